@@ -1,0 +1,1 @@
+"""Models that can answer: a request to bytes, and bytes to text."""

@@ -1,0 +1,1 @@
+"""The grammar and the actions that the magics and the command line share."""

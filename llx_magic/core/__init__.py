@@ -1,0 +1,1 @@
+"""Decisions only: nothing in here reads a clock, sleeps, draws a random number or does I/O."""

@@ -1,0 +1,145 @@
+"""The circuit breaker of one backend.
+
+Closed it counts failures and opens at the threshold; open it refuses until the recovery time has passed; then it
+admits exactly one probe (half-open), whose outcome closes it or opens it again. A ticket is settled on every way
+out, so the breaker cannot wedge: a probe that is cancelled gives its place back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llx_magic.core.policy import Policy
+
+
+class CircuitState(enum.StrEnum):
+    """The three states of a circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Outcome(enum.Enum):
+    """What a settled visit says about the backend."""
+
+    SUCCESS = "success"
+    COUNTED_FAILURE = "counted failure"
+    UNCOUNTED_FAILURE = "uncounted failure"
+    """Not held against a closed circuit, yet no sign of health: a probe that ends so opens the circuit again."""
+    REFUSAL = "refusal"
+    """The backend refused this request but is up."""
+    GIVEN_BACK = "given back"
+    """Nothing was learnt: the user cancelled, or a rate limit stood in the way."""
+
+
+class Change(enum.Enum):
+    """How settling a ticket moved the state."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    CLOSED = "closed"
+    PROBE_RETURNED = "probe returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One admitted visit: the generation of the state it was admitted in, and whether it is the probe."""
+
+    generation: int
+    is_probe: bool = False
+
+
+class CircuitBreaker:
+    """Decides whether a backend may be visited, from the outcomes of earlier visits.
+
+    Times are seconds of any monotonic clock; the caller passes ``now``.
+    """
+
+    def __init__(self) -> None:
+        self.state = CircuitState.CLOSED
+        self._failures: deque[float] = deque()
+        self._opened_at = 0.0
+        self._generation = 0
+
+    def failures_in_window(self, now: float, policy: Policy) -> int:
+        """Count the failures younger than the window."""
+        self._forget_old(now, policy)
+        return len(self._failures)
+
+    def seconds_until_probe(self, now: float, policy: Policy) -> float:
+        """Return the seconds until a probe is due: 0 when due, closed or half-open."""
+        if self.state is not CircuitState.OPEN:
+            return 0.0
+        return max(0.0, self._opened_at + policy.circuit_breaker_recovery_timeout_ms / 1000 - now)
+
+    def refuses(self, now: float, policy: Policy) -> bool:
+        """Return whether a visit must be skipped now: open and not yet due, or a probe is under way."""
+        return self.state is CircuitState.HALF_OPEN or self.seconds_until_probe(now, policy) > 0
+
+    def probe_due(self, now: float, policy: Policy) -> bool:
+        """Return whether the next ticket would be the probe."""
+        return self.state is CircuitState.OPEN and self.seconds_until_probe(now, policy) <= 0
+
+    def admit(self, now: float, policy: Policy) -> Ticket:
+        """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice."""
+        if self.probe_due(now, policy):
+            self._move(CircuitState.HALF_OPEN)
+            return Ticket(self._generation, is_probe=True)
+        return Ticket(self._generation)
+
+    def still_current(self, ticket: Ticket) -> bool:
+        """Return whether the state is unchanged since the ticket was handed out."""
+        return ticket.generation == self._generation
+
+    def settle(self, ticket: Ticket, outcome: Outcome, now: float, policy: Policy) -> Change | None:
+        """Take the outcome of a visit; a ticket from before the last change of state moves nothing."""
+        if not self.still_current(ticket):
+            return None
+        if ticket.is_probe:
+            return self._settle_probe(outcome, now)
+        if self.state is not CircuitState.CLOSED:
+            return self._settle_against_advice(outcome)
+        if outcome is Outcome.COUNTED_FAILURE:
+            return self._count(now, policy)
+        return None
+
+    def _settle_probe(self, outcome: Outcome, now: float) -> Change:
+        if outcome is Outcome.GIVEN_BACK:
+            self._move(CircuitState.OPEN)
+            return Change.PROBE_RETURNED
+        if outcome in (Outcome.SUCCESS, Outcome.REFUSAL):
+            return self._close()
+        self._opened_at = now
+        self._move(CircuitState.OPEN)
+        return Change.REOPENED
+
+    def _settle_against_advice(self, outcome: Outcome) -> Change | None:
+        return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
+
+    def _count(self, now: float, policy: Policy) -> Change | None:
+        self._forget_old(now, policy)
+        self._failures.append(now)
+        if len(self._failures) < policy.circuit_breaker_failure_threshold:
+            return None
+        self._opened_at = now
+        self._move(CircuitState.OPEN)
+        return Change.OPENED
+
+    def _close(self) -> Change:
+        self._failures.clear()
+        self._move(CircuitState.CLOSED)
+        return Change.CLOSED
+
+    def _move(self, state: CircuitState) -> None:
+        self.state = state
+        self._generation += 1
+
+    def _forget_old(self, now: float, policy: Policy) -> None:
+        horizon = now - policy.circuit_breaker_failure_window_ms / 1000
+        while self._failures and self._failures[0] <= horizon:
+            self._failures.popleft()

@@ -1,0 +1,192 @@
+"""What happened, as frozen facts in the past tense.
+
+``at`` is in seconds of the profile's monotonic clock; ``request`` numbers the requests of a profile from 1. The engine
+publishes events and knows no consumer; counters, debug lines, traces and tables are made from them.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from llx_magic.core.failure import Failure  # noqa: TC001 - msgspec reads the annotations
+
+
+class SkipReason(enum.StrEnum):
+    """Why a backend was passed over without a visit."""
+
+    CIRCUIT_OPEN = "circuit open"
+    COOLING_DOWN = "cooling down"
+    NOT_READY = "not ready"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact about one request."""
+
+    at: float
+    request: int
+
+
+class BackendEvent(Event, frozen=True, kw_only=True):
+    """A fact about one request at one backend."""
+
+    backend: str
+
+
+class RequestStarted(Event, frozen=True, kw_only=True):
+    """A prompt came in; ``order`` is the order in which backends will be considered."""
+
+    policy: str
+    order: tuple[str, ...]
+
+
+class SubProfileSelected(BackendEvent, frozen=True, kw_only=True):
+    """Round robin chose where this request begins."""
+
+
+class BackendSkipped(BackendEvent, frozen=True, kw_only=True):
+    """A backend was passed over; ``message`` says what to do about it where something can be done."""
+
+    reason: SkipReason
+    message: str
+    seconds_left: float | None = None
+
+
+class TpmMeasured(BackendEvent, frozen=True, kw_only=True):
+    """The backend's tokens per minute were known and a threshold is set."""
+
+    tpm: float
+
+
+class BackendPutAside(BackendEvent, frozen=True, kw_only=True):
+    """The backend's tokens per minute are below the threshold; it is tried only if no other answers."""
+
+    tpm: float
+    threshold: float
+
+
+class SecondPassStarted(Event, frozen=True, kw_only=True):
+    """Nothing had answered, so the backends put aside for their tokens per minute are tried after all."""
+
+    backends: tuple[str, ...]
+
+
+class VisitStarted(BackendEvent, frozen=True, kw_only=True):
+    """The request was admitted to the backend."""
+
+    is_probe: bool
+
+
+class AttemptStarted(BackendEvent, frozen=True, kw_only=True):
+    """The prompt is being sent: attempt ``attempt`` of at most ``attempts``."""
+
+    attempt: int
+    attempts: int
+
+
+class FirstTokenReceived(BackendEvent, frozen=True, kw_only=True):
+    """The first piece of text or reasoning arrived, ``seconds`` after sending."""
+
+    seconds: float
+
+
+class AttemptFailed(BackendEvent, frozen=True, kw_only=True):
+    """An attempt ended without a usable reply, ``seconds`` after sending."""
+
+    attempt: int
+    failure: Failure
+    seconds: float
+
+
+class RetryScheduled(BackendEvent, frozen=True, kw_only=True):
+    """The same backend will be tried again after ``delay`` seconds; ``asked_by_server`` if it named the delay."""
+
+    attempt: int
+    delay: float
+    asked_by_server: bool
+
+
+class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
+    """The backend answered whole; token counts are None where it reported no usage."""
+
+    attempts: int
+    seconds: float
+    ttft: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finish_reason: str | None
+    model: str
+    generating_seconds: float
+
+
+class VisitFailed(BackendEvent, frozen=True, kw_only=True):
+    """The visit ended without a reply; ``failure`` is that of its last attempt."""
+
+    attempts: int
+    failure: Failure
+    seconds: float
+
+
+class VisitCancelled(BackendEvent, frozen=True, kw_only=True):
+    """The user stopped the request during this visit; nothing is held against the backend."""
+
+    attempts: int
+    seconds: float
+
+
+class CircuitHalfOpened(BackendEvent, frozen=True, kw_only=True):
+    """The recovery time had passed and this request became the probe."""
+
+
+class CircuitOpened(BackendEvent, frozen=True, kw_only=True):
+    """The circuit opened; ``failures`` in the window did it, or None where a failed probe reopened it."""
+
+    failures: int | None
+
+
+class CircuitClosed(BackendEvent, frozen=True, kw_only=True):
+    """The backend has recovered."""
+
+
+class ProbeReturned(BackendEvent, frozen=True, kw_only=True):
+    """The probe taught nothing (cancelled, or a rate limit); the next request probes again."""
+
+
+class CoolDownStarted(BackendEvent, frozen=True, kw_only=True):
+    """The backend asked to be left alone for ``seconds``."""
+
+    seconds: float
+
+
+class CoolDownEnded(BackendEvent, frozen=True, kw_only=True):
+    """The first request after the cool-down got through."""
+
+
+class ReplyRestarted(Event, frozen=True, kw_only=True):
+    """Text of ``failed`` that was already shown is withdrawn; ``next`` answers from the start."""
+
+    failed: str
+    reason: str
+    next: str
+    words: int
+
+
+class RequestAnswered(BackendEvent, frozen=True, kw_only=True):
+    """The request ended with a whole reply."""
+
+    attempts: int
+    seconds: float
+
+
+class RequestFailed(Event, frozen=True, kw_only=True):
+    """The request ended in an error that names every backend."""
+
+    message: str
+    seconds: float
+
+
+class RequestCancelled(Event, frozen=True, kw_only=True):
+    """The user stopped the request."""
+
+    seconds: float

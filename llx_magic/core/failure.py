@@ -1,0 +1,127 @@
+"""What a backend did instead of answering, and what follows from it.
+
+The verdicts are those of the project's fault table: which failures are tried again on the same backend, which
+may go to the next one, and which count against the circuit breaker.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llx_magic.errors import LlxError
+
+if TYPE_CHECKING:
+    from llx_magic.core.policy import Policy
+
+RETRY_AFTER_AT_MOST = 5.0
+"""The longest ``Retry-After``, in seconds, that is waited for on the same backend."""
+
+LONGEST_RETRY_DELAY = 8.0
+"""Where the doubling of the delay between attempts ends, in seconds."""
+
+
+class FailureKind(enum.StrEnum):
+    """How an attempt ended without a reply."""
+
+    BAD_REQUEST = "bad request"
+    CONTEXT_LENGTH = "context too long"
+    CONTENT_FILTER = "content filter"
+    ACCESS = "access refused"
+    RATE_LIMIT = "rate limit"
+    CONFLICT = "conflict"
+    SERVER = "server error"
+    REDIRECT = "redirect"
+    OTHER_STATUS = "unexpected status"
+    NETWORK = "network"
+    TLS = "TLS"
+    TIMEOUT = "timeout"
+    BAD_REPLY = "unusable reply"
+    TOO_LARGE = "reply too large"
+
+
+class Limit(enum.StrEnum):
+    """Which time-out ran out; the values are the settings' names."""
+
+    TOTAL = "timeout_ms"
+    CONNECT = "connect_timeout_ms"
+    FIRST_TOKEN = "first_token_timeout_ms"
+    STALL = "stall_timeout_ms"
+
+
+COUNTED = frozenset({
+    FailureKind.ACCESS, FailureKind.SERVER, FailureKind.REDIRECT, FailureKind.NETWORK, FailureKind.TLS,
+    FailureKind.TIMEOUT, FailureKind.BAD_REPLY, FailureKind.TOO_LARGE,
+})  # fmt: skip
+"""The kinds that count against a backend's circuit breaker."""
+
+REFUSALS = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER})
+"""The kinds that blame the request: the backend itself is up, so a probe that meets one closes the circuit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One attempt's failure, as a fact.
+
+    ``message`` is one line with no key in it. ``status`` is the HTTP status where there was one. ``retry_after`` is
+    in seconds. ``should_retry`` is the server's own ``x-should-retry``. ``limit`` and ``limit_ms`` say which time-out
+    ran out, ``elapsed_ms`` after how long. ``partial`` is the text that had already arrived.
+    """
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    should_retry: bool | None = None
+    quota_exhausted: bool = False
+    limit: Limit | None = None
+    limit_ms: int | None = None
+    elapsed_ms: int | None = None
+    partial: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts against the circuit breaker."""
+        return self.kind in COUNTED
+
+
+class BackendFailed(LlxError):  # noqa: N818 - the past tense is what it says
+    """Raised by a backend that gave no usable reply; ``failure`` holds the facts."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+def retry_delay(failure: Failure, attempt: int, policy: Policy, jitter: float) -> float | None:
+    """Return the seconds to wait before trying the same backend again, or None to end the visit.
+
+    ``attempt`` is the number of the attempt that failed, from 1. ``jitter`` is a random number in [0, 1): the delay is
+    lengthened by at most a quarter of itself. A server's ``Retry-After`` replaces the delay up to 5 s and ends the
+    visit beyond; ``x-should-retry`` is obeyed; text that was already shown is never asked for again here.
+    """
+    if attempt >= policy.failover_retry_count or failure.partial or not _worth_repeating(failure, policy):
+        return None
+    if failure.retry_after is not None:
+        return failure.retry_after if failure.retry_after <= RETRY_AFTER_AT_MOST else None
+    first = policy.failover_retry_delay_ms / 1000
+    doubled: float = first * 2 ** min(attempt - 1, 16)
+    return min(doubled, max(LONGEST_RETRY_DELAY, first)) * (1 + jitter / 4)
+
+
+def _worth_repeating(failure: Failure, policy: Policy) -> bool:
+    if failure.kind in (FailureKind.TIMEOUT, FailureKind.TLS, FailureKind.TOO_LARGE) or failure.quota_exhausted:
+        return False
+    if failure.should_retry is not None:
+        return failure.should_retry
+    if failure.kind is FailureKind.NETWORK:
+        return policy.failover_on_network_errors
+    if failure.kind is FailureKind.BAD_REPLY:
+        return True
+    return failure.kind not in REFUSALS and failure.status in policy.failover_status_codes
+
+
+def may_fail_over(failure: Failure, policy: Policy) -> bool:
+    """Return whether the next backend is asked: always, but for a content filter unless the policy says so."""
+    return failure.kind is not FailureKind.CONTENT_FILTER or policy.failover_on_content_filter

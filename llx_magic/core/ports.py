@@ -1,0 +1,84 @@
+"""What the engine asks of the outside world; implementations live in ``backends`` and ``engine``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llx_magic.core.reply import Answer, ChatRequest
+
+
+class KeySource(Protocol):
+    """Where a backend's key comes from; read anew for each request, so a repaired key works at once."""
+
+    @property
+    def may_block(self) -> bool:
+        """Whether reading may take long (an operating system's keyring), so that it must not run on a loop."""
+
+    def read(self) -> str | None:
+        """Return the key, or None where the backend needs none.
+
+        Raises:
+            KeyMissing: where one is needed and not to be found.
+        """
+
+
+class Progress(Protocol):
+    """Where a backend reports each piece of its reply, in order, as it arrives."""
+
+    def on_text(self, piece: str) -> None:
+        """Take a piece of the reply's text; never empty."""
+
+    def on_reasoning(self, piece: str) -> None:
+        """Take a piece of the model's reasoning; never empty, not part of the reply's text."""
+
+
+class Backend(Protocol):
+    """One model that can answer."""
+
+    @property
+    def name(self) -> str:
+        """The profile's name, by which everything refers to this backend."""
+
+    @property
+    def model(self) -> str:
+        """The model asked for."""
+
+    async def obstacle(self) -> str | None:
+        """Say in one line why nothing can be sent now (no key) and what mends it; None when ready."""
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        """Send one request and return the whole reply; cancelling closes the connection at once.
+
+        Raises:
+            BackendFailed: for every way in which no usable reply came.
+        """
+
+    async def aclose(self) -> None:
+        """Release what was opened on the running loop."""
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """Forget the call; harmless when it has been made."""
+
+
+class Clock(Protocol):
+    """Monotonic time, injected."""
+
+    @property
+    def epoch(self) -> float:
+        """The Unix time, in seconds, at which ``now`` was zero; only for showing dates."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the running loop after ``delay`` seconds."""
+
+    async def sleep(self, delay: float) -> None:
+        """Return after ``delay`` seconds."""

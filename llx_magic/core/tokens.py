@@ -1,0 +1,81 @@
+"""Tokens per minute of one backend over the last five minutes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal, NamedTuple
+
+WINDOW_SECONDS = 300.0
+"""How far back the rate looks."""
+
+GRAIN_SECONDS = 0.01
+"""Replies that finish within the same grain share an entry, so five minutes hold at most 30,000 entries."""
+
+
+class _Entry(NamedTuple):
+    finished: float
+    tokens: int
+
+
+class TokenWindow:
+    """The tokens (prompt and completion) of the replies that finished in the window.
+
+    Adding and reading take constant time on average: a running sum, and a queue whose head is always the earliest
+    start among the entries in the window. Times are seconds of a monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry] = deque()
+        self._sum = 0
+        self._starts: deque[tuple[float, float]] = deque()  # (started, finished), starts ascending
+        self._busy: deque[tuple[float, float]] = deque()  # disjoint (from, to), ascending
+        self._busy_sum = 0.0
+
+    def add(self, started: float, finished: float, tokens: int) -> None:
+        """Record a reply; replies without usage are not recorded at all."""
+        self._forget_old(finished)
+        self._sum += tokens
+        if self._entries and finished - self._entries[-1].finished < GRAIN_SECONDS:
+            last = self._entries.pop()
+            self._entries.append(_Entry(last.finished, last.tokens + tokens))
+            finished = last.finished
+        else:
+            self._entries.append(_Entry(finished, tokens))
+        while self._starts and self._starts[-1][0] >= started:
+            self._starts.pop()
+        self._starts.append((started, finished))
+        self._add_busy(started, max(started, finished))
+
+    def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:
+        """Return tokens per minute, or None when no reply with usage finished in the window.
+
+        ``elapsed`` divides by the minutes from the start of the oldest of those requests until now, at most five;
+        ``busy`` by the minutes in which the backend was answering.
+        """
+        self._forget_old(now)
+        if not self._entries:
+            return None
+        seconds = now - self._starts[0][0] if basis == "elapsed" else self._busy_seconds(now)
+        return self._sum / (min(seconds, WINDOW_SECONDS) / 60) if seconds > 0 else None
+
+    def _add_busy(self, started: float, finished: float) -> None:
+        while self._busy and self._busy[-1][1] >= started:
+            begin, end = self._busy.pop()
+            self._busy_sum -= end - begin
+            started, finished = min(begin, started), max(end, finished)
+        self._busy.append((started, finished))
+        self._busy_sum += finished - started
+
+    def _busy_seconds(self, now: float) -> float:
+        before_window = max(0.0, now - WINDOW_SECONDS - self._busy[0][0]) if self._busy else 0.0
+        return self._busy_sum - before_window
+
+    def _forget_old(self, now: float) -> None:
+        horizon = now - WINDOW_SECONDS
+        while self._entries and self._entries[0].finished <= horizon:
+            self._sum -= self._entries.popleft().tokens
+        while self._starts and self._starts[0][1] <= horizon:
+            self._starts.popleft()
+        while self._busy and self._busy[0][1] <= horizon:
+            begin, end = self._busy.popleft()
+            self._busy_sum -= end - begin

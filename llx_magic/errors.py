@@ -1,0 +1,63 @@
+"""The errors a user meets: each one's text is a single line that names what was given and what is allowed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class LlxError(Exception):
+    """Anything this package refuses or fails to do, said in one line."""
+
+
+class UsageProblem(LlxError):
+    """What was typed or written in a file cannot be used; nothing was sent. The command line exits with 2."""
+
+
+class SettingError(UsageProblem):
+    """A setting's name or value is not one of those allowed."""
+
+
+class ProfileError(UsageProblem):
+    """A profile is missing, cannot be read, or contradicts itself."""
+
+
+class ModelUnavailable(LlxError):
+    """The embedded model is not fetched, is damaged, or cannot run here; the text says what to do."""
+
+
+class Reason(NamedTuple):
+    """Why one backend gave no answer.
+
+    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back.
+    """
+
+    backend: str
+    message: str
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        """Read as one clause of the error that names every backend."""
+        wait = "" if self.seconds_left is None else f" (may be tried again in {self.seconds_left:.0f} s)"
+        return f"{self.backend}: {self.message}{wait}"
+
+
+class AllBackendsFailed(LlxError):
+    """No backend could answer.
+
+    ``reasons`` names every backend of the profile with its last error. ``partial`` is the longest text that any
+    of them had sent before it failed, or the empty string; it is never a complete reply.
+    """
+
+    def __init__(self, headline: str, reasons: tuple[Reason, ...], *, partial: str = "") -> None:
+        self.headline = headline
+        self.reasons = reasons
+        self.partial = partial
+        super().__init__(headline, reasons)
+
+    def __str__(self) -> str:
+        """One line: the headline, then each backend's reason."""
+        return "; ".join([self.headline, *map(str, self.reasons)])
+
+
+class KeyMissing(LlxError):
+    """A backend needs a key and none is to be found; the text names the command that sets it."""

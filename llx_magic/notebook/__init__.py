@@ -1,0 +1,1 @@
+"""The magics, and everything else that knows IPython."""

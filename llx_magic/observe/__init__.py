@@ -1,0 +1,1 @@
+"""Events in; debug lines, statistics, tables and plots out."""

@@ -1,0 +1,1 @@
+"""Profile documents, and where they are kept."""

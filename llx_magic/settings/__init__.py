@@ -1,0 +1,1 @@
+"""The one declaration of every setting, its layers and its help."""
