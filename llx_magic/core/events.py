@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from llx_magic.core.failure import Failure  # noqa: TC001 - msgspec reads the annotations
+from llx_magic.core.failure import Failure
 
 
 class SkipReason(enum.StrEnum):

@@ -86,7 +86,7 @@ class Failure:
         return self.kind in COUNTED
 
 
-class BackendFailed(LlxError):  # noqa: N818 - the past tense is what it says
+class BackendFailed(LlxError):
     """Raised by a backend that gave no usable reply; ``failure`` holds the facts."""
 
     def __init__(self, failure: Failure) -> None:

@@ -1,0 +1,58 @@
+"""Help texts and tables, made from the declaration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llx_magic.settings.layers import Resolved
+
+
+def help_text(key: str, present: Resolved) -> str:
+    """Return what ``%llx_set KEY`` prints: meaning, allowed values, default, value in force and where it comes from."""
+    declared = setting(key)
+    unit = f" {declared.unit}" if declared.unit else ""
+    allowed = declared.kind.allowed + (", or none to switch it off" if declared.optional else "")
+    return "\n".join(
+        [
+            f"{key} = {declared.show(present.value)}   (from: {present.layer})",
+            f"  {declared.meaning}.",
+            f"  Allowed: {allowed}.",
+            f"  Default: {declared.show(DEFAULTS[key])}{unit if DEFAULTS[key] is not None else ''}.",
+            f"  Set it with %llx_set {key} VALUE, remove it with %llx_set unset {key}.",
+        ]
+    )
+
+
+Row = tuple[str, str, str, str, str, str]
+"""Key, value, where it comes from, default, unit, meaning."""
+
+HEADINGS: Row = ("setting", "value", "from", "default", "unit", "meaning")
+
+
+def rows(present: Mapping[str, Resolved]) -> list[Row]:
+    """Return the table of every setting, as ``%llx_set`` without an argument shows it."""
+    return [
+        (
+            key,
+            declared.show(present[key].value),
+            str(present[key].layer),
+            declared.show(DEFAULTS[key]),
+            declared.unit,
+            declared.meaning,
+        )
+        for key, declared in SETTINGS.items()
+    ]
+
+
+def markdown_table() -> str:
+    """Return the table of the README: key, default, unit, meaning."""
+    lines = ["| setting | default | unit | meaning |", "|---|---|---|---|"]
+    for key, declared in SETTINGS.items():
+        default = declared.show(DEFAULTS[key]).replace(",", ", ")
+        lines.append(f"| `{key}` | {default} | {declared.unit} | {declared.meaning} |")
+    return "\n".join(lines)

@@ -1,0 +1,232 @@
+"""The kinds of value a setting can have: how each is read, written, described and put into a JSON schema."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from llx_magic.core.reply import JsonValue
+
+SettingValue = bool | int | float | str | frozenset[int] | None
+"""What a setting holds once it has been checked; None means switched off."""
+
+_MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
+
+
+class NotAllowedError(ValueError):
+    """A value is not one of those allowed; ``allowed`` completes "KEY must be …", ``hint`` may follow."""
+
+    def __init__(self, allowed: str, hint: str = "") -> None:
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(allowed)
+
+
+class Kind(Protocol):
+    """How the values of a setting are read and written."""
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, completing "KEY must be …"."""
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Return the checked value of what was typed (a string) or found in a file.
+
+        Raises:
+            NotAllowedError: where it is not one of the allowed values.
+        """
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Return the value as a profile file holds it."""
+
+    def schema(self) -> dict[str, JsonValue]:
+        """Return the JSON schema of the values in a profile file."""
+
+    def examples(self) -> tuple[str, ...]:
+        """Return values worth offering when a user asks for completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number above zero."""
+
+    allowed: str = "a positive number"
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept integers and decimals; an integer stays one."""
+        number = _number(raw)
+        if number is None or number <= 0:
+            raise NotAllowedError(self.allowed)
+        return number
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Write as it is."""
+        return _plain(value)
+
+    def schema(self) -> dict[str, JsonValue]:
+        """A number above zero."""
+        return {"type": "number", "exclusiveMinimum": 0}
+
+    def examples(self) -> tuple[str, ...]:
+        """Round figures."""
+        return ("500", "1000", "10000")
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number from ``minimum``; ``noun`` names it in messages."""
+
+    noun: str
+    minimum: int = 1
+    offered: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """The noun; the minimum is named by the message about a number that is too small."""
+        return self.noun
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept whole numbers; one with a unit of time is answered with the milliseconds it stands for."""
+        number = _number(raw)
+        if number is None:
+            raise NotAllowedError(self.noun, self._unit_hint(raw))
+        if number != int(number) or number < self.minimum:
+            raise NotAllowedError(f"{self.noun}, whole and at least {self.minimum}")
+        return int(number)
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Write as it is."""
+        return _plain(value)
+
+    def schema(self) -> dict[str, JsonValue]:
+        """An integer from the minimum."""
+        return {"type": "integer", "minimum": self.minimum}
+
+    def examples(self) -> tuple[str, ...]:
+        """The values that suit this setting."""
+        return self.offered
+
+    def _unit_hint(self, raw: JsonValue) -> str:
+        match = _WITH_UNIT.fullmatch(raw.strip()) if isinstance(raw, str) else None
+        if match is None or "milliseconds" not in self.noun or match[2].lower() not in _MILLISECONDS_IN:
+            return ""
+        return f"write {round(float(match[1]) * _MILLISECONDS_IN[match[2].lower()])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """True or false; ``on_word`` and ``off_word`` are how a file and a table write it."""
+
+    on_word: str = ""
+    off_word: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """The accepted words, the preferred ones named."""
+        return f"{self.on_word} or {self.off_word}" if self.on_word else "a boolean (true or false)"
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept booleans, true/false, on/off, and this switch's own words."""
+        if isinstance(raw, bool):
+            return raw
+        word = raw.strip().lower() if isinstance(raw, str) else ""
+        if word in ("true", "on", self.on_word or "true"):
+            return True
+        if word in ("false", "off", self.off_word or "false"):
+            return False
+        raise NotAllowedError(self.allowed)
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Write the switch's own word, else the boolean."""
+        if not self.on_word:
+            return bool(value)
+        return self.on_word if value else self.off_word
+
+    def schema(self) -> dict[str, JsonValue]:
+        """A boolean, or one of the words."""
+        return {"enum": [self.on_word, self.off_word, True, False]} if self.on_word else {"type": "boolean"}
+
+    def examples(self) -> tuple[str, ...]:
+        """Both positions."""
+        return (self.on_word, self.off_word) if self.on_word else ("true", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """The words."""
+        return " or ".join(self.words)
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept one of the words, in any case."""
+        word = raw.strip().lower() if isinstance(raw, str) else ""
+        if word not in self.words:
+            raise NotAllowedError(self.allowed)
+        return word
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Write the word."""
+        return _plain(value)
+
+    def schema(self) -> dict[str, JsonValue]:
+        """One of the words."""
+        return {"enum": list(self.words)}
+
+    def examples(self) -> tuple[str, ...]:
+        """All of the words."""
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCodes:
+    """A set of HTTP statuses that stand for failures."""
+
+    allowed: str = "a comma-separated list of HTTP status codes from 300 to 599"
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept ``429,500 503``, with or without brackets, or a list of integers."""
+        items: list[JsonValue] = [raw]
+        if isinstance(raw, str):
+            items = list(raw.strip().strip("[]").replace(",", " ").split())
+        elif isinstance(raw, list):
+            items = raw
+        numbers = [_number(item) for item in items]
+        if not numbers or not all(n is not None and n == int(n) and 300 <= n <= 599 for n in numbers):
+            raise NotAllowedError(self.allowed)
+        return frozenset(int(n) for n in numbers if n is not None)
+
+    def write(self, value: SettingValue) -> JsonValue:
+        """Write a sorted list."""
+        return [*sorted(value)] if isinstance(value, frozenset) else None
+
+    def schema(self) -> dict[str, JsonValue]:
+        """A list of statuses."""
+        return {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 300, "maximum": 599}}
+
+    def examples(self) -> tuple[str, ...]:
+        """The shortest useful list."""
+        return ("429,500,502,503,504",)
+
+
+def _plain(value: SettingValue) -> JsonValue:
+    return None if isinstance(value, frozenset) else value
+
+
+def _number(raw: JsonValue) -> int | float | None:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
+    if isinstance(raw, str):
+        if not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?", raw.strip()):
+            return None
+        raw = float(raw) if any(mark in raw for mark in ".eE") else int(raw)
+    if isinstance(raw, float) and not math.isfinite(raw):
+        return None
+    return raw

@@ -1,0 +1,101 @@
+"""Where the value of a setting comes from: default < member < profile < session < cell."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from llx_magic.core.policy import Policy
+from llx_magic.core.reply import JsonValue
+from llx_magic.errors import SettingError
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
+from llx_magic.settings.kinds import SettingValue
+
+Values = Mapping[str, SettingValue]
+"""Checked values of some settings; a key that is absent is not set in that layer."""
+
+
+class Layer(enum.StrEnum):
+    """Who set a value, from weakest to strongest."""
+
+    DEFAULT = "default"
+    MEMBER = "member profile"
+    PROFILE = "profile"
+    SESSION = "session"
+    CELL = "cell"
+
+
+class Resolved(NamedTuple):
+    """The value in force and the layer it comes from."""
+
+    value: SettingValue
+    layer: Layer
+
+
+_NO_VALUES: Values = {}
+
+
+def resolve(layers: Mapping[Layer, Values]) -> dict[str, Resolved]:
+    """Return every setting's value in force with its origin; missing layers are empty."""
+    resolved = {}
+    for key, default in DEFAULTS.items():
+        found = Resolved(default, Layer.DEFAULT)
+        for layer in Layer:
+            values = layers.get(layer, _NO_VALUES)
+            if key in values:
+                found = Resolved(values[key], layer)
+        resolved[key] = found
+    return resolved
+
+
+def policy(layers: Mapping[Layer, Values]) -> Policy:
+    """Return the frozen policy that the layers add up to.
+
+    A member's values for what belongs to the whole profile do not count: see ``usable_in_member``.
+    """
+    values: dict[str, SettingValue] = {key: found.value for key, found in resolve(layers).items()}
+    return msgspec.convert(values, Policy)
+
+
+def read_values(raw: Mapping[str, JsonValue]) -> dict[str, SettingValue]:
+    """Check a mapping of settings, as ``--set``, a file, or the Python API give it.
+
+    Raises:
+        SettingError: for the first unknown key or value that is not allowed.
+    """
+    return {key: setting(key).read(value) for key, value in raw.items()}
+
+
+def read_cell_values(raw: Mapping[str, JsonValue]) -> dict[str, SettingValue]:
+    """Check settings that are for one request only.
+
+    Raises:
+        SettingError: also for what belongs to the whole profile; of the circuit breaker a single request can only say
+            ``circuit_breaker_enabled=false``, which neither consults nor records.
+    """
+    values = read_values(raw)
+    for key in values:
+        if SETTINGS[key].scope == "profile":
+            raise SettingError(f"{key} cannot be set for one request: it governs the whole profile; use %llx_set {key}")
+    if values.get("circuit_breaker_enabled"):
+        raise SettingError(
+            "circuit_breaker_enabled can only be set to false for one request; use %llx_set for the rest"
+        )
+    return values
+
+
+def usable_in_member(key: str) -> bool:
+    """Return whether a member profile may set it: not the circuit breaker's, nor what belongs to the whole profile."""
+    return SETTINGS[key].scope == "request" and key != "circuit_breaker_enabled"
+
+
+def write_values(values: Values, *, with_none: bool = True) -> dict[str, JsonValue]:
+    """Return the values as a profile file holds them, in the order of the declaration."""
+    return {
+        key: declared.write(values[key])
+        for key, declared in SETTINGS.items()
+        if key in values and (with_none or values[key] is not None)
+    }
