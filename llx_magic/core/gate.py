@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llx_magic.core.breaker import Change, CircuitBreaker, Outcome, Ticket
+from llx_magic.core.breaker import Change, CircuitBreaker, CircuitState, Outcome, Ticket
 from llx_magic.core.cooldown import CoolDown, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
@@ -92,7 +92,7 @@ class Gate:
 
     def may_continue(self, permit: Permit, *, sole: bool) -> bool:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""
-        return sole or permit.ticket is None or self.breaker.still_current(permit.ticket)
+        return sole or permit.ticket is None or self.breaker.state is CircuitState.CLOSED
 
     def limited(self, permit: Permit, failure: Failure, now: float, *, will_retry: bool) -> CoolDownStarted:
         """Start the cool-down that a 429 asks for; a visit that will try again itself goes first at its end."""

@@ -1,0 +1,98 @@
+"""The state and the counts of every backend at one moment: what all views are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llx_magic.core.breaker import CircuitState
+from llx_magic.core.gate import Gate
+from llx_magic.core.policy import Policy
+from llx_magic.core.statistics import Tally, median
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSnapshot:
+    """One backend at one moment. Times are in seconds, rates from 0 to 1; None means that nothing is known yet."""
+
+    name: str
+    state: str
+    """closed, open, half-open, or disabled where the circuit breaker is switched off."""
+    seconds_until_probe: float
+    cooling_down: float | None
+    requests: int
+    successes: int
+    failures: int
+    cancelled: int
+    in_flight: int
+    attempts: int
+    timeouts: int
+    prompt_tokens: int
+    completion_tokens: int
+    tpm: float | None
+    tpm_threshold: float | None
+    success_rate: float | None
+    mean_latency: float | None
+    p50_latency: float | None
+    p95_latency: float | None
+    ttft: float | None
+    """The median time to first token."""
+    tokens_per_second: float | None
+    last_error: str | None
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def below_threshold(self) -> bool:
+        """Whether the backend would be put aside now for its tokens per minute."""
+        return self.tpm is not None and self.tpm_threshold is not None and self.tpm < self.tpm_threshold
+
+    @classmethod
+    def of(cls, gate: Gate, tally: Tally, policy: Policy, now: float) -> BackendSnapshot:
+        """Read one backend's gate and tally."""
+        enabled = policy.circuit_breaker_enabled
+        return cls(
+            name=gate.name,
+            state=str(gate.breaker.state) if enabled else "disabled",
+            seconds_until_probe=gate.breaker.seconds_until_probe(now, policy) if enabled else 0.0,
+            cooling_down=gate.cool_down.seconds_left(now),
+            requests=tally.requests,
+            successes=tally.successes,
+            failures=tally.failures,
+            cancelled=tally.cancelled,
+            in_flight=tally.in_flight,
+            attempts=tally.attempts,
+            timeouts=tally.timeouts,
+            prompt_tokens=tally.prompt_tokens,
+            completion_tokens=tally.completion_tokens,
+            tpm=gate.tokens.rate(now, policy.tpm_basis),
+            tpm_threshold=policy.tpm_threshold,
+            success_rate=tally.success_rate,
+            mean_latency=tally.mean_latency,
+            p50_latency=tally.percentile(0.5),
+            p95_latency=tally.percentile(0.95),
+            ttft=median(tally.first_tokens),
+            tokens_per_second=tally.tokens_per_second,
+            last_error=tally.last_error,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit is open."""
+        return self.state == CircuitState.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Every backend of a profile at one moment, in priority order."""
+
+    profile: str
+    at: float
+    backends: tuple[BackendSnapshot, ...]
+
+    @property
+    def total_requests(self) -> int:
+        """The sum of the backends' requests (visits), so a prompt that failed over counts once for each."""
+        return sum(backend.requests for backend in self.backends)

@@ -1,0 +1,236 @@
+"""Counters and records, folded from events; every view reads the same snapshot, so no two views can disagree."""
+
+from __future__ import annotations
+
+import statistics as numbers
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from llx_magic.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    BackendEvent,
+    BackendPutAside,
+    BackendSkipped,
+    Event,
+    ReplyRestarted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestFailed,
+    RequestStarted,
+    VisitCancelled,
+    VisitFailed,
+    VisitStarted,
+    VisitSucceeded,
+)
+from llx_magic.core.failure import FailureKind
+
+SAMPLES_KEPT = 1000
+"""How many of the latest latencies and first-token times the percentiles are taken from."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one backend has done. A request of a backend is one visit, however many attempts it took.
+
+    ``requests == successes + failures + cancelled + in_flight`` holds at all times. Latencies are in seconds, from
+    first sending to the end of the visit, waits included, cancelled visits left out.
+    """
+
+    in_flight: int = 0
+    successes: int = 0
+    failures: int = 0
+    cancelled: int = 0
+    attempts: int = 0
+    timeouts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_sum: float = 0.0
+    generating_seconds: float = 0.0
+    generated_tokens: int = 0
+    last_error: str | None = None
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
+    first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
+
+    @property
+    def requests(self) -> int:
+        """Visits, the ones under way included."""
+        return self.successes + self.failures + self.cancelled + self.in_flight
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens of all replies that reported usage."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def success_rate(self) -> float | None:
+        """Successes per visit that ended in success or failure, from 0 to 1; None before the first."""
+        ended = self.successes + self.failures
+        return self.successes / ended if ended else None
+
+    @property
+    def mean_latency(self) -> float | None:
+        """Seconds; None before the first visit ended."""
+        ended = self.successes + self.failures
+        return self.latency_sum / ended if ended else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens per second of generating (after the first piece); None where nothing was streamed."""
+        return self.generated_tokens / self.generating_seconds if self.generating_seconds > 0 else None
+
+    def percentile(self, share: float) -> float | None:
+        """Return the latency in seconds that ``share`` (0 to 1) of the latest visits did not exceed."""
+        return percentile(self.latencies, share)
+
+    def fold(self, event: BackendEvent) -> None:
+        """Take one event of this backend into account."""
+        match event:
+            case VisitStarted():
+                self.in_flight += 1
+            case AttemptStarted():
+                self.attempts += 1
+            case AttemptFailed():
+                self.timeouts += event.failure.kind is FailureKind.TIMEOUT
+                self.last_error = event.failure.message
+            case VisitSucceeded():
+                self._succeed(event)
+            case VisitFailed():
+                self.in_flight -= 1
+                self.failures += 1
+                self._add_latency(event.seconds)
+            case VisitCancelled():
+                self.in_flight -= 1
+                self.cancelled += 1
+            case _:
+                pass
+
+    def _succeed(self, event: VisitSucceeded) -> None:
+        self.in_flight -= 1
+        self.successes += 1
+        self._add_latency(event.seconds)
+        self.prompt_tokens += event.prompt_tokens or 0
+        self.completion_tokens += event.completion_tokens or 0
+        if event.ttft is not None:
+            self.first_tokens.append(event.ttft)
+        if event.completion_tokens and event.generating_seconds > 0:
+            self.generated_tokens += event.completion_tokens
+            self.generating_seconds += event.generating_seconds
+
+    def _add_latency(self, seconds: float) -> None:
+        self.latency_sum += seconds
+        self.latencies.append(seconds)
+
+
+def percentile(samples: Iterable[float], share: float) -> float | None:
+    """Return the nearest-rank percentile of the samples, or None of none."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def median(samples: Iterable[float]) -> float | None:
+    """Return the median, or None of none."""
+    kept = list(samples)
+    return numbers.median(kept) if kept else None
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord:
+    """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
+
+    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
+    order, for which backends were passed over or given up, as "backend: reason".
+    """
+
+    request: int
+    started: float
+    policy: str
+    outcome: str = "running"
+    seconds: float | None = None
+    backend: str | None = None
+    model: str | None = None
+    attempts: int = 0
+    ttft: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: str | None = None
+    restarts: int = 0
+    error: str | None = None
+    decisions: tuple[str, ...] = ()
+
+    def fold(self, event: Event) -> None:
+        """Take one event of this request into account."""
+        match event:
+            case BackendSkipped():
+                self.decisions += (f"{event.backend}: {event.message}",)
+            case BackendPutAside():
+                self.decisions += (f"{event.backend}: TPM {event.tpm:.0f} below {event.threshold:g}",)
+            case AttemptStarted():
+                self.attempts += 1
+            case VisitFailed():
+                self.decisions += (f"{event.backend}: {event.failure.message}",)
+            case ReplyRestarted():
+                self.restarts += 1
+            case VisitSucceeded():
+                self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
+                self.prompt_tokens, self.completion_tokens = event.prompt_tokens, event.completion_tokens
+                self.finish_reason = event.finish_reason
+            case RequestAnswered() | RequestFailed() | RequestCancelled():
+                self._end(event)
+            case _:
+                pass
+
+    def _end(self, event: RequestAnswered | RequestFailed | RequestCancelled) -> None:
+        self.seconds = event.seconds
+        self.outcome = {RequestAnswered: "answered", RequestFailed: "failed"}.get(type(event), "cancelled")
+        if isinstance(event, RequestFailed):
+            self.error = event.message
+
+
+class Ledger:
+    """All that is remembered of a profile's requests, folded from its events and bounded.
+
+    Not thread-safe: the owner holds its profile's lock around each call.
+    """
+
+    EVENTS_PER_REQUEST = 5
+
+    def __init__(self, backends: Iterable[str], limit: int) -> None:
+        self.tallies: dict[str, Tally] = {name: Tally() for name in backends}
+        self._running: dict[int, RequestRecord] = {}
+        self._ended: deque[RequestRecord] = deque(maxlen=limit)
+        self._events: deque[Event] = deque(maxlen=limit * self.EVENTS_PER_REQUEST)
+
+    def fold(self, event: Event) -> None:
+        """Take one event into account."""
+        self._events.append(event)
+        if isinstance(event, BackendEvent):
+            self.tallies.setdefault(event.backend, Tally()).fold(event)
+        if isinstance(event, RequestStarted):
+            self._running[event.request] = RequestRecord(request=event.request, started=event.at, policy=event.policy)
+        elif record := self._running.get(event.request):
+            record.fold(event)
+            if record.outcome != "running":
+                self._ended.append(self._running.pop(event.request))
+
+    def resize(self, limit: int) -> None:
+        """Keep at most ``limit`` requests from now on."""
+        if limit != self._ended.maxlen:
+            self._ended = deque(self._ended, maxlen=limit)
+            self._events = deque(self._events, maxlen=limit * self.EVENTS_PER_REQUEST)
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events kept, oldest first."""
+        return tuple(self._events)
+
+    def records(self) -> tuple[RequestRecord, ...]:
+        """Return the requests that have ended, oldest first."""
+        return tuple(self._ended)
+
+    def reset(self) -> None:
+        """Forget all counts and records; visits under way stay counted."""
+        for name, tally in self.tallies.items():
+            self.tallies[name] = Tally(in_flight=tally.in_flight, last_error=tally.last_error)
+        self._ended.clear()
+        self._events.clear()

@@ -1,0 +1,105 @@
+"""The one event loop of the process on which cells, the command line and synchronous callers run their requests."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SLICE_SECONDS = 0.2
+"""How long the calling thread waits at a time: on Windows a wait without end cannot be interrupted."""
+
+
+class BackgroundLoop:
+    """A daemon thread with an event loop, started when first used, and anew in a forked child.
+
+    A notebook's own loop is busy while a cell runs, so requests of cells need another one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is up."""
+        return self._thread is not None and self._thread.is_alive() and self._pid == os.getpid()
+
+    def submit(self, work: Coroutine[object, None, T]) -> concurrent.futures.Future[T]:
+        """Start a coroutine on the loop and return its future; cancelling that cancels the coroutine."""
+        return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+
+    def run(self, work: Coroutine[object, None, T], idle: Callable[[], None] = lambda: None) -> T:
+        """Run a coroutine to its end while the calling thread waits.
+
+        An interrupt cancels the coroutine, lets it close what it opened, and is then raised here. ``idle`` is called
+        between slices of waiting.
+        """
+        future = self.submit(work)
+        try:
+            while True:
+                try:
+                    return future.result(SLICE_SECONDS)
+                except concurrent.futures.TimeoutError:
+                    if future.done():
+                        raise
+                    idle()
+        except KeyboardInterrupt:
+            self.cancel(future)
+            raise
+
+    def cancel(self, future: concurrent.futures.Future[T]) -> None:
+        """Cancel a submitted coroutine and give it a moment to close its connection."""
+        done = threading.Event()
+        future.cancel()
+        loop = self._loop
+        if loop is not None and self.running:
+            loop.call_soon_threadsafe(loop.call_soon, done.set)
+            done.wait(SLICE_SECONDS)
+
+    def stop(self) -> None:
+        """Cancel what still runs and end the thread; a later call starts a new one."""
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or thread is None or self._pid != os.getpid():
+            return
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop)
+        thread.join(5)
+
+    def _ready_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or not self.running:
+                self._pid = os.getpid()
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="llx_magic", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    this = asyncio.current_task()
+    others = [task for task in asyncio.all_tasks() if task is not this]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+
+
+BACKGROUND = BackgroundLoop()
+"""The process's own."""

@@ -1,0 +1,137 @@
+"""Monotonic time in three forms: the loop's own, one that jumps, and one that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+from llx_magic.core.ports import Timer
+
+
+class LoopClock:
+    """Real time: the monotonic clock that asyncio's loops use."""
+
+    def __init__(self) -> None:
+        self.epoch = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Return monotonic seconds, the same on every loop."""
+        return time.monotonic()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the running loop after ``delay`` seconds."""
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+    async def sleep(self, delay: float) -> None:
+        """Return after ``delay`` seconds."""
+        await asyncio.sleep(delay)
+
+
+class _HandTimer:
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        self.loop = loop
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+    def fire(self) -> None:
+        if self.callback is not None:
+            self.callback()
+
+
+class ManualClock:
+    """Time that stands still until ``advance`` moves it; for tests of waits that would take seconds or minutes.
+
+    Safe to advance from any thread: the calls that fall due are made on the loops that asked for them.
+    """
+
+    epoch = 1_767_225_600.0  # 2026-01-01T00:00:00Z, so that dates in examples never change
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, _HandTimer]] = []
+
+    def now(self) -> float:
+        """Return the seconds advanced so far."""
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the running loop once ``delay`` seconds have been advanced."""
+        timer = _HandTimer(asyncio.get_running_loop(), callback)
+        with self._lock:
+            heapq.heappush(self._timers, (self._now + max(0.0, delay), next(self._order), timer))
+        return timer
+
+    async def sleep(self, delay: float) -> None:
+        """Return once ``delay`` seconds have been advanced."""
+        if delay <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        timer = self.call_later(delay, lambda: None if woken.done() else woken.set_result(None))
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward and make every call that falls due, in order."""
+        target = self._now + seconds
+        while due := self._pop_due(target):
+            self._fire(due)
+        self._now = target
+
+    def waiting(self) -> int:
+        """Count the calls still to come."""
+        with self._lock:
+            return sum(timer.callback is not None for _, _, timer in self._timers)
+
+    def _fire(self, timer: _HandTimer) -> None:
+        if not timer.loop.is_closed():
+            timer.loop.call_soon_threadsafe(timer.fire)
+
+    def _pop_due(self, target: float) -> _HandTimer | None:
+        with self._lock:
+            while self._timers and self._timers[0][0] <= target:
+                when, _, timer = heapq.heappop(self._timers)
+                if timer.callback is not None:
+                    self._now = max(self._now, when)
+                    return timer
+            return None
+
+
+class VirtualClock(ManualClock):
+    """Time that jumps to the next call as soon as nothing else is to be done; waits are exact and instant.
+
+    It serves profiles whose every backend is simulated: nothing in them waits for the outside world.
+    """
+
+    IDLE_TURNS = 12
+    """Turns of the loop without a new timer after which everybody counts as waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = 0
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the running loop at the virtual time ``delay`` seconds from now."""
+        timer = super().call_later(delay, callback)
+        self._asked += 1
+        self._watch_for_idleness(asyncio.get_running_loop(), self._asked, self.IDLE_TURNS)
+        return timer
+
+    def _watch_for_idleness(self, loop: asyncio.AbstractEventLoop, asked: int, turns: int) -> None:
+        if asked != self._asked:
+            return  # a later timer has its own watch
+        if turns:
+            loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1)
+        elif due := self._pop_due(float("inf")):
+            self._fire(due)
+            loop.call_soon(self._watch_for_idleness, loop, asked, self.IDLE_TURNS)

@@ -1,0 +1,222 @@
+"""The live state of one profile: its gates and its ledger, under one short lock, and the events that leave it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from llx_magic.core.breaker import CircuitState, Outcome
+from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
+from llx_magic.core.failure import Failure
+from llx_magic.core.gate import Admission, Gate, Permit, outcome_of
+from llx_magic.core.policy import Policy
+from llx_magic.core.ports import Clock
+from llx_magic.core.reply import Answer
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.statistics import Ledger, RequestRecord, Tally
+
+Subscriber = Callable[[Event], None]
+"""Takes each event once, in the order of its request, on whatever thread made it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
+
+    permit: Permit
+    backend: str
+    policy: Policy
+    sole: bool
+    attempts: int = 0
+    answer: Answer | None = None
+    ttft: float | None = None
+    generating_seconds: float = 0.0
+    failure: Failure | None = None
+
+
+class LiveProfile:
+    """Circuits, cool-downs, tokens per minute and statistics of one profile, shared by whoever uses it.
+
+    Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
+    """
+
+    def __init__(self, name: str, backends: Iterable[str], clock: Clock, history_limit: int) -> None:
+        self.name = name
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._gates = {backend: Gate(backend) for backend in backends}
+        self._ledger = Ledger(self._gates, history_limit)
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self._requests = 0
+        self._turns = 0
+
+    def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
+        """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
+        with self._lock:
+            gates = {name: self._gates.get(name) or Gate(name) for name in kept}
+            self._gates = gates | {name: Gate(name) for name in fresh}
+            tallies = self._ledger.tallies
+            self._ledger.tallies = {
+                name: tallies.get(name, Tally()) if name in gates else Tally() for name in self._gates
+            }
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Deliver every later event to ``subscriber`` too."""
+        with self._lock:
+            self._subscribers = (*self._subscribers, subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Stop delivering; harmless when it was not subscribed."""
+        with self._lock:
+            self._subscribers = tuple(known for known in self._subscribers if known != subscriber)
+
+    def next_request(self, history_limit: int) -> int:
+        """Number a new request, from 1."""
+        with self._lock:
+            self._ledger.resize(history_limit)
+            self._requests += 1
+            return self._requests
+
+    def next_turn(self) -> int:
+        """Count the requests that round robin has placed, from 0."""
+        with self._lock:
+            self._turns += 1
+            return self._turns - 1
+
+    def publish(self, *events: Event) -> None:
+        """Record the events, then tell the subscribers."""
+        with self._lock:
+            self._record(events)
+        self._tell(events)
+
+    def admit(self, backend: str, request: int, policy: Policy, *, sole: bool, second_pass: bool) -> Admission:
+        """Ask the backend's gate; what it decided is recorded and told."""
+        with self._lock:
+            now = self.clock.now()
+            admission = self._gates[backend].admit(request, now, policy, sole=sole, second_pass=second_pass)
+            self._record(admission.events)
+        self._tell(admission.events)
+        return admission
+
+    def settle(self, visit: Visit) -> tuple[Event, ...]:
+        """Take the visit's outcome and give back what its permit held; to be called on every way out of a visit."""
+        with self._lock:
+            events = self._settle(visit)
+            self._record(events)
+        self._tell(events)
+        return events
+
+    def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> tuple[Event, ...]:
+        """Start the cool-down that a 429 asks for."""
+        with self._lock:
+            now = self.clock.now()
+            gate = self._gates.get(visit.backend)
+            events = (gate.limited(visit.permit, failure, now, will_retry=will_retry),) if gate else ()
+            self._record(events)
+        self._tell(events)
+        return events
+
+    def may_continue(self, visit: Visit) -> bool:
+        """Return whether the visit may make another attempt, the circuit being looked at again."""
+        with self._lock:
+            gate = self._gates.get(visit.backend)
+            return gate is None or gate.may_continue(visit.permit, sole=visit.sole)
+
+    def last_error(self, backend: str) -> str | None:
+        """Return the backend's latest failure, in one line."""
+        with self._lock:
+            tally = self._ledger.tallies.get(backend)
+            return tally.last_error if tally else None
+
+    def seconds_left(self, backend: str, policy: Policy) -> float | None:
+        """Return the seconds until the backend may be tried again; None when nothing holds it back."""
+        with self._lock:
+            return self._wait(self._gates[backend], policy, self.clock.now())
+
+    def snapshot(self, policies: Mapping[str, Policy]) -> Snapshot:
+        """Return the state and the counts of every backend at this moment; ``policies`` are those in force."""
+        with self._lock:
+            now = self.clock.now()
+            backends = tuple(
+                self._backend_snapshot(self._gates[name], policy, now) for name, policy in policies.items()
+            )
+        return Snapshot(profile=self.name, at=now, backends=backends)
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events kept, oldest first."""
+        with self._lock:
+            return self._ledger.events()
+
+    def records(self) -> tuple[RequestRecord, ...]:
+        """Return the requests that have ended, oldest first."""
+        with self._lock:
+            return self._ledger.records()
+
+    def reset_statistics(self) -> None:
+        """Forget counts and history; circuits, cool-downs and tokens per minute stay as they are."""
+        with self._lock:
+            self._ledger.reset()
+
+    def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
+        tally = self._ledger.tallies.get(gate.name) or Tally()
+        return BackendSnapshot.of(gate, tally, policy, now)
+
+    def _wait(self, gate: Gate, policy: Policy, now: float) -> float | None:
+        circuit = gate.breaker.seconds_until_probe(now, policy) if policy.circuit_breaker_enabled else 0.0
+        cooling = gate.cool_down.seconds_left(now)
+        if gate.breaker.state is CircuitState.CLOSED and cooling is None:
+            return None
+        return max(circuit, cooling or 0.0)
+
+    def _settle(self, visit: Visit) -> tuple[Event, ...]:
+        now = self.clock.now()
+        seconds = now - visit.permit.admitted_at
+        outcome, ended = self._ending(visit, now, seconds)
+        gate = self._gates.get(visit.backend)
+        if gate is None:  # the profile was loaded again without this backend
+            return (ended,)
+        usage = visit.answer.usage if visit.answer else None
+        if usage is not None:
+            gate.tokens.add(visit.permit.admitted_at, now, usage.total_tokens)
+        return (ended, *gate.settle(visit.permit, outcome, now, visit.policy))
+
+    def _ending(self, visit: Visit, now: float, seconds: float) -> tuple[Outcome, Event]:
+        request, backend, attempts = visit.permit.request, visit.backend, visit.attempts
+        if visit.answer is not None:
+            usage = visit.answer.usage
+            return Outcome.SUCCESS, VisitSucceeded(
+                at=now,
+                request=request,
+                backend=backend,
+                attempts=attempts,
+                seconds=seconds,
+                ttft=visit.ttft,
+                prompt_tokens=usage.prompt_tokens if usage else None,
+                completion_tokens=usage.completion_tokens if usage else None,
+                finish_reason=visit.answer.finish_reason,
+                model=visit.answer.model,
+                generating_seconds=visit.generating_seconds,
+            )
+        if visit.failure is not None:
+            failed = VisitFailed(
+                at=now, request=request, backend=backend, attempts=attempts, failure=visit.failure, seconds=seconds
+            )
+            return outcome_of(visit.failure), failed
+        cancelled = VisitCancelled(at=now, request=request, backend=backend, attempts=attempts, seconds=seconds)
+        return Outcome.GIVEN_BACK, cancelled
+
+    def _record(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._ledger.fold(event)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            for subscriber in self._subscribers:
+                try:
+                    subscriber(event)
+                except Exception:  # noqa: BLE001 - an observer's fault must not decide where a prompt goes
+                    _log.warning("an observer of events failed", exc_info=True)

@@ -1,0 +1,83 @@
+"""Why each backend gave no answer to one request, and what the reader of the reply should know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llx_magic.core.failure import REFUSALS, Failure, FailureKind
+from llx_magic.core.reply import Answer
+from llx_magic.errors import AllBackendsFailed, Reason
+
+
+class Withdrawn(NamedTuple):
+    """Text that was shown and no longer counts."""
+
+    backend: str
+    reason: str
+    words: int
+
+
+class Reasons:
+    """Collects, backend by backend, why a request went on."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.withdrawn: Withdrawn | None = None
+        self._messages: dict[str, str] = {}
+        self._failures: dict[str, Failure] = {}
+        self._notes: list[str] = []
+        self._not_ready: set[str] = set()
+
+    def not_ready(self, backend: str, obstacle: str) -> None:
+        """Note that nothing could be sent to the backend."""
+        self._not_ready.add(backend)
+        self._messages[backend] = obstacle
+
+    def skipped(self, backend: str, message: str, last_error: str | None) -> None:
+        """Note that the backend was passed over, and its last known error."""
+        self._messages[backend] = f"{message}; its last error: {last_error}" if last_error else message
+
+    def failed(self, backend: str, failure: Failure) -> None:
+        """Note a failed attempt."""
+        self._messages[backend] = failure.message
+        self._failures[backend] = failure
+        if failure.kind is FailureKind.ACCESS:
+            self._notes.append(f"{backend}: {failure.message}")
+        if failure.partial:
+            words = len(failure.partial.split())
+            self.withdrawn = Withdrawn(backend, failure.message, words)
+            self._notes.append(f"{backend} broke off after {words} words ({failure.message}), answer restarted")
+
+    def notes(self, answer: Answer) -> tuple[str, ...]:
+        """Return the remarks that belong under the reply."""
+        notes = list(dict.fromkeys(self._notes))
+        if answer.finish_reason == "length":
+            notes.append("cut at max_tokens")
+        elif answer.finish_reason is None:
+            notes.append("the backend did not say why it finished")
+        return tuple(notes)
+
+    def nobody_answered(self, order: tuple[str, ...], seconds_left: Callable[[str], float | None]) -> AllBackendsFailed:
+        """Return the error that names every backend."""
+        reasons = tuple(Reason(name, self._messages.get(name, "not asked"), seconds_left(name)) for name in order)
+        return AllBackendsFailed(self._headline(order), reasons, partial=self._longest_partial())
+
+    def refused_for_good(self, backend: str, failure: Failure) -> AllBackendsFailed:
+        """Return the error of a request that no other backend is asked to answer."""
+        headline = f"{failure.message}; no other backend was asked (failover_on_content_filter is false)"
+        return AllBackendsFailed(headline, (Reason(backend, failure.message),), partial=failure.partial)
+
+    def _headline(self, order: tuple[str, ...]) -> str:
+        refused = [(name, failure) for name, failure in self._failures.items() if failure.kind in REFUSALS]
+        if refused and len(self._failures) == len(refused):
+            name, failure = refused[0]
+            return f"{name} refused the request: {failure.message}"
+        if self._not_ready.issuperset(order):
+            return "no backend can be used, nothing was sent"
+        if not self._failures:
+            return "no backend may be asked just now"
+        return "no backend could answer"
+
+    def _longest_partial(self) -> str:
+        return max((failure.partial for failure in self._failures.values()), key=len, default="")

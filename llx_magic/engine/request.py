@@ -1,0 +1,282 @@
+"""One request from prompt to reply: which backend is asked, how often, and what happens when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from llx_magic.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    BackendSkipped,
+    Event,
+    FirstTokenReceived,
+    ReplyRestarted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestFailed,
+    RequestStarted,
+    RetryScheduled,
+    SecondPassStarted,
+    SkipReason,
+    SubProfileSelected,
+)
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, may_fail_over, retry_delay
+from llx_magic.core.gate import Admission, Permit
+from llx_magic.core.policy import Policy
+from llx_magic.core.ports import Backend
+from llx_magic.core.reply import Answer, ChatRequest, Delta, JsonValue, Message, Reply, Restart
+from llx_magic.engine.attempt import Attempt
+from llx_magic.engine.live import LiveProfile, Visit
+from llx_magic.engine.reasons import Reasons
+from llx_magic.errors import AllBackendsFailed
+
+Watch = Callable[[Delta | Restart | Event], None]
+"""Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One backend with the policy that was frozen for this request and the parameters of its model."""
+
+    backend: Backend
+    policy: Policy
+    params: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One request as it was asked: nothing that changes later changes it."""
+
+    policy: str
+    candidates: tuple[Candidate, ...]
+    messages: tuple[Message, ...]
+
+    @property
+    def sole(self) -> bool:
+        """Whether there is only one candidate; it is never refused."""
+        return len(self.candidates) == 1
+
+
+class _Stamp(TypedDict):
+    at: float
+    request: int
+
+
+def names_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """Return the backends' names, in order."""
+    return tuple(candidate.backend.name for candidate in candidates)
+
+
+class RequestRun:
+    """Carries out one plan against the live state of its profile.
+
+    ``jitter`` draws random numbers in [0, 1). ``watch`` sees everything as it happens.
+    """
+
+    def __init__(self, live: LiveProfile, plan: Plan, jitter: Callable[[], float], watch: Watch) -> None:
+        self._live = live
+        self._plan = plan
+        self._jitter = jitter
+        self._watch = watch
+        self._clock = live.clock
+        self._started = self._clock.now()
+        self._request = live.next_request(plan.candidates[0].policy.history_limit)
+        self._reasons = Reasons()
+
+    async def run(self) -> Reply:
+        """Return the reply of the first backend that gives a whole one.
+
+        Raises:
+            AllBackendsFailed: with every backend's reason and the longest partial text.
+        """
+        order = self._order()
+        self._announce(order)
+        try:
+            reply = await self._decide(order)
+        except AllBackendsFailed as failed:
+            self._publish(RequestFailed(**self._stamp(), message=str(failed), seconds=self._age()))
+            raise
+        except BaseException:
+            self._publish(RequestCancelled(**self._stamp(), seconds=self._age()))
+            raise
+        self._publish(
+            RequestAnswered(**self._stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
+        )
+        return reply
+
+    async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
+        """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none."""
+        put_aside: list[Candidate] = []
+        for candidates, second_pass in ((order, False), (put_aside, True)):
+            if second_pass and put_aside:
+                self._publish(SecondPassStarted(**self._stamp(), backends=names_of(put_aside)))
+            for candidate in candidates:
+                if await self._is_not_ready(candidate):
+                    continue
+                admission = self._admit(candidate, second_pass=second_pass)
+                if admission.put_aside:
+                    put_aside.append(candidate)
+                if admission.permit is None:
+                    continue
+                visit = await self._visit(candidate, admission.permit)
+                if visit.answer is not None:
+                    return self._reply(visit, visit.answer)
+        raise self._nobody_answered(order)
+
+    async def _visit(self, candidate: Candidate, permit: Permit) -> Visit:
+        """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
+        visit = Visit(permit, candidate.backend.name, candidate.policy, self._plan.sole)
+        try:
+            while visit.answer is None and visit.failure is None:
+                visit.attempts += 1
+                try:
+                    visit.answer = await self._attempt(candidate, visit)
+                except BackendFailed as failed:
+                    visit.failure = await self._wait_or_give_up(visit, failed.failure)
+        finally:
+            self._forward(self._live.settle(visit))
+        if visit.failure is not None and not may_fail_over(visit.failure, candidate.policy):
+            raise self._reasons.refused_for_good(visit.backend, visit.failure)
+        return visit
+
+    async def _wait_or_give_up(self, visit: Visit, failure: Failure) -> Failure | None:
+        """Wait before the next attempt and return None, or return the failure that ends the visit."""
+        delay = None
+        if not visit.permit.is_probe:
+            delay = retry_delay(failure, visit.attempts, visit.policy, self._jitter())
+        if failure.kind is FailureKind.RATE_LIMIT:
+            self._forward(self._live.limited(visit, failure, will_retry=delay is not None))
+        if delay is None:
+            return failure
+        asked = failure.retry_after is not None
+        self._publish(
+            RetryScheduled(
+                **self._stamp(), backend=visit.backend, attempt=visit.attempts, delay=delay, asked_by_server=asked
+            )
+        )
+        await self._clock.sleep(delay)
+        return None if self._live.may_continue(visit) else failure
+
+    async def _attempt(self, candidate: Candidate, visit: Visit) -> Answer:
+        """Send once; the failure, if any, is noted and raised."""
+        name, policy = visit.backend, visit.policy
+        self._withdraw(name)
+        self._reasons.attempts += 1
+        self._publish(
+            AttemptStarted(**self._stamp(), backend=name, attempt=visit.attempts, attempts=policy.failover_retry_count)
+        )
+        attempt = Attempt(
+            self._clock,
+            policy,
+            on_first=lambda seconds: self._publish(FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)),
+            on_piece=lambda piece: self._watch(Delta(piece)),
+        )
+        try:
+            answer = await attempt.run(candidate.backend, self._chat_request(candidate))
+        except BackendFailed as failed:
+            self._reasons.failed(name, failed.failure)
+            self._publish(
+                AttemptFailed(
+                    **self._stamp(),
+                    backend=name,
+                    attempt=visit.attempts,
+                    failure=failed.failure,
+                    seconds=attempt.seconds,
+                )
+            )
+            raise
+        visit.ttft, visit.generating_seconds = attempt.ttft, attempt.generating_seconds
+        return answer
+
+    def _order(self) -> tuple[Candidate, ...]:
+        candidates = self._plan.candidates
+        if self._plan.policy != "roundrobin":
+            return candidates
+        start = self._live.next_turn() % len(candidates)
+        return candidates[start:] + candidates[:start]
+
+    def _announce(self, order: tuple[Candidate, ...]) -> None:
+        self._publish(RequestStarted(**self._stamp(), policy=self._plan.policy, order=names_of(order)))
+        if self._plan.policy == "roundrobin":
+            self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name))
+
+    async def _is_not_ready(self, candidate: Candidate) -> bool:
+        obstacle = await candidate.backend.obstacle()
+        if obstacle is None:
+            return False
+        name = candidate.backend.name
+        self._reasons.not_ready(name, obstacle)
+        self._publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=obstacle))
+        return True
+
+    def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
+        name = candidate.backend.name
+        admission = self._live.admit(
+            name, self._request, candidate.policy, sole=self._plan.sole, second_pass=second_pass
+        )
+        self._forward(admission.events)
+        for event in admission.events:
+            if isinstance(event, BackendSkipped):
+                self._reasons.skipped(name, event.message, self._live.last_error(name))
+        return admission
+
+    def _withdraw(self, next_backend: str) -> None:
+        """Take back what a broken-off reply has shown, now that another backend answers from the start."""
+        if (withdrawn := self._reasons.withdrawn) is None:
+            return
+        self._reasons.withdrawn = None
+        self._publish(
+            ReplyRestarted(
+                **self._stamp(),
+                failed=withdrawn.backend,
+                reason=withdrawn.reason,
+                next=next_backend,
+                words=withdrawn.words,
+            )
+        )
+        self._watch(Restart(withdrawn.backend, withdrawn.reason, next_backend))
+
+    def _chat_request(self, candidate: Candidate) -> ChatRequest:
+        return ChatRequest(
+            messages=self._plan.messages,
+            params=candidate.params,
+            streaming=candidate.policy.streaming,
+            connect_timeout_ms=candidate.policy.connect_timeout_ms,
+        )
+
+    def _reply(self, visit: Visit, answer: Answer) -> Reply:
+        return Reply(
+            text=answer.text,
+            backend=visit.backend,
+            model=answer.model,
+            usage=answer.usage,
+            attempts=self._reasons.attempts,
+            seconds=self._age(),
+            ttft=visit.ttft,
+            finish_reason=answer.finish_reason,
+            reasoning=answer.reasoning,
+            request=self._request,
+            notes=self._reasons.notes(answer),
+        )
+
+    def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
+        policies = {candidate.backend.name: candidate.policy for candidate in order}
+        return self._reasons.nobody_answered(
+            tuple(policies), lambda name: self._live.seconds_left(name, policies[name])
+        )
+
+    def _publish(self, event: Event) -> None:
+        self._live.publish(event)
+        self._watch(event)
+
+    def _forward(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._watch(event)
+
+    def _stamp(self) -> _Stamp:
+        return {"at": self._clock.now(), "request": self._request}
+
+    def _age(self) -> float:
+        return self._clock.now() - self._started
