@@ -168,9 +168,9 @@ def reference() -> str:
     out = [
         "# Debug lines",
         "",
-        "Written through `logging` (`llx_magic.lb`, `llx_magic.circuit_breaker`) at level DEBUG, shown on stderr when",
-        "`LLXPRT_DEBUG` holds a matching pattern (`llxprt:*`, `llxprt:lb`, `llxprt:circuit-breaker`); `%llx_log` shows them",
-        "with the time of day. This page is made from the table in `llx_magic/observe/lines.py`; a test keeps it so.",
+        "Written through `logging` (`llx_magic.lb`, `llx_magic.circuit_breaker`) at level DEBUG, and to stderr when",
+        "`LLXPRT_DEBUG` holds a matching pattern (`llxprt:*`, `llxprt:lb`, `llxprt:circuit-breaker`). `%llx_log` shows",
+        "them with the time of day. This page is made from the table in `llx_magic/observe/lines.py`.",
         "",
         "| line | event | when |",
         "|---|---|---|",
