@@ -1,0 +1,286 @@
+"""A model that follows a script: for demonstrations, documentation and tests that must come out the same each time.
+
+It fails in the ways in which real servers fail, with the same kinds and the same words, and waits only on the clock
+it is given; on virtual time its latencies are exact and cost nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+from llx_magic.backends.status import refused
+from llx_magic.backends.wording import Redactor
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.reply import Answer, Usage
+from llx_magic.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llx_magic.core.ports import Clock, Progress
+    from llx_magic.core.reply import ChatRequest, JsonValue
+
+SILENCE_SECONDS = 86_400.0
+"""How long a stalled reply stays silent before the connection is given up, where no time-out ends it sooner."""
+
+PARAMETERS = (
+    "reply", "latency_ms", "tokens_per_second", "prompt_tokens", "completion_tokens", "script", "cycle",
+)  # fmt: skip
+"""Every parameter that a simulated model takes."""
+
+PLAIN_STEPS = (
+    "ok", "length", "refused", "reset", "dns", "tls", "html", "empty", "filter", "context", "quota", "stall",
+)  # fmt: skip
+"""Steps of a script that take no number."""
+
+NUMBERED_STEPS = {"cut": "words", "stall": "words", "slow": "milliseconds"}
+"""Steps of a script that take a number after a colon, and what it counts."""
+
+_ALLOWED = (
+    f"{', '.join(PLAIN_STEPS)}, cut:WORDS, stall:WORDS, slow:MILLISECONDS, "
+    "a status from 300 to 599, or STATUS:SECONDS with a Retry-After"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one attempt meets: ``kind`` is a word, or ``status``; ``number`` is what followed the colon."""
+
+    kind: str
+    number: int | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedScript:
+    """How a simulated model behaves.
+
+    ``reply`` None is a sentence that names the backend and says how many words the prompt had. ``latency_ms`` is from
+    sending to the first piece; ``tokens_per_second`` None makes the rest come at once. Token counts of None are counted
+    as words. Each attempt takes the next of ``steps``; the last one repeats, or with ``cycle`` they start over.
+    """
+
+    reply: str | None = None
+    latency_ms: float = 0.0
+    tokens_per_second: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    steps: tuple[Step, ...] = (Step("ok"),)
+    cycle: bool = False
+
+
+def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
+    """Read a script from a model profile's parameters.
+
+    Raises:
+        SettingError: in one line that names the parameter or the step, what was given and what is allowed.
+    """
+    for key in params:
+        if key not in PARAMETERS:
+            raise SettingError(f"a simulated model has no parameter {key!r}{_nearest(key, PARAMETERS)}; "
+                               f"allowed are {', '.join(PARAMETERS)}")  # fmt: skip
+    cycle = params.get("cycle", False)
+    if not isinstance(cycle, bool):
+        raise SettingError(f"cycle must be true or false, got {cycle!r}")
+    steps = _steps(params["script"]) if params.get("script") is not None else (Step("ok"),)
+    return _with_values(SimulatedScript(steps=steps, cycle=cycle), params)
+
+
+class SimulatedBackend:
+    """Answers by its script; one counter of steps for all threads and loops, so each attempt takes one step."""
+
+    def __init__(self, name: str, model: str, script: SimulatedScript, clock: Clock) -> None:
+        self.name = name
+        self.model = model
+        self._script = script
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._attempts = 0
+
+    async def obstacle(self) -> str | None:
+        """Return None: it needs no key and no network."""
+        return None
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        """Do what the next step of the script says.
+
+        A parameter of the request that the script also knows holds for this request; others are ignored, as a model
+        ignores what it does not know.
+
+        Raises:
+            BackendFailed: where the step is a failure.
+        """
+        step = self._next_step()
+        try:
+            script = _with_values(self._script, request.params)
+        except SettingError as problem:
+            _refuse(self.name, 400, str(problem).encode())
+        await self._meet(step, script)
+        text = script.reply
+        if text is None:
+            text = f"This is {self.name}, answering a prompt of {_words(request.messages[-1].content)} words."
+        return await self._speak(text, step, script, request, progress)
+
+    async def aclose(self) -> None:
+        """Do nothing: nothing is open."""
+
+    def _next_step(self) -> Step:
+        steps = self._script.steps
+        with self._lock:
+            position = self._attempts
+            self._attempts += 1
+        return steps[position % len(steps) if self._script.cycle else min(position, len(steps) - 1)]
+
+    async def _meet(self, step: Step, script: SimulatedScript) -> None:
+        """Wait until the first piece is due; fail where the step leaves no first piece."""
+        if step.kind in _AT_ONCE:
+            _fail(*_AT_ONCE[step.kind])
+        if step.kind == "stall" and not step.number:
+            await self._break_off(step, "")
+        latency = script.latency_ms if step.kind != "slow" or step.number is None else step.number
+        if latency > 0:
+            await self._clock.sleep(latency / 1000)
+        match step.kind:
+            case "status":
+                _refuse(self.name, step.status, retry_after=step.number)
+            case "context" | "quota":
+                _refuse(self.name, *_BODIES[step.kind])
+            case "html":
+                _fail(FailureKind.BAD_REPLY, "a web page instead of a reply: Simulated")
+            case "empty":
+                _fail(FailureKind.BAD_REPLY, "empty reply")
+            case "filter":
+                _fail(FailureKind.CONTENT_FILTER, f"filtered by {self.name}")
+
+    async def _speak(
+        self, text: str, step: Step, script: SimulatedScript, request: ChatRequest, progress: Progress
+    ) -> Answer:
+        pieces = re.findall(r"\s*\S+(?:\s+$)?", text)
+        if step.kind == "length":
+            pieces = pieces[: max(1, len(pieces) // 2)]
+        if not pieces:
+            _fail(FailureKind.BAD_REPLY, "empty reply")
+        tokens = len(pieces) if script.completion_tokens is None else script.completion_tokens
+        pause = tokens / len(pieces) / script.tokens_per_second if script.tokens_per_second else 0.0
+        breaks = step.number is not None and step.kind in ("cut", "stall")
+        sent = pieces[: step.number] if breaks else pieces
+        for piece in sent:
+            if request.streaming:
+                progress.on_text(piece)
+            if pause > 0:
+                await self._clock.sleep(pause)
+        whole = "".join(sent)
+        if breaks:
+            await self._break_off(step, whole if request.streaming else "")
+        if not request.streaming:
+            progress.on_text(whole)
+        prompt = sum(_words(message.content) for message in request.messages)
+        return Answer(
+            text=whole,
+            model=self.model,
+            usage=Usage(prompt if script.prompt_tokens is None else script.prompt_tokens, tokens),
+            finish_reason="length" if step.kind == "length" else "stop",
+        )
+
+    async def _break_off(self, step: Step, partial: str) -> NoReturn:
+        if step.kind == "stall":
+            await self._clock.sleep(SILENCE_SECONDS)
+        _fail(FailureKind.NETWORK, "connection closed before the reply was complete", partial=partial)
+
+
+_AT_ONCE = {
+    "refused": (FailureKind.NETWORK, "connection refused"),
+    "reset": (FailureKind.NETWORK, "connection reset"),
+    "dns": (FailureKind.NETWORK, "could not resolve host"),
+    "tls": (FailureKind.TLS, "the certificate was refused: certificate has expired"),
+}
+"""Failures of the connection itself, which no latency precedes."""
+
+_BODIES = {
+    "context": (400, b'{"error": {"code": "context_length_exceeded", "message": "the prompt is too long"}}'),
+    "quota": (429, b'{"error": {"code": "insufficient_quota", "message": "the quota is used up"}}'),
+}
+"""Steps that a server would answer with a status and an explanation."""
+
+
+def _fail(kind: FailureKind, message: str, *, partial: str = "") -> NoReturn:
+    raise BackendFailed(Failure(kind=kind, message=message, partial=partial))
+
+
+def _refuse(name: str, status: int, body: bytes = b"", retry_after: int | None = None) -> NoReturn:
+    """Fail as the status would over HTTP, through the same reading of it."""
+    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+    raise BackendFailed(refused(status, headers, body, redact=Redactor(None), name=name, wall_clock=0.0))
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _nearest(given: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> SimulatedScript:
+    """Return the script with the values that ``params`` names in place of its own."""
+    if params.keys().isdisjoint(PARAMETERS):
+        return script
+    reply = params.get("reply", script.reply)
+    if reply is not None and not isinstance(reply, str):
+        raise SettingError(f"reply must be text, got {reply!r}")
+    rate = params.get("tokens_per_second", script.tokens_per_second)
+    return replace(
+        script,
+        reply=reply,
+        latency_ms=_number("latency_ms", params.get("latency_ms", script.latency_ms), "milliseconds"),
+        tokens_per_second=None if rate is None else _rate(rate),
+        prompt_tokens=_count("prompt_tokens", params.get("prompt_tokens", script.prompt_tokens)),
+        completion_tokens=_count("completion_tokens", params.get("completion_tokens", script.completion_tokens)),
+    )
+
+
+def _number(key: str, value: JsonValue, unit: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise SettingError(f"{key} must be a number of {unit}, 0 or more, got {value!r}")
+    return float(value)
+
+
+def _rate(value: JsonValue) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise SettingError(f"tokens_per_second must be a positive number, got {value!r}")
+    return float(value)
+
+
+def _count(key: str, value: JsonValue) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise SettingError(f"{key} must be a whole number, 0 or more, got {value!r}")
+    return value
+
+
+def _steps(script: JsonValue) -> tuple[Step, ...]:
+    if isinstance(script, int | str) and not isinstance(script, bool):
+        script = [step.strip() for step in str(script).split(",")]
+    if not isinstance(script, list) or not script:
+        raise SettingError(f"script must be steps separated by commas, or a list of steps, got {script!r}")
+    return tuple(_step(step) for step in script)
+
+
+def _step(given: JsonValue) -> Step:
+    text = str(given).strip().lower() if isinstance(given, str | int) and not isinstance(given, bool) else ""
+    word, colon, digits = text.partition(":")
+    number = int(digits) if re.fullmatch(r"[0-9]{1,9}", digits) else None
+    if not colon and word in PLAIN_STEPS:
+        return Step(word)
+    if number is not None and word in NUMBERED_STEPS:
+        return Step(word, number)
+    if re.fullmatch(r"[345][0-9]{2}", word) and (number is not None or not colon):
+        return Step("status", number, int(word))
+    if word in NUMBERED_STEPS:
+        raise SettingError(f"step {given!r} of the script needs a number of {NUMBERED_STEPS[word]}, as in {word}:12")
+    near = _nearest(word, (*PLAIN_STEPS, *NUMBERED_STEPS))
+    raise SettingError(f"unknown step {given!r} of the script{near}; allowed are {_ALLOWED}")
