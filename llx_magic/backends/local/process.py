@@ -1,0 +1,181 @@
+"""One child process: started in a thread, heard on a pipe, ended by closing its standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.local.fetch import MODEL
+from llx_magic.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+CONTEXT_TOKENS = 4096
+"""The model's window: prompt and reply together."""
+
+STOP_SECONDS = 2.0
+"""How long the child may take to leave by itself before it is killed, and again to be gone after that."""
+
+CHECK_SECONDS = 30.0
+"""How long loading the runtime alone may take."""
+
+LAST_WORDS = 4096
+"""How many bytes of the child's standard error are kept, for the message when it dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a loaded model is reached; the key is good for this child only."""
+
+    pid: int
+    url: str
+    key: str = field(repr=False)
+
+    @property
+    def port(self) -> int:
+        """The port on loopback."""
+        return int(self.url.rpartition(":")[2])
+
+
+class Child:
+    """The process that serves ``model``; ``serving`` is done when it is loaded, or has failed to load."""
+
+    def __init__(self, command: Sequence[str], model: Path, key: str, ready_seconds: float) -> None:
+        self.serving: Future[Serving] = Future()
+        self.serving.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
+        self._command = command
+        self._model = model
+        self._key = key
+        self._ready_seconds = ready_seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._last_words = b""
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number, once there is a process."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether it failed to load, was stopped or has died."""
+        if self._stopped or (self.serving.done() and self.serving.exception() is not None):
+            return True
+        return self._process is not None and self._process.poll() is not None
+
+    def launch(self) -> None:
+        """Begin to start it, and return at once."""
+        threading.Thread(target=self._load, name="llx-local-start", daemon=True).start()
+
+    def stop(self) -> bool:
+        """End it, within twice ``STOP_SECONDS``; whether it was alive."""
+        with self._lock:
+            self._stopped = True
+            process = self._process
+        if process is None:
+            return False
+        was_alive = process.poll() is None
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+        return was_alive
+
+    def disown(self) -> None:
+        """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
+        process = self._process
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        process.returncode = 0  # not ours to wait for
+
+    def _load(self) -> None:
+        try:
+            serving = self._start()
+        except ModelUnavailable as problem:
+            self.serving.set_exception(problem)
+        except OSError as problem:
+            reason = problem.strerror or type(problem).__name__
+            self.serving.set_exception(ModelUnavailable(f"the embedded model's process cannot be started: {reason}"))
+        else:
+            self.serving.set_result(serving)
+        finally:
+            if not self.serving.done():  # a defect must not leave everybody waiting
+                self.serving.set_exception(ModelUnavailable("the embedded model's process cannot be started"))
+
+    def _start(self) -> Serving:
+        process = self._spawn()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        threading.Thread(target=self._listen, args=(process,), name="llx-local-log", daemon=True).start()
+        order = {"model": str(self._model), "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
+        with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
+            process.stdin.write((json.dumps(order) + "\n").encode())
+        giving_up = threading.Timer(self._ready_seconds, process.kill)
+        giving_up.daemon = True
+        giving_up.start()
+        try:
+            line = read_line(process.stdout.readline())
+        finally:
+            giving_up.cancel()
+            process.stdout.close()
+        if "url" in line:
+            return Serving(process.pid, line["url"], self._key)
+        raise ModelUnavailable(line.get("error") or self._obituary(process))
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise ModelUnavailable("the embedded model was stopped while it was starting")
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # an interrupt of the notebook goes to its whole process group
+            )
+            return self._process
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Drain standard error, so that the child never blocks on it, and keep its end."""
+        assert process.stderr is not None
+        with contextlib.suppress(OSError, ValueError):
+            while words := process.stderr.read(LAST_WORDS):
+                self._last_words = (self._last_words + words)[-LAST_WORDS:]
+            process.stderr.close()
+
+    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+        if self._stopped:
+            return "the embedded model was stopped while it was loading"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        lines = self._last_words.decode(errors="replace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        words = f": {said[:200]}" if said.isprintable() and said else ""
+        return f"the embedded model's process ended while loading (exit status {process.returncode}){words}"
+
+
+def read_line(raw: bytes) -> dict[str, str]:
+    """Read the child's one line; an empty mapping where it is not what was agreed."""
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in line.items()} if isinstance(line, dict) else {}
