@@ -6,10 +6,12 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 SLICE_SECONDS = 0.2
 """How long the calling thread waits at a time: on Windows a wait without end cannot be interrupted."""
@@ -36,24 +38,46 @@ class BackgroundLoop:
         """Start a coroutine on the loop and return its future; cancelling that cancels the coroutine."""
         return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
 
-    def run(self, work: Coroutine[object, None, T], idle: Callable[[], None] = lambda: None) -> T:
+    def run(self, work: Coroutine[object, None, T]) -> T:
         """Run a coroutine to its end while the calling thread waits.
 
-        An interrupt cancels the coroutine, lets it close what it opened, and is then raised here. ``idle`` is called
-        between slices of waiting.
+        An interrupt cancels the coroutine, lets it close what it opened, and is then raised here.
         """
-        future = self.submit(work)
+        return self.follow(lambda _watch: work, lambda _parts: 0.0)
+
+    def follow(
+        self, start: Callable[[Callable[[P], None]], Coroutine[object, None, T]], draw: Callable[[list[P]], float]
+    ) -> T:
+        """Run what ``start`` returns and draw, on the calling thread, what it reports meanwhile.
+
+        ``start`` is given a function that takes a part from the loop's thread. ``draw`` is called with the parts that
+        have come in since the last time, now and then with none, and once more at the end; it returns the seconds
+        until it wants to be called again. So there is one hand-over for each drawing, however many parts there are.
+        """
+        parts: deque[P] = deque()
+        arrived, done = threading.Event(), threading.Event()
+
+        def watch(part: P) -> None:
+            parts.append(part)
+            arrived.set()
+
+        def finish(_future: concurrent.futures.Future[T]) -> None:
+            done.set()
+            arrived.set()
+
+        future = self.submit(start(watch))
+        future.add_done_callback(finish)
         try:
-            while True:
-                try:
-                    return future.result(SLICE_SECONDS)
-                except concurrent.futures.TimeoutError:
-                    if future.done():
-                        raise
-                    idle()
+            while not done.is_set():
+                arrived.wait(SLICE_SECONDS)
+                arrived.clear()
+                done.wait(draw(_drain(parts)))
         except KeyboardInterrupt:
             self.cancel(future)
             raise
+        finally:
+            draw(_drain(parts))
+        return future.result()
 
     def cancel(self, future: concurrent.futures.Future[T]) -> None:
         """Cancel a submitted coroutine and give it a moment to close its connection."""
@@ -81,6 +105,10 @@ class BackgroundLoop:
                 self._thread = threading.Thread(target=_serve, args=(self._loop,), name="llx_magic", daemon=True)
                 self._thread.start()
             return self._loop
+
+
+def _drain(parts: deque[P]) -> list[P]:
+    return [parts.popleft() for _ in range(len(parts))]
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

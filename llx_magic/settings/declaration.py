@@ -6,6 +6,7 @@ Validation, help, completion, the README's table and the JSON schema are all mad
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -224,10 +225,11 @@ def setting(key: str) -> Setting:
     raise SettingError(f"unknown setting {key!r}{nearest(key, SETTINGS)}")
 
 
-def nearest(given: str, allowed: dict[str, Setting] | tuple[str, ...] | list[str]) -> str:
+def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean X?`` for the closest of the allowed names, else ``; allowed: …``."""
-    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join(allowed)}"
+    names = list(allowed)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join(names)}"
 
 
 def json_schema() -> dict[str, JsonValue]:

@@ -1,0 +1,62 @@
+"""``%llx_key`` and ``llx key``: keys in the operating system's keyring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.output import Output, bullet_list
+from llx_magic.errors import UsageProblem
+from llx_magic.profiles.keychain import Keychain
+from llx_magic.profiles.names import check_name
+from llx_magic.profiles.secret import Secret
+from llx_magic.session.session import Session
+
+AskHidden = Callable[[str], str]
+"""Asks a question and returns what was typed without showing it."""
+
+
+def grammar(prog: str = "%llx_key") -> Grammar:
+    """Return the grammar of the command."""
+    parser = Grammar(prog, "Keys in the operating system's keyring; a profile names one with --key-name.")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
+    set_ = actions.add_parser("set", description="Ask for a key without showing it, and store it.")
+    set_.add_argument("name", metavar="NAME")
+    set_.add_argument("key", nargs="*", metavar="", help="never: a key typed here would stay in the notebook")
+    actions.add_parser("list", description="List the names of the keys stored from here.")
+    delete = actions.add_parser("delete", description="Remove a key from the keyring.")
+    delete.add_argument("name", metavar="NAME")
+    return parser
+
+
+def run(session: Session, line: str, ask_hidden: AskHidden, prog: str = "%llx_key") -> Output:
+    """Carry out the command.
+
+    Raises:
+        UsageProblem: for words that make no sense, a key typed into the command among them.
+        LlxError: where the keyring cannot be used.
+    """
+    asked = grammar(prog).read(shell_words(line))
+    keychain = Keychain(session.store.state_folder)
+    match asked.action:
+        case "set":
+            return _set(keychain, asked.name, ask_hidden, prog, typed=bool(asked.key))
+        case "delete":
+            keychain.delete(asked.name)
+            return Output(f"key {asked.name} is removed from the keyring")
+        case "list":
+            names = keychain.names()
+            return Output(bullet_list("keys in the keyring:", names) if names else "no key has been stored from here")
+        case _:
+            return Output(grammar(prog).format_help().rstrip())
+
+
+def _set(keychain: Keychain, name: str, ask_hidden: AskHidden, prog: str, *, typed: bool) -> Output:
+    check_name(name, what="key name")
+    if typed:
+        raise UsageProblem(
+            f"a key does not belong in a cell or a command, where it would be kept: type {prog} set {name} alone, "
+            "you will be asked for it; and consider the key you typed as known to others"
+        )
+    replaced = keychain.set(name, Secret(ask_hidden(f"key {name} (not shown): ")))
+    return Output(f"key {name} is {'replaced' if replaced else 'stored'}; a profile uses it with --key-name {name}")

@@ -1,0 +1,63 @@
+"""``%llx_local`` and ``llx local``: fetch, look at and stop the embedded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TextIO
+
+from llx_magic.backends import local
+from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.output import Output
+
+PullProgress = Callable[[int, int], None]
+"""Takes the bytes done and the bytes in all."""
+
+
+def grammar(prog: str = "%llx_local") -> Grammar:
+    """Return the grammar of the command."""
+    parser = Grammar(
+        prog,
+        "The embedded model: a small real model that runs on this machine. It stands in where nothing else answers; "
+        "do not rely on what it knows.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
+    actions.add_parser("pull", description="Fetch the model (93 MB), unless it is there; its hash is checked.")
+    actions.add_parser("status", description="Say whether the model is fetched, and whether it runs.")
+    actions.add_parser("stop", description="End the model's process; the next prompt starts it again.")
+    return parser
+
+
+def run(line: str, progress: PullProgress, prog: str = "%llx_local") -> Output:
+    """Carry out the command.
+
+    Raises:
+        ModelUnavailable: where the model cannot be fetched.
+    """
+    asked = grammar(prog).read(shell_words(line))
+    match asked.action:
+        case "pull":
+            return Output(f"the embedded model is {local.pull(progress=progress)}")
+        case "stop":
+            return Output("the embedded model is stopped" if local.stop() else "the embedded model was not running")
+        case _:
+            return Output(str(local.status()))
+
+
+class ProgressBar:
+    """A bar on a text stream that shows how much of the model has come."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._bar: object | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar; it appears with the first bytes and stays when all are there."""
+        from tqdm import tqdm
+
+        if not isinstance(self._bar, tqdm):
+            self._bar = tqdm(
+                total=total, unit="B", unit_scale=True, unit_divisor=1000, desc="fetching the model", file=self._out
+            )
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._bar.close()

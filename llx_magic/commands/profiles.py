@@ -1,0 +1,220 @@
+"""``%llx_profile`` and ``llx profile``: save, load, list, show, delete, and the default."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from llx_magic.backends.providers import provider
+from llx_magic.commands.grammar import Grammar, pairs, shell_words
+from llx_magic.commands.output import Output, bullet_list, text_table
+from llx_magic.core.reply import JsonValue
+from llx_magic.errors import UsageProblem
+from llx_magic.observe.report import html_table
+from llx_magic.profiles.codec import write_document
+from llx_magic.profiles.document import Connection, Document, ModelProfile
+from llx_magic.profiles.store import ProfileRow, SaveResult
+from llx_magic.session import wiring
+from llx_magic.session.session import Session
+from llx_magic.settings.layers import Values, read_values
+
+_USAGE = """Save, load and look after profiles.
+
+  {0} save loadbalancer NAME POLICY MEMBER...     POLICY is failover or roundrobin; the settings in force are saved
+  {0} save model NAME --provider P --model M [--base-url U] [--key-env VAR | --key-name N | --key-file F]
+                      [--param k=v]... [--set k=v]...
+  {0} load NAME_OR_PATH
+  {0} list
+  {0} show NAME
+  {0} delete NAME
+  {0} set-default NAME | set-default --clear
+"""
+
+
+def grammar(prog: str = "%llx_profile") -> Grammar:
+    """Return the grammar of the command."""
+    parser = Grammar(prog, _USAGE.format(prog))
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
+    _save_grammar(actions.add_parser("save", description="Save a load balancer or a model as a profile."))
+    load = actions.add_parser("load", description="Make a profile the active one.")
+    load.add_argument("profile", metavar="NAME_OR_PATH")
+    actions.add_parser("list", description="List every profile, broken ones with what is wrong.")
+    for action, what in (
+        ("show", "Show a profile's file, without keys."),
+        ("delete", "Delete a profile (kept as .bak)."),
+    ):
+        actions.add_parser(action, description=what).add_argument("profile", metavar="NAME")
+    default = actions.add_parser("set-default", description="Choose the profile that is used where none is loaded.")
+    default.add_argument("profile", metavar="NAME", nargs="?")
+    default.add_argument("--clear", action="store_true", help="have no default profile")
+    return parser
+
+
+def run(session: Session, line: str, prog: str = "%llx_profile") -> Output:
+    """Carry out the command.
+
+    Raises:
+        UsageProblem: for words that make no sense, or a profile that is missing, broken or not allowed.
+    """
+    return run_words(session, shell_words(line), prog)
+
+
+def run_words(session: Session, words: list[str], prog: str = "%llx_profile") -> Output:
+    """Carry out the command, its line split into words already."""
+    asked = grammar(prog).read(words)
+    actions: dict[str, Callable[[Session, argparse.Namespace], Output]] = {
+        "save": _save,
+        "load": _load,
+        "list": _list,
+        "show": _show,
+        "delete": _delete,
+        "set-default": _set_default,
+    }
+    if asked.action is None:
+        return Output(grammar(prog).format_help().rstrip())
+    return actions[asked.action](session, asked)
+
+
+def _save_grammar(parser: Grammar) -> None:
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=Grammar)
+    balancer = kinds.add_parser("loadbalancer", description="Save several models behind a policy.")
+    balancer.add_argument("name", metavar="NAME")
+    balancer.add_argument("policy", metavar="POLICY", help="failover or roundrobin")
+    balancer.add_argument("members", metavar="MEMBER", nargs="*", help="model profiles, by priority")
+    model = kinds.add_parser("model", description="Save one model at one provider.")
+    model.add_argument("name", metavar="NAME")
+    model.add_argument("--provider", required=True, metavar="P", help="openai, groq, ollama, local, simulated …")
+    model.add_argument("--model", required=True, metavar="M", help="the model's name at the provider")
+    model.add_argument("--base-url", metavar="U", help="where the provider is, if not at its usual address")
+    key = model.add_mutually_exclusive_group()
+    key.add_argument("--key-env", metavar="VAR", help="the environment variable that holds the key")
+    key.add_argument("--key-name", metavar="N", help="the key's name in the keyring (%%llx_key set N)")
+    key.add_argument("--key-file", metavar="F", help="the file that holds the key, readable by you alone")
+    key.add_argument("--key", metavar="", help=argparse.SUPPRESS)
+    model.add_argument("--price-input", metavar="X", help="price of a million prompt tokens")
+    model.add_argument("--price-output", metavar="X", help="price of a million completion tokens")
+    model.add_argument("--param", action="append", default=[], metavar="k=v", help="a parameter of the model")
+    for each in (balancer, model):
+        each.add_argument("--set", action="append", default=[], metavar="k=v", dest="sets", help="a setting to save")
+
+
+def _save(session: Session, asked: argparse.Namespace) -> Output:
+    settings = read_values(pairs(asked.sets, "--set"))
+    document: Document
+    if asked.kind == "loadbalancer":
+        document = session.balancer_document(asked.name, asked.policy, tuple(asked.members), settings)
+    else:
+        document = _model_document(asked, settings)
+    wiring.check_document(document)
+    return Output(_saved(document, session.store.save(document)))
+
+
+def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile:
+    if asked.key is not None:
+        raise UsageProblem(
+            f"a key does not belong in a cell or a command: store it with %llx_key set {asked.name} "
+            f"and give --key-name {asked.name}, or give --key-env VAR or --key-file FILE"
+        )
+    connection = Connection(
+        base_url=asked.base_url,
+        auth_key_env=asked.key_env,
+        auth_key_name=asked.key_name,
+        auth_keyfile=asked.key_file,
+        price_input=_price("--price-input", asked.price_input),
+        price_output=_price("--price-output", asked.price_output),
+    )
+    return ModelProfile(
+        asked.name,
+        provider(asked.provider).name,
+        asked.model,
+        params=read_params(asked.param),
+        settings=settings,
+        connection=connection,
+    )
+
+
+def read_params(given: list[str]) -> dict[str, JsonValue]:
+    """Return ``name=value`` words with each value read as JSON where it is JSON, else as text."""
+    return {name: _json_or_text(value) for name, value in pairs(given, "--param").items()}
+
+
+def _json_or_text(value: str) -> JsonValue:
+    try:
+        found: JsonValue = json.loads(value)
+    except ValueError:
+        return value
+    return found
+
+
+def _price(option: str, given: str | None) -> float | None:
+    if given is None:
+        return None
+    try:
+        price = float(given)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < float("inf"):
+        raise UsageProblem(f"{option} must be a price per million tokens, 0 or more, got {given!r}")
+    return price
+
+
+def _saved(document: Document, result: SaveResult) -> str:
+    if result.backup is None:
+        return f"saved {document.name}" if not result.changes else f"saved {document.name}: {result.changes[0]}"
+    return bullet_list(f"saved {document.name}; the previous file is {result.backup.name}", result.changes)
+
+
+def _load(session: Session, asked: argparse.Namespace) -> Output:
+    loaded = session.load(asked.profile)
+    profile = loaded.balancer.profile
+    what = profile.members[0].model if profile.policy == "single" else ", ".join(loaded.balancer.members)
+    remarks = [f"note: {note}" for note in loaded.notes]
+    if loaded.dropped:
+        remarks.insert(0, f"the profile replaces this session's {', '.join(loaded.dropped)}")
+    return Output(bullet_list(f"profile {profile.name} is active: {profile.policy}, {what}", remarks))
+
+
+def _list(session: Session, _asked: argparse.Namespace) -> Output:
+    active = session.active.name if session.active else None
+    columns = ("profile", "kind", "members or model", "")
+    found = [(row.name, row.kind, row.detail or row.problem or "", _marks(row, active)) for row in session.store.list()]
+    if not found:
+        return Output("there is no profile yet: %llx_profile save model NAME --provider P --model M makes one")
+    return Output(text_table(columns, found), html_table(columns, found))
+
+
+def _marks(row: ProfileRow, active: str | None) -> str:
+    marks = [
+        word
+        for word, holds in (
+            ("active", row.name == active),
+            ("default", row.is_default),
+            ("comes with llx_magic", row.shipped),
+        )
+        if holds
+    ]
+    return ", ".join(marks)
+
+
+def _show(session: Session, asked: argparse.Namespace) -> Output:
+    document = session.store.document(asked.profile)
+    return Output(write_document(document).rstrip())
+
+
+def _delete(session: Session, asked: argparse.Namespace) -> Output:
+    result = session.store.delete(asked.profile)
+    remarks = [f"{name} has it as a member and cannot be loaded now" for name in result.used_by]
+    if result.was_default:
+        remarks.append("it was the default profile; there is none now")
+    return Output(bullet_list(f"deleted {asked.profile}; its file is kept as {result.backup.name}", remarks))
+
+
+def _set_default(session: Session, asked: argparse.Namespace) -> Output:
+    if asked.clear == (asked.profile is not None):
+        raise UsageProblem("set-default takes the name of a profile, or --clear")
+    if asked.clear:
+        session.store.clear_default()
+        return Output("there is no default profile now")
+    session.store.set_default(asked.profile)
+    return Output(f"{asked.profile} is the default profile: it is used where none is loaded")

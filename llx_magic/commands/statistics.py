@@ -1,0 +1,66 @@
+"""``%llx_stats`` and ``%llx_log``: what the active profile has done, in numbers and in lines."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.output import Output
+from llx_magic.errors import UsageProblem
+from llx_magic.observe import report
+from llx_magic.observe.lines import lines
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.session import Session
+
+
+def stats_grammar(prog: str = "%llx_stats") -> Grammar:
+    """Return the grammar of ``%llx_stats``."""
+    parser = Grammar(prog, "Show the statistics of the active profile: every backend, its metrics and its circuit.")
+    parser.add_argument("what", nargs="?", default="lb", choices=["lb"], help="lb, the load balancer; may be left out")
+    parser.add_argument("-p", "--profile", help="another profile than the active one")
+    parser.add_argument(
+        "--reset", action="store_true", help="forget counts and history; circuits and tokens per minute stay"
+    )
+    return parser
+
+
+def log_grammar(prog: str = "%llx_log") -> Grammar:
+    """Return the grammar of ``%llx_log``."""
+    parser = Grammar(prog, "Show the latest debug lines of the active profile, with the time of day (UTC).")
+    parser.add_argument("-n", metavar="N", default="40", help="how many lines (default 40)")
+    parser.add_argument("-p", "--profile", help="another profile than the active one")
+    return parser
+
+
+def stats(session: Session, line: str) -> tuple[Output, LoadBalancer]:
+    """Show, or reset, the statistics; returns the load balancer too, for who wants the DataFrame."""
+    asked = stats_grammar().read(shell_words(line))
+    balancer = session.balancer(asked.profile)
+    if asked.reset:
+        balancer.reset_statistics()
+        return Output(f"statistics of {balancer.name} are reset; circuits and tokens per minute stay"), balancer
+    return report_of(balancer), balancer
+
+
+def report_of(balancer: LoadBalancer) -> Output:
+    """Return the statistics of a profile."""
+    snapshot = balancer.snapshot()
+    return Output(report.plain(snapshot), report.as_html(snapshot))
+
+
+def log(session: Session, line: str) -> Output:
+    """Show the latest debug lines."""
+    asked = log_grammar().read(shell_words(line))
+    if not asked.n.isdecimal() or not int(asked.n):
+        raise UsageProblem(f"-n must be a number of lines, at least 1, got {asked.n!r}")
+    balancer = session.balancer(asked.profile)
+    shown = [
+        f"{_time_of_day(balancer.epoch + event.at)} {text}"
+        for event in balancer.decisions()
+        for _channel, text in lines(event)
+    ]
+    return Output("\n".join(shown[-int(asked.n) :]) or f"nothing has been asked of {balancer.name} yet")
+
+
+def _time_of_day(unix_seconds: float) -> str:
+    return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).strftime("%H:%M:%S.%f")[:-3]

@@ -1,0 +1,74 @@
+"""A reply on a terminal or in a pipe: pieces as they come, or the whole reply at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from llx_magic.core.events import Event
+from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.text import one_line, printable
+
+NEXT_DRAWING_SECONDS = 0.05
+
+
+class TerminalView:
+    """Writes the pieces of a reply to ``out`` as they come, where ``live``; else the reply when it is whole.
+
+    What has been printed cannot be taken back, so a restart draws a line that says that the text above is withdrawn.
+    """
+
+    def __init__(self, out: TextIO, *, live: bool) -> None:
+        self._out = out
+        self._live = live
+        self._wrote = ""
+
+    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+        """Write what has come in; returns the seconds until it is worth calling again."""
+        if self._live:
+            for part in parts:
+                if isinstance(part, Delta):
+                    self._write(printable(part.text))
+                elif isinstance(part, Restart):
+                    self._rule(
+                        f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}"
+                    )
+            self._out.flush()
+        return NEXT_DRAWING_SECONDS
+
+    def finish(self, reply: Reply) -> None:
+        """Write what is still missing of a whole reply, with a line end."""
+        if not self._live or not self._wrote:
+            self._write(printable(reply.text))
+        if not self._wrote.endswith("\n"):
+            self._write("\n")
+        self._out.flush()
+
+    def give_up(self, why: str) -> None:
+        """Say below an unfinished text that it is unfinished."""
+        if self._wrote:
+            self._rule(f"{why}: the text above is incomplete")
+            self._out.flush()
+
+    def _rule(self, text: str) -> None:
+        if self._wrote and not self._wrote.endswith("\n"):
+            self._write("\n")
+        if self._wrote:
+            self._write(f"---- {one_line(text)} ----\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out.write(text)
+            self._wrote = text[-1]
+
+
+def footer(reply: Reply) -> str:
+    """Return the line under a reply: who answered, how long it took, what it used, what to know."""
+    facts = [f"{reply.backend} ({reply.model})", f"{reply.seconds:.1f} s"]
+    if reply.ttft is not None:
+        facts.append(f"first token {reply.ttft:.2f} s")
+    if reply.usage is not None:
+        facts.append(f"{reply.usage.prompt_tokens} + {reply.usage.completion_tokens} tokens")
+    if reply.attempts > 1:
+        facts.append(f"{reply.attempts} attempts")
+    return one_line(" · ".join([*facts, *reply.notes]))

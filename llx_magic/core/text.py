@@ -1,0 +1,30 @@
+"""A model's text is untrusted: what of it may reach a terminal or a plain-text output."""
+
+from __future__ import annotations
+
+import re
+
+_SEQUENCES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # operating system commands: titles, links, clipboard
+    r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device control and other strings
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # cursor, colour, erase
+    r"|\x1b[ -/]*[0-~]"  # the short ones
+)
+
+_CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
+_BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # embeddings, overrides, isolates
+_FORBIDDEN = dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL))
+
+
+def printable(text: str) -> str:
+    """Return the text without control sequences, control characters and bidirectional overrides.
+
+    Tabs and line ends stay; CR LF becomes LF and a lone CR is dropped, so that no line can overwrite another.
+    """
+    return _SEQUENCES.sub("", text).translate(_FORBIDDEN)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return the printable text on one line, cut to ``limit`` characters."""
+    folded = " ".join(printable(text).split())
+    return folded if len(folded) <= limit else folded[: limit - 1] + "…"

@@ -1,0 +1,9 @@
+"""Puts the parts together: profiles become backends, settings become policies, and a prompt becomes a reply."""
+
+from __future__ import annotations
+
+from llx_magic.session.api import ask, load
+from llx_magic.session.balancer import Ask, LoadBalancer
+from llx_magic.session.session import Loaded, Session
+
+__all__ = ["Ask", "LoadBalancer", "Loaded", "Session", "ask", "load"]

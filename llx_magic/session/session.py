@@ -1,0 +1,162 @@
+"""What a notebook or a command line has in hand: the active profile and the session's settings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from llx_magic.core.ports import Clock
+from llx_magic.core.reply import JsonValue
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.errors import UsageProblem
+from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.settings.declaration import nearest, setting
+from llx_magic.settings.kinds import SettingValue
+from llx_magic.settings.layers import Layer, Resolved, Values, resolve
+
+VARIABLE = "LLX_PROFILE"
+EMBEDDED = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading a profile did: the session's overrides that it dropped, and remarks for the user."""
+
+    balancer: LoadBalancer
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def embedded_profile() -> Profile:
+    """Return the profile of the embedded model by itself."""
+    return Profile.single(ModelProfile("local", "local", EMBEDDED))
+
+
+class Session:
+    """The active profile, the session's settings, and every profile that was asked by name.
+
+    ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests.
+    """
+
+    def __init__(self, store: ProfileStore | None = None, clock: Clock | None = None) -> None:
+        self.store = store or ProfileStore()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: Values = {}
+        self._active: LoadBalancer | None = None
+        self._balancers: dict[str, LoadBalancer] = {}
+        self._retired: list[LoadBalancer] = []
+
+    @property
+    def values(self) -> Values:
+        """The session's own settings."""
+        return self._values
+
+    @property
+    def active(self) -> LoadBalancer | None:
+        """The loaded profile, or None."""
+        return self._active
+
+    def load(self, name_or_path: str) -> Loaded:
+        """Load a profile and make it the active one; the session's overrides of what it sets are dropped.
+
+        Raises:
+            ProfileError: where there is none of that name, or it cannot be used; the active profile stays.
+        """
+        balancer = self.balancer(name_or_path)
+        with self._lock:
+            dropped = tuple(key for key in self._values if key in balancer.profile.settings)
+            self._values = {key: value for key, value in self._values.items() if key not in dropped}
+            self._active = balancer
+        return Loaded(balancer, dropped, balancer.profile.notes)
+
+    def balancer(self, name_or_path: str | None = None) -> LoadBalancer:
+        """Return the named profile ready to answer, or the active one.
+
+        Where none is loaded it is the profile of ``LLX_PROFILE``, else the default profile, else the embedded model.
+
+        Raises:
+            ProfileError: where there is none of that name, or it cannot be used.
+        """
+        if name_or_path is None and self._active is not None:
+            return self._active
+        wanted = name_or_path or os.environ.get(VARIABLE) or self.store.default()
+        profile = self.store.load(wanted) if wanted else embedded_profile()
+        return self._balancer_of(profile)
+
+    def set(self, key: str, raw: JsonValue) -> SettingValue:
+        """Check a value and set it for the session.
+
+        Raises:
+            SettingError: for an unknown setting or a value that is not allowed; nothing changes.
+        """
+        value = setting(key).read(raw)
+        with self._lock:
+            self._values = {**self._values, key: value}
+        return value
+
+    def unset(self, key: str) -> bool:
+        """Remove the session's value; False where there was none.
+
+        Raises:
+            SettingError: for an unknown setting.
+        """
+        setting(key)
+        with self._lock:
+            had = key in self._values
+            self._values = {known: value for known, value in self._values.items() if known != key}
+        return had
+
+    def unset_all(self) -> tuple[str, ...]:
+        """Remove all of the session's values and return their keys."""
+        with self._lock:
+            keys, self._values = tuple(self._values), {}
+        return keys
+
+    def resolved(self) -> dict[str, Resolved]:
+        """Return every setting's value in force, with the layer it comes from."""
+        layers: dict[Layer, Values] = {Layer.SESSION: self._values}
+        if self._active is not None:
+            layers[Layer.PROFILE] = self._active.profile.settings
+        return resolve(layers)
+
+    def settings_to_save(self) -> dict[str, SettingValue]:
+        """Return all settings in force that are not switched off, so that a saved profile outlives the defaults."""
+        return {key: found.value for key, found in self.resolved().items() if found.value is not None}
+
+    def balancer_document(
+        self, name: str, policy: str, members: tuple[str, ...], settings: Values
+    ) -> LoadBalancerProfile:
+        """Return a load-balancer profile with the settings in force, ``settings`` on top.
+
+        Raises:
+            ProfileError: for a policy, a name or members that are not allowed.
+        """
+        if policy not in POLICIES:
+            raise UsageProblem(f"unknown policy {policy!r}{nearest(policy, POLICIES)}")
+        chosen: BalancerPolicy = "failover" if policy == "failover" else "roundrobin"
+        values = {**self.settings_to_save(), **settings}
+        return LoadBalancerProfile(name, chosen, members, {key: v for key, v in values.items() if v is not None})
+
+    def close(self) -> None:
+        """Close all connections and forget which profile is loaded; the session can go on being used."""
+        with self._lock:
+            balancers = [*self._balancers.values(), *self._retired]
+            self._balancers, self._retired, self._active = {}, [], None
+        for balancer in balancers:
+            if BACKGROUND.running:
+                BACKGROUND.run(balancer.aclose())
+
+    def _balancer_of(self, profile: Profile) -> LoadBalancer:
+        key = str(profile.path or f"embedded:{profile.name}")
+        with self._lock:
+            known = self._balancers.get(key)
+            if known is None or known.profile != profile:
+                if known is not None:
+                    self._retired.append(known)  # a request in flight may still be using its connections
+                known = LoadBalancer(profile, clock=self._clock, session=lambda: self._values)
+                self._balancers[key] = known
+        return known

@@ -1,0 +1,167 @@
+"""From a profile's members to backends, and from its file to the live state that everybody shares."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.backends.local import LocalBackend
+from llx_magic.backends.providers import provider
+from llx_magic.backends.simulated import SimulatedBackend, simulated_script
+from llx_magic.core.ports import Backend, Clock
+from llx_magic.core.reply import JsonValue
+from llx_magic.engine.clocks import LoopClock, VirtualClock
+from llx_magic.engine.live import LiveProfile
+from llx_magic.errors import ProfileError
+from llx_magic.observe.debug import write_debug_lines
+from llx_magic.profiles.document import Document, ModelProfile, Profile
+from llx_magic.profiles.keys import key_source
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS
+
+VIRTUAL_TIME = "virtual_time"
+"""The parameter of a simulated model that makes its waits exact and instant."""
+
+
+@dataclass(slots=True)
+class LiveEntry:
+    """A live profile and what its state was made from."""
+
+    live: LiveProfile
+    identities: dict[str, object]
+    simulated: dict[str, SimulatedBackend] = field(default_factory=dict)
+
+
+_entries: dict[Path, LiveEntry] = {}
+_lock = threading.Lock()
+
+
+def live_entry(profile: Profile, *, isolated: bool, clock: Clock | None) -> LiveEntry:
+    """Return the live state of a profile: the one that its file has in this process, or a new one.
+
+    A profile without a file, and an isolated one, have a state of their own. Loading a changed file again keeps the
+    state of the members that are still the same.
+    """
+    if isolated or clock is not None or profile.path is None:
+        return _new_entry(profile, clock or _clock_for(profile))
+    key = profile.path.resolve()
+    with _lock:
+        entry = _entries.get(key)
+        if entry is None or isinstance(entry.live.clock, VirtualClock) != is_virtual(profile):
+            entry = _entries[key] = _new_entry(profile, _clock_for(profile))
+        else:
+            _take_over(entry, profile)
+        return entry
+
+
+def backends_of(profile: Profile, entry: LiveEntry) -> tuple[Backend, ...]:
+    """Return a backend for each member, in priority order.
+
+    Raises:
+        ProfileError: for an unknown provider.
+        SettingError: for a simulated member's parameter that is not allowed.
+    """
+    return tuple(_backend(member, entry) for member in profile.members)
+
+
+def check(profile: Profile) -> None:
+    """Refuse a profile that could not be asked anything.
+
+    Raises:
+        ProfileError: for an unknown provider, or virtual time that some members have and others not.
+        SettingError: for a simulated member's parameter that is not allowed.
+    """
+    for member in profile.members:
+        provider(member.provider)
+        if member.provider == "simulated":
+            simulated_script(_script_params(member))
+    virtual = [member.name for member in profile.members if _is_virtual(member)]
+    if virtual and len(virtual) < len(profile.members):
+        other = next(member.name for member in profile.members if member.name not in virtual)
+        raise ProfileError(f"profile {profile.name}: {virtual[0]} runs on virtual time, so {other} must do so too")
+
+
+def check_document(document: Document) -> None:
+    """Refuse to save a model that could not be asked anything.
+
+    Raises:
+        ProfileError: for an unknown provider.
+        SettingError: for a simulated model's parameter that is not allowed.
+    """
+    if isinstance(document, ModelProfile):
+        check(Profile.single(document))
+
+
+def request_params(member: ModelProfile) -> Mapping[str, JsonValue]:
+    """Return the parameters that go to the model with each request."""
+    return {} if member.provider == "simulated" else member.params
+
+
+def is_virtual(profile: Profile) -> bool:
+    """Return whether the profile runs on virtual time."""
+    return _is_virtual(profile.members[0])
+
+
+def _is_virtual(member: ModelProfile) -> bool:
+    return member.provider == "simulated" and member.params.get(VIRTUAL_TIME) is True
+
+
+def _clock_for(profile: Profile) -> Clock:
+    return VirtualClock() if is_virtual(profile) else LoopClock()
+
+
+def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
+    limit = profile.settings.get("history_limit", DEFAULTS["history_limit"])
+    if not isinstance(limit, int):
+        raise ProfileError(f"profile {profile.name}: {SETTINGS['history_limit'].key} must be a whole number")
+    live = LiveProfile(profile.name, (member.name for member in profile.members), clock, limit)
+    live.subscribe(write_debug_lines)
+    return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
+
+
+def _take_over(entry: LiveEntry, profile: Profile) -> None:
+    identities = {member.name: _identity(member) for member in profile.members}
+    if identities == entry.identities:
+        return
+    kept = [name for name, identity in identities.items() if entry.identities.get(name) == identity]
+    entry.live.replace_backends(fresh=[name for name in identities if name not in kept], kept=kept)
+    entry.identities = identities
+    entry.simulated = {name: backend for name, backend in entry.simulated.items() if name in kept}
+
+
+def _identity(member: ModelProfile) -> object:
+    """Return what must be the same for a member to be the same backend; its key and settings may change."""
+    script = dict(member.params) if member.provider == "simulated" else None
+    return (member.provider, member.model, member.connection.base_url, script)
+
+
+def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
+    return {key: value for key, value in member.params.items() if key != VIRTUAL_TIME}
+
+
+def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
+    known = provider(member.provider)
+    if known.name == "simulated":
+        return _simulated(member, entry)
+    if known.name == "local":
+        return LocalBackend(member.name, member.model)
+    base_url = member.connection.base_url or known.base_url
+    if base_url is None:
+        raise ProfileError(f"profile {member.name}: provider {known.name} needs a base-url")
+    key = key_source(
+        member,
+        known.key_variable,
+        needs_key=known.key_required and known.own_host(base_url),
+        sends_to_own_host=known.own_host(base_url),
+    )
+    return OpenAIBackend(member.name, Endpoint(base_url=base_url, model=member.model), key)
+
+
+def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:
+    if (backend := entry.simulated.get(member.name)) is None:
+        script = simulated_script(_script_params(member))
+        backend = SimulatedBackend(member.name, member.model, script, entry.live.clock)
+        entry.simulated[member.name] = backend
+    return backend
