@@ -50,8 +50,7 @@ class LocalBackend:
         self.model = model
         self._cache = cache
         self._server = server or SERVER
-        self._serving: Serving | None = None
-        self._backends: list[OpenAIBackend] = []
+        self._clients: tuple[tuple[Serving, OpenAIBackend], ...] = ()
 
     async def obstacle(self) -> str | None:
         """Say in one line what is missing (the model, its runtime, a library) and what mends it; None when ready."""
@@ -73,15 +72,16 @@ class LocalBackend:
 
     async def aclose(self) -> None:
         """Close the connections opened on the running loop; the process stays for others."""
-        for backend in self._backends:
+        for _, backend in self._clients:
             await backend.aclose()
 
     def _client(self, serving: Serving) -> OpenAIBackend:
-        if self._serving != serving:
-            from llx_magic.backends.http import Endpoint, OpenAIBackend
+        for known, backend in self._clients:
+            if known == serving:
+                return backend
+        from llx_magic.backends.http import Endpoint, OpenAIBackend
 
-            endpoint = Endpoint(base_url=f"{serving.url}/v1", model=self.model)
-            # the one before is kept until closed: another loop may still be reading from it
-            self._backends = [*self._backends[-1:], OpenAIBackend(self.name, endpoint, _ChildKey(serving))]
-            self._serving = serving
-        return self._backends[-1]
+        backend = OpenAIBackend(self.name, Endpoint(f"{serving.url}/v1", self.model), _ChildKey(serving))
+        # the one before is kept until closed: another loop may still be reading from it
+        self._clients = (*self._clients[-1:], (serving, backend))
+        return backend
