@@ -123,7 +123,8 @@ class Child:
         process = self._spawn()
         assert process.stdin is not None
         assert process.stdout is not None
-        threading.Thread(target=self._listen, args=(process,), name="llx-local-log", daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(process,), name="llx-local-log", daemon=True)
+        listener.start()
         order = {"model": str(self._model), "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
             process.stdin.write((json.dumps(order) + "\n").encode())
@@ -137,6 +138,7 @@ class Child:
             process.stdout.close()
         if "url" in line:
             return Serving(process.pid, line["url"], self._key)
+        listener.join(STOP_SECONDS)  # its last words may still be in the pipe
         raise ModelUnavailable(line.get("error") or self._obituary(process))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
