@@ -1,0 +1,303 @@
+"""Profile documents as JSON text: read with one line for whatever is wrong, written without any key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from llx_magic.core.reply import JsonValue
+from llx_magic.errors import ProfileError, SettingError
+from llx_magic.profiles.document import (
+    POLICIES,
+    Connection,
+    Document,
+    LoadBalancerProfile,
+    ModelProfile,
+    members_problem,
+)
+from llx_magic.profiles.names import brief, listed, name_problem, nearest_name
+from llx_magic.profiles.secret import Secret, without_secrets
+from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
+from llx_magic.settings.declaration import SETTINGS
+from llx_magic.settings.kinds import SettingValue
+from llx_magic.settings.layers import write_values
+
+VERSION: Final = 1
+"""The newest form of the file that is understood, and the one that is written."""
+
+_KNOWN: Final = frozenset(
+    {"name", "version", "type", "policy", "profiles", "provider", "model", "modelParams", "ephemeralSettings"}
+)
+_TEXTS: Final = {
+    "base-url": "base_url",
+    "auth-key-env": "auth_key_env",
+    "auth-key-name": "auth_key_name",
+    "auth-keyfile": "auth_keyfile",
+}
+_PRICES: Final = {"price-input": "price_input", "price-output": "price_output"}
+_TYPES: Final = ("loadbalancer", "standard", "model")
+
+JsonObject = dict[str, JsonValue]
+
+
+def read_document(content: str | bytes, name: str, *, label: str | None = None) -> Document:
+    """Return the profile that a file's content stands for.
+
+    ``name`` is the file's own (without ``.json``) and counts, whatever the content says. ``label`` is how messages
+    call the file. Keys that are not known are kept in ``extra``; a literal key is held as a ``Secret``.
+
+    Raises:
+        ProfileError: one line that begins with the file and says what is wrong and what is allowed.
+    """
+    try:
+        return _read(decode(content) if isinstance(content, bytes) else content, name)
+    except (DocumentProblem, ProfileError, SettingError) as problem:
+        message = str(problem)
+    # The content may hold a literal key: neither this frame nor those below may show it in a verbose traceback.
+    del content
+    raise ProfileError(f"{label or name + '.json'}: {message}")
+
+
+def write_document(document: Document) -> str:
+    """Return the file's content: known keys first, in a fixed order, then those kept from reading; never a key.
+
+    Raises:
+        ProfileError: where a value cannot be written as JSON that reads back.
+    """
+    is_model = isinstance(document, ModelProfile)
+    raw: JsonObject = {"name": document.name, "version": VERSION}
+    if isinstance(document, LoadBalancerProfile):
+        raw |= {"type": "loadbalancer", "policy": document.policy, "profiles": list(document.members)}
+    raw["provider"] = document.provider if isinstance(document, ModelProfile) else ""
+    raw["model"] = document.model if isinstance(document, ModelProfile) else ""
+    raw["modelParams"] = dict(document.params)
+    connection = _written_connection(document.connection) if isinstance(document, ModelProfile) else {}
+    settings = write_values(document.settings)
+    known = {*SETTINGS, *(_CONNECTION_KEYS if is_model else ())}
+    kept = {key: value for key, value in document.extra_settings.items() if key not in known}
+    raw["ephemeralSettings"] = {**connection, **settings, **kept}
+    raw |= {key: value for key, value in document.extra.items() if key not in _KNOWN}
+    return _dump(without_secrets(raw)[0], document.name)
+
+
+def read_object(content: str | bytes) -> JsonObject:
+    """Return the object that a file's content stands for, unchecked beyond being JSON.
+
+    Raises:
+        DocumentProblem: where it is not a JSON object.
+    """
+    value = parse(decode(content) if isinstance(content, bytes) else content)
+    if not isinstance(value, dict):
+        raise DocumentProblem(f"must hold a JSON object, got {_kind_of(value)}")
+    return value
+
+
+_CONNECTION_KEYS: Final = frozenset({*_TEXTS, *_PRICES, "auth-key"})
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The parts of a document that both kinds have, and the remarks made so far."""
+
+    name: str
+    raw: JsonObject
+    notes: list[str] = field(default_factory=list)
+
+    def text(self, key: str) -> str:
+        return _text(key, self.raw.get(key))
+
+    def mapping(self, key: str) -> JsonObject:
+        value = self.raw.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise DocumentProblem(f"{key} must be an object, got {_kind_of(value)}")
+        return value
+
+    def params(self) -> JsonObject:
+        return self._harmless(self.mapping("modelParams"))
+
+    def extra(self) -> JsonObject:
+        return self._unknown({key: value for key, value in self.raw.items() if key not in _KNOWN})
+
+    def settings(self, ephemeral: JsonObject) -> dict[str, SettingValue]:
+        return {key: _setting(key, value) for key, value in ephemeral.items() if key in SETTINGS}
+
+    def extra_settings(self, ephemeral: JsonObject, known: frozenset[str]) -> JsonObject:
+        unknown = {key: value for key, value in ephemeral.items() if key not in known and key not in SETTINGS}
+        return self._unknown(unknown)
+
+    def _unknown(self, values: JsonObject) -> JsonObject:
+        kept = self._harmless(values)
+        if kept:
+            self.notes.append(f"unknown keys kept: {listed(_plain(key) for key in kept)}")
+        return kept
+
+    def _harmless(self, values: JsonObject) -> JsonObject:
+        kept, dropped = without_secrets(values)
+        if dropped:
+            self.notes.append(f"{listed(_plain(key) for key in dropped)}: not used, and not written when saved")
+        return kept
+
+
+def _read(content: str, name: str) -> Document:
+    reading = _Reading(name, read_object(content))
+    _check_version(reading.raw.get("version"))
+    said = reading.raw.get("name")
+    if said is not None and _text("name", said) != name:
+        reading.notes.append(f"the file says name {brief(said)}; the file's own name counts")
+    return _read_balancer(reading) if _is_balancer(reading.raw) else _read_model(reading)
+
+
+def _check_version(version: JsonValue) -> None:
+    if version is None:
+        return
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise DocumentProblem(f"version must be {VERSION}, got {brief(version)}")
+    if version > VERSION:
+        raise DocumentProblem(
+            f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
+        )
+
+
+def _is_balancer(raw: JsonObject) -> bool:
+    kind = raw.get("type")
+    if kind is None:
+        if raw.get("policy") is not None or raw.get("profiles") is not None:
+            raise DocumentProblem('has policy or profiles but no type; a load balancer needs "type": "loadbalancer"')
+        return False
+    word = _text("type", kind)
+    if word not in _TYPES:
+        raise DocumentProblem(f"unknown type {brief(word)}{nearest_name(word, _TYPES[:2])}")
+    return word == "loadbalancer"
+
+
+def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
+    policy = reading.text("policy")
+    if policy not in POLICIES:
+        said = f"unknown policy {brief(policy)}" if policy else "policy is missing"
+        raise DocumentProblem(said + nearest_name(policy, POLICIES))
+    members = _read_members(reading)
+    if problem := members_problem(reading.name, policy, members):
+        raise DocumentProblem(problem)
+    for key in ("provider", "model"):
+        if reading.text(key):
+            reading.notes.append(f"{key} of a load balancer is not used")
+    ephemeral = reading.mapping("ephemeralSettings")
+    return LoadBalancerProfile(
+        name=reading.name,
+        policy=policy,
+        members=members,
+        settings=reading.settings(ephemeral),
+        params=reading.params(),
+        extra=reading.extra(),
+        extra_settings=reading.extra_settings(ephemeral, frozenset()),
+        notes=tuple(reading.notes),
+    )
+
+
+def _read_members(reading: _Reading) -> tuple[str, ...]:
+    value = reading.raw.get("profiles")
+    if value is None or not isinstance(value, list):
+        raise DocumentProblem(f"profiles must be a list of profile names, got {_kind_of(value)}")
+    members: list[str] = []
+    for item in value:
+        if not isinstance(item, str):
+            raise DocumentProblem(f"profiles must be a list of profile names, got {_kind_of(item)} in it")
+        if problem := name_problem(item):
+            raise DocumentProblem(f"profiles: the name {brief(item)} {problem}")
+        members.append(item)
+    different = tuple(dict.fromkeys(members))
+    if len(different) < len(members) and len(different) > 1:
+        reading.notes.append("a member that is listed twice counts once")
+    return different
+
+
+def _read_model(reading: _Reading) -> ModelProfile:
+    ephemeral = reading.mapping("ephemeralSettings")
+    texts = {key: _text(key, ephemeral.get(key)) or None for key in _TEXTS}
+    key = _text("auth-key", ephemeral.get("auth-key"))
+    if key:
+        reading.notes.append(
+            f"the file holds a key in clear (auth-key): it is used but never written; move it with "
+            f"%llx_key set {reading.name} and name it in auth-key-name"
+        )
+    prices = {key: _number(key, ephemeral.get(key)) for key in _PRICES}
+    connection = Connection(
+        base_url=texts["base-url"],
+        auth_key=Secret(key) if key else None,
+        auth_key_env=texts["auth-key-env"],
+        auth_key_name=texts["auth-key-name"],
+        auth_keyfile=texts["auth-keyfile"],
+        price_input=prices["price-input"],
+        price_output=prices["price-output"],
+    )
+    for what in ("provider", "model"):
+        if not reading.text(what):
+            raise DocumentProblem(f"{what} is missing; a model profile needs provider and model")
+    return ModelProfile(
+        name=reading.name,
+        provider=reading.text("provider"),
+        model=reading.text("model"),
+        params=reading.params(),
+        settings=reading.settings(ephemeral),
+        connection=connection,
+        extra=reading.extra(),
+        extra_settings=reading.extra_settings(ephemeral, _CONNECTION_KEYS),
+        notes=tuple(reading.notes),
+    )
+
+
+def _setting(key: str, value: JsonValue) -> SettingValue:
+    try:
+        return SETTINGS[key].read(value)
+    except ValueError:
+        # Python refuses to read thousands of digits as a number.
+        raise DocumentProblem(f"{key} must be {SETTINGS[key].kind.allowed}, got {brief(value)}") from None
+
+
+def _text(key: str, value: JsonValue) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise DocumentProblem(f"{key} must be a string, got {_kind_of(value)}")
+    return value.strip()
+
+
+def _number(key: str, value: JsonValue) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DocumentProblem(f"{key} must be a number, got {_kind_of(value)}")
+    return value
+
+
+def _kind_of(value: JsonValue) -> str:
+    if value is None:
+        return "nothing"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names[type(value)]
+
+
+def _plain(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 60 else brief(key)
+
+
+def _written_connection(connection: Connection) -> JsonObject:
+    pairs = {**_TEXTS, **_PRICES}
+    written = {key: cast("str | float | None", getattr(connection, attribute)) for key, attribute in pairs.items()}
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _dump(raw: JsonObject, name: str) -> str:
+    try:
+        text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair is legal in JSON as an escape only.
+        text = json.dumps(raw, indent=2, allow_nan=False) + "\n"
+    except (ValueError, TypeError, RecursionError) as problem:
+        raise ProfileError(f"profile {name} cannot be written as JSON: {problem}") from None
+    read_document(text, name)
+    return text

@@ -1,0 +1,259 @@
+"""Profiles as values: one model, several models behind a policy, and what can be loaded."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from llx_magic.core.reply import JsonValue
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.names import brief, check_name, listed, name_problem
+from llx_magic.profiles.secret import Secret, as_secret
+from llx_magic.settings.kinds import SettingValue
+from llx_magic.settings.layers import read_values, usable_in_member
+
+BalancerPolicy = Literal["failover", "roundrobin"]
+"""How a load balancer orders its members: by priority each time, or in turn."""
+
+POLICIES: tuple[BalancerPolicy, ...] = ("failover", "roundrobin")
+"""Every policy a load-balancer profile may name."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+RawSetting = SettingValue | JsonValue
+"""A setting as a caller may give it: checked already, or as a file or a prompt has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How a model is reached and what it costs; None where the profile does not say.
+
+    ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
+    ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
+    never written. Prices are per million tokens, in whatever currency the user thinks in.
+
+    Raises:
+        ProfileError: for an address, a name or a price that is not allowed.
+    """
+
+    base_url: str | None = None
+    auth_key: Secret | None = field(default=None, repr=False)
+    auth_key_env: str | None = None
+    auth_key_name: str | None = None
+    auth_keyfile: str | None = None
+    price_input: float | None = None
+    price_output: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "auth_key", as_secret(self.auth_key))
+        if self.base_url is not None and (problem := base_url_problem(self.base_url)):
+            raise ProfileError(f"base-url {problem}")
+        if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
+            # What stands there may be the key itself, so it is not repeated.
+            raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
+        if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
+            raise ProfileError(f"auth-key-name {problem}")
+        for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
+            if price is not None and not (math.isfinite(price) and price >= 0):
+                raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
+
+    @property
+    def names_a_key(self) -> bool:
+        """Whether the profile itself says where its key is."""
+        return any((self.auth_key, self.auth_key_env, self.auth_key_name, self.auth_keyfile))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProfile:
+    """One model at one provider.
+
+    ``params`` go to the model as they are. ``settings`` are the load-balancer settings that this profile suggests; a
+    load balancer's own override them. ``extra`` and ``extra_settings`` are keys of the file (at the top and inside
+    ``ephemeralSettings``) that mean nothing here and are kept when it is saved again. ``notes`` are remarks from
+    reading the file; they do not count when profiles are compared.
+
+    Raises:
+        ProfileError: for a name that is not allowed, or where provider or model is missing.
+        SettingError: for an unknown setting or a value that is not allowed.
+    """
+
+    name: str
+    provider: str
+    model: str
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    connection: Connection = field(default_factory=Connection)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    extra_settings: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for what, given in (("provider", self.provider), ("model", self.model)):
+            if not given.strip():
+                raise ProfileError(f"profile {self.name}: {what} is missing")
+        object.__setattr__(self, "settings", checked(self.settings))
+
+    @property
+    def member_settings(self) -> dict[str, SettingValue]:
+        """The settings that count when this profile is a member of a load balancer."""
+        return {key: value for key, value in self.settings.items() if usable_in_member(key)}
+
+    @property
+    def ignored_in_member(self) -> tuple[str, ...]:
+        """The settings that do not count in a member, since they govern the whole load balancer."""
+        return tuple(key for key in self.settings if not usable_in_member(key))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerProfile:
+    """Several model profiles, by name, behind a policy.
+
+    ``params`` override those of every member. The other fields are those of ``ModelProfile``.
+
+    Raises:
+        ProfileError: for a name or policy that is not allowed, too few members, or itself as a member.
+        SettingError: for an unknown setting or a value that is not allowed.
+    """
+
+    name: str
+    policy: BalancerPolicy
+    members: tuple[str, ...]
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    extra_settings: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        object.__setattr__(self, "members", tuple(self.members))
+        for member in self.members:
+            check_name(member, what=f"profile {self.name}: member")
+        if problem := members_problem(self.name, self.policy, self.members):
+            raise ProfileError(f"profile {self.name}: {problem}")
+        object.__setattr__(self, "settings", checked(self.settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What can be loaded: its candidates in priority order and the settings of its own layer.
+
+    ``policy`` is "single" for a model profile loaded by itself: one candidate. ``path`` is the file it came from, or
+    None. ``notes`` are one-line remarks for the user, such as a setting that does not count where it stands.
+    """
+
+    name: str
+    policy: Literal["failover", "roundrobin", "single"]
+    members: tuple[ModelProfile, ...]
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    path: Path | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def failover(
+        cls, name: str, members: Sequence[ModelProfile], settings: Mapping[str, RawSetting] | None = None
+    ) -> Self:
+        """Build a profile that asks its members in the given order, without any file.
+
+        Raises:
+            ProfileError: for a name that is not allowed, or fewer than two different members.
+            SettingError: for an unknown setting or a value that is not allowed.
+        """
+        return cls._balanced(name, "failover", members, settings or {})
+
+    @classmethod
+    def roundrobin(
+        cls, name: str, members: Sequence[ModelProfile], settings: Mapping[str, RawSetting] | None = None
+    ) -> Self:
+        """Build a profile that begins with each member in turn, without any file.
+
+        Raises:
+            ProfileError: for a name that is not allowed, or no member.
+            SettingError: for an unknown setting or a value that is not allowed.
+        """
+        return cls._balanced(name, "roundrobin", members, settings or {})
+
+    @classmethod
+    def single(cls, model: ModelProfile, path: Path | None = None) -> Self:
+        """Build the profile of one model by itself; all of its settings count."""
+        notes = tuple(f"{model.name}: {note}" for note in model.notes)
+        return cls(model.name, "single", (model,), model.settings, path, notes)
+
+    @classmethod
+    def assemble(cls, balancer: LoadBalancerProfile, members: Sequence[ModelProfile], path: Path | None = None) -> Self:
+        """Build the profile of a load balancer whose members have been found, in the balancer's order."""
+        notes = [f"{balancer.name}: {note}" for note in balancer.notes]
+        for member in members:
+            notes += [f"{member.name}: {note}" for note in member.notes]
+            notes += [f"{member.name}: {key} in a member is ignored" for key in member.ignored_in_member]
+        if balancer.params:
+            members = [replace(member, params={**member.params, **balancer.params}) for member in members]
+        return cls(balancer.name, balancer.policy, tuple(members), balancer.settings, path, tuple(notes))
+
+    @classmethod
+    def _balanced(
+        cls,
+        name: str,
+        policy: BalancerPolicy,
+        members: Sequence[ModelProfile],
+        settings: Mapping[str, RawSetting],
+    ) -> Self:
+        names = tuple(member.name for member in members)
+        if twice := [each for each in dict.fromkeys(names) if names.count(each) > 1]:
+            raise ProfileError(f"profile {name}: members must have different names, got {twice[0]} twice")
+        return cls.assemble(LoadBalancerProfile(name, policy, names, checked(settings)), members)
+
+
+Document = ModelProfile | LoadBalancerProfile
+"""What one profile file holds."""
+
+
+def members_problem(name: str, policy: BalancerPolicy, members: Sequence[str]) -> str | None:
+    """Return why the policy cannot work with the members, as a sentence, or None."""
+    if policy not in POLICIES:
+        return f"policy must be {' or '.join(POLICIES)}, got {brief(policy)}"
+    if name in members:
+        return f"{name} cannot be a member of itself"
+    least = 2 if policy == "failover" else 1
+    if len(set(members)) >= least:
+        return None
+    needs = "at least two different members" if least == 2 else "at least one member"
+    return f"{policy} needs {needs}, got {listed(members) or 'none'}"
+
+
+def base_url_problem(url: str) -> str | None:
+    """Return what is wrong with a base URL, as the end of a sentence, or None.
+
+    A user name or password in it is refused, since an address is shown and written; it is not repeated in the text.
+    """
+    if "@" in url:
+        return "must not hold a user name, a password or @"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        return f"must be an http:// or https:// address, got {brief(url)}"
+    return None
+
+
+def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:
+    """Return the settings checked; those that are already stay as they are.
+
+    Raises:
+        SettingError: for an unknown setting or a value that is not allowed.
+    """
+    # A set of statuses is how a checked value is held; the declaration reads the list that a file holds.
+    return read_values({key: _as_in_a_file(value) for key, value in settings.items()})
+
+
+def _as_in_a_file(value: RawSetting) -> JsonValue:
+    return list[JsonValue](sorted(value)) if isinstance(value, AbstractSet) else value

@@ -1,0 +1,78 @@
+"""Names of profiles and keys: what is allowed, what is meant, how a path is shown."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from llx_magic.errors import ProfileError
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)}
+)
+
+
+def name_problem(name: str) -> str | None:
+    """Return what is wrong with a name, as the end of a sentence, or None where it is allowed.
+
+    Windows' device names are refused everywhere, so that a profile saved on one system can be copied to another.
+    """
+    if not _NAME.fullmatch(name):
+        return "must be 1 to 64 of A-Z a-z 0-9 . _ - and not start with a dot"
+    if name.partition(".")[0].lower() in _RESERVED:
+        return "is a device name on Windows; choose another"
+    if name.lower().endswith(".json"):
+        return "must be given without .json"
+    return None
+
+
+def check_name(name: str, *, what: str = "profile name") -> str:
+    """Return the name.
+
+    Raises:
+        ProfileError: where it is not allowed; ``what`` says what the name is for.
+    """
+    if problem := name_problem(name):
+        raise ProfileError(f"{what} {brief(name)} {problem}")
+    return name
+
+
+def nearest_name(given: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the closest known name, else ``; there are: …``."""
+    names = sorted(set(known))
+    if close := difflib.get_close_matches(given, names, n=1, cutoff=0.6):
+        return f"; did you mean {close[0]}?"
+    return f"; there are: {listed(names)}" if names else "; there are none yet"
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Join names with commas; after ``most`` the rest is counted."""
+    items = list(names)
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + rest
+
+
+def brief(value: object) -> str:
+    """Return a value as a message quotes it: on one line, control characters escaped, cut at 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def shown(path: Path) -> str:
+    """Return a path as a message shows it: ``~`` for the home folder, nothing that could break the line."""
+    text = str(path)
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        home = ""
+    if home and home != "/" and (path.is_relative_to(home)):
+        text = str(Path("~") / path.relative_to(home))
+    return printable(text if len(text) <= 300 else "..." + text[-297:])
+
+
+def printable(text: str) -> str:
+    """Return the text with ``?`` for every character that is not printable, broken file names included."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

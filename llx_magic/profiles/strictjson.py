@@ -1,0 +1,101 @@
+"""JSON read strictly: whatever is odd about a text is refused in one line, whatever its size and depth."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import NoReturn
+
+from llx_magic.core.reply import JsonValue
+from llx_magic.profiles.names import brief
+
+LARGEST_BYTES = 1 << 20
+"""A profile of more than 1 MiB is not one."""
+
+DEEPEST = 64
+"""Levels of nesting; Python's own reader would exhaust its stack on hostile ones."""
+
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+
+
+class DocumentProblem(ValueError):
+    """What is wrong with a document, as the end of a sentence that begins with the file's name."""
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a UTF-8 file, with or without a byte-order mark.
+
+    Raises:
+        DocumentProblem: where it is too large or is not UTF-8.
+    """
+    if len(content) > LARGEST_BYTES:
+        raise DocumentProblem("is larger than 1 MiB, the most a profile may have")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
+        raise DocumentProblem("is UTF-16 or UTF-32; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        at = problem.start
+    raise DocumentProblem(f"is not UTF-8: the byte at position {at} fits no character")
+
+
+def parse(text: str) -> JsonValue:
+    """Return the value that a JSON text stands for.
+
+    Raises:
+        DocumentProblem: for a syntax error (with line and column), a duplicate key, NaN or infinite numbers, and what
+            is too large or nested too deep.
+    """
+    if len(text) > LARGEST_BYTES:
+        raise DocumentProblem("is larger than 1 MiB, the most a profile may have")
+    if not text.strip():
+        raise DocumentProblem("is empty")
+    _check_depth(text)
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite, parse_int=_whole
+        )
+    except json.JSONDecodeError as problem:
+        message = f"line {problem.lineno}, column {problem.colno}: {problem.msg}"
+    else:
+        return value
+    raise DocumentProblem(message)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for mark in _MARKS.finditer(text):
+        sign = text[mark.start()]
+        depth += (sign in "[{") - (sign in "]}")
+        if depth > DEEPEST:
+            line = text.count("\n", 0, mark.start()) + 1
+            raise DocumentProblem(f"line {line}: nested deeper than {DEEPEST} levels")
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        left = [key for key, _ in pairs]
+        for key in found:
+            left.remove(key)
+        twice = left[0]
+        raise DocumentProblem(f"has the key {brief(twice)} twice")
+    return found
+
+
+def _not_finite(word: str) -> NoReturn:
+    raise DocumentProblem(f"holds {word}, which is not a number in JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise DocumentProblem(f"holds {brief(digits)}, a number too large to be kept")
+    return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 300:
+        raise DocumentProblem(f"holds {brief(digits)}, a number too large to be kept")
+    return int(digits)
