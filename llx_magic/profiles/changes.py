@@ -1,0 +1,71 @@
+"""What differs between two versions of a profile file, one line for each key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from llx_magic.core.reply import JsonValue
+from llx_magic.profiles.codec import JsonObject
+from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.secret import names_a_secret
+
+_GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}
+
+
+def describe_changes(old: JsonObject, new: JsonObject) -> tuple[str, ...]:
+    """Return ``key: old → new`` for each key that differs; the value of a key or password is never shown."""
+    before, after = _flat(old), _flat(new)
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        if key not in after:
+            lines.append(f"{key}: {_shown(key, before[key])} → removed")
+        elif key not in before:
+            lines.append(f"{key}: not set → {_shown(key, after[key])}")
+        elif before[key] != after[key] or isinstance(before[key], bool) != isinstance(after[key], bool):
+            lines.append(f"{key}: {_shown(key, before[key])} → {_shown(key, after[key])}")
+    return tuple(lines)
+
+
+def with_kept_keys(document: Document, previous: Document | None) -> Document:
+    """Return the document with the unknown keys of the file it replaces, where it has none of that name."""
+    if isinstance(document, ModelProfile) and isinstance(previous, ModelProfile):
+        return replace(
+            document,
+            extra={**previous.extra, **document.extra},
+            extra_settings={**previous.extra_settings, **document.extra_settings},
+        )
+    if isinstance(document, LoadBalancerProfile) and isinstance(previous, LoadBalancerProfile):
+        return replace(
+            document,
+            extra={**previous.extra, **document.extra},
+            extra_settings={**previous.extra_settings, **document.extra_settings},
+        )
+    return document
+
+
+def _flat(raw: JsonObject) -> JsonObject:
+    flat: JsonObject = {}
+    for key, value in raw.items():
+        if key in _GROUPS and isinstance(value, dict):
+            flat |= {_GROUPS[key] + inner: item for inner, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _shown(key: str, value: JsonValue) -> str:
+    if names_a_secret(key.rpartition(".")[2]):
+        return "***"
+    if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 60:
+        return value
+    text = json.dumps(_hidden(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _hidden(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: "***" if names_a_secret(key) else _hidden(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item) for item in value]
+    return value

@@ -1,0 +1,204 @@
+"""Private files: read with limits, written whole or not at all, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.names import shown
+from llx_magic.profiles.strictjson import LARGEST_BYTES
+
+LOCK_SECONDS = 10.0
+"""How long a writer waits for another; writing takes milliseconds."""
+
+_TEMPORARY = ".llx-"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def read_file(path: Path, *, follow_links: bool = False) -> bytes:
+    """Return the content of a regular file of at most 1 MiB; a byte more is returned where there is more.
+
+    ``follow_links`` is for files that an installer has put there.
+
+    Raises:
+        ProfileError: where it is missing, a link, not a regular file, too large, or cannot be read.
+    """
+    try:
+        if path.is_symlink() and not follow_links:
+            raise ProfileError(f"{shown(path)}: is a symbolic link, which is refused; copy the file there")
+        with open_regular(path, follow_links=follow_links) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST_BYTES:
+                raise ProfileError(f"{shown(path)}: is larger than 1 MiB, the most a profile may have")
+            return file.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        raise ProfileError(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+
+
+def open_regular(path: Path, *, follow_links: bool) -> BinaryIO:
+    """Open a regular file for reading; a pipe is not waited for.
+
+    Raises:
+        OSError: also where it is a folder, a pipe or a device, or a link that is not to be followed.
+        ValueError: for a path that no file can have.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | (0 if follow_links else getattr(os, "O_NOFOLLOW", 0)))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether there is a file; nothing there is False.
+
+    Raises:
+        ProfileError: where there is a link, a folder or something else that is not a regular file.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISREG(mode):
+        return True
+    raise ProfileError(f"{shown(path)}: is a symbolic link or not a regular file, which is refused")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put the content there whole: written beside with mode 0600, flushed to the disk, then renamed.
+
+    Called with the folder locked. Who reads meanwhile sees the old content or the new, also after a power cut.
+
+    Raises:
+        OSError: where it cannot be written; the old content stands.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def keep_copy(path: Path, backup: Path) -> None:
+    """Put the present content of ``path`` at ``backup`` as well, private, without a moment in which either is missing.
+
+    Raises:
+        OSError: where it cannot be done; both are as before.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            # Some file systems have no second names; there the content is copied.
+            shutil.copyfile(path, temporary)
+        temporary.chmod(0o600)
+        temporary.replace(backup)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, state: Path) -> Iterator[None]:
+    """Hold the folder for one writer among all processes and threads; the system frees it when a holder dies.
+
+    Both folders are made, with mode 0700. ``state`` holds the lock, so that nothing of ours lies among the profiles.
+    What a killed writer left behind is removed.
+
+    Raises:
+        ProfileError: where the folder cannot be made or written, or another writer holds it for ten seconds.
+    """
+    try:
+        private_folder(folder)
+        private_folder(state)
+        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as problem:
+        raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
+    try:
+        _wait_for(descriptor, folder)
+        _remove_leftovers(folder, state)
+        try:
+            yield
+        except OSError as problem:
+            raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
+    finally:
+        os.close(descriptor)
+
+
+def private_folder(folder: Path) -> None:
+    """Make the folder and what is missing above it, for the user alone.
+
+    Raises:
+        OSError: where it cannot be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_mode & 0o077 and sys.platform != "win32":
+        with contextlib.suppress(PermissionError):
+            folder.chmod(0o700)
+
+
+def reason(problem: OSError | ValueError) -> str:
+    """Return why the system refused, in its words, on one line and without the path."""
+    text = problem.strerror if isinstance(problem, OSError) else None
+    return (text or str(problem) or type(problem).__name__).splitlines()[0].lower()
+
+
+def _wait_for(descriptor: int, folder: Path) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            _lock(descriptor)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline:
+                raise ProfileError(f"{shown(folder)}: another process is writing there; try again") from None
+            time.sleep(0.005)
+        except OSError as problem:
+            raise ProfileError(f"{shown(folder)}: cannot be locked ({reason(problem)})") from None
+        else:
+            return
+
+
+def _remove_leftovers(*folders: Path) -> None:
+    for folder in folders:
+        for leftover in folder.glob(f"{_TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some file systems flush no folders; the rename is whole there all the same.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,338 @@
+"""Where profiles are kept: found by name or path, listed, saved, deleted; and which one is the default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.changes import describe_changes, with_kept_keys
+from llx_magic.profiles.codec import JsonObject, read_document, read_object, write_document
+from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.files import is_regular, keep_copy, locked, read_file, write_file
+from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
+from llx_magic.profiles.strictjson import DocumentProblem
+
+SUFFIX = ".json"
+_DEFAULT_FILE = "default-profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRow:
+    """One profile file as a list shows it.
+
+    ``detail`` is the members, or provider and model; ``problem`` is why it cannot be loaded, or None. ``shipped``
+    files come with the package.
+    """
+
+    name: str
+    kind: Literal["failover", "roundrobin", "model", "broken"]
+    detail: str
+    path: Path
+    problem: str | None = None
+    is_default: bool = False
+    shipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveResult:
+    """Where a profile was saved, where its previous file went (None for a new one), and what changed, a line each."""
+
+    path: Path
+    backup: Path | None
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """Where a deleted profile's file is now, which profiles had it as a member, and whether it was the default."""
+
+    path: Path
+    backup: Path
+    used_by: tuple[str, ...]
+    was_default: bool
+
+
+def config_folder() -> Path:
+    """Return the folder of all configuration: ``$LLXPRT_CONFIG_HOME``, else ``~/.llxprt``.
+
+    Raises:
+        ProfileError: where the home folder cannot be told.
+    """
+    return _absolute(os.environ.get("LLXPRT_CONFIG_HOME") or "~/.llxprt")
+
+
+def shipped_folder() -> Path | None:
+    """Return the folder of the profiles that come with the package, or None where there is none."""
+    here = Path(__file__).parent
+    for folder in (here / "shipped", here.parent.parent / "profiles"):
+        if (folder / "demo.json").is_file():
+            return folder
+    return None
+
+
+class ProfileStore:
+    """The profiles in one folder, and those that come with the package.
+
+    ``folder`` is by default ``profiles`` in the configuration folder. Our own state is in ``llx_magic`` beside it.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = config_folder() / "profiles" if folder is None else _absolute(folder)
+        self.state_folder = self.folder.parent / "llx_magic"
+
+    def load(self, name_or_path: str | os.PathLike[str]) -> Profile:
+        """Return the profile of that name, or in that file, with its members.
+
+        A text with a separator, a leading ``~`` or the ending ``.json`` is a path; a path's members are looked for
+        beside it first. Then come the folder and the profiles that come with the package.
+
+        Raises:
+            ProfileError: where it or a member is missing (the nearest name is offered), broken, or not allowed.
+        """
+        path, beside = self._locate(name_or_path)
+        document = self._read(path)
+        resolved = path.parent.resolve() / path.name
+        if isinstance(document, ModelProfile):
+            return Profile.single(document, resolved)
+        return Profile.assemble(document, self._members(document, beside, f"{shown(path)}: "), resolved)
+
+    def document(self, name_or_path: str | os.PathLike[str]) -> Document:
+        """Return what the file itself holds, members by name only.
+
+        Raises:
+            ProfileError: where it is missing or broken.
+        """
+        return self._read(self._locate(name_or_path)[0])
+
+    def list(self) -> tuple[ProfileRow, ...]:
+        """Return a row for each profile file by name, also for those that cannot be loaded; never raises."""
+        try:
+            default = self.default()
+        except ProfileError:
+            default = None
+        rows: dict[str, ProfileRow] = {}
+        for folder in self._folders():
+            for path in _profile_files(folder):
+                if path.stem not in rows:
+                    rows[path.stem] = self._row(path, default)
+        return tuple(rows[name] for name in sorted(rows))
+
+    def save(self, document: Document) -> SaveResult:
+        """Write the profile to the folder; the file it replaces is kept as ``NAME.json.bak``.
+
+        Keys that the replaced file had and nobody here knows are kept. Where nothing differs nothing is written.
+
+        Raises:
+            ProfileError: where a member is missing or no model profile, a load balancer would take the name of another
+                one's member, or the file cannot be written.
+        """
+        self._check_place(document)
+        path = self.folder / f"{document.name}{SUFFIX}"
+        with locked(self.folder, self.state_folder):
+            if not is_regular(path):
+                write_file(path, write_document(document).encode())
+                return SaveResult(path, None, ())
+            previous = _read_previous(path)
+            text = write_document(with_kept_keys(document, previous.document))
+            changes = previous.changes(text)
+            if not changes:
+                return SaveResult(path, None, ())
+            backup = path.with_name(path.name + ".bak")
+            keep_copy(path, backup)
+            write_file(path, text.encode())
+        return SaveResult(path, backup, changes)
+
+    def delete(self, name: str) -> DeleteResult:
+        """Take the profile away; its file is kept as ``NAME.json.bak``. A default that names it is cleared.
+
+        Raises:
+            ProfileError: where there is none in the folder; those that come with the package stay.
+        """
+        path = self.folder / f"{check_name(name)}{SUFFIX}"
+        if not os.path.lexists(path):
+            where = self._find(name)
+            raise ProfileError(f"profile {name} comes with llx_magic ({shown(where)}) and cannot be deleted")
+        with locked(self.folder, self.state_folder):
+            if not is_regular(path):
+                raise ProfileError(f"{shown(path)}: has gone meanwhile")
+            used_by = self._users(name)
+            was_default = self._default_text() == name
+            backup = path.with_name(path.name + ".bak")
+            path.replace(backup)
+            if was_default:
+                self._default_file.unlink(missing_ok=True)
+        return DeleteResult(path, backup, used_by, was_default)
+
+    def default(self) -> str | None:
+        """Return the name of the default profile, or None where none is set.
+
+        Raises:
+            ProfileError: where the note of it cannot be read; ``clear_default`` mends that.
+        """
+        if not os.path.lexists(self._default_file):
+            return None
+        name = self._default_text()
+        if name is None:
+            where = shown(self._default_file)
+            raise ProfileError(f"{where}: holds no profile name; type %llx_profile set-default --clear")
+        return name
+
+    def set_default(self, name: str) -> None:
+        """Make the profile the one that is used where none is named.
+
+        Raises:
+            ProfileError: where it cannot be loaded, or the choice cannot be written.
+        """
+        check_name(name)
+        self.load(name)
+        with locked(self.folder, self.state_folder):
+            write_file(self._default_file, f"{name}\n".encode())
+
+    def clear_default(self) -> None:
+        """Have no default profile; harmless where there is none.
+
+        Raises:
+            ProfileError: where the choice cannot be removed.
+        """
+        with locked(self.folder, self.state_folder):
+            self._default_file.unlink(missing_ok=True)
+
+    @property
+    def _default_file(self) -> Path:
+        return self.state_folder / _DEFAULT_FILE
+
+    def _default_text(self) -> str | None:
+        try:
+            name = read_file(self._default_file).decode("ascii", "replace").strip()
+        except ProfileError:
+            return None
+        return None if name_problem(name) else name
+
+    def _folders(self, beside: Path | None = None) -> tuple[Path, ...]:
+        candidates = (beside, self.folder, shipped_folder())
+        return tuple(dict.fromkeys(folder for folder in candidates if folder is not None))
+
+    def _locate(self, name_or_path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+        """Return the file, and the folder in which its members are looked for first."""
+        text = os.fspath(name_or_path)
+        is_path = isinstance(name_or_path, os.PathLike) or text.startswith("~") or text.endswith(SUFFIX)
+        if not is_path and not any(mark in text for mark in (os.sep, os.altsep, "/") if mark):
+            return self._find(check_name(text)), None
+        path = _absolute(text)
+        if path.name and not path.suffix and not os.path.lexists(path):
+            path = path.with_name(path.name + SUFFIX)
+        if not os.path.lexists(path):
+            raise ProfileError(f"{shown(path)}: there is no such file")
+        if problem := name_problem(path.stem):
+            raise ProfileError(f"{shown(path)}: the file's name without {SUFFIX} {problem}")
+        return path, path.parent
+
+    def _find(self, name: str, beside: Path | None = None, before: str = "", what: str = "profile") -> Path:
+        folders = self._folders(beside)
+        for folder in folders:
+            path = folder / f"{name}{SUFFIX}"
+            if os.path.lexists(path):
+                return path
+        known = [path.stem for folder in folders for path in _profile_files(folder)]
+        looked = listed(shown(folder) for folder in folders)
+        raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest_name(name, known)}; looked in {looked}")
+
+    def _read(self, path: Path) -> Document:
+        # No variable holds the content: it may have a literal key, and a verbose traceback shows variables.
+        from_installer = path.parent == shipped_folder()
+        return read_document(read_file(path, follow_links=from_installer), path.stem, label=shown(path))
+
+    def _check_place(self, document: Document) -> None:
+        if isinstance(document, ModelProfile):
+            return
+        self._members(document, None, f"profile {document.name}: ")
+        if users := self._users(document.name):
+            raise ProfileError(
+                f"profile {document.name}: the name is that of a member of {listed(users)}, "
+                f"and members must be model profiles; choose another name"
+            )
+
+    def _members(self, balancer: LoadBalancerProfile, beside: Path | None, before: str) -> tuple[ModelProfile, ...]:
+        found = []
+        for name in dict.fromkeys(balancer.members):
+            member = self._read(self._find(name, beside, before, "member"))
+            if isinstance(member, LoadBalancerProfile):
+                raise ProfileError(f"{before}member {name} is a load balancer; members must be model profiles")
+            found.append(member)
+        return tuple(found)
+
+    def _row(self, path: Path, default: str | None) -> ProfileRow:
+        shipped = path.parent == shipped_folder() and path.parent != self.folder
+        is_default = path.stem == default
+        try:
+            check_name(path.stem, what="file name")
+            profile = self.load(path.stem)
+        except ProfileError as problem:
+            return ProfileRow(
+                name=printable(path.stem),
+                kind="broken",
+                detail="",
+                path=path,
+                problem=str(problem),
+                is_default=is_default,
+                shipped=shipped,
+            )
+        first = profile.members[0]
+        is_single = profile.policy == "single"
+        return ProfileRow(
+            name=path.stem,
+            kind="model" if profile.policy == "single" else profile.policy,
+            detail=f"{first.provider} {first.model}" if is_single else listed(each.name for each in profile.members),
+            path=path,
+            is_default=is_default,
+            shipped=shipped,
+        )
+
+    def _users(self, name: str) -> tuple[str, ...]:
+        users = []
+        for path in _profile_files(self.folder):
+            try:
+                document = self._read(path)
+            except ProfileError:
+                continue
+            if isinstance(document, LoadBalancerProfile) and name in document.members:
+                users.append(path.stem)
+        return tuple(users)
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """The file that a save replaces; its content may hold a literal key and shows itself nowhere."""
+
+    raw: JsonObject = field(repr=False)
+    document: Document | None
+    problem: str | None = None
+
+    def changes(self, text: str) -> tuple[str, ...]:
+        if self.problem:
+            return (f"the previous file could not be read ({self.problem})",)
+        return describe_changes(self.raw, read_object(text))
+
+
+def _read_previous(path: Path) -> _Previous:
+    """Read what can be read; a broken file is replaced all the same, and kept beside."""
+    try:
+        document = read_document(read_file(path), path.stem, label=shown(path))
+        return _Previous(read_object(read_file(path)), document)
+    except (ProfileError, DocumentProblem) as problem:
+        return _Previous({}, None, str(problem))
+
+
+def _profile_files(folder: Path) -> tuple[Path, ...]:
+    return tuple(path for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, OSError):
+        problem = "the home folder of that user is not known"
+    raise ProfileError(f"{brief(os.fspath(path))}: {problem}")
