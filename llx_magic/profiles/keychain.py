@@ -1,0 +1,155 @@
+"""Keys in the operating system's keyring; of those only the names are kept in a file, since a keyring lists none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from llx_magic.core.reply import JsonValue
+from llx_magic.errors import LlxError, ProfileError
+from llx_magic.profiles.files import locked, read_file, write_file
+from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
+from llx_magic.profiles.secret import Secret
+from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
+
+SERVICE = "llx_magic"
+"""The keyring's service under which keys are stored."""
+
+ORIGINAL_SERVICE = "llxprt-code-provider-keys"
+"""Where the command line tool whose profiles are read keeps its keys; looked at second, never written."""
+
+
+class KeyringProblem(LlxError):
+    """The operating system's keyring cannot be used; the text says why and what else serves."""
+
+
+class Keychain:
+    """The named keys of the user. ``state_folder`` is where their names are kept."""
+
+    def __init__(self, state_folder: Path) -> None:
+        self._folder = state_folder
+        self._file = state_folder / "keys.json"
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the keys stored from here, in order.
+
+        Raises:
+            ProfileError: where the list cannot be read.
+        """
+        if not self._file.exists():
+            return ()
+        try:
+            value = parse(decode(read_file(self._file)))
+        except DocumentProblem as problem:
+            raise ProfileError(f"{shown(self._file)}: {problem}") from None
+        names = value.get("names") if isinstance(value, dict) else None
+        if not isinstance(names, list):
+            raise ProfileError(f"{shown(self._file)}: must be an object with a list of names")
+        return tuple(sorted(name for name in names if isinstance(name, str) and not name_problem(name)))
+
+    def set(self, name: str, key: Secret) -> bool:
+        """Store a key; True if one of that name was stored from here before.
+
+        Raises:
+            ProfileError: for a name or a key that is not allowed.
+            KeyringProblem: where the keyring takes no key.
+        """
+        check_name(name, what="key name")
+        if problem := key_problem(key):
+            raise ProfileError(f"key {name}: {problem}")
+        key = Secret(key.reveal().strip())
+        with locked(self._folder, self._folder):
+            known = self.names()
+            if problem := _store(name, key):
+                raise KeyringProblem(problem)
+            self._write({*known, name})
+        return name in known
+
+    def delete(self, name: str) -> None:
+        """Remove a key and its name.
+
+        Raises:
+            ProfileError: where none of that name was stored from here.
+            KeyringProblem: where the keyring cannot be used.
+        """
+        check_name(name, what="key name")
+        with locked(self._folder, self._folder):
+            known = self.names()
+            if name not in known:
+                raise ProfileError(f"no key is named {name!r}{nearest_name(name, known)}")
+            if problem := _remove(name):
+                raise KeyringProblem(problem)
+            self._write({*known} - {name})
+
+    def _write(self, names: Iterable[str]) -> None:
+        listed: list[JsonValue] = [*sorted(names)]
+        write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
+
+
+def read_key(name: str) -> Secret | None:
+    """Return the key of that name, ours first, then the original tool's; None where there is none.
+
+    Raises:
+        KeyringProblem: where the keyring cannot be used.
+    """
+    found = _fetch(name)
+    if isinstance(found, str):
+        raise KeyringProblem(found)
+    return found
+
+
+def key_problem(key: Secret) -> str | None:
+    """Return why a key cannot be sent in a header, as the end of a sentence that does not repeat it, or None."""
+    text = key.reveal().strip()
+    if not text:
+        return "it is empty"
+    if len(text.splitlines()) > 1:
+        return "it has more than one line; a key is one line"
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return "it holds a space or a character that no key has"
+    return None
+
+
+# Keyrings raise whatever their system raises, and their frames hold the key: each function below gives the problem back
+# as a text, so that no foreign exception, cause or frame travels on.
+
+
+def _fetch(name: str) -> Secret | str | None:
+    try:
+        import keyring
+
+        for service in (SERVICE, ORIGINAL_SERVICE):
+            if found := keyring.get_password(service, name):
+                return Secret(found)
+    except Exception as problem:  # noqa: BLE001
+        return _explained(problem)
+    return None
+
+
+def _store(name: str, key: Secret) -> str | None:
+    try:
+        import keyring
+
+        keyring.set_password(SERVICE, name, key.reveal())
+    except Exception as problem:  # noqa: BLE001
+        return _explained(problem)
+    return None
+
+
+def _remove(name: str) -> str | None:
+    try:
+        import keyring
+
+        if keyring.get_password(SERVICE, name) is not None:
+            keyring.delete_password(SERVICE, name)
+    except Exception as problem:  # noqa: BLE001
+        return _explained(problem)
+    return None
+
+
+def _explained(problem: Exception) -> str:
+    if isinstance(problem, ImportError):
+        return "the keyring package is not installed: pip install 'llx-magic[keyring]', or use an environment variable"
+    kind = type(problem).__name__
+    return f"the operating system's keyring cannot be used ({kind}); use an environment variable or a key file instead"
