@@ -1,1 +1,97 @@
-"""Prompt cells that always get a whole answer from the best backend that is up, and show you why."""
+"""Prompt cells that always get a whole answer from the best backend that is up, and show you why.
+
+In a notebook: ``%load_ext llx_magic``, then ``%%llx``. In Python: ``llx_magic.load`` and ``llx_magic.ask``. On the
+command line: ``llx --prompt TEXT``. Importing this package imports nothing heavy; the first request does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from llx_magic.core.reply import Delta, Message, Part, Reply, Restart, Usage
+    from llx_magic.errors import (
+        AllBackendsFailed,
+        KeyMissing,
+        LlxError,
+        ModelUnavailable,
+        ProfileError,
+        SettingError,
+        UsageProblem,
+    )
+    from llx_magic.profiles.document import Connection, ModelProfile, Profile
+    from llx_magic.session import LoadBalancer, ask, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AllBackendsFailed",
+    "Connection",
+    "Delta",
+    "KeyMissing",
+    "LlxError",
+    "LoadBalancer",
+    "Message",
+    "ModelProfile",
+    "ModelUnavailable",
+    "Part",
+    "Profile",
+    "ProfileError",
+    "Reply",
+    "Restart",
+    "SettingError",
+    "Usage",
+    "UsageProblem",
+    "__version__",
+    "ask",
+    "load",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "llx_magic.core.reply": ("Delta", "Message", "Part", "Reply", "Restart", "Usage"),
+    "llx_magic.errors": (
+        "AllBackendsFailed",
+        "KeyMissing",
+        "LlxError",
+        "ModelUnavailable",
+        "ProfileError",
+        "SettingError",
+        "UsageProblem",
+    ),
+    "llx_magic.profiles.document": ("Connection", "ModelProfile", "Profile"),
+    "llx_magic.session": ("LoadBalancer", "ask", "load"),
+}
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Register the magics; called by ``%load_ext llx_magic``."""
+    from llx_magic.notebook.extension import register
+
+    register(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Remove all that ``%load_ext llx_magic`` put in place; called by ``%unload_ext llx_magic``."""
+    from llx_magic.notebook.extension import unregister
+
+    unregister(ipython)
