@@ -1,0 +1,133 @@
+"""Server-sent events from bytes: feed what arrived, take the events that are complete. No I/O.
+
+Follows the WHATWG HTML standard, "Parsing an event stream": only CR, LF and CRLF end a line, so U+2028, U+2029 and
+U+0085 inside a JSON string stay where they are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llx_magic.errors import LlxError
+
+LARGEST_EVENT = 16 * 1024 * 1024
+"""How many bytes may pass without one complete event, unless told otherwise."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class ServerEvent(NamedTuple):
+    """One dispatched event; ``event`` is its type (``message`` where the stream names none)."""
+
+    event: str
+    data: str
+
+
+class EventTooLarge(LlxError):
+    """More bytes came without a complete event than the decoder was told to hold."""
+
+
+class EventDecoder:
+    """Turns the bytes of one stream into events, however the bytes were cut.
+
+    Fields other than ``event`` and ``data`` are dropped: reconnection (``id``, ``retry``) has no meaning for a reply
+    that is never resumed. Bytes that are no UTF-8 become U+FFFD, as the standard says.
+    """
+
+    def __init__(self, limit: int = LARGEST_EVENT) -> None:
+        self._limit = limit
+        self._head: bytes | None = b""  # until it is known whether the stream begins with a byte order mark
+        self._after_cr = False
+        self._tail: list[bytes] = []  # pieces of a line whose end has not come
+        self._tail_size = 0
+        self._data: list[bytes] = []
+        self._type = b""
+        self._held = 0  # bytes since the last dispatched event
+
+    def feed(self, data: bytes) -> list[ServerEvent]:
+        """Take the next bytes and return the events that they complete.
+
+        Raises:
+            EventTooLarge: when more than the limit came without a complete event.
+        """
+        if self._head is not None:
+            data = self._skip_bom(data)
+        if self._after_cr and data:
+            # A line that ended in CR was taken at once; the LF of a CRLF cut in two is then no line of its own.
+            data = data.removeprefix(b"\n")
+            self._after_cr = False
+        if not data:
+            return []
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if not end:
+            self._keep(data)
+            return []
+        self._after_cr = end == len(data) and data.endswith(b"\r")
+        events = self._take_lines(self._with_tail(data[:end]))
+        if end < len(data):
+            self._keep(data[end:])
+        return events
+
+    def flush(self) -> list[ServerEvent]:
+        """Take the end of the stream and return the event that was still open, if any.
+
+        The standard drops an event that no blank line ended. Providers leave that line out after their last event,
+        so here the end of the stream stands for it; whether the data is whole is for its reader to judge.
+        """
+        rest = (self._head or b"") + b"\n\n"
+        self._head, self._after_cr = None, False
+        return self._take_lines(self._with_tail(rest))
+
+    def _keep(self, data: bytes) -> None:
+        self._tail.append(data)
+        self._tail_size += len(data)
+        self._hold(len(data))
+
+    def _with_tail(self, data: bytes) -> bytes:
+        if not self._tail:
+            return data
+        whole = b"".join((*self._tail, data))
+        self._held -= self._tail_size
+        self._tail, self._tail_size = [], 0
+        return whole
+
+    def _skip_bom(self, data: bytes) -> bytes:
+        head = (self._head or b"") + data
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._head = head
+            return b""
+        self._head = None
+        return head.removeprefix(_BOM)
+
+    def _take_lines(self, lines: bytes) -> list[ServerEvent]:
+        events: list[ServerEvent] = []
+        data = self._data
+        for line in lines.splitlines():  # on bytes this splits at CR, LF and CRLF and nowhere else
+            if not line:
+                if data:
+                    events.append(self._dispatch())
+                    data = self._data
+                self._type = b""
+            elif line.startswith(b"data:"):
+                data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._hold(len(line) + 1)
+            elif line.startswith(b"event:"):
+                self._type = line[7:] if line[6:7] == b" " else line[6:]
+            else:
+                self._hold(len(line) + 1)
+                if line == b"data":
+                    data.append(b"")
+                elif line == b"event":
+                    self._type = b""
+        return events
+
+    def _dispatch(self) -> ServerEvent:
+        data, self._data, self._held = self._data, [], 0
+        whole = data[0] if len(data) == 1 else b"\n".join(data)
+        kind = self._type.decode("utf-8", "replace") if self._type else "message"
+        return ServerEvent(kind, whole.decode("utf-8", "replace"))
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > self._limit:
+            raise EventTooLarge(f"more than {self._limit} bytes without a complete event")
