@@ -1,0 +1,87 @@
+"""Where a backend is, and whether a key may be sent there. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+_OUR_HEADERS = frozenset(
+    {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One model at one OpenAI-compatible address.
+
+    ``base_url`` is what comes before ``/chat/completions``. ``headers`` are sent besides our own.
+    """
+
+    base_url: str
+    model: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Where prompts are posted."""
+        return f"{self.base_url.rstrip('/')}/chat/completions"
+
+    @property
+    def label(self) -> str:
+        """Host and port for messages, without anything that could be a credential."""
+        parts = urlsplit(self.base_url)
+        return parts.netloc.rpartition("@")[2]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine itself: 127.0.0.0/8, ::1 or localhost."""
+        host = urlsplit(self.base_url).hostname or ""
+        if host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    def problem(self) -> str | None:
+        """Say in one line why nothing can be sent to this address; None where it is fine.
+
+        The text never repeats an address that holds a user name or a query: either may be a credential.
+        """
+        url = self.base_url
+        if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+            return "base-url must be an http or https address of printable ASCII characters"
+        try:
+            parts = urlsplit(url)
+            port_is_readable = parts.port is None or parts.port > 0
+        except ValueError:
+            return "base-url must be an http or https address with a port from 1 to 65535"
+        if "@" in parts.netloc:
+            return "base-url must not contain a user name or password; the key belongs in auth-key-env or auth-key-name"
+        if "?" in url or "#" in url:
+            return "base-url must not contain a query or a fragment ('?' or '#')"
+        if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_readable:
+            return f"base-url must be an http or https address, got {url!r}"
+        return self._header_problem()
+
+    def key_problem(self, key: str | None) -> str | None:
+        """Say in one line why this key cannot be sent to this address; None where it can. Never shows the key."""
+        if not key:
+            return None
+        if not key.isascii() or not key.isprintable() or " " in key:
+            return "the key holds a space, a line end or another character that no key has; set it again"
+        parts: SplitResult = urlsplit(self.base_url)
+        if parts.scheme != "https" and not self.is_loopback:
+            return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
+        return None
+
+    def _header_problem(self) -> str | None:
+        for name, value in self.headers:
+            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+                return f"a header's name must be letters, digits and hyphens, got {name!r}"
+            if name.lower() in _OUR_HEADERS:
+                return f"the header {name!r} cannot be set by hand"
+            if not value.isascii() or not value.isprintable():
+                return f"the value of the header {name!r} must be printable ASCII on one line"
+        return None

@@ -1,0 +1,302 @@
+"""A model behind an OpenAI-compatible HTTP address. httpx is imported when the first prompt is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http_clients import CLIENTS, new_client
+from llx_magic.backends.http_errors import foreign_errors, translate
+from llx_magic.backends.inflate import decoder_for
+from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
+from llx_magic.backends.providers import provider_at
+from llx_magic.backends.sse import EventDecoder
+from llx_magic.backends.status import refused
+from llx_magic.backends.wording import Redactor
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
+from llx_magic.core.reply import Answer
+from llx_magic.errors import KeyMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from llx_magic.core.ports import KeySource, Progress
+    from llx_magic.core.reply import ChatRequest
+
+__all__ = ["Endpoint", "OpenAIBackend"]
+
+LARGEST_ERROR_BODY = 64 * 1024
+"""How much of an error's body is read, in bytes."""
+
+ERROR_BODY_SECONDS = 2.0
+"""How long an error's body is waited for: the status already says what to do."""
+
+AFTER_FINISH_SECONDS = 1.0
+"""How long usage and the end mark are waited for once a finish reason came: the text is whole without them."""
+
+AFTER_END_SECONDS = 0.1
+"""How long the connection's own end is waited for after the end mark, so that it can be used again."""
+
+_NO_TIMEOUTS = {"connect": None, "read": None, "write": None, "pool": None}
+
+
+class OpenAIBackend:
+    """One model that is asked over HTTP.
+
+    The key is read anew for each request and kept nowhere. The HTTP client is shared with all backends on the same
+    event loop; ``aclose`` gives it back.
+    """
+
+    def __init__(self, name: str, endpoint: Endpoint, key: KeySource) -> None:
+        self._name = name
+        self._endpoint = endpoint
+        self._key = key
+        self._problem = endpoint.problem()
+        self._direct = self._problem is None and endpoint.is_loopback
+        known = None if self._problem else provider_at(endpoint.base_url)
+        self._takes_stream_options = known is None or known.takes_stream_options
+        self._url: httpx.URL | None = None
+
+    def __repr__(self) -> str:
+        """Name the backend and nothing that could be a credential."""
+        return f"OpenAIBackend({self._name!r}, model={self._endpoint.model!r})"
+
+    @property
+    def name(self) -> str:
+        """The profile's name."""
+        return self._name
+
+    @property
+    def model(self) -> str:
+        """The model asked for."""
+        return self._endpoint.model
+
+    async def obstacle(self) -> str | None:
+        """Say in one line why nothing can be sent now; None when ready."""
+        if self._problem is not None:
+            return self._problem
+        try:
+            return self._endpoint.key_problem(await self._read_key())
+        except KeyMissing as missing:
+            return str(missing)
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        """Send one request and return the whole reply; cancelling closes the connection at once.
+
+        Raises:
+            BackendFailed: for every way in which no usable reply came. Its chain holds no other exception, since
+                those of the HTTP library refer to the request and so to the key.
+        """
+        outcome = await self._attempt(request, progress)
+        if isinstance(outcome, Failure):
+            raise BackendFailed(outcome)
+        return outcome
+
+    async def aclose(self) -> None:
+        """Give the running loop's client back; it is closed when no other backend uses it."""
+        await CLIENTS.give_back(self)
+
+    async def _attempt(self, request: ChatRequest, progress: Progress) -> Answer | Failure:
+        exchange = await self._prepare(request, progress)
+        if isinstance(exchange, Failure):
+            return exchange
+        unusable: tuple[type[Exception], ...] = (ValueError, ImportError, *foreign_errors())
+        try:
+            client = CLIENTS.borrow(self, through_proxies=not self._direct)
+        except unusable:
+            return Failure(kind=FailureKind.NETWORK, message="the proxy that the environment names cannot be used")
+        outcome = await exchange.run(client)
+        if outcome is None:
+            # The pool may hold more connections that died with this one, so the second try brings its own.
+            async with new_client(through_proxies=not self._direct) as fresh:
+                outcome = await exchange.run(fresh)
+        return outcome if outcome is not None else Failure(kind=FailureKind.NETWORK, message="no connection")
+
+    async def _prepare(self, request: ChatRequest, progress: Progress) -> _Exchange | Failure:
+        try:
+            key = None if self._problem else await self._read_key()
+        except KeyMissing as missing:
+            return Failure(kind=FailureKind.ACCESS, message=str(missing))
+        problem = self._problem or self._endpoint.key_problem(key)
+        if problem is not None:
+            return Failure(kind=FailureKind.ACCESS, message=problem)
+        redact = Redactor(key)
+        reader = ReplyReader(self._name, self.model, progress, redact)
+        outgoing = self._outgoing(request, key)
+        return _Exchange(outgoing, reader, redact, label=self._endpoint.label, request=request)
+
+    async def _read_key(self) -> str | None:
+        return await asyncio.to_thread(self._key.read) if self._key.may_block else self._key.read()
+
+    def _outgoing(self, request: ChatRequest, key: str | None) -> httpx.Request:
+        import httpx
+
+        if self._url is None:
+            self._url = httpx.URL(self._endpoint.url)
+        # Compression would only hold back a stream's pieces.
+        headers = [
+            ("Accept", "application/json, text/event-stream"),
+            ("Accept-Encoding", "identity"),
+            ("Content-Type", "application/json"),
+            ("User-Agent", "llx-magic"),
+        ]
+        own = {name.lower() for name, _ in self._endpoint.headers}
+        headers = [each for each in headers if each[0].lower() not in own] + list(self._endpoint.headers)
+        if key:
+            headers.append(("Authorization", f"Bearer {key}"))
+        body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
+        return httpx.Request("POST", self._url, headers=headers, content=body)
+
+
+class _Exchange:
+    """One request and the reading of its reply; run a second time only where the first met a dead connection."""
+
+    def __init__(
+        self, outgoing: httpx.Request, reader: ReplyReader, redact: Redactor, *, label: str, request: ChatRequest
+    ) -> None:
+        self._outgoing = outgoing
+        self._reader = reader
+        self._redact = redact
+        self._label = label
+        self._streaming = request.streaming
+        self._connect_ms = request.connect_timeout_ms
+        self._connecting = asyncio.timeout(None)
+        self._connected_anew = False
+        self._reading = False
+        outgoing.extensions = {"timeout": _NO_TIMEOUTS, "trace": self._trace}
+
+    async def run(self, client: httpx.AsyncClient) -> Answer | Failure | None:
+        """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
+        self._connected_anew = False
+        try:
+            return await self._converse(client)
+        except BackendFailed as failed:
+            return failed.failure
+        except foreign_errors() as error:
+            if not self._reading and not self._connected_anew and _is_dead_connection(error):
+                return None
+            return self._cut_short(error)
+
+    def _cut_short(self, error: Exception) -> Answer | Failure:
+        if not self._reader.complete:
+            return translate(error, self._label, self._redact, partial=self._reader.partial, reading=self._reading)
+        try:
+            return self._reader.end()
+        except BackendFailed as failed:
+            return failed.failure
+
+    async def _converse(self, client: httpx.AsyncClient) -> Answer | Failure:
+        response = await self._open(client)
+        self._reading = True
+        try:
+            if not response.is_success:
+                return await self._refusal(response)
+            content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            one_document = content_type.endswith(("/json", "+json", "/html")) or not self._streaming
+            if one_document and content_type != "text/event-stream":
+                return await self._whole(response)
+            return await self._stream(response)
+        finally:
+            await response.aclose()
+
+    async def _open(self, client: httpx.AsyncClient) -> httpx.Response:
+        """Send the request and return the response's head; only connecting is bounded here."""
+        limit_ms = self._connect_ms
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as self._connecting:
+                return await client.send(self._outgoing, stream=True, follow_redirects=False)
+        except TimeoutError:
+            if not self._connecting.expired():
+                raise
+        raise BackendFailed(
+            Failure(
+                kind=FailureKind.TIMEOUT,
+                message=f"no connection to {self._label} within {limit_ms} ms",
+                limit=Limit.CONNECT,
+                limit_ms=limit_ms,
+                elapsed_ms=round((time.monotonic() - began) * 1000),
+            )
+        )
+
+    async def _trace(self, event: str, info: Mapping[str, object]) -> None:
+        """Learn from the connection pool whether a connection is new, and when it stands."""
+        if event.endswith("connect_tcp.started"):
+            self._connected_anew = True
+        elif event.endswith("send_request_headers.started"):
+            to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
+            if not to_proxy and not self._connecting.expired():
+                self._connecting.reschedule(None)
+
+    async def _refusal(self, response: httpx.Response) -> Failure:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(ERROR_BODY_SECONDS):
+                await _fill(body, response, LARGEST_ERROR_BODY)
+        except foreign_errors():
+            pass  # what came of the body is enough
+        return refused(
+            response.status_code,
+            response.headers,
+            bytes(body[:LARGEST_ERROR_BODY]),
+            redact=self._redact,
+            name=self._reader.name,
+            wall_clock=time.time(),
+        )
+
+    async def _whole(self, response: httpx.Response) -> Answer:
+        body = bytearray()
+        await _fill(body, response, LONGEST_TEXT)
+        if len(body) > LONGEST_TEXT:
+            self._reader.fail(f"a reply of more than {LONGEST_TEXT // 2**20} MiB", FailureKind.TOO_LARGE)
+        self._reader.take_whole(bytes(body))
+        return self._reader.end()
+
+    async def _stream(self, response: httpx.Response) -> Answer:
+        reader, events, now = self._reader, EventDecoder(), asyncio.get_running_loop().time
+        content = decoder_for(response.headers.get("content-encoding", ""))
+        granted: float | None = None
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for data in response.aiter_raw():
+                    for piece in content.feed(data):
+                        for event in events.feed(piece):
+                            reader.take(event)
+                    grace = _patience(reader)
+                    if grace != granted:
+                        granted = grace
+                        patience.reschedule(None if grace is None else now() + grace)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            return reader.end()
+        for event in events.flush():
+            reader.take(event)
+        return reader.end()
+
+
+def _patience(reader: ReplyReader) -> float | None:
+    if reader.done:
+        return AFTER_END_SECONDS
+    return AFTER_FINISH_SECONDS if reader.complete else None
+
+
+def _is_dead_connection(error: Exception) -> bool:
+    import httpx
+
+    silent = isinstance(error, httpx.RemoteProtocolError) and "without sending a response" in str(error)
+    return silent or isinstance(error, httpx.NetworkError)
+
+
+async def _fill(body: bytearray, response: httpx.Response, limit: int) -> None:
+    """Append the response's decoded body, stopping soon after the limit."""
+    content = decoder_for(response.headers.get("content-encoding", ""))
+    async for data in response.aiter_raw():
+        for piece in content.feed(data):
+            body += piece
+            if len(body) > limit:
+                return
