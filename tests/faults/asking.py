@@ -1,0 +1,77 @@
+"""Asking one backend directly, as the engine would, for tests of what it makes of a server's behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.core.failure import BackendFailed, Failure
+from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.errors import KeyMissing
+
+KEY = "sk-test/Se+cret=0123456789"
+QUESTION = (Message("user", "Why test?"),)
+
+
+@dataclass
+class FixedKey:
+    """A key source with one value; ``missing`` makes it one that has none."""
+
+    value: str | None = KEY
+    may_block: bool = False
+    missing: str = ""
+
+    def read(self) -> str | None:
+        if self.missing:
+            raise KeyMissing(self.missing)
+        return self.value
+
+
+@dataclass
+class Pieces:
+    """What a backend reported while it answered; ``seen`` is set at the first piece of text."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    seen: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def on_text(self, piece: str) -> None:
+        self.text.append(piece)
+        self.seen.set()
+
+    def on_reasoning(self, piece: str) -> None:
+        self.reasoning.append(piece)
+
+
+def question(*, streaming: bool = True, connect_timeout_ms: int | None = 5000, **params) -> ChatRequest:
+    return ChatRequest(messages=QUESTION, params=params, streaming=streaming, connect_timeout_ms=connect_timeout_ms)
+
+
+def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha", headers=()) -> OpenAIBackend:
+    return OpenAIBackend(name, Endpoint(base_url, "some-model", headers), key or FixedKey())
+
+
+@contextlib.asynccontextmanager
+async def backend(base_url: str, key: FixedKey | None = None, name: str = "alpha"):
+    """A backend that gives its connections back at the end."""
+    made = backend_at(base_url, key, name)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
+def ask(base_url: str, *, streaming: bool = True, key: FixedKey | None = None) -> tuple[Answer | Failure, Pieces]:
+    """Ask once and return the answer or the failure, and the pieces that were reported."""
+
+    async def run() -> tuple[Answer | Failure, Pieces]:
+        pieces = Pieces()
+        async with backend(base_url, key) as asked:
+            try:
+                return await asked.answer(question(streaming=streaming), pieces), pieces
+            except BackendFailed as failed:
+                return failed.failure, pieces
+
+    return asyncio.run(asyncio.wait_for(run(), 30))
