@@ -8,6 +8,10 @@ from typing import NamedTuple
 class LlxError(Exception):
     """Anything this package refuses or fails to do, said in one line."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Be one line in a notebook too; IPython asks an exception for this before it draws a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageProblem(LlxError):
     """What was typed or written in a file cannot be used; nothing was sent. The command line exits with 2."""

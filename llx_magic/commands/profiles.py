@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from llx_magic.backends.providers import provider
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
@@ -120,7 +121,7 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
         base_url=asked.base_url,
         auth_key_env=asked.key_env,
         auth_key_name=asked.key_name,
-        auth_keyfile=asked.key_file,
+        auth_keyfile=_absolute(asked.key_file),
         price_input=_price("--price-input", asked.price_input),
         price_output=_price("--price-output", asked.price_output),
     )
@@ -145,6 +146,11 @@ def _json_or_text(value: str) -> JsonValue:
     except ValueError:
         return value
     return found
+
+
+def _absolute(path: str | None) -> str | None:
+    """Return the path as it will still be right from another working folder; ``~`` stays as it is."""
+    return path if path is None or path.startswith("~") else str(Path(path).absolute())
 
 
 def _price(option: str, given: str | None) -> float | None:

@@ -13,7 +13,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.settings.declaration import nearest, setting
+from llx_magic.settings.declaration import DEFAULTS, nearest, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
 
@@ -28,6 +28,10 @@ class Loaded:
     balancer: LoadBalancer
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def _without_needless_none(values: Values) -> dict[str, SettingValue]:
+    return {key: value for key, value in values.items() if value is not None or DEFAULTS[key] is not None}
 
 
 def embedded_profile() -> Profile:
@@ -124,8 +128,11 @@ class Session:
         return resolve(layers)
 
     def settings_to_save(self) -> dict[str, SettingValue]:
-        """Return all settings in force that are not switched off, so that a saved profile outlives the defaults."""
-        return {key: found.value for key, found in self.resolved().items() if found.value is not None}
+        """Return all settings in force, so that a saved profile behaves the same after defaults change.
+
+        What is off by default and is off is left out; what is switched off against its default is kept.
+        """
+        return _without_needless_none({key: found.value for key, found in self.resolved().items()})
 
     def balancer_document(
         self, name: str, policy: str, members: tuple[str, ...], settings: Values
@@ -139,7 +146,7 @@ class Session:
             raise UsageProblem(f"unknown policy {policy!r}{nearest(policy, POLICIES)}")
         chosen: BalancerPolicy = "failover" if policy == "failover" else "roundrobin"
         values = {**self.settings_to_save(), **settings}
-        return LoadBalancerProfile(name, chosen, members, {key: v for key, v in values.items() if v is not None})
+        return LoadBalancerProfile(name, chosen, members, _without_needless_none(values))
 
     def close(self) -> None:
         """Close all connections and forget which profile is loaded; the session can go on being used."""

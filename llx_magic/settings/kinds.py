@@ -224,7 +224,7 @@ def _number(raw: JsonValue) -> int | float | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
     if isinstance(raw, str):
-        if not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?", raw.strip()):
+        if not re.fullmatch(r"[+-]?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?", raw.strip()):
             return None
         raw = float(raw) if any(mark in raw for mark in ".eE") else int(raw)
     if isinstance(raw, float) and not math.isfinite(raw):

@@ -1,0 +1,107 @@
+"""A model's Markdown as HTML that cannot run, load or overlay anything.
+
+JupyterLab trusts the output of an executed cell, so what is put into ``text/html`` must be harmless by itself:
+Markdown is read without raw HTML, images become links, and an allow-list goes over the result.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
+    "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+
+_SCHEMES = {"http", "https", "mailto"}
+
+# Keys are Pygments' token types from general to special; values are what JupyterLab themes colour their editor with,
+# each with a colour for front ends that have no such variable.
+_COLOURS = (
+    ("Comment", "var(--jp-mirror-editor-comment-color, #408080)"),
+    ("Keyword", "var(--jp-mirror-editor-keyword-color, #008000)"),
+    ("Literal.String", "var(--jp-mirror-editor-string-color, #ba2121)"),
+    ("Literal.Number", "var(--jp-mirror-editor-number-color, #080)"),
+    ("Operator.Word", "var(--jp-mirror-editor-keyword-color, #008000)"),
+    ("Operator", "var(--jp-mirror-editor-operator-color, #7800c2)"),
+    ("Name.Builtin", "var(--jp-mirror-editor-builtin-color, #008000)"),
+    ("Name.Function", "var(--jp-mirror-editor-def-color, #00f)"),
+    ("Name.Class", "var(--jp-mirror-editor-def-color, #00f)"),
+    ("Name.Tag", "var(--jp-mirror-editor-tag-color, #170)"),
+    ("Name.Attribute", "var(--jp-mirror-editor-attribute-color, #00c)"),
+)
+
+_ALIGNMENTS = {f"text-align:{side}" for side in ("left", "center", "right")}
+_STYLES = {f"color:{colour}" for _kind, colour in _COLOURS} | _ALIGNMENTS
+
+
+def markdown_to_html(text: str) -> str:
+    """Return the Markdown as safe HTML: no raw HTML, no script, no remote image, links only to the web and mail."""
+    import nh3
+
+    rendered: str = _parser().render(text)
+    return nh3.clean(
+        rendered,
+        tags=_TAGS,
+        attributes={"a": {"href", "title"}, "ol": {"start"}, "span": {"style"}, "td": {"style"}, "th": {"style"}},
+        attribute_filter=_keep_attribute,
+        url_schemes=_SCHEMES,
+        link_rel="noopener noreferrer",
+    )
+
+
+def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
+    return value if name != "style" or value in _STYLES else None
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    parser.enable(["table", "strikethrough"])
+    parser.core.ruler.push("images_become_links", lambda state: _images_to_links(state.tokens))
+    return parser
+
+
+def _images_to_links(tokens: list[Token]) -> None:
+    from markdown_it.token import Token
+
+    for token in tokens:
+        if not token.children:
+            continue
+        children: list[Token] = []
+        for child in token.children:
+            if child.type != "image":
+                children.append(child)
+                continue
+            opened = Token("link_open", "a", 1, attrs={"href": child.attrs.get("src", "")})
+            label = Token("text", "", 0, content=f"image: {child.content or child.attrs.get('src', '')}")
+            children += [opened, label, Token("link_close", "a", -1)]
+        token.children = children
+
+
+def _highlighted(code: str, language: str, _attributes: str) -> str:
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return html.escape(code)
+    return "".join(_coloured(str(kind), piece) for kind, piece in lexer.get_tokens(code))
+
+
+def _coloured(kind: str, piece: str) -> str:
+    escaped = html.escape(piece)
+    path = kind.removeprefix("Token.") + "."
+    for prefix, colour in _COLOURS:
+        if path.startswith(prefix + "."):
+            return f'<span style="color:{colour}">{escaped}</span>'
+    return escaped
