@@ -44,13 +44,9 @@ class Redactor:
 def _spellings(character: str) -> str:
     code = ord(character)
     named = html.escape(character)
-    spellings = [
-        rf"\\?{re.escape(character)}",
-        f"%(?:25)*{code:02x}",
-        rf"\\*u{code:04x}",
-        f"&#0*{code};",
-        f"&#x0*{code:x};",
-    ]
+    spellings = [rf"\\+u{code:04x}", f"%(?:25)*{code:02x}", f"&#0*{code};", f"&#x0*{code:x};"]
     if named != character:
         spellings.append(re.escape(named))
+    # As itself last: the letter u would otherwise match the beginning of its own escape.
+    spellings.append(rf"\\?{re.escape(character)}")
     return f"(?:{'|'.join(spellings)})"
