@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_clients import CLIENTS, new_client
@@ -152,6 +152,10 @@ class OpenAIBackend:
         return httpx.Request("POST", self._url, headers=headers, content=body)
 
 
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
 class _Exchange:
     """One request and the reading of its reply; run a second time only where the first met a dead connection."""
 
@@ -166,6 +170,7 @@ class _Exchange:
         self._connect_ms = request.connect_timeout_ms
         self._connecting = asyncio.timeout(None)
         self._connected_anew = False
+        self._handshaking: _Closable | None = None  # the bare connection, until the request goes out on it
         self._reading = False
         outgoing.extensions = {"timeout": _NO_TIMEOUTS, "trace": self._trace}
 
@@ -213,6 +218,10 @@ class _Exchange:
         except TimeoutError:
             if not self._connecting.expired():
                 raise
+        finally:
+            # httpcore leaves the connection open where a TLS handshake is cancelled.
+            if self._handshaking is not None:
+                await self._handshaking.aclose()
         raise BackendFailed(
             Failure(
                 kind=FailureKind.TIMEOUT,
@@ -227,10 +236,14 @@ class _Exchange:
         """Learn from the connection pool whether a connection is new, and when it stands."""
         if event.endswith("connect_tcp.started"):
             self._connected_anew = True
+        elif event.endswith("connect_tcp.complete"):
+            self._handshaking = cast("_Closable | None", info.get("return_value"))
         elif event.endswith("send_request_headers.started"):
             to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
-            if not to_proxy and not self._connecting.expired():
-                self._connecting.reschedule(None)
+            if to_proxy or self._connecting.expired():
+                return
+            self._connecting.reschedule(None)
+            self._handshaking = None
 
     async def _refusal(self, response: httpx.Response) -> Failure:
         body = bytearray()

@@ -205,10 +205,12 @@ def unused_url() -> str:
 class FaultServer:
     """Serves scripted replies and faults until closed; see the module's docstring."""
 
+    DEFAULT_TEXT = "Testing is a joy.\nRed, then green."
+
     def __init__(
         self,
         *modes: str | Mode,
-        text: str = "Testing is a joy.\nRed, then green.",
+        text: str = DEFAULT_TEXT,
         model: str = "fault-model",
         usage: tuple[int, int] = (12, 8),
         chunk_delay: float = 0.0,
@@ -226,7 +228,8 @@ class FaultServer:
         self.ca_file = ""
         self._script: deque[str | Mode] = deque(modes[:-1])
         self._default: str | Mode = modes[-1] if modes else "ok"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._arrived = threading.Condition(self._lock)
         self._open: set[socket.socket] = set()
         self._folder = tempfile.TemporaryDirectory()
         self._tls = self._tls_context(certificate) if certificate else None
@@ -258,6 +261,11 @@ class FaultServer:
     def set_default(self, mode: str | Mode) -> None:
         """Set what requests get that no script covers."""
         self._default = mode
+
+    def wait_for_requests(self, count: int, seconds: float = 10.0) -> bool:
+        """Wait until so many requests have come in since the start; False if they have not in time."""
+        with self._lock:
+            return self._arrived.wait_for(lambda: len(self.requests) >= count, seconds)
 
     def release(self) -> None:
         """Let every request that is held go on."""
@@ -329,13 +337,18 @@ class FaultServer:
             self._open.discard(sock)
 
     def _serve_one(self, sock: socket.socket, reader: Iterable[bytes], number: int) -> bool:
-        request = self._receive(reader, number)
+        try:
+            request = self._receive(reader, number)
+        except ValueError:
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")  # such as a TLS handshake
+            return False
         if request is None or self.closing.is_set():
             return False
         with self._lock:
             mode = self._script.popleft() if self._script else self._default
             request.mode = mode if isinstance(mode, str) else mode.__name__
             self.requests.append(request)
+            self._arrived.notify_all()
         try:
             self._mode(mode)(Exchange(self, request, sock))
         except PeerGone:

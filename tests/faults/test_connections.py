@@ -1,0 +1,562 @@
+"""How the HTTP backend makes, shares, secures and gives back its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http_clients import CLIENTS
+from llx_magic.backends.http_errors import translate
+from llx_magic.backends.wording import Redactor
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
+from llx_magic.core.reply import Answer
+from tests.faults.asking import KEY, FixedKey, Pieces, ask, backend, backend_at, question
+from tests.faults.server import FaultServer, status, unused_url
+
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    """Leave the tester's own proxies out of it."""
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def ask_twice(server: FaultServer) -> list[Answer | Failure]:
+    """Ask two questions one after the other on one loop."""
+
+    async def run() -> list[Answer | Failure]:
+        outcomes: list[Answer | Failure] = []
+        async with backend(server.base_url) as asked:
+            for _ in range(2):
+                try:
+                    outcomes.append(await asked.answer(question(), Pieces()))
+                except BackendFailed as failed:
+                    outcomes.append(failed.failure)
+        return outcomes
+
+    return asyncio.run(run())
+
+
+# --- pooled connections ---------------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_used_again():
+    """Streamed replies are read to their end, so the second question needs no new connection."""
+    with FaultServer() as server:
+        assert all(isinstance(each, Answer) for each in ask_twice(server))
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("fault", ["close", "reset"])
+def test_a_pooled_connection_that_proves_dead_is_replaced_for_free(fault):
+    """The question is sent again at once, on a new connection, and nobody notices."""
+    with FaultServer("ok", fault, "ok") as server:
+        assert all(isinstance(each, Answer) for each in ask_twice(server))
+        assert [each.connection for each in server.requests] == [1, 1, 2]
+
+
+def test_a_dead_pooled_connection_is_replaced_only_once():
+    """If the new one dies as well, that is a network failure."""
+    with FaultServer("ok", "close", "close", "ok") as server:
+        _, failure = ask_twice(server)
+        assert failure.kind is FailureKind.NETWORK
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("fault", ["close", "reset"])
+def test_a_new_connection_that_dies_is_a_failure_at_once(fault):
+    """A server that hangs up on a first question did so on purpose."""
+    with FaultServer(fault) as server:
+        assert ask(server.base_url)[0].kind is FailureKind.NETWORK
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["text-then-close", "503", "no-headers"])
+def test_a_pooled_connection_that_answered_is_not_asked_again(fault):
+    """Once anything came, or while the server is silent, the question is not repeated."""
+
+    async def run(server: FaultServer) -> None:
+        async with backend(server.base_url) as asked:
+            await asked.answer(question(), Pieces())
+            answering = asyncio.create_task(asked.answer(question(), Pieces()))
+            if fault == "no-headers":
+                await asyncio.to_thread(server.reached.wait, 10)
+                answering.cancel()
+            await asyncio.wait({answering})
+
+    with FaultServer("ok", fault, "ok") as server:
+        asyncio.run(run(server))
+        assert len(server.requests) == 2
+
+
+def test_idle_connections_that_the_server_dropped_do_no_harm():
+    """A server that was restarted meanwhile is simply asked on a new connection."""
+
+    async def run(server: FaultServer) -> Answer:
+        async with backend(server.base_url) as asked:
+            await asyncio.gather(*(asked.answer(question(), Pieces()) for _ in range(8)))
+            server.drop_connections()
+            return await asked.answer(question(), Pieces())
+
+    with FaultServer() as server:
+        assert asyncio.run(run(server)).text == server.text
+
+
+def test_many_questions_at_a_time_are_all_sent():
+    """No pool limit holds any of them back."""
+
+    async def run(server: FaultServer) -> int:
+        async with backend(server.base_url) as asked:
+            answering = [asyncio.create_task(asked.answer(question(), Pieces())) for _ in range(130)]
+            assert await asyncio.to_thread(server.wait_for_requests, 130)
+            server.release()
+            return len({(await each).text for each in answering})
+
+    with FaultServer("ok-when-released") as server:
+        assert asyncio.run(asyncio.wait_for(run(server), 30)) == 1
+
+
+# --- one client a loop ----------------------------------------------------------------------------------------------
+
+
+def test_backends_on_one_loop_share_connections_until_the_last_gives_them_back():
+    """Closing one leaves the others' connections open; closing the last closes them."""
+
+    async def run(server: FaultServer) -> None:
+        first, second = backend_at(server.base_url, name="one"), backend_at(server.base_url, name="two")
+        await first.answer(question(), Pieces())
+        await second.answer(question(), Pieces())
+        await first.aclose()
+        await second.answer(question(), Pieces())
+        assert server.connections == 1
+        await second.aclose()
+        assert len(CLIENTS) == before
+        await second.aclose()
+        await second.answer(question(), Pieces())
+        assert server.connections == 2
+        await second.aclose()
+
+    before = len(CLIENTS)
+    with FaultServer() as server:
+        asyncio.run(run(server))
+
+
+def test_one_backend_serves_several_loops_in_several_threads():
+    """Each loop has its own client."""
+    with FaultServer() as server:
+        shared = backend_at(server.base_url)
+        texts: list[str] = []
+
+        async def run() -> None:
+            for _ in range(5):
+                texts.append((await shared.answer(question(), Pieces())).text)
+            await shared.aclose()
+
+        threads = [threading.Thread(target=asyncio.run, args=(run(),)) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(20)
+        assert texts == [server.text] * 20
+        assert server.connections == 4
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_loops_that_ended_without_giving_back_are_forgotten():
+    """The registry never holds more than the last of them."""
+    with FaultServer() as server:
+        before = len(CLIENTS)
+        for _ in range(5):
+            asyncio.run(backend_at(server.base_url).answer(question(), Pieces()))
+        assert len(CLIENTS) <= before + 1
+        ask(server.base_url)
+        assert len(CLIENTS) <= before
+        gc.collect()
+
+
+def test_importing_the_backend_does_not_import_httpx():
+    """The first question does, so that loading the extension costs nothing."""
+    code = "import sys, llx_magic.backends.http; print([m for m in ('httpx', 'ssl', 'httpcore') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() in ("[]", "['ssl']")
+
+
+# --- connecting -----------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_names_the_address():
+    """In plain words."""
+    url = unused_url()
+    failure, _ = ask(url)
+    address = url.removeprefix("http://").removesuffix("/v1")
+    assert (failure.kind, failure.message) == (FailureKind.NETWORK, f"connection refused by {address}")
+
+
+def test_a_connection_that_does_not_stand_in_time_is_a_timeout():
+    """The TLS handshake is part of connecting: TCP alone is not a connection."""
+
+    async def run(port: int) -> Failure:
+        async with backend(f"https://127.0.0.1:{port}/v1") as asked:
+            with pytest.raises(BackendFailed) as caught:
+                await asked.answer(question(connect_timeout_ms=50), Pieces())
+        return caught.value.failure
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        failure = asyncio.run(run(silent.getsockname()[1]))
+    assert (failure.kind, failure.limit, failure.limit_ms) == (FailureKind.TIMEOUT, Limit.CONNECT, 50)
+    assert failure.message.endswith("within 50 ms")
+    assert failure.elapsed_ms >= 49
+
+
+@pytest.mark.parametrize("by_timeout", [False, True])
+def test_a_connection_given_up_in_its_handshake_is_closed_at_once(by_timeout):
+    """By the user or by the time-out: the other side sees it go."""
+
+    async def run(listener: socket.socket) -> bytes:
+        async with backend(f"https://127.0.0.1:{listener.getsockname()[1]}/v1") as asked:
+            limit = 50 if by_timeout else None
+            answering = asyncio.create_task(asked.answer(question(connect_timeout_ms=limit), Pieces()))
+            peer, _ = await asyncio.to_thread(listener.accept)
+            with peer:
+                peer.settimeout(5)
+                hello = await asyncio.to_thread(peer.recv, 65536)
+                assert hello
+                if not by_timeout:
+                    answering.cancel()
+                await asyncio.wait({answering})
+                return await asyncio.to_thread(peer.recv, 65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert asyncio.run(run(silent)) == b""
+
+
+@pytest.mark.parametrize("reused", [False, True])
+def test_the_connect_timeout_does_not_limit_the_answer(reused):
+    """Once the connection stands, only the engine's own time-outs apply."""
+
+    async def run(server: FaultServer) -> Answer:
+        async with backend(server.base_url) as asked:
+            if reused:
+                server.script("ok")
+                await asked.answer(question(), Pieces())
+            answering = asyncio.create_task(asked.answer(question(connect_timeout_ms=30), Pieces()))
+            await asyncio.to_thread(server.reached.wait, 10)
+            await asyncio.sleep(0.1)  # longer than the limit that must not apply
+            server.release()
+            return await answering
+
+    with FaultServer("ok-when-released") as server:
+        assert asyncio.run(run(server)).text == server.text
+
+
+def test_a_certificate_that_is_trusted_is_accepted(monkeypatch):
+    """By the variable that names the authorities to trust."""
+    with FaultServer(certificate="trusted") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+        assert ask(server.base_url)[0].text == server.text
+        assert ask(server.base_url, streaming=False)[0].text == server.text
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trusts", "problem"),
+    [
+        ("trusted", False, "unable to get local issuer certificate"),
+        ("wrong-host", True, "IP address mismatch"),
+        ("expired", True, "certificate has expired"),
+    ],
+)
+def test_a_bad_certificate_is_refused_with_its_problem(monkeypatch, certificate, trusts, problem):
+    """Verification is never off, and nothing is sent."""
+    with FaultServer(certificate=certificate) as server:
+        if trusts:
+            monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+        failure, _ = ask(server.base_url)
+        assert failure.kind is FailureKind.TLS
+        assert failure.message.startswith(f"the certificate of 127.0.0.1:{server.port} was refused: ")
+        assert problem in failure.message
+        assert server.requests == []
+
+
+def test_https_to_a_server_without_tls_says_so():
+    """A common slip in an address."""
+    with FaultServer() as server:
+        failure, _ = ask(server.base_url.replace("http:", "https:"))
+    assert failure.kind is FailureKind.TLS
+    assert failure.message.startswith("no TLS connection to 127.0.0.1:")
+
+
+def test_cancelling_closes_a_tls_connection_at_once(monkeypatch):
+    """It does not wait for the other side to say goodbye."""
+
+    async def run(server: FaultServer) -> bool:
+        async with backend(server.base_url) as asked:
+            pieces = Pieces()
+            answering = asyncio.create_task(asked.answer(question(), pieces))
+            await asyncio.wait_for(pieces.seen.wait(), 10)
+            answering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answering
+            return await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
+
+    with FaultServer("stall", certificate="trusted") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+        assert asyncio.run(run(server))
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "words"),
+    [
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            FailureKind.NETWORK,
+            "could not resolve host models.example",
+        ),
+        (OSError(113, "No route to host"), FailureKind.NETWORK, "no route to models.example"),
+        (OSError(110, "timed out"), FailureKind.NETWORK, "models.example did not answer the connection"),
+        (ExceptionGroup("all", [OSError(99, "?"), ConnectionRefusedError()]), FailureKind.NETWORK, "models.example"),
+        (
+            ssl.SSLEOFError(8, "EOF occurred"),
+            FailureKind.NETWORK,
+            "connection closed by models.example without a reply",
+        ),
+    ],
+)
+def test_what_the_system_says_is_put_into_plain_words(cause, kind, words):
+    """Found anywhere in the chain of causes."""
+    import httpx
+
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = OSError("All connection attempts failed")
+    error.__cause__.__cause__ = cause
+    failure = translate(error, "models.example", Redactor(KEY), partial="", reading=False)
+    assert failure.kind is kind
+    assert words in failure.message
+
+
+# --- proxies --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_loopback_is_never_reached_through_a_proxy(monkeypatch, variable):
+    """The environment's proxies are for hosts elsewhere."""
+    monkeypatch.setenv(variable, unused_url().removesuffix("/v1"))
+    with FaultServer() as server:
+        assert ask(server.base_url)[0].text == server.text
+        assert ask(server.base_url.replace("127.0.0.1", "localhost"))[0].text == server.text
+
+
+def test_a_host_elsewhere_is_reached_through_the_environments_proxy(monkeypatch):
+    """Without a key here, since the address is not encrypted."""
+    with FaultServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
+        answer, _ = ask("http://models.example/v1", key=FixedKey(None))
+        assert answer.text == proxy.text
+        assert proxy.requests[0].path == "http://models.example/v1/chat/completions"
+
+
+def test_a_proxy_that_refuses_is_named_as_such(monkeypatch):
+    """For https the proxy itself is asked first, and gets no key."""
+    with FaultServer("403") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.base_url.removesuffix("/v1"))
+        failure, _ = ask("https://models.example/v1")
+        assert failure.kind is FailureKind.NETWORK
+        assert failure.message.startswith("the proxy for models.example failed: 403")
+        assert KEY not in repr(proxy.requests)
+
+
+def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch):
+    """Its address may hold a password and is not repeated."""
+    monkeypatch.setenv("http_proxy", "strange://user:secret@proxy.example")
+    failure, _ = ask("http://models.example/v1", key=FixedKey(None))
+    assert (failure.kind, failure.message) == (
+        FailureKind.NETWORK,
+        "the proxy that the environment names cannot be used",
+    )
+
+
+# --- what is sent, and what is not ----------------------------------------------------------------------------------
+
+
+def test_what_is_sent():
+    """The path, the key, JSON in UTF-8, parameters as they are."""
+
+    async def run(server: FaultServer) -> None:
+        asked = backend_at(server.base_url + "/", headers=(("X-Title", "notes"), ("User-Agent", "mine")))
+        await asked.answer(question(temperature=0.1), Pieces())
+        await asked.aclose()
+
+    with FaultServer() as server:
+        asyncio.run(run(server))
+    sent = server.requests[0]
+    assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
+    assert sent.headers["content-type"] == "application/json"
+    assert (sent.headers["x-title"], sent.headers["user-agent"]) == ("notes", "mine")
+    assert sent.json == {
+        "model": "some-model",
+        "messages": [{"role": "user", "content": "Why test?"}],
+        "temperature": 0.1,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_without_a_key_no_authorization_is_sent(key):
+    """A server on the user's own machine needs none."""
+    with FaultServer() as server:
+        assert ask(server.base_url, key=FixedKey(key))[0].text == server.text
+        assert "authorization" not in server.requests[0].headers
+
+
+def test_a_redirect_is_not_followed():
+    """Neither the prompt nor the key goes where the user did not send it."""
+    with FaultServer() as target, FaultServer() as server:
+        server.set_default(status(307, {"Location": target.base_url + "/chat/completions"}))
+        failure, _ = ask(server.base_url)
+        assert failure.message == f"base-url redirects to {target.base_url}/chat/completions"
+        assert target.requests == []
+
+
+@dataclass
+class ThreadNotingKey(FixedKey):
+    threads: list[int] = field(default_factory=list)
+
+    def read(self) -> str | None:
+        self.threads.append(threading.get_ident())
+        return super().read()
+
+
+@pytest.mark.parametrize("may_block", [False, True])
+def test_a_key_source_that_may_block_is_read_off_the_loop(may_block):
+    """The operating system's keyring may ask the user first."""
+    key = ThreadNotingKey(may_block=may_block)
+    with FaultServer() as server:
+        ask(server.base_url, key=key)
+    assert (key.threads == [threading.get_ident()]) is not may_block
+
+
+def test_the_key_is_read_anew_for_each_request():
+    """So a repaired key takes effect at once."""
+
+    async def run(server: FaultServer) -> None:
+        key = FixedKey("first-key")
+        async with backend(server.base_url, key) as asked:
+            await asked.answer(question(), Pieces())
+            key.value = "second-key"
+            await asked.answer(question(), Pieces())
+
+    with FaultServer() as server:
+        asyncio.run(run(server))
+        assert [each.headers["authorization"] for each in server.requests] == ["Bearer first-key", "Bearer second-key"]
+
+
+OBSTACLES = [
+    (
+        "http://models.example/v1",
+        KEY,
+        "a key is never sent unencrypted: base-url must begin with https:// for models.example",
+    ),
+    ("http://127.0.0.1.evil.example/v1", KEY, "a key is never sent unencrypted"),
+    ("http://10.0.0.1/v1", KEY, "a key is never sent unencrypted"),
+    ("https://user:secret@models.example/v1", KEY, "base-url must not contain a user name or password"),
+    ("https://models.example/v1?key=secret", KEY, "base-url must not contain a query or a fragment"),
+    ("https://models.example/v1#secret", KEY, "base-url must not contain a query or a fragment"),
+    ("ftp://models.example/v1", KEY, "base-url must be an http or https address, got 'ftp://models.example/v1'"),
+    ("models.example/v1", KEY, "base-url must be an http or https address"),
+    ("https:///v1", KEY, "base-url must be an http or https address"),
+    ("https://models.example:99999/v1", KEY, "base-url must be an http or https address with a port"),
+    ("https://[::1/v1", KEY, "base-url must be an http or https address"),
+    ("http://127.0.0.1\\@models.example/v1", KEY, "base-url must be an http or https address of printable ASCII"),
+    ("http://127.0.0.1/\r\nX: y", KEY, "base-url must be an http or https address of printable ASCII"),
+    ("https://models.example/v1", "sk-a\nb", "the key holds a space, a line end or another character"),
+    ("https://models.example/v1", "sk-secret\n", "the key holds a space, a line end or another character"),
+    ("https://models.example/v1", "sk-\x00secret", "the key holds a space, a line end or another character"),
+    ("https://models.example/v1", "sk-sécret", "the key holds a space, a line end or another character"),
+    ("https://models.example/v1", "sk secret", "the key holds a space, a line end or another character"),
+]
+
+
+@pytest.mark.parametrize(("url", "key", "words"), OBSTACLES)
+def test_what_must_not_be_sent_is_an_obstacle_of_one_line(url, key, words):
+    """Known before anything is sent, and refused again where it is tried; neither the key nor a secret is shown."""
+
+    async def run() -> tuple[str, Failure]:
+        asked = backend_at(url, FixedKey(key))
+        obstacle = await asked.obstacle()
+        with pytest.raises(BackendFailed) as caught:
+            await asked.answer(question(), Pieces())
+        return obstacle, caught.value.failure
+
+    obstacle, failure = asyncio.run(run())
+    assert obstacle.startswith(words)
+    assert obstacle.isprintable()
+    assert "secret" not in obstacle
+    assert KEY not in obstacle
+    assert (failure.kind, failure.message) == (FailureKind.ACCESS, obstacle)
+
+
+def test_a_missing_key_is_an_obstacle_that_says_what_mends_it():
+    """The text is the key source's own."""
+
+    async def run() -> tuple[str | None, Failure]:
+        asked = backend_at("https://models.example/v1", FixedKey(missing="no key: %llx_key set it"))
+        with pytest.raises(BackendFailed) as caught:
+            await asked.answer(question(), Pieces())
+        return await asked.obstacle(), caught.value.failure
+
+    obstacle, failure = asyncio.run(run())
+    assert obstacle == failure.message == "no key: %llx_key set it"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080/v1",
+        "http://127.9.9.9/v1",
+        "http://[::1]:1/v1",
+        "http://localhost:11434/v1",
+        "https://x.example",
+    ],
+)
+def test_a_key_may_go_to_this_machine_or_over_https(url):
+    """Nothing stands in the way."""
+    assert asyncio.run(backend_at(url).obstacle()) is None
+
+
+@pytest.mark.parametrize(
+    "header", [("Authorization", "x"), ("X-A", "a\r\nb: c"), ("X A", "b"), ("", "b"), ("X-A", "é")]
+)
+def test_headers_that_would_break_the_request_are_an_obstacle(header):
+    """A line end in a header would forge another."""
+    problem = Endpoint("https://x.example/v1", "m", (header,)).problem()
+    assert problem is not None
+    assert problem.isprintable()
+
+
+def test_no_log_line_of_any_library_holds_the_key(caplog):
+    """Even with everything switched on."""
+    caplog.set_level(logging.DEBUG)
+    with FaultServer("echo-key", "ok") as server:
+        ask(server.base_url)
+        ask(server.base_url)
+    assert caplog.records
+    assert KEY not in caplog.text
+
+
+def test_a_backend_shows_no_secret_in_its_repr():
+    """Nor does it show the address."""
+    assert repr(backend_at("https://models.example/v1")) == "OpenAIBackend('alpha', model='some-model')"

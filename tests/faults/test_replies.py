@@ -1,0 +1,306 @@
+"""What the HTTP backend makes of each reply and fault of a real server on a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.reply import Answer, Usage
+from tests.faults.asking import KEY, Pieces, ask, backend, question
+from tests.faults.modes import MODES
+from tests.faults.server import FaultServer, status
+
+TEXT = "Grün ist ☂ gut,\u2028 über 😀.\nUnd \u0085 Schluss."
+
+WHOLE = (
+    "ok", "ok-close", "stream-anyway", "cr", "crlf", "bom", "comments", "multiline-data", "no-last-blank-line",
+    "gzipped", "raw-deflate", "byte-by-byte", "usage-each", "azure", "reasoning-content", "reasoning",
+    "content-parts", "json-anyway", "finish-without-done", "done-without-finish",
+)  # fmt: skip
+
+BROKEN = {
+    "ok-error-body": (FailureKind.BAD_REPLY, "the server reported an error: scripted: upstream is down"),
+    "ok-html": (FailureKind.BAD_REPLY, "a web page instead of a reply: Bad gateway | proxy"),
+    "ok-empty": (FailureKind.BAD_REPLY, "an empty reply body"),
+    "ok-empty-stream": (FailureKind.BAD_REPLY, "the stream ended without a reply"),
+    "ok-bad-json": (FailureKind.BAD_REPLY, "an unusable reply: "),
+    "ok-wrong-shape": (FailureKind.BAD_REPLY, "an unusable reply: "),
+    "ok-no-choices": (FailureKind.BAD_REPLY, "an unusable reply: it holds no choices"),
+    "stop-without-text": (FailureKind.BAD_REPLY, "empty reply"),
+    "done-only": (FailureKind.BAD_REPLY, "empty reply"),
+    "filtered": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
+    "error-event": (FailureKind.BAD_REPLY, "the server reported an error: scripted: overloaded"),
+    "named-error-event": (FailureKind.BAD_REPLY, "the server reported an error: scripted: overloaded"),
+    "bad-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
+    "unfinished-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
+    "role-then-end": (FailureKind.BAD_REPLY, "the stream ended without a reply"),
+    "role-then-reset": (FailureKind.NETWORK, "connection closed before the reply was complete"),
+    "close": (FailureKind.NETWORK, "connection closed by 127.0.0.1:"),
+    "reset": (FailureKind.NETWORK, "connection reset by 127.0.0.1:"),
+    "half-a-head": (FailureKind.NETWORK, "connection closed by 127.0.0.1:"),
+    "short-body": (FailureKind.NETWORK, "connection closed before the reply was complete"),
+    "bad-status-line": (FailureKind.NETWORK, "127.0.0.1:"),
+    "duplicate-length": (FailureKind.NETWORK, "127.0.0.1:"),
+    "bad-chunk-size": (FailureKind.NETWORK, "127.0.0.1:"),
+    "endless-headers": (FailureKind.NETWORK, "127.0.0.1:"),
+    "gzip-garbage": (FailureKind.BAD_REPLY, "a reply that is not validly compressed"),
+    "unknown-encoding": (FailureKind.BAD_REPLY, "a reply with the content encoding 'br', which was not asked for"),
+    "redirect": (FailureKind.REDIRECT, "base-url redirects to https://elsewhere.example/v1"),
+    "endless-line": (FailureKind.TOO_LARGE, "a reply with an endless line or event"),
+    "endless-comments": (FailureKind.TOO_LARGE, "a reply with an endless line or event"),
+    "endless-body": (FailureKind.TOO_LARGE, "a reply of more than 16 MiB"),
+    "gzip-bomb": (FailureKind.TOO_LARGE, "a reply "),
+    "huge-error": (FailureKind.SERVER, "500 Internal Server Error: scripted: too long again"),
+    "slow-error": (FailureKind.SERVER, "503 Service Unavailable"),
+    "loading": (FailureKind.SERVER, "503 Service Unavailable: Loading model"),
+    "image-500": (FailureKind.BAD_REQUEST, "500 Internal Server Error: image input is not supported"),
+    "quota": (FailureKind.RATE_LIMIT, "429 Too Many Requests: You exceeded your quota"),
+    "context-length": (FailureKind.CONTEXT_LENGTH, "400 Bad Request: too long for this model"),
+    "context-llamacpp": (
+        FailureKind.CONTEXT_LENGTH,
+        "400 Bad Request: the request exceeds the available context size (5000",
+    ),
+    "policy": (FailureKind.CONTENT_FILTER, "filtered by alpha: 400 Bad Request: no"),
+    "401-bare": (FailureKind.ACCESS, "401 Unauthorized"),
+    "400": (FailureKind.BAD_REQUEST, "400 Bad Request: scripted"),
+    "404": (FailureKind.ACCESS, "404 Not Found: scripted"),
+    "409": (FailureKind.CONFLICT, "409 Conflict: scripted"),
+    "451": (FailureKind.OTHER_STATUS, "451 Unavailable For Legal Reasons: scripted"),
+    "503": (FailureKind.SERVER, "503 Service Unavailable: scripted"),
+    "529": (FailureKind.SERVER, "529 Overloaded: scripted"),
+}
+"""Faults before any text: the same verdict whether a stream was asked for or not."""
+
+CUT = {
+    "text-then-error": (FailureKind.BAD_REPLY, "the server reported an error: scripted: broke off"),
+    "text-then-reset": (FailureKind.NETWORK, "connection closed before the reply was complete"),
+    "text-then-close": (FailureKind.NETWORK, "connection closed before the reply was complete"),
+    "text-then-end": (FailureKind.BAD_REPLY, "the stream ended before the reply was complete"),
+    "text-then-bad-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
+    "text-then-filter": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
+}
+"""Faults after some text."""
+
+
+def released(mode: str, text: str = TEXT) -> FaultServer:
+    """Return a server whose modes never hold."""
+    server = FaultServer(mode, text=text)
+    server.release()
+    return server
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("mode", WHOLE)
+def test_every_good_form_gives_the_exact_text(mode, streaming):
+    """However the bytes are laid out, compressed or cut, and whichever form was asked for."""
+    with released(mode) as server:
+        answer, pieces = ask(server.base_url, streaming=streaming)
+    assert isinstance(answer, Answer), answer
+    assert answer.text == TEXT == "".join(pieces.text)
+    assert answer.model == "fault-model"
+    assert answer.finish_reason == (None if mode == "done-without-finish" else "stop")
+
+
+@pytest.mark.parametrize("mode", ["ok", "usage-each", "azure", "json-anyway", "gzipped"])
+@pytest.mark.parametrize("streaming", [True, False])
+def test_usage_is_read_wherever_it_stands(mode, streaming):
+    """In a chunk of its own, in every chunk, or in the whole reply."""
+    with FaultServer(mode, usage=(30, 4)) as server:
+        assert ask(server.base_url, streaming=streaming)[0].usage == Usage(30, 4)
+
+
+@pytest.mark.parametrize("mode", ["reasoning", "reasoning-content"])
+def test_reasoning_is_no_part_of_the_text(mode):
+    """It is reported and kept apart."""
+    with FaultServer(mode) as server:
+        answer, pieces = ask(server.base_url)
+    assert answer.reasoning == "".join(pieces.reasoning) == "First think."
+    assert "think" not in answer.text
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("mode", BROKEN)
+def test_a_fault_before_any_text_has_its_kind_and_its_line(mode, streaming):
+    """One printable line, no text, and never an empty success."""
+    kind, begins = BROKEN[mode]
+    with released(mode) as server:
+        failure, pieces = ask(server.base_url, streaming=streaming)
+    assert isinstance(failure, Failure), failure
+    assert failure.kind is kind, failure
+    assert failure.message.startswith(begins), failure.message
+    assert failure.message.isprintable()
+    assert failure.partial == "" == "".join(pieces.text)
+
+
+@pytest.mark.parametrize("mode", CUT)
+def test_a_fault_after_some_text_keeps_what_had_arrived(mode):
+    """So that it can be withdrawn, or shown as incomplete."""
+    kind, begins = CUT[mode]
+
+    async def run() -> tuple[Failure, Pieces]:
+        pieces = Pieces()
+        with FaultServer(mode) as server:
+            async with backend(server.base_url) as asked:
+                answering = asyncio.create_task(asked.answer(question(), pieces))
+                await asyncio.wait_for(pieces.seen.wait(), 10)
+                server.release()
+                with pytest.raises(BackendFailed) as caught:
+                    await answering
+        return caught.value.failure, pieces
+
+    failure, pieces = asyncio.run(run())
+    assert failure.kind is kind, failure
+    assert failure.message.startswith(begins), failure.message
+    assert failure.partial == "".join(pieces.text) != ""
+    assert "Testing is ".startswith(failure.partial)
+
+
+@pytest.mark.parametrize("mode", ["finish-then-reset", "finish-then-silence", "done-then-silence"])
+def test_a_reply_that_is_whole_survives_what_the_connection_does_next(mode):
+    """A reset or silence after the finish reason, or after the end mark, takes nothing away."""
+
+    async def run() -> Answer:
+        with FaultServer(mode) as server:
+            async with backend(server.base_url) as asked:
+                answering = asyncio.create_task(asked.answer(question(), Pieces()))
+                await asyncio.to_thread(server.reached.wait, 10)
+                if mode == "finish-then-reset":
+                    server.release()
+                return await answering
+
+    answer = asyncio.run(run())
+    assert answer.text == FaultServer.DEFAULT_TEXT
+    assert answer.finish_reason == (None if mode == "done-then-silence" else "stop")
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_reply_cut_by_max_tokens_is_a_success_and_says_so(streaming):
+    """``length`` is the backend's own word."""
+    with FaultServer("length") as server:
+        assert ask(server.base_url, streaming=streaming)[0].finish_reason == "length"
+
+
+def test_an_empty_reply_cut_by_max_tokens_is_a_success():
+    """The model may have spent its tokens on thinking."""
+    with FaultServer("length-without-text") as server:
+        answer, pieces = ask(server.base_url)
+    assert (answer.text, answer.finish_reason, pieces.text) == ("", "length", [])
+
+
+def test_text_without_end_stops_at_the_cap():
+    """16 MiB, and no more is held."""
+    with FaultServer("endless-text") as server:
+        failure, pieces = ask(server.base_url)
+    assert failure.kind is FailureKind.TOO_LARGE
+    assert len(failure.partial) <= 16 * 2**20
+    assert failure.partial == "".join(pieces.text)
+
+
+@pytest.mark.parametrize("mode", ["stall", "gzip-flushed"])
+def test_a_piece_is_reported_as_soon_as_it_has_come(mode):
+    """Nothing is held back until more bytes arrive, compressed or not."""
+
+    async def run() -> tuple[list[str], Answer]:
+        pieces = Pieces()
+        with FaultServer(mode) as server:
+            async with backend(server.base_url) as asked:
+                answering = asyncio.create_task(asked.answer(question(), pieces))
+                await asyncio.wait_for(pieces.seen.wait(), 10)
+                early = list(pieces.text)
+                server.release()
+                return early, await answering
+
+    early, answer = asyncio.run(run())
+    assert early[0] == "Testing "
+    assert answer.text == FaultServer.DEFAULT_TEXT
+
+
+@pytest.mark.parametrize(
+    "mode", ["no-headers", "dripping-headers", "comments-only", "role-then-silence", "stall", "trickle"]
+)
+@pytest.mark.parametrize("streaming", [True, False])
+def test_cancelling_closes_the_connection_at_once(mode, streaming):
+    """So that a server stops generating; the cancellation comes out as itself."""
+
+    async def run() -> bool:
+        with FaultServer(mode, chunk_delay=0.001) as server:
+            async with backend(server.base_url) as asked:
+                pieces = Pieces()
+                answering = asyncio.create_task(asked.answer(question(streaming=streaming), pieces))
+                waited_for = pieces.seen.wait() if mode == "trickle" else asyncio.to_thread(server.reached.wait, 10)
+                await asyncio.wait_for(waited_for, 10)
+                answering.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await answering
+                return await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
+
+    assert asyncio.run(run())
+
+
+@pytest.mark.parametrize("mode", ["echo-key", "echo-key-in-stream", "echo-key-in-redirect"])
+def test_a_key_that_a_server_repeats_is_removed(mode):
+    """In the message, in the exception's repr, and in whatever the exception refers to."""
+
+    async def run() -> BackendFailed:
+        with FaultServer(mode) as server:
+            async with backend(server.base_url) as asked:
+                with pytest.raises(BackendFailed) as caught:
+                    await asked.answer(question(), Pieces())
+        return caught.value
+
+    error = asyncio.run(run())
+    assert "***" in error.failure.message
+    assert not any(part in repr(error) for part in (KEY, KEY[:8], KEY.replace("/", "%2F")))
+
+
+@pytest.mark.parametrize("mode", ["401", "reset", "bad-chunk-size", "duplicate-length", "text-then-close", "ok-html"])
+def test_no_exception_in_the_chain_and_no_frame_shows_the_key(mode):
+    """The HTTP library's exceptions hold the request and its headers, so none is left in the chain."""
+
+    async def run() -> BackendFailed:
+        with FaultServer(mode) as server:
+            async with backend(server.base_url) as asked:
+                with pytest.raises(BackendFailed) as caught:
+                    await asked.answer(question(), Pieces())
+        return caught.value
+
+    error = asyncio.run(run())
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    frame = error.__traceback__
+    while frame is not None:
+        if "llx_magic" in frame.tb_frame.f_code.co_filename:
+            assert KEY not in repr(frame.tb_frame.f_locals)
+        frame = frame.tb_next
+
+
+def test_retry_after_and_should_retry_are_read_from_the_headers():
+    """Whatever the case of their names."""
+    limited = status(429, {"Retry-After": "2", "X-Should-Retry": "false"}, {"error": {"message": "slow down"}})
+    with FaultServer(limited) as server:
+        failure, _ = ask(server.base_url)
+    assert (failure.retry_after, failure.should_retry, failure.status) == (2.0, False, 429)
+
+
+def test_a_retry_after_date_is_relative_to_the_servers_own_clock():
+    """A server whose clock is years off still asks for three seconds."""
+    dates = {"Date": "Tue, 14 Nov 2000 22:13:47 GMT", "Retry-After": "Tue, 14 Nov 2000 22:13:50 GMT"}
+    with FaultServer(status(503, dates)) as server:
+        assert ask(server.base_url)[0].retry_after == 3.0
+
+
+def test_an_exhausted_quota_is_marked():
+    """It is no matter of seconds."""
+    with FaultServer("quota") as server:
+        assert ask(server.base_url)[0].quota_exhausted
+
+
+def test_every_mode_of_the_fault_server_is_asked_by_some_test():
+    """A mode that no test uses proves nothing."""
+    elsewhere = {"ok-when-released"}
+    here = {*WHOLE, *BROKEN, *CUT, "length", "length-without-text", "endless-text", "stall", "gzip-flushed", "trickle"}
+    here |= {"finish-then-reset", "finish-then-silence", "done-then-silence", "no-headers", "dripping-headers"}
+    here |= {"comments-only", "role-then-silence", "echo-key", "echo-key-in-stream", "echo-key-in-redirect"}
+    assert set(MODES) == (here - {each for each in here if each.isdigit()}) | elsewhere
