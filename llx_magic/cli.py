@@ -16,7 +16,6 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.terminal import TerminalView, footer
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line, printable
-from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
 from llx_magic.session.session import Session
@@ -108,9 +107,9 @@ def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply
     balancer, asked = prompt.prepare(session, options, text)
     for note in balancer.profile.notes:
         print(f"note: {one_line(note)}", file=sys.stderr)
-    view = TerminalView(sys.stdout, live=sys.stdout.isatty() and not options.no_stream)
+    view = TerminalView(sys.stdout, sys.stderr, live=sys.stdout.isatty() and not options.no_stream)
     try:
-        reply = BACKGROUND.follow(lambda watch: balancer.run(asked, watch), view.draw)
+        reply = prompt.answer(balancer, asked, view)
     except KeyboardInterrupt:
         view.give_up("interrupted")
         raise

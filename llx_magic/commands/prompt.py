@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
 from llx_magic.commands.profiles import read_params
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.events import Event
+from llx_magic.core.reply import Delta, JsonValue, Reply, Restart
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
 
@@ -91,3 +96,20 @@ def prepare(session: Session, options: PromptOptions, prompt: str) -> tuple[Load
     """
     balancer = session.balancer(options.profile)
     return balancer, balancer.prepare(prompt, options.system, options.settings, options.params, options.backend)
+
+
+class View(Protocol):
+    """Shows one reply as it grows."""
+
+    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+        """Take in what has come; return the seconds until the next drawing is worth its cost."""
+
+
+def answer(balancer: LoadBalancer, asked: Ask, view: View) -> Reply:
+    """Return the reply while the calling thread draws it; an interrupt closes the connection and is raised here.
+
+    Raises:
+        AllBackendsFailed: where no backend could answer.
+    """
+    with drawn_by_a_view():
+        return BACKGROUND.follow(lambda watch: balancer.run(asked, watch), view.draw)

@@ -8,6 +8,7 @@ from typing import TextIO
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
+from llx_magic.observe.debug import shown_lines
 
 NEXT_DRAWING_SECONDS = 0.05
 
@@ -15,33 +16,33 @@ NEXT_DRAWING_SECONDS = 0.05
 class TerminalView:
     """Writes the pieces of a reply to ``out`` as they come, where ``live``; else the reply when it is whole.
 
-    What has been printed cannot be taken back, so a restart draws a line that says that the text above is withdrawn.
+    Debug lines that are asked for go to ``debug``, in their place among the text. What has been printed cannot be taken
+    back, so a restart draws a line that says that the text above is withdrawn.
     """
 
-    def __init__(self, out: TextIO, *, live: bool) -> None:
+    def __init__(self, out: TextIO, debug: TextIO, *, live: bool) -> None:
         self._out = out
+        self._debug = debug
         self._live = live
         self._wrote = ""
 
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Write what has come in; returns the seconds until it is worth calling again."""
-        if self._live:
-            for part in parts:
-                if isinstance(part, Delta):
-                    self._write(printable(part.text))
-                elif isinstance(part, Restart):
-                    self._rule(
-                        f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}"
-                    )
-            self._out.flush()
+        for part in parts:
+            if isinstance(part, Event):
+                self._write_debug_lines(part)
+            elif self._live and isinstance(part, Delta):
+                self._write(printable(part.text))
+            elif self._live and isinstance(part, Restart):
+                self._rule(f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}")
+        self._out.flush()
         return NEXT_DRAWING_SECONDS
 
     def finish(self, reply: Reply) -> None:
         """Write what is still missing of a whole reply, with a line end."""
         if not self._live or not self._wrote:
             self._write(printable(reply.text))
-        if not self._wrote.endswith("\n"):
-            self._write("\n")
+        self._end_line()
         self._out.flush()
 
     def give_up(self, why: str) -> None:
@@ -50,9 +51,19 @@ class TerminalView:
             self._rule(f"{why}: the text above is incomplete")
             self._out.flush()
 
-    def _rule(self, text: str) -> None:
+    def _write_debug_lines(self, event: Event) -> None:
+        if lines := shown_lines(event):
+            self._end_line()
+            self._out.flush()
+            self._debug.write("".join(f"{line}\n" for line in lines))
+            self._debug.flush()
+
+    def _end_line(self) -> None:
         if self._wrote and not self._wrote.endswith("\n"):
             self._write("\n")
+
+    def _rule(self, text: str) -> None:
+        self._end_line()
         if self._wrote:
             self._write(f"---- {one_line(text)} ----\n")
 

@@ -16,7 +16,6 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.terminal import TerminalView, footer
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import printable
-from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.interrupt import InterruptedPrompt
 from llx_magic.notebook.view import Bundle, CellView
@@ -98,7 +97,7 @@ class LlxMagics(Magics):
         balancer, asked = prompt.prepare(self.session, options, text)
         view = self._view(live=not options.no_stream)
         try:
-            reply = BACKGROUND.follow(lambda watch: balancer.run(asked, watch), view.draw)
+            reply = prompt.answer(balancer, asked, view)
         except KeyboardInterrupt:
             view.give_up("interrupted")
             raise InterruptedPrompt from None
@@ -115,7 +114,7 @@ class LlxMagics(Magics):
 
     def _view(self, *, live: bool) -> CellView | TerminalView:
         if not is_kernel(self.ip):
-            return TerminalView(sys.stdout, live=live)
+            return TerminalView(sys.stdout, sys.stderr, live=live)
         transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if live else {}
 
         def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Callable, Iterable
 
 from llx_magic.commands.terminal import footer
@@ -11,6 +12,7 @@ from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
 from llx_magic.notebook.render import markdown_to_html
+from llx_magic.observe.debug import shown_lines
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text."""
@@ -20,6 +22,13 @@ PAUSE_PER_KILOBYTE = 0.05
 """Each drawing sends the whole text, so the pauses grow with it; the sum of what is sent stays near linear."""
 
 _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
+
+
+def write_lines(event: Event) -> None:
+    """Write the debug lines that are asked for to the cell's stderr."""
+    if lines := shown_lines(event):
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
 
 
 class CellView:
@@ -47,6 +56,8 @@ class CellView:
         changed = False
         for part in parts:
             changed = self._take(part) or changed
+            if isinstance(part, Event):
+                write_lines(part)
         if not self._live or not changed:
             return FIRST_PAUSE
         bundle = self._bundle(self.text, self._status)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 from llx_magic.core.events import Event
 from llx_magic.observe.lines import CIRCUIT_BREAKER, LB, lines
@@ -30,13 +33,33 @@ def shown(channel: str, patterns: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
 
 
+_drawn_by_a_view: ContextVar[bool] = ContextVar("drawn_by_a_view", default=False)
+
+
+@contextlib.contextmanager
+def drawn_by_a_view() -> Iterator[None]:
+    """Leave stderr to the view that draws the reply: it writes ``shown_lines`` in their place among the text.
+
+    What is started inside runs in a copy of this context, on whatever thread.
+    """
+    token = _drawn_by_a_view.set(True)
+    try:
+        yield
+    finally:
+        _drawn_by_a_view.reset(token)
+
+
+def shown_lines(event: Event) -> list[str]:
+    """Return those of an event's debug lines that ``LLXPRT_DEBUG`` asks for."""
+    patterns = os.environ.get(VARIABLE, "")
+    return [line for channel, line in lines(event) if shown(channel, patterns)] if patterns else []
+
+
 def write_debug_lines(event: Event) -> None:
     """Write an event's debug lines wherever somebody wants them; a subscriber of live profiles."""
-    patterns = os.environ.get(VARIABLE, "")
-    if not patterns and not any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()):
-        return
-    for channel, line in lines(event):
-        _LOGGERS[channel].debug("%s", line)
-        if patterns and shown(channel, patterns):
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+    if any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()):
+        for channel, line in lines(event):
+            _LOGGERS[channel].debug("%s", line)
+    if not _drawn_by_a_view.get() and (wanted := shown_lines(event)):
+        sys.stderr.write("".join(f"{line}\n" for line in wanted))
+        sys.stderr.flush()
