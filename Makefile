@@ -1,0 +1,69 @@
+# make demo   a prompt that fails over, for real, to the embedded model; no key needed
+# make test   lint, types, imports, unit and acceptance tests, notebooks
+# make lab    JupyterLab on the quickstart notebook
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python of at least 3.11; a shim that is on PATH but does not run does not count.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+.PHONY: demo test lab lint types unit notebooks docs clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/llx demo
+
+lab: $(VENV)/.lab
+	@$(BIN)/llx local pull
+	@echo "JupyterLab opens on notebooks/quickstart.ipynb; end it with Ctrl-C twice."
+	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+test: $(VENV)/.test lint types unit notebooks
+	@echo "make test: all passed"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/make_docs.py --check
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	@$(BIN)/llx local pull
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
+	$(BIN)/python -m pytest tests
+
+notebooks: $(VENV)/.test
+	$(BIN)/python -m pytest --nbval --nbval-current-env notebooks
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "llx_magic needs Python 3.11 or later on PATH (or: make PYTHON=/path/to/python)"; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	@echo "installing llx_magic and the runtime of its embedded model"
+	@$(BIN)/python -m pip install --quiet -e '.[local]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/bin/python pyproject.toml
+	@echo "installing llx_magic, JupyterLab and the runtime of the embedded model"
+	@$(BIN)/python -m pip install --quiet -e '.[local,lab,keyring]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	@echo "installing llx_magic and all that its tests need"
+	@$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+docs: $(VENV)/.test
+	$(BIN)/python scripts/make_docs.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
