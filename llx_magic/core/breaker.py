@@ -48,9 +48,12 @@ class Change(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One admitted visit: the generation of the state it was admitted in, and whether it is the probe."""
+    """One admitted visit: the stretch of one state in which it was admitted, and whether it is the probe.
 
-    generation: int
+    The stretch is an object of its own, so that a ticket of a breaker that was replaced meanwhile fits no other.
+    """
+
+    stretch: object
     is_probe: bool = False
 
 
@@ -64,7 +67,7 @@ class CircuitBreaker:
         self.state = CircuitState.CLOSED
         self._failures: deque[float] = deque()
         self._opened_at = 0.0
-        self._generation = 0
+        self._stretch = object()
 
     def failures_in_window(self, now: float, policy: Policy) -> int:
         """Count the failures younger than the window."""
@@ -89,12 +92,12 @@ class CircuitBreaker:
         """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice."""
         if self.probe_due(now, policy):
             self._move(CircuitState.HALF_OPEN)
-            return Ticket(self._generation, is_probe=True)
-        return Ticket(self._generation)
+            return Ticket(self._stretch, is_probe=True)
+        return Ticket(self._stretch)
 
     def still_current(self, ticket: Ticket) -> bool:
         """Return whether the state is unchanged since the ticket was handed out."""
-        return ticket.generation == self._generation
+        return ticket.stretch is self._stretch
 
     def settle(self, ticket: Ticket, outcome: Outcome, now: float, policy: Policy) -> Change | None:
         """Take the outcome of a visit; a ticket from before the last change of state moves nothing."""
@@ -137,7 +140,7 @@ class CircuitBreaker:
 
     def _move(self, state: CircuitState) -> None:
         self.state = state
-        self._generation += 1
+        self._stretch = object()
 
     def _forget_old(self, now: float, policy: Policy) -> None:
         horizon = now - policy.circuit_breaker_failure_window_ms / 1000
