@@ -107,9 +107,15 @@ class Gate:
             change = self.breaker.settle(permit.ticket, outcome, now, policy)
             if change is not None:
                 events.append(self._circuit_event(change, permit.request, now, policy))
-        if self.cool_down.settle(permit, learnt=outcome is not Outcome.GIVEN_BACK):
+        if self.cool_down.settle(permit, learnt=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
+
+    def _rate_limit_is_over(self, outcome: Outcome, now: float) -> bool:
+        """Return whether a visit's outcome ends the cool-down; before its time only an answer does."""
+        if outcome is Outcome.GIVEN_BACK:
+            return False
+        return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
     def _refusal(self, request: int, now: float, policy: Policy) -> BackendSkipped | None:
         if policy.circuit_breaker_enabled and self.breaker.refuses(now, policy):
