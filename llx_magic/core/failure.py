@@ -119,7 +119,9 @@ def _worth_repeating(failure: Failure, policy: Policy) -> bool:
         return policy.failover_on_network_errors
     if failure.kind is FailureKind.BAD_REPLY:
         return True
-    return failure.kind not in REFUSALS and failure.status in policy.failover_status_codes
+    if failure.kind in (FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER):
+        return False
+    return failure.status in policy.failover_status_codes
 
 
 def may_fail_over(failure: Failure, policy: Policy) -> bool:
