@@ -1,0 +1,138 @@
+"""What the tests of decisions and engine share: policies, small backends of the port, and requests on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.policy import Policy
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.engine.clocks import ManualClock, VirtualClock
+from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.request import Candidate, Plan, RequestRun
+from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.settings.layers import Layer, policy, read_values
+
+
+def policy_with(**settings) -> Policy:
+    """The defaults, with some settings in their place."""
+    return policy({Layer.SESSION: read_values(settings)})
+
+
+def failure(kind: FailureKind = FailureKind.SERVER, message: str = "503 Service Unavailable", **facts) -> Failure:
+    if kind is FailureKind.SERVER:
+        facts.setdefault("status", 503)
+    if kind is FailureKind.RATE_LIMIT:
+        facts.setdefault("status", 429)
+    return Failure(kind=kind, message=message, **facts)
+
+
+DOWN = failure()
+LIMITED = failure(FailureKind.RATE_LIMIT, "429 Too Many Requests")
+REFUSED = failure(FailureKind.BAD_REQUEST, "400 Bad Request", status=400)
+
+Step = Failure | str | Answer | Callable[[ChatRequest, object], Awaitable[Answer]]
+
+
+class Scripted:
+    """A backend that takes the next step for each attempt; the last one repeats."""
+
+    def __init__(self, name: str, *steps: Step, obstacle: str | None = None, tokens: int | None = 10) -> None:
+        self.name = name
+        self.model = f"{name}-1"
+        self.steps = list(steps) or ["fine"]
+        self.blocked_by = obstacle
+        self.tokens = tokens
+        self.asked: list[ChatRequest] = []
+
+    async def obstacle(self) -> str | None:
+        return self.blocked_by
+
+    async def answer(self, request: ChatRequest, progress) -> Answer:
+        step = self.steps[min(len(self.asked), len(self.steps) - 1)]
+        self.asked.append(request)
+        if isinstance(step, Failure):
+            if step.partial:
+                progress.on_text(step.partial)
+            raise BackendFailed(step)
+        if isinstance(step, Answer):
+            return step
+        if isinstance(step, str):
+            progress.on_text(step)
+            return answer(step, tokens=self.tokens)
+        return await step(request, progress)
+
+    async def aclose(self) -> None:
+        pass
+
+
+def answer(text: str = "fine", *, tokens: int | None = 10, finish_reason: str | None = "stop") -> Answer:
+    usage = None if tokens is None else Usage(0, tokens)
+    return Answer(text=text, model="m", usage=usage, finish_reason=finish_reason)
+
+
+class Bench:
+    """A live profile of hand-written backends, asked on virtual time unless a clock is given."""
+
+    def __init__(self, *backends: Scripted, order: str = "failover", clock: ManualClock | None = None, **settings):
+        self.clock = clock or VirtualClock()
+        self.backends = backends
+        self.order = order
+        self.settings = {"failover_retry_count": 1, **settings}
+        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, 100)
+        self.seen: list[Delta | Restart | Event] = []
+        self.live.subscribe(lambda event: None)
+
+    def policy(self, **settings) -> Policy:
+        return policy_with(**{**self.settings, **settings})
+
+    def start(self, *, only: str | None = None, watch=None, jitter=lambda: 0.0, **settings) -> RequestRun:
+        candidates = tuple(
+            Candidate(backend, self.policy(**settings), {}) for backend in self.backends if only in (None, backend.name)
+        )
+        plan = Plan(policy=self.order, candidates=candidates, messages=(Message("user", "why"),))
+        return RequestRun(self.live, plan, jitter, watch or self.seen.append)
+
+    async def ask(self, **options) -> Reply:
+        return await self.start(**options).run()
+
+    def events(self, *kinds: type[Event], backend: str | None = None) -> list[Event]:
+        return [
+            event
+            for event in self.live.events()
+            if (not kinds or isinstance(event, kinds))
+            and (backend is None or (isinstance(event, BackendEvent) and event.backend == backend))
+        ]
+
+    def snapshot(self, name: str):
+        policies = {backend.name: self.policy() for backend in self.backends}
+        return next(each for each in self.live.snapshot(policies).backends if each.name == name)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, and everybody who waits for it act."""
+        await settle()
+        self.clock.advance(seconds)
+        await settle()
+
+
+async def settle(turns: int = 30) -> None:
+    """Let every task go as far as it can without time passing."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+def simulated(name: str, script: str = "ok", **params) -> ModelProfile:
+    return ModelProfile(name, "simulated", f"{name}-1", params={"script": script, **params})
+
+
+def balancer(*members: ModelProfile, order: str = "failover", clock=None, session=None, **settings) -> LoadBalancer:
+    """Simulated members behind a policy, on virtual time, without jitter."""
+    if len(members) == 1 and order == "failover":
+        profile = Profile.single(members[0])
+    else:
+        profile = getattr(Profile, order)("lb", members, {"failover_retry_count": 1, **settings})
+    more = {"session": session} if session else {}
+    return LoadBalancer(profile, clock=clock or VirtualClock(), jitter=lambda: 0.0, **more)
