@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 STEP = 256 * 1024
 """The largest piece, in bytes, that comes out at a time."""
@@ -22,8 +22,8 @@ class Unreadable(Exception):
 class ContentDecoder(Protocol):
     """Undoes one encoding."""
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded pieces of the next bytes, lazily: a reader that has enough stops asking."""
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """Give the decoded pieces of the next bytes, lazily: a reader that has enough stops asking."""
 
 
 def decoder_for(encoding: str) -> ContentDecoder:
@@ -41,8 +41,8 @@ def decoder_for(encoding: str) -> ContentDecoder:
 
 
 class _Plain:
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        yield data
+    def feed(self, data: bytes) -> tuple[bytes]:
+        return (data,)
 
 
 class _Inflater:

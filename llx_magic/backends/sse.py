@@ -58,6 +58,8 @@ class EventDecoder:
             self._after_cr = False
         if not data:
             return []
+        if self._is_one_event(data):
+            return [ServerEvent("message", data[6:-2].decode("utf-8", "replace"))]
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if not end:
             self._keep(data)
@@ -77,6 +79,17 @@ class EventDecoder:
         rest = (self._head or b"") + b"\n\n"
         self._head, self._after_cr = None, False
         return self._take_lines(self._with_tail(rest))
+
+    def _is_one_event(self, data: bytes) -> bool:
+        """Whether these bytes are exactly one plain event, as servers that flush each event send them."""
+        return (
+            data.startswith(b"data: ")
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n")
+            and not (self._held or self._type)
+            and b"\r" not in data
+            and len(data) <= self._limit
+        )
 
     def _keep(self, data: bytes) -> None:
         self._tail.append(data)

@@ -34,8 +34,8 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return the text without the key."""
-        if not self._key:
-            return text
+        if not self._key or len(text) < len(self._key):
+            return text  # no spelling is shorter than the key itself
         if self._pattern is None:
             self._pattern = re.compile("".join(map(_spellings, self._key)), re.IGNORECASE)
         return self._pattern.sub("***", text)
