@@ -95,7 +95,7 @@ def test_a_pooled_connection_that_answered_is_not_asked_again(fault):
             if fault == "no-headers":
                 await asyncio.to_thread(server.reached.wait, 10)
                 answering.cancel()
-            await asyncio.wait({answering})
+            await asyncio.gather(answering, return_exceptions=True)
 
     with FaultServer("ok", fault, "ok") as server:
         asyncio.run(run(server))
@@ -236,7 +236,7 @@ def test_a_connection_given_up_in_its_handshake_is_closed_at_once(by_timeout):
                 assert hello
                 if not by_timeout:
                     answering.cancel()
-                await asyncio.wait({answering})
+                await asyncio.gather(answering, return_exceptions=True)
                 return await asyncio.to_thread(peer.recv, 65536)
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
