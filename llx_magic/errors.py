@@ -49,13 +49,15 @@ class AllBackendsFailed(LlxError):
     """No backend could answer.
 
     ``reasons`` names every backend of the profile with its last error. ``partial`` is the longest text that any
-    of them had sent before it failed, or the empty string; it is never a complete reply.
+    of them had sent before it failed, or the empty string; it is never a complete reply. ``trace`` holds the events
+    of the request, oldest first.
     """
 
     def __init__(self, headline: str, reasons: tuple[Reason, ...], *, partial: str = "") -> None:
         self.headline = headline
         self.reasons = reasons
         self.partial = partial
+        self.trace: tuple[object, ...] = ()
         super().__init__(headline, reasons)
 
     def __str__(self) -> str:

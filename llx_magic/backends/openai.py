@@ -18,7 +18,8 @@ from llx_magic.core.reply import Answer, Usage
 if TYPE_CHECKING:
     from llx_magic.backends.sse import ServerEvent
     from llx_magic.core.ports import Progress
-    from llx_magic.core.reply import ChatRequest, JsonValue
+    from llx_magic.core.reply import ChatRequest
+from llx_magic.core.values import JsonValue
 
 LONGEST_TEXT = 16 * 1024 * 1024
 """How many characters of text and reasoning one reply may have."""

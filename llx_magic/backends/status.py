@@ -17,7 +17,7 @@ from llx_magic.core.failure import Failure, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llx_magic.core.reply import JsonValue
+    from llx_magic.core.values import JsonValue
 
 LONGEST_WAIT = 1e9
 """The largest ``Retry-After`` that is told apart from a larger one, in seconds."""

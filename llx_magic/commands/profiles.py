@@ -10,7 +10,7 @@ from pathlib import Path
 from llx_magic.backends.providers import provider
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list, text_table
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document

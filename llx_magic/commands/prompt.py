@@ -10,7 +10,8 @@ from typing import Protocol
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
 from llx_magic.commands.profiles import read_params
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, JsonValue, Reply, Restart
+from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer

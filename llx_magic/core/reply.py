@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
-"""Anything a JSON document can hold."""
+from llx_magic.core.blocks import CodeBlock, code_blocks, read_json
+from llx_magic.core.events import VisitSucceeded
+from llx_magic.core.text import printable
+from llx_magic.core.trace import Trace
+from llx_magic.core.values import JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,13 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole answer and how it came about.
+    """A whole answer and how it came about; or, where ``error`` is set, the text that had come and why it is not whole.
 
     ``attempts`` counts every sending on every backend. ``seconds`` is from the call to the last byte, ``ttft`` from
     sending to the first piece of text or reasoning on the backend that answered (None where not streamed).
     ``finish_reason`` is the backend's own word (``stop``, ``length``) or None where it gave none. ``request`` numbers
-    the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at max_tokens".
+    the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at max_tokens". ``cost`` is in
+    the currency of the profile's prices, None where it names none. ``trace`` is how the request was decided.
     """
 
     text: str
@@ -93,11 +97,48 @@ class Reply:
     reasoning: str = ""
     request: int = 0
     notes: tuple[str, ...] = ()
+    cost: float | None = None
+    trace: Trace = field(default=Trace(()), compare=False)
+    error: BaseException | None = field(default=None, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the reply is whole."""
+        return self.error is None
+
+    @property
+    def code(self) -> tuple[CodeBlock, ...]:
+        """The fenced code blocks of the text, each with ``language`` and ``text``."""
+        return code_blocks(self.text)
+
+    def json(self) -> JsonValue:
+        """Return the JSON value that the text is, or that stands in its only code block.
+
+        Raises:
+            ReplyFormatError: where there is none; with line and column.
+        """
+        return read_json(self.text)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens per second, from the first token to the last; None where it cannot be told."""
+        if self.usage is None or self.ttft is None or not self.trace.events:
+            return None
+        generating = next((e.generating_seconds for e in self.trace if isinstance(e, VisitSucceeded)), 0.0)
+        return self.usage.completion_tokens / generating if generating > 0 else None
 
     def __str__(self) -> str:
         """The text alone."""
         return self.text
 
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= REPR_LENGTH else self.text[: REPR_LENGTH - 1] + "…"
+        state = "" if self.error is None else f", error={type(self.error).__name__}"
+        return f"Reply({printable(text)!r}, backend={self.backend!r}, model={self.model!r}{state})"
+
+
+REPR_LENGTH = 200
+"""How much of its text a reply shows when it is printed as a value."""
 
 Part = Delta | Restart | Reply
 """What ``LoadBalancer.stream`` yields."""

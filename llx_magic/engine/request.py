@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from llx_magic.core.events import (
@@ -26,7 +26,9 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, may_fail
 from llx_magic.core.gate import Admission, Permit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend
-from llx_magic.core.reply import Answer, ChatRequest, Delta, JsonValue, Message, Reply, Restart
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart
+from llx_magic.core.trace import Trace
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.live import LiveProfile, Visit
 from llx_magic.engine.reasons import Reasons
@@ -84,6 +86,7 @@ class RequestRun:
         self._started = self._clock.now()
         self._request = live.next_request(plan.candidates[0].policy.history_limit)
         self._reasons = Reasons()
+        self._events: list[Event] = []
 
     async def run(self) -> Reply:
         """Return the reply of the first backend that gives a whole one.
@@ -97,6 +100,7 @@ class RequestRun:
             reply = await self._decide(order)
         except AllBackendsFailed as failed:
             self._publish(RequestFailed(**self._stamp(), message=str(failed), seconds=self._age()))
+            failed.trace = tuple(self._events)
             raise
         except BaseException:
             self._publish(RequestCancelled(**self._stamp(), seconds=self._age()))
@@ -104,7 +108,7 @@ class RequestRun:
         self._publish(
             RequestAnswered(**self._stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
         )
-        return reply
+        return replace(reply, trace=Trace(tuple(self._events)))
 
     async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
         """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none."""
@@ -120,15 +124,16 @@ class RequestRun:
                     put_aside.append(candidate)
                 if admission.permit is None:
                     continue
-                visit = await self._visit(candidate, admission.permit)
+                visit = await self._visit(candidate, admission.permit, admission.events)
                 if visit.answer is not None:
                     return self._reply(visit, visit.answer)
         raise self._nobody_answered(order)
 
-    async def _visit(self, candidate: Candidate, permit: Permit) -> Visit:
+    async def _visit(self, candidate: Candidate, permit: Permit, admitted: Iterable[Event]) -> Visit:
         """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
         visit = Visit(permit, candidate.backend.name, candidate.policy, self._plan.sole)
         try:
+            self._forward(admitted)  # within, so that whoever watches cannot cost the permit
             while visit.answer is None and visit.failure is None:
                 visit.attempts += 1
                 try:
@@ -216,7 +221,8 @@ class RequestRun:
         admission = self._live.admit(
             name, self._request, candidate.policy, sole=self._plan.sole, second_pass=second_pass
         )
-        self._forward(admission.events)
+        if admission.permit is None:
+            self._forward(admission.events)
         for event in admission.events:
             if isinstance(event, BackendSkipped):
                 self._reasons.skipped(name, event.message, self._live.last_error(name))
@@ -269,10 +275,11 @@ class RequestRun:
 
     def _publish(self, event: Event) -> None:
         self._live.publish(event)
-        self._watch(event)
+        self._forward((event,))
 
     def _forward(self, events: Iterable[Event]) -> None:
         for event in events:
+            self._events.append(event)
             self._watch(event)
 
     def _stamp(self) -> _Stamp:

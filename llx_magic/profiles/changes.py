@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.profiles.codec import JsonObject
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.secret import names_a_secret

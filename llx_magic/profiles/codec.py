@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError
 from llx_magic.profiles.document import (
     POLICIES,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.names import brief, check_name, listed, name_problem
 from llx_magic.profiles.secret import Secret, as_secret

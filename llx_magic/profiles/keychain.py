@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.profiles.files import locked, read_file, write_file
 from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown

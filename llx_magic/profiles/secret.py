@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 
 _SECRET_NAMES = frozenset(
     {

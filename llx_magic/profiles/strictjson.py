@@ -7,7 +7,7 @@ import math
 import re
 from typing import NoReturn
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.profiles.names import brief
 
 LARGEST_BYTES = 1 << 20

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Mapping
 
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import JsonValue, Reply
+from llx_magic.core.reply import Reply
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore

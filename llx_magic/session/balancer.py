@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self
 from llx_magic.core.events import Event
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import JsonValue, Message, Part, Reply
+from llx_magic.core.reply import Message, Part, Reply
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.request import Candidate, Plan, RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile

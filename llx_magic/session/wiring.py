@@ -12,7 +12,7 @@ from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.providers import provider
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.core.ports import Backend, Clock
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import ProfileError

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import SettingError
 from llx_magic.settings.kinds import Choice, Kind, NotAllowedError, Number, SettingValue, StatusCodes, Switch, Whole
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 
 SettingValue = bool | int | float | str | frozenset[int] | None
 """What a setting holds once it has been checked; None means switched off."""
+
+LARGEST = 10**18
+"""No number of a setting is larger; beyond it, arithmetic on times overflows."""
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
@@ -227,6 +229,6 @@ def _number(raw: JsonValue) -> int | float | None:
         if not re.fullmatch(r"[+-]?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?", raw.strip()):
             return None
         raw = float(raw) if any(mark in raw for mark in ".eE") else int(raw)
-    if isinstance(raw, float) and not math.isfinite(raw):
+    if not -LARGEST <= raw <= LARGEST:
         return None
     return raw

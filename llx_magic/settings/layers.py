@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from llx_magic.core.policy import Policy
-from llx_magic.core.reply import JsonValue
+from llx_magic.core.values import JsonValue
 from llx_magic.errors import SettingError
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
 from llx_magic.settings.kinds import SettingValue

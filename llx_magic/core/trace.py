@@ -1,0 +1,207 @@
+"""How one request was decided, step by step, made from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from llx_magic.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    BackendEvent,
+    BackendPutAside,
+    BackendSkipped,
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    CoolDownStarted,
+    Event,
+    FirstTokenReceived,
+    ReplyRestarted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestFailed,
+    RequestStarted,
+    RetryScheduled,
+    SecondPassStarted,
+    VisitCancelled,
+    VisitSucceeded,
+)
+
+BAR_WIDTH = 24
+"""Characters of the bar in a text waterfall."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step; ``begin``, ``first_token`` and ``end`` are seconds from the start of the request.
+
+    ``kind`` is "skip", "aside", "attempt", "wait" or "note". ``end`` equals ``begin`` for what takes no time, and
+    is None while an attempt is still under way. ``ok`` is False for what did not lead to the answer.
+    """
+
+    backend: str
+    kind: str
+    text: str
+    begin: float
+    end: float | None
+    first_token: float | None = None
+    ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The events of one request, oldest first, and the steps they add up to."""
+
+    events: tuple[Event, ...]
+
+    @property
+    def request(self) -> int:
+        """The request's number."""
+        return self.events[0].request if self.events else 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every skip, attempt, wait and change of state, in order."""
+        return tuple(_steps(self.events))
+
+    @property
+    def seconds(self) -> float:
+        """From the first event to the last."""
+        return self.events[-1].at - self.events[0].at if self.events else 0.0
+
+    @property
+    def headline(self) -> str:
+        """How the request ended, in one line."""
+        if not self.events:
+            return "nothing has been asked yet"
+        order = next((event for event in self.events if isinstance(event, RequestStarted)), None)
+        asked = f" ({order.policy}: {', '.join(order.order)})" if order else ""
+        return f"Request {self.request}: {_ending(self.events[-1])}{asked}"
+
+    def __str__(self) -> str:
+        """The waterfall as text: when, who, a bar from start to end, what happened."""
+        steps = self.steps
+        width = max((len(step.backend) for step in steps), default=0)
+        lines = [self.headline]
+        for step in steps:
+            bar = _bar(step, self.seconds)
+            lines.append(f"  {step.begin:7.2f} s  {step.backend.ljust(width)}  |{bar}|  {step.text}")
+        return "\n".join(lines)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+def trace_of(events: Iterable[Event], request: int) -> Trace:
+    """Return the trace of one request out of the events of many."""
+    return Trace(tuple(event for event in events if event.request == request))
+
+
+def _ending(event: Event) -> str:
+    match event:
+        case RequestAnswered():
+            return f"answered by {event.backend} in {event.seconds:.2f} s"
+        case RequestFailed():
+            return f"failed after {event.seconds:.2f} s"
+        case RequestCancelled():
+            return f"cancelled after {event.seconds:.2f} s"
+        case _:
+            return "under way"
+
+
+def _bar(step: Step, total: float) -> str:
+    """Draw where in the request the step lies: ``·`` until the first token, ``=`` from there, ``-`` for a wait."""
+    if total <= 0 or step.kind not in ("attempt", "wait"):
+        return " " * BAR_WIDTH
+    end = total if step.end is None else step.end
+    begin, middle, until = (_column(at, total) for at in (step.begin, step.first_token or end, end))
+    mark = "-" if step.kind == "wait" else "·"
+    until = max(until, begin + 1)
+    bar = " " * begin + mark * (min(middle, until) - begin)
+    return (bar + "=" * (until - len(bar))).ljust(BAR_WIDTH)[:BAR_WIDTH]
+
+
+def _column(at: float, total: float) -> int:
+    return min(BAR_WIDTH, round(at / total * BAR_WIDTH))
+
+
+def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
+    if not events:
+        return
+    zero = events[0].at
+    open_attempt: tuple[AttemptStarted, float | None] | None = None
+    for event in events:
+        now = event.at - zero
+        match event:
+            case AttemptStarted():
+                open_attempt = (event, None)
+            case FirstTokenReceived() if open_attempt:
+                open_attempt = (open_attempt[0], now)
+            case AttemptFailed() | VisitSucceeded() | VisitCancelled() if open_attempt:
+                yield _attempt(open_attempt, event, zero)
+                open_attempt = None
+            case RetryScheduled():
+                why = "as the server asked" if event.asked_by_server else "before the next attempt"
+                text = f"waits {event.delay:.2f} s, {why}"
+                yield Step(backend=event.backend, kind="wait", text=text, begin=now, end=now + event.delay)
+            case _:
+                if moment := _moment(event):
+                    kind, text = moment
+                    backend = event.backend if isinstance(event, BackendEvent) else ""
+                    yield Step(backend=backend, kind=kind, text=text, begin=now, end=now)
+    if open_attempt:
+        yield _attempt(open_attempt, None, zero)
+
+
+def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent | None, zero: float) -> Step:
+    begin = started[0]
+    number = f"attempt {begin.attempt}/{begin.attempts}"
+    match ended:
+        case AttemptFailed():
+            text = f"{number} failed after {ended.seconds:.2f} s: {ended.failure.message}"
+        case VisitSucceeded():
+            words = "no usage reported"
+            if ended.completion_tokens is not None:
+                words = f"{ended.prompt_tokens} + {ended.completion_tokens} tokens"
+            first = "" if ended.ttft is None else f", first token after {ended.ttft:.2f} s"
+            text = f"{number} answered in {ended.at - begin.at:.2f} s{first}, {words}"
+        case VisitCancelled():
+            text = f"{number} cancelled"
+        case _:
+            text = f"{number} under way"
+    return Step(
+        backend=begin.backend,
+        kind="attempt",
+        text=text,
+        begin=begin.at - zero,
+        end=None if ended is None else ended.at - zero,
+        first_token=started[1],
+        ok=isinstance(ended, VisitSucceeded),
+    )
+
+
+_MOMENTS: dict[type[Event], Callable[..., tuple[str, str]]] = {
+    BackendSkipped: lambda event: (
+        "skip",
+        f"skipped: {event.message}" + ("" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"),
+    ),
+    BackendPutAside: lambda event: ("aside", f"put aside: {event.tpm:.0f} TPM is below {event.threshold:g}"),
+    SecondPassStarted: lambda event: ("note", f"nothing answered, trying {', '.join(event.backends)} after all"),
+    CircuitHalfOpened: lambda _event: ("note", "circuit half-open: this request is the probe"),
+    CircuitOpened: lambda _event: ("note", "circuit opened"),
+    CircuitClosed: lambda _event: ("note", "circuit closed: recovered"),
+    CoolDownStarted: lambda event: ("note", f"cooling down for {event.seconds:.0f} s"),
+    ReplyRestarted: lambda event: (
+        "note",
+        f"{event.failed} broke off after {event.words} words: withdrawn, {event.next} answers from the start",
+    ),
+}
+
+
+def _moment(event: Event) -> tuple[str, str] | None:
+    describe = _MOMENTS.get(type(event))
+    return describe(event) if describe else None
