@@ -47,7 +47,7 @@ class Attempt:
 
     @property
     def ttft(self) -> float | None:
-        """Seconds from sending to the first piece of text or reasoning; None when there was none."""
+        """Seconds from sending to the first piece of text or reasoning; None when there was none, or no stream."""
         return None if self._first_at is None else self._first_at - self._sent_at
 
     @property
@@ -69,7 +69,7 @@ class Attempt:
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning: a sign of life."""
         self._last_at = self._clock.now()
-        if self._first_at is None:
+        if self._first_at is None and self._policy.streaming:
             self._first_at = self._last_at
             self._on_first(self._first_at - self._sent_at)
             self._rearm()  # the stall limit may end before the limit on the first piece would have
@@ -85,16 +85,26 @@ class Attempt:
         cancellations_before = self._task.cancelling()
         self._rearm()
         try:
-            return await backend.answer(request, self)
-        except BackendFailed as failed:
-            raise BackendFailed(replace(failed.failure, partial="".join(self._pieces))) from None
-        except asyncio.CancelledError:
-            if self._ran_out is not None and self._task.uncancel() <= cancellations_before:
-                raise BackendFailed(self._timed_out(*self._ran_out)) from None
-            raise
+            answer = await backend.answer(request, self)
+            if self._ran_out is not None:
+                raise asyncio.CancelledError
+        except (BackendFailed, asyncio.CancelledError) as ended:
+            raise self._verdict(ended, cancellations_before) from None
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+        return answer
+
+    def _verdict(self, ended: BaseException, cancellations_before: int) -> BaseException:
+        """Return what the attempt ends with; a cancellation outweighs an error that closing the connection raised."""
+        assert self._task is not None
+        if self._ran_out is not None and self._task.uncancel() <= cancellations_before:
+            return BackendFailed(self._timed_out(*self._ran_out))
+        if not isinstance(ended, BackendFailed):
+            return ended
+        if self._task.cancelling() > cancellations_before:
+            return asyncio.CancelledError()
+        return BackendFailed(replace(ended.failure, partial="".join(self._pieces)))
 
     def _deadline(self) -> tuple[float, Limit, int] | None:
         """Return the earliest deadline of the moment: when, which limit, and its milliseconds."""
