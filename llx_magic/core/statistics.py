@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics as numbers
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from llx_magic.core.events import (
@@ -126,7 +127,7 @@ class Tally:
 def percentile(samples: Iterable[float], share: float) -> float | None:
     """Return the nearest-rank percentile of the samples, or None of none."""
     ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 def median(samples: Iterable[float]) -> float | None:
@@ -227,6 +228,14 @@ class Ledger:
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests that have ended, oldest first."""
         return tuple(self._ended)
+
+    def start_anew(self, kept: Container[str]) -> None:
+        """Forget the counts of all backends but those kept; visits under way stay counted until they end."""
+        self.tallies = {
+            name: tally if name in kept else Tally(in_flight=tally.in_flight)
+            for name, tally in self.tallies.items()
+            if name in kept or tally.in_flight
+        }
 
     def reset(self) -> None:
         """Forget all counts and records; visits under way stay counted."""

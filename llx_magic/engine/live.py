@@ -57,12 +57,9 @@ class LiveProfile:
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
         """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
         with self._lock:
-            gates = {name: self._gates.get(name) or Gate(name) for name in kept}
+            gates = {name: self._gate(name) for name in kept}
             self._gates = gates | {name: Gate(name) for name in fresh}
-            tallies = self._ledger.tallies
-            self._ledger.tallies = {
-                name: tallies.get(name, Tally()) if name in gates else Tally() for name in self._gates
-            }
+            self._ledger.start_anew(gates)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Deliver every later event to ``subscriber`` too."""
@@ -97,7 +94,7 @@ class LiveProfile:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
             now = self.clock.now()
-            admission = self._gates[backend].admit(request, now, policy, sole=sole, second_pass=second_pass)
+            admission = self._gate(backend).admit(request, now, policy, sole=sole, second_pass=second_pass)
             self._record(admission.events)
         self._tell(admission.events)
         return admission
@@ -114,8 +111,8 @@ class LiveProfile:
         """Start the cool-down that a 429 asks for."""
         with self._lock:
             now = self.clock.now()
-            gate = self._gates.get(visit.backend)
-            events = (gate.limited(visit.permit, failure, now, will_retry=will_retry),) if gate else ()
+            gate = self._gate(visit.backend)
+            events = (gate.limited(visit.permit, failure, now, will_retry=will_retry),)
             self._record(events)
         self._tell(events)
         return events
@@ -123,8 +120,7 @@ class LiveProfile:
     def may_continue(self, visit: Visit) -> bool:
         """Return whether the visit may make another attempt, the circuit being looked at again."""
         with self._lock:
-            gate = self._gates.get(visit.backend)
-            return gate is None or gate.may_continue(visit.permit, sole=visit.sole)
+            return self._gate(visit.backend).may_continue(visit.permit, sole=visit.sole)
 
     def last_error(self, backend: str) -> str | None:
         """Return the backend's latest failure, in one line."""
@@ -135,15 +131,13 @@ class LiveProfile:
     def seconds_left(self, backend: str, policy: Policy) -> float | None:
         """Return the seconds until the backend may be tried again; None when nothing holds it back."""
         with self._lock:
-            return self._wait(self._gates[backend], policy, self.clock.now())
+            return self._wait(self._gate(backend), policy, self.clock.now())
 
     def snapshot(self, policies: Mapping[str, Policy]) -> Snapshot:
         """Return the state and the counts of every backend at this moment; ``policies`` are those in force."""
         with self._lock:
             now = self.clock.now()
-            backends = tuple(
-                self._backend_snapshot(self._gates[name], policy, now) for name, policy in policies.items()
-            )
+            backends = tuple(self._backend_snapshot(self._gate(name), policy, now) for name, policy in policies.items())
         return Snapshot(profile=self.name, at=now, backends=backends)
 
     def events(self) -> tuple[Event, ...]:
@@ -161,24 +155,25 @@ class LiveProfile:
         with self._lock:
             self._ledger.reset()
 
+    def _gate(self, backend: str) -> Gate:
+        """Return the backend's gate; who loaded the profile before it lost this backend goes on with a new one."""
+        return self._gates.setdefault(backend, Gate(backend))
+
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()
         return BackendSnapshot.of(gate, tally, policy, now)
 
     def _wait(self, gate: Gate, policy: Policy, now: float) -> float | None:
-        circuit = gate.breaker.seconds_until_probe(now, policy) if policy.circuit_breaker_enabled else 0.0
         cooling = gate.cool_down.seconds_left(now)
-        if gate.breaker.state is CircuitState.CLOSED and cooling is None:
-            return None
-        return max(circuit, cooling or 0.0)
+        if not policy.circuit_breaker_enabled or gate.breaker.state is CircuitState.CLOSED:
+            return cooling
+        return max(gate.breaker.seconds_until_probe(now, policy), cooling or 0.0)
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()
         seconds = now - visit.permit.admitted_at
         outcome, ended = self._ending(visit, now, seconds)
-        gate = self._gates.get(visit.backend)
-        if gate is None:  # the profile was loaded again without this backend
-            return (ended,)
+        gate = self._gate(visit.backend)
         usage = visit.answer.usage if visit.answer else None
         if usage is not None:
             gate.tokens.add(visit.permit.admitted_at, now, usage.total_tokens)
