@@ -53,6 +53,7 @@ class BackgroundLoop:
         ``start`` is given a function that takes a part from the loop's thread. ``draw`` is called with the parts that
         have come in since the last time, now and then with none, and once more at the end; it returns the seconds
         until it wants to be called again. So there is one hand-over for each drawing, however many parts there are.
+        An interrupt, or an error of ``draw``, cancels the coroutine.
         """
         parts: deque[P] = deque()
         arrived, done = threading.Event(), threading.Event()
@@ -74,9 +75,12 @@ class BackgroundLoop:
                 done.wait(draw(_drain(parts)))
         except KeyboardInterrupt:
             self.cancel(future)
-            raise
-        finally:
             draw(_drain(parts))
+            raise
+        except BaseException:  # who cannot draw will not be back for the reply, so nobody should go on paying for it
+            self.cancel(future)
+            raise
+        draw(_drain(parts))
         return future.result()
 
     def cancel(self, future: concurrent.futures.Future[T]) -> None:
