@@ -37,3 +37,5 @@ async def parts_of(
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what the consumer chose not to wait for
