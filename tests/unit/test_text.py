@@ -1,0 +1,54 @@
+"""A model's text in a terminal: no control sequence survives, and the words do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llx_magic.core.text import one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;a title\x07text", "text"),
+        ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;ZXZpbA==\x07text", "text"),
+        ("\x1bPdevice\x1b\\text", "text"),
+        ("\x9b2Jtext", "text"),
+        ("be\x07ep", "beep"),
+        ("shown\rhidden", "shownhidden"),
+        ("a\r\nb", "a\nb"),
+        ("abc\b\b\bxyz", "abcxyz"),
+        ("\u202eevil\u202c \u2066x\u2069", "evil x"),
+        ("\x1b", ""),
+        ("\x7fx\x85y", "xy"),
+    ],
+)
+def test_control_sequences_are_removed(raw, left):
+    assert printable(raw) == left
+
+
+@pytest.mark.parametrize("text", ["tab\tand\nline", "Grüße, 世界 🌍", "zero\u200dwidth joiner", "a [31m b"])
+def test_ordinary_text_stays_as_it_is(text):
+    assert printable(text) == text
+
+
+@given(st.text(alphabet=st.sampled_from("\x1b[]P\\\x07\x9b31;mJ0a\r\n\u202e "), max_size=40))
+def test_whatever_comes_no_control_character_but_tab_and_line_end_is_left(text):
+    assert not [c for c in printable(text) if c not in "\t\n" and (ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0)]
+    assert not set(printable(text)) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@given(st.text(max_size=500), st.integers(5, 80))
+def test_one_line_is_one_line_and_no_longer_than_asked(text, limit):
+    line = one_line(text, limit)
+    assert "\n" not in line
+    assert len(line) <= limit
+
+
+def test_one_line_marks_where_it_was_cut():
+    assert one_line("a b\n c", 10) == "a b c"
+    assert one_line("abcdefghij", 5) == "abcd…"
