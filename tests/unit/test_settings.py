@@ -1,0 +1,224 @@
+"""Settings: what each accepts, what a refusal says, which layer wins, and what is made from the declaration."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llx_magic.core.policy import Policy
+from llx_magic.errors import SettingError
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS, json_schema, nearest, setting
+from llx_magic.settings.help import help_text, markdown_table, rows
+from llx_magic.settings.layers import (
+    Layer,
+    Resolved,
+    policy,
+    read_cell_values,
+    read_values,
+    resolve,
+    usable_in_member,
+    write_values,
+)
+
+DURATIONS = [key for key in SETTINGS if key.endswith("_ms")]
+OPTIONAL = [key for key, declared in SETTINGS.items() if declared.optional]
+
+
+def refusal(key: str, raw) -> str:
+    with pytest.raises(SettingError) as caught:
+        setting(key).read(raw)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "raw", "said"),
+    [
+        ("tpm_threshold", "-500", "tpm_threshold must be a positive number, got -500"),
+        ("tpm_threshold", -500, "tpm_threshold must be a positive number, got -500"),
+        ("tpm_threshold", "0", "tpm_threshold must be a positive number, got 0"),
+        ("tpm_threshold", "nan", "tpm_threshold must be a positive number, got nan"),
+        ("tpm_threshold", "inf", "tpm_threshold must be a positive number, got inf"),
+        ("timeout_ms", "abc", "timeout_ms must be a number of milliseconds, got 'abc'"),
+        ("timeout_ms", "30s", "timeout_ms must be a number of milliseconds, got '30s'; write 30000"),
+        ("timeout_ms", "1.5 min", "timeout_ms must be a number of milliseconds, got '1.5 min'; write 90000"),
+        ("timeout_ms", "0", "timeout_ms must be a number of milliseconds, whole and at least 1, got 0"),
+        ("timeout_ms", 0.5, "timeout_ms must be a number of milliseconds, whole and at least 1, got 0.5"),
+        ("timeout_ms", True, "timeout_ms must be a number of milliseconds, got True"),
+        ("circuit_breaker_enabled", "maybe", "circuit_breaker_enabled must be a boolean (true or false), got 'maybe'"),
+        ("circuit_breaker_enabled", 1, "circuit_breaker_enabled must be a boolean (true or false), got 1"),
+        ("failover_retry_count", "0", "failover_retry_count must be a number of attempts, whole and at least 1, got 0"),
+        ("failover_retry_count", "none", "failover_retry_count must be a number of attempts, got none"),
+        ("streaming", "perhaps", "streaming must be enabled or disabled, got 'perhaps'"),
+        ("tpm_basis", "idle", "tpm_basis must be elapsed or busy, got 'idle'"),
+        (
+            "failover_status_codes",
+            "200",
+            "failover_status_codes must be a comma-separated list of HTTP status codes from 300 to 599, got 200",
+        ),
+    ],
+)
+def test_a_refusal_names_the_key_what_is_allowed_and_what_was_given(key, raw, said):
+    assert refusal(key, raw) == said
+
+
+def test_an_unknown_key_offers_the_nearest():
+    with pytest.raises(SettingError, match=r"unknown setting 'timeout'; did you mean timeout_ms\?"):
+        setting("timeout")
+    assert nearest("zzz", ["alpha", "beta"]) == "; allowed: alpha, beta"
+
+
+@pytest.mark.parametrize(
+    ("key", "raw", "value"),
+    [
+        ("tpm_threshold", "1000", 1000),
+        ("tpm_threshold", "0.5", 0.5),
+        ("timeout_ms", " 30000 ", 30000),
+        ("timeout_ms", "3e4", 30000),
+        ("timeout_ms", 30000.0, 30000),
+        ("timeout_ms", "none", None),
+        ("timeout_ms", None, None),
+        ("failover_retry_delay_ms", "0", 0),
+        ("circuit_breaker_enabled", "true", True),
+        ("circuit_breaker_enabled", "OFF", False),
+        ("circuit_breaker_enabled", False, False),
+        ("streaming", "disabled", False),
+        ("streaming", "enabled", True),
+        ("streaming", True, True),
+        ("streaming", "on", True),
+        ("failover_status_codes", "429, 500 503", frozenset({429, 500, 503})),
+        ("failover_status_codes", "[429]", frozenset({429})),
+        ("failover_status_codes", [429, 500], frozenset({429, 500})),
+        ("failover_status_codes", 429, frozenset({429})),
+    ],
+)
+def test_what_is_accepted(key, raw, value):
+    read = setting(key).read(raw)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize("key", DURATIONS + [key for key in SETTINGS if key.endswith(("_count", "_threshold"))])
+@pytest.mark.parametrize(
+    "huge", ["9" * 18 + "0", "1e400", 10**400, float("inf")], ids=["19 digits", "1e400", "int", "inf"]
+)
+def test_a_number_that_arithmetic_could_not_bear_is_refused(key, huge):
+    assert refusal(key, huge).startswith(f"{key} must be ")
+
+
+@given(
+    st.sampled_from(sorted(SETTINGS)), st.text(max_size=30) | st.floats() | st.integers() | st.none() | st.booleans()
+)
+def test_whatever_is_typed_is_either_a_value_or_one_line(key, raw):
+    said = ""
+    try:
+        value = setting(key).read(raw)
+    except SettingError as problem:
+        said = str(problem)
+    if said:
+        assert said.startswith(f"{key} must be ")
+        assert len(said.splitlines()) == 1
+    else:
+        assert setting(key).read(setting(key).write(value)) == value
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_none_switches_an_optional_setting_off_in_any_layer(key):
+    for raw in ("none", "None", None):
+        assert read_values({key: raw}) == {key: None}
+
+
+def test_the_defaults_are_those_that_are_documented():
+    assert {key: declared.show(DEFAULTS[key]) for key, declared in SETTINGS.items()} == {
+        "tpm_threshold": "none",
+        "tpm_basis": "elapsed",
+        "timeout_ms": "none",
+        "connect_timeout_ms": "10000",
+        "first_token_timeout_ms": "120000",
+        "stall_timeout_ms": "60000",
+        "streaming": "enabled",
+        "circuit_breaker_enabled": "true",
+        "circuit_breaker_failure_threshold": "3",
+        "circuit_breaker_failure_window_ms": "60000",
+        "circuit_breaker_recovery_timeout_ms": "30000",
+        "failover_retry_count": "2",
+        "failover_retry_delay_ms": "1000",
+        "failover_status_codes": "408,409,425,429,500,502,503,504,529",
+        "failover_on_network_errors": "true",
+        "failover_on_content_filter": "false",
+        "history_limit": "10000",
+    }
+
+
+def test_the_policy_has_exactly_the_declared_settings():
+    assert [field.name for field in dataclasses.fields(Policy)] == list(SETTINGS)
+
+
+def test_each_layer_overrides_the_ones_below_and_is_named():
+    layers, expected = {}, [(Layer.DEFAULT, 2)]
+    for n, layer in enumerate([Layer.MEMBER, Layer.PROFILE, Layer.SESSION, Layer.CELL], start=10):
+        layers[layer] = {"failover_retry_count": n}
+        assert resolve(layers)["failover_retry_count"] == Resolved(n, layer)
+        expected.append((layer, n))
+    assert policy(layers).failover_retry_count == 13
+    assert resolve({})["failover_retry_count"] == Resolved(2, Layer.DEFAULT)
+
+
+def test_switched_off_in_a_stronger_layer_beats_a_value_in_a_weaker_one():
+    layers = {Layer.PROFILE: {"timeout_ms": 5000}, Layer.CELL: {"timeout_ms": None}}
+    assert policy(layers).timeout_ms is None
+
+
+def test_a_policy_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        policy({}).timeout_ms = 1
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in SETTINGS if key.startswith("circuit_breaker_") and key != "circuit_breaker_enabled"]
+)
+def test_the_circuits_settings_are_refused_for_one_cell_and_do_not_count_in_a_member(key):
+    with pytest.raises(SettingError, match=f"^{key} cannot be set for one request"):
+        read_cell_values({key: "5"})
+    assert not usable_in_member(key)
+
+
+def test_a_cell_can_switch_the_breaker_off_but_not_on():
+    assert read_cell_values({"circuit_breaker_enabled": "false"}) == {"circuit_breaker_enabled": False}
+    with pytest.raises(SettingError, match="can only be set to false"):
+        read_cell_values({"circuit_breaker_enabled": "true"})
+    assert not usable_in_member("circuit_breaker_enabled")
+    assert usable_in_member("timeout_ms")
+
+
+def test_written_values_read_back_the_same():
+    values = {**DEFAULTS, "streaming": False, "tpm_threshold": 500}
+    written = json.loads(json.dumps(write_values(values)))
+    assert read_values(written) == values
+    assert written["streaming"] == "disabled"
+    assert written["timeout_ms"] is None
+    assert "timeout_ms" not in write_values(values, with_none=False)
+
+
+def test_help_names_value_origin_allowed_default_and_how_to_change_it():
+    text = help_text("timeout_ms", Resolved(30000, Layer.SESSION))
+    for piece in ("timeout_ms = 30000", "from: session", "or none", "Default: none", "unset timeout_ms"):
+        assert piece in text
+
+
+def test_tables_and_schema_have_a_row_for_every_setting():
+    assert [row[0] for row in rows(resolve({}))] == list(SETTINGS)
+    assert markdown_table().count("\n") == len(SETTINGS) + 1
+    properties = json_schema()["properties"]
+    assert list(properties) == list(SETTINGS)
+    assert properties["timeout_ms"]["anyOf"][1] == {"type": "null"}
+
+
+def test_every_offered_example_is_accepted():
+    for declared in SETTINGS.values():
+        for example in declared.kind.examples():
+            declared.read(example)
