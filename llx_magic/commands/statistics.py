@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output
+from llx_magic.core.trace import Trace, trace_of
+from llx_magic.core.text import one_line
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import report
 from llx_magic.observe.lines import lines
@@ -51,8 +54,8 @@ def report_of(balancer: LoadBalancer) -> Output:
 def log(session: Session, line: str) -> Output:
     """Show the latest debug lines."""
     asked = log_grammar().read(shell_words(line))
-    if not asked.n.isdecimal() or not int(asked.n):
-        raise UsageProblem(f"-n must be a number of lines, at least 1, got {asked.n!r}")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", asked.n, re.ASCII):
+        raise UsageProblem(f"-n must be a number of lines, at least 1, got {one_line(asked.n, 20)!r}")
     balancer = session.balancer(asked.profile)
     shown = [
         f"{_time_of_day(balancer.epoch + event.at)} {text}"
@@ -60,6 +63,34 @@ def log(session: Session, line: str) -> Output:
         for _channel, text in lines(event)
     ]
     return Output("\n".join(shown[-int(asked.n) :]) or f"nothing has been asked of {balancer.name} yet")
+
+
+def trace_grammar(prog: str = "%llx_trace") -> Grammar:
+    """Return the grammar of ``%llx_trace``."""
+    parser = Grammar(prog, "Show how a request was decided: skips, attempts, waits, the first token, the answer.")
+    parser.add_argument("number", nargs="?", metavar="N", help="the request's number; the last one where left out")
+    parser.add_argument("-p", "--profile", help="another profile than the active one")
+    return parser
+
+
+def trace(session: Session, line: str) -> Trace:
+    """Return the trace of the last request of a profile, or of the one that is named.
+
+    Raises:
+        UsageProblem: for a request that is not remembered.
+    """
+    asked = trace_grammar().read(shell_words(line))
+    balancer = session.balancer(asked.profile)
+    events = balancer.decisions()
+    if not events:
+        return Trace(())
+    if asked.number is None:
+        return trace_of(events, max(event.request for event in events))
+    found = trace_of(events, int(asked.number) if asked.number.isdecimal() else 0)
+    if not found.events:
+        first, last = min(event.request for event in events), max(event.request for event in events)
+        raise UsageProblem(f"no request {asked.number} is remembered of {balancer.name}; there are {first} to {last}")
+    return found
 
 
 def _time_of_day(unix_seconds: float) -> str:
