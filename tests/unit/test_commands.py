@@ -1,0 +1,223 @@
+"""The actions that magics and command line share: what they do, and what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+
+from llx_magic.commands import profiles, settings, statistics
+from llx_magic.commands.grammar import HelpAskedError
+from llx_magic.commands.output import bullet_list, text_table
+from llx_magic.commands.prompt import PromptOptions, prepare
+from llx_magic.engine.clocks import VirtualClock
+from llx_magic.errors import LlxError, SettingError, UsageProblem
+from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.session import Session
+from llx_magic.settings.declaration import SETTINGS
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch) -> Session:
+    monkeypatch.delenv("LLX_PROFILE", raising=False)
+    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path / "config"))
+    session = Session(ProfileStore(), clock=VirtualClock())
+    for name in ("synthetic", "chutes"):
+        profiles.run(session, f"save model {name} --provider simulated --model m --param 'reply=I am {name}.'")
+    return session
+
+
+def refused(session: Session, run, line: str) -> str:
+    with pytest.raises(UsageProblem) as caught:
+        run(session, line)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- set ---
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tpm_threshold", "1000"),
+        ("timeout_ms", "30000"),
+        ("circuit_breaker_enabled", "true"),
+        ("circuit_breaker_failure_threshold", "3"),
+        ("circuit_breaker_failure_window_ms", "60000"),
+        ("circuit_breaker_recovery_timeout_ms", "30000"),
+    ],
+)
+def test_each_of_the_plans_settings_is_set_explained_and_unset(session, key, value):
+    assert settings.run(session, f"{key} {value}").text.startswith(f"{key} = {value}")
+    assert "(from: session)" in settings.run(session, key).text
+    assert f"{key} is now " in settings.run(session, f"unset {key}").text
+    assert f"{key} was not set" in settings.run(session, f"unset {key}").text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("tpm_threshold -500", "tpm_threshold must be a positive number, got -500"),
+        ("timeout_ms abc", "timeout_ms must be a number of milliseconds, got 'abc'"),
+        ("circuit_breaker_enabled maybe", "circuit_breaker_enabled must be a boolean (true or false), got 'maybe'"),
+        ("timeout_ms 30 s", "timeout_ms must be a number of milliseconds, got '30 s'; write 30000"),
+        ("timeout", "unknown setting 'timeout'; did you mean timeout_ms?"),
+        ("timeout 5", "unknown setting 'timeout'; did you mean timeout_ms?"),
+        ("unset timeout", "unknown setting 'timeout'; did you mean timeout_ms?"),
+        ("unset", "unset takes the name of a setting, or --all"),
+        ("unst timeout_ms", "unknown setting 'unst'; did you mean unset?"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_changes_nothing(session, line, said):
+    assert refused(session, settings.run, line) == said
+    assert session.values == {}
+
+
+def test_an_unknown_key_among_several_to_unset_unsets_none(session):
+    settings.run(session, "timeout_ms 5")
+    with pytest.raises(SettingError):
+        settings.run(session, "unset timeout_ms nonsense")
+    assert session.values == {"timeout_ms": 5}
+
+
+def test_the_table_has_every_setting_with_its_origin(session):
+    settings.run(session, "timeout_ms 5")
+    shown = settings.run(session, "")
+    assert all(key in shown.text and key in shown.html for key in SETTINGS)
+    row = next(line for line in shown.text.splitlines() if line.startswith("timeout_ms"))
+    assert row.split()[:3] == ["timeout_ms", "5", "session"]
+
+
+def test_unset_all_removes_everything_once(session):
+    settings.run(session, "timeout_ms 5")
+    assert settings.run(session, "unset --all").text == "removed from this session: timeout_ms"
+    assert settings.run(session, "unset --all").text == "this session had set nothing"
+
+
+# --- profile ---
+
+
+def test_a_balancer_is_saved_loaded_shown_listed_and_deleted(session):
+    assert profiles.run(session, "save loadbalancer lb failover synthetic chutes").text.startswith("saved lb")
+    assert profiles.run(session, "load lb").text.startswith("profile lb is active: failover, synthetic, chutes")
+    assert '"policy": "failover"' in profiles.run(session, "show lb").text
+    listed = profiles.run(session, "list").text
+    assert next(line for line in listed.splitlines() if line.startswith("lb ")).endswith("active")
+    assert profiles.run(session, "delete lb").text == "deleted lb; its file is kept as lb.json.bak"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("save loadbalancer lb failver synthetic chutes", "unknown policy 'failver'; did you mean failover?"),
+        ("save loadbalancer lb failover synthetic", "failover needs at least two different members, got synthetic"),
+        ("save loadbalancer lb failover synthetic synthetic", "at least two different members"),
+        ("save loadbalancer lb failover", "failover needs at least two different members, got none"),
+        ("save loadbalancer lb failover lb chutes", "lb cannot be a member of itself"),
+        ("save loadbalancer lb failover synthetic nobody", "nobody"),
+        ("save model x --provider opnai --model m", "openai"),
+        ("save model x --provider simulated --model m --param script=nonsense", "unknown step 'nonsense'"),
+        ("save model ../x --provider simulated --model m", "../x"),
+        ("save model x --provider openai --model m --key sk-secret", "a key does not belong in a cell"),
+        ("save model x --provider openai --model m --price-input -1", "--price-input must be a price"),
+        ("save loadbalancer lb failover synthetic chutes --set timeout_ms=30s", "write 30000"),
+        ("load nobody", "nobody"),
+        ("set-default", "set-default takes the name of a profile, or --clear"),
+        ("set-default chutes --clear", "set-default takes the name of a profile, or --clear"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused_in_one_line(session, line, said):
+    text = refused(session, profiles.run, line)
+    assert said in text
+    assert "sk-secret" not in text
+    assert session.active is None
+
+
+def test_a_balancer_as_a_member_is_refused(session):
+    profiles.run(session, "save loadbalancer lb failover synthetic chutes")
+    assert "lb" in refused(session, profiles.run, "save loadbalancer outer failover lb chutes")
+
+
+def test_saving_over_a_profile_says_what_changed_and_keeps_the_previous_file(session):
+    profiles.run(session, "save loadbalancer lb failover synthetic chutes")
+    text = profiles.run(session, "save loadbalancer lb roundrobin synthetic chutes --set timeout_ms=5").text
+    assert "lb.json.bak" in text
+    assert "policy: failover → roundrobin" in text
+    assert "timeout_ms: not set → 5" in text
+
+
+def test_saving_does_not_change_the_active_profile(session):
+    profiles.run(session, "load chutes")
+    profiles.run(session, "save loadbalancer lb failover synthetic chutes")
+    assert session.active.name == "chutes"
+
+
+def test_the_default_profile_is_set_and_cleared(session):
+    assert "default profile" in profiles.run(session, "set-default chutes").text
+    assert session.balancer().name == "chutes"
+    profiles.run(session, "set-default --clear")
+    assert session.balancer().name != "chutes"
+
+
+# --- stats, log, prompt ---
+
+
+def loaded(session: Session) -> Session:
+    profiles.run(session, "save loadbalancer lb failover synthetic chutes")
+    session.load("lb")
+    return session
+
+
+def test_statistics_and_log_are_those_of_the_active_profile(session):
+    loaded(session)
+    assert statistics.log(session, "").text == "nothing has been asked of lb yet"
+    asyncio.run(session.balancer().ask("why"))
+    shown, lb = statistics.stats(session, "lb")
+    assert "Profile: lb\nTotal Requests: 1" in shown.text
+    assert lb is session.active
+    log = statistics.log(session, "").text.splitlines()
+    assert any(line.endswith("[LB:failover] Trying backend: synthetic (attempt 1/2)") for line in log)
+    assert statistics.log(session, "-n 1").text == log[-1]
+    assert "are reset" in statistics.stats(session, "--reset")[0].text
+    assert "Total Requests: 0" in statistics.stats(session, "")[0].text
+
+
+@pytest.mark.parametrize("line", ["-n 0", "-n x", "-n -1", "-n " + "9" * 5000])
+def test_a_number_of_lines_that_is_none_is_refused(session, line):
+    assert "-n" in refused(loaded(session), statistics.log, line)
+
+
+def test_other_statistics_than_those_of_the_balancer_are_refused(session):
+    assert "invalid choice: 'cpu'" in refused(loaded(session), statistics.stats, "cpu")
+
+
+def test_what_is_checked_before_anything_is_sent(session):
+    loaded(session)
+    for options, prompt, said in [
+        (PromptOptions(), " ", "the prompt is empty"),
+        (PromptOptions(backend="chute"), "why", "did you mean chutes"),
+        (PromptOptions(profile="nobody"), "why", "nobody"),
+        (PromptOptions(settings={"timeout_ms": "30s"}), "why", "write 30000"),
+    ]:
+        with pytest.raises(UsageProblem, match=said):
+            prepare(session, options, prompt)
+    lb, asked = prepare(session, PromptOptions(system="be brief", settings={"timeout_ms": "5"}), "why")
+    assert lb.name == "lb"
+    assert [(message.role, message.content) for message in asked.messages] == [("system", "be brief"), ("user", "why")]
+    assert asked.settings == {"timeout_ms": 5}
+
+
+@pytest.mark.parametrize("run", [settings.run, profiles.run], ids=["set", "profile"])
+def test_help_is_text_for_whoever_asked(session, run):
+    with pytest.raises(HelpAskedError) as caught:
+        run(session, "--help")
+    assert isinstance(caught.value, LlxError)
+    assert "usage:" in str(caught.value)
+
+
+def test_tables_pad_their_columns_and_leave_no_trailing_blanks():
+    assert text_table(("a", "b"), [("long one", ""), ("x", "y")]) == "a         b\n--------  -\nlong one\nx         y"
+    assert bullet_list("head", ["one"]) == "head\n  one"
+    assert io.StringIO(text_table(("a",), [])).read() == "a\n-"
