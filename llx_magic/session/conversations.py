@@ -1,0 +1,337 @@
+"""Conversations that prompts continue: the unnamed one in memory, named ones in private files."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llx_magic.core.reply import Message, Reply
+from llx_magic.core.text import one_line
+from llx_magic.errors import ProfileError, UsageProblem
+from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, write_file
+from llx_magic.profiles.names import brief, name_problem, nearest_name, shown
+from llx_magic.profiles.store import config_folder
+
+VERSION = 1
+MOST_TURNS = 1000
+MOST_BYTES = 8 << 20
+
+UNNAMED = ""
+"""The name of the conversation that has none: it lives in memory and ends with the session."""
+
+_SUFFIX = ".json"
+_REMEDY = "the most it may have; clear it, or fork its first turns and go on there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One prompt and the reply it got.
+
+    ``cell`` identifies the notebook cell that asked, None where it has no identity. ``at`` is the time of the reply in
+    UTC as ISO 8601. ``system`` is the system prompt that was given with this turn, None for none.
+    """
+
+    cell: str | None
+    prompt: str
+    reply: str
+    backend: str
+    model: str
+    at: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as it was when it was read; the name of the unnamed one is empty."""
+
+    name: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationRow:
+    """One conversation as a list shows it.
+
+    ``latest`` is the time of its last turn and ``opening`` its first prompt, both empty where it has no turns.
+    ``problem`` is why its file cannot be used, or None.
+    """
+
+    name: str
+    turns: int = 0
+    latest: str = ""
+    opening: str = ""
+    problem: str | None = None
+
+
+def turn_of(reply: Reply, prompt: str, *, cell: str | None, unix_seconds: float, system: str | None = None) -> Turn:
+    """Return the turn that a prompt and its reply make; ``unix_seconds`` is when the reply came."""
+    at = dt.datetime.fromtimestamp(unix_seconds, dt.UTC).isoformat(timespec="milliseconds")
+    return Turn(
+        cell=cell, prompt=prompt, reply=reply.text, backend=reply.backend, model=reply.model, at=at, system=system
+    )
+
+
+class Conversations:
+    """The conversations of one session: its own unnamed one, and the named ones that all sessions share.
+
+    ``folder`` is by default ``llx_magic/conversations`` in the configuration folder. A named conversation is a file
+    there, read anew for each operation and written whole under a lock, so that sessions see each other's turns and lose
+    none. All methods may be called from any thread. Errors are ``UsageProblem``: for a name that is not allowed, and
+    for a file that is broken, of a newer version, or cannot be read or written; such a file is left as it is.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = config_folder() / "llx_magic" / "conversations" if folder is None else folder
+        self._lock = threading.Lock()
+        self._unnamed: tuple[Turn, ...] = ()
+
+    def messages_before(self, name: str | None, cell: str | None) -> tuple[Message, ...]:
+        """Return what was said before this cell's own turn, user and assistant alternating; all where it has none.
+
+        So a cell that runs again asks the same as the first time. A name that does not exist yet has said nothing.
+
+        Raises:
+            UsageProblem: also where the conversation has no room for another turn.
+        """
+        return tuple(
+            message
+            for turn in self._before(name, cell)
+            for message in (Message("user", turn.prompt), Message("assistant", turn.reply))
+        )
+
+    def system_before(self, name: str | None, cell: str | None) -> str | None:
+        """Return the system prompt last given before this cell's own turn, or None."""
+        return next((turn.system for turn in reversed(self._before(name, cell)) if turn.system is not None), None)
+
+    def record(self, name: str | None, turn: Turn) -> None:
+        """Put the turn in the place of the same cell's earlier one, else at the end; a new name makes a conversation.
+
+        Raises:
+            UsageProblem: also where the conversation would become too long or too large; nothing is recorded.
+        """
+        kept = _storable(turn)
+        self._change(name, lambda turns: _with_turn(turns, kept))
+
+    def get(self, name: str | None) -> Conversation:
+        """Return the conversation; the unnamed one is always there.
+
+        Raises:
+            UsageProblem: also where there is none of that name; the nearest is offered.
+        """
+        turns = self._turns(name)
+        if turns is None:
+            raise self._unknown(name or UNNAMED)
+        return Conversation(name or UNNAMED, turns)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all named conversations, broken ones too, in order."""
+        try:
+            entries = list(self.folder.iterdir())
+        except FileNotFoundError:
+            return ()
+        except OSError as problem:
+            raise UsageProblem(f"{shown(self.folder)}: cannot be read ({reason(problem)})") from None
+        return tuple(sorted(path.stem for path in entries if path.suffix == _SUFFIX and not name_problem(path.stem)))
+
+    def rows(self) -> tuple[ConversationRow, ...]:
+        """Return a row for each conversation, the unnamed one first where it has turns."""
+        unnamed = [_row(UNNAMED, self._unnamed)] if self._unnamed else []
+        return (*unnamed, *map(self._named_row, self.names()))
+
+    def clear(self, name: str | None) -> int:
+        """Remove all turns and return how many there were; a named conversation's file is kept as ``NAME.json.bak``.
+
+        Raises:
+            UsageProblem: also where there is none of that name.
+        """
+        if not name:
+            with self._lock:
+                gone, self._unnamed = len(self._unnamed), ()
+            return gone
+        path = self._path(name)
+        with self._writing():
+            turns = self._read(path)
+            if turns is None:
+                raise self._unknown(name)
+            if turns:
+                keep_copy(path, backup_of(path))
+                write_file(path, _encode(name, ()))
+        return len(turns)
+
+    def delete(self, name: str) -> Path:
+        """Take a named conversation away, a broken one too; its file is kept as ``NAME.json.bak``, which is returned.
+
+        Raises:
+            UsageProblem: also where there is none of that name.
+        """
+        path = self._path(name)
+        with self._writing():
+            if not is_regular(path):
+                raise self._unknown(name)
+            return path.replace(backup_of(path))
+
+    def fork(self, name: str | None, new_name: str, upto: int | None = None) -> int:
+        """Copy a conversation, or its first ``upto`` turns, under a new name; return how many turns were copied.
+
+        Raises:
+            UsageProblem: also where the new name is taken, or ``upto`` is not one of the turns.
+        """
+        path = self._path(new_name)
+        with self._writing():
+            turns = self.get(name).turns
+            if upto is not None and not 1 <= upto <= len(turns):
+                raise UsageProblem(f"{described(name)} has {counted(len(turns))}; it cannot be forked at turn {upto}")
+            if os.path.lexists(path):
+                raise UsageProblem(f"there is a conversation {new_name} already; choose another name")
+            write_file(path, _encode(new_name, turns[:upto]))
+        return len(turns[:upto])
+
+    def _before(self, name: str | None, cell: str | None) -> tuple[Turn, ...]:
+        turns = self._turns(name) or ()
+        place = _place(turns, cell)
+        if place is None and len(turns) >= MOST_TURNS:
+            raise _too_long(name)
+        return turns[:place]
+
+    def _turns(self, name: str | None) -> tuple[Turn, ...] | None:
+        return self._read(self._path(name)) if name else self._unnamed
+
+    def _change(self, name: str | None, change: Callable[[tuple[Turn, ...]], tuple[Turn, ...]]) -> None:
+        if not name:
+            with self._lock:
+                turns = change(self._unnamed)
+                _encode(name, turns)  # it has the same bounds, so that it can be forked to a file
+                self._unnamed = turns
+            return
+        path = self._path(name)
+        with self._writing():
+            write_file(path, _encode(name, change(self._read(path) or ())))
+
+    def _named_row(self, name: str) -> ConversationRow:
+        try:
+            return _row(name, self.get(name).turns)
+        except UsageProblem as problem:
+            return ConversationRow(name=name, problem=str(problem))
+
+    def _path(self, name: str) -> Path:
+        if problem := name_problem(name):
+            raise UsageProblem(f"conversation name {brief(name)} {problem}")
+        return self.folder / f"{name}{_SUFFIX}"
+
+    def _unknown(self, name: str) -> UsageProblem:
+        return UsageProblem(f"there is no conversation {name}{nearest_name(name, self.names())}")
+
+    def _read(self, path: Path) -> tuple[Turn, ...] | None:
+        try:
+            if not is_regular(path):
+                return None
+            with open_regular(path, follow_links=False) as file:
+                content = file.read(MOST_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise UsageProblem(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+        except ProfileError as problem:
+            raise UsageProblem(str(problem)) from None
+        return _decode(path, content)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with locked(self.folder, self.folder):
+                yield
+        except ProfileError as problem:
+            raise UsageProblem(str(problem)) from None
+
+
+def described(name: str | None) -> str:
+    """Return how a message calls a conversation."""
+    return f"conversation {name}" if name else "the unnamed conversation"
+
+
+def counted(turns: int) -> str:
+    """Return a number of turns in words."""
+    return "no turns" if not turns else "1 turn" if turns == 1 else f"{turns} turns"
+
+
+def backup_of(path: Path) -> Path:
+    """Return where the previous content of a file is kept."""
+    return path.with_name(f"{path.name}.bak")
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    version: int
+    turns: tuple[Turn, ...]
+
+
+def _decode(path: Path, content: bytes) -> tuple[Turn, ...]:
+    import msgspec
+
+    if len(content) > MOST_BYTES:
+        raise UsageProblem(f"{shown(path)}: is larger than {MOST_BYTES >> 20} MiB, the most a conversation may have")
+    try:
+        version = msgspec.json.decode(content, type=_Head).version
+        if version <= VERSION:
+            return msgspec.json.decode(content, type=_File).turns
+    except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
+        why = one_line(str(problem), 200)
+    else:
+        raise UsageProblem(f"{shown(path)}: has version {version}, made by a newer llx_magic; this one reads {VERSION}")
+    raise UsageProblem(f"{shown(path)}: is no conversation ({why}); repair the file, or delete the conversation")
+
+
+def _encode(name: str | None, turns: tuple[Turn, ...]) -> bytes:
+    import msgspec
+
+    if len(turns) > MOST_TURNS:
+        raise _too_long(name)
+    content = msgspec.json.format(msgspec.json.encode(_File(VERSION, turns)), indent=1) + b"\n"
+    if len(content) > MOST_BYTES:
+        raise UsageProblem(f"{described(name)} would be larger than {MOST_BYTES >> 20} MiB, {_REMEDY}")
+    return content
+
+
+def _too_long(name: str | None) -> UsageProblem:
+    return UsageProblem(f"{described(name)} has {MOST_TURNS} turns, {_REMEDY}")
+
+
+def _row(name: str, turns: tuple[Turn, ...]) -> ConversationRow:
+    if not turns:
+        return ConversationRow(name=name)
+    return ConversationRow(name=name, turns=len(turns), latest=turns[-1].at, opening=turns[0].prompt)
+
+
+def _place(turns: tuple[Turn, ...], cell: str | None) -> int | None:
+    return next((at for at, turn in enumerate(turns) if cell is not None and turn.cell == cell), None)
+
+
+def _with_turn(turns: tuple[Turn, ...], turn: Turn) -> tuple[Turn, ...]:
+    place = _place(turns, turn.cell)
+    return (*turns, turn) if place is None else (*turns[:place], turn, *turns[place + 1 :])
+
+
+def _storable(turn: Turn) -> Turn:
+    """Return the turn with ``?`` for half characters, which no file in UTF-8 can hold."""
+    return replace(
+        turn,
+        prompt=_whole(turn.prompt),
+        reply=_whole(turn.reply),
+        backend=_whole(turn.backend),
+        model=_whole(turn.model),
+        system=None if turn.system is None else _whole(turn.system),
+    )
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
