@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
+from llx_magic.core.text import printable
 from llx_magic.observe.lines import as_dict
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=first + others)
     frame["at"] = _timestamps(frame["at"], epoch)
     return frame.astype({"request": "int64"})
+
+
+def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFrame:
+    """Return a row per turn of a conversation, in order, numbered from 1; ``at`` in UTC, NaT where it is no time.
+
+    Each turn has ``at`` (ISO 8601), ``prompt``, ``reply``, ``backend`` and ``model``. A DataFrame is also printed on
+    terminals, so the texts come without control sequences.
+    """
+    import pandas as pd
+
+    texts = ["prompt", "reply", "backend", "model"]
+    rows = [
+        {"turn": number, "at": turn["at"], **{column: printable(turn[column] or "") for column in texts}}
+        for number, turn in enumerate(turns, 1)
+    ]
+    frame = pd.DataFrame(rows, columns=["turn", "at", *texts])
+    frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601", errors="coerce")
+    return frame.astype({"turn": "int64", **dict.fromkeys(texts, "str")})
 
 
 def _renamed(row: dict[str, object]) -> dict[str, object]:
