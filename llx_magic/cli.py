@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from llx_magic import __version__
 from llx_magic.backends import local as embedded
 from llx_magic.commands import keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands.footer import footer
 from llx_magic.commands.grammar import Grammar, HelpAskedError
 from llx_magic.commands.output import Output
-from llx_magic.commands.terminal import TerminalView, footer
+from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
@@ -109,7 +110,7 @@ def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply
         print(f"note: {one_line(note)}", file=sys.stderr)
     view = TerminalView(sys.stdout, sys.stderr, live=sys.stdout.isatty() and not options.no_stream)
     try:
-        reply = prompt.answer(balancer, asked, view)
+        reply = prompt.start(balancer, asked).follow(view.draw)
     except KeyboardInterrupt:
         view.give_up("interrupted")
         raise

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
+from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import read_params
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.core.values import JsonValue
-from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
@@ -24,12 +25,27 @@ class PromptOptions:
 
     profile: str | None = None
     backend: str | None = None
-    out: str | None = None
     system: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     params: dict[str, JsonValue] = field(default_factory=dict)
     no_stream: bool = False
+    dry_run: bool = False
     stats: bool = False
+    out: str | None = None
+    form: Format = "markdown"
+    chat: str | None = None
+    background: bool = False
+    raw: bool = False
+    next_cell: bool = False
+
+
+Format = Literal["markdown", "text", "code", "json"]
+
+FORMATS: tuple[Format, ...] = ("markdown", "text", "code", "json")
+"""How a cell can show a reply."""
+
+REPEATABLE = ("--set", "--param")
+"""The options that may be given more than once."""
 
 
 def add_prompt_options(parser: Grammar) -> None:
@@ -46,6 +62,7 @@ def add_prompt_options(parser: Grammar) -> None:
         "--param", action="append", default=[], metavar="name=value", help="a parameter of the model, for this prompt"
     )
     parser.add_argument("--no-stream", action="store_true", help="show the reply once, when it is whole")
+    parser.add_argument("--dry-run", action="store_true", help="show the prompt and who would be asked; send nothing")
 
 
 def cell_grammar(prog: str = "%%llx") -> Grammar:
@@ -54,7 +71,18 @@ def cell_grammar(prog: str = "%%llx") -> Grammar:
     parser = Grammar(prog, f"{prog} {what}. The answer comes from the best backend that is up.")
     add_prompt_options(parser)
     parser.add_argument("-o", "--out", metavar="VAR", help="the variable that takes the Reply")
+    parser.add_argument("-f", "--format", choices=FORMATS, default="markdown", help="how the reply is shown")
+    parser.add_argument(
+        "--chat", nargs="?", const="", metavar="NAME", help="continue a conversation (on one line: --chat=NAME)"
+    )
+    parser.add_argument("--bg", action="store_true", help="return at once; the reply goes on streaming here")
+    parser.add_argument("-r", "--raw", action="store_true", help="send {{ }} as it is instead of filling it in")
+    parser.add_argument("--next-cell", action="store_true", help="put the code of the reply into a new cell")
     return parser
+
+
+_FLAGS = frozenset({"-h", "--help", "--no-stream", "--dry-run", "--chat", "--bg", "-r", "--raw", "--next-cell"})
+"""The options that take no word of their own; --chat takes one only after an equals sign, since a text may follow."""
 
 
 def split_prompt(line: str, prog: str = "%llx") -> tuple[PromptOptions, str]:
@@ -65,8 +93,7 @@ def split_prompt(line: str, prog: str = "%llx") -> tuple[PromptOptions, str]:
         HelpAskedError: where help is asked for.
     """
     parser = cell_grammar(prog)
-    flags = {"-h", "--help", "--no-stream"}
-    words, text = split_options(line, set(parser.option_strings()) - flags, flags)
+    words, text = split_options(line, set(parser.option_strings()) - _FLAGS, _FLAGS)
     return options_of(parser.read(words)), text
 
 
@@ -77,26 +104,47 @@ def cell_options(line: str, prog: str = "%%llx") -> PromptOptions:
 
 def options_of(asked: argparse.Namespace) -> PromptOptions:
     """Return the parsed options in their own type."""
+    given = vars(asked)
     return PromptOptions(
         profile=asked.profile,
         backend=asked.backend,
-        out=getattr(asked, "out", None),
         system=asked.system,
         settings=pairs(asked.sets, "--set"),
         params=read_params(asked.param),
         no_stream=asked.no_stream,
-        stats=getattr(asked, "stats", False),
+        dry_run=asked.dry_run,
+        stats=given.get("stats", False),
+        out=given.get("out"),
+        form=given.get("format", "markdown"),
+        chat=given.get("chat"),
+        background=given.get("bg", False),
+        raw=given.get("raw", False),
+        next_cell=given.get("next_cell", False),
     )
 
 
-def prepare(session: Session, options: PromptOptions, prompt: str) -> tuple[LoadBalancer, Ask]:
+def prepare(
+    session: Session, options: PromptOptions, prompt: str, before: Sequence[Message] = ()
+) -> tuple[LoadBalancer, Ask]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
+
+    ``before`` are the earlier turns of a conversation.
 
     Raises:
         UsageProblem: for an empty prompt, or a profile, setting or backend that does not exist.
     """
     balancer = session.balancer(options.profile)
-    return balancer, balancer.prepare(prompt, options.system, options.settings, options.params, options.backend)
+    messages = (*before, Message("user", prompt))
+    return balancer, balancer.prepare(messages, options.system, options.settings, options.params, options.backend)
+
+
+def preview(balancer: LoadBalancer, asked: Ask) -> Output:
+    """Return what would be sent, and to whom, with the reason for each backend; nothing is sent."""
+    verdicts = BACKGROUND.run(balancer.explain(asked))
+    width = max(len(name) for name, _verdict in verdicts)
+    said = [f"[{message.role}]\n{message.content.rstrip()}\n" for message in asked.messages]
+    order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
+    return Output("\n".join([*said, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 
 class View(Protocol):
@@ -106,11 +154,7 @@ class View(Protocol):
         """Take in what has come; return the seconds until the next drawing is worth its cost."""
 
 
-def answer(balancer: LoadBalancer, asked: Ask, view: View) -> Reply:
-    """Return the reply while the calling thread draws it; an interrupt closes the connection and is raised here.
-
-    Raises:
-        AllBackendsFailed: where no backend could answer.
-    """
+def start(balancer: LoadBalancer, asked: Ask) -> Running[Reply, Delta | Restart | Event]:
+    """Start a prompt; whoever follows it draws its debug lines too, in their place among the text."""
     with drawn_by_a_view():
-        return BACKGROUND.follow(lambda watch: balancer.run(asked, watch), view.draw)
+        return BACKGROUND.start(lambda watch: balancer.run(asked, watch))

@@ -7,8 +7,8 @@ import re
 
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output
-from llx_magic.core.trace import Trace, trace_of
 from llx_magic.core.text import one_line
+from llx_magic.core.trace import Trace, trace_of
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import report
 from llx_magic.observe.lines import lines

@@ -71,15 +71,3 @@ class TerminalView:
         if text:
             self._out.write(text)
             self._wrote = text[-1]
-
-
-def footer(reply: Reply) -> str:
-    """Return the line under a reply: who answered, how long it took, what it used, what to know."""
-    facts = [f"{reply.backend} ({reply.model})", f"{reply.seconds:.1f} s"]
-    if reply.ttft is not None:
-        facts.append(f"first token {reply.ttft:.2f} s")
-    if reply.usage is not None:
-        facts.append(f"{reply.usage.prompt_tokens} + {reply.usage.completion_tokens} tokens")
-    if reply.attempts > 1:
-        facts.append(f"{reply.attempts} attempts")
-    return one_line(" · ".join([*facts, *reply.notes]))

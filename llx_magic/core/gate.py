@@ -90,6 +90,19 @@ class Gate:
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
+    def preview(self, now: float, policy: Policy, *, sole: bool) -> str:
+        """Say what ``admit`` would decide now; nothing is taken or recorded."""
+        refusal = None if sole else self._refusal(0, now, policy)
+        if refusal is not None:
+            left = "" if refusal.seconds_left is None else f", {refusal.seconds_left:.0f} s left"
+            return f"skipped: {refusal.message}{left}"
+        if policy.circuit_breaker_enabled and self.breaker.probe_due(now, policy):
+            return "asked once, as the probe of its half-open circuit"
+        measured = self._measure_tpm(0, now, policy)
+        if len(measured) > 1 and not sole:
+            return "put aside for its tokens per minute, asked only if no other answers"
+        return f"asked, up to {policy.failover_retry_count} times"
+
     def may_continue(self, permit: Permit, *, sole: bool) -> bool:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""
         return sole or permit.ticket is None or self.breaker.state is CircuitState.CLOSED

@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -43,45 +43,12 @@ class BackgroundLoop:
 
         An interrupt cancels the coroutine, lets it close what it opened, and is then raised here.
         """
-        return self.follow(lambda _watch: work, lambda _parts: 0.0)
+        nothing: Running[T, None] = self.start(lambda _watch: work)
+        return nothing.follow(lambda _parts: 0.0)
 
-    def follow(
-        self, start: Callable[[Callable[[P], None]], Coroutine[object, None, T]], draw: Callable[[list[P]], float]
-    ) -> T:
-        """Run what ``start`` returns and draw, on the calling thread, what it reports meanwhile.
-
-        ``start`` is given a function that takes a part from the loop's thread. ``draw`` is called with the parts that
-        have come in since the last time, now and then with none, and once more at the end; it returns the seconds
-        until it wants to be called again. So there is one hand-over for each drawing, however many parts there are.
-        An interrupt, or an error of ``draw``, cancels the coroutine.
-        """
-        parts: deque[P] = deque()
-        arrived, done = threading.Event(), threading.Event()
-
-        def watch(part: P) -> None:
-            parts.append(part)
-            arrived.set()
-
-        def finish(_future: concurrent.futures.Future[T]) -> None:
-            done.set()
-            arrived.set()
-
-        future = self.submit(start(watch))
-        future.add_done_callback(finish)
-        try:
-            while not done.is_set():
-                arrived.wait(SLICE_SECONDS)
-                arrived.clear()
-                done.wait(draw(_drain(parts)))
-        except KeyboardInterrupt:
-            self.cancel(future)
-            draw(_drain(parts))
-            raise
-        except BaseException:  # who cannot draw will not be back for the reply, so nobody should go on paying for it
-            self.cancel(future)
-            raise
-        draw(_drain(parts))
-        return future.result()
+    def start(self, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> Running[T, P]:
+        """Start the coroutine that ``work`` returns; it reports parts through the function that ``work`` is given."""
+        return Running(self, work)
 
     def cancel(self, future: concurrent.futures.Future[T]) -> None:
         """Cancel a submitted coroutine and give it a moment to close its connection."""
@@ -109,6 +76,57 @@ class BackgroundLoop:
                 self._thread = threading.Thread(target=_serve, args=(self._loop,), name="llx_magic", daemon=True)
                 self._thread.start()
             return self._loop
+
+
+class Running(Generic[T, P]):
+    """A coroutine on the background loop and the parts that it has reported."""
+
+    def __init__(self, loop: BackgroundLoop, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> None:
+        self._loop = loop
+        self._parts: deque[P] = deque()
+        self._arrived = threading.Event()
+        self._done = threading.Event()
+        self._future = loop.submit(work(self._take))
+        self._future.add_done_callback(self._finish)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self._done.is_set()
+
+    def cancel(self) -> None:
+        """Cancel it; who follows it gets ``concurrent.futures.CancelledError``."""
+        self._loop.cancel(self._future)
+
+    def follow(self, draw: Callable[[list[P]], float]) -> T:
+        """Wait for the end and draw, on the calling thread, what is reported meanwhile.
+
+        ``draw`` is called with the parts that have come in since the last time, now and then with none, and once more
+        at the end; it returns the seconds until it wants to be called again. So there is one hand-over for each
+        drawing, however many parts there are. An interrupt, or an error of ``draw``, cancels the coroutine.
+        """
+        try:
+            while not self.done:
+                self._arrived.wait(SLICE_SECONDS)
+                self._arrived.clear()
+                self._done.wait(draw(_drain(self._parts)))
+        except KeyboardInterrupt:
+            self.cancel()
+            draw(_drain(self._parts))
+            raise
+        except BaseException:  # who cannot draw will not be back for the reply, so nobody should go on paying for it
+            self.cancel()
+            raise
+        draw(_drain(self._parts))
+        return self._future.result()
+
+    def _take(self, part: P) -> None:
+        self._parts.append(part)
+        self._arrived.set()
+
+    def _finish(self, _future: concurrent.futures.Future[T]) -> None:
+        self._done.set()
+        self._arrived.set()
 
 
 def _drain(parts: deque[P]) -> list[P]:

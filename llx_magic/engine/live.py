@@ -84,6 +84,15 @@ class LiveProfile:
             self._turns += 1
             return self._turns - 1
 
+    def peek_turn(self) -> int:
+        """Return where round robin would begin next, without taking the turn."""
+        return self._turns
+
+    def preview(self, backend: str, policy: Policy, *, sole: bool) -> str:
+        """Say what ``admit`` would decide now, in a few words."""
+        with self._lock:
+            return self._gate(backend).preview(self.clock.now(), policy, sole=sole)
+
     def publish(self, *events: Event) -> None:
         """Record the events, then tell the subscribers."""
         with self._lock:

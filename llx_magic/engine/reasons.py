@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from llx_magic.core.failure import REFUSALS, Failure, FailureKind
+from llx_magic.core.failure import REFUSALS, Failure
 from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed, Reason
 
@@ -26,32 +26,37 @@ class Reasons:
         self.withdrawn: Withdrawn | None = None
         self._messages: dict[str, str] = {}
         self._failures: dict[str, Failure] = {}
-        self._notes: list[str] = []
+        self._notes: dict[str, str] = {}
         self._not_ready: set[str] = set()
 
     def not_ready(self, backend: str, obstacle: str) -> None:
         """Note that nothing could be sent to the backend."""
         self._not_ready.add(backend)
         self._messages[backend] = obstacle
+        self._notes[backend] = f"{backend} skipped: {obstacle}"
 
     def skipped(self, backend: str, message: str, last_error: str | None) -> None:
         """Note that the backend was passed over, and its last known error."""
         self._messages[backend] = f"{message}; its last error: {last_error}" if last_error else message
+        self._notes[backend] = f"{backend} skipped: {message}"
+
+    def put_aside(self, backend: str, tpm: float, threshold: float) -> None:
+        """Note that the backend was put aside for its tokens per minute."""
+        self._messages[backend] = self._notes[backend] = f"{backend} put aside: TPM {tpm:.0f} below {threshold:g}"
 
     def failed(self, backend: str, failure: Failure) -> None:
         """Note a failed attempt."""
         self._messages[backend] = failure.message
         self._failures[backend] = failure
-        if failure.kind is FailureKind.ACCESS:
-            self._notes.append(f"{backend}: {failure.message}")
+        self._notes[backend] = f"{backend} failed: {failure.message}"
         if failure.partial:
             words = len(failure.partial.split())
             self.withdrawn = Withdrawn(backend, failure.message, words)
-            self._notes.append(f"{backend} broke off after {words} words ({failure.message}), answer restarted")
+            self._notes[backend] = f"{backend} broke off after {words} words ({failure.message}), restarted"
 
-    def notes(self, answer: Answer) -> tuple[str, ...]:
-        """Return the remarks that belong under the reply."""
-        notes = list(dict.fromkeys(self._notes))
+    def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
+        """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
+        notes = [note for name, note in self._notes.items() if name != backend]
         if answer.finish_reason == "length":
             notes.append("cut at max_tokens")
         elif answer.finish_reason is None:

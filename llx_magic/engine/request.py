@@ -9,6 +9,7 @@ from typing import TypedDict
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
+    BackendPutAside,
     BackendSkipped,
     Event,
     FirstTokenReceived,
@@ -226,6 +227,8 @@ class RequestRun:
         for event in admission.events:
             if isinstance(event, BackendSkipped):
                 self._reasons.skipped(name, event.message, self._live.last_error(name))
+            elif isinstance(event, BackendPutAside):
+                self._reasons.put_aside(name, event.tpm, event.threshold)
         return admission
 
     def _withdraw(self, next_backend: str) -> None:
@@ -264,7 +267,7 @@ class RequestRun:
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
             request=self._request,
-            notes=self._reasons.notes(answer),
+            notes=self._reasons.notes(visit.backend, answer),
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:

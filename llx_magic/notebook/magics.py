@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import getpass
 import sys
-import uuid
 from collections.abc import Callable
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool, Int
 
-from llx_magic.commands import keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import Output
-from llx_magic.commands.terminal import TerminalView, footer
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import printable
-from llx_magic.errors import AllBackendsFailed, UsageProblem
-from llx_magic.notebook.interrupt import InterruptedPrompt
-from llx_magic.notebook.view import Bundle, CellView
+from llx_magic.notebook import jobs
+from llx_magic.notebook.prompter import Prompter, is_kernel
 from llx_magic.session.session import Session
 
 
@@ -26,18 +24,28 @@ from llx_magic.session.session import Session
 class LlxMagics(Magics):
     """``%%llx``, ``%llx`` and the magics beside them, over one session."""
 
+    stream = Bool(
+        default_value=True, help="Show replies while they come; --no-stream switches it off for one cell."
+    ).tag(config=True)
+    footer = Bool(
+        default_value=True, help="Show the line under a reply that says who answered and opens to the trace."
+    ).tag(config=True)
+    table_rows = Int(
+        default_value=20, min=1, help="How many rows of a DataFrame or Series {{ }} puts into a prompt."
+    ).tag(config=True)
+
     def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
         super().__init__(shell)
         self.ip = shell
         self.session = session or Session()
-        self.last_reply: Reply | None = None
+        self.prompter = Prompter(shell, self.session, self)
 
     @no_var_expand
     @line_cell_magic
     def llx(self, line: str, cell: str | None = None) -> Reply | None:
         """Ask a prompt of the best backend that is up: %%llx [options] with the prompt below, or %llx [options] TEXT.
 
-        Type %%llx --help for the options.
+        {{ expression }} puts a variable of the notebook into the prompt. %%llx --help lists the options.
         """
         try:
             if cell is None:
@@ -47,8 +55,11 @@ class LlxMagics(Magics):
         except HelpAskedError as asked:
             self._show(Output(str(asked)))
             return None
-        reply = self._answer(options, text)
-        return reply if cell is None else None
+        result = self.prompter.run(options, text)
+        if isinstance(result, Output):
+            self._show(result)
+            return None
+        return result if cell is None else None
 
     @no_var_expand
     @line_magic
@@ -64,14 +75,15 @@ class LlxMagics(Magics):
 
     @no_var_expand
     @line_magic
-    def llx_stats(self, line: str) -> StatisticsOutput | None:
-        """Show the statistics of the active profile; as an expression, give them as a DataFrame."""
-        try:
-            output, balancer = statistics.stats(self.session, line)
-        except HelpAskedError as asked:
-            self._show(Output(str(asked)))
-            return None
-        return StatisticsOutput(output, balancer.stats)
+    def llx_stats(self, line: str) -> object:
+        """Show the statistics of the active profile; as an expression, .frame is a DataFrame."""
+        return self._value(lambda: self._stats(line))
+
+    @no_var_expand
+    @line_magic
+    def llx_trace(self, line: str) -> object:
+        """Show how the last request was decided, or the N-th: %llx_trace [N]."""
+        return self._value(lambda: Shown(Output(str(statistics.trace(self.session, line)))))
 
     @no_var_expand
     @line_magic
@@ -91,36 +103,32 @@ class LlxMagics(Magics):
         """Keep keys in the operating system's keyring: %llx_key set NAME, list, delete NAME."""
         self._run(lambda: keys.run(self.session, line, getpass.getpass))
 
-    def _answer(self, options: prompt.PromptOptions, text: str) -> Reply:
-        if options.out is not None and not options.out.isidentifier():
-            raise UsageProblem(f"-o takes the name of a variable, got {options.out!r}")
-        balancer, asked = prompt.prepare(self.session, options, text)
-        view = self._view(live=not options.no_stream)
+    @no_var_expand
+    @line_magic
+    def llx_chat(self, line: str) -> object:
+        """Look after conversations: %llx_chat list, show, clear, fork, delete, export."""
+        return self._value(lambda: self._chat(line))
+
+    @no_var_expand
+    @line_magic
+    def llx_jobs(self, line: str) -> None:
+        """List background prompts, show or cancel one: %llx_jobs, %llx_jobs show N, %llx_jobs cancel N."""
+        self._run(lambda: jobs.run(self.prompter.jobs, line))
+
+    def _stats(self, line: str) -> Shown:
+        output, balancer = statistics.stats(self.session, line)
+        return Shown(output, balancer.stats)
+
+    def _chat(self, line: str) -> object:
+        result = chat.result(self.prompter.conversations, line)
+        return Shown(result.output) if result.frame is None else result.frame
+
+    def _value(self, action: Callable[[], object]) -> object:
         try:
-            reply = prompt.answer(balancer, asked, view)
-        except KeyboardInterrupt:
-            view.give_up("interrupted")
-            raise InterruptedPrompt from None
-        except AllBackendsFailed:
-            view.give_up("no backend could finish")
-            raise
-        self.last_reply = reply
-        if options.out is not None:
-            self.ip.user_ns[options.out] = reply
-        view.finish(reply)
-        if isinstance(view, TerminalView):
-            print(footer(reply))  # noqa: T201 - a terminal has no other output
-        return reply
-
-    def _view(self, *, live: bool) -> CellView | TerminalView:
-        if not is_kernel(self.ip):
-            return TerminalView(sys.stdout, sys.stderr, live=live)
-        transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if live else {}
-
-        def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
-            self.ip.display_pub.publish(bundle, transient=transient, update=replaces)
-
-        return CellView(show, live=live)
+            return action()
+        except HelpAskedError as asked:
+            self._show(Output(str(asked)))
+            return None
 
     def _run(self, action: Callable[[], Output]) -> None:
         try:
@@ -135,25 +143,20 @@ class LlxMagics(Magics):
             print(printable(output.text))  # noqa: T201 - plain text is what it is
 
 
-class StatisticsOutput:
-    """The statistics of a profile: shown as text and as a table, and readable as a DataFrame."""
+class Shown:
+    """A value that is shown as text, and as a table where the front end can; ``frame`` is its DataFrame, if any."""
 
-    def __init__(self, output: Output, frame: Callable[[], object]) -> None:
+    def __init__(self, output: Output, frame: Callable[[], object] = lambda: None) -> None:
         self._output = output
         self._frame = frame
 
     @property
     def frame(self) -> object:
-        """A DataFrame with a row per backend, as it is now."""
+        """The same as a DataFrame, as it is now; None where there is none."""
         return self._frame()
 
     def __repr__(self) -> str:
-        return self._output.text
+        return printable(self._output.text)
 
     def _repr_html_(self) -> str | None:
         return self._output.html or None
-
-
-def is_kernel(shell: InteractiveShell) -> bool:
-    """Return whether the shell is a kernel's, whose output can be redrawn; a terminal's cannot."""
-    return hasattr(shell, "kernel")

@@ -56,6 +56,11 @@ def markdown_to_html(text: str) -> str:
     )
 
 
+def code_to_html(code: str, language: str) -> str:
+    """Return code as a block of safe, coloured HTML."""
+    return f"<pre><code>{_highlighted(code, language, '')}</code></pre>"
+
+
 def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
     return value if name != "style" or value in _STYLES else None
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import html
+import json
 import sys
 from collections.abc import Callable, Iterable
+from typing import Literal
 
-from llx_magic.commands.terminal import footer
+from llx_magic.commands.footer import footer
 from llx_magic.core import events as facts
+from llx_magic.core.blocks import ReplyFormatError, code_blocks, read_json
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
-from llx_magic.notebook.render import markdown_to_html
+from llx_magic.notebook.render import code_to_html, markdown_to_html
 from llx_magic.observe.debug import shown_lines
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text."""
+
+Format = Literal["markdown", "text", "code", "json"]
+
+MARKDOWN_TYPE = "application/vnd.llx.markdown"
+"""Carries the reply's own Markdown. A front end would run what is in ``text/markdown``, so that type is not used."""
 
 FIRST_PAUSE = 0.1
 PAUSE_PER_KILOBYTE = 0.05
@@ -24,23 +32,25 @@ PAUSE_PER_KILOBYTE = 0.05
 _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
 
 
-def write_lines(event: Event) -> None:
-    """Write the debug lines that are asked for to the cell's stderr."""
-    if lines := shown_lines(event):
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
-
-
 class CellView:
     """Shows one reply in one output of a cell.
 
     ``show`` is called with a bundle and whether it replaces the earlier one. Where not ``live`` nothing is shown until
-    the reply is whole.
+    the reply is whole; without ``with_footer`` the line below it is left out.
     """
 
-    def __init__(self, show: Callable[[Bundle, bool], None], *, live: bool) -> None:
+    def __init__(
+        self,
+        show: Callable[[Bundle, bool], None],
+        *,
+        live: bool,
+        form: Format = "markdown",
+        with_footer: bool = True,
+    ) -> None:
         self._show = show
         self._live = live
+        self._form = form
+        self._with_footer = with_footer
         self._shown = False
         self._pieces: list[str] = []
         self._status = "asking…"
@@ -57,23 +67,48 @@ class CellView:
         for part in parts:
             changed = self._take(part) or changed
             if isinstance(part, Event):
-                write_lines(part)
+                write_debug_lines(part)
         if not self._live or not changed:
             return FIRST_PAUSE
-        bundle = self._bundle(self.text, self._status)
-        self._put(bundle)
-        return FIRST_PAUSE + PAUSE_PER_KILOBYTE * sum(map(len, bundle.values())) / 1000
+        body = self._body(self.text)
+        self._put(
+            {"text/plain": self._status, "text/html": f"<div>{body}</div>{_below([*self._restarts, self._status])}"}
+        )
+        return FIRST_PAUSE + PAUSE_PER_KILOBYTE * len(body) / 1000
+
+    def announce(self, status: str) -> None:
+        """Show that something is under way before anything has come."""
+        self._status = status
+        if self._live:
+            self._put({"text/plain": status, "text/html": _below([status])})
 
     def finish(self, reply: Reply) -> None:
-        """Show the whole reply with its footer."""
-        self._put(self._bundle(reply.text, footer(reply)))
+        """Show the whole reply with its footer, which opens to the trace."""
+        line = footer(reply) if self._with_footer else ""
+        plain = printable(self._form_of(reply.text)).rstrip()
+        below = ""
+        if line:
+            trace = html.escape(printable(str(reply.trace)))
+            below = (
+                f'<details style="{_QUIET}"><summary>{html.escape(line)}</summary>'
+                f'<pre style="font-size:inherit">{trace}</pre></details>'
+            )
+        self._put(
+            {
+                "text/plain": f"{plain}\n\n{line}" if line else plain,
+                "text/html": f"<div>{self._body(reply.text)}</div>{below}",
+                MARKDOWN_TYPE: reply.text,
+            }
+        )
 
     def give_up(self, why: str) -> None:
         """Leave the text that has come, marked as incomplete; nothing is left where none has come."""
-        if self.text and self._live:
-            self._put(self._bundle(self.text, f"{why}: the text above is incomplete"))
+        if self.text:
+            line = f"{why}: the text above is incomplete"
+            plain = f"{printable(self.text).rstrip()}\n\n{line}"
+            self._put({"text/plain": plain, "text/html": f"<div>{self._body(self.text)}</div>{_below([line])}"})
         elif self._shown:
-            self._put(self._bundle("", why))
+            self._put({"text/plain": why, "text/html": _below([why])})
 
     def _take(self, part: Delta | Restart | Event) -> bool:
         match part:
@@ -83,22 +118,51 @@ class CellView:
                 self._pieces.clear()
                 self._restarts.append(f"{part.failed} broke off ({part.reason}), asking {part.next}")
             case facts.AttemptStarted():
-                self._status = f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "")
+                self._status = (
+                    f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "") + "…"
+                )
             case facts.AttemptFailed():
                 self._status = f"{part.backend} failed: {part.failure.message}"
             case facts.FirstTokenReceived():
-                self._status = f"{part.backend} is answering"
+                self._status = f"{part.backend} is answering…"
             case _:
                 return False
         return True
 
-    def _bundle(self, text: str, line: str) -> Bundle:
-        below = [*self._restarts, line] if line else self._restarts
-        plain = "\n\n".join(part for part in (printable(text).rstrip(), "\n".join(map(one_line, below))) if part)
-        quiet = "<br>".join(html.escape(one_line(each)) for each in below)
-        body = markdown_to_html(printable(text))
-        return {"text/plain": plain, "text/html": f'<div>{body}</div><div style="{_QUIET}">{quiet}</div>'}
+    def _form_of(self, text: str) -> str:
+        return shaped(text, self._form)
+
+    def _body(self, text: str) -> str:
+        if self._form == "text":
+            return f'<pre style="white-space:pre-wrap">{html.escape(printable(text))}</pre>'
+        if self._form == "json":
+            return code_to_html(printable(self._form_of(text)), "json")
+        return markdown_to_html(printable(self._form_of(text)))
 
     def _put(self, bundle: Bundle) -> None:
         self._show(bundle, self._shown)
         self._shown = True
+
+
+def shaped(text: str, form: Format) -> str:
+    """Return what of a reply is shown in the form asked for; while JSON or code is incomplete, the text as it is."""
+    if form == "code" and (blocks := code_blocks(text)):
+        return "\n\n".join(f"```{block.language}\n{block.text}```" for block in blocks)
+    if form == "json":
+        try:
+            return json.dumps(read_json(text), indent=2, ensure_ascii=False)
+        except ReplyFormatError:
+            return text
+    return text
+
+
+def write_debug_lines(event: Event) -> None:
+    """Write the debug lines that are asked for to the cell's stderr."""
+    if lines := shown_lines(event):
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+
+
+def _below(lines: Iterable[str]) -> str:
+    quiet = "<br>".join(html.escape(one_line(line)) for line in lines)
+    return f'<div style="{_QUIET}">{quiet}</div>'

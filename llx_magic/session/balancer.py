@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -137,7 +137,23 @@ class LoadBalancer:
 
     async def run(self, asked: Ask, watch: Watch) -> Reply:
         """Answer; ``watch`` sees each piece and each decision as it happens, on the loop that runs this."""
-        return await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
+        reply = await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
+        return replace(reply, cost=self._cost(reply))
+
+    async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
+        """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""
+        plan = self._plan(asked)
+        candidates = plan.candidates
+        if plan.policy == "roundrobin":
+            begin = self._live.peek_turn() % len(candidates)
+            candidates = candidates[begin:] + candidates[:begin]
+        verdicts = []
+        for candidate in candidates:
+            name = candidate.backend.name
+            obstacle = await candidate.backend.obstacle()
+            verdict = self._live.preview(name, candidate.policy, sole=plan.sole)
+            verdicts.append((name, verdict if obstacle is None else f"skipped: {obstacle}"))
+        return tuple(verdicts)
 
     def policies(self, cell: Values = NO_VALUES) -> dict[str, Policy]:
         """Return the policy in force for each backend, with a cell's values on top."""
@@ -206,6 +222,13 @@ class LoadBalancer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _cost(self, reply: Reply) -> float | None:
+        prices = next(member.connection for member in self.profile.members if member.name == reply.backend)
+        if reply.usage is None or prices.price_input is None or prices.price_output is None:
+            return None
+        paid = reply.usage.prompt_tokens * prices.price_input + reply.usage.completion_tokens * prices.price_output
+        return paid / 1e6
 
     def _plan(self, asked: Ask) -> Plan:
         policies = self.policies(asked.settings)

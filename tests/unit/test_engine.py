@@ -227,7 +227,7 @@ def test_refused_access_warns_even_when_another_answers():
     async def main() -> None:
         denied = failure(FailureKind.ACCESS, "401 Unauthorized", status=401)
         reply = await Bench(Scripted("a", denied), Scripted("b")).ask()
-        assert reply.notes == ("a: 401 Unauthorized",)
+        assert reply.notes == ("a failed: 401 Unauthorized",)
 
     run(main)
 
@@ -707,7 +707,7 @@ def test_a_reply_that_breaks_off_is_withdrawn_and_the_next_backend_answers_from_
         shown = [part for part in bench.seen if isinstance(part, Delta | Restart)]
         assert shown == [Delta("Once upon a"), Restart("a", "connection reset", "b"), Delta("There was")]
         assert reply.text == "There was"
-        assert reply.notes == ("a broke off after 3 words (connection reset), answer restarted",)
+        assert reply.notes == ("a broke off after 3 words (connection reset), restarted",)
         assert len(a.asked) == 1
         [restarted] = bench.events(ReplyRestarted)
         assert (restarted.failed, restarted.next, restarted.words) == ("a", "b", 3)

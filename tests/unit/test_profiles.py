@@ -146,7 +146,7 @@ def test_a_model_profile_is_read_with_its_connection_params_and_settings():
         (balancer(profiles=["a", "x"]), "x cannot be a member of itself"),
         (text({"tpm_threshold": -500}), "tpm_threshold must be a positive number, got -500"),
         (text({"timeout_ms": "abc"}), "timeout_ms must be a number of milliseconds, got 'abc'"),
-        (text({"timeout_ms": "9" * 5000}), "timeout_ms must be a number of milliseconds, got '999"),
+        (text({"timeout_ms": "9" * 5000}), "timeout_ms must be a number of milliseconds, got 999"),
         (text({"streaming": 3}), "streaming must be enabled or disabled, got 3"),
         (text({"failover_retry_count": None}), "failover_retry_count must be a number of attempts, got none"),
         (text({"base-url": "ftp://x"}), "base-url must be an http:// or https:// address, got 'ftp://x'"),

@@ -1,0 +1,128 @@
+"""Prompts that run while other cells do."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.output import Output, text_table
+from llx_magic.core.reply import Reply
+from llx_magic.core.text import one_line
+from llx_magic.errors import LlxError, UsageProblem
+from llx_magic.observe.report import html_table
+
+KEPT = 100
+"""How many ended jobs are remembered."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One prompt in the background; ``reply`` is set when it has ended, whole or not."""
+
+    number: int
+    prompt: str
+    cancel: Callable[[], None]
+    reply: Reply | None = None
+    state: str = "running"
+    thread: threading.Thread | None = field(default=None, repr=False)
+
+
+class Jobs:
+    """The background prompts of a session."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._jobs: dict[int, Job] = {}
+        self._count = 0
+
+    def start(self, prompt: str, work: Callable[[], Reply], cancel: Callable[[], None]) -> Job:
+        """Run ``work`` on a thread of its own, its output going to the cell that runs now."""
+        self._count += 1
+        job = Job(self._count, one_line(prompt, 60), cancel)
+        self._jobs[job.number] = job
+        for number in [each.number for each in self._jobs.values() if each.state != "running"][:-KEPT]:
+            del self._jobs[number]
+        parent = getattr(self._shell, "parent_header", None) or {}
+        job.thread = threading.Thread(
+            target=self._run, args=(job, work, parent), name=f"llx_magic job {job.number}", daemon=True
+        )
+        job.thread.start()
+        return job
+
+    def all(self) -> tuple[Job, ...]:
+        """Return the jobs, oldest first."""
+        return tuple(self._jobs.values())
+
+    def get(self, number: str) -> Job:
+        """Return a job by its number.
+
+        Raises:
+            UsageProblem: where there is none.
+        """
+        if number.isdecimal() and (job := self._jobs.get(int(number))):
+            return job
+        known = ", ".join(map(str, self._jobs)) or "none"
+        raise UsageProblem(f"there is no job {number}; there are: {known}")
+
+    def cancel_all(self) -> None:
+        """Cancel what still runs, and wait for it to have ended."""
+        for job in self.all():
+            if job.state == "running":
+                job.cancel()
+            if job.thread is not None:
+                job.thread.join(5)
+
+    def _run(self, job: Job, work: Callable[[], Reply], parent: dict[str, object]) -> None:
+        for stream in (self._shell.display_pub, sys.stdout, sys.stderr):
+            if hasattr(stream, "set_thread_parent"):  # older kernels send updates to the right cell by display id alone
+                stream.set_thread_parent({"header": parent, "metadata": {}})
+        try:
+            job.reply = work()
+            job.state = "answered"
+        except concurrent.futures.CancelledError:
+            job.state = "cancelled"
+        except LlxError as problem:
+            job.state = f"failed: {one_line(str(problem), 120)}"
+
+
+def grammar(prog: str = "%llx_jobs") -> Grammar:
+    """Return the grammar of ``%llx_jobs``."""
+    parser = Grammar(prog, "Prompts that run in the background (%%llx --bg): list them, show or cancel one.")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
+    actions.add_parser("list", description="List the background prompts.")
+    for action, what in (("cancel", "Stop a background prompt."), ("show", "Show the reply of one that has ended.")):
+        actions.add_parser(action, description=what).add_argument("number", metavar="N")
+    return parser
+
+
+def run(jobs: Jobs, line: str) -> Output:
+    """Carry out ``%llx_jobs``.
+
+    Raises:
+        UsageProblem: for a job that does not exist.
+    """
+    asked = grammar().read(shell_words(line))
+    match asked.action:
+        case "cancel":
+            job = jobs.get(asked.number)
+            if job.state != "running":
+                return Output(f"job {job.number} has ended already: {job.state}")
+            job.cancel()
+            return Output(f"job {job.number} is cancelled")
+        case "show":
+            job = jobs.get(asked.number)
+            return Output(job.reply.text if job.reply else f"job {job.number}: {job.state}")
+        case _:
+            columns = ("job", "state", "backend", "prompt")
+            found = [
+                (str(job.number), job.state, job.reply.backend if job.reply else "", job.prompt) for job in jobs.all()
+            ]
+            if not found:
+                return Output("no background prompts; %%llx --bg starts one")
+            return Output(text_table(columns, found), html_table(columns, found))
