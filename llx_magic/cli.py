@@ -92,7 +92,7 @@ def _prompt(words: list[str]) -> int:
         return ANSWERED
     if asked.prompt is None:
         raise UsageProblem("llx: no prompt; give --prompt TEXT, or --prompt - to read it (see llx --help)")
-    text = sys.stdin.read() if asked.prompt == "-" else asked.prompt
+    text = _standard_input() if asked.prompt == "-" else asked.prompt
     session = Session()
     options = prompt.options_of(asked)
     try:
@@ -102,6 +102,16 @@ def _prompt(words: list[str]) -> int:
             print("\n" + statistics.report_of(session.balancer(options.profile)).text, file=sys.stderr)
         embedded.stop()
     return ANSWERED
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as problem:
+        raise UsageProblem(
+            f"standard input is not text in {problem.encoding}: byte {problem.object[problem.start]:#04x} "
+            f"at position {problem.start}"
+        ) from None
 
 
 def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply:
