@@ -108,6 +108,17 @@ def test_loading_restores_the_settings(notebook, saved):
     assert shown.startswith("circuit_breaker_failure_threshold = 5   (from: profile)")
 
 
+def test_loading_replaces_what_the_session_had_set(notebook, saved):
+    """A session's other values of the profile's settings give way to it, and the output names them."""
+    notebook.run("%llx_set unset --all").expect()
+    notebook.set(timeout_ms=7000)
+
+    printed = notebook.run("%llx_profile load testlb489save").expect().printed
+
+    assert "the profile replaces this session's timeout_ms" in printed
+    assert in_force(notebook)["timeout_ms"] == 30000
+
+
 def test_saved_profile_answers_with_its_settings(notebook, saved, members, clock):
     """The restored settings are what requests go by: the circuit opens at the fifth failure, not at the third."""
     notebook.run("%llx_set unset --all").expect()
