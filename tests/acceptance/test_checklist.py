@@ -171,5 +171,5 @@ def test_test_files_say_what_they_claim(path):
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
-    vague = [node.name for node in functions if not ast.get_docstring(node) and node.name.count("_") < 4]
+    vague = [node.name for node in functions if not ast.get_docstring(node) and node.name.count("_") < 3]
     assert vague == []
