@@ -121,6 +121,14 @@ def test_a_pinned_backend_is_asked_alone(home):
     assert "good" not in done.stderr
 
 
+def test_a_dry_run_shows_prompt_and_order_and_sends_nothing(home):
+    done = home.run("-p", "failing", "--prompt", "why", "--dry-run", LLXPRT_DEBUG="llxprt:*")
+    assert done.returncode == 0
+    assert "why" in done.stdout
+    assert done.stdout.index("1. down") < done.stdout.index("2. good")
+    assert "Trying backend" not in done.stderr
+
+
 def test_control_sequences_of_a_reply_do_not_reach_stdout(home):
     assert home.run("-p", "rude", "--prompt", "why").stdout == "red alert\n"
 

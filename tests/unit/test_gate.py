@@ -212,3 +212,17 @@ def test_a_visit_goes_on_only_while_no_other_request_has_opened_the_circuit():
         visit(gate, Outcome.COUNTED_FAILURE, 0.0)
     assert not gate.may_continue(waiting, sole=False)
     assert gate.may_continue(waiting, sole=True)
+
+
+@pytest.mark.parametrize("now", [0.0, 12.0, 30.0, 60.0, 61.0])
+@pytest.mark.parametrize(
+    "make", [lambda: Gate("a"), opened, cooling, lambda: with_tpm(1)], ids=["new", "open", "429", "tpm"]
+)
+def test_a_preview_says_what_admission_then_decides_and_takes_nothing(make, now):
+    gate = make()
+    said = [gate.preview(now, WITH_TPM, sole=False) for _ in range(3)]
+    admission = admit(gate, now, WITH_TPM)
+    assert len(set(said)) == 1
+    assert said[0].startswith("put aside") is admission.put_aside
+    assert said[0].startswith("asked") is (admission.permit is not None)
+    assert ("probe" in said[0]) is (admission.permit is not None and admission.permit.is_probe)
