@@ -95,6 +95,8 @@ def _prompt(words: list[str]) -> int:
     text = _standard_input() if asked.prompt == "-" else asked.prompt
     session = Session()
     options = prompt.options_of(asked)
+    if options.dry_run:
+        return _print(prompt.preview(*prompt.prepare(session, options, text)))
     try:
         _answer(session, options, text)
     finally:
