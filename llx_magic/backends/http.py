@@ -228,7 +228,7 @@ class _Exchange:
                 message=f"no connection to {self._label} within {limit_ms} ms",
                 limit=Limit.CONNECT,
                 limit_ms=limit_ms,
-                elapsed_ms=round((time.monotonic() - began) * 1000),
+                elapsed_ms=max((limit_ms or 0) + 1, round((time.monotonic() - began) * 1000)),
             )
         )
 

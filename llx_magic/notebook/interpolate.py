@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast
 
 from llx_magic.core.text import one_line
 from llx_magic.errors import UsageProblem
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from pandas._typing import S1
     from PIL.Image import Image
 
 MAX_COLUMNS = 30
@@ -45,6 +46,10 @@ _BUILTINS = (
 _MARK = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[(\[{}\])]""", re.DOTALL)
 _RAW = "; --raw sends the text as it is"
 _NOT_SENT = " (nothing was sent)"
+
+
+class _Subscriptable(Protocol):
+    def __getitem__(self, key: object) -> object: ...
 
 
 class InterpolationError(UsageProblem):
@@ -170,15 +175,15 @@ def _environment() -> SandboxedEnvironment:
     class Environment(SandboxedEnvironment):
         """Takes no missing key for a method of that name, and leaves str.format no way around the sandbox."""
 
-        def getitem(self, obj: Any, argument: Any) -> object:  # noqa: ANN401 - as Jinja2 declares it
+        def getitem(self, obj: object, argument: object) -> object:
             try:
-                return obj[argument]
+                return cast("_Subscriptable", obj)[argument]
             except LookupError:
-                return self.undefined(f"{type(obj).__name__} has no item {argument!r}", obj, argument)
+                return self.undefined(f"{type(obj).__name__} has no item {argument!r}", obj, str(argument))
             except (AttributeError, TypeError):  # filters such as map(attribute="name") read objects this way
                 return super().getitem(obj, argument)
 
-        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - as Jinja2 declares it
+        def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
             if isinstance(obj, type) and issubclass(obj, str) and attr in {"format", "format_map"}:
                 return False
             return super().is_safe_attribute(obj, attr, value)
@@ -213,25 +218,25 @@ def _frame(frame: pd.DataFrame, rows: int) -> str:
     return _table(header, body, [_cut(rows, height, "rows"), _cut(MAX_COLUMNS, width, "columns")])
 
 
-def _series(series: pd.Series[Any], rows: int) -> str:
+def _series(series: pd.Series[S1], rows: int) -> str:
     shown = series.iloc[:rows]
     header = [*_index_names(series.index), "value" if series.name is None else series.name]
     body = ([*_levels(series.index, label), cell] for label, cell in zip(shown.index, shown, strict=True))
     return _table(header, body, [_cut(rows, len(series), "rows")])
 
 
-def _index(index: pd.Index[Any], rows: int) -> str:
+def _index(index: pd.Index[S1], rows: int) -> str:
     items = ", ".join(repr(item) if isinstance(item, str | tuple) else _plain(item) for item in index[:rows])
     cut = _cut(rows, len(index), "values")
     return f"[{items}]" + (f" ({cut})" if cut else "")
 
 
-def _index_names(index: pd.Index[Any]) -> list[object]:
+def _index_names(index: pd.Index[S1]) -> list[object]:
     return ["" if name is None else name for name in index.names]
 
 
-def _levels(index: pd.Index[Any], label: Any) -> Sequence[object]:  # noqa: ANN401 - whatever labels the row
-    return label if index.nlevels > 1 else (label,)
+def _levels(index: pd.Index[S1], label: object) -> Sequence[object]:
+    return cast("Sequence[object]", label) if index.nlevels > 1 else (label,)
 
 
 def _table(header: Sequence[object], body: Iterable[Sequence[object]], cuts: Iterable[str]) -> str:
@@ -307,7 +312,7 @@ def _image(image: Image, _rows: int) -> str:
 
 
 # By name, so that nothing heavy is imported to learn that a value is none of these.
-_RENDERERS: dict[str, Callable[[Any, int], str]] = {
+_RENDERERS: dict[str, Callable[..., str]] = {
     "pandas.DataFrame": _frame,
     "pandas.Series": _series,
     "pandas.Index": _index,

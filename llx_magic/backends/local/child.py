@@ -13,10 +13,37 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Protocol, TypedDict, TypeVar
 
 PROMPT_CACHE_MIB = 64
 """How much memory finished prompts may keep; the runtime's own default is gigabytes."""
+
+
+class Order(TypedDict):
+    """What the parent asks for, on standard input."""
+
+    model: str
+    context: int
+    alias: str
+    key: str
+
+
+class _ModelParameters(Protocol):
+    path: str
+
+
+class _Parameters(Protocol):
+    """What this file sets of the runtime's parameters; the runtime is compiled and has no types of its own."""
+
+    model: _ModelParameters
+    port: int
+    n_ctx: int
+    n_parallel: int
+    model_alias: set[str]
+    api_keys: list[str]
+
+
+P = TypeVar("P", bound=_Parameters)
 
 
 def main() -> None:
@@ -31,7 +58,7 @@ def main() -> None:
     if "--check" in sys.argv[1:]:
         _say(answers, url="")
         return
-    order = json.loads(sys.stdin.buffer.readline())
+    order: Order = json.loads(sys.stdin.buffer.readline())
     watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
     watcher.start()
     try:
@@ -69,7 +96,7 @@ def _exit_at_end_of_input() -> None:
     os._exit(0)
 
 
-def _parameters(params: Any, order: dict[str, Any]) -> Any:  # noqa: ANN401 - the runtime is compiled and has no types
+def _parameters(params: P, order: Order) -> P:
     params.model.path = order["model"]
     params.port = 0
     params.n_ctx = order["context"]
