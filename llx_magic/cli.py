@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from llx_magic import __version__
 from llx_magic.backends import local as embedded
-from llx_magic.commands import keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.footer import footer
 from llx_magic.commands.grammar import Grammar, HelpAskedError
 from llx_magic.commands.output import Output
@@ -31,6 +31,7 @@ other commands (each has --help):
   llx set ...       every setting, and help for each
   llx local ...     fetch, look at and stop the embedded model
   llx key ...       keys in the operating system's keyring
+  llx chat ...      the named conversations
   llx demo          a prompt that fails over, for real, to the embedded model
 
 exit status: 0 answered, 1 no backend could answer, 2 bad usage, 130 interrupted
@@ -76,6 +77,7 @@ def _dispatch(words: list[str]) -> int:
         "set": _set,
         "local": lambda rest: _print(local.run(shlex.join(rest), local.ProgressBar(sys.stderr), "llx local")),
         "key": lambda rest: _print(keys.run(Session(), shlex.join(rest), getpass.getpass, "llx key")),
+        "chat": lambda rest: _print(chat.run_words(Session().conversations, rest, "llx chat")),
         "demo": _demo,
     }
     if words and words[0] in commands:
@@ -133,6 +135,7 @@ def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply
         raise
     view.finish(reply)
     print(footer(reply), file=sys.stderr)
+    prompt.remember(session, options, text, reply)
     return reply
 
 

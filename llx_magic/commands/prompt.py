@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -16,6 +17,7 @@ from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
+from llx_magic.session.conversations import turn_of
 from llx_magic.session.session import Session
 
 
@@ -61,6 +63,9 @@ def add_prompt_options(parser: Grammar) -> None:
     parser.add_argument(
         "--param", action="append", default=[], metavar="name=value", help="a parameter of the model, for this prompt"
     )
+    parser.add_argument(
+        "--chat", nargs="?", const="", metavar="NAME", help="continue a conversation (before a text: --chat=NAME)"
+    )
     parser.add_argument("--no-stream", action="store_true", help="show the reply once, when it is whole")
     parser.add_argument("--dry-run", action="store_true", help="show the prompt and who would be asked; send nothing")
 
@@ -72,9 +77,6 @@ def cell_grammar(prog: str = "%%llx") -> Grammar:
     add_prompt_options(parser)
     parser.add_argument("-o", "--out", metavar="VAR", help="the variable that takes the Reply")
     parser.add_argument("-f", "--format", choices=FORMATS, default="markdown", help="how the reply is shown")
-    parser.add_argument(
-        "--chat", nargs="?", const="", metavar="NAME", help="continue a conversation (on one line: --chat=NAME)"
-    )
     parser.add_argument("--bg", action="store_true", help="return at once; the reply goes on streaming here")
     parser.add_argument("-r", "--raw", action="store_true", help="send {{ }} as it is instead of filling it in")
     parser.add_argument("--next-cell", action="store_true", help="put the code of the reply into a new cell")
@@ -123,19 +125,34 @@ def options_of(asked: argparse.Namespace) -> PromptOptions:
     )
 
 
-def prepare(
-    session: Session, options: PromptOptions, prompt: str, before: Sequence[Message] = ()
-) -> tuple[LoadBalancer, Ask]:
+def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | None = None) -> tuple[LoadBalancer, Ask]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
 
-    ``before`` are the earlier turns of a conversation.
+    With ``--chat`` the earlier turns of the conversation come first; those of ``cell`` itself and later ones do not, so
+    that a cell which runs again asks the same as the first time.
 
     Raises:
-        UsageProblem: for an empty prompt, or a profile, setting or backend that does not exist.
+        UsageProblem: for an empty prompt, or a profile, setting, backend or conversation that cannot be used.
     """
     balancer = session.balancer(options.profile)
-    messages = (*before, Message("user", prompt))
-    return balancer, balancer.prepare(messages, options.system, options.settings, options.params, options.backend)
+    messages: tuple[Message, ...] = (Message("user", prompt),)
+    system = options.system
+    if options.chat is not None:
+        messages = (*session.conversations.messages_before(options.chat or None, cell), *messages)
+        if system is None:
+            system = session.conversations.system_before(options.chat or None, cell)
+    return balancer, balancer.prepare(messages, system, options.settings, options.params, options.backend)
+
+
+def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply, cell: str | None = None) -> None:
+    """Add a turn to the conversation that was named with ``--chat``, in the place of the same cell's earlier one.
+
+    Raises:
+        UsageProblem: where the conversation has no room for it; the reply itself is not touched.
+    """
+    if options.chat is not None:
+        turn = turn_of(reply, prompt, cell=cell, unix_seconds=time.time(), system=options.system)
+        session.conversations.record(options.chat or None, turn)
 
 
 def preview(balancer: LoadBalancer, asked: Ask) -> Output:

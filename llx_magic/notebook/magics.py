@@ -120,7 +120,7 @@ class LlxMagics(Magics):
         return Shown(output, balancer.stats)
 
     def _chat(self, line: str) -> object:
-        result = chat.result(self.prompter.conversations, line)
+        result = chat.result(self.session.conversations, line)
         return Shown(result.output) if result.frame is None else result.frame
 
     def _value(self, action: Callable[[], object]) -> object:

@@ -8,7 +8,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -29,7 +28,6 @@ from llx_magic.notebook.interrupt import InterruptedPrompt
 from llx_magic.notebook.jobs import Jobs
 from llx_magic.notebook.view import Bundle, CellView
 from llx_magic.session.balancer import Ask, LoadBalancer
-from llx_magic.session.conversations import Conversations, turn_of
 from llx_magic.session.session import Session
 
 LAST_REPLY = "_llx"
@@ -52,7 +50,6 @@ class Prompter:
         self._session = session
         self._preferences = preferences
         self.jobs = Jobs(shell)
-        self.conversations = Conversations(session.store.state_folder / "conversations")
 
     def run(self, options: PromptOptions, text: str) -> Reply | Output:
         """Answer, or say what was started or would be sent.
@@ -77,12 +74,11 @@ class Prompter:
 
     def prepare(self, options: PromptOptions, text: str) -> tuple[LoadBalancer, Ask]:
         """Return the profile and the request, a conversation's earlier turns included."""
-        if options.chat is None:
-            return prompt.prepare(self._session, options, text)
-        name, cell = options.chat or None, cell_id(self._shell)
-        system = options.system if options.system is not None else self.conversations.system_before(name, cell)
-        before = self.conversations.messages_before(name, cell)
-        return prompt.prepare(self._session, replace(options, system=system), text, before)
+        return prompt.prepare(self._session, options, text, cell_id(self._shell))
+
+    def remember(self, options: PromptOptions, text: str, reply: Reply, cell: str | None) -> None:
+        """Add a turn to the conversation, if the cell is part of one."""
+        prompt.remember(self._session, options, text, reply, cell)
 
     def view(self, options: PromptOptions) -> CellView | TerminalView:
         """Return what shows the reply: a redrawn output in a kernel, plain text in a terminal."""
@@ -187,9 +183,7 @@ class _Asking:
 
     def _after(self, reply: Reply) -> None:
         options = self._options
-        if options.chat is not None:
-            turn = turn_of(reply, self._text, cell=self._cell, unix_seconds=time.time(), system=options.system)
-            self._prompter.conversations.record(options.chat or None, turn)
+        self._prompter.remember(options, self._text, reply, self._cell)
         if options.form == "json":
             reply.json()
         if options.next_cell:

@@ -13,6 +13,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.conversations import Conversations
 from llx_magic.settings.declaration import DEFAULTS, nearest, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
@@ -47,6 +48,7 @@ class Session:
 
     def __init__(self, store: ProfileStore | None = None, clock: Clock | None = None) -> None:
         self.store = store or ProfileStore()
+        self.conversations = Conversations(self.store.state_folder / "conversations")
         self._clock = clock
         self._lock = threading.Lock()
         self._values: Values = {}
