@@ -39,7 +39,7 @@ unit: $(VENV)/.test
 	$(BIN)/python -m pytest tests
 
 notebooks: $(VENV)/.test
-	$(BIN)/python -m pytest --nbval --nbval-current-env notebooks
+	$(BIN)/python -m pytest --nbval --nbval-current-env --ignore notebooks/background.ipynb notebooks
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "llx_magic needs Python 3.11 or later on PATH (or: make PYTHON=/path/to/python)"; exit 1; }

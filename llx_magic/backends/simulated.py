@@ -123,7 +123,8 @@ class SimulatedBackend:
         await self._meet(step, script)
         text = script.reply
         if text is None:
-            text = f"This is {self.name}, answering a prompt of {_words(request.messages[-1].content)} words."
+            words = _words(request.messages[-1].content)
+            text = f"This is {self.name}, answering a prompt of {words} {'word' if words == 1 else 'words'}."
         return await self._speak(text, step, script, request, progress)
 
     async def aclose(self) -> None:

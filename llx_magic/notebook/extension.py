@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -12,6 +12,7 @@ from llx_magic.backends import local
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import printable
 from llx_magic.engine.background import BACKGROUND
+from llx_magic.notebook import completion
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.prompter import LAST_REPLY
 from llx_magic.notebook.render import markdown_to_html
@@ -27,6 +28,7 @@ def register(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.append(hand_over_prompts)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(Reply, show)
+    completion.register(shell, _completer(shell, magics))
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -41,11 +43,22 @@ def unregister(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(hand_over_prompts)
     for kind in _FORMATTERS:
         _formatter(shell, kind).pop(Reply, None)
+    completion.unregister(shell)
     shell.user_ns.pop(LAST_REPLY, None)
     magics.prompter.jobs.cancel_all()
     magics.session.close()
     BACKGROUND.stop()
     local.stop()
+
+
+def _completer(shell: InteractiveShell, magics: LlxMagics) -> completion.LlxCompleter:
+    conversations = magics.session.conversations
+    names = {
+        "chat": conversations.names,
+        "llx_chat name": conversations.names,
+        "llx_jobs number": lambda: [str(job.number) for job in magics.prompter.jobs.all()],
+    }
+    return completion.LlxCompleter(magics.session, shell, names)
 
 
 def _configurables(shell: InteractiveShell) -> list[object]:
