@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MemberDescriptorType, ModuleType
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
@@ -31,9 +31,6 @@ GRAMMARS: dict[str, Callable[[], Grammar]] = {
     "llx_jobs": jobs.grammar,
 }
 """The grammar of each magic by its name; all options and actions are offered from it."""
-
-IDENTIFIER = "llx_magic.completion"
-"""The matcher's name among IPython's matchers."""
 
 _REFERENCE = re.compile(r"(?:^|[^\w.\])}\"'])((?:[^\W\d]\w*\.)*)([^\W\d]\w*)?$")
 _UNASKED = ("-h", "--help", "--list")
@@ -69,11 +66,8 @@ class LlxCompleter:
         self._grammars: dict[str, Grammar] = {}
         self._sources = Sources((lambda: session) if isinstance(session, Session) else session, names or {})
 
-    @context_matcher(priority=100, identifier=IDENTIFIER)  # type: ignore[untyped-decorator]
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
         """Return what may stand at the cursor; outside our magics nothing, and nothing is suppressed there."""
-        if "%llx" not in context.full_text:
-            return _leave()
         try:
             typed = typed_in(context)
             if typed is None or typed.magic not in GRAMMARS:
@@ -142,18 +136,6 @@ class LlxCompleter:
         for name in path[1:]:
             value = _stored(value, name)
         return _ABSENT if any(name.startswith("_") for name in path) else value
-
-
-def register(shell: InteractiveShell, completer: LlxCompleter) -> None:
-    """Have the shell ask the completer; one that was registered before is replaced."""
-    unregister(shell)
-    shell.Completer.custom_matchers.append(completer.match)
-
-
-def unregister(shell: InteractiveShell) -> None:
-    """Take every completer of ours away; harmless where there is none."""
-    matchers = shell.Completer.custom_matchers
-    matchers[:] = [each for each in matchers if getattr(each, "matcher_identifier", "") != IDENTIFIER]
 
 
 def _behind_equals(text: str) -> str:

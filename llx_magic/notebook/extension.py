@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.backends import local
-from llx_magic.core.reply import Reply
-from llx_magic.core.text import printable
-from llx_magic.engine.background import BACKGROUND
-from llx_magic.notebook import completion
+from llx_magic.notebook import matcher
 from llx_magic.notebook.magics import LlxMagics
-from llx_magic.notebook.prompter import LAST_REPLY
-from llx_magic.notebook.render import markdown_to_html
 from llx_magic.notebook.transform import hand_over_prompts
+
+if TYPE_CHECKING:
+    from llx_magic.core.reply import Reply
+
+REPLY = "llx_magic.core.reply.Reply"
+"""The type that has a display of its own; by name, so that it need not be imported before there is one."""
 
 
 def register(shell: InteractiveShell) -> None:
@@ -27,8 +27,8 @@ def register(shell: InteractiveShell) -> None:
     _configurables(shell).append(magics)
     shell.input_transformers_cleanup.append(hand_over_prompts)
     for kind, show in _FORMATTERS.items():
-        _formatter(shell, kind).for_type(Reply, show)
-    completion.register(shell, _completer(shell, magics))
+        _formatter(shell, kind).for_type(REPLY, show)
+    matcher.register(shell, lambda: magics.actions.completer)
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -42,23 +42,9 @@ def unregister(shell: InteractiveShell) -> None:
     _configurables(shell).remove(magics)
     shell.input_transformers_cleanup.remove(hand_over_prompts)
     for kind in _FORMATTERS:
-        _formatter(shell, kind).pop(Reply, None)
-    completion.unregister(shell)
-    shell.user_ns.pop(LAST_REPLY, None)
-    magics.prompter.jobs.cancel_all()
-    magics.session.close()
-    BACKGROUND.stop()
-    local.stop()
-
-
-def _completer(shell: InteractiveShell, magics: LlxMagics) -> completion.LlxCompleter:
-    conversations = magics.session.conversations
-    names = {
-        "chat": conversations.names,
-        "llx_chat name": conversations.names,
-        "llx_jobs number": lambda: [str(job.number) for job in magics.prompter.jobs.all()],
-    }
-    return completion.LlxCompleter(magics.session, shell, names)
+        _formatter(shell, kind).pop(REPLY, None)
+    matcher.unregister(shell)
+    magics.close()
 
 
 def _configurables(shell: InteractiveShell) -> list[object]:
@@ -69,9 +55,9 @@ def _configurables(shell: InteractiveShell) -> list[object]:
 class _Formatter(Protocol):
     """What IPython's formatters offer; they are not annotated themselves."""
 
-    def for_type(self, kind: type[Reply], show: Callable[[Reply], str]) -> object: ...
+    def for_type(self, kind: str, show: Callable[[Reply], str]) -> object: ...
 
-    def pop(self, kind: type[Reply], default: None) -> object: ...
+    def pop(self, kind: str, default: None) -> object: ...
 
 
 def _formatter(shell: InteractiveShell, kind: str) -> _Formatter:
@@ -80,6 +66,9 @@ def _formatter(shell: InteractiveShell, kind: str) -> _Formatter:
 
 
 def _as_html(reply: Reply) -> str:
+    from llx_magic.core.text import printable
+    from llx_magic.notebook.render import markdown_to_html
+
     mark = "" if reply.ok else f"<p><em>{html.escape(f'incomplete: {type(reply.error).__name__}')}</em></p>"
     return f"<div>{markdown_to_html(printable(reply.text))}</div>{mark}"
 

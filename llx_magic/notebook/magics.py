@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from llx_magic.session.session import Session
 
 
-
 @magics_class
 class LlxMagics(Magics):
     """``%%llx``, ``%llx`` and the magics beside them, over one session."""

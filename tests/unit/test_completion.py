@@ -12,13 +12,18 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.backends.providers import PROVIDERS
-from llx_magic.notebook import completion
-from llx_magic.notebook.completion import GRAMMARS, LlxCompleter, register, unregister
+from llx_magic.notebook.completion import GRAMMARS, LlxCompleter
 from llx_magic.notebook.magics import LlxMagics
+from llx_magic.notebook.matcher import IDENTIFIER, register, unregister
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
+
+
+def serve(shell, completer):
+    """Have the shell ask this completer."""
+    register(shell, lambda: completer)
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def session(tmp_path, monkeypatch):
 def shell(session):
     shell = InteractiveShell()
     names = {"chat": lambda: ["plans", "poems"], "llx_chat name": lambda: ["plans"], "llx_jobs number": lambda: ["1"]}
-    register(shell, LlxCompleter(session, shell, names))
+    serve(shell, LlxCompleter(session, shell, names))
     return shell
 
 
@@ -261,7 +266,7 @@ def test_raw_prompt_has_no_expressions(shell, session):
     unregister(shell)
     expected = offered(shell, raw)
     assert "cinema" in expected
-    register(shell, LlxCompleter(session, shell))
+    serve(shell, LlxCompleter(session, shell))
     assert offered(shell, raw) == expected
 
 
@@ -334,7 +339,7 @@ def test_object_that_cannot_list_itself_offers_nothing(shell):
 def test_names_with_spaces_are_quoted(session):
     """A value that holds a blank is quoted, and an open quote is continued and closed."""
     shell = InteractiveShell()
-    register(shell, LlxCompleter(lambda: session, shell, {"backend": lambda: ["first talk", "plain"]}))
+    serve(shell, LlxCompleter(lambda: session, shell, {"backend": lambda: ["first talk", "plain"]}))
     assert lines_after(shell, "%%llx -b ") == ['%%llx -b "first talk"', "%%llx -b plain"]
     assert lines_after(shell, "%%llx -b 'first t") == ["%%llx -b 'first talk'"]
     assert lines_after(shell, '%%llx --backend="fi') == ['%%llx --backend="first talk"']
@@ -420,14 +425,12 @@ def test_one_line_interface(shell):
 
 
 def ours(shell):
-    return [
-        each for each in shell.Completer.matchers if getattr(each, "matcher_identifier", "") == completion.IDENTIFIER
-    ]
+    return [each for each in shell.Completer.matchers if getattr(each, "matcher_identifier", "") == IDENTIFIER]
 
 
 def test_registering_twice_leaves_one(shell, session):
     """A second registration replaces the first."""
-    register(shell, LlxCompleter(session, shell))
+    serve(shell, LlxCompleter(session, shell))
     assert len(ours(shell)) == 1
 
 
