@@ -1,0 +1,66 @@
+"""What is built from the sources works without them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = {path.name for path in (ROOT / "profiles").glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, timeout=110)
+    return out
+
+
+def test_the_wheel_holds_the_code_and_the_shipped_profiles(built: Path) -> None:
+    """Every module of the package and every profile of the repository is in the wheel, and nothing of the tests."""
+    names = set(zipfile.ZipFile(next(built.glob("*.whl"))).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "llx_magic").rglob("*.py")}
+    assert modules <= names
+    assert {f"llx_magic/profiles/shipped/{name}" for name in PROFILES} <= names
+    assert "llx_magic/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
+    """The sources can be tested from the sdist: tests, profiles, notebooks and the Makefile are in it."""
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", "pyproject.toml", "profiles/demo.json", "notebooks/quickstart.ipynb", ".importlinter"} <= names
+    assert any(name.startswith("tests/acceptance/") for name in names)
+
+
+def test_the_wheel_works_without_the_repository(built: Path, tmp_path: Path) -> None:
+    """Installed elsewhere, the command lists the shipped profiles and the package answers from its own copy."""
+    target = tmp_path / "site"
+    wheel = next(built.glob("*.whl"))
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, timeout=100)
+    env = {**os.environ, "PYTHONPATH": str(target), "LLXPRT_CONFIG_HOME": str(tmp_path / "config")}
+    code = (
+        "import llx_magic as llx; print(llx.__file__);"
+        "member = llx.ModelProfile('sim', 'simulated', 'small', params={'reply': 'From the wheel.'});"
+        "print(llx.ask('hello', profile=llx.Profile.single(member)).text)"
+    )
+    answered = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    where, text = answered.stdout.splitlines()
+    assert Path(where).is_relative_to(target)
+    assert text == "From the wheel."
+    listed = subprocess.run(
+        [sys.executable, "-m", "llx_magic", "profile", "list"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert all(name.removesuffix(".json") in listed.stdout for name in PROFILES)
