@@ -111,6 +111,15 @@ class CircuitBreaker:
             return self._count(now, policy)
         return None
 
+    def open_by_hand(self, now: float) -> None:
+        """Open the circuit because the user says so; it recovers as any other."""
+        self._opened_at = now
+        self._move(CircuitState.OPEN)
+
+    def close_by_hand(self) -> None:
+        """Close the circuit and forget its failures because the user says so."""
+        self._close()
+
     def _settle_probe(self, outcome: Outcome, now: float) -> Change:
         if outcome is Outcome.GIVEN_BACK:
             self._move(CircuitState.OPEN)

@@ -149,6 +149,12 @@ class CircuitClosed(BackendEvent, frozen=True, kw_only=True):
     """The backend has recovered."""
 
 
+class CircuitSetByHand(BackendEvent, frozen=True, kw_only=True):
+    """The user opened or closed the circuit; ``request`` is 0, since no request did it."""
+
+    state: str
+
+
 class ProbeReturned(BackendEvent, frozen=True, kw_only=True):
     """The probe taught nothing (cancelled, or a rate limit); the next request probes again."""
 

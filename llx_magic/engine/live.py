@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.breaker import CircuitState, Outcome
-from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
+from llx_magic.core.events import CircuitSetByHand, Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Gate, Permit, outcome_of
 from llx_magic.core.policy import Policy
@@ -158,6 +158,19 @@ class LiveProfile:
         """Return the requests that have ended, oldest first."""
         with self._lock:
             return self._ledger.records()
+
+    def set_circuit(self, backend: str, *, open_it: bool) -> None:
+        """Open or close a backend's circuit by hand."""
+        with self._lock:
+            now = self.clock.now()
+            breaker = self._gate(backend).breaker
+            if open_it:
+                breaker.open_by_hand(now)
+            else:
+                breaker.close_by_hand()
+            event = CircuitSetByHand(at=now, request=0, backend=backend, state=str(breaker.state))
+            self._record((event,))
+        self._tell((event,))
 
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay as they are."""

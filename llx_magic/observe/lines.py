@@ -119,6 +119,7 @@ FORMS: tuple[Form, ...] = (
     Form(facts.CircuitOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Probe failed", _reopened),
     Form(facts.CircuitOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = open"),
     Form(facts.CircuitClosed, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Recovered (state = closed)"),
+    Form(facts.CircuitSetByHand, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = {state} (set by hand)"),
     Form(
         facts.ProbeReturned,
         CIRCUIT_BREAKER,

@@ -14,6 +14,7 @@ from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.values import JsonValue
+from llx_magic.engine.live import Subscriber
 from llx_magic.engine.request import Candidate, Plan, RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
@@ -131,8 +132,8 @@ class LoadBalancer:
             raise UsageProblem("the prompt is empty: nothing was sent")
         if system is not None:
             messages = (Message("system", system), *messages)
-        if backend is not None and backend not in self.members:
-            raise UsageProblem(f"profile {self.name} has no backend {backend!r}{nearest(backend, self.members)}")
+        if backend is not None:
+            self._member(backend)
         return Ask(messages, read_cell_values(settings or {}), params or {}, backend)
 
     async def run(self, asked: Ask, watch: Watch) -> Reply:
@@ -206,6 +207,34 @@ class LoadBalancer:
         """The Unix time, in seconds, at which the events' clock was zero."""
         return self._live.clock.epoch
 
+    def open_circuit(self, backend: str) -> None:
+        """Open a backend's circuit by hand; it recovers as any other.
+
+        Raises:
+            UsageProblem: for a backend that the profile does not have.
+        """
+        self._live.set_circuit(self._member(backend), open_it=True)
+
+    def close_circuit(self, backend: str) -> None:
+        """Close a backend's circuit by hand and forget its failures.
+
+        Raises:
+            UsageProblem: for a backend that the profile does not have.
+        """
+        self._live.set_circuit(self._member(backend), open_it=False)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Deliver every later event of the profile to ``subscriber``, on whatever thread makes it; it must be quick."""
+        self._live.subscribe(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Stop delivering; harmless when it was not subscribed."""
+        self._live.unsubscribe(subscriber)
+
+    def now(self) -> float:
+        """Return the seconds of the clock that the events' ``at`` is in."""
+        return self._live.clock.now()
+
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay."""
         self._live.reset_statistics()
@@ -222,6 +251,11 @@ class LoadBalancer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _member(self, backend: str) -> str:
+        if backend not in self.members:
+            raise UsageProblem(f"profile {self.name} has no backend {backend!r}{nearest(backend, self.members)}")
+        return backend
 
     def _cost(self, reply: Reply) -> float | None:
         prices = next(member.connection for member in self.profile.members if member.name == reply.backend)

@@ -1,0 +1,35 @@
+"""One colour, dash and marker for each backend, wherever it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Style(NamedTuple):
+    """How one backend is drawn: told apart by colour, and without colour by dash and marker."""
+
+    colour: str
+    dash: tuple[int, ...]
+    marker: str
+
+
+# The colours of Okabe and Ito's palette that differ in lightness too; yellow is left out, it vanishes on white paper.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6f6f6f")
+_DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+STATE_COLOURS = {"closed": "#009e73", "half-open": "#e69f00", "open": "#d55e00", "disabled": "#6f6f6f"}
+"""The colours of the circuit's states; a state is always named or placed as well."""
+
+
+def styles(backends: Iterable[str]) -> dict[str, Style]:
+    """Return a style for each backend by its place in the order of priority, the same in every view of a profile."""
+    return {
+        name: Style(
+            _COLOURS[place % len(_COLOURS)],
+            _DASHES[place // len(_COLOURS) % len(_DASHES)],
+            _MARKERS[place % len(_MARKERS)],
+        )
+        for place, name in enumerate(backends)
+    }
