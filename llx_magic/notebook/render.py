@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import functools
 import html
+import re
 from typing import TYPE_CHECKING
+
+from llx_magic.notebook.mathematics import read_mathematics
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -20,6 +23,9 @@ _TAGS = {
 }  # fmt: skip
 
 _SCHEMES = {"http", "https", "mailto"}
+
+# A link without a host would lead into the user's own JupyterLab: /logout, or a file beside the notebook.
+_ABROAD = re.compile(r"https?://|mailto:", re.IGNORECASE)
 
 # Keys are Pygments' token types from general to special; values are what JupyterLab themes colour their editor with,
 # each with a colour for front ends that have no such variable.
@@ -62,6 +68,8 @@ def code_to_html(code: str, language: str) -> str:
 
 
 def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
+    if name == "href":
+        return value if _ABROAD.match(value) else None
     return value if name != "style" or value in _STYLES else None
 
 
@@ -71,6 +79,7 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
     parser.enable(["table", "strikethrough"])
+    read_mathematics(parser)
     parser.core.ruler.push("images_become_links", lambda state: _images_to_links(state.tokens))
     return parser
 
