@@ -221,4 +221,5 @@ def test_tables_and_schema_have_a_row_for_every_setting():
 def test_every_offered_example_is_accepted():
     for declared in SETTINGS.values():
         for example in declared.kind.examples():
-            declared.read(example)
+            value = declared.read(example)
+            assert declared.read(declared.show(value)) == value
