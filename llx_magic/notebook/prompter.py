@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import io
+import keyword
 import sys
 import time
 import uuid
@@ -59,7 +60,7 @@ class Prompter:
             UsageProblem: for what cannot be asked; nothing was sent.
             ReplyFormatError: where JSON was asked for and the reply is none.
         """
-        if options.out is not None and not options.out.isidentifier():
+        if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
             raise UsageProblem(f"-o takes the name of a variable, got {options.out!r}")
         asking = _Asking(self, options, text)
         if options.dry_run:
