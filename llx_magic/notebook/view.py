@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 from llx_magic.commands.footer import footer
 from llx_magic.core import events as facts
-from llx_magic.core.blocks import ReplyFormatError, code_blocks, read_json
+from llx_magic.core.blocks import CodeBlock, ReplyFormatError, code_blocks, read_json
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
 from llx_magic.notebook.render import code_to_html, markdown_to_html
 from llx_magic.observe.debug import shown_lines
+from llx_magic.observe.report import AS_WRITTEN
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text."""
@@ -90,7 +92,7 @@ class CellView:
         if line:
             trace = html.escape(printable(str(reply.trace)))
             below = (
-                f'<details style="{_QUIET}"><summary>{html.escape(line)}</summary>'
+                f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>'
                 f'<pre style="font-size:inherit">{trace}</pre></details>'
             )
         self._put(
@@ -147,13 +149,21 @@ class CellView:
 def shaped(text: str, form: Format) -> str:
     """Return what of a reply is shown in the form asked for; while JSON or code is incomplete, the text as it is."""
     if form == "code" and (blocks := code_blocks(text)):
-        return "\n\n".join(f"```{block.language}\n{block.text}```" for block in blocks)
+        return "\n\n".join(map(_fenced, blocks))
     if form == "json":
         try:
             return json.dumps(read_json(text), indent=2, ensure_ascii=False)
         except ReplyFormatError:
             return text
     return text
+
+
+def _fenced(block: CodeBlock) -> str:
+    """Return the block between fences longer than any run of backticks inside it, which would end it too early."""
+    longest = max(map(len, re.findall("`+", block.text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    text = block.text if block.text.endswith("\n") or not block.text else f"{block.text}\n"
+    return f"{fence}{block.language.replace('`', '')}\n{text}{fence}"
 
 
 def write_debug_lines(event: Event) -> None:
@@ -165,4 +175,4 @@ def write_debug_lines(event: Event) -> None:
 
 def _below(lines: Iterable[str]) -> str:
     quiet = "<br>".join(html.escape(one_line(line)) for line in lines)
-    return f'<div style="{_QUIET}">{quiet}</div>'
+    return f'<div {AS_WRITTEN} style="{_QUIET}">{quiet}</div>'
