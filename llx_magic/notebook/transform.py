@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_OURS = re.compile(r"^(\s*)([A-Za-z_]\w*\s*=\s*)?%(llx|llx_set)[ \t]+(\S.*)$")
+_PLACE = r"""[^\W\d][\w.]*(?:\[(?:-?\w+|'[^'\\]*'|"[^"\\]*")\])*"""
+_TARGET = rf"{_PLACE}(?:\s*,\s*{_PLACE})*(?:\s*:\s*{_PLACE})?\s*=\s*"
+_OURS = re.compile(rf"^(\s*)({_TARGET})?%(llx|llx_set)[ \t]+(\S.*)$")
 _TRIPLE = re.compile(r"'''|\"\"\"")
 _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|#.*""")
 
