@@ -15,7 +15,7 @@ from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import UsageProblem
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import AS_WRITTEN, html_table
 from llx_magic.profiles.files import reason
 from llx_magic.profiles.names import shown
 from llx_magic.session.conversations import Conversation, Conversations, Turn, counted, described
@@ -243,7 +243,7 @@ def _turn_as_html(number: int, turn: Turn) -> str:
         f'<pre style="white-space:pre-wrap;text-align:left;margin-left:1em">{html.escape(text)}</pre>'
         for label, text in _texts(turn)
     )
-    return f'<div style="text-align:left"><b>{html.escape(_heading(number, turn))}</b></div>{blocks}'
+    return f'<div {AS_WRITTEN} style="text-align:left"><b>{html.escape(_heading(number, turn))}</b></div>{blocks}'
 
 
 def _heading(number: int, turn: Turn) -> str:

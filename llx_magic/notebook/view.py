@@ -18,6 +18,7 @@ from llx_magic.core.text import one_line, printable
 from llx_magic.notebook.render import code_to_html, markdown_to_html
 from llx_magic.observe.debug import shown_lines
 from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.observe.report import AS_WRITTEN
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text."""

@@ -6,8 +6,12 @@ import html
 from collections.abc import Iterable
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.text import printable
 
 NOTHING = "N/A"
+
+AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
+"""Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link."""
 
 
 def plain(snapshot: Snapshot) -> str:
@@ -95,14 +99,14 @@ def as_html(snapshot: Snapshot) -> str:
 
 
 def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "") -> str:
-    """Return an HTML table, each text escaped and left-aligned."""
+    """Return an HTML table, each text printable, escaped, left-aligned and never taken for a formula."""
     head = "".join(f'<th scope="col" style="text-align:left">{html.escape(name)}</th>' for name in columns)
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(printable(cell))}</td>' for cell in row) + "</tr>"
         for row in rows
     )
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    title = f"<caption>{html.escape(printable(caption))}</caption>" if caption else ""
+    return f"<table {AS_WRITTEN}>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _percent(rate: float | None) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.notebook.render import markdown_to_html
+from llx_magic.observe.report import html_table
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,9 @@ def test_whatever_comes_only_formulas_that_stand_alone_hold_a_mark_of_the_typese
 )
 def test_marks_without_end_are_read_to_the_end_of_the_text(text):
     assert markdown_to_html(text)
+
+
+def test_names_and_errors_in_a_table_are_printable_and_never_taken_for_a_formula():
+    shown = html_table(("a",), [("$\\href{x-y:z}{x}$ <b>\x1b[31m\u202e",)], caption="<i>\u202e$x$")
+    assert shown.startswith('<table class="tex2jax_ignore mathjax_ignore"><caption>&lt;i&gt;$x$</caption>')
+    assert '<td style="text-align:left">$\\href{x-y:z}{x}$ &lt;b&gt;</td>' in shown
