@@ -18,7 +18,6 @@ from llx_magic.core.text import one_line, printable
 from llx_magic.notebook.render import code_to_html, markdown_to_html
 from llx_magic.observe.debug import shown_lines
 from llx_magic.observe.report import AS_WRITTEN
-from llx_magic.observe.report import AS_WRITTEN
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text."""
@@ -29,8 +28,11 @@ MARKDOWN_TYPE = "application/vnd.llx.markdown"
 """Carries the reply's own Markdown. A front end would run what is in ``text/markdown``, so that type is not used."""
 
 FIRST_PAUSE = 0.1
-PAUSE_PER_KILOBYTE = 0.05
-"""Each drawing sends the whole text, so the pauses grow with it; the sum of what is sent stays near linear."""
+PAUSE_PER_KILOBYTE = 0.06
+"""Each drawing sends the whole text, so the pauses grow with it; the sum of what is sent stays near linear.
+
+For the same reason code gets its colours only when the reply is whole.
+"""
 
 _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
 
@@ -73,7 +75,7 @@ class CellView:
                 write_debug_lines(part)
         if not self._live or not changed:
             return FIRST_PAUSE
-        body = self._body(self.text)
+        body = self._body(self.text, coloured=False)
         self._put(
             {"text/plain": self._status, "text/html": f"<div>{body}</div>{_below([*self._restarts, self._status])}"}
         )
@@ -135,12 +137,12 @@ class CellView:
     def _form_of(self, text: str) -> str:
         return shaped(text, self._form)
 
-    def _body(self, text: str) -> str:
+    def _body(self, text: str, *, coloured: bool = True) -> str:
         if self._form == "text":
             return f'<pre style="white-space:pre-wrap">{html.escape(printable(text))}</pre>'
         if self._form == "json":
-            return code_to_html(printable(self._form_of(text)), "json")
-        return markdown_to_html(printable(self._form_of(text)))
+            return code_to_html(printable(self._form_of(text)), "json", coloured=coloured)
+        return markdown_to_html(printable(self._form_of(text)), coloured=coloured)
 
     def _put(self, bundle: Bundle) -> None:
         self._show(bundle, self._shown)
