@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
+import operator
 import re
 from typing import TYPE_CHECKING
 
@@ -47,11 +49,14 @@ _ALIGNMENTS = {f"text-align:{side}" for side in ("left", "center", "right")}
 _STYLES = {f"color:{colour}" for _kind, colour in _COLOURS} | _ALIGNMENTS
 
 
-def markdown_to_html(text: str) -> str:
-    """Return the Markdown as safe HTML: no raw HTML, no script, no remote image, links only to the web and mail."""
+def markdown_to_html(text: str, *, coloured: bool = True) -> str:
+    """Return the Markdown as safe HTML: no raw HTML, no script, no remote image, links only to the web and mail.
+
+    Code is ``coloured`` by default, which makes its HTML several times as long and takes most of the time.
+    """
     import nh3
 
-    rendered: str = _parser().render(text)
+    rendered: str = _parser(coloured=coloured).render(text)
     return nh3.clean(
         rendered,
         tags=_TAGS,
@@ -62,9 +67,9 @@ def markdown_to_html(text: str) -> str:
     )
 
 
-def code_to_html(code: str, language: str) -> str:
-    """Return code as a block of safe, coloured HTML."""
-    return f"<pre><code>{_highlighted(code, language, '')}</code></pre>"
+def code_to_html(code: str, language: str, *, coloured: bool = True) -> str:
+    """Return code as a block of safe HTML."""
+    return f"<pre><code>{_highlighted(code, language, '') if coloured else html.escape(code)}</code></pre>"
 
 
 def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
@@ -74,10 +79,10 @@ def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
 
 
 @functools.cache
-def _parser() -> MarkdownIt:
+def _parser(*, coloured: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted if coloured else None})
     parser.enable(["table", "strikethrough"])
     read_mathematics(parser)
     parser.core.ruler.push("images_become_links", lambda state: _images_to_links(state.tokens))
@@ -109,13 +114,20 @@ def _highlighted(code: str, language: str, _attributes: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return html.escape(code)
-    return "".join(_coloured(str(kind), piece) for kind, piece in lexer.get_tokens(code))
+    pieces = ((_colour(str(kind)), piece) for kind, piece in lexer.get_tokens(code))
+    return "".join(
+        _coloured(colour, "".join(piece for _same, piece in run))
+        for colour, run in itertools.groupby(pieces, operator.itemgetter(0))
+    )
 
 
-def _coloured(kind: str, piece: str) -> str:
-    escaped = html.escape(piece)
+@functools.cache
+def _colour(kind: str) -> str | None:
+    """Return the colour of one of Pygments' token types, of which there are about a hundred."""
     path = kind.removeprefix("Token.") + "."
-    for prefix, colour in _COLOURS:
-        if path.startswith(prefix + "."):
-            return f'<span style="color:{colour}">{escaped}</span>'
-    return escaped
+    return next((colour for prefix, colour in _COLOURS if path.startswith(prefix + ".")), None)
+
+
+def _coloured(colour: str | None, piece: str) -> str:
+    escaped = html.escape(piece)
+    return escaped if colour is None else f'<span style="color:{colour}">{escaped}</span>'
