@@ -14,8 +14,9 @@ _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)
 def hand_over_prompts(lines: list[str]) -> list[str]:
     """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that nothing else of IPython interprets them.
 
-    A statement gets a trailing semicolon: its reply has been displayed already, so its value need not be. Lines inside
-    a multi-line string, and everything below a cell magic, stay as they are.
+    A statement's value becomes None, since its reply has been displayed already. (A semicolon would do that only in
+    cells that IPython puts into its history.) Lines inside a multi-line string, and everything below a cell magic, stay
+    as they are.
     """
     if lines and lines[0].startswith("%%"):
         return _hand_over_empty_cell(lines)
@@ -28,7 +29,7 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
             rewritten.append(line)
             continue
         indent, target, magic, text = match.groups()
-        end = "" if target else ";"
+        end = "" if target else " and None"
         rewritten.append(f"{indent}{target or ''}get_ipython().run_line_magic({magic!r}, {text.rstrip()!r}){end}\n")
     return rewritten
 
