@@ -1,0 +1,303 @@
+"""OpenTelemetry traces and metrics of a load balancer, made from its events; nothing is imported until asked for.
+
+Attributes are taken from a fixed list of fields: prompts, replies and servers' error texts (which may quote a prompt)
+are never among them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from llx_magic.core import events as facts
+from llx_magic.core.failure import Failure
+from llx_magic.errors import UsageProblem
+from llx_magic.observe.otel_names import (
+    CIRCUIT_STATES,
+    ERROR_OF_REQUEST,
+    OUTCOMES,
+    SPAN_EVENTS,
+    Members,
+    about_backend,
+    details_of,
+    error_type,
+    fields_of,
+    identifier,
+    span_name,
+)
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Histogram, Meter, MeterProvider
+    from opentelemetry.trace import Span, Tracer, TracerProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from llx_magic.observe.otel_names import Attributes
+
+_log = logging.getLogger(__name__)
+
+SCOPE = "llx_magic"
+"""The name of the instrumentation scope under which spans and metrics are reported."""
+
+_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_TOKENS = tuple(4.0**power for power in range(14))
+
+
+class Observed(Protocol):
+    """What is asked of a load balancer; ``llx_magic.load`` returns one."""
+
+    @property
+    def profile(self) -> Members: ...  # noqa: D102
+    @property
+    def epoch(self) -> float: ...  # noqa: D102
+    def now(self) -> float: ...  # noqa: D102
+    def subscribe(self, subscriber: Callable[[facts.Event], None]) -> None: ...  # noqa: D102
+    def unsubscribe(self, subscriber: Callable[[facts.Event], None]) -> None: ...  # noqa: D102
+
+
+def instrument(
+    lb: Observed, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+) -> Instrumentation:
+    """Report every later request of a load balancer to OpenTelemetry until ``stop`` is called on what is returned.
+
+    Without providers those that the process has set globally are used. A request's span is a child of the span that
+    is current where the request is made. Spans are ended on the thread of the request, so give the tracer provider
+    a ``BatchSpanProcessor``, which hands them to another one.
+
+    Raises:
+        UsageProblem: where opentelemetry is not installed; the text says how to install it.
+    """
+    try:
+        from opentelemetry import metrics, trace
+    except ImportError:
+        raise UsageProblem("opentelemetry is not installed; it comes with: pip install 'llx-magic[otel]'") from None
+
+    tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
+    return Instrumentation(lb, tracer, _Instruments(metrics.get_meter(SCOPE, meter_provider=meter_provider)))
+
+
+class _Instruments:
+    """The metrics that are kept."""
+
+    def __init__(self, meter: Meter) -> None:
+        def histogram(name: str, unit: str, description: str, bounds: tuple[float, ...]) -> Histogram:
+            return meter.create_histogram(
+                name, unit=unit, description=description, explicit_bucket_boundaries_advisory=bounds
+            )
+
+        self.duration = histogram(
+            "gen_ai.client.operation.duration", "s", "Requests from start to end, all attempts and waits included",
+            _SECONDS,
+        )  # fmt: skip
+        self.tokens = histogram("gen_ai.client.token.usage", "{token}", "Tokens of each reply, as reported", _TOKENS)
+        self.first = histogram(
+            "gen_ai.client.operation.time_to_first_chunk", "s",
+            "From sending to the first piece, in the attempt that answered", _SECONDS,
+        )  # fmt: skip
+        self.attempt = histogram("llx.attempt.duration", "s", "Attempts from sending to their end", _SECONDS)
+        self.skips = meter.create_counter("llx.skips", "{skip}", "Backends passed over without a visit")
+        self.restarts = meter.create_counter("llx.restarts", "{restart}", "Replies withdrawn half-way")
+        self.circuits = meter.create_counter("llx.circuit.changes", "{change}", "Changes of a circuit's state")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request under way."""
+
+    span: Span
+    context: Context
+    about: Attributes = field(default_factory=dict)
+    """Provider, model and name of the backend that was visited last."""
+    attempt: Span | None = None
+    attempt_started: float = 0.0
+
+
+class Instrumentation:
+    """The reporting of one load balancer, as ``instrument`` began it.
+
+    What is kept is the requests under way. A fault of OpenTelemetry, its processors or its exporters is logged once
+    and reaches no request.
+    """
+
+    def __init__(self, lb: Observed, tracer: Tracer, instruments: _Instruments) -> None:
+        self._lb = lb
+        self._tracer = tracer
+        self._instruments = instruments
+        self._epoch_ns = round(lb.epoch * 1e9)
+        self._profile = lb.profile.name
+        self._about = {member.name: about_backend(member) for member in lb.profile.members}
+        self._open: dict[int, _Open] = {}
+        self._stopped = False
+        self._has_warned = False
+        lb.subscribe(self._take)
+
+    @property
+    def under_way(self) -> int:
+        """The number of requests whose spans are open."""
+        return len(self._open)
+
+    def stop(self) -> None:
+        """Report nothing from now on; spans still open end now, with the outcome "unobserved". Harmless when repeated.
+
+        The providers stay as they are: whoever made them shuts them down.
+        """
+        self._stopped = True
+        self._lb.unsubscribe(self._take)
+        for number in tuple(self._open):
+            self._guarded(partial(self._abandon, number))
+
+    def _take(self, event: facts.Event) -> None:
+        if not self._stopped:
+            self._guarded(partial(self._report, event))
+
+    def _guarded(self, report: Callable[[], None]) -> None:
+        try:
+            report()
+        except Exception as error:  # noqa: BLE001 - no fault of an observer may reach a request
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    "reporting to OpenTelemetry failed (%s); further faults are not logged", type(error).__name__
+                )
+
+    def _report(self, event: facts.Event) -> None:
+        self._count(event)
+        if isinstance(event, facts.RequestStarted):
+            self._start(event)
+        elif type(event) in OUTCOMES:
+            self._end(event)
+        elif request := self._open.get(event.request):
+            self._follow(request, event)
+
+    def _follow(self, request: _Open, event: facts.Event) -> None:
+        match event:
+            case facts.VisitStarted():
+                self._visit(request, event.backend)
+            case facts.AttemptStarted():
+                self._start_attempt(request, event)
+            case facts.FirstTokenReceived() if request.attempt is not None:
+                request.attempt.add_event("llx.first_token_received", timestamp=self._ns(event.at))
+            case facts.AttemptFailed():
+                self._end_attempt(request, event.at, "failed", event.failure)
+            case facts.VisitSucceeded():
+                self._answered(request, event)
+            case facts.VisitCancelled():
+                self._end_attempt(request, event.at, "cancelled")
+            case _ if type(event) in SPAN_EVENTS:
+                name, fields = SPAN_EVENTS[type(event)]
+                request.span.add_event(name, fields_of(event, fields), self._ns(event.at))
+
+    def _start(self, event: facts.RequestStarted) -> None:
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        first = self._backend(event.order[0]) if event.order else {}
+        attributes: Attributes = {
+            **first,
+            "gen_ai.operation.name": "chat",
+            "llx.profile": self._profile,
+            "llx.policy": event.policy,
+            "llx.request": event.request,
+            "llx.order": event.order,
+        }
+        attributes.pop("llx.backend", None)  # nobody has been visited yet
+        span = self._tracer.start_span(
+            span_name(first), kind=SpanKind.CLIENT, attributes=attributes, start_time=self._ns(event.at)
+        )
+        self._open[event.request] = _Open(span, set_span_in_context(span))
+
+    def _visit(self, request: _Open, backend: str) -> None:
+        request.about = self._backend(backend)
+        request.span.update_name(span_name(request.about))
+        request.span.set_attributes(request.about)
+
+    def _start_attempt(self, request: _Open, event: facts.AttemptStarted) -> None:
+        attributes: Attributes = {**request.about, "llx.attempt": event.attempt, "llx.attempts": event.attempts}
+        request.attempt_started = event.at
+        request.attempt = self._tracer.start_span(
+            f"attempt {event.backend}", request.context, attributes=attributes, start_time=self._ns(event.at)
+        )
+
+    def _end_attempt(self, request: _Open, at: float, outcome: str, failure: Failure | None = None) -> None:
+        span, request.attempt = request.attempt, None
+        if span is None:
+            return
+        labels: Attributes = {"llx.outcome": outcome}
+        if failure is not None:
+            labels["error.type"] = error_type(failure)
+            _mark_failed(span, error_type(failure))
+            span.set_attributes(details_of(failure))
+        self._instruments.attempt.record(at - request.attempt_started, self._labels(request, labels))
+        span.set_attribute("llx.outcome", outcome)
+        span.end(self._ns(at))
+
+    def _answered(self, request: _Open, event: facts.VisitSucceeded) -> None:
+        labels = self._labels(request, {"gen_ai.operation.name": "chat"})
+        used = {"input": event.prompt_tokens, "output": event.completion_tokens}
+        for kind, count in used.items():
+            if count is not None:
+                request.span.set_attribute(f"gen_ai.usage.{kind}_tokens", count)
+                self._instruments.tokens.record(count, {**labels, "gen_ai.token.type": kind})
+        if event.ttft is not None:
+            request.span.set_attribute("gen_ai.response.time_to_first_chunk", event.ttft)
+            self._instruments.first.record(event.ttft, labels)
+        if model := identifier(event.model):
+            request.span.set_attribute("gen_ai.response.model", model)
+        if reason := identifier(event.finish_reason or ""):
+            request.span.set_attribute("gen_ai.response.finish_reasons", (reason,))
+        self._end_attempt(request, event.at, "answered")
+
+    def _end(self, event: facts.Event) -> None:
+        request = self._open.pop(event.request, None)
+        if request is None:
+            return  # it began before anybody observed
+        assert isinstance(event, facts.RequestAnswered | facts.RequestFailed | facts.RequestCancelled)
+        labels: Attributes = {"gen_ai.operation.name": "chat", "llx.outcome": OUTCOMES[type(event)]}
+        if isinstance(event, facts.RequestFailed):
+            labels["error.type"] = ERROR_OF_REQUEST
+            _mark_failed(request.span, ERROR_OF_REQUEST)
+        self._instruments.duration.record(event.seconds, self._labels(request, labels))
+        request.span.set_attribute("llx.outcome", OUTCOMES[type(event)])
+        request.span.end(self._ns(event.at))
+
+    def _abandon(self, number: int) -> None:
+        if request := self._open.pop(number, None):
+            now = self._ns(self._lb.now())
+            for span in (request.attempt, request.span):
+                if span is not None:
+                    span.set_attribute("llx.outcome", "unobserved")
+                    span.end(now)
+
+    def _count(self, event: facts.Event) -> None:
+        profile: Attributes = {"llx.profile": self._profile}
+        match event:
+            case facts.BackendSkipped():
+                self._instruments.skips.add(1, {**profile, **fields_of(event, ("backend", "reason"))})
+            case facts.BackendPutAside():
+                labels = {**profile, "llx.backend": event.backend, "llx.reason": "tokens per minute"}
+                self._instruments.skips.add(1, labels)
+            case facts.ReplyRestarted():
+                self._instruments.restarts.add(1, {**profile, "llx.backend": event.failed})
+            case facts.CircuitSetByHand() | facts.CircuitHalfOpened() | facts.CircuitOpened() | facts.CircuitClosed():
+                state = event.state if isinstance(event, facts.CircuitSetByHand) else CIRCUIT_STATES[type(event)]
+                labels = {**profile, "llx.backend": event.backend, "llx.circuit.state": state}
+                self._instruments.circuits.add(1, labels)
+
+    def _labels(self, request: _Open, more: Mapping[str, AttributeValue]) -> Attributes:
+        """Return a metric's attributes; only values of the profile or of a short list, so their number is bounded."""
+        return {**request.about, "llx.profile": self._profile, **more}
+
+    def _backend(self, name: str) -> Attributes:
+        return {**self._about.get(name, {}), "llx.backend": name}
+
+    def _ns(self, at: float) -> int:
+        return self._epoch_ns + round(at * 1e9)
+
+
+def _mark_failed(span: Span, error: str) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_attribute("error.type", error)
+    span.set_status(Status(StatusCode.ERROR))
