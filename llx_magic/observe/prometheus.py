@@ -1,0 +1,156 @@
+"""Snapshots as a page in Prometheus's text format 0.0.4, made without any further package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.errors import UsageProblem
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The ``Content-Type`` under which the page is served."""
+
+STATES = ("closed", "half-open", "open", "disabled")
+"""Every value of the label ``state``."""
+
+Sample = tuple[str, dict[str, str], float | None]
+"""A suffix of the metric's name, the labels beside profile and backend, and the value; None is left out."""
+
+
+class Snapshotted(Protocol):
+    """Anything that can tell its state; ``llx_magic.load`` returns one."""
+
+    def snapshot(self) -> Snapshot: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    name: str
+    kind: Literal["counter", "gauge", "summary"]
+    help: str
+    samples: Callable[[BackendSnapshot], Iterable[Sample]]
+
+
+def exposition(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]) -> str:
+    """Return the page that Prometheus scrapes: state and counts of every backend of one or several load balancers.
+
+    Times are in seconds, ratios from 0 to 1; what is not known yet is left out. Metrics come in a fixed order, backends
+    in priority order. Counters start over after ``reset_statistics``, which Prometheus recognises by itself.
+
+    Raises:
+        UsageProblem: where two backends would have the same labels, since Prometheus then refuses the whole page.
+    """
+    backends = [(snapshot.profile, backend) for snapshot in _snapshots(source) for backend in snapshot.backends]
+    _check_distinct(backends)
+    return "".join(f"{line}\n" for metric in _METRICS for line in _lines(metric, backends))
+
+
+def _snapshots(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]) -> Iterator[Snapshot]:
+    if isinstance(source, Snapshot):
+        yield source
+    elif isinstance(source, Iterable):
+        for each in source:
+            yield from _snapshots(each)
+    else:
+        yield source.snapshot()
+
+
+def _check_distinct(backends: list[tuple[str, BackendSnapshot]]) -> None:
+    seen = set()
+    for profile, backend in backends:
+        key = (_label_value(profile), _label_value(backend.name))
+        if key in seen:
+            raise UsageProblem(
+                f"backend {backend.name!r} of profile {profile!r} is there twice: "
+                "give each load balancer once, each with a profile name of its own"
+            )
+        seen.add(key)
+
+
+def _lines(metric: _Metric, backends: list[tuple[str, BackendSnapshot]]) -> Iterator[str]:
+    yield f"# HELP {metric.name} {metric.help}"
+    yield f"# TYPE {metric.name} {metric.kind}"
+    for profile, backend in backends:
+        for suffix, labels, value in metric.samples(backend):
+            if value is not None:
+                pairs = {"profile": profile, "backend": backend.name, **labels}
+                inside = ",".join(f'{name}="{_label_value(text)}"' for name, text in pairs.items())
+                yield f"{metric.name}{suffix}{{{inside}}} {_number(value)}"
+
+
+def _label_value(text: str) -> str:
+    """Escape what would end a label's value; a lone surrogate, which UTF-8 does not have, becomes ``?``."""
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    return clean.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return repr(value)
+
+
+def _single(read: Callable[[BackendSnapshot], float | None]) -> Callable[[BackendSnapshot], Iterable[Sample]]:
+    return lambda backend: (("", {}, read(backend)),)
+
+
+def _visits(backend: BackendSnapshot) -> Iterator[Sample]:
+    yield "", {"outcome": "success"}, backend.successes
+    yield "", {"outcome": "failure"}, backend.failures
+    yield "", {"outcome": "cancelled"}, backend.cancelled
+
+
+def _tokens(backend: BackendSnapshot) -> Iterator[Sample]:
+    yield "", {"type": "input"}, backend.prompt_tokens
+    yield "", {"type": "output"}, backend.completion_tokens
+
+
+def _states(backend: BackendSnapshot) -> Iterator[Sample]:
+    for state in STATES:
+        yield "", {"state": state}, int(backend.state == state)
+
+
+def _durations(backend: BackendSnapshot) -> Iterator[Sample]:
+    ended = backend.successes + backend.failures
+    yield "", {"quantile": "0.5"}, backend.p50_latency
+    yield "", {"quantile": "0.95"}, backend.p95_latency
+    yield "_sum", {}, (backend.mean_latency or 0.0) * ended
+    yield "_count", {}, ended
+
+
+_METRICS = (
+    _Metric("llx_visits_total", "counter", "Visits that have ended; a request visits one backend or more.", _visits),
+    _Metric("llx_attempts_total", "counter", "Times that a prompt was sent.", _single(lambda it: it.attempts)),
+    _Metric("llx_timeouts_total", "counter", "Attempts that a time-out ended.", _single(lambda it: it.timeouts)),
+    _Metric("llx_tokens_total", "counter", "Tokens of the replies that reported them.", _tokens),
+    _Metric("llx_in_flight", "gauge", "Visits under way.", _single(lambda it: it.in_flight)),
+    _Metric("llx_circuit_state", "gauge", "1 for the state that the circuit is in, 0 for the others.", _states),
+    _Metric(
+        "llx_circuit_probe_seconds", "gauge", "Seconds until an open circuit may be probed, else 0.",
+        _single(lambda it: it.seconds_until_probe),
+    ),
+    _Metric(
+        "llx_cool_down_seconds", "gauge", "Seconds that a rate limit still keeps requests away, else 0.",
+        _single(lambda it: it.cooling_down or 0),
+    ),
+    _Metric("llx_tokens_per_minute", "gauge", "Tokens per minute of late, once known.", _single(lambda it: it.tpm)),
+    _Metric(
+        "llx_tokens_per_minute_threshold", "gauge", "Tokens per minute below which the backend is put aside, if set.",
+        _single(lambda it: it.tpm_threshold),
+    ),
+    _Metric("llx_success_ratio", "gauge", "Successes per success or failure.", _single(lambda it: it.success_rate)),
+    _Metric("llx_visit_duration_seconds", "summary", "Visits, waits included; quantiles of the latest.", _durations),
+    _Metric(
+        "llx_time_to_first_token_seconds", "gauge", "Median of the latest times from sending to the first piece.",
+        _single(lambda it: it.ttft),
+    ),
+    _Metric(
+        "llx_output_tokens_per_second", "gauge", "Completion tokens per second of generating.",
+        _single(lambda it: it.tokens_per_second),
+    ),
+)  # fmt: skip
