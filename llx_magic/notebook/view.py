@@ -28,7 +28,7 @@ MARKDOWN_TYPE = "application/vnd.llx.markdown"
 """Carries the reply's own Markdown. A front end would run what is in ``text/markdown``, so that type is not used."""
 
 FIRST_PAUSE = 0.1
-PAUSE_PER_KILOBYTE = 0.07
+PAUSE_PER_KILOBYTE = 0.08
 """Each drawing sends the whole text, so the pauses grow with it; the sum of what is sent stays near linear.
 
 For the same reason code gets its colours only when the reply is whole.
