@@ -105,7 +105,7 @@ def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption
         "<tr>" + "".join(f'<td style="text-align:left">{html.escape(printable(cell))}</td>' for cell in row) + "</tr>"
         for row in rows
     )
-    title = f"<caption>{html.escape(printable(caption))}</caption>" if caption else ""
+    title = f'<caption style="text-align:left">{html.escape(printable(caption))}</caption>' if caption else ""
     return f"<table {AS_WRITTEN}>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
