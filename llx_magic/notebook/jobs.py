@@ -79,16 +79,19 @@ class Jobs:
                 job.thread.join(5)
 
     def _run(self, job: Job, work: Callable[[], Reply], parent: dict[str, object]) -> None:
-        for stream in (self._shell.display_pub, sys.stdout, sys.stderr):
-            if hasattr(stream, "set_thread_parent"):  # older kernels send updates to the right cell by display id alone
-                stream.set_thread_parent({"header": parent, "metadata": {}})
         try:
+            for stream in (self._shell.display_pub, sys.stdout, sys.stderr):
+                if parent and hasattr(stream, "set_thread_parent"):  # older kernels have the display id alone to go by
+                    stream.set_thread_parent(parent)
             job.reply = work()
             job.state = "answered"
         except concurrent.futures.CancelledError:
             job.state = "cancelled"
         except LlxError as problem:
             job.state = f"failed: {one_line(str(problem), 120)}"
+        except BaseException as problem:  # a defect must not leave it running for ever in the list
+            job.state = f"failed: {type(problem).__name__}"
+            raise
 
 
 def grammar(prog: str = "%llx_jobs") -> Grammar:
