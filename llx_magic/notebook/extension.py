@@ -24,7 +24,6 @@ def register(shell: InteractiveShell) -> None:
     unregister(shell)
     magics = LlxMagics(shell)
     shell.register_magics(magics)
-    _configurables(shell).append(magics)
     shell.input_transformers_cleanup.append(hand_over_prompts)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
