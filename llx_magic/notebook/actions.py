@@ -94,8 +94,8 @@ class Actions:
 
     def close(self) -> None:
         """End background prompts, connections, the thread and the embedded model; the last reply is forgotten."""
+        self.prompter.jobs.cancel_all()  # each of them leaves its reply, cancelled, so the name goes after them
         self._shell.user_ns.pop(LAST_REPLY, None)
-        self.prompter.jobs.cancel_all()
         self.session.close()
         BACKGROUND.stop()
         embedded.stop()
