@@ -62,6 +62,8 @@ class Prompter:
         """
         if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
             raise UsageProblem(f"-o takes the name of a variable, got {options.out!r}")
+        if options.background and options.next_cell:
+            raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
         asking = _Asking(self, options, text)
         if options.dry_run:
             return prompt.preview(asking.balancer, asking.asked)
@@ -142,7 +144,10 @@ class _Asking:
         try:
             reply = running.follow(self._draw)
         except AllBackendsFailed as failed:
-            self._give_up("no backend could finish", failed, failed.partial)
+            why = (
+                str(failed) if self._options.background else "no backend could finish"
+            )  # a cell that ended has no error
+            self._give_up(why, failed, failed.partial)
             raise
         except concurrent.futures.CancelledError as cancelled:
             self._give_up("cancelled", cancelled)
