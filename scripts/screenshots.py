@@ -1,0 +1,86 @@
+"""Takes the pictures of the quickstart notebook in docs/images: light and dark, in a JupyterLab of its own.
+
+    python scripts/screenshots.py
+
+Needs Debian's chromium, what ``pip install -e .[test]`` installs, and the embedded model (``llx local pull``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.lab import Notebook, browser, lab_page, lab_server  # noqa: E402
+
+NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+IMAGES = ROOT / "docs" / "images"
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+WIDTH = 1280
+
+SHOWN = (
+    "## A first answer",
+    "%llx_profile load demo",
+    "Which colours",
+    "%llx_log -n 9",
+    "## Statistics",
+    "%llx_stats lb",
+)
+"""The beginnings of the cells that the picture shows; the others have run too."""
+
+
+def main() -> None:
+    """Take one picture for each theme."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for name, theme in THEMES.items():
+        target = IMAGES / f"quickstart-{name}.png"
+        take(theme, target)
+        print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
+
+
+def take(theme: str, target: Path) -> None:
+    """Run the notebook in a JupyterLab of this theme, and write the picture."""
+    settings = {"@jupyterlab/apputils-extension:themes": {"theme": theme}}
+    cache = {"LLX_CACHE_HOME": os.environ["LLX_CACHE_HOME"]} if "LLX_CACHE_HOME" in os.environ else {}
+    with tempfile.TemporaryDirectory() as home, lab_server(cache, settings) as server, browser() as chromium:
+        shutil.copy(NOTEBOOK, server.root / NOTEBOOK.name)
+        lab = lab_page(chromium, server, home=Path(home), width=WIDTH, height=1000)
+        notebook = lab.open(NOTEBOOK.name)
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        notebook.run_all()
+        notebook.page.wait_for_timeout(1000)
+        crop(notebook, target)
+
+
+def crop(notebook: Notebook, target: Path) -> None:
+    """Keep the cells of the picture, and write it as high as they need."""
+    sources = [cell.source.partition("\n")[2] or cell.source if cell.source.startswith("%%") else cell.source
+               for cell in nbformat.read(NOTEBOOK, as_version=4).cells]  # fmt: skip
+    kept = [source.startswith(SHOWN) for source in sources]
+    bottom = notebook.evaluate(
+        """(panel, kept) => {
+            const cells = [...panel.querySelectorAll('.jp-Cell')].filter((cell, i) => {
+                if (!kept[i]) cell.style.display = 'none';
+                return kept[i];
+            });
+            window.jupyterapp.shell.currentWidget.content.activeCellIndex = kept.lastIndexOf(true);
+            for (const bar of panel.querySelectorAll('.jp-cell-toolbar')) bar.style.display = 'none';
+            panel.querySelector('.jp-WindowedPanel-outer').scrollTop = 0;
+            return cells.at(-1).getBoundingClientRect().bottom;
+        }""",
+        kept,
+    )
+    notebook.page.set_viewport_size({"width": WIDTH, "height": int(bottom) + 48})
+    notebook.page.wait_for_timeout(500)
+    notebook.page.screenshot(path=target)
+
+
+if __name__ == "__main__":
+    main()
