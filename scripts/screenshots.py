@@ -71,12 +71,12 @@ def crop(notebook: Notebook, target: Path) -> None:
                 return kept[i];
             });
             window.jupyterapp.shell.currentWidget.content.activeCellIndex = kept.lastIndexOf(true);
-            for (const bar of panel.querySelectorAll('.jp-cell-toolbar')) bar.style.display = 'none';
             panel.querySelector('.jp-WindowedPanel-outer').scrollTop = 0;
             return cells.at(-1).getBoundingClientRect().bottom;
         }""",
         kept,
     )
+    notebook.page.add_style_tag(content=".jp-cell-toolbar {display: none !important}")
     notebook.page.set_viewport_size({"width": WIDTH, "height": int(bottom) + 48})
     notebook.page.wait_for_timeout(500)
     notebook.page.screenshot(path=target)
