@@ -116,7 +116,7 @@ def main() -> None:
     print(f"{len(TOKENS)} tokens, {size:.1f} KB of Markdown, 200 tokens/s, median of {given.rounds}\n")
     rows = [
         (way, f"{c.kilobytes:.0f}", f"{c.content_kilobytes:.0f}", c.updates, f"{c.cpu_seconds:.2f}",
-         f"{over[way][0]:.2f}", f"{over[way][1]:.2f}" if way.startswith("`%%llx") else "–", f"{c.late_ms:.0f}")
+         f"{over[way][0]:.2f}", f"{over[way][1]:.2f}" if way.startswith("`%%llx") else "", f"{c.late_ms:.0f}")
         for way, c in median.items()
     ]  # fmt: skip
     columns = ["way", "KB", "KB, content alone", "updates", "CPU s", "CPU s for display", "… main thread", "late, ms"]
