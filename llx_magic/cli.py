@@ -23,7 +23,7 @@ from llx_magic.session.session import Session
 
 ANSWERED, NO_ANSWER, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-DEMO_PROMPT = "Which colours are in a rainbow? Answer in one sentence."
+DEMO_PROMPT = "What is the capital of France? Answer in one sentence."
 
 _EPILOGUE = """
 other commands (each has --help):

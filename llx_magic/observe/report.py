@@ -92,7 +92,7 @@ def circuit_in_words(backend: BackendSnapshot) -> str:
 
 def as_html(snapshot: Snapshot) -> str:
     """Return the statistics as an HTML table; every text in it is escaped."""
-    caption = f"{snapshot.profile}: {snapshot.total_requests} requests"
+    caption = f"{snapshot.profile}: {snapshot.total_requests} requests to {len(snapshot.backends)} backends"
     if not snapshot.total_requests:
         caption += " (nothing has been asked of this profile yet)"
     return html_table(_COLUMNS, map(_cells, snapshot.backends), caption=caption)
