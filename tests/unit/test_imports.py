@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("httpx", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm", "xllamacpp")
+HEAVY = (
+    "httpx", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm", "xllamacpp",
+    "msgspec", "llx_magic.session", "llx_magic.commands", "llx_magic.engine", "llx_magic.backends",
+)  # fmt: skip
 
 
 def python(code: str) -> str:
