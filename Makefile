@@ -32,11 +32,13 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# The browser tests have a process of their own: what drives the browser keeps an event loop running there.
 unit: $(VENV)/.test
 	@$(BIN)/llx local pull
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --ignore tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m pytest --nbval --nbval-current-env --ignore notebooks/background.ipynb notebooks
