@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import IPython
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -527,6 +528,12 @@ def test_after_unloading_it_can_be_loaded_again(kernel, pair):
 # --- the environment ------------------------------------------------------------------------------------------------
 
 HEAVY = ("httpx", "pandas", "matplotlib", "ipywidgets")
+
+
+def test_the_kernel_runs_the_same_ipython_as_these_tests(tmp_path):
+    """So the tests hold for whichever version stands first on PYTHONPATH."""
+    with started(tmp_path) as kernel:
+        assert kernel.value("__import__('IPython').__version__") == IPython.__version__
 
 
 def test_loading_imports_nothing_heavy(tmp_path):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import IPython
 import pexpect
 import pytest
 
@@ -67,6 +68,10 @@ def terminal(tmp_path: Path, pair: str) -> Iterator[Terminal]:
         yield opened
     finally:
         opened.close()
+
+
+def test_the_terminal_runs_the_same_ipython_as_these_tests(terminal):
+    assert IPython.__version__ in terminal.run("import IPython; IPython.__version__")
 
 
 def test_a_reply_is_printed_once_with_the_line_that_says_who_answered(terminal):
