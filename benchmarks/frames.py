@@ -1,8 +1,8 @@
 """What a long session costs: `history()` of 100,000 requests, and the memory once `history_limit` is passed.
 
 The requests are real ones to a simulated backend without latency, every tenth of which fails over. `history()` is
-taken with `history_limit` at 100,000; memory (resident) with a limit of 1,000, after that many requests have filled
-it and again after ten times as many. The figures to hold are 200 ms and no growth.
+taken with `history_limit` at 100,000; memory (resident) with a limit of 1,000 on a clock that moves a second for each
+request, once the bound is passed and again after ten times as many. The figures to hold are 200 ms and no growth.
 
     python benchmarks/frames.py [--rounds N] [--json FILE]
 """
@@ -19,23 +19,26 @@ import psutil
 from kernel import arguments, save, table
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
+from llx_magic.engine.clocks import ManualClock
 
 REQUESTS = 100_000
 BOUND = 1_000
 FRAMES = ("history", "attempts", "events", "tpm", "circuit", "stats")
 
 
-def balancer(limit: int) -> LoadBalancer:
+def balancer(limit: int, clock: ManualClock | None = None) -> LoadBalancer:
     """Return a load balancer whose first backend is out of order for every tenth request."""
     first = ModelProfile("first", "simulated", "m", params={"script": ",".join(["ok"] * 9 + ["503"]), "cycle": True})
     second = ModelProfile("second", "simulated", "m")
     settings = {"history_limit": limit, "failover_retry_count": 1, "circuit_breaker_failure_threshold": 10**9}
-    return LoadBalancer(Profile.failover("bench", (first, second), settings))
+    return LoadBalancer(Profile.failover("bench", (first, second), settings), clock=clock)
 
 
-async def ask(lb: LoadBalancer, times: int) -> None:
+async def ask(lb: LoadBalancer, times: int, clock: ManualClock | None = None) -> None:
     for _ in range(times):
         await lb.ask("why")
+        if clock is not None:
+            clock.advance(1)
 
 
 def milliseconds(call: Callable[[], object], rounds: int) -> float:
@@ -55,12 +58,13 @@ def resident() -> float:
 
 def memory() -> tuple[float, float, int]:
     """Return the megabytes when the bound is reached, the growth after ten times as many, and the rows kept."""
-    lb = balancer(BOUND)
+    clock = ManualClock()
+    lb = balancer(BOUND, clock)
     for frame in FRAMES:
         getattr(lb, frame)()
-    asyncio.run(ask(lb, 2 * BOUND))
+    asyncio.run(ask(lb, 2 * BOUND, clock))
     full = resident()
-    asyncio.run(ask(lb, 20 * BOUND))
+    asyncio.run(ask(lb, 20 * BOUND, clock))
     return full, resident() - full, len(lb.history())
 
 

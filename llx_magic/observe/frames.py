@@ -1,76 +1,134 @@
-"""Statistics, history and events as pandas DataFrames; pandas is imported when the first one is made."""
+"""What a profile has done as pandas DataFrames; pandas is imported when the first one is made.
+
+Every frame has the same columns and types whether it has rows or not. Times of day are timestamps in UTC, durations
+float seconds, counts that may be missing are nullable integers, texts are pandas' ``string`` and words from a fixed
+list are categoricals that know the whole list. What is missing is ``<NA>``, ``NaN`` or ``NaT``, never None.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
 
-from llx_magic.core.events import Event
+from llx_magic.core import events as facts
+from llx_magic.core.breaker import CircuitState
+from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.failure import Failure
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.core.text import printable
-from llx_magic.observe.lines import as_dict
+from llx_magic.core.tokens import TokenWindow
+from llx_magic.observe.columns import (
+    ATTEMPTS,
+    CIRCUIT,
+    EVENTS,
+    HISTORY,
+    STATS,
+    TPM,
+    WITH_UNIT,
+    build,
+    frame_of,
+    read,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_HISTORY_COLUMNS = (
-    "request", "started", "outcome", "seconds", "backend", "model", "attempts", "ttft_seconds", "prompt_tokens",
-    "completion_tokens", "finish_reason", "restarts", "decisions", "error",
-)  # fmt: skip
+_CLOSED, _OPEN, _HALF_OPEN = (str(state) for state in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN))
 
-_STATS_COLUMNS = (
-    "state", "requests", "successes", "failures", "cancelled", "in_flight", "success_rate", "mean_latency_seconds",
-    "p50_latency_seconds", "p95_latency_seconds", "ttft_seconds", "tokens", "prompt_tokens", "completion_tokens",
-    "tokens_per_second", "tpm", "tpm_threshold", "attempts", "timeouts", "seconds_until_probe",
-    "cooling_down_seconds", "last_error",
-)  # fmt: skip
-
-_RENAMED = {
-    "mean_latency": "mean_latency_seconds",
-    "p50_latency": "p50_latency_seconds",
-    "p95_latency": "p95_latency_seconds",
-    "ttft": "ttft_seconds",
-    "cooling_down": "cooling_down_seconds",
+_CHANGES: dict[type[Event], tuple[str, str, str]] = {
+    facts.CircuitOpened: (_HALF_OPEN, _OPEN, "the probe failed"),
+    facts.CircuitHalfOpened: (_OPEN, _HALF_OPEN, "the recovery time had passed"),
+    facts.CircuitClosed: (_HALF_OPEN, _CLOSED, "the backend has recovered"),
+    facts.ProbeReturned: (_HALF_OPEN, _OPEN, "the probe taught nothing"),
+    facts.CircuitSetByHand: (_CLOSED, _OPEN, "by hand"),
 }
+"""The state of a circuit before an event, its state after, and why, where the event does not say more."""
+
+_FIRST_REMEMBERED = "first remembered"
 
 
 def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
-    """Return a row per backend, in priority order, indexed by its name; times in seconds, rates from 0 to 1."""
+    """Return a row per backend, in priority order, indexed by its name.
+
+    ``state`` of the circuit; ``requests`` (visits) = ``successes`` + ``failures`` + ``cancelled`` + ``in_flight``;
+    ``success_rate`` from 0 to 1; ``mean_latency_seconds``, ``p50_latency_seconds`` and ``p95_latency_seconds`` of a
+    visit with its waits; ``ttft_seconds``, the median time to first token; ``tokens`` = ``prompt_tokens`` +
+    ``completion_tokens``; ``tokens_per_second`` while generating; ``tpm``, tokens per minute, and ``tpm_threshold``;
+    ``attempts`` and, of them, ``timeouts``; ``seconds_until_probe`` of an open circuit; ``cooling_down_seconds`` left;
+    ``last_error``, one line.
+    """
     import pandas as pd
 
-    rows = [{**_renamed(dataclasses.asdict(backend)), "tokens": backend.tokens} for backend in snapshot.backends]
-    frame = pd.DataFrame(rows, columns=["name", *_STATS_COLUMNS]).set_index("name")
-    frame.index.name = "backend"
-    numbers = ["success_rate", "tokens_per_second", "tpm", "tpm_threshold"]
-    floats = numbers + [column for column in frame.columns if column.endswith("_seconds")]
-    return frame.astype(dict.fromkeys(floats, "float64"))
+    names = pd.Index(pd.array([backend.name for backend in snapshot.backends], dtype="string"), name="backend")
+    return read(STATS, snapshot.backends, 0.0).set_index(names)
 
 
 def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFrame:
-    """Return a row per request that has ended, oldest first; ``started`` in UTC, durations in seconds."""
-    import pandas as pd
+    """Return a row per request that has ended, in the order in which they ended.
 
-    rows = [_renamed(dataclasses.asdict(record)) for record in records]
-    frame = pd.DataFrame(rows, columns=list(_HISTORY_COLUMNS))
-    frame["started"] = _timestamps(frame["started"], epoch)
-    floats = {"seconds": "float64", "ttft_seconds": "float64"}
-    counts = dict.fromkeys(["prompt_tokens", "completion_tokens"], "Int64")
-    whole = dict.fromkeys(["request", "attempts", "restarts"], "int64")
-    return frame.astype(floats | counts | whole)
+    ``request``, its number; ``started`` (UTC); ``policy``; ``outcome``: answered, failed or cancelled; ``seconds`` from
+    prompt to end; ``backend`` and ``model`` that answered; ``attempts`` at all backends; ``ttft_seconds`` of the reply;
+    ``prompt_tokens`` and ``completion_tokens``, missing where none were reported; ``finish_reason``; ``restarts``, how
+    often text was withdrawn; ``decisions``, a tuple of why backends were passed over; ``error``, one line.
+    """
+    return read(HISTORY, list(records), epoch)
+
+
+def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
+    """Return a row per attempt whose beginning is remembered, in the order in which they began.
+
+    ``request`` and ``backend``; ``attempt``, its number within the visit, from 1; ``started`` (UTC); ``seconds`` from
+    sending to the end, missing while it runs; ``ttft_seconds`` to the first token; ``outcome``: answered, failed,
+    cancelled or running; and of a failure its ``kind``, HTTP ``status`` and ``message``, one line.
+    """
+    return frame_of(ATTEMPTS, list(_attempts(events)), epoch)
 
 
 def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
-    """Return a row per event, oldest first; ``at`` in UTC; a column that an event does not have is empty."""
-    import pandas as pd
+    """Return a row per event, oldest first; what an event does not have is missing, or an empty tuple.
 
-    first = ["at", "request", "event", "backend", "message"]
-    rows = [as_dict(event) for event in events]
-    others = sorted({key for row in rows for key in row} - set(first))
-    frame = pd.DataFrame(rows, columns=first + others)
-    frame["at"] = _timestamps(frame["at"], epoch)
-    return frame.astype({"request": "int64"})
+    ``at`` (UTC); ``request``, 0 for what the user did by hand; ``event``, its kind; ``backend``; ``message``, ``kind``
+    and HTTP ``status`` of a failure; ``seconds``, how long what ended took, or a cool-down will; ``attempt`` of
+    ``attempts``; ``ttft_seconds``, ``generating_seconds``, ``prompt_tokens``, ``completion_tokens``, ``finish_reason``
+    and ``model`` of a reply; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before a further attempt and
+    whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``, tokens per minute;
+    ``failures`` that opened a circuit; ``state`` set by hand; ``policy`` and ``order`` of a request; ``backends`` of a
+    second pass; ``failed``, ``next`` and ``words`` of a restart.
+    """
+    events = list(events)
+    columns: dict[str, list[object]] = {
+        name: [() if kind == "object" else None] * len(events) for name, kind in EVENTS.items()
+    }
+    readers: dict[type[Event], list[tuple[list[object], Callable[[Event], object]]]] = {}
+    for row, event in enumerate(events):
+        known = readers.get(type(event)) or readers.setdefault(type(event), _readers(event, columns))
+        for column, value_of in known:
+            column[row] = value_of(event)
+    return build(EVENTS, columns, epoch)
+
+
+def tpm_frame(events: Iterable[Event], basis: Mapping[str, Literal["elapsed", "busy"]], epoch: float) -> pd.DataFrame:
+    """Return a row per reply that reported its usage, oldest first: the backend's tokens per minute right after it.
+
+    ``at`` (UTC), when the reply was whole; ``backend``; ``tpm``, tokens per minute as the load balancer measures them
+    by each backend's ``tpm_basis``, missing where no time had passed. It is counted from the events given, so the
+    first five minutes after forgotten events may read low.
+    """
+    return frame_of(TPM, list(_rates(events, basis)), epoch)
+
+
+def circuit_frame(events: Iterable[Event], states: Mapping[str, str], now: float, epoch: float) -> pd.DataFrame:
+    """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
+
+    ``backend``; ``state``; ``began`` and ``ended`` (UTC), the latter missing while it lasts; ``seconds``, those so
+    far where it lasts; ``cause`` of its beginning, "by hand" where the user set it. The first interval of a backend
+    begins with the oldest event given. ``states`` are those of ``now``, by backend; a backend without a change has had
+    its state since then.
+    """
+    return frame_of(CIRCUIT, list(_intervals(list(events), states, now)), epoch)
 
 
 def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFrame:
@@ -91,11 +149,87 @@ def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFram
     return frame.astype({"turn": "int64", **dict.fromkeys(texts, "str")})
 
 
-def _renamed(row: dict[str, object]) -> dict[str, object]:
-    return {_RENAMED.get(key, key): value for key, value in row.items()}
+def _attempts(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
+    """Yield a row per attempt; a request has at most one attempt under way."""
+    begun: dict[int, facts.AttemptStarted] = {}
+    under_way: dict[int, int] = {}
+    first: dict[int, float] = {}
+    rows: list[tuple[object, ...]] = []
+
+    def end(request: int, seconds: float | None, outcome: str, failure: Failure | None = None) -> None:
+        if (place := under_way.pop(request, None)) is not None:
+            rows[place] = _attempt_row(begun.pop(request), seconds, first.pop(request, None), outcome, failure)
+
+    for event in events:
+        match event:
+            case facts.AttemptStarted():
+                begun[event.request], under_way[event.request] = event, len(rows)
+                rows.append(())
+            case facts.FirstTokenReceived():
+                first[event.request] = event.seconds
+            case facts.AttemptFailed():
+                end(event.request, event.seconds, "failed", event.failure)
+            case facts.VisitSucceeded() | facts.VisitCancelled() if event.request in begun:
+                outcome = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
+                end(event.request, event.at - begun[event.request].at, outcome)
+            case _:
+                pass
+    for request in list(under_way):
+        end(request, None, "running")
+    yield from rows
 
 
-def _timestamps(seconds: pd.Series, epoch: float) -> pd.Series:
-    import pandas as pd
+def _attempt_row(
+    begun: facts.AttemptStarted, seconds: float | None, ttft: float | None, outcome: str, failure: Failure | None
+) -> tuple[object, ...]:
+    cause = (failure.kind, failure.status, failure.message) if failure else (None, None, None)
+    return (begun.request, begun.backend, begun.attempt, begun.at, seconds, ttft, outcome, *cause)
 
-    return pd.to_datetime(seconds.astype("float64") + epoch, unit="s", utc=True)
+
+def _rates(
+    events: Iterable[Event], basis: Mapping[str, Literal["elapsed", "busy"]]
+) -> Iterator[tuple[float, str, float | None]]:
+    windows: dict[str, TokenWindow] = {}
+    for event in events:
+        if isinstance(event, facts.VisitSucceeded) and event.completion_tokens is not None:
+            window = windows.setdefault(event.backend, TokenWindow())
+            window.add(event.at - event.seconds, event.at, (event.prompt_tokens or 0) + event.completion_tokens)
+            yield event.at, event.backend, window.rate(event.at, basis.get(event.backend, "elapsed"))
+
+
+def _intervals(events: Sequence[Event], states: Mapping[str, str], now: float) -> Iterator[tuple[object, ...]]:
+    changes: dict[str, list[tuple[float, str, str]]] = {name: [] for name in states}
+    for event in events:
+        if type(event) in _CHANGES and isinstance(event, BackendEvent):
+            change = _change(event)
+            begun = changes.setdefault(event.backend, [])
+            if not begun and event.at > events[0].at:
+                begun.append((events[0].at, change[0], _FIRST_REMEMBERED))
+            begun.append((event.at, *change[1:]))
+    for backend, begun in changes.items():
+        if not begun and events:
+            begun.append((events[0].at, states[backend], _FIRST_REMEMBERED))
+        for (began, state, cause), following in zip_longest(begun, begun[1:]):
+            ended = following[0] if following else None
+            yield backend, state, began, ended, (now if ended is None else ended) - began, cause
+
+
+def _change(event: BackendEvent) -> tuple[str, str, str]:
+    """Return the state of the circuit before, its state after, and why."""
+    match event:
+        case facts.CircuitOpened() if event.failures is not None:
+            return _CLOSED, _OPEN, f"{event.failures} failures in the window"
+        case facts.CircuitSetByHand():
+            return (_OPEN if event.state == _CLOSED else _CLOSED), event.state, "by hand"
+        case _:
+            return _CHANGES[type(event)]
+
+
+def _readers(event: Event, columns: Mapping[str, list[object]]) -> list[tuple[list[object], Callable[[Event], object]]]:
+    """Return which columns an event of this type fills, and with what."""
+    kind = type(event).__name__
+    paths = {WITH_UNIT.get(name, name): name for name in event.__struct_fields__}
+    if paths.pop("failure", None):
+        paths |= {name: f"failure.{name}" for name in ("message", "kind", "status")}
+    named: list[tuple[list[object], Callable[[Event], object]]] = [(columns["event"], lambda _event: kind)]
+    return named + [(columns[name], attrgetter(path)) for name, path in paths.items()]

@@ -13,11 +13,13 @@ from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.core.trace import Trace, trace_of
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.request import Candidate, Plan, RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
+from llx_magic.observe import frames, plots
 from llx_magic.profiles.document import Profile
 from llx_magic.session import wiring
 from llx_magic.settings.declaration import nearest
@@ -25,6 +27,7 @@ from llx_magic.settings.layers import Layer, Values, policy, read_cell_values
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 NO_VALUES: Values = {}
 
@@ -181,22 +184,89 @@ class LoadBalancer:
         return self._live.snapshot(self.policies())
 
     def stats(self) -> pd.DataFrame:
-        """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates."""
-        from llx_magic.observe.frames import stats_frame
+        """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
 
-        return stats_frame(self.snapshot())
+        Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
+        mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
+        tokens, prompt_tokens, completion_tokens, tokens_per_second, tpm (tokens per minute), tpm_threshold, attempts,
+        timeouts, seconds_until_probe, cooling_down_seconds, last_error.
+        """
+        return frames.stats_frame(self.snapshot())
 
     def history(self) -> pd.DataFrame:
-        """Return a row per request that has ended, oldest first; at most ``history_limit``."""
-        from llx_magic.observe.frames import history_frame
+        """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
-        return history_frame(self._live.records(), self._live.clock.epoch)
+        Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
+        token), prompt_tokens, completion_tokens, finish_reason, restarts, decisions (a tuple of texts), error.
+        """
+        return frames.history_frame(self._live.records(), self.epoch)
+
+    def attempts(self) -> pd.DataFrame:
+        """Return a row per attempt that is still remembered, in the order in which they began.
+
+        Columns: request, backend, attempt (from 1), started (UTC), seconds, ttft_seconds (time to first token),
+        outcome, and of a failure its kind, HTTP status and message.
+        """
+        return frames.attempts_frame(self.decisions(), self.epoch)
 
     def events(self) -> pd.DataFrame:
-        """Return a row per event, oldest first: every decision that is still remembered."""
-        from llx_magic.observe.frames import events_frame
+        """Return a row per event, oldest first: every decision that is still remembered.
 
-        return events_frame(self._live.events(), self._live.clock.epoch)
+        The first columns are at (UTC), request, event and backend; the others are the facts of one kind of event or
+        another, missing elsewhere, with the unit in the name.
+        """
+        return frames.events_frame(self.decisions(), self.epoch)
+
+    def tpm(self) -> pd.DataFrame:
+        """Return a row per reply that reported its usage, oldest first: at (UTC), backend, tpm (tokens per minute)."""
+        basis = {name: policy.tpm_basis for name, policy in self.policies().items()}
+        return frames.tpm_frame(self.decisions(), basis, self.epoch)
+
+    def circuit(self) -> pd.DataFrame:
+        """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
+
+        Columns: backend, state, began (UTC), ended (UTC, NaT while it lasts), seconds (so far, while it lasts), cause.
+        """
+        events, snapshot = self.decisions(), self.snapshot()
+        states = {backend.name: backend.state for backend in snapshot.backends}
+        return frames.circuit_frame(events, states, snapshot.at, self.epoch)
+
+    def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
+        """Draw each backend's circuit over time, and return the Axes, which a notebook shows as a cell's value."""
+        return plots.plot_circuit(self.circuit(), self.members, ax=ax)
+
+    def plot_latency(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
+        limits = {name: policy.timeout_ms for name, policy in self.policies().items()}
+        return plots.plot_latency(self.attempts(), limits, ax=ax)
+
+    def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
+        """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
+        thresholds = {name: policy.tpm_threshold for name, policy in self.policies().items()}
+        return plots.plot_tpm(self.tpm(), thresholds, ax=ax)
+
+    def plot_waterfall(self, request: int | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw how a request (the last one, unless its number is given) was decided; return the Axes.
+
+        Raises:
+            UsageProblem: for a request that is not remembered.
+        """
+        return plots.plot_waterfall(self.trace(request), ax=ax)
+
+    def trace(self, request: int | None = None) -> Trace:
+        """Return how a request (the last one, unless its number is given) was decided; empty before the first.
+
+        Raises:
+            UsageProblem: for a request that is not remembered.
+        """
+        events = self.decisions()
+        numbers = {event.request for event in events} - {0}  # what was done by hand belongs to no request
+        if request is None:
+            return trace_of(events, max(numbers)) if numbers else Trace(())
+        if request not in numbers:
+            there_are = f"there are {min(numbers)} to {max(numbers)}" if numbers else "there is none yet"
+            raise UsageProblem(f"no request {request} is remembered of {self.name}; {there_are}")
+        return trace_of(events, request)
 
     def decisions(self) -> tuple[Event, ...]:
         """Return the events themselves, oldest first."""

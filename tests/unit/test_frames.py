@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pandas as pd
+import pytest
 
-from llx_magic.errors import AllBackendsFailed
-from tests.unit.kit import balancer, simulated
+from llx_magic.core import events as facts
+from llx_magic.core.events import BackendEvent, Event
+from llx_magic.engine.clocks import ManualClock
+from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.observe.columns import EVENTS, WITH_UNIT
+from llx_magic.observe.frames import attempts_frame, circuit_frame, events_frame
+from tests.unit.kit import Bench, Scripted, balancer, simulated
+
+FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit")
 
 
 def busy():
@@ -32,16 +41,47 @@ def test_there_is_a_row_per_backend_in_priority_order_indexed_by_name():
     assert {"state", "requests", "successes", "failures", "cancelled", "tokens", "tpm"} <= set(stats.columns)
 
 
-def test_an_empty_profile_has_frames_of_the_same_types_as_a_busy_one():
-    empty, full = balancer(simulated("a"), simulated("b")), busy()
-    for name in ("stats", "history"):
-        before, after = getattr(empty, name)(), getattr(full, name)()
-        numeric = [column for column in after.columns if pd.api.types.is_numeric_dtype(after[column])]
-        assert numeric
-        assert list(before.columns) == list(after.columns)
-        assert all(before[column].dtype == after[column].dtype for column in numeric)
-    assert len(empty.history()) == 0
-    assert len(empty.events()) == 0
+@pytest.mark.parametrize("name", FRAMES)
+def test_an_empty_frame_has_the_columns_and_types_of_a_full_one(name):
+    empty, full = (getattr(lb, name)() for lb in (balancer(simulated("a"), simulated("b")), busy()))
+    assert len(full) > 0
+    assert len(empty) == (2 if name == "stats" else 0)
+    assert list(empty.columns) == list(full.columns)
+    assert list(empty.dtypes) == list(full.dtypes)
+    assert empty.index.dtype == full.index.dtype
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_nothing_missing_is_none_and_every_time_is_in_utc(name):
+    frame = getattr(busy(), name)()
+    for column in frame.columns:
+        assert not any(value is None for value in frame[column]), column
+        if isinstance(frame[column].dtype, pd.DatetimeTZDtype):
+            assert str(frame[column].dt.tz) == "UTC"
+        assert frame[column].dtype != object or column in ("decisions", "order", "backends")
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_column_is_explained(name):
+    """In the docstring of the method, or for the many columns of events in that of the frame."""
+    lb = busy()
+    said = (getattr(lb, name).__doc__ or "") + (events_frame.__doc__ if name == "events" else "")
+    words = set(said.replace("`", " ").replace(",", " ").replace(".", " ").replace(":", " ").replace(";", " ").split())
+    assert set(getattr(lb, name)().columns) <= words
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "words"),
+    [
+        ("stats", "state", ["closed", "open", "half-open", "disabled"]),
+        ("history", "outcome", ["answered", "failed", "cancelled"]),
+        ("history", "policy", ["failover", "roundrobin"]),
+        ("attempts", "outcome", ["answered", "failed", "cancelled", "running"]),
+        ("circuit", "state", ["closed", "open", "half-open", "disabled"]),
+    ],
+)
+def test_a_column_of_fixed_words_knows_them_all(name, column, words):
+    assert list(getattr(busy(), name)()[column].cat.categories) == words
 
 
 def test_counts_agree_with_the_snapshot():
@@ -87,3 +127,159 @@ def test_events_are_oldest_first_with_their_kind_and_a_message_where_there_is_on
     assert events.iloc[0].event == "RequestStarted"
     failed = events[events.event == "AttemptFailed"]
     assert "503 Service Unavailable" in set(failed.message)
+
+
+def kinds_of_event(kind: type[Event] = Event) -> set[type[Event]]:
+    return {kind} | {deeper for below in kind.__subclasses__() for deeper in kinds_of_event(below)}
+
+
+def test_every_field_of_every_event_has_a_column():
+    fields = {field.name for kind in kinds_of_event() for field in msgspec.structs.fields(kind)} - {"failure"}
+    assert {WITH_UNIT.get(name, name) for name in fields} <= set(EVENTS)
+    assert facts.CircuitSetByHand in kinds_of_event(BackendEvent)
+
+
+def test_an_event_of_the_frame_holds_what_the_event_holds():
+    lb = busy()
+    frame = lb.events()
+    for event, (_, row) in zip(lb.decisions(), frame.iterrows(), strict=True):
+        assert row.event == type(event).__name__
+        if isinstance(event, facts.VisitSucceeded):
+            assert row.completion_tokens == event.completion_tokens
+            assert (row.model, row.seconds) == (event.model, event.seconds)
+        if isinstance(event, facts.AttemptFailed):
+            assert (row.kind, row.message) == (event.failure.kind, event.failure.message)
+
+
+def test_there_is_a_row_per_attempt_with_what_became_of_it():
+    attempts = busy().attempts()
+    told = list(zip(attempts.request, attempts.backend, attempts.outcome, strict=True))
+    assert told == [
+        (1, "a", "failed"), (1, "b", "answered"), (2, "a", "failed"), (2, "b", "answered"), (3, "a", "answered"),
+    ]  # fmt: skip
+    first, cut = attempts.iloc[0], attempts.iloc[2]
+    assert (first.kind, first.status, first.message) == ("server error", 503, "503 Service Unavailable")
+    assert pd.isna(first.ttft_seconds)
+    assert first.seconds == pytest.approx(0.5)
+    assert cut.kind == "network"
+    assert cut.ttft_seconds == pytest.approx(0.5)
+    assert pd.isna(attempts.iloc[4].kind)
+    assert (attempts.attempt == 1).all()
+
+
+def test_attempts_of_requests_at_the_same_time_are_told_apart():
+    async def main() -> pd.DataFrame:
+        lb = balancer(simulated("a", latency_ms=100), simulated("b"))
+        await asyncio.gather(*(lb.ask("why") for _ in range(5)))
+        return lb.attempts()
+
+    attempts = asyncio.run(main())
+    assert list(attempts.request) == [1, 2, 3, 4, 5]
+    assert attempts.seconds.tolist() == pytest.approx([0.1] * 5)
+
+
+def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
+    async def main() -> tuple[pd.DataFrame, pd.DataFrame]:
+        async def never(_request, _progress):
+            await asyncio.Event().wait()
+
+        bench = Bench(Scripted("a", never), clock=ManualClock())
+        task = asyncio.ensure_future(bench.ask())
+        await bench.pass_time(3)
+        running = attempts_frame(bench.live.events(), 0.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return running, attempts_frame(bench.live.events(), 0.0)
+
+    running, stopped = asyncio.run(main())
+    assert list(running.outcome) == ["running"]
+    assert running.seconds.isna().all()
+    assert list(stopped.outcome) == ["cancelled"]
+    assert stopped.seconds.tolist() == [3.0]
+
+
+def test_an_attempt_whose_beginning_is_forgotten_is_left_out():
+    events = busy().decisions()
+    begun = next(index for index, event in enumerate(events) if isinstance(event, facts.AttemptStarted))
+    assert len(attempts_frame(events[begun + 1 :], 0.0)) == len(attempts_frame(events, 0.0)) - 1
+
+
+def test_tokens_per_minute_end_at_what_the_statistics_show():
+    lb = busy()
+    last = lb.tpm().groupby("backend").last()
+    assert last.loc["a", "tpm"] == pytest.approx(lb.stats().loc["a", "tpm"])
+
+
+def test_tokens_per_minute_follow_the_basis_in_force():
+    async def main(basis: str) -> pd.DataFrame:
+        lb = balancer(simulated("a", latency_ms=1000, completion_tokens=10, prompt_tokens=0), tpm_basis=basis,
+                      order="roundrobin", clock=None)  # fmt: skip
+        await lb.ask("why")
+        lb._live.clock.advance(58)
+        await lb.ask("why")
+        return lb.tpm()
+
+    assert asyncio.run(main("elapsed")).tpm.tolist() == pytest.approx([600, 20])
+    assert asyncio.run(main("busy")).tpm.tolist() == pytest.approx([600, 600])
+
+
+def test_intervals_of_a_circuit_follow_each_other_without_a_gap():
+    lb = balancer(simulated("a", "503,503,ok"), simulated("b"), circuit_breaker_failure_threshold=2)
+
+    async def main() -> None:
+        for _ in range(3):
+            await lb.ask("why")
+            lb._live.clock.advance(31)
+
+    asyncio.run(main())
+    of_a = lb.circuit().query("backend == 'a'")
+    assert list(of_a.state) == ["closed", "open", "half-open", "closed"]
+    assert list(of_a.cause) == [
+        "first remembered", "2 failures in the window", "the recovery time had passed", "the backend has recovered",
+    ]  # fmt: skip
+    assert list(of_a.ended[:-1]) == list(of_a.began[1:])
+    assert pd.isna(of_a.ended.iloc[-1])
+    assert of_a.seconds.tolist() == pytest.approx([31, 31, 0, 31])
+    assert list(lb.circuit().query("backend == 'b'").state) == ["closed"]
+
+
+def test_a_circuit_set_by_hand_says_so():
+    lb = balancer(simulated("a"), simulated("b"))
+    lb.open_circuit("b")
+    lb._live.clock.advance(5)
+    lb.close_circuit("b")
+    of_b = lb.circuit().query("backend == 'b'")
+    assert list(zip(of_b.state, of_b.cause, strict=True)) == [("open", "by hand"), ("closed", "by hand")]
+    assert of_b.seconds.tolist() == [5, 0]
+    assert lb.trace().events == ()
+
+
+def test_what_a_circuit_was_before_the_oldest_change_kept_is_told_by_that_change():
+    events = (
+        facts.RequestStarted(at=0, request=8, policy="failover", order=("a", "b")),
+        facts.CircuitHalfOpened(at=4, request=9, backend="a"),
+    )
+    frame = circuit_frame(events, {"a": "half-open", "b": "open"}, 10, 0.0)
+    assert list(frame.state) == ["open", "half-open", "open"]
+    assert frame.seconds.tolist() == [4, 6, 10]
+
+
+def test_the_trace_of_a_request_that_is_not_remembered_is_an_error_that_says_which_are():
+    lb = busy()
+    assert (lb.trace().request, lb.trace(2).request) == (3, 2)
+    with pytest.raises(UsageProblem, match="no request 9 is remembered of lb; there are 1 to 3"):
+        lb.trace(9)
+    with pytest.raises(UsageProblem, match="there is none yet"):
+        balancer(simulated("a"), simulated("b")).trace(1)
+
+
+def test_no_more_requests_are_kept_than_the_setting_says():
+    lb = balancer(simulated("a"), simulated("b"), history_limit=3)
+
+    async def main() -> None:
+        for _ in range(8):
+            await lb.ask("why")
+
+    asyncio.run(main())
+    assert list(lb.history().request) == [6, 7, 8]
+    assert len(lb.events()) == 15

@@ -1,0 +1,213 @@
+"""Plots: shown without pyplot, told apart without colour, and fit for one backend, many and none."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import subprocess
+import sys
+import warnings
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.axes import Axes
+from matplotlib.dates import num2date
+from matplotlib.figure import Figure
+
+from llx_magic.core import events as facts
+from llx_magic.core.trace import Trace
+from llx_magic.errors import AllBackendsFailed
+from llx_magic.observe.frames import attempts_frame, circuit_frame, tpm_frame
+from llx_magic.observe.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
+from tests.unit.kit import balancer, simulated
+
+PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
+
+
+def busy(backends: int = 3, scripts: tuple[str, ...] = ("ok,503,503,503,ok", "cut:2,ok", "ok"), **settings):
+    members = [
+        simulated(f"backend-{place}", scripts[place % len(scripts)], latency_ms=200, tokens_per_second=50, cycle=True)
+        for place in range(backends)
+    ]
+    lb = balancer(*members, **settings)
+
+    async def main() -> None:
+        for _ in range(12):
+            try:
+                await lb.ask("why")
+            except AllBackendsFailed:
+                assert backends == 1
+            lb._live.clock.advance(20)
+
+    asyncio.run(main())
+    return lb
+
+
+def texts(ax: Axes) -> list[str]:
+    """All that is written on the figure."""
+    from matplotlib.text import Text
+
+    ax.figure.canvas.draw()
+    return [text.get_text() for text in ax.figure.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_is_shown_as_a_picture_where_it_is_the_value_of_a_cell(name):
+    ax = getattr(busy(), name)()
+    for shown in (ax, ax.figure):
+        bundle, metadata = DisplayFormatter().format(shown)
+        assert bundle["image/png"].startswith(b"\x89PNG") or bundle["image/png"].startswith("iVBOR")
+        assert metadata["image/png"]["width"] == 768
+
+
+def test_drawing_and_showing_leave_pyplot_alone():
+    code = (
+        "import sys\nfrom tests.unit.test_plots import busy, PLOTS\nlb = busy()\n"
+        "[getattr(lb, name)()._repr_png_() for name in PLOTS]\nprint('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_goes_on_the_axes_that_are_given(name):
+    mine = Figure().add_subplot()
+    assert getattr(busy(), name)(ax=mine) is mine
+    assert mine.has_data()
+    assert not hasattr(mine, "_repr_png_")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_of_nothing_says_so(name):
+    ax = getattr(balancer(simulated("a"), simulated("b")), name)()
+    assert "nothing has been asked yet" in texts(ax)
+    assert ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("backends", [1, 3, 9])
+def test_no_text_leaves_the_figure_or_overlaps_a_neighbour_on_the_axis(name, backends):
+    ax = getattr(busy(backends), name)()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax.figure.savefig(io.BytesIO(), format="png")
+    page = ax.figure.bbox
+    begin, end = ax.get_xlim()
+    ticks = [label for label in ax.get_xticklabels() if label.get_text() and begin <= label.get_position()[0] <= end]
+    drawn = [ax._left_title, *ticks, *ax.get_yticklabels(), ax.xaxis.label]
+    drawn += ax.get_legend().get_texts() if ax.get_legend() else []
+    for box in (text.get_window_extent() for text in drawn if text.get_text()):
+        assert page.x0 - 1 <= box.x0 <= box.x1 <= page.x1 + 1
+        assert page.y0 - 1 <= box.y0 <= box.y1 <= page.y1 + 1
+    boxes = sorted((label.get_window_extent() for label in ticks), key=lambda box: box.x0)
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_axes_name_their_unit(name):
+    ax = getattr(busy(), name)()
+    assert ax.get_xlabel() in ("time (UTC)", "seconds from the start of the request")
+    assert ax.get_ylabel() in {"plot_latency": ["seconds"], "plot_tpm": ["tokens per minute"]}.get(name, [""])
+
+
+def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
+    lb = busy()
+    lb.open_circuit("backend-2")
+    lb._live.clock.advance(60)
+    lb.close_circuit("backend-2")
+    ax = lb.plot_circuit()
+    looks = {(bar.get_hatch(), round(bar.get_paths()[0].get_extents().height, 2)) for bar in ax.collections}
+    assert len({hatch for hatch, _ in looks}) == len({height for _, height in looks}) == len(looks) == 3
+    assert {"closed", "open", "half-open", "by hand"} <= set(texts(ax))
+
+
+def test_every_line_of_nine_backends_differs_without_its_colour():
+    lb = busy(9, ("ok",), order="roundrobin")
+    lines = [line for line in lb.plot_tpm().lines if len(line.get_xdata()) and line.get_marker() != "None"]
+    assert len(lines) == 9
+    assert len({(line.get_marker(), line._unscaled_dash_pattern) for line in lines}) == 9
+
+
+def test_a_backend_has_the_same_style_in_every_plot():
+    lb = busy()
+    found = {}
+    for name in ("plot_latency", "plot_tpm"):
+        ax = getattr(lb, name)()
+        for key, text in zip(ax.get_legend().legend_handles, ax.get_legend().get_texts(), strict=True):
+            if text.get_text().startswith("backend-"):
+                found.setdefault(text.get_text()[:9], set()).add((key.get_color(), key.get_marker()))
+    assert found
+    assert all(len(styles) == 1 for styles in found.values())
+
+
+def test_one_backend_needs_no_legend_and_is_named_in_the_title():
+    ax = balancer_of_one().plot_tpm()
+    assert ax.get_legend() is None
+    assert ax.get_title(loc="left") == "Tokens per minute after each reply: a"
+
+
+def balancer_of_one():
+    lb = balancer(simulated("a", latency_ms=500))
+    asyncio.run(lb.ask("why"))
+    return lb
+
+
+def test_limits_in_force_are_drawn_and_a_distant_one_is_named():
+    lb = busy(tpm_threshold=20, timeout_ms=500)
+    assert "threshold 20" in texts(lb.plot_tpm())
+    assert "timeout 0.5 s" in texts(lb.plot_latency())
+    far = busy(timeout_ms=600_000).plot_latency()
+    assert "↑ timeout 600 s" in texts(far)
+    assert far.get_ylim()[1] < 10
+
+
+def test_time_is_read_in_utc():
+    ax = balancer_of_one().plot_latency()
+    assert num2date(ax.get_lines()[0].get_xdata()[0]).isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_an_attempt_is_pale_until_its_first_token():
+    lb = balancer(simulated("a", latency_ms=1000, tokens_per_second=5))
+    asyncio.run(lb.ask("why"))
+    pale, full = lb.plot_waterfall().patches
+    assert (pale.get_x(), pale.get_width()) == pytest.approx((0, 1))
+    assert full.get_x() == pytest.approx(1)
+    assert pale.get_alpha() != full.get_alpha() or pale.get_facecolor()[3] < full.get_facecolor()[3]
+
+
+def test_a_request_is_chosen_by_its_number():
+    assert busy().plot_waterfall(2).get_title(loc="left").startswith("Request 2:")
+
+
+HOSTILE = ("_hidden", "$\\frac{", "<b>\x1b[31m" + "x" * 200)
+
+
+def test_hostile_names_and_messages_are_written_as_they_are():
+    events = []
+    for number, name in enumerate(HOSTILE, 1):
+        events += [
+            facts.RequestStarted(at=number, request=number, policy="failover", order=(name,)),
+            facts.BackendSkipped(
+                at=number, request=number, backend=name, reason=facts.SkipReason.NOT_READY, message="$\\sum_{ $"
+            ),
+            facts.AttemptStarted(at=number, request=number, backend=name, attempt=1, attempts=1),
+            facts.VisitSucceeded(
+                at=number + 1, request=number, backend=name, attempts=1, seconds=1, ttft=None, prompt_tokens=1,
+                completion_tokens=1, finish_reason="stop", model="m", generating_seconds=0,
+            ),
+        ]  # fmt: skip
+    states = dict.fromkeys(HOSTILE, "closed")
+    limits = dict(zip(HOSTILE, (1000, 2000, 3000), strict=True))
+    for ax in (
+        plot_circuit(circuit_frame(events, states, 9, 0.0), HOSTILE),
+        plot_latency(attempts_frame(events, 0.0), limits),
+        plot_tpm(tpm_frame(events, {}, 0.0), limits),
+    ):
+        written = " ".join(texts(ax))
+        assert "_hidden" in written
+        assert "$\\frac{" in written
+        assert "\x1b" not in written
+        ax._repr_png_()
+    waterfall = plot_waterfall(Trace(tuple(events[4:8])))
+    assert "skipped: $\\sum_{ $" in texts(waterfall)
