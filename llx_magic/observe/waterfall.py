@@ -1,0 +1,105 @@
+"""How a request was decided, as an HTML table with a bar for each step.
+
+Every row says in words what its bar shows, so the table reads the same to a screen reader, without colours and where
+a front end leaves the bars out. Colours follow JupyterLab's theme and have a fallback each.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from llx_magic.core.text import one_line
+from llx_magic.core.trace import Step, Trace
+from llx_magic.observe.palette import STATE_COLOURS
+
+_ANSWERED = f"var(--jp-success-color1,{STATE_COLOURS['closed']})"
+_FAILED = f"var(--jp-warn-color0,{STATE_COLOURS['open']})"
+_QUIET = "var(--jp-ui-font-color2,#888)"
+
+_LEAST = 0.6
+"""The least width of a bar, in percent, so that the shortest attempt can be seen."""
+
+_CELL = "text-align:left;vertical-align:top;padding:2px 6px;white-space:normal;overflow-wrap:anywhere"
+_NUMBER = "text-align:right;vertical-align:top;padding:2px 6px;white-space:nowrap;font-variant-numeric:tabular-nums"
+_COLUMNS = (("time", "12%"), ("backend", "18%"), ("", "28%"), ("what happened", "42%"))
+
+
+def as_html(trace: Trace) -> str:
+    """Return the waterfall as an HTML table: when, who, a bar from start to end, what happened.
+
+    The bar of an attempt is an outline until its first token, marked by an upright line, and filled from there; a
+    failed one ends in a cross; a wait is dotted; what takes no time is a dot. Every text is escaped and on one line.
+    """
+    if not trace.events:
+        return f"<p>{html.escape(trace.headline)}</p>"
+    steps = trace.steps
+    total = max([trace.seconds, *(step.end or 0.0 for step in steps)])
+    columns = "".join(f'<col style="width:{width}">' for _, width in _COLUMNS)
+    return (
+        '<table style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse">'
+        f'<caption style="text-align:left;caption-side:top;overflow-wrap:anywhere">{_text(trace.headline)}</caption>'
+        f"<colgroup>{columns}</colgroup>"
+        f"<thead><tr>{''.join(_head(total))}</tr></thead>"
+        f"<tbody>{''.join(_row(step, total) for step in steps)}</tbody></table>"
+    )
+
+
+def _head(total: float) -> Iterator[str]:
+    for name, _ in _COLUMNS:
+        if name:
+            yield f'<th scope="col" style="{_NUMBER if name == "time" else _CELL}">{name}</th>'
+        else:
+            scale = f'<span>0 s</span><span style="float:right">{total:.2f} s</span>'
+            yield f'<th scope="col" style="{_CELL};font-weight:normal;color:{_QUIET}">{scale}</th>'
+
+
+def _row(step: Step, total: float) -> str:
+    return (
+        f'<tr><td style="{_NUMBER}">{step.begin:.2f} s</td>'
+        f'<th scope="row" style="{_CELL}">{_text(step.backend)}</th>'
+        f'<td style="{_CELL}">{_bar(step, total)}</td>'
+        f'<td style="{_CELL}">{_text(step.text)}</td></tr>'
+    )
+
+
+def _bar(step: Step, total: float) -> str:
+    begin = _percent(step.begin, total)
+    if step.kind == "attempt":
+        shapes = "".join(_attempt(step, total))
+    elif step.kind == "wait":
+        end = total if step.end is None else step.end
+        shapes = (
+            f'<line x1="{begin:.2f}%" x2="{_percent(end, total):.2f}%" y1="8" y2="8" '
+            f'style="stroke:{_QUIET};stroke-width:2;stroke-dasharray:2 3"/>'
+        )
+    else:
+        shapes = f'<circle cx="{begin:.2f}%" cy="8" r="3" style="fill:{_QUIET}"/>'
+    return f'<svg aria-hidden="true" width="100%" height="16" style="display:block;overflow:visible">{shapes}</svg>'
+
+
+def _attempt(step: Step, total: float) -> Iterator[str]:
+    end = total if step.end is None else step.end
+    colour = _ANSWERED if step.ok else _QUIET if step.end is None else _FAILED
+    begin, until = _percent(step.begin, total), _percent(end, total)
+    begin = min(begin, 100 - _LEAST)
+    until = max(until, begin + _LEAST)
+    first = until if step.first_token is None else min(_percent(step.first_token, total), until)
+    yield (
+        f'<rect x="{begin:.2f}%" y="3" width="{until - begin:.2f}%" height="10" '
+        f'style="fill:none;stroke:{colour};stroke-width:1.5"/>'
+    )
+    if step.first_token is not None:
+        yield f'<rect x="{first:.2f}%" y="3" width="{until - first:.2f}%" height="10" style="fill:{colour}"/>'
+        yield f'<line x1="{first:.2f}%" x2="{first:.2f}%" y1="0" y2="16" style="stroke:currentColor;stroke-width:1.5"/>'
+    if not step.ok and step.end is not None:
+        cross = '<path d="M-4 4 4 12M4 4-4 12" style="stroke:currentColor;stroke-width:2"/>'
+        yield f'<svg x="{until:.2f}%" style="overflow:visible">{cross}</svg>'
+
+
+def _percent(at: float, total: float) -> float:
+    return min(100.0, at / total * 100) if total > 0 else 0.0
+
+
+def _text(text: str) -> str:
+    return html.escape(one_line(text))
