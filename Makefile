@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo test lab lint types unit notebooks docs clean
+.PHONY: demo test lab lint types unit oldest notebooks docs clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -20,7 +20,7 @@ lab: $(VENV)/.lab
 	@echo "JupyterLab opens on notebooks/quickstart.ipynb; end it with Ctrl-C twice."
 	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
-test: $(VENV)/.test lint types unit notebooks
+test: $(VENV)/.test lint types unit oldest notebooks
 	@echo "make test: all passed"
 
 lint: $(VENV)/.test
@@ -39,6 +39,14 @@ unit: $(VENV)/.test
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
 	$(BIN)/python -m pytest tests --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
+
+# The same magics on the oldest IPython that is supported; the rest of the environment stays as it is.
+OLDEST := 8.12.3
+oldest: export PYTHONPATH := $(CURDIR)/$(VENV)/ipython-$(OLDEST)
+oldest: $(VENV)/.oldest
+	@$(BIN)/python -c "import IPython; assert IPython.__version__ == '$(OLDEST)', IPython.__version__"
+	$(BIN)/python -m pytest tests/notebook/test_magics.py tests/notebook/test_transform.py \
+		tests/notebook/test_terminal.py tests/unit/test_completion.py
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m pytest --nbval --nbval-current-env --ignore notebooks/background.ipynb notebooks
@@ -66,6 +74,11 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 
 docs: $(VENV)/.test
 	$(BIN)/python scripts/make_docs.py
+
+$(VENV)/.oldest: $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --target $(VENV)/ipython-$(OLDEST) --no-deps \
+		ipython==$(OLDEST) backcall decorator pickleshare
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,6 +16,9 @@ AskHidden = Callable[[str], str]
 """Asks a question and returns what was typed without showing it."""
 
 
+ACTIONS = ("set", "list", "delete")
+
+
 def grammar(prog: str = "%llx_key") -> Grammar:
     """Return the grammar of the command."""
     parser = Grammar(prog, "Keys in the operating system's keyring; a profile names one with --key-name.")
@@ -36,7 +39,7 @@ def run(session: Session, line: str, ask_hidden: AskHidden, prog: str = "%llx_ke
         UsageProblem: for words that make no sense, a key typed into the command among them.
         LlxError: where the keyring cannot be used.
     """
-    asked = grammar(prog).read(shell_words(line))
+    asked = grammar(prog).read(_words(line, prog))
     keychain = Keychain(session.store.state_folder)
     match asked.action:
         case "set":
@@ -49,6 +52,18 @@ def run(session: Session, line: str, ask_hidden: AskHidden, prog: str = "%llx_ke
             return Output(bullet_list("keys in the keyring:", names) if names else "no key has been stored from here")
         case _:
             return Output(grammar(prog).format_help().rstrip())
+
+
+def _words(line: str, prog: str) -> list[str]:
+    """Split the line; whatever is no command may be a key, so no error may repeat it."""
+    refusal = UsageProblem(f"{prog} takes set, list or delete; what was typed is not repeated, since it may be a key")
+    try:
+        words = shell_words(line)
+    except UsageProblem:
+        raise refusal from None
+    if words and not words[0].startswith("-") and words[0] not in ACTIONS:
+        raise refusal
+    return words
 
 
 def _set(keychain: Keychain, name: str, ask_hidden: AskHidden, prog: str, *, typed: bool) -> Output:

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.text import one_line, printable
+from llx_magic.core.text import one_line, printable, split_at_open_sequence
 from llx_magic.observe.debug import shown_lines
 
 NEXT_DRAWING_SECONDS = 0.05
@@ -25,6 +25,7 @@ class TerminalView:
         self._debug = debug
         self._live = live
         self._wrote = ""
+        self._held = ""
 
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Write what has come in; returns the seconds until it is worth calling again."""
@@ -32,8 +33,10 @@ class TerminalView:
             if isinstance(part, Event):
                 self._write_debug_lines(part)
             elif self._live and isinstance(part, Delta):
-                self._write(printable(part.text))
+                text, self._held = split_at_open_sequence(self._held + part.text)
+                self._write(printable(text))
             elif self._live and isinstance(part, Restart):
+                self._held = ""
                 self._rule(f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}")
         self._out.flush()
         return NEXT_DRAWING_SECONDS
@@ -42,6 +45,8 @@ class TerminalView:
         """Write what is still missing of a whole reply, with a line end."""
         if not self._live or not self._wrote:
             self._write(printable(reply.text))
+        else:
+            self._write(printable(self._held))
         self._end_line()
         self._out.flush()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-_SEQUENCES = re.compile(
+_WHOLE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # operating system commands: titles, links, clipboard
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device control and other strings
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # cursor, colour, erase
-    r"|\x1b[ -/]*[0-~]"  # the short ones
+    r"|\x1b[ -/]*(?![PX\[\]^_])[0-~]"  # the short ones
 )
+_SEQUENCES = re.compile(_WHOLE.pattern + r"|\x1b[PX\[\]^_]")  # or what opens one that never ends
 
+_OPENING = re.compile("[\x1b\x9b]")
 _CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
 _BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # embeddings, overrides, isolates
 _FORBIDDEN = dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL))
@@ -22,6 +24,22 @@ def printable(text: str) -> str:
     Tabs and line ends stay; CR LF becomes LF and a lone CR is dropped, so that no line can overwrite another.
     """
     return _SEQUENCES.sub("", text).translate(_FORBIDDEN)
+
+
+LONGEST_SEQUENCE = 256
+"""How long a control sequence may be for its end to be waited for."""
+
+
+def split_at_open_sequence(text: str) -> tuple[str, str]:
+    """Split off a control sequence whose end has not come yet, so that pieces of a stream can be cleaned one by one."""
+    at = 0
+    while opening := _OPENING.search(text, at):
+        whole = _WHOLE.match(text, opening.start())
+        if whole is None:
+            begin = opening.start() if len(text) - opening.start() <= LONGEST_SEQUENCE else len(text)
+            return text[:begin], text[begin:]
+        at = whole.end()
+    return text, ""
 
 
 def one_line(text: str, limit: int = 300) -> str:

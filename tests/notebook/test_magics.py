@@ -160,7 +160,15 @@ def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_sent(user, fi
     assert not second.requests
 
 
-@pytest.mark.parametrize("cell", ["%llx_key set mine sk-hidden-secret", "%llx_key set mine --key sk-hidden-secret"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%llx_key set mine sk-hidden-secret",
+        "%llx_key set mine --key sk-hidden-secret",
+        "%llx_key sk-hidden-secret",
+        "%llx_key 'sk-hidden-secret",
+    ],
+)
 def test_a_key_that_is_typed_into_a_cell_is_refused_and_not_repeated(user, cell):
     ran = user(cell)
     assert isinstance(ran.error, UsageProblem)

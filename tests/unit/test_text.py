@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.text import one_line, printable
+from llx_magic.core.text import one_line, printable, split_at_open_sequence
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,12 @@ def test_one_line_is_one_line_and_no_longer_than_asked(text, limit):
 def test_one_line_marks_where_it_was_cut():
     assert one_line("a b\n c", 10) == "a b c"
     assert one_line("abcdefghij", 5) == "abcd…"
+
+
+@given(st.integers(0, 40))
+def test_a_control_sequence_cut_anywhere_leaves_nothing_visible(cut):
+    """Pieces of a stream are cleaned one by one, and a sequence may end in a later piece than it began."""
+    text = "a\x1b[31mb\x1b]0;title\x07c\x9b1md\x1b]8;;x\x1b\\e"
+    first, held = split_at_open_sequence(text[:cut])
+    second, held = split_at_open_sequence(held + text[cut:])
+    assert printable(first) + printable(second) + printable(held) == "abcde"
