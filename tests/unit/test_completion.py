@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -396,26 +395,6 @@ def test_broken_profiles_never_raise(shell, session, capsys):
     assert "demo" in offered(shell, "%llx_profile load ")
     assert offered(shell, "%llx_profile delete al") == []
     assert capsys.readouterr().err == ""
-
-
-def test_cost_does_not_grow_with_the_content_of_profiles(shell, session):
-    """Once 200 profiles were looked at, members are offered about as fast as bare names: no file is read again."""
-    for number in range(200):
-        (session.store.folder / f"many{number}.json").write_text(
-            '{"version": 1, "provider": "simulated"}' + " " * 200_000
-        )
-
-    def seconds(line):
-        took = []
-        for _ in range(7):
-            start = time.perf_counter()
-            offered(shell, line)
-            took.append(time.perf_counter() - start)
-        return min(took)
-
-    members = "%llx_profile save loadbalancer n failover "
-    assert len(offered(shell, members)) > 200
-    assert seconds(members) < 5 * seconds("%llx_profile load ")
 
 
 def test_one_line_interface(shell):
