@@ -8,7 +8,7 @@ import re
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output
 from llx_magic.core.text import one_line
-from llx_magic.core.trace import Trace, trace_of
+from llx_magic.core.trace import Trace
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import report
 from llx_magic.observe.lines import lines
@@ -81,16 +81,15 @@ def trace(session: Session, line: str) -> Trace:
     """
     asked = trace_grammar().read(shell_words(line))
     balancer = session.balancer(asked.profile)
-    events = balancer.decisions()
-    if not events:
-        return Trace(())
     if asked.number is None:
-        return trace_of(events, max(event.request for event in events))
-    found = trace_of(events, int(asked.number) if asked.number.isdecimal() else 0)
-    if not found.events:
-        first, last = min(event.request for event in events), max(event.request for event in events)
-        raise UsageProblem(f"no request {asked.number} is remembered of {balancer.name}; there are {first} to {last}")
-    return found
+        return balancer.trace()
+    if not asked.number.isdecimal() or len(asked.number) > LONGEST_NUMBER:
+        raise UsageProblem(f"{asked.number!r} is not the number of a request")
+    return balancer.trace(int(asked.number))
+
+
+LONGEST_NUMBER = 18
+"""Digits of the longest number that can be one of a request."""
 
 
 def _time_of_day(unix_seconds: float) -> str:

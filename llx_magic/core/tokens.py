@@ -43,7 +43,8 @@ class TokenWindow:
             self._entries.append(_Entry(finished, tokens))
         while self._starts and self._starts[-1][0] >= started:
             self._starts.pop()
-        self._starts.append((started, finished))
+        if not self._starts or self._starts[-1][1] != finished:  # the same grain already has an earlier start
+            self._starts.append((started, finished))
         self._add_busy(started, max(started, finished))
 
     def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:

@@ -19,6 +19,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.notebook import jobs
 from llx_magic.notebook.completion import LlxCompleter
 from llx_magic.notebook.prompter import LAST_REPLY, Preferences, Prompter, is_kernel
+from llx_magic.observe import waterfall
 from llx_magic.session.session import Session
 
 
@@ -70,7 +71,7 @@ class Actions:
 
     def trace(self, line: str) -> object:
         """Return how a request was decided."""
-        return self._value(lambda: Shown(Output(str(statistics.trace(self.session, line)))))
+        return self._value(lambda: self._trace(line))
 
     def log(self, line: str) -> None:
         """Show the latest debug lines."""
@@ -99,6 +100,10 @@ class Actions:
         self.session.close()
         BACKGROUND.stop()
         embedded.stop()
+
+    def _trace(self, line: str) -> Shown:
+        found = statistics.trace(self.session, line)
+        return Shown(Output(str(found), waterfall.as_html(found)))
 
     def _stats(self, line: str) -> Shown:
         output, balancer = statistics.stats(self.session, line)
