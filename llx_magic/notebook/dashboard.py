@@ -1,0 +1,171 @@
+"""The live dashboards of a shell: one for each profile, and the one thread that keeps them up to date."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.core.text import printable
+from llx_magic.observe import report
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.session import Session
+
+if TYPE_CHECKING:
+    from llx_magic.notebook.dashboard_view import Dashboard
+
+AT_MOST_EVERY = 0.25
+"""The shortest time between two updates, in seconds."""
+
+LOOKS_EVERY = 0.5
+"""How often, in seconds, countdowns and what tells no event are looked at."""
+
+NO_WIDGETS = "the live dashboard needs ipywidgets, which is not installed; here are the statistics as they are now"
+NO_FRONT_END = "the live dashboard needs a notebook; here are the statistics as they are now"
+
+_log = logging.getLogger(__name__)
+
+
+class Painter:
+    """One daemon thread that lets every dashboard push its changes; it runs while there is a dashboard."""
+
+    def __init__(self, push: Callable[[], bool]) -> None:
+        self._push = push
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start unless it runs."""
+        if self._thread is None:
+            self._stopped.clear()
+            self._thread = threading.Thread(target=self._run, name="llx_magic dashboard", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Let what has changed be pushed soon; may be called from any thread and returns at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread and wait for it, unless it is the one that calls."""
+        self._stopped.set()
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(5)
+
+    def _run(self) -> None:
+        stopped = self._stopped
+        while not stopped.is_set():
+            self._wake.wait(LOOKS_EVERY)
+            self._wake.clear()
+            if self._push():
+                self._wake.set()
+            stopped.wait(AT_MOST_EVERY)
+
+
+class Dashboards:
+    """The dashboards of a shell.
+
+    ``profiles`` returns the profiles that are loaded in the session; a dashboard offers them for choice.
+    """
+
+    def __init__(self, shell: InteractiveShell, profiles: Callable[[], Sequence[LoadBalancer]]) -> None:
+        self._shell = shell
+        self._profiles = profiles
+        self._open: dict[str, Dashboard] = {}
+        self._shown: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+        self._painter = Painter(self._push)
+
+    def show(self, balancer: LoadBalancer) -> None:
+        """Display the dashboard of a profile, the same one however often.
+
+        In a terminal, and where ipywidgets is not installed, say so in one line and print the statistics.
+        """
+        if not hasattr(self._shell, "kernel"):
+            self._print(NO_FRONT_END, balancer)
+            return
+        try:
+            dashboard = self._of(balancer)
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] != "ipywidgets":
+                raise
+            self._print(NO_WIDGETS, balancer)
+            return
+        display = uuid.uuid4().hex
+        self._shown[dashboard.key].append(display)
+        self._shell.display_pub.publish(dashboard.bundle(), transient={"display_id": display})
+
+    def get(self, balancer: LoadBalancer) -> Dashboard | None:
+        """Return the dashboard that was opened for a profile, or None."""
+        return self._open.get(key_of(balancer))
+
+    def close(self) -> None:
+        """Close all dashboards and end the thread; their cells keep the last state as a table and a picture."""
+        for dashboard in tuple(self._open.values()):
+            dashboard.close()
+        self._painter.stop()
+
+    def _of(self, balancer: LoadBalancer) -> Dashboard:
+        from llx_magic.notebook.dashboard_view import Dashboard
+
+        key = key_of(balancer)
+        with self._lock:
+            if (known := self._open.get(key)) is None:
+                known = self._open[key] = Dashboard(key, self._profiles, self._painter.wake, self._closed)
+                self._shown[key] = []
+        known.follow(balancer)
+        self._painter.start()
+        return known
+
+    def _closed(self, dashboard: Dashboard, last: dict[str, str]) -> None:
+        """Put the last state where the dashboard was shown, and forget it."""
+        with self._lock:
+            self._open.pop(dashboard.key, None)
+            displays = self._shown.pop(dashboard.key, [])
+            ended = not self._open
+        for display in displays:
+            self._shell.display_pub.publish(last, transient={"display_id": display}, update=True)
+        if ended:
+            self._painter.stop()
+
+    def _push(self) -> bool:
+        """Let each dashboard push; True where one has more to push."""
+        more = False
+        for dashboard in tuple(self._open.values()):
+            try:
+                more = dashboard.push() or more
+            except Exception:  # noqa: BLE001 - one fault must not end the updates of all
+                _log.warning("a dashboard could not be updated", exc_info=True)
+        return more
+
+    def _print(self, why: str, balancer: LoadBalancer) -> None:
+        print(f"{why}\n\n{printable(report.plain(balancer.snapshot()))}")  # noqa: T201 - plain text is what it is
+
+
+def grammar(prog: str = "%llx_dashboard") -> Grammar:
+    """Return the grammar of ``%llx_dashboard``."""
+    parser = Grammar(prog, "Show the live dashboard: every backend, its circuit, tokens per minute, latest requests.")
+    parser.add_argument("-p", "--profile", help="another profile than the active one")
+    return parser
+
+
+def run(dashboards: Dashboards, session: Session, line: str) -> None:
+    """Carry out ``%llx_dashboard``.
+
+    Raises:
+        ProfileError: where there is no profile of that name.
+    """
+    asked = grammar().read(shell_words(line))
+    dashboards.show(session.balancer(asked.profile))
+
+
+def key_of(balancer: LoadBalancer) -> str:
+    """Return what a profile is known by in this process: its file, else its name."""
+    return str(balancer.profile.path or balancer.name)

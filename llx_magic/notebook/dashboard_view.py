@@ -1,0 +1,315 @@
+"""One dashboard as a widget; importing this module imports ipywidgets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Protocol
+
+import ipywidgets as widgets
+
+from llx_magic.core.events import Event
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.text import one_line, printable
+from llx_magic.errors import LlxError
+from llx_magic.notebook.dashboard import key_of
+from llx_magic.observe import panel, report
+from llx_magic.observe.sheet import SHEET
+from llx_magic.observe.timeline import Timeline, View
+from llx_magic.session.balancer import LoadBalancer
+
+SPANS = {"1 min": 60.0, "5 min": 300.0, "60 min": 3600.0}
+"""The spans of time that can be chosen, in seconds."""
+
+STEPS = 150
+"""In how many steps a chart moves through its span, so that it is not sent again for each pixel."""
+
+AT_MOST_BYTES = 3600
+"""How much one update sends; what does not fit follows with the next one."""
+
+
+class Widget(Protocol):
+    """What is used of a widget; ipywidgets is not annotated."""
+
+    value: str
+
+    def add_class(self, name: str) -> object:
+        """Give it a class of the style sheet."""
+
+    def close(self) -> object:
+        """End it."""
+
+
+class Dashboard:
+    """A profile's live view: a table, three charts and controls.
+
+    ``profiles`` returns what can be chosen, ``wake`` asks for an early ``push``, ``closed`` is told of the end with
+    what is to be seen from then on. Its methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        profiles: Callable[[], Sequence[LoadBalancer]],
+        wake: Callable[[], None],
+        closed: Callable[[Dashboard, dict[str, str]], None],
+    ) -> None:
+        self.key = key
+        self._profiles = profiles
+        self._wake = wake
+        self._closed = closed
+        self._lock = threading.RLock()
+        self._balancer: LoadBalancer | None = None
+        self._timeline = Timeline()
+        self._subscriber = partial(self._on_event, self._timeline)
+        self._offering = False
+        self._offered: tuple[str, ...] = ()
+        self._choices: dict[str, LoadBalancer] = {}
+        self._dirty = True
+        self._ended = False
+        self._pending: dict[str, str] = {}
+        self._seen: tuple[BackendSnapshot, ...] = ()
+        self._parts: dict[str, Widget] = {name: _html() for name in panel.Panel._fields}
+        self._make_controls()
+        self.box = widgets.VBox([*self._control_rows(), *self._rows()])
+        self.box.add_class("llx-dashboard")
+
+    @property
+    def balancer(self) -> LoadBalancer:
+        """The profile that is shown."""
+        assert self._balancer is not None
+        return self._balancer
+
+    @property
+    def message(self) -> str:
+        """What the last control has done, as HTML."""
+        return str(self._message.value)
+
+    def follow(self, balancer: LoadBalancer) -> None:
+        """Show a profile from now on, with what is remembered of its past."""
+        with self._lock:
+            if self._ended or balancer is self._balancer:
+                return
+            self._leave()
+            self._balancer = balancer
+            policies = balancer.policies().values()
+            timeline = self._timeline = Timeline(next(iter(policies)).tpm_basis)
+            self._subscriber = partial(self._on_event, timeline)
+            balancer.subscribe(self._subscriber)
+            timeline.catch_up(balancer.decisions)
+            self._backend.options = balancer.members
+            self._backend.value = balancer.members[0]
+            self._offer()
+            self._dirty = True
+            while self.push():  # all of it at once, so that nothing is first shown without its height
+                pass
+
+    def push(self) -> bool:
+        """Send what has changed, at most so much at once; return whether there is more to send."""
+        with self._lock:
+            if self._ended or self._balancer is None or self._pause.value:
+                return False
+            self._follow_reloaded()
+            snapshot = self.balancer.snapshot()
+            if self._dirty or _is_moving(snapshot) or snapshot.backends != self._seen:
+                self._dirty, self._seen = False, snapshot.backends
+                self._pending |= panel.draw(snapshot, self._view(snapshot))._asdict()
+            return self._send()
+
+    def bundle(self) -> dict[str, object]:
+        """Return the widget, and beside it what shows the present state where there are no widgets."""
+        return {**self._last(), **self.box._repr_mimebundle_(), **self._last()}
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        return self.bundle()
+
+    def close(self) -> None:
+        """Stop following; where it was shown, the last state stays as a table and a picture."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            last = self._last()
+            self._leave()
+        self._closed(self, last)
+        for widget in (*self._all, self.box):
+            widget.close()
+
+    # What is drawn
+
+    @property
+    def _step(self) -> float:
+        return float(self._span.value) / STEPS
+
+    def _view(self, snapshot: Snapshot) -> View:
+        now = math.ceil(snapshot.at / self._step) * self._step
+        return self._timeline.view({each.name: each.state for each in snapshot.backends}, now, float(self._span.value))
+
+    def _send(self) -> bool:
+        """Send the parts that differ from what is shown, those that wait the longest first."""
+        sent = 0
+        for name, drawn in tuple(self._pending.items()):
+            if self._parts[name].value == drawn:
+                del self._pending[name]
+                continue
+            size = len(drawn.encode())
+            if sent and sent + size > AT_MOST_BYTES:
+                break
+            del self._pending[name]
+            self._parts[name].value = drawn
+            sent += size
+        return bool(self._pending)
+
+    def _last(self) -> dict[str, str]:
+        snapshot = self.balancer.snapshot()
+        return {
+            "text/plain": printable(report.plain(snapshot)),
+            "text/html": panel.whole(snapshot, self._view(snapshot)),
+        }
+
+    # What is followed
+
+    def _on_event(self, timeline: Timeline, event: Event) -> None:
+        timeline.fold(event)
+        self._dirty = True
+        self._wake()
+
+    def _leave(self) -> None:
+        if self._balancer is not None:
+            self._balancer.unsubscribe(self._subscriber)
+
+    def _follow_reloaded(self) -> None:
+        """Go on with the profile's new version where its file was changed and loaded again, and offer what is new."""
+        loaded = {key_of(balancer): balancer for balancer in self._profiles()}
+        if tuple(loaded) != self._offered:
+            self._offer()
+        if (fresh := loaded.get(key_of(self.balancer))) is not None and fresh is not self._balancer:
+            self.follow(fresh)
+
+    def _offer(self) -> None:
+        """Let the loaded profiles be chosen, the one shown among them."""
+        loaded = {key_of(balancer): balancer for balancer in self._profiles()}
+        self._offered = tuple(loaded)
+        loaded.setdefault(key_of(self.balancer), self.balancer)
+        self._choices = loaded
+        self._offering = True
+        try:
+            self._profile.options = [(balancer.name, key) for key, balancer in loaded.items()]
+            self._profile.value = key_of(self.balancer)
+        finally:
+            self._offering = False
+
+    # The controls
+
+    def _make_controls(self) -> None:
+        small = widgets.Layout(width="auto")
+        self._profile = widgets.Dropdown(description="Profile", layout=widgets.Layout(width="230px"))
+        self._profile.style.description_width = "62px"
+        self._span = widgets.ToggleButtons(options=SPANS, value=300.0, tooltips=[f"show the last {s}" for s in SPANS])
+        self._span.style.button_width = "66px"
+        self._pause = widgets.ToggleButton(description="Pause", icon="pause", tooltip="stop redrawing", layout=small)
+        self._close = _button("Close", "times", "end the dashboard; its last state stays")
+        self._backend = widgets.Dropdown(description="Backend", layout=widgets.Layout(width="230px"))
+        self._backend.style.description_width = "62px"
+        self._open_circuit = _button("Open circuit", "", "skip this backend until it has recovered")
+        self._close_circuit = _button("Close circuit", "", "ask this backend again at once")
+        self._reset = _button("Reset statistics", "", "forget counts and history; circuits stay")
+        self._export = _button("Export", "download", "write PNG, SVG, CSV and Parquet into the working folder")
+        self._message = _html()
+        self._profile.observe(self._choose, "value")
+        self._span.observe(lambda _change: self._redraw(), "value")
+        self._pause.observe(lambda _change: self._redraw(), "value")
+        self._close.on_click(lambda _button: self.close())
+        actions = (
+            (self._open_circuit, self._open),
+            (self._close_circuit, self._shut),
+            (self._reset, self._forget),
+            (self._export, self.export),
+        )
+        for button, action in actions:
+            button.on_click(lambda _button, action=action: self._carry_out(action))
+
+    def _control_rows(self) -> list[object]:
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
+        style = widgets.HTML(f"<style>{SHEET}</style>", layout=widgets.Layout(display="none"))
+        watching = widgets.HBox([self._profile, self._span, self._pause, self._export, self._close], layout=wrap)
+        acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
+        self._tools = [style, watching, acting]
+        return [style, watching]
+
+    def _rows(self) -> list[object]:
+        table, *charts = self._parts.values()
+        headings = [_html(f"<p>{heading}</p>") for heading in panel.HEADINGS]
+        pairs = [widget for pair in zip(headings, charts, strict=True) for widget in pair]
+        self._all = [*self._tools, table, *pairs, self._message]
+        return [table, *pairs, self._tools[2], self._message]
+
+    def _choose(self, _change: object) -> None:
+        with self._lock:
+            chosen = self._choices.get(self._profile.value)
+            if chosen is not None and not self._offering:
+                self.follow(chosen)
+
+    def _redraw(self) -> None:
+        self._dirty = True
+        self._wake()
+
+    def _carry_out(self, action: Callable[[], str]) -> None:
+        try:
+            said = action()
+        except (LlxError, OSError) as problem:
+            said = f"{type(problem).__name__}: {problem}"
+        self._message.value = f"<span role='status'>{escape(one_line(said, 1000))}</span>"
+        self._redraw()
+
+    def _open(self) -> str:
+        self.balancer.open_circuit(self._backend.value)
+        return f"the circuit of {self._backend.value} was opened by hand; it recovers as any other"
+
+    def _shut(self) -> str:
+        self.balancer.close_circuit(self._backend.value)
+        return f"the circuit of {self._backend.value} was closed by hand"
+
+    def _forget(self) -> str:
+        self.balancer.reset_statistics()
+        self._timeline.reset()
+        return f"the statistics of {self.balancer.name} are reset; circuits and tokens per minute stay"
+
+    def export(self) -> str:
+        """Write picture and tables into the working folder and return what was written; no file is replaced.
+
+        Raises:
+            OSError: where the folder cannot be written to.
+        """
+        from llx_magic.observe.export import export
+
+        snapshot = self.balancer.snapshot()
+        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
+        tables = {"stats": self.balancer.stats(), "history": self.balancer.history()}
+        stem = f"llx-dashboard-{self.balancer.name}-{stamp}"
+        names, parquet = export(Path.cwd(), stem, snapshot, self._view(snapshot), tables)
+        rest = "" if parquet else "; no Parquet, since pyarrow is not installed"
+        return f"written into the working folder: {', '.join(names)}{rest}"
+
+
+def _is_moving(snapshot: Snapshot) -> bool:
+    """Return whether something changes by itself with time: a countdown, a request under way, tokens per minute."""
+    return any(
+        each.seconds_until_probe or each.cooling_down or each.in_flight or each.tpm is not None
+        for each in snapshot.backends
+    )
+
+
+def _html(value: str = "") -> Widget:
+    widget: Widget = widgets.HTML(value, layout=widgets.Layout(width="100%", margin="0"))
+    widget.add_class("llx")
+    return widget
+
+
+def _button(text: str, icon: str, tooltip: str) -> widgets.Button:
+    return widgets.Button(description=text, icon=icon, tooltip=tooltip, layout=widgets.Layout(width="auto"))

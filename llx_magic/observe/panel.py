@@ -1,0 +1,141 @@
+"""The dashboard's picture: a snapshot and a view in, HTML out; pure, and every text in it is escaped.
+
+It is drawn up to four times a second and sent each time, so it is terse: whole numbers, one path for all marks of a
+kind, single quotes (JSON has to escape double ones), and the style sheet apart, which is sent once.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from html import escape
+from typing import NamedTuple
+
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.text import one_line
+from llx_magic.observe.charts import NOTHING_YET, chip, circuits, curves, duration, requests
+from llx_magic.observe.palette import Style, styles
+from llx_magic.observe.sheet import GUTTER, RIGHT, SHEET
+from llx_magic.observe.timeline import View
+
+_COLUMNS = (
+    "Backend", "Circuit", "Requests", "Success", "Average", "p95", "First token", "Tokens", "TPM", "Latency",
+)  # fmt: skip
+
+
+_PAGE = 780
+
+HEADINGS = (
+    "<b>Circuits</b> line: closed · half bar: half-open · hatched: open · dots: cooling down · tick: failure",
+    "<b>Tokens per minute</b> dashed: threshold",
+    "<b>Latest requests</b> hatched: failed · thin: until the first token · filled: answering · line: waiting",
+)
+"""What stands above each chart and does not change."""
+
+
+class Panel(NamedTuple):
+    """The parts of the dashboard, each by itself, so that only what has changed need be sent.
+
+    They belong into elements of class ``llx`` with the style sheet beside them. The height of each depends on the
+    number of backends alone.
+    """
+
+    table: str
+    circuits: str
+    curves: str
+    requests: str
+
+
+def draw(snapshot: Snapshot, view: View) -> Panel:
+    """Return the table of backends and the charts of circuits, tokens per minute and latest requests."""
+    return Panel(_table(snapshot, view), circuits(snapshot, view), curves(snapshot, view), requests(snapshot, view))
+
+
+def whole(snapshot: Snapshot, view: View) -> str:
+    """Return table and picture as one piece of HTML that needs nothing else: for a saved notebook."""
+    picture = b64encode(standalone_svg(snapshot, view).encode()).decode()
+    alt = escape(f"Circuits, tokens per minute and latest requests of {snapshot.profile}")
+    return (
+        f"<style>{SHEET}</style><div class='llx'>{_table(snapshot, view)}</div>"
+        f"<img alt='{alt}' width='{_PAGE}' src='data:image/svg+xml;base64,{picture}'>"
+    )
+
+
+def standalone_svg(snapshot: Snapshot, view: View) -> str:
+    """Return the charts as one SVG file on white paper."""
+    top, parts = 34, [f"<text class='t' x='12' y='20'>{escape(snapshot.profile)}</text>"]
+    plot = _PAGE - 24 - GUTTER - RIGHT
+    for heading, svg in zip(HEADINGS, draw(snapshot, view)[1:], strict=True):
+        words = heading.replace("<b>", "<tspan font-weight='bold'>").replace("</b>", "</tspan>")
+        parts.append(f"<text x='12' y='{top + 12}'>{words}</text>")
+        parts.append(svg.replace("<svg ", f"<svg x='{12 + GUTTER}' y='{top + 20}' width='{plot}' ", 1))
+        top += _height(svg) + 36
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' class='llx' width='{_PAGE}' height='{top}' "
+        f"viewBox='0 0 {_PAGE} {top}'><style>{SHEET}</style>"
+        f"<rect width='100%' height='100%' fill='#fff'/>{''.join(parts)}</svg>"
+    )
+
+
+def _height(svg: str) -> int:
+    return int(svg.split("height='", 1)[1].split("'", 1)[0])
+
+
+def _table(snapshot: Snapshot, view: View) -> str:
+    style = styles(backend.name for backend in snapshot.backends)
+    latencies = {strip.name: strip.latencies for strip in view.strips}
+    scale = _tpm_scale(snapshot)
+    head = "".join(f"<th scope='col'>{name}" for name in _COLUMNS)
+    rows = "".join(
+        _row(backend, style[backend.name], latencies.get(backend.name, ()), scale) for backend in snapshot.backends
+    )
+    plural = "" if snapshot.total_requests == 1 else "s"
+    caption = f"<caption><b>{escape(snapshot.profile)}</b> {snapshot.total_requests} request{plural}"
+    return f"<table>{caption}<thead><tr>{head}<tbody>{rows}</table>"
+
+
+def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], scale: float) -> str:
+    rate = NOTHING_YET if backend.success_rate is None else f"{backend.success_rate * 100:.0f}%"
+    tpm = NOTHING_YET if backend.tpm is None else f"{backend.tpm:,.0f}"
+    bullet = f"<i style='--v:{_share(backend.tpm, scale)}%"
+    if backend.tpm_threshold is not None:
+        tpm += f" / {backend.tpm_threshold:,.0f}"
+        bullet += f";--t:{_share(backend.tpm_threshold, scale)}%"
+    numbers = (
+        str(backend.requests),
+        rate,
+        duration(backend.mean_latency),
+        duration(backend.p95_latency),
+        duration(backend.ttft),
+        f"{backend.tokens:,}",
+        f"{tpm}{bullet}'></i>",
+    )
+    kind, words = chip(backend)
+    error = escape(one_line(backend.last_error, 60)) if backend.last_error else "no failure"
+    return (
+        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td><b class='k{kind}'>{words}</b><s>{error}</s>"
+        f"<td>{'<td>'.join(numbers)}<td>{_sparkline(latencies)}"
+    )
+
+
+def _swatch(style: Style) -> str:
+    dash = f";--d:{style.dash[0]}px" if style.dash else ""
+    return f"<i style='--c:{style.colour}{dash}'></i>"
+
+
+def _sparkline(latencies: tuple[float, ...]) -> str:
+    """Draw the latest latencies from zero, so that a slow one looks slow."""
+    if not latencies:
+        return NOTHING_YET
+    top = max(latencies) or 1.0
+    places = [f"{round(3 * place)} {round(17 - 15 * value / top)}" for place, value in enumerate(latencies)]
+    title = f"<title>latest {duration(latencies[-1])}, highest {duration(top)}</title>"
+    return f"<svg class='s' role='img'>{title}<path d='M{'L'.join(places)}h.1'/></svg>"
+
+
+def _tpm_scale(snapshot: Snapshot) -> float:
+    known = [backend.tpm or 0.0 for backend in snapshot.backends]
+    return max(*known, *(1.25 * (backend.tpm_threshold or 0.0) for backend in snapshot.backends), 1.0)
+
+
+def _share(value: float | None, scale: float) -> int:
+    return round(100 * (value or 0.0) / scale)

@@ -1,0 +1,327 @@
+"""The dashboard in a shell: one for each profile, live, with controls, and an end that leaves a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llx_magic.engine.clocks import ManualClock
+from llx_magic.errors import AllBackendsFailed, LlxError
+from llx_magic.notebook.dashboard import Dashboards, Painter, grammar
+from llx_magic.notebook.dashboard_view import AT_MOST_BYTES, Dashboard
+from llx_magic.session.balancer import LoadBalancer
+from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, wait_until
+from tests.unit.kit import balancer, simulated
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def trio() -> LoadBalancer:
+    """Three backends whose first always fails; time stands still."""
+    members = (simulated("bad", "503"), simulated("good"), simulated("spare"))
+    return balancer(*members, clock=ManualClock(), circuit_breaker_failure_threshold=2)
+
+
+@pytest.fixture
+def other() -> LoadBalancer:
+    return LoadBalancer(balancer(simulated("x"), simulated("y")).profile, clock=ManualClock())
+
+
+@pytest.fixture
+def shell() -> Iterator[User]:
+    with opened(RedrawingShell) as user:
+        yield user
+
+
+@pytest.fixture
+def dashboards(shell: User, trio: LoadBalancer) -> Iterator[Dashboards]:
+    found = Dashboards(shell.shell, lambda: (trio,))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def shown(dashboards: Dashboards, trio: LoadBalancer) -> Dashboard:
+    dashboards.show(trio)
+    dashboard = dashboards.get(trio)
+    assert dashboard is not None
+    return dashboard
+
+
+def unattended(lb: LoadBalancer) -> Dashboard:
+    """A dashboard that pushes only when it is told to."""
+    dashboard = Dashboard("alone", lambda: (lb,), lambda: None, lambda _dashboard, _last: None)
+    dashboard.follow(lb)
+    return dashboard
+
+
+def ask(lb: LoadBalancer, times: int = 1) -> None:
+    async def all_of_them() -> None:
+        for _ in range(times):
+            await lb.ask("why")
+
+    asyncio.run(all_of_them())
+
+
+def settle(dashboard: Dashboard) -> None:
+    while dashboard.push():
+        pass
+
+
+def part(dashboard: Dashboard, name: str = "table") -> str:
+    settle(dashboard)
+    return dashboard._parts[name].value
+
+
+def painters() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "llx_magic dashboard"]
+
+
+def test_displayed_twice_it_is_one_widget(shell: User, shown: Dashboard, dashboards: Dashboards, trio) -> None:
+    """Two views of one model cannot disagree."""
+    dashboards.show(trio)
+    first, second = (output["data"][WIDGET]["model_id"] for output in shell.display.outputs)
+    assert first == second
+
+
+def test_a_saved_notebook_has_a_table_and_a_picture_beside_the_widget(shell: User, shown: Dashboard) -> None:
+    bundle = shell.display.outputs[0]["data"]
+    assert "Load Balancer Statistics" in bundle["text/plain"]
+    assert "<table" in bundle["text/html"]
+    assert "<img " in bundle["text/html"]
+
+
+def test_it_shows_what_happens_while_the_main_thread_does_something_else(shown: Dashboard, trio) -> None:
+    """The thread pushes by itself; nobody calls anything."""
+    ask(trio, 2)
+    assert wait_until(lambda: "open · 30 s" in shown._parts["table"].value)
+    assert wait_until(lambda: "class='lo'" in shown._parts["circuits"].value)
+
+
+def test_what_happened_before_it_was_opened_is_there(dashboards: Dashboards, trio) -> None:
+    ask(trio, 2)
+    dashboards.show(trio)
+    dashboard = dashboards.get(trio)
+    assert dashboard is not None
+    assert "class='lo'" in part(dashboard, "circuits")
+    assert "✓ good" in part(dashboard, "requests")
+
+
+def test_a_countdown_counts_down(shown: Dashboard, trio) -> None:
+    trio.open_circuit("bad")
+    assert "open · 30 s" in part(shown)
+    trio._live.clock.advance(1.0)
+    assert "open · 29 s" in part(shown)
+
+
+def test_nothing_is_pushed_where_nothing_changed(trio) -> None:
+    shown = unattended(trio)
+    ask(trio)
+    settle(shown)
+    pushed: list[object] = []
+    for widget in shown._parts.values():
+        widget.observe(pushed.append, "value")
+    shown._redraw()
+    settle(shown)
+    assert pushed == []
+
+
+def test_one_update_sends_no_more_than_its_share() -> None:
+    """What does not fit follows with the next update, until everything is there."""
+    many = balancer(
+        *(simulated(f"backend-{place}", "503" if place < 7 else "ok") for place in range(8)), clock=ManualClock()
+    )
+    dashboard = unattended(many)
+    sent: list[int] = []
+    for widget in dashboard._parts.values():
+        widget.observe(lambda change: sent.append(len(change["new"].encode())), "value")
+    ask(many, 4)
+    updates = []
+    more = True
+    while more:
+        sent.clear()
+        more = dashboard.push()
+        updates.append(tuple(sent))
+    assert len(updates) > 1
+    assert all(len(update) == 1 or sum(update) <= AT_MOST_BYTES for update in updates)
+
+
+def test_a_pause_stops_redrawing_and_its_end_catches_up(shown: Dashboard, trio) -> None:
+    before = part(shown)
+    shown._pause.value = True
+    ask(trio)
+    assert part(shown) == before
+    shown._pause.value = False
+    assert part(shown) != before
+
+
+def test_the_span_can_be_chosen(shown: Dashboard) -> None:
+    shown._span.value = 3600.0
+    assert "60 min" in part(shown, "circuits")
+
+
+def test_circuits_are_opened_and_closed_by_hand(shown: Dashboard, trio) -> None:
+    shown._backend.value = "good"
+    shown._open_circuit.click()
+    assert trio.stats().state["good"] == "open"
+    assert "opened by hand" in shown.message
+    shown._close_circuit.click()
+    assert trio.stats().state["good"] == "closed"
+
+
+def test_reset_forgets_statistics_and_keeps_circuits(shown: Dashboard, trio) -> None:
+    ask(trio, 2)
+    shown._reset.click()
+    assert trio.snapshot().total_requests == 0
+    assert "0 requests" in part(shown)
+    assert "open · 30 s" in part(shown)
+
+
+def test_statistics_reset_elsewhere_are_seen(shown: Dashboard, trio) -> None:
+    """%llx_stats --reset tells no event."""
+    ask(trio)
+    assert "2 requests" in part(shown)
+    trio.reset_statistics()
+    assert "0 requests" in part(shown)
+
+
+def test_export_names_its_files_and_replaces_none(
+    shown: Dashboard, trio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ask(trio)
+    shown._export.click()
+    first = {path.name for path in tmp_path.glob("llx-dashboard-*")}
+    assert all(name in html.unescape(shown.message) for name in first)
+    shown._export.click()
+    second = {path.name for path in tmp_path.glob("llx-dashboard-*")}
+    assert len(second) == 2 * len(first)
+    assert {Path(name).suffix for name in first} >= {".png", ".svg", ".csv"}
+    (history,) = [name for name in first if name.endswith("-history.csv")]
+    assert "answered" in (tmp_path / history).read_text()
+
+
+def test_a_control_that_fails_says_so_in_one_escaped_line(shown: Dashboard) -> None:
+    def fail() -> str:
+        raise LlxError("no <b>such</b>\nthing")
+
+    shown._carry_out(fail)
+    assert "no &lt;b&gt;such&lt;/b&gt; thing" in shown.message
+
+
+def test_another_loaded_profile_can_be_chosen(shell: User, trio, other) -> None:
+    loaded = [trio]
+    found = Dashboards(shell.shell, lambda: loaded)
+    object.__setattr__(other.profile, "name", "other")
+    try:
+        found.show(trio)
+        dashboard = found.get(trio)
+        assert dashboard is not None
+        loaded.append(other)
+        settle(dashboard)
+        assert [name for name, _ in dashboard._profile.options] == ["lb", "other"]
+        dashboard._profile.value = "other"
+        assert dashboard._backend.options == ("x", "y")
+        assert "scope='row'" in part(dashboard)
+        assert ">bad" not in part(dashboard)
+        found.show(trio)
+        assert ">bad" in part(dashboard)
+    finally:
+        found.close()
+
+
+def test_closing_leaves_a_table_and_a_picture_and_no_thread(shell: User, shown: Dashboard, dashboards, trio) -> None:
+    display = shell.display.outputs[0]["transient"]["display_id"]
+    shown._close.click()
+    last = shell.display.outputs[-1]
+    assert last["update"]
+    assert last["transient"]["display_id"] == display
+    assert set(last["data"]) == {"text/plain", "text/html"}
+    assert dashboards.get(trio) is None
+    assert trio._live._subscribers == tuple(each for each in trio._live._subscribers if "Dashboard" not in repr(each))
+    assert wait_until(lambda: not painters())
+
+
+def test_it_can_be_opened_again_after_it_was_closed(shown: Dashboard, dashboards: Dashboards, trio) -> None:
+    shown.close()
+    dashboards.show(trio)
+    again = dashboards.get(trio)
+    assert again is not None
+    assert again is not shown
+    ask(trio, 2)
+    assert wait_until(lambda: "open" in again._parts["table"].value)
+
+
+def test_all_dashboards_share_one_thread(dashboards: Dashboards, trio, other) -> None:
+    dashboards.show(trio)
+    dashboards.show(other)
+    assert len(painters()) == 1
+
+
+def test_a_terminal_is_told_and_gets_the_statistics(trio, capsys: pytest.CaptureFixture[str]) -> None:
+    with opened(PlainShell) as user:
+        Dashboards(user.shell, lambda: ()).show(trio)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("the live dashboard needs a notebook")
+    assert "Load Balancer Statistics" in said
+
+
+def test_without_ipywidgets_it_says_so_and_prints_the_statistics(
+    shell: User, trio, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "llx_magic.notebook.dashboard_view")
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    Dashboards(shell.shell, lambda: ()).show(trio)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("the live dashboard needs ipywidgets, which is not installed")
+    assert "Load Balancer Statistics" in said
+
+
+def test_callbacks_requests_and_updates_may_come_from_different_threads(shown: Dashboard, trio) -> None:
+    """A widget's callback can run in a thread of its own while a cell asks and the painter pushes."""
+    stop = threading.Event()
+
+    def click() -> None:
+        while not stop.is_set():
+            for control in (shown._open_circuit, shown._close_circuit, shown._reset):
+                control.click()
+            shown._span.value = 60.0 if shown._span.value == 300.0 else 300.0
+
+    threads = [threading.Thread(target=click) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(50):
+            with contextlib.suppress(AllBackendsFailed):
+                ask(trio)
+            shown.push()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+    shown._close_circuit.click()
+    settle(shown)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_fault_in_one_update_does_not_end_the_next(shown: Dashboard) -> None:
+    """The painter goes on after what it was given to do asked for more."""
+    turns: list[int] = []
+    painter = Painter(lambda: bool(turns.append(1)) or len(turns) < 3)
+    painter.start()
+    painter.wake()
+    assert wait_until(lambda: len(turns) >= 3)
+    painter.stop()
+    assert len(painters()) == 1  # that of the dashboard
+
+
+def test_the_magics_grammar_takes_a_profile() -> None:
+    assert grammar().read(["-p", "demo"]).profile == "demo"
