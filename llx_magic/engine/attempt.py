@@ -90,6 +90,8 @@ class Attempt:
                 raise asyncio.CancelledError
         except (BackendFailed, asyncio.CancelledError) as ended:
             raise self._verdict(ended, cancellations_before) from None
+        except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering
+            raise BackendFailed(self._faulty(fault)) from None
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -105,6 +107,11 @@ class Attempt:
         if self._task.cancelling() > cancellations_before:
             return asyncio.CancelledError()
         return BackendFailed(replace(ended.failure, partial="".join(self._pieces)))
+
+    def _faulty(self, fault: Exception) -> Failure:
+        """Name the fault's kind alone: its text and its frames may hold a key."""
+        message = f"an unexpected {type(fault).__name__} inside this backend"
+        return Failure(kind=FailureKind.BAD_REPLY, message=message, partial="".join(self._pieces))
 
     def _deadline(self) -> tuple[float, Limit, int] | None:
         """Return the earliest deadline of the moment: when, which limit, and its milliseconds."""

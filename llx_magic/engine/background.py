@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Generic, TypeVar
 
+from llx_magic.engine.locks import ForkSafeLock
+
 T = TypeVar("T")
 P = TypeVar("P")
 
@@ -24,10 +26,13 @@ class BackgroundLoop:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
+        self._closers: list[Callable[[], Coroutine[object, None, None]]] = []
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
 
     @property
     def running(self) -> bool:
@@ -35,8 +40,20 @@ class BackgroundLoop:
         return self._thread is not None and self._thread.is_alive() and self._pid == os.getpid()
 
     def submit(self, work: Coroutine[object, None, T]) -> concurrent.futures.Future[T]:
-        """Start a coroutine on the loop and return its future; cancelling that cancels the coroutine."""
-        return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+        """Start a coroutine on the loop and return its future; cancelling that cancels the coroutine.
+
+        Raises:
+            RuntimeError: on the loop's own thread, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a synchronous call cannot be made from the thread that would have to answer it")
+        with self._lock:  # so that stop() cannot end the loop between looking and submitting
+            return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+
+    def at_end(self, close: Callable[[], Coroutine[object, None, None]]) -> None:
+        """Run ``close`` on the loop before it ends, each time that it ends."""
+        self._closers.append(close)
 
     def run(self, work: Coroutine[object, None, T]) -> T:
         """Run a coroutine to its end while the calling thread waits.
@@ -47,7 +64,7 @@ class BackgroundLoop:
         return nothing.follow(lambda _parts: 0.0)
 
     def start(self, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> Running[T, P]:
-        """Start the coroutine that ``work`` returns; it reports parts through the function that ``work`` is given."""
+        """Prepare the coroutine that ``work`` returns; it reports parts through the function that ``work`` is given."""
         return Running(self, work)
 
     def cancel(self, future: concurrent.futures.Future[T]) -> None:
@@ -65,38 +82,50 @@ class BackgroundLoop:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), loop)
+        loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
 
     def _ready_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or not self.running:
-                self._pid = os.getpid()
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="llx_magic", daemon=True)
-                self._thread.start()
-            return self._loop
+        if self._loop is None or not self.running:
+            self._pid = os.getpid()
+            self._loop = asyncio.new_event_loop()
+            arguments = (self._loop, self._closers)
+            self._thread = threading.Thread(target=_serve, args=arguments, name="llx_magic", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def _forget(self) -> None:
+        """Start afresh in a forked child: the thread is not there."""
+        self._loop = self._thread = None
 
 
 class Running(Generic[T, P]):
-    """A coroutine on the background loop and the parts that it has reported."""
+    """A coroutine for the background loop and the parts that it has reported; ``begin`` or ``follow`` starts it."""
 
     def __init__(self, loop: BackgroundLoop, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> None:
         self._loop = loop
         self._parts: deque[P] = deque()
         self._arrived = threading.Event()
         self._done = threading.Event()
-        self._future = loop.submit(work(self._take))
-        self._future.add_done_callback(self._finish)
+        self._work = work
+        self._future: concurrent.futures.Future[T] | None = None
 
     @property
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
         return self._done.is_set()
 
+    def begin(self) -> concurrent.futures.Future[T]:
+        """Start the coroutine, unless it has been started."""
+        if self._future is None:
+            self._future = self._loop.submit(self._work(self._take))
+            self._future.add_done_callback(self._finish)
+        return self._future
+
     def cancel(self) -> None:
         """Cancel it; who follows it gets ``concurrent.futures.CancelledError``."""
-        self._loop.cancel(self._future)
+        if self._future is not None:
+            self._loop.cancel(self._future)
 
     def follow(self, draw: Callable[[list[P]], float]) -> T:
         """Wait for the end and draw, on the calling thread, what is reported meanwhile.
@@ -106,10 +135,11 @@ class Running(Generic[T, P]):
         drawing, however many parts there are. An interrupt, or an error of ``draw``, cancels the coroutine.
         """
         try:
+            future = self.begin()
             while not self.done:
                 self._arrived.wait(SLICE_SECONDS)
                 self._arrived.clear()
-                self._done.wait(draw(_drain(self._parts)))
+                self._pause(draw(_drain(self._parts)))
         except KeyboardInterrupt:
             self.cancel()
             draw(_drain(self._parts))
@@ -118,7 +148,11 @@ class Running(Generic[T, P]):
             self.cancel()
             raise
         draw(_drain(self._parts))
-        return self._future.result()
+        return future.result()
+
+    def _pause(self, seconds: float) -> None:
+        while seconds > 0 and not self._done.wait(min(seconds, SLICE_SECONDS)):
+            seconds -= SLICE_SECONDS
 
     def _take(self, part: P) -> None:
         self._parts.append(part)
@@ -133,22 +167,30 @@ def _drain(parts: deque[P]) -> list[P]:
     return [parts.popleft() for _ in range(len(parts))]
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, closers: list[Callable[[], Coroutine[object, None, None]]]) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(_finish_all(closers))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-async def _cancel_all() -> None:
+async def _finish_all(closers: list[Callable[[], Coroutine[object, None, None]]]) -> None:
+    """Cancel what still runs, what was submitted at the last moment included, and close what was opened."""
+    await asyncio.sleep(0)
     this = asyncio.current_task()
-    others = [task for task in asyncio.all_tasks() if task is not this]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+    while others := [task for task in asyncio.all_tasks() if task is not this]:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=SLICE_SECONDS)
+        if all(task.done() for task in others):
+            await asyncio.sleep(0)
+        else:
+            break
+    for close in closers:
+        await close()
 
 
 BACKGROUND = BackgroundLoop()

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 from llx_magic.core.ports import Timer
@@ -118,18 +119,19 @@ class VirtualClock(ManualClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = 0
+        self._asked: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back on the running loop at the virtual time ``delay`` seconds from now."""
         timer = super().call_later(delay, callback)
-        self._asked += 1
-        self._watch_for_idleness(asyncio.get_running_loop(), self._asked, self.IDLE_TURNS)
+        loop = asyncio.get_running_loop()
+        self._asked[loop] = self._asked.get(loop, 0) + 1
+        self._watch_for_idleness(loop, self._asked[loop], self.IDLE_TURNS)
         return timer
 
     def _watch_for_idleness(self, loop: asyncio.AbstractEventLoop, asked: int, turns: int) -> None:
-        if asked != self._asked:
-            return  # a later timer has its own watch
+        if asked != self._asked[loop]:
+            return  # a later timer of this loop has its own watch
         if turns:
             loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1)
         elif due := self._pop_due(float("inf")):

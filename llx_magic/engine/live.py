@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import CircuitSetByHand, Event, VisitCancelled, VisitFailed, VisitSucceeded
@@ -16,6 +15,7 @@ from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Answer
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
+from llx_magic.engine.locks import ForkSafeLock
 
 Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
@@ -47,7 +47,7 @@ class LiveProfile:
     def __init__(self, name: str, backends: Iterable[str], clock: Clock, history_limit: int) -> None:
         self.name = name
         self.clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._gates = {backend: Gate(backend) for backend in backends}
         self._ledger = Ledger(self._gates, history_limit)
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -179,7 +179,9 @@ class LiveProfile:
 
     def _gate(self, backend: str) -> Gate:
         """Return the backend's gate; who loaded the profile before it lost this backend goes on with a new one."""
-        return self._gates.setdefault(backend, Gate(backend))
+        if (gate := self._gates.get(backend)) is None:
+            gate = self._gates[backend] = Gate(backend)
+        return gate
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()
@@ -220,7 +222,12 @@ class LiveProfile:
             )
         if visit.failure is not None:
             failed = VisitFailed(
-                at=now, request=request, backend=backend, attempts=attempts, failure=visit.failure, seconds=seconds
+                at=now,
+                request=request,
+                backend=backend,
+                attempts=attempts,
+                failure=replace(visit.failure, partial=""),  # events are kept, and a text may be long
+                seconds=seconds,
             )
             return outcome_of(visit.failure), failed
         cancelled = VisitCancelled(at=now, request=request, backend=backend, attempts=attempts, seconds=seconds)

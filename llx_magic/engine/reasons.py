@@ -68,10 +68,11 @@ class Reasons:
         reasons = tuple(Reason(name, self._messages.get(name, "not asked"), seconds_left(name)) for name in order)
         return AllBackendsFailed(self._headline(order), reasons, partial=self._longest_partial())
 
-    def refused_for_good(self, backend: str, failure: Failure) -> AllBackendsFailed:
-        """Return the error of a request that no other backend is asked to answer."""
-        headline = f"{failure.message}; no other backend was asked (failover_on_content_filter is false)"
-        return AllBackendsFailed(headline, (Reason(backend, failure.message),), partial=failure.partial)
+    def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
+        """Return the error of a request that no further backend is asked to answer."""
+        headline = f"{failure.message}; no further backend was asked (failover_on_content_filter is false)"
+        reasons = tuple(Reason(name, self._messages.get(name, "not asked")) for name in order)
+        return AllBackendsFailed(headline, reasons, partial=failure.partial)
 
     def _headline(self, order: tuple[str, ...]) -> str:
         refused = [(name, failure) for name, failure in self._failures.items() if failure.kind in REFUSALS]

@@ -144,7 +144,7 @@ class RequestRun:
         finally:
             self._forward(self._live.settle(visit))
         if visit.failure is not None and not may_fail_over(visit.failure, candidate.policy):
-            raise self._reasons.refused_for_good(visit.backend, visit.failure)
+            raise self._reasons.refused_for_good(names_of(self._plan.candidates), visit.failure)
         return visit
 
     async def _wait_or_give_up(self, visit: Visit, failure: Failure) -> Failure | None:
@@ -188,7 +188,7 @@ class RequestRun:
                     **self._stamp(),
                     backend=name,
                     attempt=visit.attempts,
-                    failure=failed.failure,
+                    failure=replace(failed.failure, partial=""),  # events are kept, and a text may be long
                     seconds=attempt.seconds,
                 )
             )

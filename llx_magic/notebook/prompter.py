@@ -138,7 +138,7 @@ class _Asking:
         if isinstance(self._view, CellView):
             self._view.announce("asking in the background…")
         job = self._prompter.jobs.start(self._text, lambda: self._follow(running), running.cancel)
-        return Output(f"job {job.number} is running; %llx_jobs lists and cancels")
+        return Output(f"job {job.number} is running; %llx_jobs lists, shows and cancels")
 
     def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.locks import ForkSafeLock
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
@@ -20,6 +22,8 @@ from llx_magic.settings.layers import Layer, Resolved, Values, resolve
 
 VARIABLE = "LLX_PROFILE"
 EMBEDDED = "smollm2-135m-instruct"
+EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
+"""So small a model does not know when to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def _without_needless_none(values: Values) -> dict[str, SettingValue]:
 
 def embedded_profile() -> Profile:
     """Return the profile of the embedded model by itself."""
-    return Profile.single(ModelProfile("local", "local", EMBEDDED))
+    return Profile.single(ModelProfile("local", "local", EMBEDDED, params=EMBEDDED_PARAMS))
 
 
 class Session:
@@ -50,11 +54,11 @@ class Session:
         self.store = store or ProfileStore()
         self.conversations = Conversations(self.store.state_folder / "conversations")
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._values: Values = {}
         self._active: LoadBalancer | None = None
         self._balancers: dict[str, LoadBalancer] = {}
-        self._retired: list[LoadBalancer] = []
+        self._retired: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
 
     @property
     def values(self) -> Values:
@@ -154,7 +158,8 @@ class Session:
         """Close all connections and forget which profile is loaded; the session can go on being used."""
         with self._lock:
             balancers = [*self._balancers.values(), *self._retired]
-            self._balancers, self._retired, self._active = {}, [], None
+            self._balancers, self._active = {}, None
+            self._retired.clear()
         for balancer in balancers:
             if BACKGROUND.running:
                 BACKGROUND.run(balancer.aclose())
@@ -165,7 +170,7 @@ class Session:
             known = self._balancers.get(key)
             if known is None or known.profile != profile:
                 if known is not None:
-                    self._retired.append(known)  # a request in flight may still be using its connections
+                    self._retired.add(known)  # a request in flight may still be using its connections
                 known = LoadBalancer(profile, clock=self._clock, session=lambda: self._values)
                 self._balancers[key] = known
         return known

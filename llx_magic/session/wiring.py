@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from llx_magic.core.ports import Backend, Clock
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.locks import ForkSafeLock
 from llx_magic.errors import ProfileError
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
@@ -35,7 +35,7 @@ class LiveEntry:
 
 
 _entries: dict[Path, LiveEntry] = {}
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def live_entry(profile: Profile, *, isolated: bool, clock: Clock | None) -> LiveEntry:
