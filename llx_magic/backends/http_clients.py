@@ -61,7 +61,8 @@ class _LoopClients:
         return client
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
+        while self._clients:
+            _, client = self._clients.popitem()
             await client.aclose()
 
 
@@ -69,7 +70,7 @@ class ClientRegistry:
     """Lends the running loop's clients to holders, and closes them when the last holder has given them back.
 
     Safe to use from several threads, each with its own loop. A loop that was closed while clients were lent is
-    forgotten when the next loop borrows.
+    forgotten when the next loop borrows. In a forked copy of the process the registry is empty.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,25 @@ class ClientRegistry:
             del self._loops[loop]
         await clients.aclose()
 
+    async def close_loop(self) -> None:
+        """Close every client of the running loop, whoever holds it: to be awaited before a loop is closed for good.
+
+        What is still being sent ends as if its server had closed the connection.
+        """
+        with self._lock:
+            clients = self._loops.pop(asyncio.get_running_loop(), None)
+        if clients is not None:
+            await clients.aclose()
+
+    def forget(self) -> None:
+        """Leave all clients to the process that opened them; called in a forked copy of that process.
+
+        Nothing is closed, since that would end the other process's connections; and the lock is a new one, since
+        the thread that held the old one may exist only there.
+        """
+        self._lock = threading.Lock()
+        self._loops = {}
+
     def _enter(self, loop: asyncio.AbstractEventLoop, holder: object) -> _LoopClients:
         with self._lock:
             clients = self._loops.get(loop)
@@ -113,3 +133,6 @@ class ClientRegistry:
 
 CLIENTS = ClientRegistry()
 """The one registry of the process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CLIENTS.forget)

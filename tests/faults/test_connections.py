@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -185,6 +186,42 @@ def test_loops_that_ended_without_giving_back_are_forgotten():
         ask(server.base_url)
         assert len(CLIENTS) <= before
         gc.collect()
+
+
+def test_a_loop_that_is_about_to_end_can_close_every_client_it_has():
+    """The server then sees its connection end, although no backend gave it back; the next question opens another."""
+
+    async def run(server: FaultServer) -> None:
+        await held.answer(question(), Pieces())
+        await CLIENTS.close_loop()
+        assert len(CLIENTS) == before
+        await CLIENTS.close_loop()
+        await held.answer(question(), Pieces())
+        assert server.connections == 2
+        await held.aclose()
+
+    before = len(CLIENTS)
+    with FaultServer() as server:
+        held = backend_at(server.base_url)
+        asyncio.run(run(server))
+
+
+def test_a_forked_copy_neither_uses_nor_closes_the_connections():
+    """Its registry is empty and unlocked, even where another thread of the original was just using it."""
+
+    async def run(server: FaultServer) -> None:
+        async with backend(server.base_url) as asked:
+            await asked.answer(question(), Pieces())
+            with CLIENTS._lock:
+                copy = os.fork()
+                if copy == 0:
+                    os._exit(0 if len(CLIENTS) == 0 and CLIENTS._lock.acquire(blocking=False) else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+            await asked.answer(question(), Pieces())
+            assert server.connections == 1
+
+    with FaultServer() as server:
+        asyncio.run(run(server))
 
 
 def test_importing_the_backend_does_not_import_httpx():
