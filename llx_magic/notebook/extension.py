@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.notebook import matcher
 from llx_magic.notebook.magics import LlxMagics
-from llx_magic.notebook.transform import hand_over_prompts
+from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
 
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
@@ -25,6 +25,7 @@ def register(shell: InteractiveShell) -> None:
     magics = LlxMagics(shell)
     shell.register_magics(magics)
     shell.input_transformers_cleanup.append(hand_over_prompts)
+    shell.input_transformers_post.append(hand_over_empty_cells)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
     matcher.register(shell, lambda: magics.actions.completer)
@@ -40,6 +41,7 @@ def unregister(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     _configurables(shell).remove(magics)
     shell.input_transformers_cleanup.remove(hand_over_prompts)
+    shell.input_transformers_post.remove(hand_over_empty_cells)
     for kind in _FORMATTERS:
         _formatter(shell, kind).pop(REPLY, None)
     matcher.unregister(shell)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _PLACE = r"""[^\W\d][\w.]*(?:\[(?:-?\w+|'[^'\\]*'|"[^"\\]*")\])*"""
 _TARGET = rf"{_PLACE}(?:\s*,\s*{_PLACE})*(?:\s*:\s*{_PLACE})?\s*=\s*"
 _OURS = re.compile(rf"^(\s*)({_TARGET})?%(llx|llx_set)[ \t]+(\S.*)$")
+_EMPTY_CELL = re.compile(r"(get_ipython\(\)\.run_cell_magic\('llx', .*, )''\)")
 _TRIPLE = re.compile(r"'''|\"\"\"")
 _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|#.*""")
 
@@ -15,31 +17,44 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
     """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that nothing else of IPython interprets them.
 
     A statement's value becomes None, since its reply has been displayed already. (A semicolon would do that only in
-    cells that IPython puts into its history.) Lines inside a multi-line string, and everything below a cell magic, stay
+    cells that IPython puts into its history.) A backslash at the end continues a line. Lines inside a multi-line string, and everything below a cell magic, stay
     as they are.
     """
     if lines and lines[0].startswith("%%"):
-        return _hand_over_empty_cell(lines)
+        return lines
     rewritten = []
     inside: str | None = None
-    for line in lines:
+    rest = iter(lines)
+    for line in rest:
         match = _OURS.match(line.rstrip("\n")) if inside is None else None
         if match is None:
             inside = _string_left_open(line, inside)
             rewritten.append(line)
             continue
-        indent, target, magic, text = match.groups()
+        indent, target, magic, first = match.groups()
+        text, joined = _with_continuations(first.rstrip(), rest)
         end = "" if target else " and None"
-        rewritten.append(f"{indent}{target or ''}get_ipython().run_line_magic({magic!r}, {text.rstrip()!r}){end}\n")
+        rewritten.append(f"{indent}{target or ''}get_ipython().run_line_magic({magic!r}, {text!r}){end}\n")
+        rewritten += ["\n"] * joined  # so that an error further down names the line that was typed
     return rewritten
 
 
-def _hand_over_empty_cell(lines: list[str]) -> list[str]:
-    """Let ``%%llx`` itself say that its prompt is empty, in an error that stops Run All."""
-    match = re.match(r"%%llx\b(.*)$", lines[0].rstrip("\n"))
-    if match is None or "".join(lines[1:]).strip() or match[1].strip().endswith("?"):
-        return lines
-    return [f"get_ipython().run_cell_magic('llx', {match[1].strip()!r}, '\\n')\n"]
+def hand_over_empty_cells(lines: list[str]) -> list[str]:
+    """Let ``%%llx`` itself say that its prompt is empty, in an error that stops Run All.
+
+    It changes the call that IPython has made of the cell, not the cell: whether a cell is complete is asked of the cell.
+    """
+    match = _EMPTY_CELL.fullmatch("".join(lines).rstrip("\n"))
+    return lines if match is None else [f"{match[1]}'\\n')\n"]
+
+
+def _with_continuations(text: str, rest: Iterator[str]) -> tuple[str, int]:
+    """Return the text with the lines that its backslashes continue it on, and how many those are."""
+    joined = 0
+    while text.endswith("\\") and (line := next(rest, None)) is not None:
+        text = f"{text[:-1].rstrip()} {line.strip()}"
+        joined += 1
+    return text.rstrip(), joined
 
 
 def _string_left_open(line: str, inside: str | None) -> str | None:

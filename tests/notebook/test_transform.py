@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
-from llx_magic.notebook.transform import hand_over_prompts
+from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
 from tests.notebook.test_magics import sent
 
 
@@ -49,6 +49,42 @@ def prompts(server) -> list[str]:
 def test_whatever_a_prompt_ends_in_it_is_a_prompt(user, first, text, target):
     user(f"{target}%llx {text}").fine()
     assert prompts(first) == [text]
+
+
+@pytest.mark.parametrize(
+    ("cell", "prompt"),
+    [
+        ("%llx tell me \\\n  more", "tell me more"),
+        ("%llx one\\\ntwo \\\nthree?", "one two three?"),
+        ("r = %llx why is \\\n    it so?", "why is it so?"),
+        ("if True:\n    %llx why \\\n        not\n    x = 1", "why not"),
+        ("%llx the end \\\n", "the end \\"),
+    ],
+)
+def test_a_backslash_continues_a_prompt_on_the_next_line(user, first, cell, prompt):
+    user(cell).fine()
+    assert prompts(first) == [prompt]
+
+
+def test_an_error_below_a_continued_prompt_names_the_line_that_was_typed():
+    lines = python_of("%llx a \\\nb\nx = 1").splitlines()
+    assert lines[2] == "x = 1"
+
+
+@pytest.mark.parametrize("cell", ["%%llx", "%%llx -p x", "%%llx --chat", "%%llx -p x\nwhy"])
+def test_a_cell_that_has_only_begun_is_incomplete_as_for_any_cell_magic(user, cell):
+    assert user.shell.check_complete(cell)[0] == "incomplete" == user.shell.check_complete("%%time")[0]
+
+
+@pytest.mark.parametrize("cell", ["%%llx", "%%llx\n", "%%llx -b a\n\n", "%%llx --set timeout_ms=5\n  \n"])
+def test_an_empty_cell_is_an_error_of_one_line(user, first, cell):
+    assert user(cell).failure == "UsageProblem: the prompt is empty: nothing was sent"
+    assert not first.requests
+
+
+def test_another_magics_empty_cell_is_left_to_it():
+    lines = ["get_ipython().run_cell_magic('other', '', '')\n"]
+    assert hand_over_empty_cells(lines) == lines
 
 
 def test_a_question_in_a_loop_is_asked_each_time(user, first):
