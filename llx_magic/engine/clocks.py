@@ -117,6 +117,9 @@ class VirtualClock(ManualClock):
     IDLE_TURNS = 12
     """Turns of the loop without a new timer after which everybody counts as waiting."""
 
+    OTHER_LOOP_SECONDS = 0.05
+    """Real seconds that another loop is given to use what it was woken for, before this one looks again."""
+
     def __init__(self) -> None:
         super().__init__()
         self._asked: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
@@ -136,4 +139,13 @@ class VirtualClock(ManualClock):
             loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1)
         elif due := self._pop_due(float("inf")):
             self._fire(due)
+            self._watch_on(loop, due.loop, asked)
+
+    def _watch_on(self, loop: asyncio.AbstractEventLoop, woken: asyncio.AbstractEventLoop, asked: int) -> None:
+        """Go on watching where something happens now; this loop looks again only if that other one has ended."""
+        if woken is loop:
             loop.call_soon(self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
+            return
+        if not woken.is_closed():
+            woken.call_soon_threadsafe(self._watch_for_idleness, woken, self._asked[woken], self.IDLE_TURNS)
+        loop.call_later(self.OTHER_LOOP_SECONDS, self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
