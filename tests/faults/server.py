@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import json
 import re
 import select
@@ -35,13 +36,14 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 POLL = 0.005
 CRLF = b"\r\n"
+TLS_HANDSHAKE = b"\x16"
 
 
 class PeerGone(Exception):
@@ -336,11 +338,13 @@ class FaultServer:
         finally:
             self._open.discard(sock)
 
-    def _serve_one(self, sock: socket.socket, reader: Iterable[bytes], number: int) -> bool:
+    def _serve_one(self, sock: socket.socket, reader: io.BufferedReader, number: int) -> bool:
         try:
+            if reader.peek(1)[:1] == TLS_HANDSHAKE:  # it holds a line end by chance only
+                raise ValueError
             request = self._receive(reader, number)
         except ValueError:
-            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")  # such as a TLS handshake
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
             return False
         if request is None or self.closing.is_set():
             return False

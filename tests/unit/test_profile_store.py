@@ -408,16 +408,15 @@ def test_two_processes_saving_and_one_killed_lose_nothing(store):
     assert store.load("own1").members[0].model == "m199"
     assert store.load("own0").name == "own0"
     store.save(model("after"))
-    kept = sorted(path.name for path in store.folder.iterdir())
-    assert kept == [
+    kept = {path.name for path in store.folder.iterdir()}
+    assert kept - {"own0.json.bak"} == {  # the dead one may have come to its second save or not
         "after.json",
         "own0.json",
-        "own0.json.bak",
         "own1.json",
         "own1.json.bak",
         "shared.json",
         "shared.json.bak",
-    ]
+    }
     assert all(row.problem is None for row in store.list())
 
 
