@@ -127,6 +127,8 @@ class ReplyReader:
     def take(self, event: ServerEvent) -> None:
         """Take the next event of a stream; whatever follows the end mark is ignored.
 
+        So is what cannot be read, or reports an error, once the reply is complete: it was shown, and stays.
+
         Raises:
             BackendFailed: for an error event, a bad chunk, and a text beyond the cap.
         """
@@ -136,7 +138,8 @@ class ReplyReader:
         if data.strip() == "[DONE]":
             self.done = True
         elif event.event == "error":
-            self._raise_error(data)
+            if not self.complete:
+                self._raise_error(data)
         else:
             self._take_chunk(data, "an unusable piece of the stream")
 
@@ -187,8 +190,12 @@ class ReplyReader:
         try:
             chunk = _chunks.decode(data)
         except (msgspec.DecodeError, RecursionError):
+            if self.complete:
+                return False
             self.fail(f"{what}: {one_line(self._redact(data), 80)!r}")
         if chunk.error is not _NULL and bytes(chunk.error) != b"null":
+            if self.complete:
+                return False
             self._raise_error(data)
         if chunk.usage is not _NULL:
             self._take_usage(chunk.usage)

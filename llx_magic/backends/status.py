@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from llx_magic.backends.wording import Redactor, one_line
+from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
 from llx_magic.core.failure import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ _CONTEXT_CODES = frozenset({
 })  # fmt: skip
 
 _CONTEXT_WORDS = re.compile(
-    r"maximum context length|context (?:length|window|size) (?:is |was )?(?:exceeded|of only)|exceed\w* (?:the |its )?"
-    r"(?:\w+ ){0,3}context (?:length|window|size)|maximum prompt length|prompt is too long|input is too long"
+    r"maximum context length|context (?:length|window|size) (?:is |was )?(?:exceeded|of only)"
+    r"|exceed\w{0,4} (?:the |its )?(?:\w{1,30} ){0,3}context (?:length|window|size)|maximum prompt length|prompt is too long|input is too long"
     r"|too many input tokens|input token count .{0,40}exceeds|reduce the length of the (?:messages|prompt)"
     r"|tokens .{0,12}max_new_tokens.{0,4} must be <=|context (?:the )?overflows",
     re.IGNORECASE,
@@ -58,7 +58,7 @@ _FILTER_CODES = frozenset({
 })  # fmt: skip
 
 _FILTER_WORDS = re.compile(
-    r"content management policy|content[ _]policy violation|violat\w+ (?:\w+ ){0,3}content policy"
+    r"content management policy|content[ _]policy violation|violat\w{1,6} (?:\w{1,30} ){0,3}content policy"
     r"|input was flagged|prompt was (?:flagged|filtered)",
     re.IGNORECASE,
 )
@@ -68,7 +68,8 @@ _CALLER_MISTAKES = re.compile(r"(?:image|audio) input is not supported", re.IGNO
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title[^<>]{0,200}>", re.IGNORECASE)
+_TITLE_END = re.compile("</title", re.IGNORECASE)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -84,13 +85,18 @@ def read_error(body: bytes) -> ErrorBody:
     """Return what the body says; HTML gives its title, anything that is no JSON its text."""
     text = body.decode("utf-8", "replace").strip()
     if text.startswith("<"):
-        title = _TITLE.search(text)
-        return ErrorBody(text=title.group(1) if title else "an HTML page")
+        return ErrorBody(text=_title(text) or "an HTML page")
     try:
         document: JsonValue = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return ErrorBody(text=text)
     return error_of(document)
+
+
+def _title(page: str) -> str | None:
+    begin = _TITLE.search(page)
+    end = _TITLE_END.search(page, begin.end()) if begin else None
+    return page[begin.end() : end.start()] if begin and end else None
 
 
 def error_of(document: JsonValue) -> ErrorBody:
@@ -121,9 +127,10 @@ def _count(value: JsonValue) -> int | None:
 
 def blamed_on_request(error: ErrorBody) -> FailureKind | None:
     """Return the kind where the error's own words blame the request's length or content, else None."""
-    if error.codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(error.text):
+    words = error.text[:LONGEST_READ]
+    if error.codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(words):
         return FailureKind.CONTEXT_LENGTH
-    if error.codes & _FILTER_CODES or _FILTER_WORDS.search(error.text):
+    if error.codes & _FILTER_CODES or _FILTER_WORDS.search(words):
         return FailureKind.CONTENT_FILTER
     return None
 
@@ -173,7 +180,7 @@ def status_line(status: int) -> str:
 
 def _kind(status: int, error: ErrorBody) -> FailureKind:
     if status >= 500:
-        if _CALLER_MISTAKES.search(error.text):
+        if _CALLER_MISTAKES.search(error.text[:LONGEST_READ]):
             return FailureKind.BAD_REQUEST
         return FailureKind.CONTEXT_LENGTH if error.codes & _CONTEXT_CODES else FailureKind.SERVER
     kind = _KINDS.get(status, FailureKind.OTHER_STATUS)

@@ -216,7 +216,7 @@ def test_a_forked_copy_neither_uses_nor_closes_the_connections():
                 copy = os.fork()
                 if copy == 0:
                     os._exit(0 if len(CLIENTS) == 0 and CLIENTS._lock.acquire(blocking=False) else 1)
-            assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+            assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
             await asked.answer(question(), Pieces())
             assert server.connections == 1
 

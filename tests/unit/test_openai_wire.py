@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import json
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from llx_magic.backends.openai import ReplyReader, request_body
 from llx_magic.backends.sse import ServerEvent
 from llx_magic.backends.status import LONGEST_WAIT, refused, retry_after
-from llx_magic.backends.wording import LONGEST_DETAIL, Redactor, one_line
+from llx_magic.backends.wording import LONGEST_DETAIL, LONGEST_READ, Redactor, one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import ChatRequest, Message, Usage
 from tests.faults.asking import Pieces
@@ -457,6 +458,14 @@ DOCUMENTS = st.recursive(
 )
 
 
+@pytest.mark.parametrize("late", ["{broken", '{"error": {"message": "late"}}', ServerEvent("error", "late")])
+def test_what_fails_after_the_finish_reason_does_not_take_the_reply_back(late):
+    """The reply was shown whole; usage that comes still later counts."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    answer, _ = read(delta("whole", "stop"), late, usage, "[DONE]")
+    assert (answer.text, answer.usage) == ("whole", Usage(3, 1))
+
+
 @given(DOCUMENTS)
 def test_no_document_whatsoever_escapes_as_another_exception(document):
     """In a stream, as a whole reply, or as an error."""
@@ -492,6 +501,64 @@ def test_the_key_is_gone_before_the_message_is_cut():
     key = "sk-" + "x1" * 40
     message = refusal(401, {"error": {"message": "a" * (LONGEST_DETAIL - 10) + key}}, key=key).message
     assert "sk-x" not in message
+
+
+@given(st.integers(0, 400), st.sampled_from(["sk-" + "x1" * 20, "sk\\u-\\\\/%25&amp;key\\"]))
+def test_a_key_that_the_limit_of_reading_splits_shows_none_of_its_parts(offset, key):
+    """The text is cut before it is looked through, and the end of the cut is dropped."""
+    spelled = "".join(f"\\\\\\\\u{ord(c):04x}" for c in key)
+    for spelling in (key, spelled):
+        text = "." * (LONGEST_READ + 20 * len(key) - offset) + spelling + "." * 2 * LONGEST_READ * len(key)
+        assert set(Redactor(key)(text)) <= {".", "*"}
+
+
+@pytest.mark.parametrize("key", [None, "sk-0123456789"])
+def test_however_much_came_only_its_beginning_is_looked_through(key):
+    """Sixteen mebibytes give what their beginning gives."""
+    redact = Redactor(key)
+    text = "ab" * 8 * 2**20
+    assert redact(text) == redact(text[:10_000])
+    assert len(redact(text)) <= LONGEST_READ
+
+
+ENDLESS = [
+    "\\",
+    "exceed",
+    "exceed a ",
+    "violat",
+    "violate a ",
+    "<title",
+    "<title ",
+    "<title>",
+    "%25",
+    "&#0",
+    "a " * 9 + "a",
+]
+
+
+@pytest.mark.parametrize("unit", ENDLESS)
+@pytest.mark.parametrize("key", ["sk-abcdefghijklmnopqrstuvwxyz", "sk\\a\\a\\a\\a\\a\\a\\a\\a\\a", "\\" * 40])
+def test_eight_times_the_text_is_no_more_than_eight_times_the_work(unit, key):
+    """Text made to be tried in every way would hold up all else on the loop; the margin is that of a busy machine."""
+
+    def seconds(size: int) -> float:
+        raw = (unit * size)[:size].encode()
+        return min(_timed(lambda: refusal(400, raw, key=key)) for _ in range(5))
+
+    assert seconds(5_600) < 30 * max(seconds(700), 20e-6)
+
+
+@given(st.text(st.sampled_from("\\u06ab"), min_size=8, max_size=12), st.text(st.sampled_from("\\u06ab"), max_size=300))
+def test_a_key_of_backslashes_is_found_and_nothing_takes_for_ever(key, text):
+    """The one character that escapes others can be read in many ways."""
+    assert "***" in Redactor(key)(f" {key} ")
+    assert key not in Redactor(key)(text)
+
+
+def _timed(work) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
 
 
 def test_a_redactor_shows_no_key_and_without_one_changes_nothing():
