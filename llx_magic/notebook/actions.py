@@ -16,8 +16,9 @@ from llx_magic.commands.output import Output
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import printable
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.notebook import jobs
+from llx_magic.notebook import dashboard, jobs
 from llx_magic.notebook.completion import LlxCompleter
+from llx_magic.notebook.dashboard import Dashboards
 from llx_magic.notebook.prompter import LAST_REPLY, Preferences, Prompter, is_kernel
 from llx_magic.observe import waterfall
 from llx_magic.session.session import Session
@@ -30,6 +31,7 @@ class Actions:
         self._shell = shell
         self.session = session
         self.prompter = Prompter(shell, session, preferences)
+        self.dashboards = Dashboards(shell, session.loaded)
 
     @cached_property
     def completer(self) -> LlxCompleter:
@@ -47,7 +49,7 @@ class Actions:
             if cell is None:
                 options, text = prompt.split_prompt(line)
             else:
-                options, text = prompt.cell_options(line), cell
+                options, text = prompt.cell_options(line), cell.removesuffix("\n")
         except HelpAskedError as asked:
             self._show(Output(str(asked)))
             return None
@@ -73,6 +75,10 @@ class Actions:
         """Return how a request was decided."""
         return self._value(lambda: self._trace(line))
 
+    def dashboard(self, line: str) -> None:
+        """Show the live dashboard of a profile."""
+        self._value(lambda: dashboard.run(self.dashboards, self.session, line))
+
     def log(self, line: str) -> None:
         """Show the latest debug lines."""
         self._run(lambda: statistics.log(self.session, line))
@@ -97,6 +103,7 @@ class Actions:
         """End background prompts, connections, the thread and the embedded model; the last reply is forgotten."""
         self.prompter.jobs.cancel_all()  # each of them leaves its reply, cancelled, so the name goes after them
         self._shell.user_ns.pop(LAST_REPLY, None)
+        self.dashboards.close()
         self.session.close()
         BACKGROUND.stop()
         embedded.stop()

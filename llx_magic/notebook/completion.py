@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.grammar import Grammar
 from llx_magic.errors import LlxError
-from llx_magic.notebook import jobs
+from llx_magic.notebook import dashboard, jobs
 from llx_magic.notebook.completion_place import Place, Typed, quoted, split, typed_in, unquoted
 from llx_magic.notebook.completion_sources import Sources
 from llx_magic.session.session import Session
@@ -29,6 +29,7 @@ GRAMMARS: dict[str, Callable[[], Grammar]] = {
     "llx_trace": statistics.trace_grammar,
     "llx_chat": chat.grammar,
     "llx_jobs": jobs.grammar,
+    "llx_dashboard": dashboard.grammar,
 }
 """The grammar of each magic by its name; all options and actions are offered from it."""
 

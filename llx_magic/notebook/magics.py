@@ -76,6 +76,12 @@ class LlxMagics(Magics):
 
     @no_var_expand
     @line_magic
+    def llx_dashboard(self, line: str) -> None:
+        """Show the live dashboard of the active profile: %llx_dashboard [-p PROFILE]."""
+        self.actions.dashboard(line)
+
+    @no_var_expand
+    @line_magic
     def llx_trace(self, line: str) -> object:
         """Show how the last request was decided, or the N-th: %llx_trace [N]."""
         return self.actions.trace(line)

@@ -70,6 +70,11 @@ class Session:
         """The loaded profile, or None."""
         return self._active
 
+    def loaded(self) -> tuple[LoadBalancer, ...]:
+        """Return every profile that was asked or loaded in this session, in that order."""
+        with self._lock:
+            return tuple(self._balancers.values())
+
     def load(self, name_or_path: str) -> Loaded:
         """Load a profile and make it the active one; the session's overrides of what it sets are dropped.
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.backends.http_clients import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.providers import provider
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.core.values import JsonValue
+from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.locks import ForkSafeLock
@@ -33,6 +35,8 @@ class LiveEntry:
     identities: dict[str, object]
     simulated: dict[str, SimulatedBackend] = field(default_factory=dict)
 
+
+BACKGROUND.at_end(CLIENTS.close_loop)
 
 _entries: dict[Path, LiveEntry] = {}
 _lock = ForkSafeLock()
