@@ -6,21 +6,19 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-_OUR_HEADERS = frozenset(
-    {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding"}
-)
+_LONGEST_KEY = 16_384
+"""How many characters a key may have; servers take no longer header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One model at one OpenAI-compatible address.
 
-    ``base_url`` is what comes before ``/chat/completions``. ``headers`` are sent besides our own.
+    ``base_url`` is what comes before ``/chat/completions``.
     """
 
     base_url: str
     model: str
-    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def url(self) -> str:
@@ -63,12 +61,14 @@ class Endpoint:
             return "base-url must not contain a query or a fragment ('?' or '#')"
         if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_readable:
             return f"base-url must be an http or https address, got {url!r}"
-        return self._header_problem()
+        return None if _is_host(parts.hostname) else f"base-url must name a host or a whole IP address, got {url!r}"
 
     def key_problem(self, key: str | None) -> str | None:
         """Say in one line why this key cannot be sent to this address; None where it can. Never shows the key."""
         if not key:
             return None
+        if len(key) > _LONGEST_KEY:
+            return f"the key has {len(key)} characters and none has more than {_LONGEST_KEY}; set it again"
         if not key.isascii() or not key.isprintable() or " " in key:
             return "the key holds a space, a line end or another character that no key has; set it again"
         parts: SplitResult = urlsplit(self.base_url)
@@ -76,12 +76,13 @@ class Endpoint:
             return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
         return None
 
-    def _header_problem(self) -> str | None:
-        for name, value in self.headers:
-            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-                return f"a header's name must be letters, digits and hyphens, got {name!r}"
-            if name.lower() in _OUR_HEADERS:
-                return f"the header {name!r} cannot be set by hand"
-            if not value.isascii() or not value.isprintable():
-                return f"the value of the header {name!r} must be printable ASCII on one line"
-        return None
+
+def _is_host(name: str) -> bool:
+    """Whether a host can be looked up: an address that is one, or labels of 1 to 63 characters."""
+    if ":" in name or name.replace(".", "").isdigit():
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+    return all(1 <= len(label) <= 63 for label in name.removesuffix(".").split("."))

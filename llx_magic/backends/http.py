@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_clients import CLIENTS, new_client
+from llx_magic.backends.http_arrivals import ARRIVALS, Arrivals, note_arrivals
+from llx_magic.backends.http_clients import CLIENTS, Route, new_client
 from llx_magic.backends.http_errors import foreign_errors, translate
+from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.inflate import decoder_for
 from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
 from llx_magic.backends.providers import provider_at
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from llx_magic.backends.http_arrivals import Connection
     from llx_magic.core.ports import KeySource, Progress
     from llx_magic.core.reply import ChatRequest
 
@@ -54,9 +57,9 @@ class OpenAIBackend:
     def __init__(self, name: str, endpoint: Endpoint, key: KeySource) -> None:
         self._name = name
         self._endpoint = endpoint
-        self._key = key
+        self._key = KeyReader(key)
         self._problem = endpoint.problem()
-        self._direct = self._problem is None and endpoint.is_loopback
+        self._route = Route.PROXIED if self._problem else _route(endpoint)
         known = None if self._problem else provider_at(endpoint.base_url)
         self._takes_stream_options = known is None or known.takes_stream_options
         self._url: httpx.URL | None = None
@@ -80,7 +83,7 @@ class OpenAIBackend:
         if self._problem is not None:
             return self._problem
         try:
-            return self._endpoint.key_problem(await self._read_key())
+            return self._endpoint.key_problem(await self._key.read())
         except KeyMissing as missing:
             return str(missing)
 
@@ -101,59 +104,71 @@ class OpenAIBackend:
         await CLIENTS.give_back(self)
 
     async def _attempt(self, request: ChatRequest, progress: Progress) -> Answer | Failure:
-        exchange = await self._prepare(request, progress)
-        if isinstance(exchange, Failure):
-            return exchange
-        unusable: tuple[type[Exception], ...] = (ValueError, ImportError, *foreign_errors())
         try:
-            client = CLIENTS.borrow(self, through_proxies=not self._direct)
-        except unusable:
-            return Failure(kind=FailureKind.NETWORK, message="the proxy that the environment names cannot be used")
-        outcome = await exchange.run(client)
-        if outcome is None:
-            # The pool may hold more connections that died with this one, so the second try brings its own.
-            async with new_client(through_proxies=not self._direct) as fresh:
-                outcome = await exchange.run(fresh)
+            exchange = await self._prepare(request, progress)
+            outcome = await exchange.run(CLIENTS.borrow(self, self._route))
+            if outcome is None:
+                # The pool may hold more connections that died with this one, so the second try brings its own.
+                async with new_client(self._route) as fresh:
+                    outcome = await exchange.run(fresh)
+        except BackendFailed as failed:
+            return failed.failure
         return outcome if outcome is not None else Failure(kind=FailureKind.NETWORK, message="no connection")
 
-    async def _prepare(self, request: ChatRequest, progress: Progress) -> _Exchange | Failure:
+    async def _prepare(self, request: ChatRequest, progress: Progress) -> _Exchange:
+        """Return the request as it goes out; the key is read last, so that no error before it can hold the key."""
+        if self._problem is not None:
+            raise _unsendable(self._problem)
+        body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
+        url = self._address()
         try:
-            key = None if self._problem else await self._read_key()
+            key = await self._key.read()
         except KeyMissing as missing:
-            return Failure(kind=FailureKind.ACCESS, message=str(missing))
-        problem = self._problem or self._endpoint.key_problem(key)
+            raise _unsendable(str(missing)) from None
+        problem = self._endpoint.key_problem(key)
         if problem is not None:
-            return Failure(kind=FailureKind.ACCESS, message=problem)
+            raise _unsendable(problem)
         redact = Redactor(key)
         reader = ReplyReader(self._name, self.model, progress, redact)
-        outgoing = self._outgoing(request, key)
-        return _Exchange(outgoing, reader, redact, label=self._endpoint.label, request=request)
+        return _Exchange(_outgoing(url, body, key), reader, redact, label=self._endpoint.label, request=request)
 
-    async def _read_key(self) -> str | None:
-        return await asyncio.to_thread(self._key.read) if self._key.may_block else self._key.read()
-
-    def _outgoing(self, request: ChatRequest, key: str | None) -> httpx.Request:
+    def _address(self) -> httpx.URL:
         import httpx
 
         if self._url is None:
-            self._url = httpx.URL(self._endpoint.url)
-        # Compression would only hold back a stream's pieces.
-        headers = [
-            ("Accept", "application/json, text/event-stream"),
-            ("Accept-Encoding", "identity"),
-            ("Content-Type", "application/json"),
-            ("User-Agent", "llx-magic"),
-        ]
-        own = {name.lower() for name, _ in self._endpoint.headers}
-        headers = [each for each in headers if each[0].lower() not in own] + list(self._endpoint.headers)
-        if key:
-            headers.append(("Authorization", f"Bearer {key}"))
-        body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
-        return httpx.Request("POST", self._url, headers=headers, content=body)
+            try:
+                self._url = httpx.URL(self._endpoint.url)
+            except (httpx.InvalidURL, ValueError):
+                raise _unsendable("base-url must be an http or https address that can be read") from None
+        return self._url
 
 
-class _Closable(Protocol):
-    async def aclose(self) -> None: ...
+def _route(endpoint: Endpoint) -> Route:
+    if not endpoint.is_loopback:
+        return Route.PROXIED
+    return Route.DIRECT if endpoint.base_url.startswith("https:") else Route.PLAIN
+
+
+def _unsendable(problem: str) -> BackendFailed:
+    """Return the failure of a request that could not be sent; it says nothing about the backend, so is not counted.
+
+    It was no obstacle a moment before, or would not have been tried: such as a key that was deleted in between.
+    """
+    return BackendFailed(Failure(kind=FailureKind.OTHER_STATUS, message=problem))
+
+
+def _outgoing(url: httpx.URL, body: bytes, key: str | None) -> httpx.Request:
+    import httpx
+
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Accept-Encoding": "identity",  # compression would only hold back a stream's pieces
+        "Content-Type": "application/json",
+        "User-Agent": "llx-magic",
+    }
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return httpx.Request("POST", url, headers=headers, content=body)
 
 
 class _Exchange:
@@ -170,21 +185,25 @@ class _Exchange:
         self._connect_ms = request.connect_timeout_ms
         self._connecting = asyncio.timeout(None)
         self._connected_anew = False
-        self._handshaking: _Closable | None = None  # the bare connection, until the request goes out on it
+        self._handshaking: Connection | None = None  # the bare connection, until the request goes out on it
         self._reading = False
         outgoing.extensions = {"timeout": _NO_TIMEOUTS, "trace": self._trace}
 
     async def run(self, client: httpx.AsyncClient) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
         self._connected_anew = False
+        arrivals = Arrivals()
+        token = ARRIVALS.set(arrivals)
         try:
             return await self._converse(client)
         except BackendFailed as failed:
             return failed.failure
         except foreign_errors() as error:
-            if not self._reading and not self._connected_anew and _is_dead_connection(error):
+            if not arrivals.any and not self._connected_anew and _is_dead_connection(error):
                 return None
             return self._cut_short(error)
+        finally:
+            ARRIVALS.reset(token)
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.complete:
@@ -237,7 +256,10 @@ class _Exchange:
         if event.endswith("connect_tcp.started"):
             self._connected_anew = True
         elif event.endswith("connect_tcp.complete"):
-            self._handshaking = cast("_Closable | None", info.get("return_value"))
+            self._handshaking = cast("Connection", info["return_value"])
+            note_arrivals(self._handshaking)
+        elif event.endswith("start_tls.complete"):
+            note_arrivals(cast("Connection", info["return_value"]))
         elif event.endswith("send_request_headers.started"):
             to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
             if to_proxy or self._connecting.expired():

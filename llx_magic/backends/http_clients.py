@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING
+
+from llx_magic.backends.wording import one_line
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 
 if TYPE_CHECKING:
     import ssl
@@ -21,22 +25,48 @@ KEPT_ALIVE_SECONDS = 15.0
 """How long an idle connection is kept; servers commonly close theirs after 60 s or more."""
 
 
-def new_client(*, through_proxies: bool) -> httpx.AsyncClient:
+class Route(enum.Enum):
+    """How requests get to an address; each kind has a client of its own."""
+
+    PROXIED = "by the environment's proxies, if it names any"
+    DIRECT = "to this machine, over TLS"
+    PLAIN = "to this machine, without TLS"
+
+
+def new_client(route: Route) -> httpx.AsyncClient:
     """Return a client that follows no redirect, waits without limit and always verifies certificates.
 
-    ``through_proxies`` honours the environment's proxies; it is for hosts other than this machine.
+    Raises:
+        BackendFailed: where the environment names certificates or a proxy that cannot be used.
     """
     import httpx
 
-    return httpx.AsyncClient(
-        verify=_ssl_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
-        timeout=None,  # noqa: S113 - every wait is bounded by the engine's own time-outs
-        limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=KEPT_ALIVE_SECONDS
-        ),
-        follow_redirects=False,
-        trust_env=through_proxies,
-    )
+    context = _trusting_nobody() if route is Route.PLAIN else _trusted()
+    try:
+        return httpx.AsyncClient(
+            verify=context,
+            timeout=None,  # noqa: S113 - every wait is bounded by the engine's own time-outs
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=KEPT_ALIVE_SECONDS
+            ),
+            follow_redirects=False,
+            trust_env=route is Route.PROXIED,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL, OSError):
+        # The proxy's address may hold a password, so it is not repeated.
+        problem = Failure(kind=FailureKind.NETWORK, message="the proxy that the environment names cannot be used")
+    raise BackendFailed(problem)
+
+
+def _trusted() -> ssl.SSLContext:
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    try:
+        return _ssl_context(file, folder)
+    except (OSError, ValueError) as error:
+        why = one_line(getattr(error, "strerror", None) or type(error).__name__, 80)
+    named = f"SSL_CERT_FILE={file}" if file else f"SSL_CERT_DIR={folder}" if folder else "certifi"
+    message = f"the trusted certificates of {one_line(named, 150)} cannot be read: {why}"
+    raise BackendFailed(Failure(kind=FailureKind.TLS, message=message))
 
 
 @functools.lru_cache(maxsize=4)
@@ -47,17 +77,24 @@ def _ssl_context(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContex
     return httpx.create_ssl_context()
 
 
+def _trusting_nobody() -> ssl.SSLContext:
+    """Return a context that refuses every certificate: cheap, and safe if it were used after all."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class _LoopClients:
     """The clients of one loop, and who uses them."""
 
     def __init__(self) -> None:
         self.holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[Route, httpx.AsyncClient] = {}
 
-    def client(self, *, through_proxies: bool) -> httpx.AsyncClient:
-        client = self._clients.get(through_proxies)
+    def client(self, route: Route) -> httpx.AsyncClient:
+        client = self._clients.get(route)
         if client is None:
-            client = self._clients[through_proxies] = new_client(through_proxies=through_proxies)
+            client = self._clients[route] = new_client(route)
         return client
 
     async def aclose(self) -> None:
@@ -80,13 +117,17 @@ class ClientRegistry:
     def __len__(self) -> int:
         return len(self._loops)
 
-    def borrow(self, holder: object, *, through_proxies: bool) -> httpx.AsyncClient:
-        """Return the running loop's client; the holder keeps it until ``give_back``."""
+    def borrow(self, holder: object, route: Route) -> httpx.AsyncClient:
+        """Return the running loop's client; the holder keeps it until ``give_back``.
+
+        Raises:
+            BackendFailed: where the environment names certificates or a proxy that cannot be used.
+        """
         loop = asyncio.get_running_loop()
         clients = self._loops.get(loop)
         if clients is None or holder not in clients.holders:
             clients = self._enter(loop, holder)
-        return clients.client(through_proxies=through_proxies)
+        return clients.client(route)
 
     async def give_back(self, holder: object) -> None:
         """Release what the holder has on the running loop; harmless where it has nothing."""

@@ -24,7 +24,7 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that ``translate`` takes: all that a request can raise through no fault of ours."""
     import httpx
 
-    return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, Unreadable, EventTooLarge)
+    return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError, Unreadable, EventTooLarge)
 
 
 def translate(error: Exception, host: str, redact: Redactor, *, partial: str, reading: bool) -> Failure:
@@ -39,6 +39,8 @@ def translate(error: Exception, host: str, redact: Redactor, *, partial: str, re
 def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) -> tuple[FailureKind, str]:
     if isinstance(error, Unreadable):
         return FailureKind.BAD_REPLY, one_line(redact(str(error)))
+    if isinstance(error, UnicodeError) and not reading:
+        return FailureKind.NETWORK, f"could not resolve host {host}"  # a name that has no form in the DNS
     if isinstance(error, EventTooLarge):
         return FailureKind.TOO_LARGE, f"a reply with an endless line or event: {error}"
     causes = list(_causes(error))

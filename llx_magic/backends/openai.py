@@ -33,6 +33,10 @@ def request_body(request: ChatRequest, model: str, *, takes_stream_options: bool
 
     ``params`` go through as they are, but the model, the messages and whether to stream are the request's. A stream
     asks for its usage unless the server refuses to be asked or ``params`` hold ``stream_options``; null leaves it out.
+    Half of a surrogate pair, which no UTF-8 can hold, is sent as U+FFFD.
+
+    Raises:
+        BackendFailed: of kind bad request, where ``params`` hold what JSON cannot.
     """
     body: dict[str, JsonValue] = {
         **request.params,
@@ -46,7 +50,29 @@ def request_body(request: ChatRequest, model: str, *, takes_stream_options: bool
         body["stream_options"] = {"include_usage": True}
     if request.streaming:
         body["stream"] = True
-    return msgspec.json.encode(body)
+    return _encode(body)
+
+
+def _encode(body: dict[str, JsonValue]) -> bytes:
+    try:
+        try:
+            return msgspec.json.encode(body)
+        except UnicodeEncodeError:
+            return msgspec.json.encode(_without_surrogates(body))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        why = one_line(str(error), 120) or type(error).__name__
+    message = f"the request cannot be written as JSON ({why}); nothing was sent"
+    raise BackendFailed(Failure(kind=FailureKind.BAD_REQUEST, message=message))
+
+
+def _without_surrogates(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {str(_without_surrogates(key)): _without_surrogates(each) for key, each in value.items()}
+    return value
 
 
 class _Part(msgspec.Struct, frozen=True):

@@ -46,7 +46,8 @@ _CONTEXT_CODES = frozenset({
 
 _CONTEXT_WORDS = re.compile(
     r"maximum context length|context (?:length|window|size) (?:is |was )?(?:exceeded|of only)"
-    r"|exceed\w{0,4} (?:the |its )?(?:\w{1,30} ){0,3}context (?:length|window|size)|maximum prompt length|prompt is too long|input is too long"
+    r"|exceed\w{0,4} (?:the |its )?(?:\w{1,30} ){0,3}context (?:length|window|size)"
+    r"|maximum prompt length|prompt is too long|input is too long"
     r"|too many input tokens|input token count .{0,40}exceeds|reduce the length of the (?:messages|prompt)"
     r"|tokens .{0,12}max_new_tokens.{0,4} must be <=|context (?:the )?overflows",
     re.IGNORECASE,

@@ -49,8 +49,8 @@ def question(*, streaming: bool = True, connect_timeout_ms: int | None = 5000, *
     return ChatRequest(messages=QUESTION, params=params, streaming=streaming, connect_timeout_ms=connect_timeout_ms)
 
 
-def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha", headers=()) -> OpenAIBackend:
-    return OpenAIBackend(name, Endpoint(base_url, "some-model", headers), key or FixedKey())
+def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha") -> OpenAIBackend:
+    return OpenAIBackend(name, Endpoint(base_url, "some-model"), key or FixedKey())
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,74 @@
+"""Reading a key without waiting for ever: an operating system's keyring may be locked and ask its user first."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from llx_magic.errors import KeyMissing
+
+if TYPE_CHECKING:
+    from llx_magic.core.ports import KeySource
+
+LONGEST_READING = 10.0
+"""How long a key is waited for, in seconds."""
+
+_Pending = concurrent.futures.Future[str | None]
+
+
+class KeyReader:
+    """Reads one source's key, anew for each request and kept nowhere.
+
+    A source that may block is read in a thread of its own, which does not hold up the end of the process. Those who
+    come while it reads share the reading. Once it was given up, others are told so at once until it comes back.
+    """
+
+    def __init__(self, source: KeySource, seconds: float = LONGEST_READING) -> None:
+        self._source = source
+        self._seconds = seconds
+        self._pending: _Pending | None = None
+        self._given_up = False
+        self._process = os.getpid()
+
+    def __repr__(self) -> str:
+        """Show nothing of the key."""
+        return "KeyReader(***)"
+
+    async def read(self) -> str | None:
+        """Return the key, or None where none is needed.
+
+        Raises:
+            KeyMissing: where it is not to be found, or did not come in time.
+        """
+        if not self._source.may_block:
+            return self._source.read()
+        pending = self._reading()
+        try:
+            async with asyncio.timeout(0 if self._given_up else self._seconds):
+                return await asyncio.wrap_future(pending)
+        except TimeoutError:
+            self._given_up = True
+        raise KeyMissing("the keyring does not answer; unlock it, or save the profile with another place for its key")
+
+    def _reading(self) -> _Pending:
+        pending = self._pending
+        # In a forked copy of the process the thread that reads does not exist.
+        if pending is None or pending.done() or self._process != os.getpid():
+            self._process, self._given_up = os.getpid(), False
+            pending = self._pending = concurrent.futures.Future()
+            pending.set_running_or_notify_cancel()  # so that one who stops waiting does not cancel it for others
+            threading.Thread(target=self._fill, args=(pending,), name="llx-key", daemon=True).start()
+        return pending
+
+    def _fill(self, pending: _Pending) -> None:
+        try:
+            key = self._source.read()
+        except BaseException as problem:  # noqa: BLE001 - it belongs to those who wait
+            self._pending = None
+            pending.set_exception(problem)
+        else:
+            self._pending = None
+            pending.set_result(key)
