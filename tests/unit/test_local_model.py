@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,29 @@ def test_the_loop_goes_on_while_it_loads(server, runtime):
         return turns
 
     assert asyncio.run(count_turns()) > 5
+
+
+class FailingWhileLookedAt(Future):
+    """A start that fails between one look at it and the next."""
+
+    looks = 0
+
+    def done(self):
+        self.looks += 1
+        if self.looks == 2:
+            self.set_exception(ModelUnavailable("it cannot be loaded"))
+        return super().done()
+
+
+def test_a_start_that_fails_while_its_status_is_asked_for_is_a_process_that_stopped(server, runtime):
+    """The status never raises."""
+    runtime()
+    ready(server)
+    child = server._child
+    with contextlib.ExitStack() as stack:
+        stack.callback(child.stop)
+        child.serving = FailingWhileLookedAt()
+        assert server.status().state == "stopped"
 
 
 def test_stopping_while_it_loads_fails_those_who_wait(server, runtime):

@@ -103,6 +103,8 @@ class LocalServer:
             return ServerStatus(state="stopped")
         if not child.serving.done():
             return ServerStatus(state="starting", pid=child.pid)
+        if child.serving.cancelled() or child.serving.exception() is not None:
+            return ServerStatus(state="stopped")  # it failed since ``gone`` was looked at
         serving = child.serving.result()
         return ServerStatus(
             state="running", pid=serving.pid, port=serving.port, memory_bytes=_resident_bytes(serving.pid)
