@@ -6,9 +6,8 @@ it is given; on virtual time its latencies are exact and cost nothing.
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import re
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +16,7 @@ from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError
+from llx_magic.settings.declaration import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,8 +82,7 @@ def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
     """
     for key in params:
         if key not in PARAMETERS:
-            raise SettingError(f"a simulated model has no parameter {key!r}{_nearest(key, PARAMETERS)}; "
-                               f"allowed are {', '.join(PARAMETERS)}")  # fmt: skip
+            raise SettingError(f"a simulated model has no parameter {key!r}{nearest(key, PARAMETERS)}")
     cycle = params.get("cycle", False)
     if not isinstance(cycle, bool):
         raise SettingError(f"cycle must be true or false, got {cycle!r}")
@@ -99,8 +98,7 @@ class SimulatedBackend:
         self.model = model
         self._script = script
         self._clock = clock
-        self._lock = threading.Lock()
-        self._attempts = 0
+        self._positions = itertools.count()  # no lock, which a forked copy could find held
 
     async def obstacle(self) -> str | None:
         """Return None: it needs no key and no network."""
@@ -132,9 +130,7 @@ class SimulatedBackend:
 
     def _next_step(self) -> Step:
         steps = self._script.steps
-        with self._lock:
-            position = self._attempts
-            self._attempts += 1
+        position = next(self._positions)
         return steps[position % len(steps) if self._script.cycle else min(position, len(steps) - 1)]
 
     async def _meet(self, step: Step, script: SimulatedScript) -> None:
@@ -223,11 +219,6 @@ def _words(text: str) -> int:
     return len(text.split())
 
 
-def _nearest(given: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> SimulatedScript:
     """Return the script with the values that ``params`` names in place of its own."""
     if params.keys().isdisjoint(PARAMETERS):
@@ -284,5 +275,4 @@ def _step(given: JsonValue) -> Step:
         return Step("status", number, int(word))
     if word in NUMBERED_STEPS:
         raise SettingError(f"step {given!r} of the script needs a number of {NUMBERED_STEPS[word]}, as in {word}:12")
-    near = _nearest(word, (*PLAIN_STEPS, *NUMBERED_STEPS))
-    raise SettingError(f"unknown step {given!r} of the script{near}; allowed are {_ALLOWED}")
+    raise SettingError(f"unknown step {given!r} of the script; allowed are {_ALLOWED}")
