@@ -15,10 +15,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
 
+# Jupyter refuses to serve root unless it is told to. LAB_FLAGS is for more, such as LAB_FLAGS='--no-browser --port 9999'.
+AS_ROOT := $(shell test "$$(id -u)" != 0 || echo --allow-root)
+LAB_FLAGS ?=
 lab: $(VENV)/.lab
 	@$(BIN)/llx local pull
 	@echo "JupyterLab opens on notebooks/quickstart.ipynb; end it with Ctrl-C twice."
-	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
+	@$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/quickstart.ipynb
 
 test: $(VENV)/.test lint types unit oldest notebooks
 	@echo "make test: all passed"

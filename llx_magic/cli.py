@@ -75,8 +75,8 @@ def _dispatch(words: list[str]) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "profile": lambda rest: _print(profiles.run_words(Session(), rest, "llx profile")),
         "set": _set,
-        "local": lambda rest: _print(local.run(shlex.join(rest), local.ProgressBar(sys.stderr), "llx local")),
-        "key": lambda rest: _print(keys.run(Session(), shlex.join(rest), getpass.getpass, "llx key")),
+        "local": lambda rest: _print(local.run(shlex.join(rest), _progress(), "llx local")),
+        "key": lambda rest: _print(keys.run(Session(), shlex.join(rest), _ask_hidden, "llx key")),
         "chat": lambda rest: _print(chat.run_words(Session().conversations, rest, "llx chat")),
         "demo": _demo,
     }
@@ -155,7 +155,7 @@ def _demo(words: list[str]) -> int:
     )
     parser.add_argument("--prompt", default=DEMO_PROMPT, metavar="TEXT", help="another prompt than the demo's own")
     asked = parser.read(words)
-    embedded.pull(progress=local.ProgressBar(sys.stderr))
+    embedded.pull(progress=_progress())
     os.environ.setdefault(VARIABLE, "llxprt:*")
     session = Session()
     try:
@@ -168,6 +168,19 @@ def _demo(words: list[str]) -> int:
     print(f"\nThe first backend could not be reached, so {reply.backend} answered: a small model on this machine,")
     print("good enough to show the way, not to be relied on. Next: make lab, or %load_ext llx_magic in a notebook.")
     return ANSWERED
+
+
+def _progress() -> local.ProgressBar:
+    return local.ProgressBar(sys.stderr, live=sys.stderr.isatty())
+
+
+def _ask_hidden(question: str) -> str:
+    """Ask on a terminal without showing what is typed, or take the first line of a pipe or file."""
+    if sys.stdin.isatty():
+        return getpass.getpass(question)
+    if line := sys.stdin.readline():
+        return line
+    raise EOFError
 
 
 def _print(output: Output) -> int:

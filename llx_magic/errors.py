@@ -42,7 +42,8 @@ class Reason(NamedTuple):
     def __str__(self) -> str:
         """Read as one clause of the error that names every backend."""
         wait = "" if self.seconds_left is None else f" (may be tried again in {self.seconds_left:.0f} s)"
-        return f"{self.backend}: {self.message}{wait}"
+        named = self.message.startswith(f"no key for {self.backend}:")
+        return f"{self.message}{wait}" if named else f"{self.backend}: {self.message}{wait}"
 
 
 class AllBackendsFailed(LlxError):
@@ -61,8 +62,14 @@ class AllBackendsFailed(LlxError):
         super().__init__(headline, reasons)
 
     def __str__(self) -> str:
-        """One line: the headline, then each backend's reason."""
-        return "; ".join([self.headline, *map(str, self.reasons)])
+        """One line: the headline, then each backend's reason, unless the headline has said it."""
+        return "; ".join([self.headline, *(str(reason) for reason in self.reasons if not self._is_said(reason))])
+
+    def _is_said(self, reason: Reason) -> bool:
+        named = self.headline.startswith(f"{reason.backend} ")
+        if len(self.reasons) == 1:
+            named = reason.backend in self.headline
+        return named and reason.seconds_left is None and reason.message in self.headline
 
 
 class KeyMissing(LlxError):

@@ -11,6 +11,9 @@ from typing import Never, NoReturn
 
 from llx_magic.errors import LlxError, UsageProblem
 
+SHORT = len("-x")
+"""Characters of what is too short to tell what was meant."""
+
 
 class HelpAskedError(LlxError):
     """``--help`` was given; the text is the help."""
@@ -32,6 +35,7 @@ class Grammar(argparse.ArgumentParser):
             exit_on_error=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self._actions_of: argparse._SubParsersAction[Grammar] | None = None
         self.add_argument("-h", "--help", action="store_true", help="print this help and do nothing else")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
@@ -58,6 +62,17 @@ class Grammar(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> Never:
         """Never leave the process from here."""
         raise UsageProblem(f"{self.prog}: {message or status}")
+
+    def add_action(self, name: str, what: str, dest: str = "action") -> Grammar:
+        """Add a subcommand, which the help of this parser lists with its meaning, and return its parser.
+
+        Its name is put into ``dest``. Where that is "action" it may be left out.
+        """
+        if self._actions_of is None:
+            self._actions_of = self.add_subparsers(
+                dest=dest, required=dest != "action", parser_class=Grammar, title="what it does", metavar=None
+            )
+        return self._actions_of.add_parser(name, description=what, help=what)
 
     def option_strings(self) -> list[str]:
         """Return every option of this parser."""
@@ -87,13 +102,13 @@ class Grammar(argparse.ArgumentParser):
 
     def _offer(self, message: str) -> str:
         unknown = re.search(r"unknown option (--?[\w-]+)", message)
-        choice = re.search(r"invalid choice: '([^']*)'", message)
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         given, allowed = "", list[str]()
         if unknown:
-            given, allowed = unknown[1], self.option_strings()
+            given, allowed = unknown[1], [name for name in self.option_strings() if len(name) > SHORT]
         elif choice:
-            given, allowed = choice[1], list(self.subcommands())
-        close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
+            given, allowed = choice[1], [word.strip("'") for word in choice[2].split(", ")]
+        close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6) if len(given) > SHORT else []
         return f"; did you mean {close[0]}?" if close else ""
 
 

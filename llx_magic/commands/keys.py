@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import getpass
+import warnings
 from collections.abc import Callable
 
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.errors import UsageProblem
-from llx_magic.profiles.keychain import Keychain
+from llx_magic.profiles.keychain import Keychain, read_key
 from llx_magic.profiles.names import check_name
 from llx_magic.profiles.secret import Secret
 from llx_magic.session.session import Session
@@ -22,12 +25,11 @@ ACTIONS = ("set", "list", "delete")
 def grammar(prog: str = "%llx_key") -> Grammar:
     """Return the grammar of the command."""
     parser = Grammar(prog, "Keys in the operating system's keyring; a profile names one with --key-name.")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
-    set_ = actions.add_parser("set", description="Ask for a key without showing it, and store it.")
+    set_ = parser.add_action("set", "Ask for a key without showing it, and store it.")
     set_.add_argument("name", metavar="NAME")
-    set_.add_argument("key", nargs="*", metavar="", help="never: a key typed here would stay in the notebook")
-    actions.add_parser("list", description="List the names of the keys stored from here.")
-    delete = actions.add_parser("delete", description="Remove a key from the keyring.")
+    set_.add_argument("key", nargs="*", help=argparse.SUPPRESS)  # typed here it would stay in the notebook
+    parser.add_action("list", "List the names of the keys stored from here.")
+    delete = parser.add_action("delete", "Remove a key from the keyring.")
     delete.add_argument("name", metavar="NAME")
     return parser
 
@@ -73,5 +75,21 @@ def _set(keychain: Keychain, name: str, ask_hidden: AskHidden, prog: str, *, typ
             f"a key does not belong in a cell or a command, where it would be kept: type {prog} set {name} alone, "
             "you will be asked for it; and consider the key you typed as known to others"
         )
-    replaced = keychain.set(name, Secret(ask_hidden(f"key {name} (not shown): ")))
+    read_key(name)  # a keyring that cannot be used is said before a key is asked for
+    replaced = keychain.set(name, _asked(ask_hidden, name))
     return Output(f"key {name} is {'replaced' if replaced else 'stored'}; a profile uses it with --key-name {name}")
+
+
+def _asked(ask_hidden: AskHidden, name: str) -> Secret:
+    """Ask for the key, unless it would be shown while it is typed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return Secret(ask_hidden(f"key {name} (not shown): "))
+    except EOFError:
+        problem = "the input ended before a key was given"
+    except NotImplementedError:  # what a front end without input raises is one of these
+        problem = "this front end has no input to ask for a key with; type llx key set NAME in a terminal"
+    except getpass.GetPassWarning:
+        problem = "the input here would show the key; type it in a terminal"
+    raise UsageProblem(f"key {name} is not stored: {problem.replace('NAME', name)}")

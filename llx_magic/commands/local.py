@@ -20,10 +20,9 @@ def grammar(prog: str = "%llx_local") -> Grammar:
         "The embedded model: a small real model that runs on this machine. It stands in where nothing else answers; "
         "do not rely on what it knows.",
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
-    actions.add_parser("pull", description="Fetch the model (93 MB), unless it is there; its hash is checked.")
-    actions.add_parser("status", description="Say whether the model is fetched, and whether it runs.")
-    actions.add_parser("stop", description="End the model's process; the next prompt starts it again.")
+    parser.add_action("pull", "Fetch the model (93 MB), unless it is there; its hash is checked.")
+    parser.add_action("status", "Say whether the model is fetched, and whether it runs.")
+    parser.add_action("stop", "End the model's process; the next prompt starts it again.")
     return parser
 
 
@@ -44,14 +43,27 @@ def run(line: str, progress: PullProgress, prog: str = "%llx_local") -> Output:
 
 
 class ProgressBar:
-    """A bar on a text stream that shows how much of the model has come."""
+    """A bar on a text stream that shows how much of the model has come; a line at its begin and end where not ``live``.
 
-    def __init__(self, out: TextIO) -> None:
+    ``live`` says whether the stream is a screen, on which a bar can be redrawn.
+    """
+
+    def __init__(self, out: TextIO, *, live: bool = True) -> None:
         self._out = out
+        self._live = live
+        self._begun = False
         self._bar: object | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar; it appears with the first bytes and stays when all are there."""
+        if self._live:
+            self._draw(done, total)
+        elif not self._begun or done >= total:
+            said = "all of the model is there" if done >= total else f"fetching the model ({total / 1e6:.0f} MB)"
+            print(said, file=self._out, flush=True)
+        self._begun = True
+
+    def _draw(self, done: int, total: int) -> None:
         from tqdm import tqdm
 
         if not isinstance(self._bar, tqdm):

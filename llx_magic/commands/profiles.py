@@ -10,43 +10,52 @@ from pathlib import Path
 from llx_magic.backends.providers import provider
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list, text_table
+from llx_magic.core.text import one_line
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
-from llx_magic.profiles.document import Connection, Document, ModelProfile
+from llx_magic.profiles.document import Connection, Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import ProfileRow, SaveResult
 from llx_magic.session import wiring
 from llx_magic.session.session import Session
+from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
+
+LONGEST_PROBLEM = 100
+"""Characters of what is wrong with a profile in the list; loading it says all of it."""
 
 _USAGE = """Save, load and look after profiles.
 
-  {0} save loadbalancer NAME POLICY MEMBER...     POLICY is failover or roundrobin; the settings in force are saved
+  {0} save loadbalancer NAME POLICY MEMBER... [--set k=v]...
+                      POLICY is failover or roundrobin; the settings in force are saved
   {0} save model NAME --provider P --model M [--base-url U] [--key-env VAR | --key-name N | --key-file F]
-                      [--param k=v]... [--set k=v]...
-  {0} load NAME_OR_PATH
+                      [--param k=v]... [--set k=v]... [--price-input X --price-output X]
+                      prices are per million tokens, in your currency
   {0} list
   {0} show NAME
   {0} delete NAME
   {0} set-default NAME | set-default --clear
 """
 
+_ONLY_IN_A_SESSION = "  {0} load NAME_OR_PATH\n"
+
 
 def grammar(prog: str = "%llx_profile") -> Grammar:
     """Return the grammar of the command."""
-    parser = Grammar(prog, _USAGE.format(prog))
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
-    _save_grammar(actions.add_parser("save", description="Save a load balancer or a model as a profile."))
-    load = actions.add_parser("load", description="Make a profile the active one.")
+    usage = _USAGE + _ONLY_IN_A_SESSION if _in_notebook(prog) else _USAGE
+    parser = Grammar(prog, usage.format(prog))
+    _save_grammar(parser.add_action("save", "Save a load balancer or a model as a profile."), prog)
+    load = parser.add_action("load", "Make a profile the active one (in a notebook; a command line takes -p NAME).")
     load.add_argument("profile", metavar="NAME_OR_PATH")
-    actions.add_parser("list", description="List every profile, broken ones with what is wrong.")
+    parser.add_action("list", "List every profile, broken ones with what is wrong.")
     for action, what in (
         ("show", "Show a profile's file, without keys."),
         ("delete", "Delete a profile (kept as .bak)."),
     ):
-        actions.add_parser(action, description=what).add_argument("profile", metavar="NAME")
-    default = actions.add_parser("set-default", description="Choose the profile that is used where none is loaded.")
+        parser.add_action(action, what).add_argument("profile", metavar="NAME")
+    default = parser.add_action("set-default", "Choose the profile that is used where none is loaded.")
     default.add_argument("profile", metavar="NAME", nargs="?")
     default.add_argument("--clear", action="store_true", help="have no default profile")
     return parser
@@ -64,6 +73,7 @@ def run(session: Session, line: str, prog: str = "%llx_profile") -> Output:
 def run_words(session: Session, words: list[str], prog: str = "%llx_profile") -> Output:
     """Carry out the command, its line split into words already."""
     asked = grammar(prog).read(words)
+    asked.prog = prog
     actions: dict[str, Callable[[Session, argparse.Namespace], Output]] = {
         "save": _save,
         "load": _load,
@@ -77,20 +87,29 @@ def run_words(session: Session, words: list[str], prog: str = "%llx_profile") ->
     return actions[asked.action](session, asked)
 
 
-def _save_grammar(parser: Grammar) -> None:
-    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=Grammar)
-    balancer = kinds.add_parser("loadbalancer", description="Save several models behind a policy.")
+def _in_notebook(prog: str) -> bool:
+    return prog.startswith("%")
+
+
+def _key_command(prog: str) -> str:
+    return "%llx_key" if _in_notebook(prog) else "llx key"
+
+
+def _save_grammar(parser: Grammar, prog: str) -> None:
+    balancer = parser.add_action("loadbalancer", "Save several models behind a policy.", "kind")
     balancer.add_argument("name", metavar="NAME")
     balancer.add_argument("policy", metavar="POLICY", help="failover or roundrobin")
     balancer.add_argument("members", metavar="MEMBER", nargs="*", help="model profiles, by priority")
-    model = kinds.add_parser("model", description="Save one model at one provider.")
+    model = parser.add_action("model", "Save one model at one provider.", "kind")
     model.add_argument("name", metavar="NAME")
     model.add_argument("--provider", required=True, metavar="P", help="openai, groq, ollama, local, simulated …")
     model.add_argument("--model", required=True, metavar="M", help="the model's name at the provider")
     model.add_argument("--base-url", metavar="U", help="where the provider is, if not at its usual address")
     key = model.add_mutually_exclusive_group()
     key.add_argument("--key-env", metavar="VAR", help="the environment variable that holds the key")
-    key.add_argument("--key-name", metavar="N", help="the key's name in the keyring (%%llx_key set N)")
+    key.add_argument(
+        "--key-name", metavar="N", help=f"the key's name in the keyring ({_key_command(prog).replace('%', '%%')} set N)"
+    )
     key.add_argument("--key-file", metavar="F", help="the file that holds the key, readable by you alone")
     key.add_argument("--key", metavar="", help=argparse.SUPPRESS)
     model.add_argument("--price-input", metavar="X", help="price of a million prompt tokens")
@@ -108,13 +127,31 @@ def _save(session: Session, asked: argparse.Namespace) -> Output:
     else:
         document = _model_document(asked, settings)
     wiring.check_document(document)
-    return Output(_saved(document, session.store.save(document)))
+    result = session.store.save(document)
+    overridden = _overridden(session, document, result) if isinstance(document, LoadBalancerProfile) else []
+    return Output(_saved(document, result, overridden))
+
+
+def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveResult) -> list[str]:
+    """Say of each setting of a member that it does not count, since the load balancer has another value."""
+    said = []
+    for name in dict.fromkeys(balancer.members):
+        member = session.store.document(name)
+        own = member.member_settings if isinstance(member, ModelProfile) else {}
+        for key, value in own.items():
+            if key in balancer.settings and balancer.settings[key] != value:
+                show = SETTINGS[key].show
+                said.append(
+                    f"{key} of {name} ({show(value)}) is overridden by {show(balancer.settings[key])}; "
+                    f"to keep it, take {key} out of {shown(result.path)}"
+                )
+    return said
 
 
 def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile:
     if asked.key is not None:
         raise UsageProblem(
-            f"a key does not belong in a cell or a command: store it with %llx_key set {asked.name} "
+            f"a key does not belong in a cell or a command: store it with {_key_command(asked.prog)} set {asked.name} "
             f"and give --key-name {asked.name}, or give --key-env VAR or --key-file FILE"
         )
     connection = Connection(
@@ -165,28 +202,40 @@ def _price(option: str, given: str | None) -> float | None:
     return price
 
 
-def _saved(document: Document, result: SaveResult) -> str:
+def _saved(document: Document, result: SaveResult, remarks: list[str]) -> str:
     if result.backup is None:
-        return f"saved {document.name}" if not result.changes else f"saved {document.name}: {result.changes[0]}"
-    return bullet_list(f"saved {document.name}; the previous file is {result.backup.name}", result.changes)
+        head = f"saved {document.name}" if not result.changes else f"saved {document.name}: {result.changes[0]}"
+        return bullet_list(head, remarks)
+    head = f"saved {document.name}; the previous file is {result.backup.name}"
+    return bullet_list(head, [*result.changes, *remarks])
 
 
 def _load(session: Session, asked: argparse.Namespace) -> Output:
+    if not _in_notebook(asked.prog):
+        raise UsageProblem(
+            f"{asked.prog} load would last no longer than this command: give -p {asked.profile} with a prompt, "
+            f"or type {asked.prog} set-default {asked.profile}"
+        )
     loaded = session.load(asked.profile)
     profile = loaded.balancer.profile
-    what = profile.members[0].model if profile.policy == "single" else ", ".join(loaded.balancer.members)
+    what = f"{profile.policy}, {', '.join(loaded.balancer.members)}"
+    if profile.policy == "single":
+        what = f"{profile.members[0].model} at {profile.members[0].provider}"
     remarks = [f"note: {note}" for note in loaded.notes]
     if loaded.dropped:
         remarks.insert(0, f"the profile replaces this session's {', '.join(loaded.dropped)}")
-    return Output(bullet_list(f"profile {profile.name} is active: {profile.policy}, {what}", remarks))
+    return Output(bullet_list(f"profile {profile.name} is active: {what}", remarks))
 
 
-def _list(session: Session, _asked: argparse.Namespace) -> Output:
+def _list(session: Session, asked: argparse.Namespace) -> Output:
     active = session.active.name if session.active else None
     columns = ("profile", "kind", "members or model", "")
-    found = [(row.name, row.kind, row.detail or row.problem or "", _marks(row, active)) for row in session.store.list()]
+    found = [
+        (row.name, row.kind, row.detail or one_line(row.problem or "", LONGEST_PROBLEM), _marks(row, active))
+        for row in session.store.list()
+    ]
     if not found:
-        return Output("there is no profile yet: %llx_profile save model NAME --provider P --model M makes one")
+        return Output(f"there is no profile yet: {asked.prog} save model NAME --provider P --model M makes one")
     return Output(text_table(columns, found), html_table(columns, found))
 
 

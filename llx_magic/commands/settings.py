@@ -13,6 +13,8 @@ from llx_magic.settings.help import HEADINGS, help_text, rows
 
 def grammar(prog: str = "%llx_set") -> Grammar:
     """Return the grammar of the command."""
+    if not prog.startswith("%"):
+        return _command_line_grammar(prog)
     parser = Grammar(
         prog,
         f"""Show and change the settings of this session.
@@ -27,6 +29,24 @@ def grammar(prog: str = "%llx_set") -> Grammar:
     parser.add_argument("words", nargs="*", metavar="KEY [VALUE]", help="a setting, and what to set it to")
     parser.add_argument("--all", action="store_true", help="with unset: all of them")
     parser.add_argument("--list", action="store_true", help="the table of every setting")
+    return parser
+
+
+def _command_line_grammar(prog: str) -> Grammar:
+    """Return a grammar without what would last no longer than the command."""
+    parser = Grammar(
+        prog,
+        f"""Show the settings.
+
+  {prog}                 every setting: value, where it comes from, default, unit, meaning
+  {prog} KEY             help for one setting
+
+llx --prompt TEXT --set KEY=VALUE sets one for a prompt; llx profile save ... --set KEY=VALUE saves one.
+""",
+    )
+    parser.add_argument("words", nargs="*", metavar="KEY", help="a setting")
+    parser.add_argument("--list", action="store_true", help="the table of every setting")
+    parser.set_defaults(all=False)
     return parser
 
 
@@ -50,7 +70,7 @@ def run(session: Session, line: str, prog: str = "%llx_set") -> Output:
             return _unset(session, tuple(keys), everything=asked.all)
         case [key]:
             setting(key)
-            return Output(help_text(key, session.resolved()[key]))
+            return Output(help_text(key, session.resolved()[key], for_command_line=not prog.startswith("%")))
         case [key, *_]:
             raise SettingError(f"unknown setting {key!r}{nearest(key, (*SETTINGS, 'unset'))}")
     raise UsageProblem(f"{prog}: cannot make sense of {line!r}")

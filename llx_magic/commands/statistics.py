@@ -84,7 +84,7 @@ def trace(session: Session, line: str) -> Trace:
     if asked.number is None:
         return balancer.trace()
     if not asked.number.isdecimal() or len(asked.number) > LONGEST_NUMBER:
-        raise UsageProblem(f"no request {asked.number} can be there: a request is named by its number")
+        raise UsageProblem(f"no request {asked.number} is remembered: a request is named by its number")
     return balancer.trace(int(asked.number))
 
 

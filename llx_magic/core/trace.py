@@ -27,6 +27,7 @@ from llx_magic.core.events import (
     VisitCancelled,
     VisitSucceeded,
 )
+from llx_magic.core.text import printable
 
 BAR_WIDTH = 24
 """Characters of the bar in a text waterfall."""
@@ -49,7 +50,7 @@ class Step:
     ok: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
     """The events of one request, oldest first, and the steps they add up to."""
 
@@ -88,6 +89,9 @@ class Trace:
             bar = _bar(step, self.seconds)
             lines.append(f"  {step.begin:7.2f} s  {step.backend.ljust(width)}  |{bar}|  {step.text}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return printable(str(self))
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)

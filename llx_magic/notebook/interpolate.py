@@ -71,10 +71,23 @@ def interpolate(text: str, namespace: Mapping[str, object], table_rows: int = 20
     parts: list[str] = []
     at = 0
     for start, end, program in programs:
-        parts.append(text[at:start])
-        parts.append(_evaluated(text[start + 2 : end - 2], program, namespace, table_rows))
+        value = _evaluated(text[start + 2 : end - 2], program, namespace, table_rows)
+        parts += [text[at:start], _apart(value, text, start, end) if isinstance(value, _Table) else value]
         at = end
     return "".join([*parts, text[at:]])
+
+
+class _Table(str):
+    """A value's text that stays a table only where nothing else stands on its lines."""
+
+    __slots__ = ()
+
+
+def _apart(table: _Table, text: str, start: int, end: int) -> str:
+    """Return the table with a blank line to whatever stands on the line before and after it."""
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    after = text[end:].partition("\n")[0]
+    return ("\n\n" if before.strip() else "") + table + ("\n\n" if after.strip() else "")
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
@@ -239,11 +252,11 @@ def _levels(index: pd.Index[S1], label: object) -> Sequence[object]:
     return cast("Sequence[object]", label) if index.nlevels > 1 else (label,)
 
 
-def _table(header: Sequence[object], body: Iterable[Sequence[object]], cuts: Iterable[str]) -> str:
+def _table(header: Sequence[object], body: Iterable[Sequence[object]], cuts: Iterable[str]) -> _Table:
     """Return a GitHub Markdown table, with a last line that says what was left out."""
     lines = [_row(header), _row(["---"] * len(header)), *map(_row, body)]
     notes = list(filter(None, cuts if len(lines) > 2 else chain(cuts, ["no rows shown"])))
-    return "\n".join([*lines, f"({', '.join(notes)})"] if notes else lines)
+    return _Table("\n".join([*lines, f"({', '.join(notes)})"] if notes else lines))
 
 
 def _cut(shown: int, total: int, what: str) -> str:

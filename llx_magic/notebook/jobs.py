@@ -97,10 +97,9 @@ class Jobs:
 def grammar(prog: str = "%llx_jobs") -> Grammar:
     """Return the grammar of ``%llx_jobs``."""
     parser = Grammar(prog, "Prompts that run in the background (%%llx --bg): list them, show or cancel one.")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Grammar)
-    actions.add_parser("list", description="List the background prompts.")
+    parser.add_action("list", "List the background prompts.")
     for action, what in (("cancel", "Stop a background prompt."), ("show", "Show the reply of one that has ended.")):
-        actions.add_parser(action, description=what).add_argument("number", metavar="N")
+        parser.add_action(action, what).add_argument("number", metavar="N")
     return parser
 
 

@@ -17,8 +17,8 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
     """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that nothing else of IPython interprets them.
 
     A statement's value becomes None, since its reply has been displayed already. (A semicolon would do that only in
-    cells that IPython puts into its history.) A backslash at the end continues a line. Lines inside a multi-line string, and everything below a cell magic, stay
-    as they are.
+    cells that IPython puts into its history.) A backslash at the end continues a line. Lines inside a multi-line
+    string, and everything below a cell magic, stay as they are.
     """
     if lines and lines[0].startswith("%%"):
         return lines
@@ -42,7 +42,7 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
 def hand_over_empty_cells(lines: list[str]) -> list[str]:
     """Let ``%%llx`` itself say that its prompt is empty, in an error that stops Run All.
 
-    It changes the call that IPython has made of the cell, not the cell: whether a cell is complete is asked of the cell.
+    It changes the call that IPython has made of the cell: whether a cell is complete is asked of the cell itself.
     """
     match = _EMPTY_CELL.fullmatch("".join(lines).rstrip("\n"))
     return lines if match is None else [f"{match[1]}'\\n')\n"]

@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     from llx_magic.settings.layers import Resolved
 
 
-def help_text(key: str, present: Resolved) -> str:
-    """Return what ``%llx_set KEY`` prints: meaning, allowed values, default, value in force and where it comes from."""
+def help_text(key: str, present: Resolved, *, for_command_line: bool = False) -> str:
+    """Return what ``%llx_set KEY`` prints: meaning, allowed values, default, value in force and where it comes from.
+
+    It ends with how to set it: with a magic, or ``for_command_line`` with an option.
+    """
     declared = setting(key)
     unit = f" {declared.unit}" if declared.unit else ""
     allowed = declared.kind.allowed + (", or none to switch it off" if declared.optional else "")
+    how = f"Set it with %llx_set {key} VALUE, remove it with %llx_set unset {key}."
+    if for_command_line:
+        how = f"Set it for one prompt, or in a profile that is saved, with --set {key}=VALUE."
     return "\n".join(
         [
             f"{key} = {declared.show(present.value)}   (from: {present.layer})",
             f"  {declared.meaning}.",
             f"  Allowed: {allowed}.",
             f"  Default: {declared.show(DEFAULTS[key])}{unit if DEFAULTS[key] is not None else ''}.",
-            f"  Set it with %llx_set {key} VALUE, remove it with %llx_set unset {key}.",
+            f"  {how}",
         ]
     )
 

@@ -233,6 +233,26 @@ def test_a_broken_file_is_one_line_that_names_it_and_what_is_wrong_and_nothing_i
     assert others.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["profile", "load", "lb"], "give -p lb with a prompt, or type llx profile set-default lb"),
+        (["set", "timeout_ms", "5"], "give --set KEY=VALUE"),
+    ],
+    ids=" ".join,
+)
+def test_what_would_end_with_the_command_is_refused_with_what_lasts(home, words, said):
+    done = home.run(*words)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert said in done.stderr
+
+
+def test_a_key_that_no_input_gives_is_one_line(home):
+    done = home.run("key", "set", "work", PYTHON_KEYRING_BACKEND="keyring.backends.null.Keyring")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "llx: key work is not stored: the input ended before a key was given\n"
+
+
 def test_an_interrupt_is_exit_status_130_and_one_line(home):
     command = home.command("-p", "silent", "--prompt", "why")
     env = home.env | {"LLXPRT_DEBUG": "llxprt:*"}

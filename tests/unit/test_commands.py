@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import getpass
 import io
+from collections.abc import Iterator
 
+import keyring
+import keyring.backend
 import pytest
 
-from llx_magic.commands import profiles, settings, statistics
+from llx_magic.commands import keys, local, profiles, settings, statistics
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import PromptOptions, prepare
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import LlxError, SettingError, UsageProblem
+from llx_magic.profiles.keychain import KeyringProblem
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
+from tests.unit.test_keys import BrokenKeyring, MemoryKeyring
 
 
 @pytest.fixture
@@ -33,6 +40,17 @@ def refused(session: Session, run, line: str) -> str:
         run(session, line)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@contextlib.contextmanager
+def using(backend: keyring.backend.KeyringBackend) -> Iterator[None]:
+    """Have another keyring for the length of a block."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(backend)
+    try:
+        yield
+    finally:
+        keyring.set_keyring(before)
 
 
 # --- set ---
@@ -221,3 +239,72 @@ def test_tables_pad_their_columns_and_leave_no_trailing_blanks():
     assert text_table(("a", "b"), [("long one", ""), ("x", "y")]) == "a         b\n--------  -\nlong one\nx         y"
     assert bullet_list("head", ["one"]) == "head\n  one"
     assert io.StringIO(text_table(("a",), [])).read() == "a\n-"
+
+
+def test_a_member_setting_that_the_balancer_overrides_is_named(session):
+    profiles.run(session, "save model one --provider simulated --model m --set failover_retry_count=1")
+    said = profiles.run(session, "save loadbalancer lb failover one chutes").text
+    assert said.startswith("saved lb\n  failover_retry_count of one (1) is overridden by 2; to keep it, take")
+    same = profiles.run(session, "save loadbalancer alike failover one chutes --set failover_retry_count=1").text
+    assert same == "saved alike"
+
+
+def test_loading_one_model_names_it_and_its_provider(session):
+    assert profiles.run(session, "load chutes").text == "profile chutes is active: m at simulated"
+
+
+def test_what_is_wrong_with_a_profile_is_cut_in_the_list(session):
+    (session.store.folder / "bad.json").write_text('{"type": "loadbalancer", "policy": "' + "x" * 300 + '"}')
+    row = next(line for line in profiles.run(session, "list").text.splitlines() if line.startswith("bad "))
+    assert len(row.split(maxsplit=2)[2]) <= profiles.LONGEST_PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (EOFError(), "the input ended before a key was given"),
+        (NotImplementedError("no stdin"), "type llx key set work in a terminal"),
+        (getpass.GetPassWarning("echo"), "the input here would show the key"),
+    ],
+)
+def test_a_key_that_cannot_be_asked_for_is_one_line(session, raised, said):
+    def ask(_question: str) -> str:
+        raise raised
+
+    with using(MemoryKeyring()):
+        assert said in refused(session, lambda session, line: keys.run(session, line, ask), "set work")
+
+
+def test_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(session):
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "sk-secret"
+
+    with using(BrokenKeyring()), pytest.raises(KeyringProblem, match="cannot be used"):
+        keys.run(session, "set work", ask)
+    assert not asked
+
+
+def test_progress_that_is_not_on_a_screen_is_a_line_at_its_begin_and_one_at_its_end():
+    out = io.StringIO()
+    bar = local.ProgressBar(out, live=False)
+    for done in (0, 10, 20, 93_000_000):
+        bar(done, 93_000_000)
+    assert out.getvalue() == "fetching the model (93 MB)\nall of the model is there\n"
+
+
+@pytest.mark.parametrize("name", ["save", "load", "list", "show", "delete", "set-default"])
+def test_the_help_of_a_command_lists_its_actions_with_their_meaning(name):
+    lines = profiles.grammar().format_help().splitlines()
+    assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines)
+
+
+def test_the_command_line_is_not_told_to_type_magics(session):
+    for text in (
+        settings.grammar("llx set").format_help(),
+        settings.run(session, "timeout_ms", "llx set").text,
+        profiles.grammar("llx profile").subcommands()["save"].subcommands()["model"].format_help(),
+    ):
+        assert "%llx" not in text

@@ -123,3 +123,22 @@ def test_whatever_is_typed_is_read_or_refused_in_one_line(words):
         except UsageProblem as problem:
             said = str(problem)
         assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["save", "modle"], "; did you mean model?"),
+        (["save", "x"], None),
+        (["lst"], "; did you mean list?"),
+        (["list", "-q"], None),
+        (["save", "model", "x", "--provider", "p", "--model", "m", "--parm", "k=v"], "; did you mean --param?"),
+    ],
+)
+def test_what_is_offered_is_one_of_what_was_allowed_there(words, offered):
+    text = said(profiles.grammar(), *words)
+    assert (offered in text) if offered else ("did you mean" not in text)
+
+
+def test_a_choice_of_an_option_is_offered():
+    assert "; did you mean markdown?" in said(cell_grammar(), "--format", "markdwn")

@@ -499,3 +499,19 @@ def test_a_class_of_the_users_that_is_called_like_one_of_pandas_is_not_taken_for
             return "mine"
 
     assert shown(DataFrame()) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Sum up {{ df }} in a line", "Sum up \n\n{table}\n\n in a line"),
+        ("Sum up: {{ df }}\nplease", "Sum up: \n\n{table}\nplease"),
+        ("a\n{{ df }} b", "a\n{table}\n\n b"),
+        ("a\n\n  {{ df }}\n\nb", "a\n\n  {table}\n\nb"),
+        ("{{ df['a'] }} and {{ df }}", "{series}\n\n and \n\n{table}"),
+    ],
+)
+def test_a_table_has_its_lines_to_itself(text, wanted):
+    frame = pd.DataFrame({"a": [1, 2]})
+    table = "|  | a |\n| --- | --- |\n| 0 | 1 |\n| 1 | 2 |"
+    assert interpolate(text, {"df": frame}) == wanted.format(table=table, series=table)
