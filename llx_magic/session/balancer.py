@@ -130,7 +130,7 @@ class LoadBalancer:
         Raises:
             UsageProblem: for an empty prompt, or a setting or backend that does not exist.
         """
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else _conversation(prompt)
         if not messages or not messages[-1].content.strip():
             raise UsageProblem("the prompt is empty: nothing was sent")
         if system is not None:
@@ -343,3 +343,11 @@ class LoadBalancer:
         )
         order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy
         return Plan(policy=order, candidates=candidates, messages=asked.messages)
+
+
+def _conversation(prompt: object) -> tuple[Message, ...]:
+    """Return the messages; a caller without a type checker may have given anything."""
+    messages = tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
+    if not all(isinstance(message, Message) for message in messages):
+        raise UsageProblem(f"the prompt must be a text, or a sequence of messages; got {type(prompt).__name__}")
+    return messages
