@@ -86,6 +86,11 @@ class Grammar(argparse.ArgumentParser):
                 found |= {name: parser for name, parser in action.choices.items() if isinstance(parser, Grammar)}
         return found
 
+    def _all_options(self) -> list[str]:
+        """Return the options of this parser and of its subcommands, which hand on what they do not know."""
+        below = [name for parser in self.subcommands().values() for name in parser._all_options()]  # noqa: SLF001
+        return [*self.option_strings(), *below]
+
     def _answer_help(self, words: Sequence[str]) -> None:
         before_text = list(words[: list(words).index("--")]) if "--" in words else list(words)
         if not {"-h", "--help"} & set(before_text):
@@ -105,7 +110,7 @@ class Grammar(argparse.ArgumentParser):
         choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         given, allowed = "", list[str]()
         if unknown:
-            given, allowed = unknown[1], [name for name in self.option_strings() if len(name) > SHORT]
+            given, allowed = unknown[1], [name for name in self._all_options() if len(name) > SHORT]
         elif choice:
             given, allowed = choice[1], [word.strip("'") for word in choice[2].split(", ")]
         close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6) if len(given) > SHORT else []
