@@ -80,6 +80,7 @@ class Dashboards:
         self._profiles = profiles
         self._open: dict[str, Dashboard] = {}
         self._shown: dict[str, list[str]] = {}
+        self._saved: dict[str, object] = {}
         self._lock = threading.Lock()
         self._painter = Painter(self._push)
 
@@ -100,7 +101,9 @@ class Dashboards:
             return
         display = uuid.uuid4().hex
         self._shown[dashboard.key].append(display)
-        self._shell.display_pub.publish(dashboard.bundle(), transient={"display_id": display})
+        bundle = dashboard.bundle()
+        self._saved[dashboard.key] = bundle["text/plain"]
+        self._shell.display_pub.publish(bundle, transient={"display_id": display})
 
     def get(self, balancer: LoadBalancer) -> Dashboard | None:
         """Return the dashboard that was opened for a profile, or None."""
@@ -112,6 +115,16 @@ class Dashboards:
             dashboard.close()
         self._painter.stop()
 
+    def _save(self, _result: object = None) -> None:
+        """Bring what a saved notebook shows up to date, at the end of each cell that changed anything."""
+        for key, dashboard in tuple(self._open.items()):
+            bundle = dashboard.bundle()
+            if bundle["text/plain"] == self._saved.get(key):
+                continue
+            self._saved[key] = bundle["text/plain"]
+            for display in tuple(self._shown.get(key, ())):
+                self._shell.display_pub.publish(bundle, transient={"display_id": display}, update=True)
+
     def _of(self, balancer: LoadBalancer) -> Dashboard:
         from llx_magic.notebook.dashboard_view import Dashboard
 
@@ -120,6 +133,8 @@ class Dashboards:
             if (known := self._open.get(key)) is None:
                 known = self._open[key] = Dashboard(key, self._profiles, self._painter.wake, self._closed)
                 self._shown[key] = []
+                if len(self._open) == 1:
+                    self._shell.events.register("post_run_cell", self._save)
         known.follow(balancer)
         self._painter.start()
         return known
@@ -130,6 +145,8 @@ class Dashboards:
             self._open.pop(dashboard.key, None)
             displays = self._shown.pop(dashboard.key, [])
             ended = not self._open
+            if ended:
+                self._shell.events.unregister("post_run_cell", self._save)
         for display in displays:
             self._shell.display_pub.publish(last, transient={"display_id": display}, update=True)
         if ended:

@@ -114,6 +114,8 @@ class Dashboard:
         with self._lock:
             if self._ended or self._balancer is None or self._pause.value:
                 return False
+            if self._pending and not self._dirty:
+                return self._send()
             self._follow_reloaded()
             snapshot = self.balancer.snapshot()
             if self._dirty or _is_moving(snapshot) or snapshot.backends != self._seen:

@@ -39,6 +39,12 @@ STATES = {"closed": "c", "half-open": "h", "open": "o", "disabled": "d"}
 """The style sheet's class of each state."""
 
 
+_IN_SHORT = {
+    "c": "closed", "h": "half-open", "o": "open", "q": "cooling down", "t": "below TPM", "d": "disabled",
+}  # fmt: skip
+"""What a lane ends in: without the countdown, which would have the whole chart sent again each second."""
+
+
 def chip(backend: BackendSnapshot) -> tuple[str, str]:
     """Return the class and the words of a backend's state, such as ``open · 12 s``."""
     if backend.is_open:
@@ -113,7 +119,7 @@ def circuits(snapshot: Snapshot, view: View) -> str:
     words = []
     for lane, (strip, backend) in enumerate(zip(view.strips, snapshot.backends, strict=True)):
         y = LANE * lane + 10
-        words.append(_left(escape(one_line(backend.name, 15)), y + 4) + _right(chip(backend)[1], y + 4))
+        words.append(_left(escape(one_line(backend.name, 15)), y + 4) + _right(_IN_SHORT[chip(backend)[0]], y + 4))
         for stretch in strip.stretches:
             begin = min(_x(stretch.begin, view), WIDE - 2)
             marks[STATES.get(stretch.state, "d")].append(f"M{begin} {y}H{max(begin + 2, _x(stretch.end, view))}")
@@ -141,7 +147,9 @@ def curves(snapshot: Snapshot, view: View) -> str:
 
     plot = [_grid(CURVES), _path("lg", [f"M0 {CURVES}H{WIDE}"])]
     plot += [_path("lt", [f"M0 {y(threshold)}H{WIDE}"]) for threshold in thresholds]
-    words = [_scale(short(top), 12), _scale("0", CURVES), _time_axis(view, height)]
+    words = [_scale(short(top), 12), _time_axis(view, height)]
+    if not any(y(level) > CURVES - 14 for level in thresholds):
+        words.append(_scale("0", CURVES))
     ends = []
     for strip in view.strips:
         points = [None if value is None else (_x(at, view), y(value)) for at, value in strip.tpm]
@@ -152,7 +160,7 @@ def curves(snapshot: Snapshot, view: View) -> str:
         if strip.tpm and strip.tpm[-1][1] is not None:
             ends.append((y(strip.tpm[-1][1]), strip.name))
     words += [_right(escape(one_line(name, 15)), at + 4) for at, name in _apart(ends)]
-    words += [_scale(short(level), y(level) + 4) for level in thresholds if 22 < y(level) < CURVES - 10]
+    words += [_scale(short(level), y(level) + 4) for level in thresholds if y(level) > 22]
     title = f"Tokens per minute, last {view.span / 60:g} min; the table says what they are now"
     return _svg(height, title, "".join(plot), "".join(words))
 

@@ -99,6 +99,18 @@ def test_a_saved_notebook_has_a_table_and_a_picture_beside_the_widget(shell: Use
     assert "<img " in bundle["text/html"]
 
 
+def test_what_is_saved_is_brought_up_to_date_at_the_end_of_a_cell(shell: User, shown: Dashboard, trio) -> None:
+    """Saved after a cell, the notebook shows the state after it; a cell that changed nothing sends nothing."""
+    display = shell.display.outputs[0]["transient"]["display_id"]
+    assert shell("pass").shown == []
+    shell["change"] = lambda: trio.open_circuit("good")
+    (update,) = shell("change()").fine().shown
+    assert update["update"]
+    assert update["transient"]["display_id"] == display
+    assert "good: open" in update["data"]["text/plain"]
+    assert WIDGET in update["data"]
+
+
 def test_it_shows_what_happens_while_the_main_thread_does_something_else(shown: Dashboard, trio) -> None:
     """The thread pushes by itself; nobody calls anything."""
     ask(trio, 2)
