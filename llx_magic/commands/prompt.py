@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
 from llx_magic.commands.output import Output
@@ -15,6 +14,7 @@ from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND, Running
+from llx_magic.engine.request import Watch
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.conversations import turn_of
@@ -164,14 +164,11 @@ def preview(balancer: LoadBalancer, asked: Ask) -> Output:
     return Output("\n".join([*said, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 
-class View(Protocol):
-    """Shows one reply as it grows."""
-
-    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
-        """Take in what has come; return the seconds until the next drawing is worth its cost."""
-
-
 def start(balancer: LoadBalancer, asked: Ask) -> Running[Reply, Delta | Restart | Event]:
-    """Start a prompt; whoever follows it draws its debug lines too, in their place among the text."""
-    with drawn_by_a_view():
-        return BACKGROUND.start(lambda watch: balancer.run(asked, watch))
+    """Prepare a prompt; whoever follows it draws its debug lines too, in their place among the text."""
+
+    async def answer(watch: Watch) -> Reply:
+        with drawn_by_a_view():
+            return await balancer.run(asked, watch)
+
+    return BACKGROUND.start(answer)

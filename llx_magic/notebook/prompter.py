@@ -135,6 +135,7 @@ class _Asking:
     def in_background(self) -> Output:
         """Start the prompt and return at once; its output goes on in this cell."""
         running = prompt.start(self.balancer, self.asked)
+        running.begin()
         if isinstance(self._view, CellView):
             self._view.announce("asking in the background…")
         job = self._prompter.jobs.start(self._text, lambda: self._follow(running), running.cancel)
