@@ -51,8 +51,10 @@ oldest: $(VENV)/.oldest
 	$(BIN)/python -m pytest tests/notebook/test_magics.py tests/notebook/test_transform.py \
 		tests/notebook/test_terminal.py tests/unit/test_completion.py
 
+# The two that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
 notebooks: $(VENV)/.test
-	$(BIN)/python -m pytest --nbval --nbval-current-env --ignore notebooks/background.ipynb notebooks
+	$(BIN)/python -m pytest --nbval --nbval-current-env \
+		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "llx_magic needs Python 3.11 or later on PATH (or: make PYTHON=/path/to/python)"; exit 1; }
