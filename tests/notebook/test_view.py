@@ -131,7 +131,7 @@ def test_a_restart_and_the_text_before_it_in_one_drawing_show_nothing_of_it(view
 def test_the_final_display_holds_plain_text_safe_html_and_the_markdown_but_never_as_markdown(view, screen):
     view.finish(reply("**x** <img src=x onerror=alert(1)>"))
     assert set(screen.bundles[-1]) == {"text/plain", "text/html", MARKDOWN_TYPE}
-    assert MARKDOWN_TYPE == "application/vnd.llx.markdown"
+    assert MARKDOWN_TYPE == "text/x-llx-markdown"
     assert "<img" not in screen.html
     assert screen.bundles[-1][MARKDOWN_TYPE] == "**x** <img src=x onerror=alert(1)>"
 
