@@ -25,8 +25,8 @@ Bundle = dict[str, str]
 Format = Literal["markdown", "text", "code", "json"]
 
 MARKDOWN_TYPE = "text/x-llx-markdown"
-"""Carries the reply's own Markdown, for programs. A front end would run what is in ``text/markdown``, and VS Code prefers
-any ``application/vnd.*`` to HTML, so neither is used."""
+"""Carries the reply's own Markdown, for programs. A front end would run what is in ``text/markdown``, and VS Code
+prefers any ``application/vnd.*`` to HTML, so neither is used."""
 
 FIRST_PAUSE = 0.1
 PAUSE_PER_KILOBYTE = 0.08
