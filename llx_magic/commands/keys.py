@@ -88,7 +88,7 @@ def _asked(ask_hidden: AskHidden, name: str) -> Secret:
             return Secret(ask_hidden(f"key {name} (not shown): "))
     except EOFError:
         problem = "the input ended before a key was given"
-    except NotImplementedError:  # what a front end without input raises is one of these
+    except RuntimeError:  # what a front end without input raises is a kind of it
         problem = "this front end has no input to ask for a key with; type llx key set NAME in a terminal"
     except getpass.GetPassWarning:
         problem = "the input here would show the key; type it in a terminal"

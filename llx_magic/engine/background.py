@@ -144,9 +144,9 @@ class Running(Generic[T, P]):
             self.cancel()
             draw(_drain(self._parts))
             raise
-        except BaseException:  # who cannot draw will not be back for the reply, so nobody should go on paying for it
-            self.cancel()
-            raise
+        finally:  # who cannot draw, or was interrupted twice, will not be back for the reply that would be paid for
+            if self._future is not None and not self.done:
+                self._future.cancel()
         draw(_drain(self._parts))
         return future.result()
 

@@ -413,6 +413,7 @@ def test_a_model_killed_half_way_is_a_network_failure_and_the_next_prompt_is_ans
         with pytest.raises(BackendFailed) as caught:
             await backend.answer(ask("Tell me a very long story.", max_tokens=2000), pieces)
         assert caught.value.failure.kind is FailureKind.NETWORK
+        assert await asyncio.to_thread(wait_until, lambda: server.status().state != "running")  # sockets close first
         return await answer_and_close(backend, ask("Say yes.", max_tokens=5), Pieces())
 
     assert asyncio.run(kill_then_ask()).text
