@@ -309,7 +309,8 @@ def _is_moving(snapshot: Snapshot) -> bool:
 
 def _html(value: str = "") -> Widget:
     widget: Widget = widgets.HTML(value, layout=widgets.Layout(width="100%", margin="0"))
-    widget.add_class("llx")
+    for name in ("llx", "tex2jax_ignore", "mathjax_ignore"):  # what servers say must not be typeset
+        widget.add_class(name)
     return widget
 
 

@@ -55,7 +55,7 @@ def whole(snapshot: Snapshot, view: View) -> str:
     picture = b64encode(standalone_svg(snapshot, view).encode()).decode()
     alt = escape(f"Circuits, tokens per minute and latest requests of {snapshot.profile}")
     return (
-        f"<style>{SHEET}</style><div class='llx'>{_table(snapshot, view)}</div>"
+        f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{_table(snapshot, view)}</div>"
         f"<img alt='{alt}' width='{_PAGE}' src='data:image/svg+xml;base64,{picture}'>"
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from llx_magic.core.text import one_line
 from llx_magic.core.trace import Step, Trace
 from llx_magic.observe.palette import STATE_COLOURS
+from llx_magic.observe.report import AS_WRITTEN
 
 _ANSWERED = f"var(--jp-success-color1,{STATE_COLOURS['closed']})"
 _FAILED = f"var(--jp-warn-color0,{STATE_COLOURS['open']})"
@@ -37,7 +38,7 @@ def as_html(trace: Trace) -> str:
     total = max([trace.seconds, *(step.end or 0.0 for step in steps)])
     columns = "".join(f'<col style="width:{width}">' for _, width in _COLUMNS)
     return (
-        '<table style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse">'
+        f'<table {AS_WRITTEN} style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse">'
         f'<caption style="text-align:left;caption-side:top;overflow-wrap:anywhere">{_text(trace.headline)}</caption>'
         f"<colgroup>{columns}</colgroup>"
         f"<thead><tr>{''.join(_head(total))}</tr></thead>"
