@@ -49,9 +49,13 @@ def take(theme: str, target: Path) -> None:
     """Run the notebook in a JupyterLab of this theme, and write the picture."""
     settings = {"@jupyterlab/apputils-extension:themes": {"theme": theme}}
     cache = {"LLX_CACHE_HOME": os.environ["LLX_CACHE_HOME"]} if "LLX_CACHE_HOME" in os.environ else {}
-    with tempfile.TemporaryDirectory() as home, lab_server(cache, settings) as server, browser() as chromium:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        lab_server(cache, settings) as server,
+        browser() as chromium,
+        lab_page(chromium, server, home=Path(home), width=WIDTH) as lab,
+    ):
         shutil.copy(NOTEBOOK, server.root / NOTEBOOK.name)
-        lab = lab_page(chromium, server, home=Path(home), width=WIDTH, height=1000)
         notebook = lab.open(NOTEBOOK.name)
         lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
         notebook.run_all()

@@ -1,20 +1,22 @@
-"""One JupyterLab and one chromium for all browser tests; both end with the run, however it ends."""
+"""One JupyterLab and one chromium for all browser tests, and a page of its own for each; all end with the run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.browser.lab import CHROMIUM, LabPage, browser, lab_page, lab_server
+from tests.browser.lab import CHROMIUM, LabPage, Server, browser, lab_page, lab_server
 
 NOT_RUN = "NOT RUN: apt-get install chromium"
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabPage]:
-    """JupyterLab in a page. Without chromium the test does not run and says so; under CI that is a failure."""
+def running_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Server, Path]]:
+    """Chromium, JupyterLab and its folder of profiles. Without chromium no test runs; under CI that is a failure."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail(NOT_RUN)
@@ -22,16 +24,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabPage]:
     home = tmp_path_factory.mktemp("llxprt")
     environment = {"LLXPRT_CONFIG_HOME": str(home), "LLX_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
     with lab_server(environment) as server, browser() as chromium:
-        yield lab_page(chromium, server, home=home)
+        yield chromium, server, home
 
 
-@pytest.fixture(autouse=True)
-def _clean_page(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Close what a test opened, and start each with nothing observed."""
-    if "lab" not in request.fixturenames:
-        yield
-        return
-    page: LabPage = request.getfixturevalue("lab")
-    page.forget()
-    yield
-    page.close_all()
+@pytest.fixture
+def lab(running_lab: tuple[Browser, Server, Path]) -> Iterator[LabPage]:
+    """JupyterLab in a page that no other test has touched; what the test opened is closed after it."""
+    chromium, server, home = running_lab
+    with lab_page(chromium, server, home=home) as page:
+        page.forget()
+        yield page
+        page.close_all()

@@ -1,7 +1,10 @@
 r"""A JupyterLab of its own and a browser that looks at it.
 
-    with lab_server({"LLXPRT_CONFIG_HOME": folder}) as server, browser() as chromium:
-        page = lab_page(chromium, server, home=folder)
+    with (
+        lab_server({"LLXPRT_CONFIG_HOME": folder}) as server,
+        browser() as chromium,
+        lab_page(chromium, server, home=folder) as page,
+    ):
         notebook = page.open("claim.ipynb", ["%load_ext llx_magic", "%%llx\nWhy?"])
         notebook.run_all()
         notebook.output(1).inner_text()
@@ -30,6 +33,7 @@ from typing import Any
 
 import nbformat
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Request, sync_playwright
+from playwright.sync_api import TimeoutError as BrowserTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -167,8 +171,24 @@ class LabPage:
         self.page.evaluate(
             "path => { window.jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'}); }", name
         )
-        self.page.wait_for_function(_READY, arg=name, timeout=SECONDS)
+        self.wait(_READY, name)
         return Notebook(self, name)
+
+    def wait(self, condition: str, argument: object = None) -> None:
+        """Wait for a condition in the page, asked on a timer since a page that is not drawn has no frames.
+
+        Raises:
+            AssertionError: it did not become true; says what the page looked like
+        """
+        try:
+            self.page.wait_for_function(condition, arg=argument, timeout=SECONDS, polling=100)
+        except BrowserTimeout as error:
+            raise AssertionError(f"waited for {condition}\n{self.page.evaluate(_SEEN)}\n{self.errors}") from error
+
+    def reload(self) -> None:
+        """Reload the page, and wait until JupyterLab is back."""
+        self.page.reload()
+        self.wait(_RESTORED)
 
     def forget(self) -> None:
         """Forget what was observed so far."""
@@ -198,6 +218,16 @@ _READY = """path => {
 """The toolbar says idle before there is a kernel, so the session itself is asked."""
 
 
+_RESTORED = "() => window.jupyterapp?.restored.then(() => true)"
+
+_SEEN = """() => {
+    const context = window.jupyterapp?.shell.currentWidget?.context, session = context?.sessionContext;
+    const dialogs = [...document.querySelectorAll('.jp-Dialog')].map(each => each.innerText);
+    const kernel = [session?.session?.kernel?.connectionStatus, session?.session?.kernel?.status];
+    return JSON.stringify({dialogs, path: context?.path, kernel, visible: document.visibilityState});
+}"""
+
+
 _CLOSE_ALL = """async () => {
     for (const widget of [...window.jupyterapp.shell.widgets('main')]) {
         if (!widget.context) continue;
@@ -208,8 +238,11 @@ _CLOSE_ALL = """async () => {
 }"""
 
 
-def lab_page(chromium: Browser, server: Server, *, home: Path, width: int = 1280, height: int = 1000) -> LabPage:
-    """Open JupyterLab in a page of its own and watch what it does."""
+@contextlib.contextmanager
+def lab_page(
+    chromium: Browser, server: Server, *, home: Path, width: int = 1280, height: int = 1000
+) -> Iterator[LabPage]:
+    """Open JupyterLab in a page of its own, with no cookie or workspace of another, and watch what it does."""
     context = chromium.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
     lab = LabPage(page, server, home)
@@ -229,9 +262,12 @@ def lab_page(chromium: Browser, server: Server, *, home: Path, width: int = 1280
     page.on("dialog", on_dialog)
     page.on("console", on_console)
     context.on("page", lambda window: lab.windows.append(window.url))
-    page.goto(f"{server.url}/lab?token={server.token}")
-    page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=SECONDS)
-    return lab
+    page.goto(f"{server.url}/lab?reset&token={server.token}")
+    lab.wait(_RESTORED)
+    try:
+        yield lab
+    finally:
+        context.close()
 
 
 def write_notebook(path: Path, cells: Sequence[str | dict[str, object]]) -> None:
@@ -282,7 +318,7 @@ class Notebook:
 
     def finished(self) -> None:
         """Wait for the end of the last command."""
-        self.page.wait_for_function("() => window.__ran === true", timeout=SECONDS)
+        self.lab.wait("() => window.__ran === true")
 
     def start_all(self) -> None:
         self.execute("notebook:run-all-cells")
@@ -306,10 +342,7 @@ class Notebook:
 
     def settle(self) -> None:
         """Wait until the kernel is idle and mathematics is typeset."""
-        self.page.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
-            timeout=SECONDS,
-        )
+        self.lab.wait("() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
         self.page.wait_for_timeout(150)  # the last outputs are drawn in the next frames
 
     def interrupt(self) -> None:

@@ -58,9 +58,7 @@ def test_it_shows_failing_opening_and_recovering_while_the_cell_is_busy(lab: Lab
     notebook = opened(lab, "live.ipynb")
     dashboard(notebook, 1).evaluate(RECORD)
     notebook.start(2)
-    notebook.page.wait_for_function(
-        "() => window.__states.includes('half-open · probe') && window.__states.at(-1) === 'closed'", timeout=SECONDS
-    )
+    lab.wait("() => window.__states.includes('half-open · probe') && window.__states.at(-1) === 'closed'")
     states = notebook.page.evaluate("() => window.__states")
     assert states[0] == "closed"
     assert {"open · 3 s", "open · 2 s", "open · 1 s"} <= set(states)
@@ -117,8 +115,7 @@ def test_two_views_agree_and_a_control_of_one_moves_both(lab: LabPage) -> None:
 def test_it_survives_a_reload_of_the_page_and_goes_on(lab: LabPage) -> None:
     notebook = opened(lab, "reload.ipynb")
     notebook.save()
-    notebook.page.reload()
-    notebook.page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=SECONDS)
+    lab.reload()
     notebook = lab.open("reload.ipynb")
     shown = dashboard(notebook, 1)
     shown.get_by_role("button", name="Open circuit").click()
