@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from llx_magic.core.breaker import CircuitState, Outcome
@@ -28,7 +28,7 @@ class Visit:
     """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
 
     permit: Permit
-    backend: str
+    gate: Gate
     policy: Policy
     sole: bool
     attempts: int = 0
@@ -36,6 +36,11 @@ class Visit:
     ttft: float | None = None
     generating_seconds: float = 0.0
     failure: Failure | None = None
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that is visited."""
+        return self.gate.name
 
 
 class LiveProfile:
@@ -57,9 +62,17 @@ class LiveProfile:
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
         """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
         with self._lock:
-            gates = {name: self._gate(name) for name in kept}
+            gates = {name: self._gates[name] for name in kept}
             self._gates = gates | {name: Gate(name) for name in fresh}
             self._ledger.start_anew(gates)
+
+    def gates(self) -> dict[str, Gate]:
+        """Return the backends' gates as they are now.
+
+        Who loaded the profile keeps them, so that a backend that is replaced later leaves no mark on its successor.
+        """
+        with self._lock:
+            return dict(self._gates)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Deliver every later event to ``subscriber`` too."""
@@ -88,10 +101,10 @@ class LiveProfile:
         """Return where round robin would begin next, without taking the turn."""
         return self._turns
 
-    def preview(self, backend: str, policy: Policy, *, sole: bool) -> str:
+    def preview(self, gate: Gate, policy: Policy, *, sole: bool) -> str:
         """Say what ``admit`` would decide now, in a few words."""
         with self._lock:
-            return self._gate(backend).preview(self.clock.now(), policy, sole=sole)
+            return gate.preview(self.clock.now(), policy, sole=sole)
 
     def publish(self, *events: Event) -> None:
         """Record the events, then tell the subscribers."""
@@ -99,11 +112,11 @@ class LiveProfile:
             self._record(events)
         self._tell(events)
 
-    def admit(self, backend: str, request: int, policy: Policy, *, sole: bool, second_pass: bool) -> Admission:
+    def admit(self, gate: Gate, request: int, policy: Policy, *, sole: bool, second_pass: bool) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
             now = self.clock.now()
-            admission = self._gate(backend).admit(request, now, policy, sole=sole, second_pass=second_pass)
+            admission = gate.admit(request, now, policy, sole=sole, second_pass=second_pass)
             self._record(admission.events)
         self._tell(admission.events)
         return admission
@@ -120,8 +133,7 @@ class LiveProfile:
         """Start the cool-down that a 429 asks for."""
         with self._lock:
             now = self.clock.now()
-            gate = self._gate(visit.backend)
-            events = (gate.limited(visit.permit, failure, now, will_retry=will_retry),)
+            events = (visit.gate.limited(visit.permit, failure, now, will_retry=will_retry),)
             self._record(events)
         self._tell(events)
         return events
@@ -129,7 +141,7 @@ class LiveProfile:
     def may_continue(self, visit: Visit) -> bool:
         """Return whether the visit may make another attempt, the circuit being looked at again."""
         with self._lock:
-            return self._gate(visit.backend).may_continue(visit.permit, sole=visit.sole)
+            return visit.gate.may_continue(visit.permit, sole=visit.sole)
 
     def last_error(self, backend: str) -> str | None:
         """Return the backend's latest failure, in one line."""
@@ -137,17 +149,17 @@ class LiveProfile:
             tally = self._ledger.tallies.get(backend)
             return tally.last_error if tally else None
 
-    def seconds_left(self, backend: str, policy: Policy) -> float | None:
+    def seconds_left(self, gate: Gate, policy: Policy) -> float | None:
         """Return the seconds until the backend may be tried again; None when nothing holds it back."""
         with self._lock:
-            return self._wait(self._gate(backend), policy, self.clock.now())
+            return self._wait(gate, policy, self.clock.now())
 
-    def snapshot(self, policies: Mapping[str, Policy]) -> Snapshot:
-        """Return the state and the counts of every backend at this moment; ``policies`` are those in force."""
+    def snapshot(self, backends: Iterable[tuple[Gate, Policy]]) -> Snapshot:
+        """Return the state and the counts of these backends at this moment, by the policies in force."""
         with self._lock:
             now = self.clock.now()
-            backends = tuple(self._backend_snapshot(self._gate(name), policy, now) for name, policy in policies.items())
-        return Snapshot(profile=self.name, at=now, backends=backends)
+            taken = tuple(self._backend_snapshot(gate, policy, now) for gate, policy in backends)
+        return Snapshot(profile=self.name, at=now, backends=taken)
 
     def events(self) -> tuple[Event, ...]:
         """Return the events kept, oldest first."""
@@ -159,16 +171,15 @@ class LiveProfile:
         with self._lock:
             return self._ledger.records()
 
-    def set_circuit(self, backend: str, *, open_it: bool) -> None:
+    def set_circuit(self, gate: Gate, *, open_it: bool) -> None:
         """Open or close a backend's circuit by hand."""
         with self._lock:
             now = self.clock.now()
-            breaker = self._gate(backend).breaker
             if open_it:
-                breaker.open_by_hand(now)
+                gate.breaker.open_by_hand(now)
             else:
-                breaker.close_by_hand()
-            event = CircuitSetByHand(at=now, request=0, backend=backend, state=str(breaker.state))
+                gate.breaker.close_by_hand()
+            event = CircuitSetByHand(at=now, request=0, backend=gate.name, state=str(gate.breaker.state))
             self._record((event,))
         self._tell((event,))
 
@@ -176,12 +187,6 @@ class LiveProfile:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay as they are."""
         with self._lock:
             self._ledger.reset()
-
-    def _gate(self, backend: str) -> Gate:
-        """Return the backend's gate; who loaded the profile before it lost this backend goes on with a new one."""
-        if (gate := self._gates.get(backend)) is None:
-            gate = self._gates[backend] = Gate(backend)
-        return gate
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()
@@ -197,11 +202,10 @@ class LiveProfile:
         now = self.clock.now()
         seconds = now - visit.permit.admitted_at
         outcome, ended = self._ending(visit, now, seconds)
-        gate = self._gate(visit.backend)
         usage = visit.answer.usage if visit.answer else None
         if usage is not None:
-            gate.tokens.add(visit.permit.admitted_at, now, usage.total_tokens)
-        return (ended, *gate.settle(visit.permit, outcome, now, visit.policy))
+            visit.gate.tokens.add(visit.permit.admitted_at, now, usage.total_tokens)
+        return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.policy))
 
     def _ending(self, visit: Visit, now: float, seconds: float) -> tuple[Outcome, Event]:
         request, backend, attempts = visit.permit.request, visit.backend, visit.attempts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from llx_magic.core.failure import REFUSALS, Failure
@@ -63,10 +63,12 @@ class Reasons:
             notes.append("the backend did not say why it finished")
         return tuple(notes)
 
-    def nobody_answered(self, order: tuple[str, ...], seconds_left: Callable[[str], float | None]) -> AllBackendsFailed:
-        """Return the error that names every backend."""
-        reasons = tuple(Reason(name, self._messages.get(name, "not asked"), seconds_left(name)) for name in order)
-        return AllBackendsFailed(self._headline(order), reasons, partial=self._longest_partial())
+    def nobody_answered(self, seconds_left: Mapping[str, float | None]) -> AllBackendsFailed:
+        """Return the error that names every backend, in order, with the seconds until it may be tried again."""
+        reasons = tuple(
+            Reason(name, self._messages.get(name, "not asked"), left) for name, left in seconds_left.items()
+        )
+        return AllBackendsFailed(self._headline(seconds_left), reasons, partial=self._longest_partial())
 
     def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
         """Return the error of a request that no further backend is asked to answer."""
@@ -74,7 +76,7 @@ class Reasons:
         reasons = tuple(Reason(name, self._messages.get(name, "not asked")) for name in order)
         return AllBackendsFailed(headline, reasons, partial=failure.partial)
 
-    def _headline(self, order: tuple[str, ...]) -> str:
+    def _headline(self, order: Iterable[str]) -> str:
         refused = [(name, failure) for name, failure in self._failures.items() if failure.kind in REFUSALS]
         if refused and len(self._failures) == len(refused):
             name, failure = refused[0]

@@ -24,7 +24,7 @@ from llx_magic.core.events import (
     SubProfileSelected,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, may_fail_over, retry_delay
-from llx_magic.core.gate import Admission, Permit
+from llx_magic.core.gate import Admission, Gate, Permit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart
@@ -44,6 +44,7 @@ class Candidate:
     """One backend with the policy that was frozen for this request and the parameters of its model."""
 
     backend: Backend
+    gate: Gate
     policy: Policy
     params: Mapping[str, JsonValue]
 
@@ -60,6 +61,16 @@ class Plan:
     def sole(self) -> bool:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether each request begins with the next backend."""
+        return self.policy == "roundrobin"
+
+    def order(self, turn: int) -> tuple[Candidate, ...]:
+        """Return the candidates as the ``turn``-th request (from 0) considers them."""
+        begin = turn % len(self.candidates) if self.takes_turns else 0
+        return self.candidates[begin:] + self.candidates[:begin]
 
 
 class _Stamp(TypedDict):
@@ -132,7 +143,7 @@ class RequestRun:
 
     async def _visit(self, candidate: Candidate, permit: Permit, admitted: Iterable[Event]) -> Visit:
         """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
-        visit = Visit(permit, candidate.backend.name, candidate.policy, self._plan.sole)
+        visit = Visit(permit, candidate.gate, candidate.policy, self._plan.sole)
         try:
             self._forward(admitted)  # within, so that whoever watches cannot cost the permit
             while visit.answer is None and visit.failure is None:
@@ -197,15 +208,11 @@ class RequestRun:
         return answer
 
     def _order(self) -> tuple[Candidate, ...]:
-        candidates = self._plan.candidates
-        if self._plan.policy != "roundrobin":
-            return candidates
-        start = self._live.next_turn() % len(candidates)
-        return candidates[start:] + candidates[:start]
+        return self._plan.order(self._live.next_turn() if self._plan.takes_turns else 0)
 
     def _announce(self, order: tuple[Candidate, ...]) -> None:
         self._publish(RequestStarted(**self._stamp(), policy=self._plan.policy, order=names_of(order)))
-        if self._plan.policy == "roundrobin":
+        if self._plan.takes_turns:
             self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name))
 
     async def _is_not_ready(self, candidate: Candidate) -> bool:
@@ -220,7 +227,7 @@ class RequestRun:
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
         name = candidate.backend.name
         admission = self._live.admit(
-            name, self._request, candidate.policy, sole=self._plan.sole, second_pass=second_pass
+            candidate.gate, self._request, candidate.policy, sole=self._plan.sole, second_pass=second_pass
         )
         if admission.permit is None:
             self._forward(admission.events)
@@ -271,10 +278,8 @@ class RequestRun:
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
-        policies = {candidate.backend.name: candidate.policy for candidate in order}
-        return self._reasons.nobody_answered(
-            tuple(policies), lambda name: self._live.seconds_left(name, policies[name])
-        )
+        left = {each.backend.name: self._live.seconds_left(each.gate, each.policy) for each in order}
+        return self._reasons.nobody_answered(left)
 
     def _publish(self, event: Event) -> None:
         self._live.publish(event)

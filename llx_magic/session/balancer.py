@@ -64,11 +64,12 @@ class LoadBalancer:
     ) -> None:
         wiring.check(profile)
         self.profile = profile
-        self._entry = wiring.live_entry(profile, isolated=isolated, clock=clock)
-        self._live = self._entry.live
+        wired = wiring.wire(profile, isolated=isolated, clock=clock)
+        self._live = wired.live
+        self._backends = wired.backends
+        self._gates = {gate.name: gate for _backend, gate in wired.backends}
         self._session = session
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile) else jitter
-        self._backends = wiring.backends_of(profile, self._entry)
         self._policies: tuple[Values, dict[str, Policy]] | None = None
 
     @property
@@ -147,16 +148,11 @@ class LoadBalancer:
     async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
         """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""
         plan = self._plan(asked)
-        candidates = plan.candidates
-        if plan.policy == "roundrobin":
-            begin = self._live.peek_turn() % len(candidates)
-            candidates = candidates[begin:] + candidates[:begin]
         verdicts = []
-        for candidate in candidates:
-            name = candidate.backend.name
+        for candidate in plan.order(self._live.peek_turn()):
             obstacle = await candidate.backend.obstacle()
-            verdict = self._live.preview(name, candidate.policy, sole=plan.sole)
-            verdicts.append((name, verdict if obstacle is None else f"skipped: {obstacle}"))
+            verdict = self._live.preview(candidate.gate, candidate.policy, sole=plan.sole)
+            verdicts.append((candidate.backend.name, verdict if obstacle is None else f"skipped: {obstacle}"))
         return tuple(verdicts)
 
     def policies(self, cell: Values = NO_VALUES) -> dict[str, Policy]:
@@ -181,7 +177,7 @@ class LoadBalancer:
 
     def snapshot(self) -> Snapshot:
         """Return the state and the counts of every backend at this moment."""
-        return self._live.snapshot(self.policies())
+        return self._live.snapshot((self._gates[name], policy) for name, policy in self.policies().items())
 
     def stats(self) -> pd.DataFrame:
         """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
@@ -283,7 +279,7 @@ class LoadBalancer:
         Raises:
             UsageProblem: for a backend that the profile does not have.
         """
-        self._live.set_circuit(self._member(backend), open_it=True)
+        self._live.set_circuit(self._gates[self._member(backend)], open_it=True)
 
     def close_circuit(self, backend: str) -> None:
         """Close a backend's circuit by hand and forget its failures.
@@ -291,7 +287,7 @@ class LoadBalancer:
         Raises:
             UsageProblem: for a backend that the profile does not have.
         """
-        self._live.set_circuit(self._member(backend), open_it=False)
+        self._live.set_circuit(self._gates[self._member(backend)], open_it=False)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Deliver every later event of the profile to ``subscriber``, on whatever thread makes it; it must be quick."""
@@ -311,7 +307,7 @@ class LoadBalancer:
 
     async def aclose(self) -> None:
         """Close the connections that were opened on the running loop."""
-        for backend in self._backends:
+        for backend, _gate in self._backends:
             await backend.aclose()
 
     async def __aenter__(self) -> Self:
@@ -337,8 +333,8 @@ class LoadBalancer:
     def _plan(self, asked: Ask) -> Plan:
         policies = self.policies(asked.settings)
         candidates = tuple(
-            Candidate(backend, policies[member.name], {**wiring.request_params(member), **asked.params})
-            for member, backend in zip(self.profile.members, self._backends, strict=True)
+            Candidate(backend, gate, policies[member.name], {**wiring.request_params(member), **asked.params})
+            for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if asked.backend in (None, member.name)
         )
         order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy

@@ -11,6 +11,7 @@ from llx_magic.backends.http_clients import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.providers import provider
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
+from llx_magic.core.gate import Gate
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
@@ -36,20 +37,32 @@ class LiveEntry:
     simulated: dict[str, SimulatedBackend] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What one loaded profile asks: a backend and its gate for each member, in priority order."""
+
+    live: LiveProfile
+    backends: tuple[tuple[Backend, Gate], ...]
+
+
 BACKGROUND.at_end(CLIENTS.close_loop)
 
 _entries: dict[Path, LiveEntry] = {}
 _lock = ForkSafeLock()
 
 
-def live_entry(profile: Profile, *, isolated: bool, clock: Clock | None) -> LiveEntry:
-    """Return the live state of a profile: the one that its file has in this process, or a new one.
+def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> Wired:
+    """Return the live state of a profile, the one that its file has in this process or a new one, and its backends.
 
     A profile without a file, and an isolated one, have a state of their own. Loading a changed file again keeps the
-    state of the members that are still the same.
+    state of the members that are still the same; who loaded it before goes on with the gates of the members it knows.
+
+    Raises:
+        ProfileError: for an unknown provider.
+        SettingError: for a simulated member's parameter that is not allowed.
     """
     if isolated or clock is not None or profile.path is None:
-        return _new_entry(profile, clock or _clock_for(profile))
+        return _wired(profile, _new_entry(profile, clock or _clock_for(profile)))
     key = profile.path.resolve()
     with _lock:
         entry = _entries.get(key)
@@ -57,17 +70,7 @@ def live_entry(profile: Profile, *, isolated: bool, clock: Clock | None) -> Live
             entry = _entries[key] = _new_entry(profile, _clock_for(profile))
         else:
             _take_over(entry, profile)
-        return entry
-
-
-def backends_of(profile: Profile, entry: LiveEntry) -> tuple[Backend, ...]:
-    """Return a backend for each member, in priority order.
-
-    Raises:
-        ProfileError: for an unknown provider.
-        SettingError: for a simulated member's parameter that is not allowed.
-    """
-    return tuple(_backend(member, entry) for member in profile.members)
+        return _wired(profile, entry)
 
 
 def check(profile: Profile) -> None:
@@ -123,6 +126,11 @@ def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
     live = LiveProfile(profile.name, (member.name for member in profile.members), clock, limit)
     live.subscribe(write_debug_lines)
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
+
+
+def _wired(profile: Profile, entry: LiveEntry) -> Wired:
+    gates = entry.live.gates()
+    return Wired(entry.live, tuple((_backend(member, entry), gates[member.name]) for member in profile.members))
 
 
 def _take_over(entry: LiveEntry, profile: Profile) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
@@ -83,6 +83,7 @@ class Bench:
         self.order = order
         self.settings = {"failover_retry_count": 1, **settings}
         self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, 100)
+        self.gates = self.live.gates()
         self.seen: list[Delta | Restart | Event] = []
         self.live.subscribe(lambda event: None)
 
@@ -91,7 +92,9 @@ class Bench:
 
     def start(self, *, only: str | None = None, watch=None, jitter=lambda: 0.0, **settings) -> RequestRun:
         candidates = tuple(
-            Candidate(backend, self.policy(**settings), {}) for backend in self.backends if only in (None, backend.name)
+            Candidate(backend, self.gates[backend.name], self.policy(**settings), {})
+            for backend in self.backends
+            if only in (None, backend.name)
         )
         plan = Plan(policy=self.order, candidates=candidates, messages=(Message("user", "why"),))
         return RequestRun(self.live, plan, jitter, watch or self.seen.append)
@@ -108,8 +111,12 @@ class Bench:
         ]
 
     def snapshot(self, name: str):
-        policies = {backend.name: self.policy() for backend in self.backends}
-        return next(each for each in self.live.snapshot(policies).backends if each.name == name)
+        return self.live.snapshot([(self.gates[name], self.policy())]).backends[0]
+
+    def replace(self, *, fresh: Sequence[str], kept: Sequence[str]) -> None:
+        """Replace backends, and load the profile again."""
+        self.live.replace_backends(fresh=fresh, kept=kept)
+        self.gates = self.live.gates()
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and everybody who waits for it act."""

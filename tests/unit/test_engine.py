@@ -402,7 +402,7 @@ def test_a_late_result_of_an_earlier_state_moves_nothing():
         assert (await bench.ask()).backend == "a"
         release.set()
         await early
-        a = bench.live._gate("a").breaker
+        a = bench.gates["a"].breaker
         assert (a.state, a.failures_in_window(bench.clock.now(), bench.policy())) == (CircuitState.CLOSED, 0)
 
     run(main)
@@ -885,6 +885,20 @@ def test_who_loaded_the_profile_before_it_lost_a_backend_can_go_on():
     run(main)
 
 
+def test_who_loaded_the_profile_before_a_backend_was_replaced_leaves_no_mark_on_its_successor():
+    """The old endpoint is down and opens its own circuit; the new one, of the same name, stays closed."""
+
+    async def main() -> None:
+        bench = Bench(Scripted("a", DOWN, DOWN, DOWN), Scripted("b"))
+        bench.live.replace_backends(fresh=["a"], kept=["b"])
+        await open_circuit(bench)
+        assert bench.snapshot("a").state == "open"
+        bench.gates = bench.live.gates()
+        assert bench.snapshot("a").state == "closed"
+
+    run(main)
+
+
 def test_a_visit_under_way_while_its_backend_is_replaced_ends_without_a_trace_in_the_new_ones_state():
     async def main() -> None:
         release = asyncio.Event()
@@ -896,7 +910,7 @@ def test_a_visit_under_way_while_its_backend_is_replaced_ends_without_a_trace_in
         bench = Bench(Scripted("a", late), Scripted("b"), clock=ManualClock(), circuit_breaker_failure_threshold=1)
         task = asyncio.create_task(bench.ask())
         await settle()
-        bench.live.replace_backends(fresh=["a"], kept=["b"])
+        bench.replace(fresh=["a"], kept=["b"])
         assert (bench.snapshot("a").requests, bench.snapshot("a").in_flight) == (1, 1)
         release.set()
         await task
@@ -910,10 +924,10 @@ def test_kept_backends_keep_their_circuits_and_counts_and_new_ones_begin_anew():
     async def main() -> None:
         bench = Bench(Scripted("a", DOWN), Scripted("b"))
         await open_circuit(bench)
-        bench.live.replace_backends(fresh=["b"], kept=["a"])
+        bench.replace(fresh=["b"], kept=["a"])
         assert (bench.snapshot("a").state, bench.snapshot("a").requests) == ("open", 3)
         assert bench.snapshot("b").requests == 0
-        bench.live.replace_backends(fresh=["a"], kept=["b"])
+        bench.replace(fresh=["a"], kept=["b"])
         assert (bench.snapshot("a").state, bench.snapshot("a").requests) == ("closed", 0)
 
     run(main)
