@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.local.environment import without_keys
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 """How often the growing file is looked at."""
+
+_INSTALLERS_OWN = ("PIP_", "UV_")
+"""How the variables begin that may hold what the installer needs for a package index of the user's."""
 
 LOG_TAIL = 20_000
 """How many bytes of the installer's own words are read to tell what went wrong."""
@@ -89,7 +93,7 @@ def _run(command: list[str], scratch: Path, wheel: Wheel, progress: Callable[[in
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **ours},
+            env={**without_keys(but=_INSTALLERS_OWN), **ours},
             start_new_session=True,
         )
     done = 0

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.local.environment import without_keys
 from llx_magic.backends.local.fetch import MODEL
 from llx_magic.errors import ModelUnavailable
 
@@ -151,6 +152,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                env=without_keys(),
                 start_new_session=True,  # an interrupt of the notebook goes to its whole process group
             )
             return self._process

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.local.environment import without_keys
 from llx_magic.backends.local.fetch import ModelFile, inspect
 from llx_magic.backends.local.process import CHECK_SECONDS, Child, Serving, read_line
 from llx_magic.errors import ModelUnavailable
@@ -132,6 +133,7 @@ class LocalServer:
                 [*self._command, "--check"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                env=without_keys(),
                 timeout=CHECK_SECONDS,
                 check=False,
             )
