@@ -124,7 +124,7 @@ class ReplyReader:
     """Takes one reply as it arrives, reports its pieces, and judges whether it is whole.
 
     ``model`` is what the answer is credited to where the server names no model; ``name`` is the backend's, for
-    messages; ``redact`` takes the key out of everything that the server says about itself.
+    messages; ``redact`` takes the key out of everything that the server says about itself, and out of the text too.
     """
 
     def __init__(self, name: str, model: str, progress: Progress, redact: Redactor) -> None:
@@ -132,6 +132,8 @@ class ReplyReader:
         self._model = model
         self._progress = progress
         self._redact = redact
+        self._hidden_in_text = redact.in_pieces()
+        self._hidden_in_reasoning = redact.in_pieces()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._size = 0
@@ -190,6 +192,8 @@ class ReplyReader:
         Raises:
             BackendFailed: where the reply is cut, empty, or was filtered.
         """
+        self._add_text(self._hidden_in_text.rest())
+        self._add_reasoning(self._hidden_in_reasoning.rest())
         text = "".join(self._text)
         if self._finish_reason == "content_filter":
             self.fail(f"filtered by {self.name}", FailureKind.CONTENT_FILTER)
@@ -225,7 +229,7 @@ class ReplyReader:
             self._raise_error(data)
         if chunk.usage is not _NULL:
             self._take_usage(chunk.usage)
-        if chunk.model and not self._text:
+        if chunk.model and chunk.model != self._model and not self._text:
             self._model = one_line(self._redact(chunk.model), 200)
         for choice in chunk.choices or ():
             if not choice.index:
@@ -237,17 +241,25 @@ class ReplyReader:
         if words is not None:
             reasoning = words.reasoning_content or words.reasoning
             if reasoning:
-                self._count(reasoning)
-                self._reasoning.append(reasoning)
-                self._progress.on_reasoning(reasoning)
+                self._add_reasoning(self._hidden_in_reasoning.feed(reasoning))
             content = words.content or words.refusal
             text = content if isinstance(content, str) else "".join(part.text or "" for part in content or ())
             if text:
-                self._count(text)
-                self._text.append(text)
-                self._progress.on_text(text)
+                self._add_text(self._hidden_in_text.feed(text))
         if choice.finish_reason:
             self._finish_reason = one_line(self._redact(choice.finish_reason), 40)
+
+    def _add_reasoning(self, piece: str) -> None:
+        if piece:
+            self._count(piece)
+            self._reasoning.append(piece)
+            self._progress.on_reasoning(piece)
+
+    def _add_text(self, piece: str) -> None:
+        if piece:
+            self._count(piece)
+            self._text.append(piece)
+            self._progress.on_text(piece)
 
     def _take_usage(self, raw: msgspec.Raw) -> None:
         try:
