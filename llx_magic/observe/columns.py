@@ -178,6 +178,8 @@ def build(columns: Mapping[str, Kind], values: Mapping[str, Values], epoch: floa
 def _series(values: Values, kind: Kind, epoch: float) -> pd.Series:
     import pandas as pd
 
+    if kind == "string":  # named whole, since "string" alone is another type where pyarrow is installed
+        return pd.Series(values, dtype=pd.StringDtype("python"))
     if isinstance(kind, tuple):
         return pd.Series(pd.Categorical(values, categories=list(kind)))
     if kind == "time":

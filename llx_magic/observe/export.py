@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import io
 import itertools
 import math
@@ -29,13 +29,13 @@ def export(
 ) -> tuple[list[str], bool]:
     """Write picture and tables into a folder; return the files' names, and whether Parquet could be written.
 
-    No file is ever replaced: a number is added to ``stem`` where a name is taken. Parquet needs pyarrow.
+    No file is ever replaced: a number is added to ``stem`` where a name is taken. Parquet needs a pyarrow that works.
 
     Raises:
         OSError: where the folder cannot be written to.
     """
     contents = {".svg": standalone_svg(snapshot, view).encode(), ".png": png(snapshot, view)}
-    parquet = importlib.util.find_spec("pyarrow") is not None
+    parquet = _can_write_parquet()
     for name, frame in tables.items():
         contents[f"-{name}.csv"] = frame.to_csv().encode()
         if parquet:
@@ -100,6 +100,14 @@ def _draw_curves(axes: Axes, snapshot: Snapshot, view: View) -> None:
     axes.set_ylim(bottom=0)
     for text in axes.legend(loc="upper left", fontsize=8).get_texts():
         text.set_parse_math(False)
+
+
+def _can_write_parquet() -> bool:
+    try:
+        importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        return False
+    return True
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -62,7 +62,7 @@ def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
     """
     import pandas as pd
 
-    names = pd.Index(pd.array([backend.name for backend in snapshot.backends], dtype="string"), name="backend")
+    names = pd.Index([backend.name for backend in snapshot.backends], dtype=pd.StringDtype("python"), name="backend")
     return read(STATS, snapshot.backends, 0.0).set_index(names)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.observe import panel
 from llx_magic.observe.charts import chip, duration, nice_ceiling
 from llx_magic.observe.export import export, png
+from llx_magic.observe.frames import stats_frame
 from llx_magic.observe.sheet import SHEET
 from llx_magic.observe.timeline import Timeline, View
 from tests.unit.kit import balancer, simulated
@@ -193,13 +196,36 @@ def test_durations_and_scales_are_short() -> None:
 def test_export_writes_every_file_and_replaces_none(tmp_path) -> None:
     """The same name twice gives a number to the second."""
     snapshot, view = lived()
-    names, parquet = export(tmp_path, "a/b c", snapshot, view, {})
-    again, _ = export(tmp_path, "a/b c", snapshot, view, {})
-    assert names == ["a_b_c.svg", "a_b_c.png"]
-    assert again == ["a_b_c_2.svg", "a_b_c_2.png"]
-    assert isinstance(parquet, bool)
+    tables = {"stats": stats_frame(snapshot)}
+    names, _ = export(tmp_path, "a/b c", snapshot, view, tables)
+    again, _ = export(tmp_path, "a/b c", snapshot, view, tables)
+    assert names == ["a_b_c.svg", "a_b_c.png", "a_b_c-stats.csv", "a_b_c-stats.parquet"]
+    assert again == ["a_b_c_2.svg", "a_b_c_2.png", "a_b_c_2-stats.csv", "a_b_c_2-stats.parquet"]
     assert {path.name for path in tmp_path.iterdir()} == {*names, *again}
     assert (tmp_path / "a_b_c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_parquet_file_holds_the_frame_as_it_was(tmp_path) -> None:
+    """Types, order and missing values come back; of what Parquet does not know, a tuple is a list."""
+    lb = balancer(simulated("first", "503"), simulated("second"), failover_retry_count=1)
+    asyncio.run(lb.ask("why"))
+    tables = {"stats": lb.stats(), "history": lb.history()}
+    export(tmp_path, "kept", *drawn(*lb.snapshot().backends), tables)
+    for name, frame in tables.items():
+        found = pd.read_parquet(tmp_path / f"kept-{name}.parquet")
+        if name == "history":
+            found["decisions"] = found["decisions"].map(tuple)
+            assert [len(each) for each in found["decisions"]] == [1]
+        pd.testing.assert_frame_equal(found, frame, check_dtype=False, check_index_type=False, check_categorical=False)
+        assert [found[column].dtype.kind for column in found] == [frame[column].dtype.kind for column in frame]
+
+
+def test_without_pyarrow_there_is_no_parquet_file_and_it_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
+    snapshot, view = lived()
+    names, parquet = export(tmp_path, "plain", snapshot, view, {"stats": stats_frame(snapshot)})
+    assert (names, parquet) == (["plain.svg", "plain.png", "plain-stats.csv"], False)
 
 
 def test_the_png_takes_names_as_they_are() -> None:
