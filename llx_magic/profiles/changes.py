@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from llx_magic.core.values import JsonValue
-from llx_magic.profiles.codec import JsonObject
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.files import read_file
+from llx_magic.profiles.names import shown
 from llx_magic.profiles.secret import names_a_secret
+from llx_magic.profiles.strictjson import DocumentProblem
 
 _GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The file that a save replaces; its content may hold a literal key and shows itself nowhere."""
+
+    raw: JsonObject = field(repr=False)
+    document: Document | None
+    problem: str | None = None
+
+    def changes(self, text: str) -> tuple[str, ...]:
+        """Return what a save of ``text`` changes, a line each."""
+        if self.problem:
+            return (f"the previous file could not be read ({self.problem})",)
+        return describe_changes(self.raw, read_object(text))
+
+
+def read_previous(path: Path) -> Previous:
+    """Read what can be read; a broken file is replaced all the same, and kept beside.
+
+    Raises:
+        ProfileError: where it is of a newer version than is understood.
+    """
+    newer = None
+    try:
+        raw = read_object(read_file(path))
+        newer = newer_version(raw)
+        return Previous(raw, read_document(read_file(path), path.stem, label=shown(path)))
+    except (ProfileError, DocumentProblem) as problem:
+        if newer is None:
+            return Previous({}, None, str(problem))
+    raise ProfileError(f"{shown(path)}: {newer}, or delete the profile (its file is kept as {path.name}.bak)")
 
 
 def describe_changes(old: JsonObject, new: JsonObject) -> tuple[str, ...]:

@@ -143,22 +143,27 @@ class _Reading:
 
 def _read(content: str, name: str) -> Document:
     reading = _Reading(name, read_object(content))
-    _check_version(reading.raw.get("version"))
+    _check_version(reading.raw)
     said = reading.raw.get("name")
     if said is not None and _text("name", said) != name:
         reading.notes.append(f"the file says name {brief(said)}; the file's own name counts")
     return _read_balancer(reading) if _is_balancer(reading.raw) else _read_model(reading)
 
 
-def _check_version(version: JsonValue) -> None:
-    if version is None:
-        return
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+def newer_version(raw: JsonObject) -> str | None:
+    """Say that a document is of a version newer than is understood, so that nobody writes over it; else None."""
+    version = raw.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version <= VERSION:
+        return None
+    return f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
+
+
+def _check_version(raw: JsonObject) -> None:
+    if newer := newer_version(raw):
+        raise DocumentProblem(newer)
+    version = raw.get("version")
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 1):
         raise DocumentProblem(f"version must be {VERSION}, got {brief(version)}")
-    if version > VERSION:
-        raise DocumentProblem(
-            f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
-        )
 
 
 def _is_balancer(raw: JsonObject) -> bool:

@@ -231,10 +231,13 @@ def members_problem(name: str, policy: BalancerPolicy, members: Sequence[str]) -
 def base_url_problem(url: str) -> str | None:
     """Return what is wrong with a base URL, as the end of a sentence, or None.
 
-    A user name or password in it is refused, since an address is shown and written; it is not repeated in the text.
+    A user name, a password or a query in it is refused, since an address is shown and written, and either may be a
+    key; it is not repeated in the text.
     """
     if "@" in url:
         return "must not hold a user name, a password or @"
+    if "?" in url or "#" in url:
+        return "must not hold a query or a fragment ('?' or '#'); a key belongs in auth-key-env or auth-key-name"
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

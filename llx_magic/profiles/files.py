@@ -21,6 +21,7 @@ from llx_magic.profiles.strictjson import LARGEST_BYTES
 LOCK_SECONDS = 10.0
 """How long a writer waits for another; writing takes milliseconds."""
 
+SUFFIX = ".json"
 _TEMPORARY = ".llx-"
 
 if sys.platform == "win32":
@@ -44,7 +45,7 @@ def read_file(path: Path, *, follow_links: bool = False) -> bytes:
         ProfileError: where it is missing, a link, not a regular file, too large, or cannot be read.
     """
     try:
-        if path.is_symlink() and not follow_links:
+        if not follow_links and stat.S_ISLNK(path.lstat().st_mode):
             raise ProfileError(f"{shown(path)}: is a symbolic link, which is refused; copy the file there")
         with open_regular(path, follow_links=follow_links) as file:
             if os.fstat(file.fileno()).st_size > LARGEST_BYTES:
@@ -61,6 +62,8 @@ def open_regular(path: Path, *, follow_links: bool) -> BinaryIO:
         OSError: also where it is a folder, a pipe or a device, or a link that is not to be followed.
         ValueError: for a path that no file can have.
     """
+    if not stat.S_ISREG((path.stat() if follow_links else path.lstat()).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")  # opening a device can already do something
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags | (0 if follow_links else getattr(os, "O_NOFOLLOW", 0)))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -94,8 +97,7 @@ def write_file(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with _new_file(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -113,12 +115,11 @@ def keep_copy(path: Path, backup: Path) -> None:
     """
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
-        try:
-            os.link(path, temporary)
-        except OSError:
-            # Some file systems have no second names; there the content is copied.
-            shutil.copyfile(path, temporary)
-        temporary.chmod(0o600)
+        if not _linked(path, temporary):
+            with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
         temporary.replace(backup)
     finally:
         temporary.unlink(missing_ok=True)
@@ -137,9 +138,11 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
     try:
         private_folder(folder)
         private_folder(state)
-        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(state / "lock", flags, 0o600)
     except OSError as problem:
         raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
+    _OPEN_LOCKS.add(descriptor)
     try:
         _wait_for(descriptor, folder)
         _remove_leftovers(folder, state)
@@ -148,7 +151,22 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
         except OSError as problem:
             raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
     finally:
+        _OPEN_LOCKS.discard(descriptor)
         os.close(descriptor)
+
+
+_OPEN_LOCKS: set[int] = set()
+
+
+def _leave_locks() -> None:
+    """In a forked child: a copy of a lock's descriptor would hold the lock for as long as the child lives."""
+    while _OPEN_LOCKS:
+        with contextlib.suppress(OSError):
+            os.close(_OPEN_LOCKS.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks)
 
 
 def private_folder(folder: Path) -> None:
@@ -160,9 +178,30 @@ def private_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
+        each.chmod(0o700)  # the umask may have taken away what the user needs
     if folder.stat().st_mode & 0o077 and sys.platform != "win32":
         with contextlib.suppress(PermissionError):
             folder.chmod(0o700)
+
+
+def profile_files(folder: Path) -> tuple[Path, ...]:
+    """Return what is called as a profile's file in the folder, by name; nothing where it cannot be looked into."""
+    try:
+        names = [each.name for each in os.scandir(folder)]
+    except (OSError, ValueError):
+        return ()
+    return tuple(folder / name for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith("."))
+
+
+def folder_problem(folder: Path) -> str | None:
+    """Return why a folder that is there cannot be looked into, or None."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        return f"{shown(folder)}: cannot be read ({reason(problem)})"
+    return None
 
 
 def reason(problem: OSError | ValueError) -> str:
@@ -189,7 +228,29 @@ def _wait_for(descriptor: int, folder: Path) -> None:
 def _remove_leftovers(*folders: Path) -> None:
     for folder in folders:
         for leftover in folder.glob(f"{_TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder of that name is not ours
+                leftover.unlink()
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Create a file for the user alone, whatever the umask; one that is there already is never opened."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
+
+
+def _linked(path: Path, second: Path) -> bool:
+    """Give the file a second name, for the user alone; False where its content must be copied instead."""
+    if path.lstat().st_nlink > 1:
+        return False  # the mode belongs to the file's other names too
+    try:
+        os.link(path, second)
+    except OSError:
+        return False  # some file systems have no second names
+    second.chmod(0o600)
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

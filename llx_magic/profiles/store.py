@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.changes import describe_changes, with_kept_keys
-from llx_magic.profiles.codec import JsonObject, read_document, read_object, write_document
+from llx_magic.profiles.changes import read_previous, with_kept_keys
+from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
-from llx_magic.profiles.files import is_regular, keep_copy, locked, read_file, write_file
+from llx_magic.profiles.files import (
+    SUFFIX,
+    folder_problem,
+    is_regular,
+    keep_copy,
+    locked,
+    profile_files,
+    read_file,
+    write_file,
+)
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
-from llx_magic.profiles.strictjson import DocumentProblem
 
-SUFFIX = ".json"
 _DEFAULT_FILE = "default-profile"
 
 
@@ -113,12 +121,19 @@ class ProfileStore:
             default = self.default()
         except ProfileError:
             default = None
-        rows: dict[str, ProfileRow] = {}
+        paths: dict[str, Path] = {}
         for folder in self._folders():
-            for path in _profile_files(folder):
-                if path.stem not in rows:
-                    rows[path.stem] = self._row(path, default)
-        return tuple(rows[name] for name in sorted(rows))
+            for path in profile_files(folder):
+                paths.setdefault(path.stem, path)
+        rows = [self._row(paths[name], default, paths) for name in sorted(paths)]
+        if problem := folder_problem(self.folder):
+            rows.insert(
+                0,
+                ProfileRow(
+                    name=printable(self.folder.name), kind="broken", detail="", path=self.folder, problem=problem
+                ),
+            )
+        return tuple(rows)
 
     def save(self, document: Document) -> SaveResult:
         """Write the profile to the folder; the file it replaces is kept as ``NAME.json.bak``.
@@ -127,15 +142,17 @@ class ProfileStore:
 
         Raises:
             ProfileError: where a member is missing or no model profile, a load balancer would take the name of another
-                one's member, or the file cannot be written.
+                one's member, the name differs from another one's only in case (some systems hold the two for one), the
+                file there is of a newer version than is understood, or the file cannot be written.
         """
         self._check_place(document)
         path = self.folder / f"{document.name}{SUFFIX}"
         with locked(self.folder, self.state_folder):
+            self._check_case(document.name)
             if not is_regular(path):
                 write_file(path, write_document(document).encode())
                 return SaveResult(path, None, ())
-            previous = _read_previous(path)
+            previous = read_previous(path)
             text = write_document(with_kept_keys(document, previous.document))
             changes = previous.changes(text)
             if not changes:
@@ -189,6 +206,7 @@ class ProfileStore:
         check_name(name)
         self.load(name)
         with locked(self.folder, self.state_folder):
+            self.load(name)  # it may have been deleted meanwhile
             write_file(self._default_file, f"{name}\n".encode())
 
     def clear_default(self) -> None:
@@ -236,8 +254,9 @@ class ProfileStore:
             path = folder / f"{name}{SUFFIX}"
             if os.path.lexists(path):
                 return path
-        known = [path.stem for folder in folders for path in _profile_files(folder)]
-        looked = listed(shown(folder) for folder in folders)
+        stems = (path.stem for folder in folders for path in profile_files(folder))
+        known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded, nor always be printed
+        looked = listed(folder_problem(folder) or shown(folder) for folder in folders)
         raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest_name(name, known)}; looked in {looked}")
 
     def _read(self, path: Path) -> Document:
@@ -255,6 +274,14 @@ class ProfileStore:
                 f"and members must be model profiles; choose another name"
             )
 
+    def _check_case(self, name: str) -> None:
+        stems = {path.stem for path in profile_files(self.folder)}
+        same = [stem for stem in stems if stem.lower() == name.lower()]
+        if same and name not in same:
+            raise ProfileError(
+                f"profile {name}: there is {same[0]}, which differs only in case; use that name or another"
+            )
+
     def _members(self, balancer: LoadBalancerProfile, beside: Path | None, before: str) -> tuple[ModelProfile, ...]:
         found = []
         for name in dict.fromkeys(balancer.members):
@@ -264,12 +291,16 @@ class ProfileStore:
             found.append(member)
         return tuple(found)
 
-    def _row(self, path: Path, default: str | None) -> ProfileRow:
+    def _row(self, path: Path, default: str | None, known: Mapping[str, Path]) -> ProfileRow:
         shipped = path.parent == shipped_folder() and path.parent != self.folder
         is_default = path.stem == default
         try:
             check_name(path.stem, what="file name")
-            profile = self.load(path.stem)
+            document = self._read(path)
+            missing = [each for each in _members_of(document) if each not in known]
+            if missing:  # what is nearest is not looked for: that takes its time, and there may be many such files
+                raise ProfileError(f"{shown(path)}: unknown member {brief(missing[0])}")
+            profile = self.load(path) if isinstance(document, LoadBalancerProfile) else Profile.single(document, path)
         except ProfileError as problem:
             return ProfileRow(
                 name=printable(path.stem),
@@ -285,7 +316,7 @@ class ProfileStore:
         return ProfileRow(
             name=path.stem,
             kind="model" if profile.policy == "single" else profile.policy,
-            detail=f"{first.provider} {first.model}" if is_single else listed(each.name for each in profile.members),
+            detail=printable(f"{first.provider} {first.model}" if is_single else listed(_members_of(document))),
             path=path,
             is_default=is_default,
             shipped=shipped,
@@ -293,7 +324,7 @@ class ProfileStore:
 
     def _users(self, name: str) -> tuple[str, ...]:
         users = []
-        for path in _profile_files(self.folder):
+        for path in profile_files(self.folder):
             try:
                 document = self._read(path)
             except ProfileError:
@@ -303,31 +334,8 @@ class ProfileStore:
         return tuple(users)
 
 
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    """The file that a save replaces; its content may hold a literal key and shows itself nowhere."""
-
-    raw: JsonObject = field(repr=False)
-    document: Document | None
-    problem: str | None = None
-
-    def changes(self, text: str) -> tuple[str, ...]:
-        if self.problem:
-            return (f"the previous file could not be read ({self.problem})",)
-        return describe_changes(self.raw, read_object(text))
-
-
-def _read_previous(path: Path) -> _Previous:
-    """Read what can be read; a broken file is replaced all the same, and kept beside."""
-    try:
-        document = read_document(read_file(path), path.stem, label=shown(path))
-        return _Previous(read_object(read_file(path)), document)
-    except (ProfileError, DocumentProblem) as problem:
-        return _Previous({}, None, str(problem))
-
-
-def _profile_files(folder: Path) -> tuple[Path, ...]:
-    return tuple(path for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
+def _members_of(document: Document) -> tuple[str, ...]:
+    return document.members if isinstance(document, LoadBalancerProfile) else ()
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -74,13 +74,11 @@ def _check_depth(text: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        left = [key for key, _ in pairs]
-        for key in found:
-            left.remove(key)
-        twice = left[0]
-        raise DocumentProblem(f"has the key {brief(twice)} twice")
+    found: dict[str, JsonValue] = {}
+    for key, value in pairs:
+        if key in found:
+            raise DocumentProblem(f"has the key {brief(key)} twice")
+        found[key] = value
     return found
 
 
