@@ -112,7 +112,7 @@ def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], s
     kind, words = chip(backend)
     error = escape(one_line(backend.last_error, 60)) if backend.last_error else "no failure"
     return (
-        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td><b class='k{kind}'>{words}</b><s>{error}</s>"
+        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td><b class='k{kind}'>{words}</b> <small>{error}</small>"
         f"<td>{'<td>'.join(numbers)}<td>{_sparkline(latencies)}"
     )
 

@@ -36,7 +36,7 @@ _LAYOUT = f"""
 .llx b{{font-weight:600}}
 .llx td b{{display:inline-block;min-width:104px;padding:1px 7px 1px 5px;border-radius:3px;
     border-left:4px solid var(--k);background:color-mix(in srgb,var(--k) 16%,transparent);font-size:11.5px}}
-.llx s{{display:block;text-decoration:none;color:{_MUTED};font-size:11px;max-width:180px;overflow:hidden;
+.llx small{{display:block;color:{_MUTED};font-size:11px;max-width:180px;overflow:hidden;
     text-overflow:ellipsis;margin-top:1px}}
 .llx td i{{display:block;height:6px;min-width:96px;margin-top:3px;position:relative;
     background:linear-gradient({_MUTED} 0 0) 0/var(--v) 100% no-repeat,color-mix(in srgb,{_MUTED} 20%,transparent)}}

@@ -9,6 +9,7 @@ import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
+import nh3
 import pandas as pd
 import pytest
 
@@ -184,6 +185,21 @@ def test_the_picture_of_a_saved_notebook_stands_by_itself() -> None:
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "http" not in base64.b64decode(data).decode().replace("http://www.w3.org/2000/svg", "")
     assert image["alt"]
+
+
+def test_where_styles_are_taken_out_the_table_still_reads_and_the_picture_stays() -> None:
+    """As a repository's page shows a saved notebook: no stylesheet, no struck-out text, words apart, one image."""
+    bare = nh3.clean(
+        panel.whole(*lived()),
+        tags={"table", "thead", "tbody", "tr", "td", "th", "caption", "b", "s", "small", "div", "img"},
+        attributes={"img": {"src", "alt", "width"}},
+        url_schemes={"data"},
+        clean_content_tags={"style"},
+    )
+    assert "<b>closed</b> <small>400 Bad Request" in bare
+    assert "<s>" not in bare
+    assert len(Elements(bare).named("img")) == 1
+    assert ".llx" not in bare
 
 
 def test_durations_and_scales_are_short() -> None:
