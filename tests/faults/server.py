@@ -17,8 +17,8 @@ for events and never sleeps::
     task.cancel()
     assert server.requests[-1].disconnected.wait(5)
 
-``certificate="trusted"`` (or ``"wrong-host"``, ``"expired"``) serves TLS; ``server.ca_file`` is what SSL_CERT_FILE must
-name for the first to be trusted.
+``certificate="trusted"`` (or ``"wrong-host"``, ``"expired"``, ``"self-signed"``) serves TLS; ``server.ca_file`` is what
+SSL_CERT_FILE must name for the first to be trusted. ``server.elsewhere`` is an address that a mode may refer to.
 """
 
 from __future__ import annotations
@@ -228,6 +228,7 @@ class FaultServer:
         self.gate = threading.Event()
         self.closing = threading.Event()
         self.ca_file = ""
+        self.elsewhere = ""
         self._script: deque[str | Mode] = deque(modes[:-1])
         self._default: str | Mode = modes[-1] if modes else "ok"
         self._lock = threading.RLock()
@@ -309,7 +310,12 @@ class FaultServer:
             authority.issue_cert(host, not_after=long_ago) if certificate == "expired" else authority.issue_cert(host)
         )
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        issued.configure_cert(context)
+        if certificate == "self-signed":
+            own = Path(self._folder.name, "own.pem")
+            own.write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
+            context.load_cert_chain(own)
+        else:
+            issued.configure_cert(context)
         return context
 
     def _accept(self) -> None:
