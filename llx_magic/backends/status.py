@@ -165,9 +165,16 @@ def refused(
         message=message,
         status=status,
         retry_after=retry_after(headers, wall_clock),
-        should_retry={"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower()),
+        should_retry=_should_retry(status, headers, kind),
         quota_exhausted=kind is FailureKind.RATE_LIMIT and bool(error.codes & _QUOTA_CODES),
     )
+
+
+def _should_retry(status: int, headers: Mapping[str, str], kind: FailureKind) -> bool | None:
+    said = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+    if said is None and status >= 500 and kind is FailureKind.BAD_REQUEST:
+        return False  # the status alone would have it sent again, and the same request can only be refused again
+    return said
 
 
 def status_line(status: int) -> str:
