@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from llx_magic.session.session import Session
 ANSWERED, NO_ANSWER, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEMO_PROMPT = "What is the capital of France? Answer in one sentence."
+
+_MAGIC = re.compile(r"%{1,2}llx(?:_([a-z]+))?")
 
 _EPILOGUE = """
 other commands (each has --help):
@@ -98,7 +101,8 @@ def _prompt(words: list[str]) -> int:
     session = Session()
     options = prompt.options_of(asked)
     if options.dry_run:
-        return _print(prompt.preview(*prompt.prepare(session, options, text)))
+        print(printable(prompt.preview(*prompt.prepare(session, options, text)).text))
+        return ANSWERED
     try:
         _answer(session, options, text)
     finally:
@@ -121,7 +125,7 @@ def _standard_input() -> str:
 def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply:
     balancer, asked = prompt.prepare(session, options, text)
     for note in balancer.profile.notes:
-        print(f"note: {one_line(note)}", file=sys.stderr)
+        print(f"note: {_for_a_shell(one_line(note))}", file=sys.stderr)
     view = TerminalView(sys.stdout, sys.stderr, live=sys.stdout.isatty() and not options.no_stream)
     try:
         reply = prompt.start(balancer, asked).follow(view.draw)
@@ -184,11 +188,16 @@ def _ask_hidden(question: str) -> str:
 
 
 def _print(output: Output) -> int:
-    print(printable(output.text))
+    print(_for_a_shell(printable(output.text)))
     return ANSWERED
 
 
+def _for_a_shell(text: str) -> str:
+    """Name the commands as they are typed here: what is said below commands names the notebook's."""
+    return _MAGIC.sub(lambda found: f"llx {found[1]}" if found[1] else "llx", text)
+
+
 def _complain(problem: Exception, status: int) -> int:
-    text = one_line(str(problem), 2000)
+    text = _for_a_shell(one_line(str(problem), 2000))
     print(text if text.startswith("llx") else f"llx: {text}", file=sys.stderr)
     return status

@@ -99,7 +99,6 @@ ALIASES = {
     "google": "gemini",
     "googleai": "gemini",
     "claude": "anthropic",
-    "grok": "xai",
     "x.ai": "xai",
     "mistralai": "mistral",
     "togetherai": "together",

@@ -22,7 +22,7 @@ ERROR_OF_REQUEST = "AllBackendsFailed"
 
 _REPORTED_AS = {
     "claude": "anthropic", "embedded": "local", "fireworksai": "fireworks", "gemini": "gcp.gemini",
-    "google": "gcp.gemini", "googleai": "gcp.gemini", "grok": "x_ai", "llama-cpp": "llamacpp",
+    "google": "gcp.gemini", "googleai": "gcp.gemini", "llama-cpp": "llamacpp",
     "llama-server": "llamacpp", "llama.cpp": "llamacpp", "lm-studio": "lmstudio", "mistral": "mistral_ai",
     "mistralai": "mistral_ai", "togetherai": "together", "x.ai": "x_ai", "xai": "x_ai",
 }  # fmt: skip

@@ -74,6 +74,17 @@ def home(tmp_path_factory) -> Home:
     return home
 
 
+def test_messages_name_the_commands_as_they_are_typed_in_a_shell(home: Home) -> None:
+    """What is missing is said as a notebook says it, but with this program's own commands."""
+    home.run("profile", "save", "model", "mine", "--provider", "local", "--model", "smollm2-135m-instruct")
+    missing = home.run("-p", "mine", "--prompt", "why")
+    unkeyed = home.run("profile", "save", "model", "far", "--provider", "groq", "--model", "m")
+    far = home.run("-p", "far", "--prompt", "why", GROQ_API_KEY="")
+    assert "type llx local pull" in missing.stderr
+    assert "llx key set" in unkeyed.stdout + far.stderr
+    assert "%llx" not in missing.stderr + unkeyed.stdout + far.stderr
+
+
 def test_the_reply_goes_to_stdout_and_everything_else_to_stderr(home):
     done = home.run("--profile-load", "lb", "--prompt", "why")
     assert (done.returncode, done.stdout) == (0, "I am good.\n")

@@ -307,7 +307,7 @@ def test_the_key_is_in_no_command_line_and_no_repr(server, runtime):
 
 def test_a_backend_without_its_file_says_what_to_type(tmp_path):
     backend = LocalBackend("local", cache=tmp_path)
-    expected = "the embedded model is not fetched: type %llx_local pull, or llx local pull"
+    expected = "the embedded model is not fetched: type %llx_local pull"
     assert asyncio.run(backend.obstacle()) == expected
 
 

@@ -503,7 +503,7 @@ def test_the_error_type_is_the_status_else_the_kind(failure, name):
 
 @pytest.mark.parametrize(
     ("provider", "known_as"),
-    [("gemini", "gcp.gemini"), ("Google", "gcp.gemini"), ("grok", "x_ai"), ("mistral", "mistral_ai"), ("groq", "groq")],
+    [("gemini", "gcp.gemini"), ("Google", "gcp.gemini"), ("mistral", "mistral_ai"), ("groq", "groq")],
 )
 def test_a_provider_goes_by_the_conventions_name(provider, known_as):
     assert about_backend(ModelProfile("a", provider, "m"))["gen_ai.provider.name"] == known_as

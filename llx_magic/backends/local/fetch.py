@@ -95,9 +95,9 @@ class ModelFile:
             case FileState.FETCHED:
                 return None
             case FileState.NOT_FETCHED:
-                return "the embedded model is not fetched: type %llx_local pull, or llx local pull"
+                return "the embedded model is not fetched: type %llx_local pull"
             case FileState.DAMAGED:
-                return "the embedded model's file is damaged: type %llx_local pull, or llx local pull, to mend it"
+                return "the embedded model's file is damaged: type %llx_local pull to mend it"
 
     def __str__(self) -> str:
         """One line: state, size and place."""
