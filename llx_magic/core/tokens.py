@@ -17,6 +17,14 @@ class _Entry(NamedTuple):
     tokens: int
 
 
+class _Stretch(NamedTuple):
+    """A time in which the backend was answering; one shorter than a grain may have pauses, ``busy`` leaves them out."""
+
+    begin: float
+    end: float
+    busy: float
+
+
 class TokenWindow:
     """The tokens (prompt and completion) of the replies that finished in the window.
 
@@ -28,7 +36,7 @@ class TokenWindow:
         self._entries: deque[_Entry] = deque()
         self._sum = 0
         self._starts: deque[tuple[float, float]] = deque()  # (started, finished), starts ascending
-        self._busy: deque[tuple[float, float]] = deque()  # disjoint (from, to), ascending
+        self._busy: deque[_Stretch] = deque()  # disjoint, ascending
         self._busy_sum = 0.0
 
     def add(self, started: float, finished: float, tokens: int) -> None:
@@ -60,15 +68,17 @@ class TokenWindow:
         return self._sum / (min(seconds, WINDOW_SECONDS) / 60) if seconds > 0 else None
 
     def _add_busy(self, started: float, finished: float) -> None:
-        while self._busy and self._busy[-1][1] >= started:
-            begin, end = self._busy.pop()
-            self._busy_sum -= end - begin
-            started, finished = min(begin, started), max(end, finished)
-        self._busy.append((started, finished))
-        self._busy_sum += finished - started
+        stretch = _Stretch(started, finished, finished - started)
+        while self._busy and (self._busy[-1].end >= stretch.begin or finished - self._busy[-1].begin < GRAIN_SECONDS):
+            last = self._busy.pop()
+            self._busy_sum -= last.busy
+            before = min(last.busy, max(0.0, stretch.begin - last.begin))
+            stretch = _Stretch(min(last.begin, stretch.begin), max(last.end, finished), before + stretch.busy)
+        self._busy.append(stretch)
+        self._busy_sum += stretch.busy
 
     def _busy_seconds(self, now: float) -> float:
-        before_window = max(0.0, now - WINDOW_SECONDS - self._busy[0][0]) if self._busy else 0.0
+        before_window = max(0.0, now - WINDOW_SECONDS - self._busy[0].begin) if self._busy else 0.0
         return self._busy_sum - before_window
 
     def _forget_old(self, now: float) -> None:
@@ -77,6 +87,5 @@ class TokenWindow:
             self._sum -= self._entries.popleft().tokens
         while self._starts and self._starts[0][1] <= horizon:
             self._starts.popleft()
-        while self._busy and self._busy[0][1] <= horizon:
-            begin, end = self._busy.popleft()
-            self._busy_sum -= end - begin
+        while self._busy and self._busy[0].end <= horizon:
+            self._busy_sum -= self._busy.popleft().busy
