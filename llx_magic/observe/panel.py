@@ -111,8 +111,9 @@ def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], s
     )
     kind, words = chip(backend)
     error = escape(one_line(backend.last_error, 60)) if backend.last_error else "no failure"
+    circuit = f"<b class='k{kind}'>{words}</b> <small>{error}</small>"
     return (
-        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td><b class='k{kind}'>{words}</b> <small>{error}</small>"
+        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td>{circuit}"
         f"<td>{'<td>'.join(numbers)}<td>{_sparkline(latencies)}"
     )
 
