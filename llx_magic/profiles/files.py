@@ -140,6 +140,7 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
         private_folder(state)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(state / "lock", flags, 0o600)
+        _keep_for_user(descriptor)
     except OSError as problem:
         raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
     _OPEN_LOCKS.add(descriptor)
@@ -236,9 +237,15 @@ def _new_file(path: Path) -> BinaryIO:
     """Create a file for the user alone, whatever the umask; one that is there already is never opened."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
-    if hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
+    _keep_for_user(descriptor)
     return os.fdopen(descriptor, "wb")
+
+
+def _keep_for_user(descriptor: int) -> None:
+    """Give the user what the umask took away at the file's creation; another user's file stays as it is."""
+    if hasattr(os, "fchmod"):
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o600)
 
 
 def _linked(path: Path, second: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +73,7 @@ def config_folder() -> Path:
     return _absolute(os.environ.get("LLXPRT_CONFIG_HOME") or "~/.llxprt")
 
 
+@cache
 def shipped_folder() -> Path | None:
     """Return the folder of the profiles that come with the package, or None where there is none."""
     here = Path(__file__).parent

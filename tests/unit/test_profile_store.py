@@ -420,24 +420,6 @@ def test_two_processes_saving_and_one_killed_lose_nothing(store):
     assert all(row.problem is None for row in store.list())
 
 
-def test_two_processes_saving_200_times_each_leave_the_last_two_versions(store):
-    """The file and its copy are two whole versions that were really saved, and no save failed."""
-    context = multiprocessing.get_context("spawn")
-    started = context.Event()
-    writers = [context.Process(target=save_many, args=(store.folder, each, 200, started)) for each in (1, 2)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    versions = [
-        read_document((store.folder / name).read_bytes(), "shared") for name in ("shared.json", "shared.json.bak")
-    ]
-    assert versions[0] != versions[1]
-    assert any(version.model.endswith("-199") for version in versions)
-    assert {store.load(f"own{each}").members[0].model for each in (1, 2)} == {"m199"}
-
-
 def test_importing_the_store_does_not_import_the_keyring():
     """Heavy packages wait until they are used."""
     import subprocess

@@ -7,7 +7,7 @@ import pickle
 import traceback
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llx_magic.errors import ProfileError, SettingError
@@ -366,6 +366,7 @@ EXTRA_SETTINGS = st.dictionaries(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     st.builds(
         ModelProfile,
@@ -384,6 +385,7 @@ def test_a_model_profile_survives_the_round_trip(document):
     assert read_document(write_document(document).encode(), document.name) == document
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     st.builds(
         LoadBalancerProfile,
@@ -401,12 +403,14 @@ def test_a_load_balancer_profile_survives_the_round_trip(document):
     assert read_document(write_document(document).encode(), document.name) == document
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda s: s.encode("utf-8", "replace")))
 def test_no_content_brings_anything_but_one_line(content):
     """Whatever bytes a file holds, reading it gives a document or a ProfileError of one line."""
     assert lines_of_refusal(content) <= 1
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     st.fixed_dictionaries(
         {},
