@@ -42,6 +42,7 @@ class TokenWindow:
     def add(self, started: float, finished: float, tokens: int) -> None:
         """Record a reply; replies without usage are not recorded at all."""
         self._forget_old(finished)
+        self._add_busy(started, max(started, finished))
         self._sum += tokens
         if self._entries and finished - self._entries[-1].finished < GRAIN_SECONDS:
             last = self._entries.pop()
@@ -53,7 +54,6 @@ class TokenWindow:
             self._starts.pop()
         if not self._starts or self._starts[-1][1] != finished:  # the same grain already has an earlier start
             self._starts.append((started, finished))
-        self._add_busy(started, max(started, finished))
 
     def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:
         """Return tokens per minute, or None when no reply with usage finished in the window.
