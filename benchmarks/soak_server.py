@@ -189,6 +189,8 @@ class _Servers:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         sent = sending.pieces if sending.fault == "none" else sending.pieces[: sending.breaks_after]
         for piece in sent:
+            if writer.is_closing():
+                return False
             writer.write(_chunk({"content": piece}))
             if sending.pause:
                 await writer.drain()
