@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 from tests.browser.lab import SECONDS, LabPage, Notebook
 from tests.faults.server import FaultServer, status
@@ -119,8 +119,8 @@ def test_it_survives_a_reload_of_the_page_and_goes_on(lab: LabPage) -> None:
     notebook = lab.open("reload.ipynb")
     shown = dashboard(notebook, 1)
     shown.get_by_role("button", name="Open circuit").click()
-    shown.get_by_text("opened by hand").wait_for(timeout=SECONDS)
-    shown.get_by_text("open · ").first.wait_for(timeout=SECONDS)
+    expect(shown.get_by_text("opened by hand")).to_be_visible(timeout=SECONDS)
+    expect(shown.get_by_text("open · ").first).to_be_visible(timeout=SECONDS)
 
 
 def test_closing_leaves_the_last_state(lab: LabPage) -> None:

@@ -51,4 +51,4 @@ def test_other_forms_can_be_made_of_the_notebook(notebook, exporter):
 
 
 def test_the_notebook_is_valid_as_it_is_saved(notebook):
-    nbformat.validate(notebook)
+    assert nbformat.validator.isvalid(notebook)
