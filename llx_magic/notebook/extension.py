@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -46,6 +47,15 @@ def unregister(shell: InteractiveShell) -> None:
         _formatter(shell, kind).pop(REPLY, None)
     matcher.unregister(shell)
     magics.close()
+    _end_what_runs()
+
+
+def _end_what_runs() -> None:
+    """End the thread and the embedded model: ``llx_magic.ask`` starts them without any magic."""
+    if background := sys.modules.get("llx_magic.engine.background"):
+        background.BACKGROUND.stop()
+    if embedded := sys.modules.get("llx_magic.backends.local"):
+        embedded.stop()
 
 
 def _configurables(shell: InteractiveShell) -> list[object]:

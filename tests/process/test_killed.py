@@ -1,0 +1,177 @@
+"""Killed, interrupted and terminated: the connection is closed, no process and no lock is left, the next one asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from llx_magic.backends.local import pull
+from tests.notebook.kernel import started
+from tests.notebook.kit import is_alive, wait_until, write_balancer, write_model, write_simulated
+from tests.notebook.test_kernel import STATE
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+@pytest.fixture
+def local(home: Path) -> str:
+    """A load balancer of the embedded model and a simulated one behind it."""
+    pull()
+    write_model(home, "small", provider="local", model_params={"max_tokens": 2000})
+    path = home / "profiles" / "small.json"
+    path.write_text(path.read_text().replace("small-model", "smollm2-135m-instruct"))
+    write_simulated(home, "behind", virtual_time=False, reply="from behind")
+    write_balancer(home, "mixed", ["small", "behind"], failover_retry_count=1)
+    return "mixed"
+
+
+# --- the kernel -----------------------------------------------------------------------------------------------------
+
+
+def test_a_kernel_killed_in_the_middle_of_a_reply_leaves_nothing_to_the_next_one(pair, first, tmp_path):
+    """The server sees the connection closed; the next kernel saves and asks at once."""
+    first.set_default("stall")
+    with started(tmp_path) as kernel:
+        kernel.run("%load_ext llx_magic").fine()
+        cell = kernel.begin(f"%%llx -p {pair}\nhello")
+        kernel.wait_for_text(cell, "First <strong>says")
+        os.kill(kernel.pid, signal.SIGKILL)
+        assert first.requests[0].disconnected.wait(30)
+    first.set_default("ok")
+    with started(tmp_path) as kernel:
+        kernel.run("%load_ext llx_magic").fine()
+        kernel.run("%llx_profile save loadbalancer again failover first second").fine()
+        assert "First" in kernel.run("%%llx -p again\nhello").fine().plain
+
+
+@pytest.mark.parametrize("magic", ["", "%llx_set"])
+def test_unloading_ends_the_thread_that_ask_has_started(pair, tmp_path, first, magic):
+    """Whether or not a magic was ever used; ``llx_magic.ask`` works again afterwards."""
+    with started(tmp_path) as kernel:
+        kernel.run(STATE).fine()
+        kernel.run("%load_ext llx_magic").fine()
+        kernel.run(magic).fine()
+        kernel.run(f"import llx_magic\nassert llx_magic.ask('hello', profile={pair!r}).ok").fine()
+        assert kernel.value("_state()['threads']") == ["llx_magic"]
+        kernel.run("%unload_ext llx_magic").fine()
+        assert kernel.value("_state()['threads']") == []
+        assert wait_until(lambda: not first._open)
+        kernel.run(f"assert llx_magic.ask('hello', profile={pair!r}).ok").fine()
+
+
+@pytest.mark.model
+def test_unloading_ends_the_embedded_model_that_ask_has_started(local, tmp_path):
+    """No magic was used before."""
+    with started(tmp_path) as kernel:
+        kernel.run(STATE).fine()
+        kernel.run("%load_ext llx_magic\nimport llx_magic").fine()
+        kernel.run("assert llx_magic.ask('Say yes.', profile='small', params={'max_tokens': 3}).ok").fine()
+        (child,) = kernel.value("_state()['children']")
+        kernel.run("%unload_ext llx_magic").fine()
+        assert kernel.value("_state()['children']") == []
+        assert not is_alive(child)
+
+
+# --- the embedded model ---------------------------------------------------------------------------------------------
+
+TELL = """
+import asyncio, llx_magic as llx
+from llx_magic.backends import local
+async def main():
+    async for part in llx.load("mixed").stream("Tell me a very long story."):
+        if isinstance(part, llx.Delta):
+            print(local.status().server.pid, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.model
+def test_a_process_killed_while_the_embedded_model_writes_leaves_no_child(local, scripts):
+    """The model's process notices by itself, and the next program starts another."""
+    teller = scripts.start(TELL)
+    child = int(teller.stdout.readline())
+    assert child in children_of(teller.pid)
+    teller.kill()
+    teller.wait()
+    assert wait_until(lambda: not is_alive(child))
+    again = scripts.start(TELL)
+    assert int(again.stdout.readline()) != child
+
+
+MODEL_KILLED = """
+import asyncio, os, signal, llx_magic as llx
+from llx_magic.backends import local
+async def main():
+    async with llx.load("mixed") as lb:
+        killed = None
+        async for part in lb.stream("Tell me a very long story."):
+            if isinstance(part, llx.Delta) and killed is None:
+                killed = local.status().server.pid
+                os.kill(killed, signal.SIGKILL)
+            elif isinstance(part, llx.Restart):
+                print("restart", part.failed, part.next)
+            elif isinstance(part, llx.Reply):
+                print("reply", part.backend, part.text)
+        again = await lb.ask("Say yes.", params={"max_tokens": 3})
+        print("again", again.backend, local.status().server.pid != killed)
+        print(int(lb.stats().failures["small"]), int(lb.stats().successes["small"]))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.model
+def test_a_model_killed_in_the_middle_of_a_reply_is_one_more_backend_that_failed(local, scripts):
+    """What was shown is withdrawn, the next backend answers, and the next request starts the model again."""
+    said = scripts.run(MODEL_KILLED).splitlines()
+    assert said == ["restart small behind", "reply behind from behind", "again small True", "1 1"]
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+@pytest.mark.parametrize("mode", ["stall", "no-headers"])
+def test_the_command_ends_by_a_signal_with_the_shells_status_and_closes_its_connection(
+    scripts, pair, first, sent, status, mode
+):
+    """One line at most, no traceback, nothing on standard output, since the reply is not whole."""
+    first.set_default(mode)
+    script = f'"{sys.executable}" -m llx_magic -p {pair} --prompt hello & echo $! >&2; wait $!; echo "status $?" >&2'
+    shell = scripts.command("bash", "-c", script) if sent is signal.SIGTERM else None
+    command = shell or scripts.command(sys.executable, "-m", "llx_magic", "-p", pair, "--prompt", "hello")
+    pid = int(shell.stderr.readline()) if shell else command.pid
+    assert first.reached.wait(30)
+    os.kill(pid, sent)
+    said, complained = command.communicate(timeout=30)
+    assert first.requests[0].disconnected.wait(30)
+    assert said == ""
+    assert "Traceback" not in complained
+    found = int(complained.rpartition("status ")[2]) if shell else command.returncode
+    assert found == status
+    assert len(complained.splitlines()) <= 2
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["INT", "TERM", "KILL"])
+def test_the_command_ended_by_a_signal_leaves_no_process_of_the_model(local, scripts, sent):
+    """Also where it has no chance to say anything."""
+    command = scripts.command(sys.executable, "-m", "llx_magic", "-p", "mixed", "--prompt", "Tell a very long story.")
+    assert wait_until(lambda: bool(children_of(command.pid)))
+    children = children_of(command.pid)
+    command.send_signal(sent)
+    said, complained = command.communicate(timeout=30)
+    assert (said, command.returncode) == ("", 130 if sent is signal.SIGINT else -sent)
+    assert "Traceback" not in complained
+    assert wait_until(lambda: not any(is_alive(child) for child in children))
