@@ -26,6 +26,7 @@ from llx_magic.core.events import (
     RequestCancelled,
     RequestFailed,
     RequestStarted,
+    RetryScheduled,
     SkipReason,
     VisitCancelled,
     VisitFailed,
@@ -257,15 +258,22 @@ class Stage:
             case BackendSkipped(reason=SkipReason.CIRCUIT_OPEN):
                 self.claim(self.circuits[event.backend].refuses(event.at), f"{event.backend} skipped though not open")
             case AttemptStarted():
-                self.claim((event.request, event.backend) in self.admitted, "an attempt without a visit")
+                self.attempt(event)
+            case RetryScheduled():
                 is_probe = self.circuits[event.backend].probe == event.request
-                self.claim(event.attempt == 1 or not is_probe, "a probe made a second attempt")
+                self.claim(not is_probe, "a probe wants a second attempt")
             case BackendPutAside():
                 self.claim(event.tpm < event.threshold, "put aside though not below")
             case RequestAnswered() | RequestFailed() | RequestCancelled():
                 self.ended[event.request] += 1
             case _:
                 pass
+
+    def attempt(self, event: AttemptStarted) -> None:
+        asking, state = self.askings_by(event.request), self.circuits[event.backend].state
+        self.claim((event.request, event.backend) in self.admitted, "an attempt without a visit")
+        heeds = asking.breaker and asking.sole is None
+        self.claim(event.attempt == 1 or not heeds or state == "closed", f"another attempt though it is {state}")
 
     def admit(self, event: VisitStarted) -> None:
         name, asking, circuit = event.backend, self.askings_by(event.request), self.circuits[event.backend]
@@ -321,9 +329,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
         super().__init__()
         self.stage = Stage("failover")
 
-    @initialize(order=st.sampled_from(["failover", "roundrobin"]))
-    def by_policy(self, order):
+    @initialize(order=st.sampled_from(["failover", "roundrobin"]), down=st.sets(st.sampled_from(NAMES)))
+    def it_begins(self, order, down):
+        """By either policy, with the circuits of some backends open already."""
         self.stage.order = order
+        for name in sorted(down):
+            for _ in range(2):
+                self.stage.ask(name, breaker=True, streaming=True)
+                self.stage.do(self.sending(0).ends("401"))
 
     @rule(
         sole=st.sampled_from([None, None, None, None, "a", "b"]),
@@ -478,5 +491,5 @@ def one_sending(text: str, number: int, backend: str | None) -> bool:
 
 TestEngineAgainstModel = EngineAgainstModel.TestCase
 TestEngineAgainstModel.settings = budget(
-    max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=400, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
