@@ -234,7 +234,7 @@ class FaultServer:
         self._lock = threading.RLock()
         self._arrived = threading.Condition(self._lock)
         self._open: set[socket.socket] = set()
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._tls = self._tls_context(certificate) if certificate else None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -296,12 +296,14 @@ class FaultServer:
         self._listener.close()
         self.drop_connections()
         self._thread.join(5)
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _tls_context(self, certificate: str) -> ssl.SSLContext:
         import trustme
 
         authority = trustme.CA()
+        self._folder = tempfile.TemporaryDirectory()
         self.ca_file = str(Path(self._folder.name, "ca.pem"))
         authority.cert_pem.write_to_path(self.ca_file)
         long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
