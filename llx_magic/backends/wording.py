@@ -7,6 +7,7 @@ import html
 import itertools
 import json
 import re
+import string
 from urllib.parse import quote
 
 LONGEST_DETAIL = 300
@@ -39,7 +40,7 @@ class Redactor:
 
     Each character of the key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
     in any mixture and in either case. Parts of it are replaced too, from ``SHORTEST_FRAGMENT`` characters on, as they
-    are, escaped, in base64 or in hexadecimal. Of a longer text about the first ``LONGEST_READ`` characters are
+    are, escaped, in base64 or in hexadecimal, in either case. Of a longer text about the first ``LONGEST_READ`` characters are
     returned.
     """
 
@@ -76,14 +77,15 @@ class Redactor:
         if len(text) < SHORTEST_FRAGMENT or not self._key or not SHORTEST_FRAGMENT <= len(self._key) <= _LONGEST_SPELT:
             return text
         if self._spelt is None:
-            self._spelt = _spelt(self._key)
+            self._spelt = _spelt(self._key).translate(_LOWER)
+        folded = text.translate(_LOWER)
         shown, kept, at, last = "", 0, 0, len(text) - SHORTEST_FRAGMENT
         while at <= last:
-            if text[at : at + SHORTEST_FRAGMENT] not in self._spelt:
+            if folded[at : at + SHORTEST_FRAGMENT] not in self._spelt:
                 at += 1
                 continue
             end = at + SHORTEST_FRAGMENT
-            while end < len(text) and text[end + 1 - SHORTEST_FRAGMENT : end + 1] in self._spelt:
+            while end < len(text) and folded[end + 1 - SHORTEST_FRAGMENT : end + 1] in self._spelt:
                 end += 1
             shown += text[kept:at] + "***"
             kept = at = end
@@ -154,6 +156,7 @@ def _spelt(key: str) -> str:
     return "\n".join(dict.fromkeys(codings))
 
 
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
