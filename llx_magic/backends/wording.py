@@ -40,8 +40,8 @@ class Redactor:
 
     Each character of the key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
     in any mixture and in either case. Parts of it are replaced too, from ``SHORTEST_FRAGMENT`` characters on, as they
-    are, escaped, in base64 or in hexadecimal, in either case. Of a longer text about the first ``LONGEST_READ`` characters are
-    returned.
+    are, escaped, in base64 or in hexadecimal, in either case. Of a longer text about the first ``LONGEST_READ``
+    characters are returned.
     """
 
     __slots__ = ("_key", "_longest", "_pattern", "_spelt")
