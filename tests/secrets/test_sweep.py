@@ -1,0 +1,67 @@
+"""No secret anywhere: whatever holds a key, and whatever repeats it, it is shown and kept nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.secrets import scene as scenes
+from tests.secrets.conftest import SWEPT
+from tests.secrets.places import XMODES, Found, live_in
+from tests.secrets.sweep import PREFIX, WINDOW, Sweep, attributes, codings, odd, plain
+
+MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
+
+
+XMODES_ONCE = {odd: XMODES, plain: ("Verbose",)}
+"""Every mode once is enough: which key it is makes no difference to a mode."""
+
+
+def swept(scene: scenes.Scene, found: Found) -> dict[str, dict[str, str]]:
+    """Return what each place shows of the scene's secrets."""
+    sweep = Sweep(scene.secrets)
+    return {place: sweep.found_in(texts) for place, texts in found.items()}
+
+
+@pytest.mark.parametrize("make_key", [odd, plain])
+def test_no_place_shows_a_key(make_key, tmp_path, monkeypatch):
+    scene = scenes.furnish(tmp_path, make_key, monkeypatch.setenv)
+    with scene.server:
+        hits = swept(scene, live_in(scene, tmp_path, XMODES_ONCE[make_key]))
+    sent = {each.headers.get("authorization") for each in scene.server.requests}
+    assert {f"Bearer {key}" for way, key in scene.secrets.items() if way != "usual-variable"} <= sent
+    SWEPT["places"] |= set(hits)
+    SWEPT["ways"] |= {(make_key.__name__, way) for way in scene.secrets}
+    SWEPT["found"] |= {(make_key.__name__, place) for place, shown in hits.items() if shown}
+    assert not any(hits.values()), "\n".join(f"{place}: {shown}" for place, shown in hits.items() if shown)
+
+
+def test_every_place_shows_what_is_no_secret(tmp_path):
+    """The same world with a mark that may be shown: a place in which it is not found would hide a key as well."""
+    scene = scenes.planted(tmp_path, MARK)
+    with scene.server:
+        hits = swept(scene, live_in(scene, tmp_path))
+    assert {place for place, shown in hits.items() if not shown} == set()
+    assert set(XMODES) <= {place.removeprefix("traceback: ") for place in hits}
+
+
+@pytest.mark.parametrize("make_key", [odd, plain])
+def test_a_key_is_found_in_every_coding_and_in_part(make_key):
+    key = make_key("x")
+    sweep = Sweep({"x": key})
+    for form in codings(key):
+        assert sweep.found_in(["before " + form + " after"])
+        assert sweep.found_in([f"before {form[-WINDOW - 8 : -4]} after".encode()])
+    assert not sweep.found_in([f"before {PREFIX} after", PREFIX + "-", "nothing"])
+
+
+def test_what_hangs_on_a_value_is_reached():
+    """Through attributes, slots, containers and the chain of an exception."""
+    inner = ValueError("inner")
+    inner.add_note(MARK)
+    outer = RuntimeError("outer")
+    outer.__cause__ = inner
+    holder = type("Holder", (), {"__slots__": ("_own",)})()
+    holder._own = [{"deep": MARK}]
+    assert MARK in set(attributes(outer))
+    assert MARK in set(attributes(holder))
+    assert MARK not in set(attributes(holder, public=True))
