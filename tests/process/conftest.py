@@ -19,6 +19,7 @@ class Scripts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, source: str, *words: str) -> subprocess.Popen[str]:
@@ -35,7 +36,7 @@ class Scripts:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+            env=self.env,
         )
         self._started.append(process)
         return process

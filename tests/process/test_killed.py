@@ -25,6 +25,19 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def processes() -> list[int]:
+    """Every process there is."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def runs(pid: int, words: list[str]) -> bool:
+    """Whether a process was started with these words."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1] == [word.encode() for word in words]
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def local(home: Path) -> str:
     """A load balancer of the embedded model and a simulated one behind it."""
@@ -136,6 +149,64 @@ def test_a_model_killed_in_the_middle_of_a_reply_is_one_more_backend_that_failed
     """What was shown is withdrawn, the next backend answers, and the next request starts the model again."""
     said = scripts.run(MODEL_KILLED).splitlines()
     assert said == ["restart small behind", "reply behind from behind", "again small True", "1 1"]
+
+
+SLOW_RUNTIME = """
+import os, time
+from pathlib import Path
+Path("trying").write_text(str(os.getpid()))
+time.sleep(3600)
+"""
+
+MAIN_ENDS = """
+import os, sys, threading, time
+from pathlib import Path
+import llx_magic as llx
+for _ in range(5):
+    threading.Thread(target=llx.ask, args=("hello",), kwargs={"profile": "mixed"}, daemon=True).start()
+while not Path("trying").exists() or not Path("trying").read_text(): time.sleep(0.01)
+if "forks" in sys.argv:
+    if os.fork() == 0:
+        time.sleep(3600)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def slow_runtime(local, scripts) -> Path:
+    """A runtime whose import never ends, and the file that names the process that tries."""
+    (scripts.folder / "runtime").mkdir()
+    (scripts.folder / "runtime" / "xllamacpp.py").write_text(SLOW_RUNTIME)
+    scripts.env["PYTHONPATH"] += os.pathsep + str(scripts.folder / "runtime")
+    return scripts.folder / "trying"
+
+
+@pytest.mark.model
+def test_a_program_that_ends_while_the_runtime_is_tried_ends_at_once_and_takes_the_trial_along(scripts, slow_runtime):
+    """However long loading takes; threads that ask together share one trial."""
+    assert scripts.run(MAIN_ENDS) == ""
+    assert not is_alive(int(slow_runtime.read_text()))
+
+
+@pytest.mark.model
+def test_an_interrupt_while_the_runtime_is_tried_ends_the_command_at_once(scripts, slow_runtime):
+    """Nothing waits for the import to come to its end."""
+    command = scripts.command(sys.executable, "-m", "llx_magic", "-p", "mixed", "--prompt", "hello")
+    assert wait_until(lambda: slow_runtime.exists() and slow_runtime.read_text() != "")
+    command.send_signal(signal.SIGINT)
+    said, complained = command.communicate(timeout=20)
+    assert (command.returncode, said, complained) == (130, "", "llx: interrupted\n")
+    assert not is_alive(int(slow_runtime.read_text()))
+
+
+@pytest.mark.model
+def test_a_program_killed_while_the_runtime_is_tried_takes_the_trial_along(scripts, slow_runtime):
+    """Also where a forked copy of it lives on."""
+    process = scripts.start(MAIN_ENDS, "forks")
+    process.wait(30)
+    assert wait_until(lambda: not is_alive(int(slow_runtime.read_text())))
+    (copy,) = [pid for pid in processes() if is_alive(pid) and runs(pid, process.args)]
+    os.kill(copy, signal.SIGKILL)
 
 
 # --- the command line -----------------------------------------------------------------------------------------------

@@ -50,12 +50,15 @@ def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _take_standard_output()
+    only_checks = "--check" in sys.argv[1:]
+    if only_checks:
+        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     try:
         import xllamacpp
     except ImportError as problem:
         _say(answers, error=_explain(problem))
         sys.exit(3)
-    if "--check" in sys.argv[1:]:
+    if only_checks:
         _say(answers, url="")
         return
     order: Order = json.loads(sys.stdin.buffer.readline())

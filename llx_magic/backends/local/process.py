@@ -97,14 +97,8 @@ class Child:
 
     def disown(self) -> None:
         """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
-        process = self._process
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        process.returncode = 0  # not ours to wait for
+        if self._process is not None:
+            disown(self._process)
 
     def _load(self) -> None:
         try:
@@ -174,6 +168,83 @@ class Child:
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
         words = f": {said[:200]}" if said.isprintable() and said else ""
         return f"the embedded model's process ended while loading (exit status {process.returncode}){words}"
+
+
+class Check:
+    """A process that only says whether the runtime can be loaded; ``problem`` is done when it has.
+
+    It runs in a daemon thread: Python waits for every thread of an executor before it exits, and loading a broken
+    runtime may take its time.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.problem: Future[str | None] = Future()
+        self.problem.set_running_or_notify_cancel()
+        self._command = (*command, "--check")
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def launch(self) -> None:
+        """Begin, and return at once."""
+        threading.Thread(target=self._run, name="llx-local-check", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it; what it would have found is not known."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+
+    def disown(self) -> None:
+        """In a forked copy of the parent: close our ends, and leave the process to who started it."""
+        if self._process is not None:
+            disown(self._process)
+
+    def _run(self) -> None:
+        problem: str | None = "the embedded model's process cannot be started"
+        try:
+            problem = self._look()
+        except OSError as error:
+            problem = f"{problem}: {error.strerror or type(error).__name__}"
+        finally:
+            self.problem.set_result(problem)
+
+    def _look(self) -> str | None:
+        with self._lock:
+            if self._stopped:
+                return "the embedded model was stopped while its runtime was tried"
+            process = self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,  # held open: its end tells the process that we have gone
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                start_new_session=True,
+                env=without_keys(),
+            )
+        assert process.stdout is not None
+        giving_up = threading.Timer(CHECK_SECONDS, process.kill)
+        giving_up.daemon = True
+        giving_up.start()
+        with process:
+            line = read_line(process.stdout.readline())
+        in_time = not giving_up.finished.is_set()
+        giving_up.cancel()
+        if "url" in line:
+            return None
+        if not in_time:
+            return f"the embedded model's runtime was not loaded within {CHECK_SECONDS:.0f} s"
+        return line.get("error", f"the embedded model's runtime cannot be loaded (exit status {process.returncode})")
+
+
+def disown(process: subprocess.Popen[bytes]) -> None:
+    """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.returncode = 0  # not ours to wait for
 
 
 def read_line(raw: bytes) -> dict[str, str]:

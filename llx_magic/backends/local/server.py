@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import os
 import secrets
-import subprocess
 import sys
 import threading
 import weakref
@@ -15,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.local.environment import without_keys
 from llx_magic.backends.local.fetch import ModelFile, inspect
-from llx_magic.backends.local.process import CHECK_SECONDS, Child, Serving, read_line
+from llx_magic.backends.local.process import Check, Child, Serving
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -67,6 +65,7 @@ class LocalServer:
         self._ready_seconds = ready_seconds
         self._lock = threading.Lock()
         self._child: Child | None = None
+        self._check: Check | None = None
         self._loadable = False
         _SERVERS.add(self)
 
@@ -87,7 +86,7 @@ class LocalServer:
         """Say in one line why the runtime cannot be loaded, or None; a success is remembered."""
         if self._loadable or self.status().state == "running":
             return None
-        problem = await asyncio.to_thread(self._check)
+        problem = await asyncio.wrap_future(self._checking().problem)
         self._loadable = problem is None
         return problem
 
@@ -95,6 +94,9 @@ class LocalServer:
         """End the process, within four seconds; whether there was one. The next prompt starts it again."""
         with self._lock:
             child, self._child = self._child, None
+            check, self._check = self._check, None
+        if check is not None:
+            check.stop()
         return child is not None and child.stop()
 
     def status(self) -> ServerStatus:
@@ -115,8 +117,10 @@ class LocalServer:
         """Leave the child to the process that started it; called in a forked copy of that process."""
         self._lock = threading.Lock()
         child, self._child = self._child, None
-        if child is not None:
-            child.disown()
+        check, self._check = self._check, None
+        for each in (child, check):
+            if each is not None:
+                each.disown()
 
     def _alive(self, model: Path) -> Child:
         with self._lock:
@@ -127,22 +131,12 @@ class LocalServer:
                 self._child.launch()
             return self._child
 
-    def _check(self) -> str | None:
-        try:
-            done = subprocess.run(
-                [*self._command, "--check"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env=without_keys(),
-                timeout=CHECK_SECONDS,
-                check=False,
-            )
-            line = read_line(done.stdout)
-        except (OSError, subprocess.TimeoutExpired) as problem:
-            return f"the embedded model's process cannot be started: {type(problem).__name__}"
-        if "url" in line:
-            return None
-        return line.get("error", f"the embedded model's runtime cannot be loaded (exit status {done.returncode})")
+    def _checking(self) -> Check:
+        with self._lock:
+            if self._check is None or self._check.problem.done():
+                self._check = Check(self._command)
+                self._check.launch()
+            return self._check
 
 
 def _resident_bytes(pid: int) -> int | None:
