@@ -141,14 +141,14 @@ class Collector:
             self.put("completions", *self.shell.shell.complete(line, line, len(line))[1])
 
     def fail_everywhere(self, xmodes: tuple[str, ...]) -> None:
-        """Show the traceback of every failing cell in every mode."""
+        """Show the traceback of every failing cell in every mode; cells that stall only where there are several."""
         names = self.shell.shell.user_ns
         names |= {"member": self.scene.members[1], "server": self.scene.server, "llx": llx, "asyncio": asyncio}
         names |= {"Stop": type("Stop", (BaseException,), {}), "interrupter": self._interrupt_when_reached}
         self.scene.server.set_default(FAULTS[0])
         for cell in FAILING.values():
             self._fail(cell, xmodes, FAULTS[-1] if "async for" in cell else FAULTS[0])
-        for cell in STALLED.values():
+        for cell in STALLED.values() if len(xmodes) > 1 else ():
             self._fail(cell, xmodes, "stall" if "FirstToken" in cell else "no-headers")
 
     def _fail(self, cell: str, xmodes: tuple[str, ...], mode: object) -> None:

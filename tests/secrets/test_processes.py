@@ -33,7 +33,7 @@ CELLS = (
     "%llx_trace",
     "%llx_dashboard",
     "import llx_magic as llx\nllx.ask('why', profile='{lb}', backend='{member}')",
-    "try:\n    await llx.load('{lb}').ask('why')\nexcept llx.AllBackendsFailed as mine:\n    raise ValueError from mine",
+    "try:\n    await llx.load('{lb}').ask('why')\nexcept llx.LlxError as mine:\n    raise ValueError from mine",
     "%llx_key list",
 )
 """A notebook of all that can be shown, with errors in it."""
@@ -144,8 +144,8 @@ def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
     ("name", "stays"),
     [
         ("OPENAI_API_KEY", False), ("work_key", False), ("HF_TOKEN", False), ("DB_PASSWORD", False),
-        ("MYAPIKEY", False), ("AWS_SECRET_ACCESS_KEY", False), ("UV_INDEX_MINE_PASSWORD", False), ("PATH", True), ("KEYBOARD", True),
-        ("TOKENIZERS_PARALLELISM", True),
+        ("MYAPIKEY", False), ("AWS_SECRET_ACCESS_KEY", False), ("UV_INDEX_MINE_PASSWORD", False), ("PATH", True),
+        ("KEYBOARD", True), ("TOKENIZERS_PARALLELISM", True),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_named_like_a_key_is_left_out(monkeypatch, name, stays):
