@@ -55,8 +55,8 @@ WINDOW_SECONDS, WINDOW_BYTES = 300.0, 300
 SETTINGS = {
     "failover_retry_count": 2,
     "failover_retry_delay_ms": 2,
-    "first_token_timeout_ms": 300,
-    "stall_timeout_ms": 300,
+    "first_token_timeout_ms": 500,
+    "stall_timeout_ms": 500,
     "timeout_ms": 3000,
     "circuit_breaker_failure_window_ms": 1000,
     "circuit_breaker_recovery_timeout_ms": 60,
@@ -139,13 +139,15 @@ class Auditor:
 class Soak:
     """Asks, and checks each answer."""
 
-    def __init__(self, seed: int, balancers: tuple[LoadBalancer, ...], deadline: float) -> None:
-        self._seed = seed
+    def __init__(self, given: argparse.Namespace, balancers: tuple[LoadBalancer, ...]) -> None:
+        self._seed = given.seed
+        self._tenth = max(1, given.requests // 10)
         self._balancers = balancers
-        self._deadline = deadline
+        self._deadline = time.monotonic() + given.seconds
         self.outcomes: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
         self.restarts = 0
+        self.memory_mb: list[float] = []
         self.answered_in: Counter[int] = Counter()  # by second, of the latest five minutes
 
     async def drive(self, numbers: Iterator[int], at_a_time: int) -> None:
@@ -155,6 +157,8 @@ class Soak:
     async def _work(self, numbers: Iterator[int]) -> None:
         for number in numbers:
             self.outcomes["asked"] += 1
+            if number % self._tenth == 0:
+                self.memory_mb.append(round(psutil.Process().memory_info().rss / 1e6, 1))
             try:
                 async with asyncio.timeout(LOST_AFTER_SECONDS):
                     outcome = await self._one(number)
@@ -319,7 +323,7 @@ async def soak(given: argparse.Namespace, server: SoakServer, folder: Path) -> t
     balancers = tuple(llx.load(name) for name in names)
     auditors = [Auditor(lb) for lb in balancers]
     began = time.monotonic()
-    run = Soak(given.seed, balancers, began + given.seconds)
+    run = Soak(given, balancers)
     numbers = iter(range(1, given.requests + 1))
     await run.drive(_first(numbers, warm_up), given.at_a_time)
     warm, warm_outcomes, warm_window = (
@@ -391,6 +395,7 @@ def _figures(run: Soak, auditors: list[Auditor], met: object, seconds: float) ->
     return {
         "seconds": round(seconds, 1),
         "requests_per_second": round(run.outcomes["asked"] / seconds, 1),
+        "memory_mb_at_each_tenth": run.memory_mb,
         "attempts": seen[facts.AttemptStarted],
         "restarts": seen[facts.ReplyRestarted],
         "retries": seen[facts.RetryScheduled],
