@@ -201,6 +201,48 @@ def test_killed_before_any_step_it_leaves_the_old_or_the_new_and_no_litter(tmp_p
     assert kills >= 2
 
 
+def interrupted_at(step: int, store: ProfileStore, operation: str) -> str:
+    """Interrupt an operation just before its n-th step, then save in the same process."""
+    left = [step]
+
+    def count(event: str, _args: object) -> None:
+        if event in STEPS:
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+    sys.addaudithook(count)
+    try:
+        OPERATIONS[operation](store)
+    except KeyboardInterrupt:
+        store.save(model("next"))
+        return "interrupted"
+    return "done"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_interrupted_before_any_step_it_leaves_the_old_or_the_new_and_lets_go_of_the_lock(tmp_path, operation):
+    """The same process can save at once."""
+    step, said = 0, "interrupted"
+    while said == "interrupted":
+        step += 1
+        store = ProfileStore(tmp_path / str(step) / "profiles")
+        for name in ("old", "other"):
+            store.save(model(name, "before"))
+        store.set_default("old")
+        status, said = in_a_copy(lambda step=step, store=store: interrupted_at(step, store, operation))
+        assert status == 0
+        assert said in ("interrupted", "done")
+        assert not any(row.problem for row in store.list())
+        if (store.folder / "old.json").exists():
+            assert store.load("old").members[0].model in ("before", "after")
+        else:
+            assert json.loads((store.folder / "old.json.bak").read_text())["model"] == "before"
+        if said == "interrupted":
+            assert not list(store.folder.glob(".*"))
+    assert step > 2
+
+
 class Writer:
     """A process that saves and tells of each save that came back."""
 
@@ -378,6 +420,40 @@ def test_something_else_in_the_place_of_the_lock_is_one_line_and_is_not_followed
         store.save(model("b"))
     assert not (tmp_path / "elsewhere").exists()
     assert store.load("a").name == "a"
+
+
+BAD_DEFAULTS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "nul": lambda path: path.write_bytes(b"\0" * 100),
+    "utf-16": lambda path: path.write_bytes("a".encode("utf-16")),
+    "escape": lambda path: path.write_bytes(b"\x1b[2J"),
+    "upwards": lambda path: path.write_bytes(b"../../etc/passwd"),
+    "two lines": lambda path: path.write_bytes(b"a\nb\n"),
+    "huge": lambda path: os.truncate(path.touch() or path, 100 << 20),
+    "link": lambda path: path.symlink_to("lock"),
+    "loop": lambda path: path.symlink_to(path),
+    "pipe": os.mkfifo,
+    "folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DEFAULTS)
+def test_a_default_that_is_none_is_one_line_and_profiles_are_listed_and_named_all_the_same(store, kind):
+    """Clearing it mends it; a folder is not removed, and that is said."""
+    store.save(model("a"))
+    path = store.state_folder / "default-profile"
+    BAD_DEFAULTS[kind](path)
+    with pytest.raises(ProfileError, match="default-profile: holds no profile name; type %llx_profile set-default"):
+        store.default()
+    assert not any(row.is_default or row.problem for row in store.list())
+    assert store.load("a").name == "a"
+    if kind == "folder":
+        with pytest.raises(ProfileError, match=r"cannot be written \(is a directory\)"):
+            store.clear_default()
+    else:
+        store.clear_default()
+        assert store.default() is None
+        assert (store.state_folder / "lock").is_file()
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "dangling", "pipe"])
