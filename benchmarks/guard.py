@@ -1,0 +1,172 @@
+"""Whether a step of a request does more work than it did: bytecodes of Python, counted, against those on record.
+
+Bytecodes are counted and not seconds, so the verdict is the same on a busy machine and on an idle one. A step fails
+when it needs more than ``MARGIN`` times what `benchmarks/guard.json` has on record, and its rooms (the packages below
+`llx_magic`) say where it grew. Another version of Python has other bytecodes, so it gets a wider margin.
+
+    python benchmarks/guard.py [--write]
+
+``--write`` puts the present counts on record, for a growth that is meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import llx_magic
+from llx_magic import LoadBalancer, ModelProfile, Profile
+from llx_magic.backends.openai import ReplyReader
+from llx_magic.backends.sse import EventDecoder
+from llx_magic.backends.wording import Redactor
+from llx_magic.engine.clocks import VirtualClock
+from llx_magic.observe import panel
+from llx_magic.observe.timeline import Timeline
+
+RECORD = Path(__file__).with_name("guard.json")
+MARGIN, MARGIN_OF_ANOTHER_PYTHON = 1.25, 1.75
+PACKAGE = str(Path(llx_magic.__file__).parent)
+ROUNDS = 20
+
+Counts = dict[str, int]
+"""Bytecodes of one step by room."""
+
+
+def counted(work: Callable[[], object], rounds: int = ROUNDS) -> Counts:
+    """Return the bytecodes that ``work`` took in each room, per round, after one round that is not counted."""
+    work()
+    rooms: Counter[str] = Counter()
+    room_of: dict[str, str | None] = {}
+
+    def enter(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+        file = frame.f_code.co_filename
+        if file not in room_of:
+            room_of[file] = Path(file).relative_to(PACKAGE).parts[0] if file.startswith(PACKAGE) else None
+        room = room_of[file]
+        if room is None:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+
+        def step(_frame: FrameType, event: str, _given: object) -> Callable[..., Any]:
+            rooms[room] += event == "opcode"
+            return step
+
+        return step
+
+    sys.settrace(enter)
+    try:
+        for _ in range(rounds):
+            work()
+    finally:
+        sys.settrace(None)
+    return {room: count // rounds for room, count in sorted(rooms.items())}
+
+
+class Nothing:
+    """Takes the pieces of a reply and leaves them."""
+
+    def on_text(self, piece: str) -> None:
+        """Take a piece of the text."""
+
+    def on_reasoning(self, piece: str) -> None:
+        """Take a piece of the reasoning."""
+
+
+def request(backends: int, first: str = "ok", order: str = "failover") -> Callable[[], object]:
+    """Return one request to so many simulated backends on virtual time; ``first`` is the script of the first."""
+    members = tuple(
+        ModelProfile(f"b{place}", "simulated", "m", params={"script": "ok" if place else first, "cycle": True})
+        for place in range(backends)
+    )
+    settings = {"failover_retry_count": 1, "circuit_breaker_failure_threshold": 10**9, "history_limit": 100}
+    make = Profile.failover if order == "failover" else Profile.roundrobin
+    profile = Profile.single(members[0]) if backends == 1 else make("guard", members, settings)
+    lb = LoadBalancer(profile, clock=VirtualClock())
+    return lambda: asyncio.run(lb.ask("why"))
+
+
+def decoding(chunks: int) -> Callable[[], object]:
+    """Return the decoding of a stream of so many chunks, arrived one at a time."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
+    data = [f"data: {json.dumps(chunk)}\n\n".encode()] * chunks
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    data += [f"data: {json.dumps(last)}\n\n".encode(), b"data: [DONE]\n\n"]
+
+    def work() -> object:
+        decoder, reader = EventDecoder(), ReplyReader("guard", "m", Nothing(), Redactor(None))
+        for arrived in data:
+            for event in decoder.feed(arrived):
+                reader.take(event)
+        return reader.end()
+
+    return work
+
+
+def dashboard() -> Callable[[], object]:
+    """Return the drawing of a dashboard of three backends after a few requests."""
+    members = tuple(ModelProfile(f"b{place}", "simulated", "m") for place in range(3))
+    lb = LoadBalancer(Profile.roundrobin("guard", members), clock=VirtualClock())
+    timeline = Timeline()
+    lb.subscribe(timeline.fold)
+    for _ in range(9):
+        asyncio.run(lb.ask("why"))
+    snapshot = lb.snapshot()
+    view = timeline.view({each.name: each.state for each in snapshot.backends}, snapshot.at, 300.0)
+    return lambda: panel.draw(snapshot, view)
+
+
+def measure() -> dict[str, Counts]:
+    """Return the counts of every step."""
+    return {
+        "a request to one backend": counted(request(1)),
+        "a request to the first of 30": counted(request(30)),
+        "a request that fails over": counted(request(2, "503")),
+        "a turn of round robin": counted(request(3, order="roundrobin")),
+        "decoding 200 chunks": counted(decoding(200)),
+        "drawing the dashboard": counted(dashboard()),
+    }
+
+
+def verdict(found: Mapping[str, Counts], known: Mapping[str, Counts], margin: float) -> tuple[str, list[str]]:
+    """Return a Markdown table of all steps, and a line for each step that grew beyond the margin."""
+    lines = ["| step | bytecodes | on record | ratio |", "|---|---|---|---|"]
+    grown = []
+    for step, rooms in found.items():
+        before = known.get(step, {})
+        now, then = sum(rooms.values()), sum(before.values())
+        lines.append(f"| {step} | {now:,} | {then:,} | {now / then if then else float('inf'):.2f} |")
+        if now > then * margin:
+            where = sorted(rooms, key=lambda room: before.get(room, 0) - rooms[room])
+            told = ", ".join(f"{room} {before.get(room, 0):,} -> {rooms[room]:,}" for room in where[:3])
+            grown.append(f"{step} grew from {then:,} to {now:,} bytecodes ({told})")
+    return "\n".join(lines), grown
+
+
+def main() -> int:
+    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader.add_argument("--write", action="store_true", help="put the present counts on record")
+    given = reader.parse_args()
+    found, python = measure(), ".".join(platform.python_version_tuple()[:2])
+    if given.write:
+        RECORD.write_text(json.dumps({"python": python, "steps": found}, indent=1) + "\n")
+        print(f"{RECORD.name}: {len(found)} steps on record")
+        return 0
+    known = json.loads(RECORD.read_text())
+    margin = MARGIN if known["python"] == python else MARGIN_OF_ANOTHER_PYTHON
+    table, grown = verdict(found, known["steps"], margin)
+    print(table)
+    for line in grown:
+        print(f"guard: {line}; at most {margin:g} times", file=sys.stderr)
+    return 1 if grown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
