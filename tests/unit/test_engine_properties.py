@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -40,6 +41,8 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.request import Candidate, Plan, RequestRun
 from llx_magic.errors import AllBackendsFailed
 from tests.unit.kit import failure, policy_with
+
+pytestmark = pytest.mark.timeout(300)
 
 NAMES = ("a", "b", "c")
 SETTINGS = {
@@ -384,7 +387,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def time_passes(self, seconds):
         target = self.stage.clock.now() + seconds
         while self.stage.clock.now() < target:  # in steps, so that who wakes up acts before the next one does
-            self.stage.clock.advance(min(0.5, target - self.stage.clock.now()))
+            self.stage.clock.advance(min(1.0, target - self.stage.clock.now()))
             self.stage.settle()
 
     def sending(self, which: int) -> Sending:
@@ -491,5 +494,5 @@ def one_sending(text: str, number: int, backend: str | None) -> bool:
 
 TestEngineAgainstModel = EngineAgainstModel.TestCase
 TestEngineAgainstModel.settings = budget(
-    max_examples=400, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=350, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
