@@ -65,7 +65,8 @@ class Failure:
     """One attempt's failure, as a fact.
 
     ``message`` is one line with no key in it. ``status`` is the HTTP status where there was one. ``retry_after`` is
-    in seconds. ``should_retry`` is the server's own ``x-should-retry``. ``limit`` and ``limit_ms`` say which time-out
+    in seconds. ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request
+    itself cannot succeed. ``limit`` and ``limit_ms`` say which time-out
     ran out, ``elapsed_ms`` after how long. ``partial`` is the text that had already arrived.
     """
 
