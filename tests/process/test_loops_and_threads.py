@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.notebook.kernel import started
+
 FROM_A_LOOP = """
 import asyncio
 import llx_magic as llx
@@ -115,3 +117,64 @@ def test_an_interpreter_that_ends_while_a_reply_comes_ends_without_a_word(script
     assert ("Second says hello." in said) == (kind == "thread")
     if kind != "raises":
         assert first.requests[0].disconnected.wait(30)
+
+
+IN_A_CELL = """
+import asyncio, functools, multiprocessing
+import llx_magic
+lb = llx_magic.load("pair")
+replies = [await lb.ask("awaited"), llx_magic.ask("in a cell that awaits", profile="pair")]
+replies += await asyncio.gather(*(lb.ask(f"gathered {number}") for number in range(5)))
+replies += [part async for part in lb.stream("streamed") if isinstance(part, llx_magic.Reply)]
+await lb.aclose()
+for method in ("fork", "spawn"):
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        replies += pool.map(functools.partial(llx_magic.ask, profile="pair"), ["one", "two", "three"])
+"""
+
+
+def test_a_cell_of_a_notebook_awaits_gathers_and_sends_out_a_pool(tmp_path, pair, first):
+    """The kernel's own loop is running, and a prompt was answered before; a prompt works afterwards."""
+    with started(tmp_path) as kernel:
+        kernel.run("%load_ext llx_magic").fine()
+        kernel.run(f"%%llx -p {pair}\nbefore").fine()
+        assert not kernel.run(IN_A_CELL).fine().outputs
+        assert kernel.value("[reply.backend for reply in replies]") == ["first"] * 14
+        assert "First" in kernel.run(f"%%llx -p {pair}\nafter").fine().plain
+    assert len(first.requests) == 16
+
+
+AT_EXIT = """
+import atexit
+import llx_magic as llx
+llx.ask("before", profile="pair")
+atexit.register(lambda: print(llx.ask("at exit", profile="pair").backend))
+"""
+
+
+def test_a_prompt_while_the_interpreter_exits_is_answered(scripts, pair, first):
+    """A program may say its last words through a model."""
+    assert scripts.run(AT_EXIT) == "first\n"
+
+
+UNFINISHED = """
+import asyncio, gc
+import llx_magic as llx
+async def main():
+    lb = llx.load("pair")
+    stream = lb.stream("hello")
+    await anext(stream)
+    task = asyncio.ensure_future(lb.ask("never awaited"))
+    await asyncio.sleep(0.05)
+asyncio.run(main())
+gc.collect()
+print("over")
+"""
+
+
+def test_a_loop_that_ends_with_requests_in_flight_closes_them_without_a_word(scripts, pair, first):
+    """A stream that nobody reads on and a task that nobody awaits are cancelled with their loop."""
+    first.set_default("stall")
+    assert scripts.run(UNFINISHED) == "over\n"
+    assert first.wait_for_requests(2)
+    assert all(received.disconnected.wait(30) for received in first.requests)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
 import sys
@@ -377,47 +376,6 @@ def test_what_a_killed_writer_left_is_removed(store):
     (store.folder / ".llx-0123").write_text("half")
     store.save(model("b"))
     assert sorted(path.name for path in store.folder.iterdir()) == ["a.json", "b.json"]
-
-
-def save_many(folder: Path, writer: int, count: int, started) -> None:
-    store = ProfileStore(folder)
-    for turn in range(count):
-        store.save(model("shared", model=f"writer{writer}-{turn}", params={"pad": "x" * 5000}))
-        store.save(model(f"own{writer}", model=f"m{turn}"))
-        started.set()
-
-
-def test_two_processes_saving_and_one_killed_lose_nothing(store):
-    """Each moment a reader sees a whole file; the survivor's saves all arrive; the dead one's lock is free."""
-    context = multiprocessing.get_context("spawn")
-    events = [context.Event(), context.Event()]
-    victim = context.Process(target=save_many, args=(store.folder, 0, 100_000, events[0]))
-    survivor = context.Process(target=save_many, args=(store.folder, 1, 200, events[1]))
-    victim.start()
-    survivor.start()
-    assert all(event.wait(60) for event in events)
-    seen = set()
-    while survivor.is_alive():
-        seen.add(store.load("shared").members[0].model.partition("-")[0])
-        if len(seen) == 2 and victim.is_alive():
-            victim.kill()
-            victim.join()
-    victim.kill()
-    victim.join()
-    assert survivor.exitcode == 0
-    assert store.load("own1").members[0].model == "m199"
-    assert store.load("own0").name == "own0"
-    store.save(model("after"))
-    kept = {path.name for path in store.folder.iterdir()}
-    assert kept - {"own0.json.bak"} == {  # the dead one may have come to its second save or not
-        "after.json",
-        "own0.json",
-        "own1.json",
-        "own1.json.bak",
-        "shared.json",
-        "shared.json.bak",
-    }
-    assert all(row.problem is None for row in store.list())
 
 
 def test_importing_the_store_does_not_import_the_keyring():
