@@ -13,10 +13,10 @@ from llx_magic.commands import chat
 from llx_magic.errors import LlxError
 from llx_magic.notebook.completion_place import Place
 from llx_magic.profiles.document import POLICIES, LoadBalancerProfile
-from llx_magic.profiles.files import read_file
+from llx_magic.profiles.files import SUFFIX, read_file
 from llx_magic.profiles.keychain import Keychain
 from llx_magic.profiles.names import name_problem
-from llx_magic.profiles.store import SUFFIX, shipped_folder
+from llx_magic.profiles.store import shipped_folder
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import usable_in_member
