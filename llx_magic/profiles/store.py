@@ -25,6 +25,8 @@ from llx_magic.profiles.files import (
 )
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
 
+__all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult", "config_folder", "shipped_folder"]
+
 _DEFAULT_FILE = "default-profile"
 
 
