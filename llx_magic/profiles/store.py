@@ -279,8 +279,7 @@ class ProfileStore:
             )
 
     def _check_case(self, name: str) -> None:
-        stems = {path.stem for path in profile_files(self.folder)}
-        same = [stem for stem in stems if stem.lower() == name.lower()]
+        same = [path.stem for path in profile_files(self.folder) if path.stem.lower() == name.lower()]
         if same and name not in same:
             raise ProfileError(
                 f"profile {name}: there is {same[0]}, which differs only in case; use that name or another"
