@@ -237,6 +237,12 @@ class Ledger:
             if name in kept or tally.in_flight
         }
 
+    def forget_running(self) -> None:
+        """Leave the requests and visits under way to another process, which goes on with them."""
+        self._running.clear()
+        for tally in self.tallies.values():
+            tally.in_flight = 0
+
     def reset(self) -> None:
         """Forget all counts and records; visits under way stay counted."""
         for name, tally in self.tallies.items():

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Generic, TypeVar
 
-from llx_magic.engine.locks import ForkSafeLock
+from llx_magic.locks import ForkSafeLock
 
 T = TypeVar("T")
 P = TypeVar("P")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import threading
 import time
 import weakref
 from collections.abc import Callable
 
 from llx_magic.core.ports import Timer
+from llx_magic.locks import ForkSafeLock
 
 
 class LoopClock:
@@ -55,7 +55,7 @@ class ManualClock:
 
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _HandTimer]] = []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -15,7 +17,7 @@ from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Answer
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
-from llx_magic.engine.locks import ForkSafeLock
+from llx_magic.locks import ForkSafeLock
 
 Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
@@ -58,6 +60,8 @@ class LiveProfile:
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
         self._turns = 0
+        self._out: dict[Permit, tuple[Gate, Policy]] = {}
+        _ALL.add(self)
 
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
         """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
@@ -118,12 +122,15 @@ class LiveProfile:
             now = self.clock.now()
             admission = gate.admit(request, now, policy, sole=sole, second_pass=second_pass)
             self._record(admission.events)
+            if admission.permit is not None:
+                self._out[admission.permit] = (gate, policy)
         self._tell(admission.events)
         return admission
 
     def settle(self, visit: Visit) -> tuple[Event, ...]:
         """Take the visit's outcome and give back what its permit held; to be called on every way out of a visit."""
         with self._lock:
+            self._out.pop(visit.permit, None)
             events = self._settle(visit)
             self._record(events)
         self._tell(events)
@@ -188,6 +195,14 @@ class LiveProfile:
         with self._lock:
             self._ledger.reset()
 
+    def leave_visits(self) -> None:
+        """Give back what the visits under way hold: in a forked copy of the process nobody goes on with them."""
+        now = self.clock.now()
+        for permit, (gate, policy) in self._out.items():
+            self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
+        self._out.clear()
+        self._ledger.forget_running()
+
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()
         return BackendSnapshot.of(gate, tally, policy, now)
@@ -248,3 +263,15 @@ class LiveProfile:
                     subscriber(event)
                 except Exception:  # noqa: BLE001 - an observer's fault must not decide where a prompt goes
                     _log.warning("an observer of events failed", exc_info=True)
+
+
+_ALL: weakref.WeakSet[LiveProfile] = weakref.WeakSet()
+
+
+def _leave_all_visits() -> None:
+    for live in list(_ALL):
+        live.leave_visits()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_visits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
+from llx_magic.locks import ForkSafeLock
 
 CHANGES_KEPT = 400
 """How many changes of state, and how many failures, are remembered of each backend."""
@@ -160,7 +160,7 @@ class Timeline:
 
     def __init__(self, basis: Literal["elapsed", "busy"] = "elapsed") -> None:
         self.basis: Literal["elapsed", "busy"] = basis
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._forget()
 
     def _forget(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from llx_magic.core.reply import Message, Reply
 from llx_magic.core.text import one_line
 from llx_magic.errors import ProfileError, UsageProblem
+from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, write_file
 from llx_magic.profiles.names import brief, name_problem, nearest_name, shown
 from llx_magic.profiles.store import config_folder
@@ -87,7 +87,7 @@ class Conversations:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = config_folder() / "llx_magic" / "conversations" if folder is None else folder
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._unnamed: tuple[Turn, ...] = ()
 
     def messages_before(self, name: str | None, cell: str | None) -> tuple[Message, ...]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from llx_magic.core.ports import Clock
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.engine.locks import ForkSafeLock
 from llx_magic.errors import UsageProblem
+from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer

@@ -17,8 +17,8 @@ from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.locks import ForkSafeLock
 from llx_magic.errors import ProfileError
+from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
 from llx_magic.profiles.keys import key_source

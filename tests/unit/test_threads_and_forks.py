@@ -12,9 +12,10 @@ from llx_magic import ModelProfile, Profile
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import ChatRequest
 from llx_magic.engine.background import BackgroundLoop
-from llx_magic.engine.locks import ForkSafeLock
+from llx_magic.engine.clocks import ManualClock
+from llx_magic.locks import ForkSafeLock
 from llx_magic.session.balancer import LoadBalancer
-from tests.unit.kit import Bench, Scripted
+from tests.unit.kit import DOWN, Bench, Scripted, answer, settle
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
@@ -37,6 +38,51 @@ def test_a_forked_child_can_take_a_lock_that_was_held():
     release.set()
     holder.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def state(bench: Bench) -> tuple[str, int, float]:
+    found = bench.snapshot("a")
+    return (found.state, found.in_flight, found.seconds_until_probe)
+
+
+def in_a_fork(ask) -> str:
+    """Return what a forked child was told, as text."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, repr(ask()).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_probes_anew_what_its_parent_is_probing():
+    """The probe under way is the parent's; in the child nobody would ever give its place back."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def probed(_request, _progress):
+            await release.wait()
+            return answer("up again")
+
+        bench = Bench(Scripted("a", DOWN, probed), Scripted("b"), clock=ManualClock(),
+                      circuit_breaker_failure_threshold=1)  # fmt: skip
+        await bench.ask()
+        await bench.pass_time(30.0)
+        probe = asyncio.create_task(bench.ask())
+        await settle()
+        assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("half-open", 1)
+        assert in_a_fork(lambda: state(bench)) == repr(("open", 0, 0.0))
+        release.set()
+        assert (await probe).backend == "a"
+        assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("closed", 0)
+
+    asyncio.run(main())
 
 
 def test_a_call_from_the_loops_own_thread_is_refused():
