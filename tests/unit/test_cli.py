@@ -74,6 +74,18 @@ def home(tmp_path_factory) -> Home:
     return home
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end a process there in another way")
+def test_an_interrupt_while_the_command_is_still_being_imported_shows_no_traceback(home: Home) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "llx_magic", "--prompt", "why"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=home.env, cwd=home.folder) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.rstrip().endswith("llx_magic.errors"))
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in said
+
+
 def test_messages_name_the_commands_as_they_are_typed_in_a_shell(home: Home) -> None:
     """What is missing is said as a notebook says it, but with this program's own commands."""
     home.run("profile", "save", "model", "mine", "--provider", "local", "--model", "smollm2-135m-instruct")
