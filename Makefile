@@ -40,7 +40,7 @@ unit: $(VENV)/.test
 	@$(BIN)/llx local pull
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
-	$(BIN)/python -m pytest tests --ignore tests/browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 
 # The same magics on the oldest IPython that is supported; the rest of the environment stays as it is.
