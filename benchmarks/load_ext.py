@@ -21,7 +21,10 @@ from pathlib import Path
 import psutil
 from kernel import Kernel, arguments, save, table
 
-HEAVY = ("httpx", "pandas", "numpy", "matplotlib", "ipywidgets", "jinja2", "markdown_it", "nh3", "msgspec", "tqdm")
+HEAVY = (
+    "httpx", "aiohttp", "pandas", "numpy", "matplotlib", "ipywidgets", "jinja2", "markdown_it", "nh3", "msgspec",
+    "tqdm",
+)  # fmt: skip
 EMPTY = "def load_ipython_extension(ipython):\n    pass\n"
 SHOWN = 8
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_arrivals import ARRIVALS, Arrivals, note_arrivals
-from llx_magic.backends.http_clients import CLIENTS, Route, new_client
+from llx_magic.backends.http_clients import CLIENTS, Route, new_transport
 from llx_magic.backends.http_errors import foreign_errors, translate
 from llx_magic.backends.http_keys import KeyReader
+from llx_magic.backends.http_sending import SENDING, Sending
 from llx_magic.backends.inflate import decoder_for
 from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
 from llx_magic.backends.providers import provider_at
@@ -22,11 +22,8 @@ from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx
 
-    from llx_magic.backends.http_arrivals import Connection
     from llx_magic.core.ports import KeySource, Progress
     from llx_magic.core.reply import ChatRequest
 
@@ -43,8 +40,6 @@ AFTER_FINISH_SECONDS = 1.0
 
 AFTER_END_SECONDS = 0.1
 """How long the connection's own end is waited for after the end mark, so that it can be used again."""
-
-_NO_TIMEOUTS = {"connect": None, "read": None, "write": None, "pool": None}
 
 
 class OpenAIBackend:
@@ -109,7 +104,7 @@ class OpenAIBackend:
             outcome = await exchange.run(CLIENTS.borrow(self, self._route))
             if outcome is None:
                 # The pool may hold more connections that died with this one, so the second try brings its own.
-                async with new_client(self._route) as fresh:
+                async with new_transport(self._route) as fresh:
                     outcome = await exchange.run(fresh)
         except BackendFailed as failed:
             return failed.failure
@@ -184,26 +179,23 @@ class _Exchange:
         self._streaming = request.streaming
         self._connect_ms = request.connect_timeout_ms
         self._connecting = asyncio.timeout(None)
-        self._connected_anew = False
-        self._handshaking: Connection | None = None  # the bare connection, until the request goes out on it
         self._reading = False
-        outgoing.extensions = {"timeout": _NO_TIMEOUTS, "trace": self._trace}
 
-    async def run(self, client: httpx.AsyncClient) -> Answer | Failure | None:
+    async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
-        self._connected_anew = False
-        arrivals = Arrivals()
-        token = ARRIVALS.set(arrivals)
+        sending = Sending(self._connection_stands)
+        token = SENDING.set(sending)
         try:
-            return await self._converse(client)
+            return await self._converse(transport)
         except BackendFailed as failed:
             return failed.failure
         except foreign_errors() as error:
-            if not arrivals.any and not self._connected_anew and _is_dead_connection(error):
+            if sending.may_repeat and _is_dead_connection(error):
                 return None
             return self._cut_short(error)
         finally:
-            ARRIVALS.reset(token)
+            SENDING.reset(token)
+            sending.end()
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.complete:
@@ -213,8 +205,8 @@ class _Exchange:
         except BackendFailed as failed:
             return failed.failure
 
-    async def _converse(self, client: httpx.AsyncClient) -> Answer | Failure:
-        response = await self._open(client)
+    async def _converse(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure:
+        response = await self._open(transport)
         self._reading = True
         try:
             if not response.is_success:
@@ -227,20 +219,16 @@ class _Exchange:
         finally:
             await response.aclose()
 
-    async def _open(self, client: httpx.AsyncClient) -> httpx.Response:
+    async def _open(self, transport: httpx.AsyncBaseTransport) -> httpx.Response:
         """Send the request and return the response's head; only connecting is bounded here."""
         limit_ms = self._connect_ms
         began = time.monotonic()
         try:
             async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as self._connecting:
-                return await client.send(self._outgoing, stream=True, follow_redirects=False)
+                return await transport.handle_async_request(self._outgoing)
         except TimeoutError:
             if not self._connecting.expired():
                 raise
-        finally:
-            # httpcore leaves the connection open where a TLS handshake is cancelled.
-            if self._handshaking is not None:
-                await self._handshaking.aclose()
         raise BackendFailed(
             Failure(
                 kind=FailureKind.TIMEOUT,
@@ -251,21 +239,9 @@ class _Exchange:
             )
         )
 
-    async def _trace(self, event: str, info: Mapping[str, object]) -> None:
-        """Learn from the connection pool whether a connection is new, and when it stands."""
-        if event.endswith("connect_tcp.started"):
-            self._connected_anew = True
-        elif event.endswith("connect_tcp.complete"):
-            self._handshaking = cast("Connection", info["return_value"])
-            note_arrivals(self._handshaking)
-        elif event.endswith("start_tls.complete"):
-            note_arrivals(cast("Connection", info["return_value"]))
-        elif event.endswith("send_request_headers.started"):
-            to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
-            if to_proxy or self._connecting.expired():
-                return
+    def _connection_stands(self) -> None:
+        if not self._connecting.expired():
             self._connecting.reschedule(None)
-            self._handshaking = None
 
     async def _refusal(self, response: httpx.Response) -> Failure:
         body = bytearray()

@@ -1,4 +1,4 @@
-"""The HTTP clients of the process: one set for each event loop, shared by all backends that run on it."""
+"""The HTTP connections of the process: transports for each event loop, shared by all backends that run on it."""
 
 from __future__ import annotations
 
@@ -18,40 +18,62 @@ if TYPE_CHECKING:
 
     import httpx
 
+VARIABLE = "LLX_HTTP_TRANSPORT"
+"""The variable that names the transport: ``aiohttp``, or ``httpx`` for its own, which is slower."""
+
 KEPT_ALIVE = 20
-"""How many idle connections a client keeps."""
+"""How many idle connections httpx's transport keeps."""
 
 KEPT_ALIVE_SECONDS = 15.0
 """How long an idle connection is kept; servers commonly close theirs after 60 s or more."""
 
 
 class Route(enum.Enum):
-    """How requests get to an address; each kind has a client of its own."""
+    """How requests get to an address; each kind has a transport of its own."""
 
     PROXIED = "by the environment's proxies, if it names any"
     DIRECT = "to this machine, over TLS"
     PLAIN = "to this machine, without TLS"
 
 
-def new_client(route: Route) -> httpx.AsyncClient:
-    """Return a client that follows no redirect, waits without limit and always verifies certificates.
+def new_transport(route: Route) -> httpx.AsyncBaseTransport:
+    """Return a transport for the running loop that waits without limit and always verifies certificates.
+
+    It is aiohttp's, unless ``LLX_HTTP_TRANSPORT`` asks for httpx's own or a proxy stands in the way.
 
     Raises:
-        BackendFailed: where the environment names certificates or a proxy that cannot be used.
+        BackendFailed: where the environment names certificates, a proxy or a transport that cannot be used.
     """
+    context = _trusting_nobody() if route is Route.PLAIN else _trusted()
+    proxies = route is Route.PROXIED and _names_a_proxy()
+    if _wanted() == "httpx" or proxies:
+        return _httpx_transport(context, proxies=proxies)
+    from llx_magic.backends.http_aiohttp import AiohttpTransport
+
+    return AiohttpTransport(context, kept_alive_seconds=KEPT_ALIVE_SECONDS)
+
+
+def _wanted() -> str:
+    wanted = os.environ.get(VARIABLE) or "aiohttp"
+    if wanted in ("aiohttp", "httpx"):
+        return wanted
+    message = f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}"
+    raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=message))
+
+
+def _names_a_proxy() -> bool:
+    from urllib.request import getproxies
+
+    return any(getproxies().get(scheme) for scheme in ("http", "https", "all"))
+
+
+def _httpx_transport(context: ssl.SSLContext, *, proxies: bool) -> httpx.AsyncBaseTransport:
     import httpx
 
-    context = _trusting_nobody() if route is Route.PLAIN else _trusted()
+    from llx_magic.backends.http_httpx import HttpxTransport
+
     try:
-        return httpx.AsyncClient(
-            verify=context,
-            timeout=None,  # noqa: S113 - every wait is bounded by the engine's own time-outs
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=KEPT_ALIVE_SECONDS
-            ),
-            follow_redirects=False,
-            trust_env=route is Route.PROXIED,
-        )
+        return HttpxTransport(context, proxies=proxies, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
     except (ValueError, ImportError, httpx.InvalidURL, OSError):
         # The proxy's address may hold a password, so it is not repeated.
         problem = Failure(kind=FailureKind.NETWORK, message="the proxy that the environment names cannot be used")
@@ -85,22 +107,22 @@ def _trusting_nobody() -> ssl.SSLContext:
 
 
 class _LoopClients:
-    """The clients of one loop, and who uses them."""
+    """The transports of one loop, and who uses them."""
 
     def __init__(self) -> None:
         self.holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._clients: dict[Route, httpx.AsyncClient] = {}
+        self._transports: dict[Route, httpx.AsyncBaseTransport] = {}
 
-    def client(self, route: Route) -> httpx.AsyncClient:
-        client = self._clients.get(route)
-        if client is None:
-            client = self._clients[route] = new_client(route)
-        return client
+    def transport(self, route: Route) -> httpx.AsyncBaseTransport:
+        transport = self._transports.get(route)
+        if transport is None:
+            transport = self._transports[route] = new_transport(route)
+        return transport
 
     async def aclose(self) -> None:
-        while self._clients:
-            _, client = self._clients.popitem()
-            await client.aclose()
+        while self._transports:
+            _, transport = self._transports.popitem()
+            await transport.aclose()
 
 
 class ClientRegistry:
@@ -117,17 +139,17 @@ class ClientRegistry:
     def __len__(self) -> int:
         return len(self._loops)
 
-    def borrow(self, holder: object, route: Route) -> httpx.AsyncClient:
-        """Return the running loop's client; the holder keeps it until ``give_back``.
+    def borrow(self, holder: object, route: Route) -> httpx.AsyncBaseTransport:
+        """Return the running loop's transport; the holder keeps it until ``give_back``.
 
         Raises:
-            BackendFailed: where the environment names certificates or a proxy that cannot be used.
+            BackendFailed: where the environment names certificates, a proxy or a transport that cannot be used.
         """
         loop = asyncio.get_running_loop()
         clients = self._loops.get(loop)
         if clients is None or holder not in clients.holders:
             clients = self._enter(loop, holder)
-        return clients.client(route)
+        return clients.transport(route)
 
     async def give_back(self, holder: object) -> None:
         """Release what the holder has on the running loop; harmless where it has nothing."""

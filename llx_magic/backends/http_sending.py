@@ -1,0 +1,41 @@
+"""What a transport tells about one request on its way, which httpx's interface for transports has no place for."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Sending:
+    """What became of one request on its connection; the transport that sends it fills this in.
+
+    It calls ``stands`` when a connection is ready for the request, and sets ``reused`` where that one has served a
+    request before, ``arrived`` when a byte of a reply comes. One that cannot tell sets ``arrived`` from the start.
+    """
+
+    __slots__ = ("arrived", "reused", "stands")
+
+    def __init__(self, stands: Callable[[], None]) -> None:
+        self.stands = stands
+        self.reused = False
+        self.arrived = False
+
+    def end(self) -> None:
+        """Let go of the request: connections and timers that were made for it remember this for a while."""
+        self.stands = _nothing
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it was sent on a connection that may have died before it, and nothing came back."""
+        return self.reused and not self.arrived
+
+
+def _nothing() -> None:
+    pass
+
+
+SENDING: ContextVar[Sending | None] = ContextVar("llx_sending", default=None)
+"""What the running task is sending."""

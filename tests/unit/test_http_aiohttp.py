@@ -1,0 +1,165 @@
+"""What aiohttp's connections are kept from doing: keeping cookies, complaining, speaking of the key, being shared."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import ssl
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import httpx
+import pytest
+
+from llx_magic.backends.http_aiohttp import AiohttpTransport
+from llx_magic.backends.http_clients import CLIENTS, VARIABLE, Route, new_transport
+from llx_magic.backends.http_httpx import HttpxTransport
+from llx_magic.core.failure import BackendFailed
+from llx_magic.core.reply import Answer, ChatRequest, Message
+from tests.faults.asking import KEY, Pieces, ask, backend, question
+from tests.faults.server import FaultServer, status, unused_url
+
+UNCLOSED = """
+import asyncio, sys
+sys.path.insert(0, {root!r})
+from tests.faults.asking import Pieces, backend_at, question
+from tests.faults.server import FaultServer
+
+async def run():
+    await backend_at(server.base_url).answer(question(), Pieces())
+
+with FaultServer() as server:
+    for _ in range({loops}):
+        asyncio.run(run())
+"""
+
+
+def kind_of_transport(route: Route) -> type[httpx.AsyncBaseTransport]:
+    async def run() -> type[httpx.AsyncBaseTransport]:
+        async with new_transport(route) as transport:
+            return type(transport)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.mark.parametrize("route", Route)
+def test_aiohttp_is_the_transport_unless_something_else_is_asked_for(route):
+    """On every route."""
+    assert kind_of_transport(route) is AiohttpTransport
+
+
+@pytest.mark.parametrize("route", Route)
+def test_the_variable_chooses_the_transport(monkeypatch, route):
+    """On every route."""
+    monkeypatch.setenv(VARIABLE, "httpx")
+    assert kind_of_transport(route) is HttpxTransport
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
+def test_where_the_environment_names_a_proxy_httpx_takes_the_route_that_may_need_it(monkeypatch, variable):
+    """It knows every kind of proxy and its exceptions; this machine is always reached directly."""
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert kind_of_transport(Route.PROXIED) is HttpxTransport
+    assert kind_of_transport(Route.PLAIN) is AiohttpTransport
+
+
+def test_a_transport_that_does_not_exist_is_one_line(monkeypatch):
+    """It names what was given and what is allowed."""
+    monkeypatch.setenv(VARIABLE, "carrier pigeon")
+    failure, _ = ask(unused_url())
+    assert failure.message == "LLX_HTTP_TRANSPORT must be aiohttp or httpx, got 'carrier pigeon'"
+
+
+def test_a_cookie_is_not_sent_back():
+    """Nothing of one reply goes into the next request."""
+
+    async def run(server: FaultServer) -> None:
+        async with backend(server.base_url) as asked:
+            for _ in range(2):
+                with pytest.raises(BackendFailed):
+                    await asked.answer(question(), Pieces())
+
+    with FaultServer(status(503, {"Set-Cookie": "a=b; Path=/"})) as server:
+        asyncio.run(run(server))
+        assert len(server.requests) == 2
+        assert "cookie" not in server.requests[1].headers
+
+
+def test_a_long_line_in_the_head_of_a_reply_is_read():
+    """Some servers send long policies and cookies."""
+    with FaultServer(status(503, {"X-Policy": "a" * 60_000})) as server:
+        assert ask(server.base_url)[0].status == 503
+
+
+def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning():
+    """However it is cut on its way."""
+    asked = ChatRequest(messages=(Message("user", "word " * 600_000),), params={})
+
+    async def run(server: FaultServer) -> Answer:
+        async with backend(server.base_url) as made:
+            return await made.answer(asked, Pieces())
+
+    with FaultServer() as server, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert asyncio.run(run(server)).text == server.text
+    assert len(server.requests[0].json["messages"][0]["content"]) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    "mode", ["bad-status-line", "duplicate-length", "endless-headers", "close", "reset", "half-a-head"]
+)
+def test_an_error_comes_out_as_httpxs_own_with_nothing_chained_that_knows_the_request(mode):
+    """aiohttp's own may hold the request's headers."""
+
+    async def run(url: str) -> httpx.TransportError:
+        request = httpx.Request("POST", url, headers={"Authorization": f"Bearer {KEY}"}, content=b"{}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        async with AiohttpTransport(context, kept_alive_seconds=1.0) as transport:
+            with pytest.raises(httpx.TransportError) as caught:
+                await transport.handle_async_request(request)
+        return caught.value
+
+    with FaultServer(mode) as server:
+        error = asyncio.run(run(server.base_url))
+    chain = [error, error.__context__, getattr(error.__cause__, "__context__", None)]
+    assert chain[1:] == [None, None]
+    assert KEY not in f"{error!r} {error.__cause__!r}"
+    assert type(error.__cause__).__module__ == "builtins"
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_connections_that_nobody_closed_leave_nothing_on_standard_error(loops):
+    """Neither when their loop is forgotten nor at the end of the process."""
+    program = UNCLOSED.format(root=str(Path.cwd()), loops=loops)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stderr == ""
+
+
+def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_alone():
+    """It shares the loop's list of sockets to watch with the original: closing there would make that one deaf."""
+
+    async def run(server: FaultServer) -> Answer:
+        async with backend(server.base_url) as asked:
+            await asked.answer(question(), Pieces())
+            copy = os.fork()
+            if copy == 0:
+                gc.collect()
+                os._exit(len(CLIENTS))
+            assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
+            answer = await asked.answer(question(), Pieces())
+            assert server.connections == 1
+            return answer
+
+    with FaultServer() as server:
+        assert asyncio.run(asyncio.wait_for(run(server), 20)).text == server.text
