@@ -1,0 +1,201 @@
+"""What a call costs: llx_magic and other clients against a bare httpx.AsyncClient, as ratios within one run.
+
+Every contender is a process of its own and takes its turn in each round, so that whatever else the machine does falls
+on all of them alike; a figure is the median of its ratios to bare httpx in the same round. The model server is a
+process of its own as well. `make bench` makes an environment for each of the other libraries first; those that are not
+there are named and left out.
+
+    python benchmarks/calls.py [--rounds N] [--json FILE] [--only NAME,NAME] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from contenders import CONTENDERS
+from environments import python_of
+from quick_server import QuickServer, refused_url
+
+HERE = Path(__file__).parent
+BASE = "httpx"
+CALLERS = 50
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measurement: the task, the value that is compared, and the most that ours may take."""
+
+    title: str
+    task: dict[str, object]
+    value: str
+    at_most: float | None = None
+    over: str | None = None  # the section whose bare figure is the unit, where not this one's
+    unit: float = 1e6
+
+
+def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
+    few = 4 if quick else 1
+    found = {
+        "sequential": Section(
+            "one call after another, time per call",
+            {"task": "calls", "count": 200 // few, "at_a_time": 1},
+            "seconds",
+            0.6,
+        ),
+        "64": Section(
+            "64 calls at a time, CPU per call", {"task": "calls", "count": 1280 // few, "at_a_time": 64}, "cpu", 0.35
+        ),
+    }
+    for number in (1, 16, 256):
+        count = max(number * 2, 640 // few)
+        found[f"cpu {number}"] = Section(
+            f"{number} at a time, CPU per call", {"task": "calls", "count": count, "at_a_time": number}, "cpu"
+        )
+    burst = {"task": "stream", "count": 20 // few, "path": ""}
+    paced = {"task": "stream", "count": 5, "path": "/paced"}
+    found |= {
+        "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.8),
+        "paced": Section("paced stream, time to the first piece", paced, "ttft", 0.8),
+        "paced cpu": Section("paced stream, CPU per chunk", paced, "cpu"),
+        "refused": Section(
+            "failover after a refused connection, extra time over a direct call of bare httpx",
+            {"task": "failover", "first": f"{refused}/v1", "count": 100 // few},
+            "extra",
+            1.0,
+            over="sequential",
+        ),
+        "500": Section(
+            "failover after status 500, extra time over a direct call of bare httpx",
+            {"task": "failover", "first": f"{url}/500/v1", "count": 100 // few},
+            "extra",
+            None,
+            over="sequential",
+        ),
+    }
+    return found
+
+
+class Process:
+    """A contender's process."""
+
+    def __init__(self, name: str, python: str) -> None:
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
+        env["LLX_HTTP_TRANSPORT"] = "httpx" if name.endswith("on httpx") else "aiohttp"
+        for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+            env.pop(proxy, None)
+            env.pop(proxy.upper(), None)
+        self._process = subprocess.Popen(
+            [python, str(HERE / "contender_process.py"), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+
+    def do(self, **task: object) -> dict[str, float]:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {"error": "its process ended"}
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(30)
+
+
+Samples = dict[str, dict[str, list[dict[str, float]]]]
+
+
+def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], rounds: int) -> tuple[Samples, dict]:
+    """Return every sample by section and contender, and how many of 50 callers reached a dead backend."""
+    samples: Samples = {key: {name: [] for name in processes} for key in plan}
+    for number in range(rounds + 1):
+        results: dict[str, dict[str, dict[str, float]]] = {}
+        for key, section in plan.items():
+            for name, process in processes.items():
+                task = json.dumps(section.task)
+                results.setdefault(name, {})
+                if task not in results[name]:  # several figures come from one task
+                    results[name][task] = process.do(url=url, **section.task)
+                if number:  # the first round is for warming up
+                    samples[key][name].append(results[name][task])
+        print(f"round {number} of {rounds}", file=sys.stderr)
+    reached = {name: process.do(task="half_open", url=url, callers=CALLERS) for name, process in processes.items()}
+    return samples, reached
+
+
+def ratio(samples: Samples, plan: dict[str, Section], key: str, name: str) -> tuple[float, float] | str:
+    """Return a contender's median ratio to bare httpx and its median value, or why there is none."""
+    section = plan[key]
+    mine = samples[key][name]
+    unit_key = section.over or key
+    unit_value = plan[unit_key].value
+    base = samples[unit_key][BASE]
+    for sample in (*mine, *base):
+        if "error" in sample:
+            return str(sample["error"])
+    ratios = [ours[section.value] / other[unit_value] for ours, other in zip(mine, base, strict=True)]
+    return statistics.median(ratios), statistics.median(each[section.value] for each in mine)
+
+
+def report(samples: Samples, plan: dict[str, Section], reached: dict, missing: dict[str, str]) -> tuple[str, dict]:
+    names = list(reached)
+    figures: dict[str, dict[str, object]] = {}
+    lines = ["| what | " + " | ".join(names) + " | llx_magic, at most |", "|---|" + "---|" * (len(names) + 1)]
+    for key, section in plan.items():
+        cells = []
+        for name in names:
+            found = ratio(samples, plan, key, name)
+            if isinstance(found, str):
+                cells.append("–")
+                figures.setdefault(key, {})[name] = {"error": found}
+            else:
+                micro = found[1] * section.unit
+                cells.append(f"{found[0]:.2f} ({micro:,.0f} µs)")
+                figures.setdefault(key, {})[name] = {"ratio": found[0], "microseconds": micro}
+        lines.append(f"| {section.title} | " + " | ".join(cells) + f" | {section.at_most or ''} |")
+    counts = [str(int(each["reached"])) if "reached" in each else "–" for each in reached.values()]
+    lines.append(f"| of {CALLERS} callers, how many reach a dead backend when its cool-down ends | ")
+    lines[-1] += " | ".join(counts) + " | 1 |"
+    text = "\n".join(lines)
+    for name, why in missing.items():
+        text += f"\n\n{name} was not measured: {why}"
+    return text, {"figures": figures, "reached": reached, "missing": missing}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", help="contenders, separated by commas; bare httpx is always there")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the calls")
+    given = parser.parse_args()
+    wanted = [name for name in CONTENDERS if not given.only or name == BASE or name in given.only.split(",")]
+    pythons = {name: python_of(name) for name in wanted}
+    missing = {name: found.problem for name, found in pythons.items() if found.problem}
+    with QuickServer() as server:
+        plan = sections(refused_url(), server.url, quick=given.quick)
+        processes = {name: Process(name, found.python) for name, found in pythons.items() if not found.problem}
+        try:
+            samples, reached = measure(processes, server.url, plan, given.rounds)
+        finally:
+            for process in processes.values():
+                process.close()
+    text, facts = report(samples, plan, reached, missing)
+    print(text)
+    if given.json:
+        given.json.write_text(json.dumps({**facts, "samples": samples}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
