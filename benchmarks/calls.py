@@ -157,14 +157,14 @@ def report(samples: Samples, plan: dict[str, Section], reached: dict, missing: d
         for name in names:
             found = ratio(samples, plan, key, name)
             if isinstance(found, str):
-                cells.append("–")
+                cells.append("-")
                 figures.setdefault(key, {})[name] = {"error": found}
             else:
                 micro = found[1] * section.unit
                 cells.append(f"{found[0]:.2f} ({micro:,.0f} µs)")
                 figures.setdefault(key, {})[name] = {"ratio": found[0], "microseconds": micro}
         lines.append(f"| {section.title} | " + " | ".join(cells) + f" | {section.at_most or ''} |")
-    counts = [str(int(each["reached"])) if "reached" in each else "–" for each in reached.values()]
+    counts = [str(int(each["reached"])) if "reached" in each else "-" for each in reached.values()]
     lines.append(f"| of {CALLERS} callers, how many reach a dead backend when its cool-down ends | ")
     lines[-1] += " | ".join(counts) + " | 1 |"
     text = "\n".join(lines)

@@ -1,6 +1,8 @@
 """One contender in a process of its own: takes a task as a line of JSON, carries it out, gives a line of figures.
 
-python contender_process.py NAME     then, on standard input, {"task": "calls", "url": …, "count": …, "at_a_time": …}
+    python contender_process.py NAME
+
+Then, on standard input: {"task": "calls", "url": ..., "count": ..., "at_a_time": ...}
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from contenders import CONTENDERS, COOL_DOWN_SECONDS, Contender
 from quick_server import CHUNKS, TEXT
@@ -119,6 +122,6 @@ async def _work(name: str, answers) -> None:
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     answers = os.fdopen(os.dup(1), "w")
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # for what libraries print
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):  # for what libraries print
         asyncio.run(_work(sys.argv[1], answers))
     os._exit(0)  # libraries need not tidy up

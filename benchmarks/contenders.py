@@ -2,8 +2,9 @@
 
 A contender is made from base URLs in the order in which they are to be tried. ``call`` returns the text of a whole
 reply, ``stream`` yields a reply's pieces. Those that cannot fail over themselves get the loop that their users write.
-``made_for`` says what is measured: ``calls``, ``stream``, ``failover`` (one attempt each, no breaker, so that the first is
-asked every time) or ``half-open`` (a breaker or cool-down that opens at once and ends after `COOL_DOWN_SECONDS`).
+``made_for`` says what is measured: ``calls``, ``stream``, ``failover`` (one attempt each and no breaker, so that the
+first is asked every time) or ``half-open`` (a breaker or cool-down that opens at once and ends after
+`COOL_DOWN_SECONDS`).
 """
 
 from __future__ import annotations
@@ -161,7 +162,9 @@ class Ours:
             "modelParams": {},
             "ephemeralSettings": settings,
         }
-        Path(folder, f"{name}.json").write_text(json.dumps({**document, **more}), encoding="utf-8")
+        Path(folder, f"{name}.json").write_text(
+            json.dumps({**document, "ephemeralSettings": settings, **more}), encoding="utf-8"
+        )
 
     async def call(self) -> str:
         return (await self._balancer.ask(PROMPT, settings=self._settings)).text
