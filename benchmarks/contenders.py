@@ -155,13 +155,7 @@ class Ours:
                 "circuit_breaker_failure_threshold": 1,
                 "circuit_breaker_recovery_timeout_ms": COOL_DOWN_SECONDS * 1000,
             }
-        document = {
-            "version": 1,
-            "provider": provider,
-            "model": model,
-            "modelParams": {},
-            "ephemeralSettings": settings,
-        }
+        document = {"version": 1, "provider": provider, "model": model, "modelParams": {}}
         Path(folder, f"{name}.json").write_text(
             json.dumps({**document, "ephemeralSettings": settings, **more}), encoding="utf-8"
         )

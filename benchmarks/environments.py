@@ -1,6 +1,8 @@
 """The other libraries' environments, one for each, under ``.bench/``: none of them gets another's dependencies.
 
-python benchmarks/environments.py [NAME …]     makes those that are missing
+    python benchmarks/environments.py [NAME …]
+
+makes those that are missing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
-    "httpx", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm", "xllamacpp",
+    "httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm",
+    "xllamacpp",
     "msgspec", "llx_magic.session", "llx_magic.commands", "llx_magic.engine", "llx_magic.backends",
 )  # fmt: skip
 
@@ -54,7 +55,7 @@ def test_loading_the_extension_imports_nothing_heavy():
         "shell.run_line_magic('load_ext', 'llx_magic')"
     )
     assert set(after.split()) <= before
-    assert not before & {"httpx", "pandas", "matplotlib", "ipywidgets"}
+    assert not before & {"httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets"}
 
 
 def test_help_and_settings_on_the_command_line_need_no_pandas_and_no_matplotlib():
