@@ -71,7 +71,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
             )
         except aiohttp.ClientError as error:
-            problem = _in_words_of_httpx(error)
+            problem: BaseException = _in_words_of_httpx(error)
+        except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
+            problem = _without_frames(error)
         else:
             if response.connection is not None and isinstance(handler := response.connection.protocol, _Handler):
                 handler.serve(response.content)
@@ -179,6 +181,11 @@ def _in_words_of_httpx(error: aiohttp.ClientError | HttpProcessingError) -> http
         return httpx.ReadError("the connection was closed")
     system = OSError(*error.args) if isinstance(error, OSError) else None
     return _caused_by(httpx.ReadError("the connection broke"), system)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _caused_by(problem: httpx.TransportError, cause: BaseException | None) -> httpx.TransportError:

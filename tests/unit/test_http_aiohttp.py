@@ -138,6 +138,33 @@ def test_an_error_comes_out_as_httpxs_own_with_nothing_chained_that_knows_the_re
     assert type(error.__cause__).__module__ == "builtins"
 
 
+def test_a_cancellation_comes_out_without_the_frames_that_hold_the_headers():
+    """A traceback that shows local variables would show the key in them."""
+
+    async def run(server: FaultServer) -> BaseException:
+        request = httpx.Request("POST", server.base_url, headers={"Authorization": f"Bearer {KEY}"}, content=b"{}")
+        async with AiohttpTransport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), kept_alive_seconds=1.0) as transport:
+            sending = asyncio.create_task(transport.handle_async_request(request))
+            await asyncio.to_thread(server.reached.wait, 10)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await sending
+        return caught.value
+
+    with FaultServer("no-headers") as server:
+        error: BaseException | None = asyncio.run(run(server))
+    seen = 0
+    while error is not None:
+        frame = error.__traceback__
+        while frame is not None:
+            seen += 1
+            assert "aiohttp/" not in frame.tb_frame.f_code.co_filename
+            assert KEY not in repr(frame.tb_frame.f_locals) or "test_http" in frame.tb_frame.f_code.co_filename
+            frame = frame.tb_next
+        error = error.__context__
+    assert seen
+
+
 @pytest.mark.parametrize("loops", [1, 3])
 def test_connections_that_nobody_closed_leave_nothing_on_standard_error(loops):
     """Neither when their loop is forgotten nor at the end of the process."""
