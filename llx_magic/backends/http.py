@@ -179,23 +179,20 @@ class _Exchange:
         self._streaming = request.streaming
         self._connect_ms = request.connect_timeout_ms
         self._connecting = asyncio.timeout(None)
+        self._sending = Sending(self._connection_stands)
         self._reading = False
 
     async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
-        sending = Sending(self._connection_stands)
-        token = SENDING.set(sending)
+        self._sending = Sending(self._connection_stands)
         try:
             return await self._converse(transport)
         except BackendFailed as failed:
             return failed.failure
         except foreign_errors() as error:
-            if sending.may_repeat and _is_dead_connection(error):
+            if self._sending.may_repeat and _is_dead_connection(error):
                 return None
             return self._cut_short(error)
-        finally:
-            SENDING.reset(token)
-            sending.end()
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.complete:
@@ -225,7 +222,12 @@ class _Exchange:
         began = time.monotonic()
         try:
             async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as self._connecting:
-                return await transport.handle_async_request(self._outgoing)
+                token = SENDING.set(self._sending)  # here, since a timer keeps the variables of where it was set
+                try:
+                    return await transport.handle_async_request(self._outgoing)
+                finally:
+                    SENDING.reset(token)
+                    self._sending.end()
         except TimeoutError:
             if not self._connecting.expired():
                 raise
