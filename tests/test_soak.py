@@ -9,18 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import llx_magic as llx
+from llx_magic.backends.http_clients import VARIABLE
 
 SOAK = Path(__file__).resolve().parent.parent / "benchmarks" / "soak.py"
 
 
 @pytest.mark.timeout(400)
 def test_thousands_of_requests_lose_splice_and_leave_nothing(tmp_path: Path) -> None:
-    """Every claim of the soak holds, and its counts add up, over as many requests as go into 100 seconds."""
+    """Every claim of the soak holds, and its counts add up, over as many requests as go into two minutes."""
     file = tmp_path / "figures.json"
-    command = [sys.executable, str(SOAK), "--requests", "10000", "--seconds", "100", "--json", str(file)]
+    command = [sys.executable, str(SOAK), "--requests", "60000", "--seconds", "110", "--json", str(file)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=350)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     figures = json.loads(file.read_text(encoding="utf-8"))
@@ -61,20 +63,30 @@ async def cancelled_after(turns: int, lb: llx.LoadBalancer) -> bool:
 
 
 def connections_in_use() -> list[str]:
+    """Return what the pools of both transports take to be in use."""
     gc.collect()
-    held = [each for each in gc.get_objects() if type(each).__name__ == "AsyncHTTPConnection"]
-    return [each.info() for each in held if not (each.is_idle() or each.is_closed())]
+    found = gc.get_objects()
+    httpx_s = [each for each in found if type(each).__name__ == "AsyncHTTPConnection"]
+    aiohttp_s = [each for each in found if isinstance(each, aiohttp.TCPConnector)]
+    return [
+        *(each.info() for each in httpx_s if not (each.is_idle() or each.is_closed())),
+        *(repr(protocol) for each in aiohttp_s for protocol in each._acquired),
+    ]
 
 
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
 @pytest.mark.parametrize("reused", [False, True], ids=["on a new connection", "on one that is used again"])
-def test_a_request_cancelled_at_any_turn_of_the_loop_leaves_no_connection_in_use(reused: bool) -> None:
+def test_a_request_cancelled_at_any_turn_of_the_loop_leaves_no_connection_in_use(
+    reused: bool, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pool keeps a connection only to use it again: one that it took for busy would stay there for ever."""
+    monkeypatch.setenv(VARIABLE, transport)
 
-    async def main() -> None:
+    async def main() -> int:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         model = llx.ModelProfile("m", "openai", "m", connection=llx.Connection(base_url=address))
-        ended, turns = False, 0
+        ended, turns, seen = False, 0, 0
         while not ended:
             async with llx.load(llx.Profile.single(model)) as lb:
                 if reused:
@@ -83,7 +95,13 @@ def test_a_request_cancelled_at_any_turn_of_the_loop_leaves_no_connection_in_use
                 await asyncio.sleep(0.01)
                 assert connections_in_use() == [], f"cancelled after {turns} turns"
             turns += 1
+        async with llx.load(llx.Profile.single(model)) as lb:
+            request = asyncio.create_task(lb.ask("why", settings={"streaming": "disabled"}))
+            while not request.done():
+                seen = max(seen, len(connections_in_use()))
+                await asyncio.sleep(0)
         server.close()
         await asyncio.sleep(0.05)
+        return seen
 
-    asyncio.run(main())
+    assert asyncio.run(main()) > 0, "one that is in use was never seen, so none could have been found"

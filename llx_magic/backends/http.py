@@ -179,12 +179,12 @@ class _Exchange:
         self._streaming = request.streaming
         self._connect_ms = request.connect_timeout_ms
         self._connecting = asyncio.timeout(None)
-        self._sending = Sending(self._connection_stands)
+        self._sending = Sending(self._connection_stands, redact)
         self._reading = False
 
     async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
-        self._sending = Sending(self._connection_stands)
+        self._sending = Sending(self._connection_stands, self._redact)
         try:
             return await self._converse(transport)
         except BackendFailed as failed:

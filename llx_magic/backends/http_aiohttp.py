@@ -16,7 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from llx_magic.backends.http_sending import SENDING, Sending
+from llx_magic.backends.http_sending import SENDING, Sending, without_frames
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,7 +73,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except aiohttp.ClientError as error:
             problem: BaseException = _in_words_of_httpx(error)
         except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
-            problem = _without_frames(error)
+            problem = without_frames(error)
         else:
             if response.connection is not None and isinstance(handler := response.connection.protocol, _Handler):
                 handler.serve(response.content)
@@ -181,11 +181,6 @@ def _in_words_of_httpx(error: aiohttp.ClientError | HttpProcessingError) -> http
         return httpx.ReadError("the connection was closed")
     system = OSError(*error.args) if isinstance(error, OSError) else None
     return _caused_by(httpx.ReadError("the connection broke"), system)
-
-
-def _without_frames(error: BaseException) -> BaseException:
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 def _caused_by(problem: httpx.TransportError, cause: BaseException | None) -> httpx.TransportError:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httpx
 
-from llx_magic.backends.http_sending import SENDING, Sending
+from llx_magic.backends.http_sending import SENDING, Sending, without_frames
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
 _NO_TIMEOUTS = {"connect": None, "read": None, "write": None, "pool": None}
 
@@ -25,31 +30,120 @@ class _Connection(Protocol):
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
-    """Sends through a client of httpx: no redirects, no time-outs, the environment's proxies where ``proxies``."""
+    """Sends through clients of httpx: no redirects, no time-outs, the environment's proxies where ``proxies``.
+
+    Each request has a client to itself, which is used again only after a body that was read to its end. The pool
+    inside a client does not withstand being cancelled at every moment: cancelled between connecting and sending, or
+    while it closes a reply, it keeps that connection for ever.
+    """
 
     def __init__(self, context: ssl.SSLContext, *, proxies: bool, kept_alive: int, kept_alive_seconds: float) -> None:
-        self._client = httpx.AsyncClient(
+        self._new = functools.partial(
+            httpx.AsyncClient,
             verify=context,
-            timeout=None,  # noqa: S113 - every wait is bounded by the engine's own time-outs
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=kept_alive_seconds
-            ),
+            timeout=None,
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=kept_alive_seconds),
             follow_redirects=False,
             trust_env=proxies,
         )
+        self._kept_alive = kept_alive
+        self._idle: dict[bytes, deque[httpx.AsyncClient]] = {}
+        self._busy: set[httpx.AsyncClient] = set()
+        self._surplus: list[httpx.AsyncClient] = []
+        _guard_logs()
+        self._new()  # so that a proxy that cannot be used is refused here and not with a request
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response's head."""
-        hooks = _Hooks(SENDING.get() or Sending(lambda: None))
+        hooks = _Hooks(SENDING.get() or Sending(lambda: None, str))
         request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
+        place = request.url.netloc
+        idle = self._idle.get(place)
+        client = idle.pop() if idle else self._new()
+        self._busy.add(client)
         try:
-            return await self._client.send(request, stream=True, follow_redirects=False)
-        finally:
-            await hooks.aclose()
+            response = await client.send(request, stream=True, follow_redirects=False)
+        except BaseException as error:  # noqa: BLE001 - a cancellation too leaves its connection behind
+            problem = error if isinstance(error, Exception) else without_frames(error)
+        else:
+            keep, drop = functools.partial(self._keep, client, place), functools.partial(self._drop, client)
+            body = _Body(response, keep, drop)
+            return httpx.Response(response.status_code, headers=response.headers, stream=body, request=request)
+        await hooks.aclose()
+        await self._drop(client)
+        raise problem
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        self._kept_alive = 0
+        self._surplus += self._busy
+        while self._idle:
+            self._surplus += self._idle.popitem()[1]
+        await self._close_surplus()
+
+    async def _keep(self, client: httpx.AsyncClient, place: bytes) -> None:
+        self._busy.discard(client)
+        idle = self._idle.setdefault(place, deque())
+        idle.append(client)
+        while len(idle) > self._kept_alive:
+            self._surplus.append(idle.popleft())
+        await self._close_surplus()
+
+    async def _drop(self, client: httpx.AsyncClient) -> None:
+        self._busy.discard(client)
+        self._surplus.append(client)
+        await self._close_surplus()
+
+    async def _close_surplus(self) -> None:
+        while self._surplus:  # whoever is cancelled here leaves the rest to the next
+            await self._surplus.pop().aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The bytes of a response as they come; tells at its end whether it was read whole."""
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        keep: Callable[[], Awaitable[None]],
+        drop: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._response = response
+        self._keep = keep
+        self._drop = drop
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._response.aiter_raw():
+            yield data
+        self._whole = True
+
+    async def aclose(self) -> None:
+        """Let others use the connection, or close it where the body was not read to its end."""
+        ended = self._drop
+        try:
+            await self._response.aclose()
+            if self._whole:
+                ended = self._keep
+        finally:
+            await ended()
+
+
+class _WithoutKey(logging.Filter):
+    """Lets every record through, with the key of the request that it is about taken out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if (sending := SENDING.get()) is not None:
+            record.msg, record.args = sending.hide(record.getMessage()), ()
+        return True
+
+
+@functools.cache
+def _guard_logs() -> None:
+    """Stand before the loggers of httpx, which write the heads of responses as they came, once in a process."""
+    guard = _WithoutKey()
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(guard)
 
 
 class _Hooks:

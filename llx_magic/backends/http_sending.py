@@ -14,18 +14,20 @@ class Sending:
 
     It calls ``stands`` when a connection is ready for the request, and sets ``reused`` where that one has served a
     request before, ``arrived`` when a byte of a reply comes. One that cannot tell sets ``arrived`` from the start.
+    ``hide`` takes the request's key out of a text.
     """
 
-    __slots__ = ("arrived", "reused", "stands")
+    __slots__ = ("arrived", "hide", "reused", "stands")
 
-    def __init__(self, stands: Callable[[], None]) -> None:
+    def __init__(self, stands: Callable[[], None], hide: Callable[[str], str]) -> None:
         self.stands = stands
+        self.hide = hide
         self.reused = False
         self.arrived = False
 
     def end(self) -> None:
         """Let go of the request: connections and timers that were made for it remember this for a while."""
-        self.stands = _nothing
+        self.stands, self.hide = _nothing, str
 
     @property
     def may_repeat(self) -> bool:
@@ -39,3 +41,9 @@ def _nothing() -> None:
 
 SENDING: ContextVar[Sending | None] = ContextVar("llx_sending", default=None)
 """What the running task is sending."""
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Return a cancellation, say, without the frames it came through: their variables hold the request's headers."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

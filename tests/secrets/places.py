@@ -34,9 +34,6 @@ from tests.secrets.sweep import attributes
 
 XMODES = ("Plain", "Context", "Verbose", "Minimal", "Docs")
 
-HEADS = ("httpx", "httpcore.http11")
-"""Loggers of others that write the heads of responses as they came; SECURITY.md says so."""
-
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit")
 
 ANSWERS = ("all-ways", "all-ways --no-stream", "all-ways --set streaming=disabled", "all-ways --chat kept")
@@ -238,8 +235,7 @@ class _Kept(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith(HEADS):
-            self.lines += [self.format(record), repr(record.args), repr(record.__dict__)]
+        self.lines += [self.format(record), repr(record.args), repr(record.__dict__)]
 
 
 @contextlib.contextmanager

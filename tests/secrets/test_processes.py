@@ -25,7 +25,6 @@ MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
 CELLS = (
     "%load_ext llx_magic\n%xmode Verbose",
     "import logging\nlogging.basicConfig(level=logging.DEBUG)",
-    "for name in ('httpx', 'httpcore.http11'):\n    logging.getLogger(name).setLevel(logging.WARNING)",
     "%llx_profile load {lb}",
     "%%llx\nwhy",
     "_llx",
