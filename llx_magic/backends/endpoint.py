@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 _LONGEST_KEY = 16_384
 """How many characters a key may have; servers take no longer header."""
@@ -71,10 +72,16 @@ class Endpoint:
             return f"the key has {len(key)} characters and none has more than {_LONGEST_KEY}; set it again"
         if not key.isascii() or not key.isprintable() or " " in key:
             return "the key holds a space, a line end or another character that no key has; set it again"
-        parts: SplitResult = urlsplit(self.base_url)
-        if parts.scheme != "https" and not self.is_loopback:
-            return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
-        return None
+        return _unencrypted(self)
+
+
+@functools.lru_cache(maxsize=256)
+def _unencrypted(endpoint: Endpoint) -> str | None:
+    """Say why no key at all is sent there; asked before each request, so kept."""
+    parts = urlsplit(endpoint.base_url)
+    if parts.scheme != "https" and not endpoint.is_loopback:
+        return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
+    return None
 
 
 def _is_host(name: str) -> bool:
