@@ -1,6 +1,7 @@
 # make demo   a prompt that fails over, for real, to the embedded model; no key needed
 # make test   lint, types, imports, unit and acceptance tests, notebooks
 # make lab    JupyterLab on the quickstart notebook
+# make bench  what a call costs, against other clients, each of which is installed in an environment of its own
 
 SHELL := /bin/sh
 VENV := .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo test lab lint types unit oldest notebooks docs clean
+.PHONY: demo test lab lint types unit oldest notebooks docs bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -85,5 +86,11 @@ $(VENV)/.oldest: $(VENV)/.test
 		ipython==$(OLDEST) backcall decorator pickleshare
 	@touch $@
 
+# Takes minutes, and some GB of disk for the other clients. BENCH_FLAGS is for more, such as BENCH_FLAGS='--rounds 3'.
+BENCH_FLAGS ?=
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/environments.py
+	$(BIN)/python benchmarks/calls.py --json .bench/calls.json $(BENCH_FLAGS) | tee .bench/calls.md
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -59,7 +59,7 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
             f"{number} at a time, CPU per call", {"task": "calls", "count": count, "at_a_time": number}, "cpu"
         )
     burst = {"task": "stream", "count": 20 // few, "path": ""}
-    paced = {"task": "stream", "count": 5, "path": "/paced"}
+    paced = {"task": "stream", "count": 8, "path": "/paced"}
     found |= {
         "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.8),
         "paced": Section("paced stream, time to the first piece", paced, "ttft", 0.8),
