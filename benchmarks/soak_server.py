@@ -221,7 +221,8 @@ async def _until_the_client_leaves(reader: asyncio.StreamReader) -> bool:
 
 def _reset(writer: asyncio.StreamWriter) -> bool:
     raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # the client has closed it already
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
     return False
 
