@@ -107,9 +107,7 @@ def test_damage_is_seen_and_pull_mends_it(cache, weights, damage):
     path.write_bytes(damage)
     found = inspect(cache, weights=weights)
     assert found.state is FileState.DAMAGED
-    assert found.problem == (
-        "the embedded model's file is damaged: type %llx_local pull to mend it"
-    )
+    assert found.problem == ("the embedded model's file is damaged: type %llx_local pull to mend it")
     assert pull(cache, weights=weights).state is FileState.FETCHED
     assert path.read_bytes() == CONTENT
 
