@@ -121,23 +121,24 @@ class PieceRedactor:
         if not self._key:
             return piece
         text, given = self._begun + piece, self._shown
-        clean = ""
-        while (at := text.find(self._key)) >= 0:
-            clean += text[given:at] + "***"
-            text, given = text[at + len(self._key) :], 0
-        begin = self._beginning(text)
+        clean, after = [], 0
+        while (at := text.find(self._key, after)) >= 0:
+            clean += (text[given:at], "***")
+            after = given = at + len(self._key)
+        begin = self._beginning(text, after)
         ready = begin if len(text) - begin > self.SHOWN_AT_ONCE else len(text)
         self._begun, self._shown = text[begin:], max(given, ready) - begin
-        return clean + text[given:ready]
+        clean.append(text[given:ready])
+        return "".join(clean)
 
     def rest(self) -> str:
         """Return what was held back, now that the text has ended."""
         held, self._begun, self._shown = self._begun[self._shown :], "", 0
         return held
 
-    def _beginning(self, text: str) -> int:
+    def _beginning(self, text: str, after: int) -> int:
         """Return where in the text a key may begin that is not yet whole, or its length."""
-        at = text.find(self._key[0], max(0, len(text) - len(self._key) + 1))
+        at = text.find(self._key[0], max(after, len(text) - len(self._key) + 1))
         while at >= 0:
             if self._key.startswith(text[at:]):
                 return at

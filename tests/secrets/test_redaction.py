@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -65,3 +66,21 @@ def test_a_placeholder_for_a_key_stays_in_a_replys_text(key):
     hidden = Redactor(key).in_pieces()
     assert hidden.feed(f"Is {key} a word?") + hidden.rest() == f"Is {key} a word?"
     assert "ollama" not in repr(hidden)
+
+
+def seconds_for(key: str, times: int) -> float:
+    """How long the processor works on one piece that is the key so many times, at best of five."""
+
+    def once() -> float:
+        hidden, piece = Redactor(key).in_pieces(), key * times
+        began = time.thread_time()
+        assert hidden.feed(piece) == "***" * times
+        return time.thread_time() - began
+
+    return min(once() for _ in range(5))
+
+
+def test_sixteen_times_the_keys_in_one_piece_is_sixteen_times_the_work():
+    """A reply that is nothing but keys must not hold up the loop; growing with the square it would be 256 times."""
+    key = plain("again")
+    assert seconds_for(key, 32_000) < 64 * max(seconds_for(key, 2_000), 50e-6)
