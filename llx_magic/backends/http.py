@@ -133,7 +133,8 @@ class OpenAIBackend:
         if self._url is None:
             try:
                 self._url = httpx.URL(self._endpoint.url)
-            except (httpx.InvalidURL, ValueError):
+                self._url.host  # noqa: B018 - a name that cannot be decoded is refused here and not with the request
+            except (httpx.InvalidURL, ValueError):  # a UnicodeError is a ValueError
                 raise _unsendable("base-url must be an http or https address that can be read") from None
         return self._url
 
@@ -141,7 +142,7 @@ class OpenAIBackend:
 def _route(endpoint: Endpoint) -> Route:
     if not endpoint.is_loopback:
         return Route.PROXIED
-    return Route.DIRECT if endpoint.base_url.startswith("https:") else Route.PLAIN
+    return Route.DIRECT if endpoint.base_url[:6].lower() == "https:" else Route.PLAIN
 
 
 def _unsendable(problem: str) -> BackendFailed:

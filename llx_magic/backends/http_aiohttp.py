@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import select
 import weakref
 from typing import TYPE_CHECKING, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -61,7 +62,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: with nothing chained to it but what the system said.
         """
-        body = request.content
+        body, sending = request.content, SENDING.get()
         try:
             response = await self._session.request(
                 request.method,
@@ -75,11 +76,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
             problem = without_frames(error)
         else:
-            if response.connection is not None and isinstance(handler := response.connection.protocol, _Handler):
-                handler.serve(response.content)
-            return httpx.Response(
-                response.status, headers=response.raw_headers, stream=_Body(response), request=request
-            )
+            body_read = _Body(response, handler_of(response.connection))
+            return httpx.Response(response.status, headers=response.raw_headers, stream=body_read, request=request)
+        if self._session.closed and sending is not None:
+            sending.reused = False  # it was closed from here, so the server may be answering
         raise problem
 
     async def aclose(self) -> None:
@@ -88,8 +88,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    """The bytes of a response as they come, those before a fault included."""
+
+    def __init__(self, response: aiohttp.ClientResponse, handler: _Handler | None) -> None:
         self._response = response
+        self._handler = handler
+        if handler is not None:
+            handler.serve(response.content)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         read = self._response.content.readany
@@ -99,9 +104,13 @@ class _Body(httpx.AsyncByteStream):
             except (aiohttp.ClientError, HttpProcessingError) as error:
                 problem = _in_words_of_httpx(error)
                 break
-            if not data:
+            if data:
+                yield data
+            elif self._handler is not None and self._handler.broken is not None:
+                problem = _in_words_of_httpx(self._handler.broken)
+                break
+            else:
                 return
-            yield data
         raise problem
 
     async def aclose(self) -> None:
@@ -113,24 +122,51 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _Handler(ResponseHandler):
-    """One connection, which notes for the request that it serves whether a byte came."""
+    """One connection, which notes for the request that it serves whether a byte came.
+
+    ``broken`` is the fault that ended a body half-way. ``idle`` says that no request is out on it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.sending: Sending | None = None
+        self.broken: HttpProcessingError | None = None
+        self.idle = False
+        self._head_is_due = False
         self._body: aiohttp.StreamReader | None = None
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the server said what nobody asked for: it would pass for the answer to what is asked next."""
+        if self.should_close or self.transport is None:
+            return True
+        waiting = self.transport.get_extra_info("socket")
+        return waiting is not None and _is_readable(waiting.fileno())
+
+    def take(self, sending: Sending) -> None:
+        """Serve a request."""
+        sending.reused = self.sending is not None
+        self.sending, self.idle, self._head_is_due, self._body = sending, False, True, None
+
     def data_received(self, data: bytes) -> None:
+        if self.idle and data:  # nothing is aiohttp's way to go on with what it has
+            self.close()
+            return
         if self.sending is not None:
             self.sending.arrived = True
-        super().data_received(data)
+        head, separator, rest = data.partition(b"\r\n\r\n") if self._head_is_due else (data, b"", b"")
+        if separator:  # what is malformed behind a head must not take the head with it
+            self._head_is_due = False
+        super().data_received(head + separator if separator else head)
+        if rest:
+            super().data_received(rest)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         super().set_exception(exc, exc_cause or exc)
         self._tell_body()
 
     def serve(self, body: aiohttp.StreamReader) -> None:
-        """Have the reader of a body told what is wrong with it.
+        """Have the reader of a body told what is wrong with it, after what came before.
 
         aiohttp keeps a chunk that is malformed to itself where the head came before, and its reader waits for ever.
         """
@@ -139,8 +175,27 @@ class _Handler(ResponseHandler):
 
     def _tell_body(self) -> None:
         problem, body = self.exception(), self._body
-        if problem is not None and body is not None and not body.is_eof() and body.exception() is None:
+        if body is None or body.is_eof() or body.exception() is not None:
+            return
+        if isinstance(problem, HttpProcessingError):
+            self.broken = problem
+            body.feed_eof()
+        elif problem is not None:
             body.set_exception(problem)
+
+
+def handler_of(connection: Connection | None) -> _Handler | None:
+    """Return the handler of a connection that is still held: a reply that has come whole has given it back."""
+    handler = None if connection is None else connection.protocol
+    return handler if isinstance(handler, _Handler) else None
+
+
+def _is_readable(descriptor: int) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -151,18 +206,23 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = cast("functools.partial[ResponseHandler]", functools.partial(_Handler, loop=self._loop))
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """Return a connection that stands: one from the pool, or a new one."""
+        """Return a connection that stands: one from the pool that is silent, or a new one."""
         connection = await super().connect(req, traces, timeout)
-        sending = SENDING.get()
-        if sending is not None:
-            handler = connection.protocol
-            if isinstance(handler, _Handler):
-                sending.reused = handler.sending is not None
-                handler.sending = sending
-            else:
+        while (handler := handler_of(connection)) is not None and handler.sending is not None and handler.is_dirty:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        if (sending := SENDING.get()) is not None:
+            if handler is None:
                 sending.arrived = True
+            else:
+                handler.take(sending)
             sending.stands()
         return connection
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        if isinstance(protocol, _Handler):
+            protocol.idle = True
 
     def __del__(self, _warnings: object = None) -> None:
         """Close nothing where the loop has ended, or belongs to the process that this one was forked from."""

@@ -46,6 +46,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             follow_redirects=False,
             trust_env=proxies,
         )
+        self._closed = False
         self._kept_alive = kept_alive
         self._idle: dict[bytes, deque[httpx.AsyncClient]] = {}
         self._busy: set[httpx.AsyncClient] = set()
@@ -55,7 +56,8 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response's head."""
-        hooks = _Hooks(SENDING.get() or Sending(lambda: None, str))
+        sending = SENDING.get() or Sending(lambda: None, str)
+        hooks = _Hooks(sending)
         request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
         place = request.url.netloc
         idle = self._idle.get(place)
@@ -71,11 +73,13 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             return httpx.Response(response.status_code, headers=response.headers, stream=body, request=request)
         await hooks.aclose()
         await self._drop(client)
+        if self._closed:
+            sending.reused = False  # it was closed from here, so the server may be answering
         raise problem
 
     async def aclose(self) -> None:
         """Close every connection."""
-        self._kept_alive = 0
+        self._closed, self._kept_alive = True, 0
         self._surplus += self._busy
         while self._idle:
             self._surplus += self._idle.popitem()[1]

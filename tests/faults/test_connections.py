@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import socket
@@ -16,7 +17,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from llx_magic.backends.http_clients import CLIENTS
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http import _route
+from llx_magic.backends.http_clients import CLIENTS, Route
 from llx_magic.backends.http_errors import translate
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.wording import Redactor
@@ -24,6 +27,7 @@ from llx_magic.core.failure import REFUSALS, BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.errors import KeyMissing
 from tests.faults.asking import KEY, FixedKey, Pieces, ask, backend, backend_at, question
+from tests.faults.modes import good_bytes
 from tests.faults.server import FaultServer, status, unused_url
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -196,6 +200,91 @@ def test_a_question_is_not_sent_again_once_a_single_byte_of_a_reply_came(end):
     with FaultServer("ok", cut_head) as server:
         failure = asyncio.run(run(server))
         assert (failure.kind, len(server.requests)) == (FailureKind.NETWORK, 2)
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["not yet read", "read while idle"])
+def test_what_a_server_says_unasked_is_nobodys_answer(noticed):
+    """It would pass for the answer to the next question, whoever asks it; the connection is given up instead."""
+    said = threading.Event()
+
+    def talkative(exchange) -> None:
+        exchange.whole(200, json.dumps(exchange.completion("asked for")).encode())
+        time.sleep(0.05)  # so that the first reply has ended
+        exchange.whole(200, json.dumps(exchange.completion("unasked")).encode())
+        said.set()
+
+    async def run(server: FaultServer) -> list[str]:
+        async with backend(server.base_url) as one, backend(server.base_url) as other:
+            texts = [(await one.answer(question(streaming=False), Pieces())).text]
+            said.wait(10)
+            if noticed:
+                await asyncio.sleep(0.05)
+            texts.append((await other.answer(question(streaming=False), Pieces())).text)
+        return texts
+
+    with FaultServer(talkative, "ok") as server:
+        assert asyncio.run(run(server)) == ["asked for", server.text]
+        assert (len(server.requests), server.connections) == (2, 2)
+
+
+@pytest.mark.parametrize("garbage", [b"GARBAGE\r\n", b"\r\n", b"\0", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"])
+def test_what_follows_a_whole_reply_in_the_same_packet_does_not_harm_it(garbage):
+    def careless(exchange) -> None:
+        body = json.dumps(exchange.completion()).encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        exchange.send(head + body + garbage)
+
+    with FaultServer(careless) as server:
+        answer, _ = ask(server.base_url, streaming=False)
+        assert isinstance(answer, Answer)
+        assert answer.text == server.text
+
+
+def test_a_chunk_that_is_malformed_behind_the_end_of_a_stream_does_not_harm_it():
+    """What came before it in the same packet is read first, and holds the reason why the reply ended."""
+
+    def careless(exchange) -> None:
+        events = good_bytes(exchange)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        exchange.send(head + b"%x\r\n%s\r\nzz\r\n" % (len(events), events))
+
+    with FaultServer(careless) as server:
+        answer, _ = ask(server.base_url)
+        assert isinstance(answer, Answer)
+        assert answer.text == server.text
+
+
+@pytest.mark.parametrize("close", ["the loop's clients", "the backend's own"])
+def test_a_question_whose_connection_is_closed_from_here_is_not_sent_again(close):
+    """It may be answered already, and paid for; a connection of the pool that the server closed is another matter."""
+
+    def held(exchange) -> None:
+        exchange.hold()
+
+    async def run(server: FaultServer) -> Failure:
+        async with backend(server.base_url) as asked:
+            await asked.answer(question(), Pieces())
+            task = asyncio.create_task(asked.answer(question(), Pieces()))
+            await asyncio.to_thread(server.reached.wait, 10)
+            await (CLIENTS.close_loop() if close == "the loop's clients" else asked.aclose())
+            with pytest.raises(BackendFailed) as caught:
+                await task
+        return caught.value.failure
+
+    with FaultServer("ok", held, "ok") as server:
+        assert asyncio.run(run(server)).kind is FailureKind.NETWORK
+        assert len(server.requests) == 2
+
+
+def test_a_name_that_cannot_be_decoded_is_one_line_and_the_key_is_not_in_it():
+    outcome, _ = ask("https://xn--a.example/v1")
+    assert isinstance(outcome, Failure)
+    assert outcome.message == "base-url must be an http or https address that can be read"
+
+
+def test_an_address_in_capitals_is_reached_in_the_same_way():
+    endpoints = [Endpoint(base_url=f"{scheme}://127.0.0.1:1/v1", model="m") for scheme in ("https", "HTTPS", "HttpS")]
+    assert [_route(each) for each in endpoints] == [Route.DIRECT] * 3
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
