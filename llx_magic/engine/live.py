@@ -124,7 +124,11 @@ class LiveProfile:
             self._record(admission.events)
             if admission.permit is not None:
                 self._out[admission.permit] = (gate, policy)
-        self._tell(admission.events)
+        try:
+            self._tell(admission.events)
+        except BaseException:  # an interrupt, say: nobody will settle what nobody got
+            self._take_back(admission.permit)
+            raise
         return admission
 
     def settle(self, visit: Visit) -> tuple[Event, ...]:
@@ -202,6 +206,16 @@ class LiveProfile:
             self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
         self._out.clear()
         self._ledger.forget_running()
+
+    def _take_back(self, permit: Permit | None) -> None:
+        with self._lock:
+            if permit is None or permit not in self._out:
+                return
+            gate, policy = self._out.pop(permit)
+            now = self.clock.now()
+            seconds = now - permit.admitted_at
+            cancelled = VisitCancelled(at=now, request=permit.request, backend=gate.name, attempts=0, seconds=seconds)
+            self._record((cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, policy)))
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()

@@ -17,6 +17,7 @@ from llx_magic.core.events import (
     CircuitHalfOpened,
     CircuitOpened,
     CoolDownStarted,
+    Event,
     FirstTokenReceived,
     ProbeReturned,
     ReplyRestarted,
@@ -868,6 +869,28 @@ def test_every_request_ends_in_exactly_one_event_and_numbers_ascend():
             ("RequestFailed", 2),
             ("RequestAnswered", 3),
         ]
+
+    run(main)
+
+
+def test_an_interrupt_while_the_probe_is_told_gives_its_place_back():
+    """Whoever watches is on the thread that the user interrupts; the next request probes."""
+
+    async def main() -> None:
+        bench = Bench(Scripted("a", DOWN, "up again"), Scripted("b"), circuit_breaker_failure_threshold=1)
+        await bench.ask()
+        bench.clock.advance(30.0)
+
+        def interrupted(event: Event) -> None:
+            if isinstance(event, CircuitHalfOpened):
+                raise KeyboardInterrupt
+
+        bench.live.subscribe(interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            await bench.ask()
+        bench.live.unsubscribe(interrupted)
+        assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("open", 0)
+        assert (await bench.ask()).text == "up again"
 
     run(main)
 
