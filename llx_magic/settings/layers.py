@@ -56,7 +56,9 @@ def policy(layers: Mapping[Layer, Values]) -> Policy:
 
     A member's values for what belongs to the whole profile do not count: see ``usable_in_member``.
     """
-    values: dict[str, SettingValue] = {key: found.value for key, found in resolve(layers).items()}
+    values: dict[str, SettingValue] = dict(DEFAULTS)
+    for layer in Layer:
+        values.update(layers.get(layer, _NO_VALUES))
     return msgspec.convert(values, Policy)
 
 
