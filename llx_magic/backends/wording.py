@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import string
+from collections.abc import Container, Iterator, Sequence
 from urllib.parse import quote
 
 LONGEST_DETAIL = 300
@@ -22,8 +23,8 @@ _LONGEST_SPELLING = 20
 SHORTEST_FRAGMENT = 12
 """How many characters of a key in a row are taken for a part of it."""
 
-_LONGEST_SPELT = 1024
-"""How long a key may be for its parts and other codings to be looked for; no provider's is nearly as long."""
+_LONGEST_IN_PATTERN = 256
+"""How long a key may be for a pattern of the whole of it, which takes long to compile; providers' are shorter."""
 
 _MOST_REPEATS = 4
 """How many backslashes one may have become by being escaped."""
@@ -40,17 +41,19 @@ class Redactor:
 
     Each character of the key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
     in any mixture and in either case. Parts of it are replaced too, from ``SHORTEST_FRAGMENT`` characters on, as they
-    are, escaped, in base64 or in hexadecimal, in either case. Of a longer text about the first ``LONGEST_READ``
-    characters are returned.
+    are, escaped, in base64 or in hexadecimal, in either case. A key of more than ``_LONGEST_IN_PATTERN`` characters
+    is replaced part by part only. Of a longer text about the first ``LONGEST_READ`` characters are returned.
     """
 
-    __slots__ = ("_key", "_longest", "_pattern", "_spelt")
+    __slots__ = ("_key", "_longest", "_parts", "_pattern")
 
     def __init__(self, key: str | None) -> None:
-        self._key = key
-        self._longest = sum(_LONGEST_SPELLING * (_MOST_REPEATS if each == "\\" else 1) for each in key or "")
+        self._key = key or ""
+        spelled = self._key if len(self._key) <= _LONGEST_IN_PATTERN else "\\" * SHORTEST_FRAGMENT
+        self._longest = sum(_LONGEST_SPELLING * (_MOST_REPEATS if each == "\\" else 1) for each in spelled)
+        """More characters than what is looked for may take: so many are read beyond those that are shown."""
         self._pattern: re.Pattern[str] | None = None
-        self._spelt: str | None = None
+        self._parts: Container[str] | None = None
 
     def __repr__(self) -> str:
         """Show nothing of the key."""
@@ -61,34 +64,37 @@ class Redactor:
         if not self._key:
             return text[:LONGEST_READ]
         read = text[: LONGEST_READ + self._longest]
-        shown = read
-        if len(read) >= len(self._key):  # no spelling is shorter than the key itself
-            if self._pattern is None:
-                self._pattern = re.compile(_pattern(self._key), re.IGNORECASE)
-            shown = self._pattern.sub("***", read)
-        # The cut may have left the beginning of a key, which the pattern no longer sees.
-        return self._without_fragments(shown if len(read) == len(text) else shown[: -self._longest])
+        shown = self._without_parts(self._without_whole(read))
+        if len(read) == len(text):
+            return shown[:LONGEST_READ]
+        # What the cut has split begins within the end that is dropped.
+        seen, mark, end = shown.rpartition("***")
+        return (seen + mark + end[: -self._longest])[:LONGEST_READ]
 
     def in_pieces(self) -> PieceRedactor:
         """Return what takes the key out of a reply's text as it comes."""
-        return PieceRedactor(self._key or "")
+        return PieceRedactor(self._key)
 
-    def _without_fragments(self, text: str) -> str:
-        if len(text) < SHORTEST_FRAGMENT or not self._key or not SHORTEST_FRAGMENT <= len(self._key) <= _LONGEST_SPELT:
+    def _without_whole(self, text: str) -> str:
+        if not len(self._key) <= min(len(text), _LONGEST_IN_PATTERN):  # no spelling is shorter than the key itself
             return text
-        if self._spelt is None:
-            self._spelt = _spelt(self._key).translate(_LOWER)
-        folded = text.translate(_LOWER)
-        shown, kept, at, last = "", 0, 0, len(text) - SHORTEST_FRAGMENT
-        while at <= last:
-            if folded[at : at + SHORTEST_FRAGMENT] not in self._spelt:
-                at += 1
-                continue
-            end = at + SHORTEST_FRAGMENT
-            while end < len(text) and folded[end + 1 - SHORTEST_FRAGMENT : end + 1] in self._spelt:
-                end += 1
-            shown += text[kept:at] + "***"
-            kept = at = end
+        if self._pattern is None:
+            self._pattern = re.compile(_pattern(self._key), re.IGNORECASE)
+        return self._pattern.sub("***", text)
+
+    def _without_parts(self, text: str) -> str:
+        if min(len(text), len(self._key)) < SHORTEST_FRAGMENT:
+            return text
+        if self._parts is None:
+            self._parts = _parts(self._key)
+        found = list(_found(self._parts, text, range(len(text) + 1)))
+        if _ESCAPE.search(text):
+            found = sorted((*found, *_found(self._parts, *_unescaped(text))))
+        shown, kept = "", 0
+        for begin, end in found:
+            if begin > kept or not shown:  # else it goes on where the one before it ends
+                shown += text[kept:begin] + "***"
+            kept = max(kept, end)
         return shown + text[kept:]
 
 
@@ -121,7 +127,8 @@ class PieceRedactor:
         if not self._key:
             return piece
         text, given = self._begun + piece, self._shown
-        clean, after = [], 0
+        clean: list[str] = []
+        after = 0
         while (at := text.find(self._key, after)) >= 0:
             clean += (text[given:at], "***")
             after = given = at + len(self._key)
@@ -146,17 +153,60 @@ class PieceRedactor:
         return len(text)
 
 
-def _spelt(key: str) -> str:
-    """Return the key in each of the codings of which a part is recognised, apart from each other."""
+def _parts(key: str) -> Container[str]:
+    """Return what holds each part of the key in each coding: for a long key a set, where no search takes longer."""
     raw = key.encode("ascii", "replace")
     codings = [key, quote(key, safe=""), html.escape(key), json.dumps(key)[1:-1], repr(key)[1:-1], raw.hex()]
+    codings.append(_unescaped(key)[0])
     for before in range(3):  # where a key begins in the three bytes that make four characters
         packed = base64.b64encode(b"\0" * before + raw).decode()
         inner = packed[-(-before * 8 // 6) : len(packed) - 4]
         codings += [inner, inner.translate(_URL_SAFE)]
-    return "\n".join(dict.fromkeys(codings))
+    folded = dict.fromkeys(coding.translate(_LOWER) for coding in codings)
+    if len(key) <= _LONGEST_IN_PATTERN:
+        return "\n".join(folded)
+    size = SHORTEST_FRAGMENT
+    return frozenset(coding[at : at + size] for coding in folded for at in range(len(coding) - size + 1))
 
 
+def _found(parts: Container[str], read: str, begins: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Give where each stretch of ``read`` that is a part begins and ends, in the text of which it was read."""
+    folded, at = read.translate(_LOWER), 0
+    while at <= len(read) - SHORTEST_FRAGMENT:
+        if folded[at : at + SHORTEST_FRAGMENT] not in parts:
+            at += 1
+            continue
+        end = at + SHORTEST_FRAGMENT
+        while end < len(read) and folded[end + 1 - SHORTEST_FRAGMENT : end + 1] in parts:
+            end += 1
+        yield begins[at], begins[end]
+        at = end
+
+
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """Return the text without escapes, and where each of its characters begins in the text, then the text's length."""
+    read: list[str] = []
+    begins: list[int] = []
+    at = 0
+    for found in _ESCAPE.finditer(text):
+        read.append(text[at : found.start()])
+        begins += range(at, found.start())
+        code, at = found[found.lastindex or 0], found.end()
+        if found.lastindex:
+            read.append(chr(int(code, 10 if found.lastgroup == "decimal" else 16)))
+        elif code.startswith("&"):
+            read.append(html.unescape(code))
+        else:
+            continue  # what a backslash escapes is the character after it
+        begins.append(found.start())
+    return "".join((*read, text[at:])), [*begins, *range(at, len(text) + 1)]
+
+
+_ESCAPE = re.compile(
+    r"\\++(?:u([0-9a-f]{4}))?+|%(?:25){0,8}([0-9a-f]{2})|&#0{0,8}(?P<decimal>[0-9]{1,3});|&#x0{0,8}([0-9a-f]{1,2});"
+    "|&(?:amp|lt|gt|quot);",
+    re.IGNORECASE,
+)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _URL_SAFE = str.maketrans("+/", "-_")
 

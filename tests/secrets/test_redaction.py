@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
+import random
+import string
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.wording import SHORTEST_FRAGMENT, PieceRedactor, Redactor
+from llx_magic.backends.wording import LONGEST_READ, SHORTEST_FRAGMENT, PieceRedactor, Redactor
 from tests.secrets.scene import every_form
 from tests.secrets.sweep import Sweep, odd, plain
 
@@ -39,6 +43,59 @@ def test_base64_is_recognised_whatever_stands_before_the_key(before):
     key = plain("packed")
     text = base64.b64encode(b"x" * before + key.encode()).decode()
     assert not Sweep({"key": key}).found_in([Redactor(key)(text)])
+
+
+LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits + "-_.+/", k=16_384))
+"""A key as long as any may be; some single sign-on hands out thousands of characters."""
+
+CODINGS = {
+    "as it is": str,
+    "percent-encoded": lambda part: "".join(f"%{ord(c):02x}" for c in part),
+    "percent-encoded twice": lambda part: quote(quote(part, safe=""), safe=""),
+    "as JSON": lambda part: json.dumps(part)[1:-1].replace("/", "\\/"),
+    "as escapes": lambda part: "".join(f"\\\\u{ord(c):04X}" for c in part),
+    "as entities": lambda part: "".join(f"&#{ord(c)};" for c in part),
+    "in base64": lambda part: base64.b64encode(part.encode()).decode()[:-4],
+    "in base64 for addresses": lambda part: base64.urlsafe_b64encode(part.encode()).decode()[:-4],
+    "in hexadecimal": lambda part: part.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("length", [48, 256, 257, 1025, 2500, 16_384])
+def test_a_key_of_any_length_goes_in_part_and_whole(length, coding):
+    """And what stands around it stays."""
+    key = LONG[:length]
+    for part in (key, key[15:75], key[-33:]):
+        shown = Redactor(key)(f"bad token: {CODINGS[coding](part)}")
+        assert shown.startswith("bad token: ***")
+        assert len(shown) < len("bad token: ") + 2 * SHORTEST_FRAGMENT
+    text = f"bad token: {CODINGS[coding](key[15:75])}, the server said"
+    assert "***, the server said" in Redactor(key)(text)[-30:] or "base64" in coding
+
+
+@given(st.integers(0, 400))
+def test_a_long_key_that_the_limit_of_reading_splits_shows_no_part(offset):
+    """The text is cut before it is looked through, and the end of the cut is dropped."""
+    key = LONG[:2_000].replace(".", "x")
+    text = "." * (LONGEST_READ - offset) + key + "." * 2 * LONGEST_READ
+    assert set(Redactor(key)(text)) <= {".", "*"}
+
+
+@pytest.mark.parametrize("letters", [LONG, "a" * 16_384, "\\" * 16_384], ids=["mixed", "equal", "backslashes"])
+def test_eight_times_the_key_is_eight_times_the_work(letters):
+    """The first failure must not hold up the loop until a pattern of thousands of characters is compiled."""
+
+    def seconds(length: int) -> float:
+        def once() -> float:
+            key = letters[:length]
+            began = time.thread_time()
+            Redactor(key)("Incorrect API key provided: " + "x" * 5_000)
+            return time.thread_time() - began
+
+        return min(once() for _ in range(3))
+
+    assert seconds(16_384) < 40 * max(seconds(2_048), 1e-3)
 
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
