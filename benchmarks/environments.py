@@ -19,7 +19,8 @@ PACKAGES = {
     "LiteLLM Router": ("litellm",),
     "LangChain": ("langchain-openai",),
     "any-llm": ("any-llm-sdk[openai]",),
-    "jupyter-ai": ("jupyter-ai",),
+    "jupyter-ai 2": ("jupyter-ai-magics<3", "langchain-openai", "ipykernel"),
+    "jupyter-ai 3": ("jupyter-ai-magic-commands", "ipykernel"),
 }
 """What is installed for a contender; all others run in the environment of this script."""
 
@@ -62,6 +63,14 @@ def make(name: str) -> None:
         (folder / "failed").unlink(missing_ok=True)
         frozen = subprocess.run([folder / "bin" / "python", "-m", "pip", "freeze"], capture_output=True, check=True)
         (folder / "installed").write_bytes(frozen.stdout)
+
+
+def version_of(name: str, package: str) -> str:
+    """Return which version of a package a contender's environment has, or nothing."""
+    file = _folder(name) / "installed"
+    frozen = file.read_text(encoding="utf-8") if file.exists() else ""
+    lines = (line.partition("==") for line in frozen.splitlines())
+    return next((version for found, _, version in lines if found == package), "")
 
 
 def _folder(name: str) -> Path:

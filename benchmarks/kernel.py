@@ -6,27 +6,38 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 Message = dict[str, Any]
 
 
 class Kernel:
-    """A fresh ipykernel with a configuration folder of its own; ``base_url`` is what its default profile asks."""
+    """A fresh ipykernel with a configuration folder of its own.
 
-    def __init__(self, base_url: str | None = None, env: Mapping[str, str] | None = None) -> None:
+    ``base_url`` is what its default profile asks, ``python`` the interpreter where it is not this one.
+    """
+
+    def __init__(
+        self, base_url: str | None = None, env: Mapping[str, str] | None = None, python: str | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("LLX", "OPENAI"))}
         environment |= {"LLXPRT_CONFIG_HOME": self._folder.name, **(env or {})}
         if base_url is not None:
             environment["LLX_PROFILE"] = self._profile(base_url)
-        self.manager, self._client = start_new_kernel(env=environment, extra_arguments=["--log-level=ERROR"])
+        self.manager = KernelManager()
+        self.manager.kernel_spec.argv[0] = python or sys.executable
+        self.manager.start_kernel(env=environment, extra_arguments=["--log-level=ERROR"])
+        self._client = self.manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=60)
 
     def __enter__(self) -> Kernel:
         return self
