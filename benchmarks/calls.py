@@ -6,16 +6,19 @@ process of its own as well. `make bench` makes an environment for each of the ot
 there are named and left out.
 
     python benchmarks/calls.py [--rounds N] [--json FILE] [--only NAME,NAME] [--quick]
+        [--seconds S]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,15 @@ from quick_server import QuickServer, refused_url
 HERE = Path(__file__).parent
 BASE = "httpx"
 CALLERS = 50
+LEAST_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How many rounds there are, and the seconds after which none begins."""
+
+    rounds: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
             f"{number} at a time, CPU per call", {"task": "calls", "count": count, "at_a_time": number}, "cpu"
         )
     burst = {"task": "stream", "count": 20 // few, "path": ""}
-    paced = {"task": "stream", "count": 8, "path": "/paced"}
+    paced = {"task": "stream", "count": 3 if quick else 8, "path": "/paced"}
     found |= {
         "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.8),
         "paced": Section("paced stream, time to the first piece", paced, "ttft", 0.8),
@@ -88,6 +100,7 @@ class Process:
     def __init__(self, name: str, python: str) -> None:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
         env["LLX_HTTP_TRANSPORT"] = "httpx" if name.endswith("on httpx") else "aiohttp"
+        env["PYTHONWARNINGS"] = "ignore"  # what libraries will do one day
         for proxy in ("http_proxy", "https_proxy", "all_proxy"):
             env.pop(proxy, None)
             env.pop(proxy.upper(), None)
@@ -98,6 +111,10 @@ class Process:
             text=True,
             env=env,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def do(self, **task: object) -> dict[str, float]:
         assert self._process.stdin
@@ -116,10 +133,15 @@ class Process:
 Samples = dict[str, dict[str, list[dict[str, float]]]]
 
 
-def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], rounds: int) -> tuple[Samples, dict]:
+def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], bound: Bound) -> tuple[Samples, dict]:
     """Return every sample by section and contender, and how many of 50 callers reached a dead backend."""
     samples: Samples = {key: {name: [] for name in processes} for key in plan}
-    for number in range(rounds + 1):
+    begun = time.monotonic()
+    for number in range(bound.rounds + 1):
+        passed = time.monotonic() - begun
+        if number > LEAST_ROUNDS and passed + passed / number > bound.seconds:
+            print(f"{number - 1} rounds in {passed:.0f} s: no time for another", file=sys.stderr)
+            break
         results: dict[str, dict[str, dict[str, float]]] = {}
         for key, section in plan.items():
             for name, process in processes.items():
@@ -129,7 +151,7 @@ def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], r
                     results[name][task] = process.do(url=url, **section.task)
                 if number:  # the first round is for warming up
                     samples[key][name].append(results[name][task])
-        print(f"round {number} of {rounds}", file=sys.stderr)
+        print(f"round {number} of {bound.rounds}", file=sys.stderr)
     reached = {name: process.do(task="half_open", url=url, callers=CALLERS) for name, process in processes.items()}
     return samples, reached
 
@@ -179,6 +201,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", help="contenders, separated by commas; bare httpx is always there")
     parser.add_argument("--quick", action="store_true", help="a quarter of the calls")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no round that would end later")
     given = parser.parse_args()
     wanted = [name for name in CONTENDERS if not given.only or name == BASE or name in given.only.split(",")]
     pythons = {name: python_of(name) for name in wanted}
@@ -187,14 +210,15 @@ def main() -> None:
         plan = sections(refused_url(), server.url, quick=given.quick)
         processes = {name: Process(name, found.python) for name, found in pythons.items() if not found.problem}
         try:
-            samples, reached = measure(processes, server.url, plan, given.rounds)
+            samples, reached = measure(processes, server.url, plan, Bound(given.rounds, given.seconds))
         finally:
             for process in processes.values():
                 process.close()
     text, facts = report(samples, plan, reached, missing)
-    print(text)
+    rounds = len(next(iter(next(iter(samples.values())).values())))
+    print(f"{text}\n\nmedians of {rounds} rounds")
     if given.json:
-        given.json.write_text(json.dumps({**facts, "samples": samples}, indent=1), encoding="utf-8")
+        given.json.write_text(json.dumps({**facts, "rounds": rounds, "samples": samples}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
