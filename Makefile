@@ -1,7 +1,7 @@
 # make demo   a prompt that fails over, for real, to the embedded model; no key needed
 # make test   lint, types, imports, unit and acceptance tests, notebooks
 # make lab    JupyterLab on the quickstart notebook
-# make bench  what a call costs, against other clients, each of which is installed in an environment of its own
+# make bench  what all of it costs, against other clients, each of which is installed in an environment of its own
 
 SHELL := /bin/sh
 VENV := .venv
@@ -86,11 +86,9 @@ $(VENV)/.oldest: $(VENV)/.test
 		ipython==$(OLDEST) backcall decorator pickleshare
 	@touch $@
 
-# Takes minutes, and some GB of disk for the other clients. BENCH_FLAGS is for more, such as BENCH_FLAGS='--rounds 3'.
-BENCH_FLAGS ?=
+# At most 20 minutes, QUICK=1 at most 4, and before that, once, what it takes to install the other clients (some GB).
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/environments.py
-	$(BIN)/python benchmarks/calls.py --json .bench/calls.json $(BENCH_FLAGS) | tee .bench/calls.md
+	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
