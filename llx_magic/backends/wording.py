@@ -102,8 +102,10 @@ class PieceRedactor:
     """Replaces a key in a text that comes in pieces, wherever the text is cut; everything else stays exactly as it is.
 
     Only the key as it is, since this is the model's own text. What may be the beginning of a key is held back until
-    the next piece decides, apart from ``SHOWN_AT_ONCE`` characters of it. A key of fewer than ``SHORTEST_REAL``
-    characters is a placeholder for servers that want some word, and may well occur in an honest reply.
+    the next piece decides, apart from ``SHOWN_AT_ONCE`` characters of it. Where the text ends within a key, a
+    beginning of ``SHORTEST_FRAGMENT`` characters or more is replaced like the whole. A key of fewer than
+    ``SHORTEST_REAL`` characters is a placeholder for servers that want some word, and may well occur in an honest
+    reply.
     """
 
     SHORTEST_REAL = 20
@@ -139,8 +141,9 @@ class PieceRedactor:
         return "".join(clean)
 
     def rest(self) -> str:
-        """Return what was held back, now that the text has ended."""
-        held, self._begun, self._shown = self._begun[self._shown :], "", 0
+        """Return what was held back, now that the text has ended: ``***`` for so much of a key that it is one."""
+        held = "***" if len(self._begun) >= SHORTEST_FRAGMENT else self._begun[self._shown :]
+        self._begun, self._shown = "", 0
         return held
 
     def _beginning(self, text: str, after: int) -> int:

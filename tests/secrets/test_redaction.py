@@ -113,8 +113,18 @@ def test_a_replys_text_loses_the_key_however_it_is_cut_and_nothing_else(parts, c
     text = "".join(parts).replace("{key}", key)
     hidden = PieceRedactor(key)
     shown = "".join([hidden.feed(piece) for piece in pieces(text, cuts)] + [hidden.rest()])
+    ends_within = any(text.endswith(key[:length]) for length in range(SHORTEST_FRAGMENT, len(key)))
     assert key[:20] not in shown
-    assert shown == text or key in text
+    assert shown == text or key in text or (ends_within and shown.endswith("***"))
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 11, 12, 20, -1])
+def test_a_reply_that_ends_within_the_key_shows_eleven_characters_of_it_at_most(length):
+    """Cut by its own limit, say; of a longer beginning the first seven are shown, which may be out already."""
+    key = "sk-" + plain("p")
+    hidden, begun = PieceRedactor(key), key[:length]
+    shown = "".join([*map(hidden.feed, f"key: {begun}"), hidden.rest()])
+    assert shown == f"key: {begun if len(begun) < SHORTEST_FRAGMENT else key[:7] + '***'}"
 
 
 @pytest.mark.parametrize("key", ["", "ollama", "not-needed", "sk-no-key-required"])
