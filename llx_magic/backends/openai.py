@@ -118,6 +118,8 @@ class _Chunk(msgspec.Struct, frozen=True):
 _chunks = msgspec.json.Decoder(_Chunk, strict=False)
 _counts = msgspec.json.Decoder(_Counts | None, strict=False)
 _anything = msgspec.json.Decoder()
+_FINISH_REASONS = frozenset(("stop", "length", "content_filter", "tool_calls", "function_call", "error"))
+"""Words of the protocol, on which a verdict rests: no key is looked for in them."""
 
 
 class ReplyReader:
@@ -247,7 +249,8 @@ class ReplyReader:
             if text:
                 self._add_text(self._hidden_in_text.feed(text))
         if choice.finish_reason:
-            self._finish_reason = one_line(self._redact(choice.finish_reason), 40)
+            known = choice.finish_reason in _FINISH_REASONS
+            self._finish_reason = choice.finish_reason if known else one_line(self._redact(choice.finish_reason), 40)
 
     def _add_reasoning(self, piece: str) -> None:
         if piece:

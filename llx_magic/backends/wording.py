@@ -23,6 +23,9 @@ _LONGEST_SPELLING = 20
 SHORTEST_FRAGMENT = 12
 """How many characters of a key in a row are taken for a part of it."""
 
+SHORTEST_KEY = 8
+"""How many characters a key has at least; fewer are a placeholder, such as ``EMPTY``, and a word like any other."""
+
 _LONGEST_IN_PATTERN = 256
 """How long a key may be for a pattern of the whole of it, which takes long to compile; providers' are shorter."""
 
@@ -42,13 +45,14 @@ class Redactor:
     Each character of the key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
     in any mixture and in either case. Parts of it are replaced too, from ``SHORTEST_FRAGMENT`` characters on, as they
     are, escaped, in base64 or in hexadecimal, in either case. A key of more than ``_LONGEST_IN_PATTERN`` characters
-    is replaced part by part only. Of a longer text about the first ``LONGEST_READ`` characters are returned.
+    is replaced part by part only, one of fewer than ``SHORTEST_KEY`` not at all: it would take honest words away.
+    Of a longer text about the first ``LONGEST_READ`` characters are returned.
     """
 
     __slots__ = ("_key", "_longest", "_parts", "_pattern")
 
     def __init__(self, key: str | None) -> None:
-        self._key = key or ""
+        self._key = key if key and len(key) >= SHORTEST_KEY else ""
         spelled = self._key if len(self._key) <= _LONGEST_IN_PATTERN else "\\" * SHORTEST_FRAGMENT
         self._longest = sum(_LONGEST_SPELLING * (_MOST_REPEATS if each == "\\" else 1) for each in spelled)
         """More characters than what is looked for may take: so many are read beyond those that are shown."""

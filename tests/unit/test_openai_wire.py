@@ -19,6 +19,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import ChatRequest, Message, Usage
 from tests.faults.asking import Pieces
 
+KEY = "sk-a-key-of-ours"
 NOON = 1_700_000_000.0
 NOON_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 
@@ -33,7 +34,7 @@ def body(*, streaming: bool = True, takes_stream_options: bool = True, **params)
 def read(*events: object) -> tuple[object, Pieces]:
     """Read a stream of chunks (strings go as they are); return the answer or the failure, and the pieces."""
     pieces = Pieces()
-    reader = ReplyReader("alpha", "asked-for", pieces, Redactor("sk-key"))
+    reader = ReplyReader("alpha", "asked-for", pieces, Redactor(KEY))
     try:
         for each in events:
             event = each if isinstance(each, ServerEvent) else ServerEvent("message", _text(each))
@@ -44,7 +45,7 @@ def read(*events: object) -> tuple[object, Pieces]:
 
 
 def read_whole(document: object) -> object:
-    reader = ReplyReader("alpha", "asked-for", Pieces(), Redactor("sk-key"))
+    reader = ReplyReader("alpha", "asked-for", Pieces(), Redactor(KEY))
     try:
         reader.take_whole(_text(document).encode())
         return reader.end()
@@ -60,7 +61,7 @@ def delta(content: object = None, finish_reason: object = None, **more: object) 
     return {"choices": [{"index": 0, "delta": {"content": content, **more}, "finish_reason": finish_reason}]}
 
 
-def refusal(status: int, document: object = b"", key: str = "sk-key", **headers: str) -> Failure:
+def refusal(status: int, document: object = b"", key: str = KEY, **headers: str) -> Failure:
     raw = document if isinstance(document, bytes) else _text(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return refused(status, named, raw, redact=Redactor(key), name="alpha", wall_clock=NOON)
@@ -220,10 +221,28 @@ def test_text_beyond_the_cap_is_refused():
 
 def test_the_key_is_in_no_message_of_a_stream():
     """Neither in an error, nor in a bad chunk, nor in the model's name or the finish reason."""
-    for event in ({"error": {"message": "key sk-key is bad"}}, '{"key": "sk-key'):
-        assert "sk-key" not in read(event)[0].message
-    answer, _ = read({**delta("a", "sk-key"), "model": "sk-key"})
-    assert "sk-key" not in repr(answer)
+    for event in ({"error": {"message": "key sk-a-key-of-ours is bad"}}, '{"key": "sk-a-key-of-ours'):
+        assert KEY not in read(event)[0].message
+    answer, _ = read({**delta("a", KEY), "model": KEY})
+    assert KEY not in repr(answer)
+
+
+@pytest.mark.parametrize("key", ["1", "e", "EMPTY", "length", "content_filter"])
+def test_a_placeholder_for_a_key_changes_no_word_of_the_server(key):
+    """A server on this machine wants any word at all; in what it says the same word, or letter, means something."""
+    message = refusal(400, {"error": {"message": "the prompt is empty, max 1 image"}}, key=key).message
+    assert message.endswith("the prompt is empty, max 1 image")
+    reader = ReplyReader("alpha", "m", Pieces(), Redactor(key))
+    reader.take_whole(json.dumps({**delta("A", "length"), "model": "llama-3.1-8b"}).encode())
+    assert reader.end().model == "llama-3.1-8b"
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "function_call"])
+def test_a_finish_reason_of_the_protocol_stays_whatever_the_key(reason):
+    """What a reply's end means rests on this word."""
+    reader = ReplyReader("alpha", "m", Pieces(), Redactor(reason))
+    reader.take_whole(json.dumps(delta("A", reason)).encode())
+    assert reader.end().finish_reason == reason
 
 
 # --- a whole reply --------------------------------------------------------------------------------------------------
@@ -563,7 +582,7 @@ def _timed(work) -> float:
 
 def test_a_redactor_shows_no_key_and_without_one_changes_nothing():
     """Its repr is safe in a traceback."""
-    assert "sk-key" not in repr(Redactor("sk-key"))
+    assert KEY not in repr(Redactor(KEY))
     assert Redactor(None)("as it is") == "as it is"
     assert Redactor("")("as it is") == "as it is"
 
