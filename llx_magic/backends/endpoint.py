@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _LONGEST_KEY = 16_384
 """How many characters a key may have; servers take no longer header."""
+
+_BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
+"""An IPv6 address and its port: where more stands beside the brackets, readers differ on which part is the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,10 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine itself: 127.0.0.0/8, ::1 or localhost."""
-        host = urlsplit(self.base_url).hostname or ""
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        if not _brackets_are_sound(parts.netloc):
+            return False
         if host == "localhost":
             return True
         try:
@@ -62,7 +69,8 @@ class Endpoint:
             return "base-url must not contain a query or a fragment ('?' or '#')"
         if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_readable:
             return f"base-url must be an http or https address, got {url!r}"
-        return None if _is_host(parts.hostname) else f"base-url must name a host or a whole IP address, got {url!r}"
+        is_host = _is_host(parts.hostname) and _brackets_are_sound(parts.netloc)
+        return None if is_host else f"base-url must name a host or a whole IP address, got {url!r}"
 
     def key_problem(self, key: str | None) -> str | None:
         """Say in one line why this key cannot be sent to this address; None where it can. Never shows the key."""
@@ -82,6 +90,11 @@ def _unencrypted(endpoint: Endpoint) -> str | None:
     if parts.scheme != "https" and not endpoint.is_loopback:
         return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
     return None
+
+
+def _brackets_are_sound(netloc: str) -> bool:
+    """Whether brackets, where there are any, hold the whole host."""
+    return not ("[" in netloc or "]" in netloc) or _BRACKETED.fullmatch(netloc) is not None
 
 
 def _is_host(name: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.openai import ReplyReader, request_body
 from llx_magic.backends.sse import ServerEvent
 from llx_magic.backends.status import LONGEST_WAIT, refused, retry_after
@@ -65,6 +66,29 @@ def refusal(status: int, document: object = b"", key: str = KEY, **headers: str)
     raw = document if isinstance(document, bytes) else _text(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return refused(status, named, raw, redact=Redactor(key), name="alpha", wall_clock=NOON)
+
+
+# --- the address ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1]evil.com", "[::1]evil.com:80", "[::1].evil.com", "evil.com[::1]", "[::1]x:80", "a[::1]:80"]
+)
+def test_text_beside_the_brackets_of_an_address_is_refused_and_not_this_machine(host):
+    """Which of the two is the host differs from reader to reader, and a key may go to this machine unencrypted."""
+    endpoint = Endpoint(f"http://{host}/v1", "m")
+    assert not endpoint.is_loopback
+    assert endpoint.problem() == f"base-url must name a host or a whole IP address, got 'http://{host}/v1'"
+    assert "never sent unencrypted" in (endpoint.key_problem(KEY) or "")
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:8080", "[::1]:", "127.0.0.1:80", "localhost"])
+def test_this_machine_is_known_by_each_of_its_names(host):
+    """A server on it gets its key without encryption."""
+    endpoint = Endpoint(f"http://{host}/v1", "m")
+    assert endpoint.is_loopback
+    assert endpoint.problem() is None
+    assert endpoint.key_problem(KEY) is None
 
 
 # --- the request ----------------------------------------------------------------------------------------------------
