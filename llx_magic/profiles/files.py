@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -23,6 +24,8 @@ LOCK_SECONDS = 10.0
 
 SUFFIX = ".json"
 _TEMPORARY = ".llx-"
+_LEFTOVER = re.compile(rf"{re.escape(_TEMPORARY)}[0-9a-f]{{16}}")
+"""The name of a file that a killed writer left; a user's own may begin in the same way."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -95,7 +98,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: where it cannot be written; the old content stands.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    temporary = path.with_name(_temporary_name())
     try:
         with _new_file(temporary) as file:
             file.write(content)
@@ -113,7 +116,7 @@ def keep_copy(path: Path, backup: Path) -> None:
     Raises:
         OSError: where it cannot be done; both are as before.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    temporary = path.with_name(_temporary_name())
     try:
         if not _linked(path, temporary):
             with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
@@ -125,12 +128,27 @@ def keep_copy(path: Path, backup: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def set_aside(path: Path, backup: Path) -> None:
+    """Give the file the name of its backup, private: one that has other names elsewhere is copied, and they stay.
+
+    Raises:
+        OSError: where it cannot be done; the file is where it was.
+    """
+    if path.lstat().st_nlink > 1:
+        keep_copy(path, backup)
+        path.unlink()
+        return
+    with contextlib.suppress(PermissionError):  # another user's file keeps its mode
+        path.chmod(0o600)
+    path.replace(backup)
+
+
 @contextlib.contextmanager
 def locked(folder: Path, state: Path) -> Iterator[None]:
     """Hold the folder for one writer among all processes and threads; the system frees it when a holder dies.
 
-    Both folders are made, with mode 0700. ``state`` holds the lock, so that nothing of ours lies among the profiles.
-    What a killed writer left behind is removed.
+    Where they are missing, both folders are made, with mode 0700. ``state`` holds the lock, so that nothing of ours
+    lies among the profiles. What a killed writer left behind is removed.
 
     Raises:
         ProfileError: where the folder cannot be made or written, or another writer holds it for ten seconds.
@@ -171,7 +189,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def private_folder(folder: Path) -> None:
-    """Make the folder and what is missing above it, for the user alone.
+    """Make the folder and what is missing above it, for the user alone; one that is there keeps its mode.
+
+    A folder may be shared on purpose, and each file that is put there is private by itself.
 
     Raises:
         OSError: where it cannot be made.
@@ -180,9 +200,6 @@ def private_folder(folder: Path) -> None:
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
         each.chmod(0o700)  # the umask may have taken away what the user needs
-    if folder.stat().st_mode & 0o077 and sys.platform != "win32":
-        with contextlib.suppress(PermissionError):
-            folder.chmod(0o700)
 
 
 def profile_files(folder: Path) -> tuple[Path, ...]:
@@ -229,8 +246,13 @@ def _wait_for(descriptor: int, folder: Path) -> None:
 def _remove_leftovers(*folders: Path) -> None:
     for folder in folders:
         for leftover in folder.glob(f"{_TEMPORARY}*"):
-            with contextlib.suppress(OSError):  # a folder of that name is not ours
-                leftover.unlink()
+            if _LEFTOVER.fullmatch(leftover.name):
+                with contextlib.suppress(OSError):  # a folder of that name is not ours
+                    leftover.unlink()
+
+
+def _temporary_name() -> str:
+    return f"{_TEMPORARY}{secrets.token_hex(8)}"
 
 
 def _new_file(path: Path) -> BinaryIO:
@@ -242,8 +264,11 @@ def _new_file(path: Path) -> BinaryIO:
 
 
 def _keep_for_user(descriptor: int) -> None:
-    """Give the user what the umask took away at the file's creation; another user's file stays as it is."""
-    if hasattr(os, "fchmod"):
+    """Give the user what the umask took away at the file's creation; another user's file stays as it is.
+
+    So does one that has another name: somebody linked it here, and the mode belongs to the other name too.
+    """
+    if hasattr(os, "fchmod") and os.fstat(descriptor).st_nlink == 1:
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, 0o600)
 

@@ -21,6 +21,7 @@ from llx_magic.profiles.files import (
     locked,
     profile_files,
     read_file,
+    set_aside,
     write_file,
 )
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
@@ -131,12 +132,8 @@ class ProfileStore:
                 paths.setdefault(path.stem, path)
         rows = [self._row(paths[name], default, paths) for name in sorted(paths)]
         if problem := folder_problem(self.folder):
-            rows.insert(
-                0,
-                ProfileRow(
-                    name=printable(self.folder.name), kind="broken", detail="", path=self.folder, problem=problem
-                ),
-            )
+            name = printable(self.folder.name)
+            rows.insert(0, ProfileRow(name=name, kind="broken", detail="", path=self.folder, problem=problem))
         return tuple(rows)
 
     def save(self, document: Document) -> SaveResult:
@@ -182,7 +179,7 @@ class ProfileStore:
             used_by = self._users(name)
             was_default = self._default_text() == name
             backup = path.with_name(path.name + ".bak")
-            path.replace(backup)
+            set_aside(path, backup)
             if was_default:
                 self._default_file.unlink(missing_ok=True)
         return DeleteResult(path, backup, used_by, was_default)

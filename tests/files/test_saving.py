@@ -144,6 +144,49 @@ def test_another_name_of_the_file_keeps_its_content_and_its_mode(store):
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_backup_of_a_deleted_file_is_private(store, linked):
+    """It may hold a key in clear; another name of the file keeps its mode and its content."""
+    store.save(model("a"))
+    path, other = store.folder / "a.json", store.folder.parent / "other-name"
+    path.chmod(0o644)
+    if linked:
+        os.link(path, other)
+    before = path.read_bytes()
+    backup = store.delete("a").backup
+    assert not path.exists()
+    assert backup.read_bytes() == before
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    if linked:
+        assert stat.S_IMODE(other.stat().st_mode) == 0o644
+        assert other.read_bytes() == before
+
+
+def test_a_lock_that_is_another_name_of_a_file_leaves_its_mode_and_content(store, tmp_path):
+    """Somebody linked it there; it is locked all the same."""
+    store.save(model("a"))
+    lock, other = store.state_folder / "lock", tmp_path / "other"
+    lock.unlink()
+    other.write_text("mine")
+    other.chmod(0o644)
+    os.link(other, lock)
+    store.save(model("b"))
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
+    assert other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("mode", [0o2775, 0o755, 0o700], ids=oct)
+def test_a_folder_that_was_there_keeps_its_mode_and_what_is_saved_in_it_is_private(store, mode):
+    """It may be shared on purpose; a folder of ours beside it is private from the start."""
+    store.folder.mkdir(parents=True)
+    store.folder.chmod(mode)
+    store.save(model("a"))
+    store.save(model("a", "other"))
+    assert stat.S_IMODE(store.folder.stat().st_mode) == mode
+    assert {stat.S_IMODE(path.stat().st_mode) for path in store.folder.iterdir()} == {0o600}
+    assert stat.S_IMODE(store.state_folder.stat().st_mode) == 0o700
+
+
 # --- killed ---------------------------------------------------------------------------------------------------------
 
 

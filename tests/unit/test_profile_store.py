@@ -373,9 +373,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 def test_what_a_killed_writer_left_is_removed(store):
     """Temporary files do not pile up."""
     store.save(model("a"))
-    (store.folder / ".llx-0123").write_text("half")
+    (store.folder / ".llx-0123456789abcdef").write_text("half")
     store.save(model("b"))
     assert sorted(path.name for path in store.folder.iterdir()) == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize("name", [".llx-notes.json", ".llx-0123", ".llx-0123456789abcdef.json", ".llx-"])
+def test_a_file_of_the_users_own_is_no_leftover(store, name):
+    """Only what is named exactly as a writer names it is removed, in both folders."""
+    store.save(model("a"))
+    for folder in (store.folder, store.state_folder):
+        (folder / name).write_text("mine")
+    store.save(model("b"))
+    assert [(folder / name).read_text() for folder in (store.folder, store.state_folder)] == ["mine", "mine"]
 
 
 def test_importing_the_store_does_not_import_the_keyring():
