@@ -144,7 +144,9 @@ def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
     [
         ("OPENAI_API_KEY", False), ("work_key", False), ("HF_TOKEN", False), ("DB_PASSWORD", False),
         ("MYAPIKEY", False), ("AWS_SECRET_ACCESS_KEY", False), ("UV_INDEX_MINE_PASSWORD", False), ("PATH", True),
-        ("KEYBOARD", True), ("TOKENIZERS_PARALLELISM", True),
+        ("OPENAI_KEY2", False), ("TOKEN_3_B", False), ("GITHUB_PAT", False), ("OPENAI_APIKEY", False),
+        ("OPENAI_APIKEY_2", False), ("MYAPIKEY2_OLD", False), ("PATTERN", True), ("MONKEY", True), ("KEYBOARD", True),
+        ("TOKENIZERS_PARALLELISM", True),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_named_like_a_key_is_left_out(monkeypatch, name, stays):
