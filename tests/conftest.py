@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import gc
+import signal
+
+# A shell starts what runs in its background with interrupts switched off, and every child of it inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
