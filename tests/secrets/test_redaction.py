@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import random
+import re
 import string
 import time
 from urllib.parse import quote
@@ -83,19 +84,20 @@ def test_a_long_key_that_the_limit_of_reading_splits_shows_no_part(offset):
 
 
 @pytest.mark.parametrize("letters", [LONG, "a" * 16_384, "\\" * 16_384], ids=["mixed", "equal", "backslashes"])
-def test_eight_times_the_key_is_eight_times_the_work(letters):
+def test_a_key_of_64_times_the_length_is_far_less_than_64_times_the_work(letters):
     """The first failure must not hold up the loop until a pattern of thousands of characters is compiled."""
 
     def seconds(length: int) -> float:
         def once() -> float:
+            re.purge()  # the interpreter keeps compiled patterns
             key = letters[:length]
             began = time.thread_time()
-            Redactor(key)("Incorrect API key provided: " + "x" * 5_000)
+            Redactor(key)("Incorrect API key provided: " + "x" * 20_000)
             return time.thread_time() - began
 
         return min(once() for _ in range(3))
 
-    assert seconds(16_384) < 40 * max(seconds(2_048), 1e-3)
+    assert seconds(16_384) < 25 * max(seconds(256), 5e-3)
 
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
