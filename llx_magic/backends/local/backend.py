@@ -68,7 +68,12 @@ class LocalBackend:
             serving = await self._server.ready(path)
         except ModelUnavailable as problem:
             raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=str(problem))) from None
-        return await self._client(serving).answer(request, progress)
+        try:
+            return await self._client(serving).answer(request, progress)
+        except BackendFailed as failed:
+            if failed.failure.kind is FailureKind.NETWORK:
+                await self._server.see_off()
+            raise
 
     async def aclose(self) -> None:
         """Close the connections opened on the running loop; the process stays for others."""

@@ -95,6 +95,12 @@ class Child:
                 process.wait(STOP_SECONDS)
         return was_alive
 
+    def see_off(self, seconds: float) -> None:
+        """Wait for its end, at most so long."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+
     def disown(self) -> None:
         """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
         if self._process is not None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READY_SECONDS = 60.0
 """How long loading may take before the process is given up."""
 
+DYING_SECONDS = 1.0
+"""How long a process that broke a connection off is watched for its end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
@@ -81,6 +84,14 @@ class LocalServer:
             return await asyncio.wrap_future(self._alive(model).serving)
         except ModelUnavailable as problem:  # the future's own exception is shared by all who wait
             raise ModelUnavailable(str(problem)) from None
+
+    async def see_off(self) -> None:
+        """Wait a moment for a process that broke a connection off to be gone, so that the next prompt starts another.
+
+        Its connections end before the process itself does, by a few milliseconds or, on a busy machine, more.
+        """
+        if (child := self._child) is not None:
+            await asyncio.to_thread(child.see_off, DYING_SECONDS)
 
     async def obstacle(self) -> str | None:
         """Say in one line why the runtime cannot be loaded, or None; a success is remembered."""
