@@ -150,7 +150,7 @@ def _unsendable(problem: str) -> BackendFailed:
 
     It was no obstacle a moment before, or would not have been tried: such as a key that was deleted in between.
     """
-    return BackendFailed(Failure(kind=FailureKind.OTHER_STATUS, message=problem))
+    return BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=problem))
 
 
 def _outgoing(url: httpx.URL, body: bytes, key: str | None) -> httpx.Request:

@@ -34,6 +34,7 @@ class FailureKind(enum.StrEnum):
     SERVER = "server error"
     REDIRECT = "redirect"
     OTHER_STATUS = "unexpected status"
+    NOT_SENT = "not sent"
     NETWORK = "network"
     TLS = "TLS"
     TIMEOUT = "timeout"
