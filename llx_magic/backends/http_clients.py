@@ -61,6 +61,13 @@ def _wanted() -> str:
     raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=message))
 
 
+def _proxies_named(route: Route) -> int:
+    """Return a number for what the environment says of proxies: who sets one after the first prompt means the next."""
+    from urllib.request import getproxies_environment
+
+    return hash(frozenset(getproxies_environment().items() if route is Route.PROXIED else ()))
+
+
 def _names_a_proxy() -> bool:
     from urllib.request import getproxies
 
@@ -111,12 +118,13 @@ class _LoopClients:
 
     def __init__(self) -> None:
         self.holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._transports: dict[Route, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[tuple[Route, int], httpx.AsyncBaseTransport] = {}
 
     def transport(self, route: Route) -> httpx.AsyncBaseTransport:
-        transport = self._transports.get(route)
+        way = (route, _proxies_named(route))
+        transport = self._transports.get(way)
         if transport is None:
-            transport = self._transports[route] = new_transport(route)
+            transport = self._transports[way] = new_transport(route)
         return transport
 
     async def aclose(self) -> None:

@@ -517,6 +517,21 @@ def test_a_host_elsewhere_is_reached_through_the_environments_proxy(monkeypatch)
         assert proxy.requests[0].path == "http://models.example/v1/chat/completions"
 
 
+def test_a_proxy_that_is_named_after_the_first_question_is_used_for_the_next(monkeypatch):
+    """As with ``%env`` in a notebook whose first prompt could not get through."""
+
+    async def run(*proxies: FaultServer) -> list[str]:
+        texts = []
+        async with backend("http://models.example/v1", FixedKey(None)) as asked:
+            for proxy in proxies:
+                monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
+                texts.append((await asked.answer(question(), Pieces())).text)
+        return texts
+
+    with FaultServer(text="by the first") as one, FaultServer(text="by the second") as other:
+        assert asyncio.run(run(one, other)) == ["by the first", "by the second"]
+
+
 def test_a_proxy_that_refuses_is_named_as_such(monkeypatch):
     """For https the proxy itself is asked first, and gets no key."""
     with FaultServer("403") as proxy:
