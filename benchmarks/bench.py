@@ -68,7 +68,7 @@ BENCHMARKS = (
     Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 360", "--quick --rounds 1", 700),
     Benchmark("observing", "Being watched", "--rounds 15", "--rounds 3", 120),
     Benchmark("memory", "Memory after many requests", "", "--quick", 400),
-    Benchmark("imports", "Imports, extensions and cells, ours and others'", "--rounds 4", "--rounds 1", 300),
+    Benchmark("imports", "Imports, extensions and cells, ours and others'", "--rounds 3", "--rounds 1", 300),
     Benchmark("load_ext", "Loading the extension", "", "--rounds 3", 120),
     Benchmark("display", "Showing a reply", "--rounds 2", None, 240),
     Benchmark("interrupt", "Interrupting", "", "--rounds 5", 90),
@@ -240,6 +240,24 @@ def machine() -> str:
     )
 
 
+class Busy:
+    """Tells how much of the machine this run and what it started took, and how much other work did."""
+
+    def __init__(self) -> None:
+        self._begun = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        machine_times, own = psutil.cpu_times(), os.times()
+        busy = machine_times.user + machine_times.system + getattr(machine_times, "nice", 0.0)
+        return time.monotonic(), busy, own.user + own.system + own.children_user + own.children_system
+
+    def others(self) -> float:
+        """Return the part of the processors' time since the beginning that other work took."""
+        passed, busy, own = (now - then for now, then in zip(self._now(), self._begun, strict=True))
+        return max(0.0, busy - own) / passed / (os.cpu_count() or 1)
+
+
 def versions() -> tuple[dict[str, str], dict[str, str]]:
     """Return the versions in this environment, and those of the other libraries in theirs."""
     mine = {name: importlib.metadata.version(name) for name in ("llx-magic", *VERSIONS)}
@@ -247,7 +265,7 @@ def versions() -> tuple[dict[str, str], dict[str, str]]:
     return mine, {name: version or "not installed" for name, version in others.items()}
 
 
-def page(outcomes: list[Outcome], command: str, seconds: float) -> str:
+def page(outcomes: list[Outcome], command: str, seconds: float, others_share: float) -> str:
     """Return the whole of `RESULTS.md`."""
     mine, others = (", ".join(f"{name} {version}" for name, version in some.items()) for some in versions())
     found = {each.benchmark.script: each.figures for each in outcomes if each.figures}
@@ -259,7 +277,7 @@ def page(outcomes: list[Outcome], command: str, seconds: float) -> str:
         "what they are: [README.md](README.md). Figures of the calls are ratios to a bare `httpx.AsyncClient` within",
         "this run, in the median of its rounds.",
         "",
-        f"* Machine: {machine()}",
+        f"* Machine: {machine()}; other work took {others_share:.0%} of the processors' time meanwhile",
         f"* Here: {mine}",
         f"* Others, each in an environment of its own: {others}",
         "",
@@ -283,10 +301,10 @@ def main() -> int:
     given = parser.parse_args()
     for name in environments.PACKAGES:
         environments.make(name)
-    begun = time.monotonic()
+    begun, busy = time.monotonic(), Busy()
     outcomes = [run(each, quick=given.quick) for each in BENCHMARKS if (HERE / f"{each.script}.py").exists()]
     command = "make bench QUICK=1" if given.quick else "make bench"
-    RESULTS.write_text(page(outcomes, command, time.monotonic() - begun), encoding="utf-8")
+    RESULTS.write_text(page(outcomes, command, time.monotonic() - begun, busy.others()), encoding="utf-8")
     figures = {each.benchmark.script: each.figures for each in outcomes}
     mine, others = versions()
     about = {"command": command, "machine": machine(), "versions": {**mine, **others}}

@@ -54,7 +54,7 @@ def test_watching_is_measured_against_nobody_watching(tmp_path: Path) -> None:
 def test_what_was_not_measured_is_named_with_its_reason(bench: ModuleType) -> None:
     """The page of results has no figure for a benchmark that failed; it says which it was and why."""
     outcomes = [bench.Outcome(each, f"python {each.script}.py", problem="out of order") for each in bench.BENCHMARKS]
-    page = bench.page(outcomes, "make bench", 60.0)
+    page = bench.page(outcomes, "make bench", 60.0, 0.0)
     summary = page.partition("## What is to be held")[2].partition("\n## ")[0]
     rows = [line for line in summary.splitlines() if line.endswith("** |") and "**ours**" not in line]
     assert rows
