@@ -67,6 +67,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 360", "--quick --rounds 1", 700),
     Benchmark("observing", "Being watched", "--rounds 15", "--rounds 3", 120),
+    Benchmark("hop", "The background loop", "", "--rounds 5", 60),
     Benchmark("memory", "Memory after many requests", "", "--quick", 400),
     Benchmark("imports", "Imports, extensions and cells, ours and others'", "--rounds 3", "--rounds 1", 300),
     Benchmark("load_ext", "Loading the extension", "", "--rounds 3", 120),
