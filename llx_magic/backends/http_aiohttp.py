@@ -76,7 +76,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
             problem = without_frames(error)
         else:
-            body_read = _Body(response, handler_of(response.connection))
+            body_read = _Body(response, _handler_of(response.connection))
             return httpx.Response(response.status, headers=response.raw_headers, stream=body_read, request=request)
         if self._session.closed and sending is not None:
             sending.reused = False  # it was closed from here, so the server may be answering
@@ -184,7 +184,7 @@ class _Handler(ResponseHandler):
             body.set_exception(problem)
 
 
-def handler_of(connection: Connection | None) -> _Handler | None:
+def _handler_of(connection: Connection | None) -> _Handler | None:
     """Return the handler of a connection that is still held: a reply that has come whole has given it back."""
     handler = None if connection is None else connection.protocol
     return handler if isinstance(handler, _Handler) else None
@@ -208,7 +208,7 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         """Return a connection that stands: one from the pool that is silent, or a new one."""
         connection = await super().connect(req, traces, timeout)
-        while (handler := handler_of(connection)) is not None and handler.sending is not None and handler.is_dirty:
+        while (handler := _handler_of(connection)) is not None and handler.sending is not None and handler.is_dirty:
             connection.close()
             connection = await super().connect(req, traces, timeout)
         if (sending := SENDING.get()) is not None:

@@ -10,18 +10,13 @@ import pytest
 from llx_magic.session import Session
 from tests.acceptance.scenario import NAMES, TEXTS, DebugLog, Notebook, ScenarioClock, Servers, write_members
 from tests.faults.server import FaultServer
+from tests.home import own_home
 
 
 @pytest.fixture(autouse=True)
 def config_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration folder of the test's own; nothing of the user's is read or written."""
-    home = tmp_path / "config"
-    (home / "profiles").mkdir(parents=True)
-    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(home))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for name in ("LLXPRT_DEBUG", "LLX_PROFILE", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    return home
+    return own_home(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.server import FaultServer
+from tests.home import own_home
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, write_balancer, write_model
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration folder of the test's own; nothing of the user's is read or written."""
-    folder = tmp_path / "config"
-    (folder / "profiles").mkdir(parents=True)
-    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(folder))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for name in ("LLXPRT_DEBUG", "LLX_PROFILE", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
+    return own_home(tmp_path, monkeypatch)
 
 
 @pytest.fixture

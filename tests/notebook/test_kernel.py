@@ -396,6 +396,7 @@ def test_a_background_prompt_that_fails_before_any_text_says_why_in_its_cell(ker
     second.set_default("503")
     cell = kernel.run("%%llx --bg\nhello").fine()
     kernel.wait_for_text(cell, "second: 503")
+    assert last(kernel)["error"] == "AllBackendsFailed"
 
 
 def test_a_background_prompt_cannot_make_a_new_cell(kernel, first):

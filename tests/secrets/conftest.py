@@ -7,6 +7,7 @@ from pathlib import Path
 import keyring
 import pytest
 
+from tests.home import own_home
 from tests.secrets.vault import NAME, VARIABLE, FileKeyring
 
 SWEPT: dict[str, set[str]] = {"places": set(), "ways": set(), "found": set()}
@@ -16,15 +17,10 @@ SWEPT: dict[str, set[str]] = {"places": set(), "ways": set(), "found": set()}
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of the user's is read or written, and no key of theirs is in the environment."""
-    folder = tmp_path / "config"
-    (folder / "profiles").mkdir(parents=True)
-    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(folder))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    folder = own_home(tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", NAME)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "vault.json"))
     monkeypatch.setenv("LLXPRT_DEBUG", "llxprt:*")
-    for name in ("LLX_PROFILE", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
     before = keyring.get_keyring()
     keyring.set_keyring(FileKeyring())
     yield folder
