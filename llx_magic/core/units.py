@@ -1,0 +1,185 @@
+"""Figures as text: in units that people read, and whole and plain for debug lines.
+
+For people, something is never written as nothing: a duration, a count or a share that is not zero does not read 0, and
+one that is not whole does not read 100%. Debug lines have no separators and no powers of ten, and a figure that stands
+beside the limit it missed is written with as many digits as it takes to see which is which. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Final
+
+NOTHING: Final = "N/A"
+"""What stands for a figure that is not known."""
+
+_EVERY_DIGIT: Final = Context(prec=700)
+"""Precise enough for every float there is."""
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_FINE: Final = (
+    (Decimal(1), Decimal(1000), "ms", Decimal(1)),
+    (Decimal(10), Decimal(1), "s", Decimal("0.01")),
+    (Decimal(60), Decimal(1), "s", Decimal("0.1")),
+)
+"""Below how many seconds, how many of which unit a second has, the unit, and the step that is shown."""
+
+_COARSE: Final = (
+    (_HOUR, _MINUTE, "min", 1, "s"),
+    (_DAY, _HOUR, "h", _MINUTE, "min"),
+    (math.inf, _DAY, "d", _HOUR, "h"),
+)
+"""Below how many seconds, the seconds and the name of the larger unit, and of the smaller one beside it."""
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration to about three digits: ``0.2 ms``, ``1.52 s``, ``12 s``, ``1 min 25 s``, ``2 h 5 min``."""
+    return _duration(seconds, ROUND_HALF_EVEN)
+
+
+def duration_floor(seconds: float | None) -> str:
+    """Return a duration that is not longer than the one given: what is compared with a limit not yet reached."""
+    return _duration(seconds, ROUND_FLOOR)
+
+
+def duration_ceil(seconds: float | None) -> str:
+    """Return a duration that is not shorter than the one given: what is compared with a limit that was exceeded."""
+    return _duration(seconds, ROUND_CEILING)
+
+
+def countdown(seconds: float | None) -> str:
+    """Return the time left in whole seconds, rounded up: "1 s" while any is left, ``now`` when none is."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    return "now" if seconds <= 0 else duration_ceil(math.ceil(_rounded(_exact(seconds), Decimal("1e-6"))) or 1)
+
+
+def in_time(seconds: float | None) -> str:
+    """Return when something comes, as it stands in a sentence: ``in 12 s``, or ``now``."""
+    left = countdown(seconds)
+    return left if left in ("now", NOTHING) else f"in {left}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return a duration in milliseconds as the statistics' fixed layout has it: ``1456ms``, ``0.2ms``, ``N/A``."""
+    return NOTHING if seconds is None else f"{whole(seconds * 1000)}ms"
+
+
+def count(number: float | None) -> str:
+    """Return a number in short, for axes and narrow places: ``999``, ``1.2 k``, ``3.4 M``, ``2 G``."""
+    if number is None or not math.isfinite(number):
+        return NOTHING
+    size = abs(_exact(number))
+    sign = "-" if number < 0 else ""
+    for unit, letter in ((1, ""), (1000, " k"), (1_000_000, " M"), (1_000_000_000, " G")):
+        short = _to_digits(size / unit, 2 if size / unit < 10 and unit > 1 else 3)
+        if short < 1000 or letter == " G":
+            return f"{sign}{_text(short, ',')}{letter}"
+    raise AssertionError("the largest unit takes every number")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with thousands separators: whole ones whole, others to so many digits (``1,234``, ``0.42``)."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return _text(_to_digits(_exact(value), digits), ",")
+
+
+def percent(part: float | None, whole: float = 1) -> str:
+    """Return a share with one decimal: ``99.7%`` for 299 of 300; 0.0% only of none and 100.0% only of all."""
+    if part is None or not whole or not math.isfinite(part):
+        return NOTHING
+    share = 100 * _exact(part) / _exact(whole)
+    for decimals in range(1, 16):
+        shown = _rounded(share, Decimal(1).scaleb(-decimals))
+        if (shown != 0 or share == 0) and (shown != 100 or share == 100):
+            break
+    return f"{shown:f}%"
+
+
+def plural(number: int, noun: str, several: str | None = None) -> str:
+    """Return a counted noun: ``1 failure``, ``1,200 failures``; ``several`` is an irregular plural."""
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+
+
+# Debug lines
+
+
+def exact(value: float) -> str:
+    """Return a number with all its digits, no separator and, below 10**15, no power of ten: ``1000000``, ``0.5``."""
+    return repr(value).removesuffix(".0") if abs(value) >= 1e15 and not isinstance(value, int) else _text(_exact(value))
+
+
+def whole(value: float) -> str:
+    """Return a number without its decimals and without separators, or with two digits where it would read 0."""
+    shown = _rounded(_exact(value), Decimal(1))
+    return _text(shown) if shown or not value else _text(_to_digits(_exact(value), 2))
+
+
+def below(value: float, limit: float) -> str:
+    """Return ``value``, which is less than ``limit``, without decimals where it then still reads as less."""
+    top, size = _exact(limit), _exact(value)
+    if Decimal(whole(value)) < top:
+        return whole(value)
+    for decimals in range(1, 16):
+        shown = _rounded(size, Decimal(1).scaleb(-decimals))
+        if shown < top:
+            return _text(shown)
+    return exact(value)
+
+
+def ceil_milliseconds(seconds: float) -> int:
+    """Return whole milliseconds, rounded up but for what a difference of two clock readings adds by itself."""
+    return math.ceil(round(seconds * 1000, 6))
+
+
+def _duration(seconds: float | None, rounding: str) -> str:
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 0:
+        return f"-{_duration(-seconds, rounding)}"
+    time = _exact(seconds)
+    if not time:
+        return "0 s"
+    if time < Decimal("0.01"):
+        return _split_millisecond(time * 1000, rounding)
+    for bound, per_second, unit, step in _FINE:
+        shown = _rounded(time * per_second, step, rounding)
+        if shown < bound * per_second:
+            return f"{_text(shown)} {unit}"
+    for limit, larger, name, smaller, beside in _COARSE:
+        parts = int(_rounded(_EVERY_DIGIT.divide(time, Decimal(smaller)), Decimal(1), rounding))
+        if parts * smaller < limit:
+            several, rest = divmod(parts * smaller, larger)
+            return f"{several:,} {name}" + (f" {rest // smaller} {beside}" if rest else "")
+    raise AssertionError("the largest unit takes every duration")
+
+
+def _split_millisecond(time: Decimal, rounding: str) -> str:
+    least = Decimal("0.001")
+    return f"<{least} ms" if time < least else f"{_text(_to_digits(time, 2, rounding))} ms"
+
+
+def _exact(value: float) -> Decimal:
+    """Return the number as it is written, not as it is stored: 0.1 is a tenth."""
+    return Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
+
+
+def _rounded(value: Decimal, step: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    return value.quantize(step, rounding, _EVERY_DIGIT)
+
+
+def _to_digits(value: Decimal, digits: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    """Round to so many significant digits, never in front of the decimal point."""
+    if value == value.to_integral_value():
+        return value
+    last = min(0, value.adjusted() - digits + 1)
+    return _rounded(value, Decimal(1).scaleb(last), rounding)
+
+
+def _text(value: Decimal, separator: str = "") -> str:
+    """Return the digits without trailing zeros after the point and without a power of ten."""
+    text = f"{value:{separator}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
