@@ -23,13 +23,14 @@ if TYPE_CHECKING:
         UsageProblem,
     )
     from llx_magic.profiles.document import Connection, ModelProfile, Profile
-    from llx_magic.session import LoadBalancer, ask, load
+    from llx_magic.session import Current, LoadBalancer, ask, current, load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AllBackendsFailed",
     "Connection",
+    "Current",
     "Delta",
     "KeyMissing",
     "LlxError",
@@ -47,6 +48,7 @@ __all__ = [
     "UsageProblem",
     "__version__",
     "ask",
+    "current",
     "load",
     "load_ipython_extension",
     "unload_ipython_extension",
@@ -64,7 +66,7 @@ _HOMES = {
         "UsageProblem",
     ),
     "llx_magic.profiles.document": ("Connection", "ModelProfile", "Profile"),
-    "llx_magic.session": ("LoadBalancer", "ask", "load"),
+    "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load"),
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

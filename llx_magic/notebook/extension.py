@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from llx_magic import hosts
 from llx_magic.notebook import matcher
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
@@ -30,6 +31,7 @@ def register(shell: InteractiveShell) -> None:
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
     matcher.register(shell, lambda: magics.actions.completer)
+    hosts.enter(magics.session)
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -46,6 +48,7 @@ def unregister(shell: InteractiveShell) -> None:
     for kind in _FORMATTERS:
         _formatter(shell, kind).pop(REPLY, None)
     matcher.unregister(shell)
+    hosts.leave(magics.session)
     magics.close()
     _end_what_runs()
 

@@ -9,6 +9,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Int
 
+from llx_magic.locks import ForkSafeLock
+
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
     from llx_magic.notebook.actions import Actions
@@ -32,20 +34,31 @@ class LlxMagics(Magics):
     def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
         super().__init__(shell)
         self._shell = shell
-        self._given = session
+        self._session = session
+        self._making = ForkSafeLock()
+
+    def session(self) -> Session:
+        """Return this shell's session; made at the first use, by a magic or by ``llx_magic.ask`` on any thread."""
+        from llx_magic.session.session import Session
+
+        with self._making:
+            if self._session is None:
+                self._session = Session()
+            return self._session
 
     @cached_property
     def actions(self) -> Actions:
         """What the magics do; made at the first use, since it imports most of the package."""
         from llx_magic.notebook.actions import Actions
-        from llx_magic.session.session import Session
 
-        return Actions(self._shell, self._given or Session(), self)
+        return Actions(self._shell, self.session(), self)
 
     def close(self) -> None:
         """End what the magics started."""
         if "actions" in vars(self):
             self.actions.close()
+        elif self._session is not None:
+            self._session.close()
 
     @no_var_expand
     @line_cell_magic

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llx_magic.session.api import ask, load
+from llx_magic.session.api import Current, ask, current, load
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Loaded, Session
 
-__all__ = ["Ask", "LoadBalancer", "Loaded", "Session", "ask", "load"]
+__all__ = ["Ask", "Current", "LoadBalancer", "Loaded", "Session", "ask", "current", "load"]

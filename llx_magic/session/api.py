@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+from llx_magic import hosts
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Reply
 from llx_magic.core.values import JsonValue
@@ -12,7 +13,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.session import Session
+from llx_magic.session.session import Origin, Session
 
 
 def load(profile: str | Profile, *, isolated: bool = False, clock: Clock | None = None) -> LoadBalancer:
@@ -40,12 +41,14 @@ def ask(
 ) -> Reply:
     """Return one whole reply, waiting for it; for synchronous code, in a notebook too.
 
-    Without ``profile`` it is that of ``LLX_PROFILE``, else the default profile, else the embedded model. The other
-    arguments and the errors are those of ``LoadBalancer.ask``. An interrupt closes the connection.
+    In a notebook with the extension loaded it is asked as ``%%llx`` asks: of the loaded profile, under the session's
+    settings. Where no profile is loaded, and outside notebooks, it is that of ``LLX_PROFILE``, else the default
+    profile, else the embedded model; ``current`` tells which. The other arguments and the errors are those of
+    ``LoadBalancer.ask``. An interrupt closes the connection.
     """
     if isinstance(profile, Profile):
         return BACKGROUND.run(_ask_once(profile, prompt, system, settings, params, backend))
-    balancer = _shared().balancer(profile)
+    balancer = _session().balancer(profile)
     asked = balancer.prepare(prompt, system, settings, params, backend)
     return BACKGROUND.run(balancer.run(asked, lambda _part: None))
 
@@ -62,7 +65,36 @@ async def _ask_once(
         return await balancer.ask(prompt, system=system, settings=settings, params=params, backend=backend)
 
 
+class Current(str):
+    """A profile's name; ``origin`` says why it is in force."""
+
+    __slots__ = ("origin",)
+    origin: Origin
+
+    def __repr__(self) -> str:
+        return f"{self} ({self.origin})"
+
+
+def current() -> Current:
+    """Return the name of the profile that ``ask`` uses where none is named, and why it is that one.
+
+    Its ``origin`` is ``loaded`` (by ``%llx_profile load`` in this notebook), ``LLX_PROFILE``, ``default``, or
+    ``embedded`` where no profile is loaded and the embedded model stands in.
+
+    Raises:
+        ProfileError: where the profile that ``LLX_PROFILE`` or the default names cannot be used.
+    """
+    balancer, origin = _session().in_force()
+    named = Current(balancer.name)
+    named.origin = origin
+    return named
+
+
+def _session() -> Session:
+    return hosts.session_of_host() or _own()
+
+
 @functools.cache
-def _shared() -> Session:
-    """Return the process's session of synchronous callers; it has no settings of its own."""
+def _own() -> Session:
+    """Return the session of a process without a notebook; it has no loaded profile and no settings of its own."""
     return Session()

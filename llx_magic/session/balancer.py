@@ -61,6 +61,7 @@ class LoadBalancer:
         clock: Clock | None = None,
         session: Callable[[], Values] = lambda: NO_VALUES,
         jitter: Callable[[], float] = random.random,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         wiring.check(profile)
         self.profile = profile
@@ -69,6 +70,7 @@ class LoadBalancer:
         self._backends = wired.backends
         self._gates = {gate.name: gate for _backend, gate in wired.backends}
         self._session = session
+        self._remarks = remarks
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile) else jitter
         self._policies: tuple[Values, dict[str, Policy]] | None = None
 
@@ -143,7 +145,7 @@ class LoadBalancer:
     async def run(self, asked: Ask, watch: Watch) -> Reply:
         """Answer; ``watch`` sees each piece and each decision as it happens, on the loop that runs this."""
         reply = await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
-        return replace(reply, cost=self._cost(reply))
+        return replace(reply, cost=self._cost(reply), notes=(*self._remarks, *reply.notes))
 
     async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
         """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import weakref
 from collections.abc import Mapping
@@ -24,6 +25,18 @@ VARIABLE = "LLX_PROFILE"
 EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
 """So small a model does not know when to stop."""
+
+STAND_IN = "a stand-in, not to be relied on: no profile is loaded"
+"""What every reply says that the embedded model gave for want of a profile."""
+
+
+class Origin(enum.StrEnum):
+    """Why a profile is the one that is asked where none is named."""
+
+    LOADED = "loaded"
+    VARIABLE = VARIABLE
+    DEFAULT = "default"
+    EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +109,20 @@ class Session:
         Raises:
             ProfileError: where there is none of that name, or it cannot be used.
         """
-        if name_or_path is None and self._active is not None:
-            return self._active
-        wanted = name_or_path or os.environ.get(VARIABLE) or self.store.default()
-        profile = self.store.load(wanted) if wanted else embedded_profile()
-        return self._balancer_of(profile)
+        return self._balancer_of(self.store.load(name_or_path)) if name_or_path else self.in_force()[0]
+
+    def in_force(self) -> tuple[LoadBalancer, Origin]:
+        """Return what is asked where no profile is named, and why it is that.
+
+        Raises:
+            ProfileError: where the profile that ``LLX_PROFILE`` or the default names cannot be used.
+        """
+        if self._active is not None:
+            return self._active, Origin.LOADED
+        for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
+            if wanted:
+                return self._balancer_of(self.store.load(wanted)), origin
+        return self._balancer_of(embedded_profile(), remarks=(STAND_IN,)), Origin.EMBEDDED
 
     def set(self, key: str, raw: JsonValue) -> SettingValue:
         """Check a value and set it for the session.
@@ -169,13 +191,13 @@ class Session:
             if BACKGROUND.running:
                 BACKGROUND.run(balancer.aclose())
 
-    def _balancer_of(self, profile: Profile) -> LoadBalancer:
+    def _balancer_of(self, profile: Profile, remarks: tuple[str, ...] = ()) -> LoadBalancer:
         key = str(profile.path or f"embedded:{profile.name}")
         with self._lock:
             known = self._balancers.get(key)
             if known is None or known.profile != profile:
                 if known is not None:
                     self._retired.add(known)  # a request in flight may still be using its connections
-                known = LoadBalancer(profile, clock=self._clock, session=lambda: self._values)
+                known = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=remarks)
                 self._balancers[key] = known
         return known

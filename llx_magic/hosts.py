@@ -1,0 +1,33 @@
+"""Who holds the session that synchronous callers use: a notebook, while it has this package's extension loaded.
+
+It imports nothing, so that ``%load_ext`` stays light; the session itself is made when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llx_magic.session.session import Session
+
+SessionOf = Callable[[], "Session"]
+"""Returns a host's session; on any thread."""
+
+_hosts: list[SessionOf] = []
+
+
+def enter(session_of: SessionOf) -> None:
+    """Let ``llx_magic.ask`` use this host's session from now on."""
+    _hosts.append(session_of)
+
+
+def leave(session_of: SessionOf) -> None:
+    """Give the place back to the host before it, or to nobody; harmless when repeated."""
+    if session_of in _hosts:
+        _hosts.remove(session_of)
+
+
+def session_of_host() -> Session | None:
+    """Return the session of the host that came last, or None where there is none."""
+    return _hosts[-1]() if _hosts else None
