@@ -6,8 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from llx_magic.backends.providers import PROVIDERS
 from llx_magic.observe.lines import reference
+from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,13 +13,13 @@ from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.http_sending import SENDING, Sending
 from llx_magic.backends.inflate import decoder_for
 from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
-from llx_magic.backends.providers import provider_at
 from llx_magic.backends.sse import EventDecoder
 from llx_magic.backends.status import refused
 from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
+from llx_magic.providers.table import provider_at
 
 if TYPE_CHECKING:
     import httpx

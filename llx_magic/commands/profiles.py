@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from llx_magic.backends.providers import provider
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list, text_table
 from llx_magic.core.text import one_line
@@ -18,6 +17,7 @@ from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.document import Connection, Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import ProfileRow, SaveResult
+from llx_magic.providers.table import find_provider
 from llx_magic.session import wiring
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -154,6 +154,7 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
             f"a key does not belong in a cell or a command: store it with {_key_command(asked.prog)} set {asked.name} "
             f"and give --key-name {asked.name}, or give --key-env VAR or --key-file FILE"
         )
+    known = find_provider(asked.provider)
     connection = Connection(
         base_url=asked.base_url,
         auth_key_env=asked.key_env,
@@ -164,7 +165,7 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
     )
     return ModelProfile(
         asked.name,
-        provider(asked.provider).name,
+        known.name if known is not None else asked.provider.strip(),
         asked.model,
         params=read_params(asked.param),
         settings=settings,

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from llx_magic.backends.providers import ALIASES, PROVIDERS
 from llx_magic.commands import chat
 from llx_magic.errors import LlxError
 from llx_magic.notebook.completion_place import Place
@@ -17,6 +16,7 @@ from llx_magic.profiles.files import SUFFIX, read_file
 from llx_magic.profiles.keychain import Keychain
 from llx_magic.profiles.names import name_problem
 from llx_magic.profiles.store import shipped_folder
+from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import usable_in_member
@@ -134,8 +134,7 @@ def _profiles_in(folder: Path) -> dict[str, Path]:
 
 
 def _key_variables(place: Place, _typed: str) -> Candidates:
-    given = (place.last("provider") or "").casefold()
-    chosen = PROVIDERS.get(ALIASES.get(given, given))
+    chosen = find_provider(place.last("provider") or "")
     variables = [each.key_variable for each in ((chosen,) if chosen else PROVIDERS.values())]
     return [name for name in variables if name]
 

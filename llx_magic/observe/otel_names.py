@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
+from llx_magic.providers.table import find_provider
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 ERROR_OF_REQUEST = "AllBackendsFailed"
 """The ``error.type`` of a request that nobody answered: the exception that its caller saw."""
-
-_REPORTED_AS = {
-    "claude": "anthropic", "embedded": "local", "fireworksai": "fireworks", "gemini": "gcp.gemini",
-    "google": "gcp.gemini", "googleai": "gcp.gemini", "llama-cpp": "llamacpp",
-    "llama-server": "llamacpp", "llama.cpp": "llamacpp", "lm-studio": "lmstudio", "mistral": "mistral_ai",
-    "mistralai": "mistral_ai", "togetherai": "together", "x.ai": "x_ai", "xai": "x_ai",
-}  # fmt: skip
 
 SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.BackendSkipped: ("llx.backend_skipped", ("backend", "reason", "seconds_left")),
@@ -93,9 +87,10 @@ def details_of(failure: Failure) -> Attributes:
 
 def about_backend(member: Member) -> Attributes:
     """Return provider and model of a backend; a provider that the conventions know has their name for it."""
-    folded = member.provider.strip().casefold()
+    known = find_provider(member.provider)
+    name = member.provider.strip().casefold() if known is None else known.otel_name or known.name
     return {
-        "gen_ai.provider.name": _REPORTED_AS.get(folded, folded),
+        "gen_ai.provider.name": name,
         "gen_ai.request.model": member.model,
     }
 

@@ -213,10 +213,9 @@ def _read_members(reading: _Reading) -> tuple[str, ...]:
         if problem := name_problem(item):
             raise DocumentProblem(f"profiles: the name {brief(item)} {problem}")
         members.append(item)
-    different = tuple(dict.fromkeys(members))
-    if len(different) < len(members) and len(different) > 1:
-        reading.notes.append("a member that is listed twice counts once")
-    return different
+    if twice := [each for each in dict.fromkeys(members) if members.count(each) > 1]:
+        reading.notes.append(f"{listed(twice)}: listed more than once, and asked once at each of its places")
+    return tuple(members)
 
 
 def _read_model(reading: _Reading) -> ModelProfile:

@@ -9,12 +9,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.names import brief, check_name, listed, name_problem
 from llx_magic.profiles.secret import Secret, as_secret
+from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 
@@ -52,8 +52,8 @@ class Connection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
-        if self.base_url is not None and (problem := base_url_problem(self.base_url)):
-            raise ProfileError(f"base-url {problem}")
+        if self.base_url is not None:
+            object.__setattr__(self, "base_url", _checked_address(self.base_url))
         if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
             # What stands there may be the key itself, so it is not repeated.
             raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
@@ -113,7 +113,7 @@ class ModelProfile:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerProfile:
-    """Several model profiles, by name, behind a policy.
+    """Several model profiles, by name, behind a policy; one that is named more than once has more than one place.
 
     ``params`` override those of every member. The other fields are those of ``ModelProfile``.
 
@@ -163,7 +163,7 @@ class Profile:
         """Build a profile that asks its members in the given order, without any file.
 
         Raises:
-            ProfileError: for a name that is not allowed, or fewer than two different members.
+            ProfileError: for a name that is not allowed, or fewer than two members.
             SettingError: for an unknown setting or a value that is not allowed.
         """
         return cls._balanced(name, "failover", members, settings or {})
@@ -190,7 +190,7 @@ class Profile:
     def assemble(cls, balancer: LoadBalancerProfile, members: Sequence[ModelProfile], path: Path | None = None) -> Self:
         """Build the profile of a load balancer whose members have been found, in the balancer's order."""
         notes = [f"{balancer.name}: {note}" for note in balancer.notes]
-        for member in members:
+        for member in {member.name: member for member in members}.values():
             notes += [f"{member.name}: {note}" for note in member.notes]
             notes += [f"{member.name}: {key} in a member is ignored" for key in member.ignored_in_member]
         if balancer.params:
@@ -206,8 +206,12 @@ class Profile:
         settings: Mapping[str, RawSetting],
     ) -> Self:
         names = tuple(member.name for member in members)
-        if twice := [each for each in dict.fromkeys(names) if names.count(each) > 1]:
-            raise ProfileError(f"profile {name}: members must have different names, got {twice[0]} twice")
+        known: dict[str, ModelProfile] = {}
+        for member in members:
+            if known.setdefault(member.name, member) != member:
+                raise ProfileError(
+                    f"profile {name}: different members must have different names, got {member.name} twice"
+                )
         return cls.assemble(LoadBalancerProfile(name, policy, names, checked(settings)), members)
 
 
@@ -222,30 +226,18 @@ def members_problem(name: str, policy: BalancerPolicy, members: Sequence[str]) -
     if name in members:
         return f"{name} cannot be a member of itself"
     least = 2 if policy == "failover" else 1
-    if len(set(members)) >= least:
+    if len(members) >= least:
         return None
-    needs = "at least two different members" if least == 2 else "at least one member"
+    needs = "at least two members" if least == 2 else "at least one member"
     return f"{policy} needs {needs}, got {listed(members) or 'none'}"
 
 
-def base_url_problem(url: str) -> str | None:
-    """Return what is wrong with a base URL, as the end of a sentence, or None.
-
-    A user name, a password or a query in it is refused, since an address is shown and written, and either may be a
-    key; it is not repeated in the text.
-    """
-    if "@" in url:
-        return "must not hold a user name, a password or @"
-    if "?" in url or "#" in url:
-        return "must not hold a query or a fragment ('?' or '#'); a key belongs in auth-key-env or auth-key-name"
+def _checked_address(given: str) -> str:
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        return f"must be an http:// or https:// address, got {brief(url)}"
-    return None
+        return base_url(given)
+    except AddressProblem as found:
+        problem = str(found)
+    raise ProfileError(f"base-url {problem}")
 
 
 def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:

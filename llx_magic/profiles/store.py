@@ -283,13 +283,13 @@ class ProfileStore:
             )
 
     def _members(self, balancer: LoadBalancerProfile, beside: Path | None, before: str) -> tuple[ModelProfile, ...]:
-        found = []
+        found: dict[str, ModelProfile] = {}
         for name in dict.fromkeys(balancer.members):
             member = self._read(self._find(name, beside, before, "member"))
             if isinstance(member, LoadBalancerProfile):
                 raise ProfileError(f"{before}member {name} is a load balancer; members must be model profiles")
-            found.append(member)
-        return tuple(found)
+            found[name] = member
+        return tuple(found[name] for name in balancer.members)
 
     def _row(self, path: Path, default: str | None, known: Mapping[str, Path]) -> ProfileRow:
         shipped = path.parent == shipped_folder() and path.parent != self.folder

@@ -81,8 +81,8 @@ class LoadBalancer:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The backends' names, in priority order."""
-        return tuple(member.name for member in self.profile.members)
+        """The backends' names, in priority order; one that has several places is named at its first."""
+        return tuple(dict.fromkeys(member.name for member in self.profile.members))
 
     async def ask(
         self,
@@ -339,6 +339,8 @@ class LoadBalancer:
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if asked.backend in (None, member.name)
         )
+        if asked.backend is not None:
+            candidates = candidates[:1]  # one that has several places is asked once where it is pinned
         order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy
         return Plan(policy=order, candidates=candidates, messages=asked.messages)
 

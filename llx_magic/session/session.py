@@ -15,6 +15,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.session import wiring
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.conversations import Conversations
 from llx_magic.settings.declaration import DEFAULTS, nearest, setting
@@ -99,7 +100,7 @@ class Session:
             dropped = tuple(key for key in self._values if key in balancer.profile.settings)
             self._values = {key: value for key, value in self._values.items() if key not in dropped}
             self._active = balancer
-        return Loaded(balancer, dropped, balancer.profile.notes)
+        return Loaded(balancer, dropped, (*balancer.profile.notes, *wiring.remarks(balancer.profile)))
 
     def balancer(self, name_or_path: str | None = None) -> LoadBalancer:
         """Return the named profile ready to answer, or the active one.

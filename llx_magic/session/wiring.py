@@ -9,8 +9,8 @@ from pathlib import Path
 from llx_magic.backends.http import Endpoint, OpenAIBackend
 from llx_magic.backends.http_clients import CLIENTS
 from llx_magic.backends.local import LocalBackend
-from llx_magic.backends.providers import provider
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
+from llx_magic.backends.unusable import UnusableBackend
 from llx_magic.core.gate import Gate
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.core.values import JsonValue
@@ -22,10 +22,14 @@ from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
 from llx_magic.profiles.keys import key_source
+from llx_magic.providers.table import Provider, find_provider, unknown_provider
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 
 VIRTUAL_TIME = "virtual_time"
 """The parameter of a simulated model that makes its waits exact and instant."""
+
+_WITHOUT_ADDRESS = ("simulated", "local")
+"""Providers that are in this process or started by it."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,10 @@ class LiveEntry:
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """What one loaded profile asks: a backend and its gate for each member, in priority order."""
+    """What one loaded profile asks: a backend and its gate for each place, in priority order.
+
+    A member that has several places has one backend and one gate, which stand in each of them.
+    """
 
     live: LiveProfile
     backends: tuple[tuple[Backend, Gate], ...]
@@ -58,7 +65,6 @@ def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> Wired:
     state of the members that are still the same; who loaded it before goes on with the gates of the members it knows.
 
     Raises:
-        ProfileError: for an unknown provider.
         SettingError: for a simulated member's parameter that is not allowed.
     """
     if isolated or clock is not None or profile.path is None:
@@ -77,11 +83,16 @@ def check(profile: Profile) -> None:
     """Refuse a profile that could not be asked anything.
 
     Raises:
-        ProfileError: for an unknown provider, or virtual time that some members have and others not.
+        ProfileError: where no member can be used, or for virtual time that some members have and others not.
         SettingError: for a simulated member's parameter that is not allowed.
     """
+    problems = {member.name: problem for member in profile.members if (problem := member_problem(member))}
+    if len(problems) == len({member.name for member in profile.members}):
+        said = "; ".join(
+            problem if name == profile.name else f"{name}: {problem}" for name, problem in problems.items()
+        )
+        raise ProfileError(f"profile {profile.name}: {said}")
     for member in profile.members:
-        provider(member.provider)
         if member.provider == "simulated":
             simulated_script(_script_params(member))
     virtual = [member.name for member in profile.members if _is_virtual(member)]
@@ -94,11 +105,35 @@ def check_document(document: Document) -> None:
     """Refuse to save a model that could not be asked anything.
 
     Raises:
-        ProfileError: for an unknown provider.
+        ProfileError: for a provider that cannot be asked.
         SettingError: for a simulated model's parameter that is not allowed.
     """
     if isinstance(document, ModelProfile):
         check(Profile.single(document))
+
+
+def member_problem(member: ModelProfile) -> str | None:
+    """Return why a member cannot be asked, whatever its key, or None; the others of its load balancer can be."""
+    if member.connection.base_url is not None:
+        return None
+    known = find_provider(member.provider)
+    if known is None:
+        return unknown_provider(member.provider)
+    if known.problem:
+        return f"provider {known.name} {known.problem}"
+    needs_address = known.base_url is None and known.name not in _WITHOUT_ADDRESS
+    return f"provider {known.name} needs a base-url" if needs_address else None
+
+
+def remarks(profile: Profile) -> tuple[str, ...]:
+    """Return what a user should know of the members' providers when the profile is loaded, a line each."""
+    said = dict[str, None]()
+    for member in profile.members:
+        if problem := member_problem(member):
+            said[f"{member.name} is passed over: {problem}"] = None
+        elif find_provider(member.provider) is None:
+            said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
+    return tuple(said)
 
 
 def request_params(member: ModelProfile) -> Mapping[str, JsonValue]:
@@ -123,14 +158,15 @@ def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
     limit = profile.settings.get("history_limit", DEFAULTS["history_limit"])
     if not isinstance(limit, int):
         raise ProfileError(f"profile {profile.name}: {SETTINGS['history_limit'].key} must be a whole number")
-    live = LiveProfile(profile.name, (member.name for member in profile.members), clock, limit)
+    live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock, limit)
     live.subscribe(write_debug_lines)
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
 
 
 def _wired(profile: Profile, entry: LiveEntry) -> Wired:
     gates = entry.live.gates()
-    return Wired(entry.live, tuple((_backend(member, entry), gates[member.name]) for member in profile.members))
+    asked = {member.name: (_backend(member, entry), gates[member.name]) for member in profile.members}
+    return Wired(entry.live, tuple(asked[member.name] for member in profile.members))
 
 
 def _take_over(entry: LiveEntry, profile: Profile) -> None:
@@ -154,14 +190,15 @@ def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
 
 
 def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
-    known = provider(member.provider)
+    known = find_provider(member.provider) or _like_openai(member.provider)
     if known.name == "simulated":
         return _simulated(member, entry)
     if known.name == "local":
         return LocalBackend(member.name, member.model)
     base_url = member.connection.base_url or known.base_url
-    if base_url is None:
-        raise ProfileError(f"profile {member.name}: provider {known.name} needs a base-url")
+    problem = member_problem(member)
+    if base_url is None or problem is not None:
+        return UnusableBackend(member.name, member.model, problem or "it has no address")
     key = key_source(
         member,
         known.key_variable,
@@ -169,6 +206,11 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
         sends_to_own_host=known.own_host(base_url),
     )
     return OpenAIBackend(member.name, Endpoint(base_url=base_url, model=member.model), key)
+
+
+def _like_openai(name: str) -> Provider:
+    """Return what is assumed of a provider that is known by its address only."""
+    return Provider(name=name, base_url=None, key_required=False)
 
 
 def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:

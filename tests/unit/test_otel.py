@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from llx_magic.backends.providers import ALIASES
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind, Limit
 from llx_magic.engine.background import BackgroundLoop
@@ -27,6 +26,7 @@ from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.otel import instrument
 from llx_magic.observe.otel_names import SPAN_EVENTS, about_backend, error_type
 from llx_magic.profiles.document import ModelProfile
+from llx_magic.providers.table import PROVIDERS
 from tests.unit.kit import balancer, settle, simulated
 
 SECRET = "PROMPT-8f3a"
@@ -509,7 +509,9 @@ def test_a_provider_goes_by_the_conventions_name(provider, known_as):
     assert about_backend(ModelProfile("a", provider, "m"))["gen_ai.provider.name"] == known_as
 
 
-@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+@pytest.mark.parametrize(
+    ("alias", "name"), [(alias, each.name) for each in PROVIDERS.values() for alias in each.aliases]
+)
 def test_an_alias_is_reported_as_the_provider_that_it_means(alias, name):
     assert about_backend(ModelProfile("a", alias, "m")) == about_backend(ModelProfile("a", name, "m"))
 

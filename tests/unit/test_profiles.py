@@ -139,9 +139,8 @@ def test_a_model_profile_is_read_with_its_connection_params_and_settings():
         (balancer(profiles="a"), "profiles must be a list of profile names, got a string"),
         (balancer(profiles=["a", 3]), "profiles must be a list of profile names, got a number in it"),
         (balancer(profiles=["a", "../b"]), "profiles: the name '../b' must be 1 to 64 of"),
-        (balancer(profiles=["a"]), "failover needs at least two different members, got a"),
-        (balancer(profiles=["a", "a"]), "failover needs at least two different members, got a"),
-        (balancer(profiles=[]), "failover needs at least two different members, got none"),
+        (balancer(profiles=["a"]), "failover needs at least two members, got a"),
+        (balancer(profiles=[]), "failover needs at least two members, got none"),
         (balancer(profiles=[], policy="roundrobin"), "roundrobin needs at least one member, got none"),
         (balancer(profiles=["a", "x"]), "x cannot be a member of itself"),
         (text({"tpm_threshold": -500}), "tpm_threshold must be a positive number, got -500"),
@@ -267,11 +266,13 @@ def test_a_cut_file_with_a_key_does_not_show_it():
     )
 
 
-def test_a_repeated_member_counts_once():
-    """A member listed twice is one candidate, with a note."""
-    document = read_document(balancer(profiles=["a", "b", "a"]), "x")
-    assert document.members == ("a", "b")
-    assert "a member that is listed twice counts once" in document.notes
+@pytest.mark.parametrize("members", [["a", "b", "a"], ["a", "a"]])
+@pytest.mark.parametrize("policy", ["failover", "roundrobin"])
+def test_a_repeated_member_keeps_its_places_with_a_note(members, policy):
+    document = read_document(balancer(profiles=members, policy=policy), "x")
+    assert document.members == tuple(members)
+    assert document.notes[1:] == ("a: listed more than once, and asked once at each of its places",)
+    assert json.loads(write_document(document))["profiles"] == members
 
 
 def test_profiles_are_built_without_files():
@@ -288,8 +289,12 @@ def test_profiles_are_built_without_files():
 @pytest.mark.parametrize(
     ("build", "kind", "expected"),
     [
-        (lambda: Profile.failover("lb", [model("a")]), ProfileError, "at least two different members"),
-        (lambda: Profile.failover("lb", [model("a"), model("a")]), ProfileError, "different names, got a twice"),
+        (lambda: Profile.failover("lb", [model("a")]), ProfileError, "at least two members"),
+        (
+            lambda: Profile.failover("lb", [model("a"), model("a", model="n")]),
+            ProfileError,
+            "different names, got a twice",
+        ),
         (lambda: Profile.roundrobin("lb", []), ProfileError, "at least one member"),
         (lambda: Profile.failover("a", [model("a"), model("b")]), ProfileError, "cannot be a member of itself"),
         (

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llx_magic.backends.providers import ALIASES, PROVIDERS, provider, provider_at
 from llx_magic.errors import ProfileError
+from llx_magic.providers.address import AddressProblem, base_url
+from llx_magic.providers.table import PROVIDERS, find_provider, provider, provider_at, unknown_provider
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -16,46 +17,76 @@ def test_each_provider_is_complete(name):
     found = provider(name)
     assert found.name == name
     assert found.note
-    if found.base_url is None:
-        assert not found.key_required
-        return
-    parts = urlsplit(found.base_url)
-    assert not found.base_url.endswith("/")
-    if found.key_required:
-        assert parts.scheme == "https"
-        assert found.key_variable.endswith("_API_KEY")
-        assert found.own_host(found.base_url)
-        assert provider_at(found.base_url + "/chat/completions") is found
-    else:
-        assert parts.hostname == "localhost"
-        assert not found.own_host(found.base_url)
+    for url in found.urls:
+        assert not url.endswith("/")
+        assert base_url(url) == url
+        if found.key_required:
+            assert urlsplit(url).scheme == "https"
+            assert found.key_variable
+            assert found.own_url(url) == url
+            assert provider_at(url + "/chat/completions") is found
+        else:
+            assert urlsplit(url).hostname == "localhost"
+            assert not found.own_host(url)
 
 
-def test_aliases_lead_to_providers():
-    """Every other name is that of a provider and no provider's own."""
-    assert set(ALIASES.values()) <= set(PROVIDERS)
-    assert not set(ALIASES) & set(PROVIDERS)
-    assert provider("google").name == "gemini"
-    assert provider("LM-Studio").name == "lmstudio"
-    assert provider("llama.cpp").name == "llamacpp"
+def folded(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def test_every_name_and_alias_is_one_providers_alone():
+    names = [folded(name) for each in PROVIDERS.values() for name in (each.name, *each.aliases)]
+    assert len(names) == len(set(names))
+    assert all(find_provider(name) is each for each in PROVIDERS.values() for name in (each.name, *each.aliases))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("chutes-ai", "chutes"),
+        ("Chutes.ai", "chutes"),
+        ("Synthetic", "synthetic"),
+        ("xAI", "xai"),
+        ("x.ai", "xai"),
+        ("Cerebras Code", "cerebras"),
+        ("LM Studio", "lmstudio"),
+        ("lm_studio", "lmstudio"),
+        ("llama.cpp", "llamacpp"),
+        ("llama-cpp", "llamacpp"),
+        ("openaivercel", "openai"),
+        ("OpenAI-Responses", "openai"),
+        ("qwen-openai", "qwen"),
+        ("qwenvercel", "qwen"),
+        ("DashScope", "qwen"),
+        ("kimi", "kimi"),
+        ("Moonshot AI", "moonshot"),
+        ("z.ai", "zai"),
+        ("google", "gemini"),
+        (" Together AI ", "together"),
+        ("Hugging Face", "huggingface"),
+        ("GitHub Models", "github"),
+        ("codex", "codex"),
+    ],
+)
+def test_a_provider_is_known_by_every_name_that_people_write(given, name):
+    """Those of the llxprt command line tool among them."""
+    assert provider(given).name == name
 
 
 def test_an_unknown_provider_is_one_line_that_offers_the_nearest():
-    """The text names what was given, the nearest, and all that are allowed."""
     with pytest.raises(ProfileError) as caught:
         provider("opnai")
-    text = str(caught.value)
-    assert "'opnai'" in text
-    assert "did you mean 'openai'?" in text
+    assert str(caught.value) == (
+        "unknown provider 'opnai', did you mean 'openai'? any other serves with a base-url, "
+        "if it speaks OpenAI's chat completions"
+    )
+
+
+def test_a_name_near_nothing_lists_all():
+    text = unknown_provider("zzzzzz")
+    assert "did you mean" not in text
     assert all(name in text for name in PROVIDERS)
     assert "\n" not in text
-
-
-def test_a_name_near_nothing_offers_nothing():
-    """No far-fetched suggestion is made."""
-    with pytest.raises(ProfileError) as caught:
-        provider("zzz")
-    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +124,86 @@ def test_mistral_is_not_asked_for_stream_options():
     """It answers 422 to a request that holds them."""
     assert not provider("mistral").takes_stream_options
     assert provider("openai").takes_stream_options
+
+
+# --- addresses ---
+
+ENDPOINTS = (
+    "", "/", "//", "/chat/completions", "/chat/completions/", "/completions", "/models", "/responses", "/messages",
+    "/embeddings", "/Chat/Completions",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("base", ["https://gateway.example/v1", "http://127.0.0.1:8000/v1", "https://h.example/a/b/v3"])
+def test_a_whole_address_is_cut_to_its_base(base, endpoint):
+    assert base_url(base + endpoint) == base
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("https://api.openai.com", "https://api.openai.com/v1"),
+        ("https://api.openai.com/", "https://api.openai.com/v1"),
+        ("https://api.openai.com/chat/completions", "https://api.openai.com/v1"),
+        ("api.openai.com/v1", "https://api.openai.com/v1"),
+        ("HTTPS://API.OpenAI.com/v1/", "https://api.openai.com/v1"),
+        ("https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("https://api.groq.com/openai", "https://api.groq.com/openai/v1"),
+        ("https://api.groq.com/v1/chat/completions", "https://api.groq.com/openai/v1"),
+        ("openrouter.ai", "https://openrouter.ai/api/v1"),
+        ("https://openrouter.ai/api", "https://openrouter.ai/api/v1"),
+        ("https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1"),
+        ("https://generativelanguage.googleapis.com", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        (
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:generateContent",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+        ),
+        ("https://api.z.ai/api/coding/paas/v4/", "https://api.z.ai/api/coding/paas/v4"),
+        ("https://api.perplexity.ai/chat/completions", "https://api.perplexity.ai"),
+        ("localhost:11434", "http://localhost:11434/v1"),
+        ("http://localhost:11434/api/chat", "http://localhost:11434/v1"),
+        ("http://localhost:11434/api/generate", "http://localhost:11434/v1"),
+        ("http://localhost:11434/api", "http://localhost:11434/v1"),
+        ("http://gpu-box:11434", "http://gpu-box:11434/v1"),
+        ("localhost:1234", "http://localhost:1234/v1"),
+        ("localhost:8000/v1", "http://localhost:8000/v1"),
+        ("127.0.0.1:8000/v1/chat/completions", "http://127.0.0.1:8000/v1"),
+        ("[::1]:8000/v1", "http://[::1]:8000/v1"),
+        ("http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("http://[::]:8000/v1", "http://[::1]:8000/v1"),
+        ("gateway.example:8443/v1", "https://gateway.example:8443/v1"),
+        ("//gateway.example/v1", "https://gateway.example/v1"),
+        ("https://gateway.example", "https://gateway.example"),
+        ("http://openwebui:3000/api/chat/completions", "http://openwebui:3000/api"),
+        ('"https://h.example/v1"', "https://h.example/v1"),
+        ("\u201chttps://h.example/v1\u201d,", "https://h.example/v1"),
+        ("<https://h.example/v1>", "https://h.example/v1"),
+        (" `https://h.example/v1`\n", "https://h.example/v1"),
+        ("OPENAI_BASE_URL=https://h.example/v1", "https://h.example/v1"),
+        ('export OPENAI_API_BASE="https://h.example/v1"', "https://h.example/v1"),
+    ],
+)
+def test_an_address_is_understood_as_people_paste_it(given, meant):
+    assert base_url(given) == meant
+    assert base_url(meant) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("ftp://h.example/v1", "must be an http:// or https:// address, got 'ftp://h.example/v1'"),
+        ("nonsense", "must be an http:// or https:// address, got 'nonsense'"),
+        ("https://", "must be an http:// or https:// address"),
+        ("https://h.example:0/v1", "must be an http:// or https:// address"),
+        ("https://me:secret@h.example/v1", "must not hold a user name"),
+        ("me@h.example/v1", "must not hold a user name"),
+        ("https://h.example/v1?key=secret", "must not hold a query"),
+        ("h.example/v1#secret", "must not hold a query"),
+    ],
+)
+def test_what_is_no_address_is_refused_and_a_secret_in_it_not_repeated(given, said):
+    with pytest.raises(AddressProblem) as caught:
+        base_url(given)
+    assert str(caught.value).startswith(said)
+    assert "secret" not in str(caught.value)

@@ -11,10 +11,11 @@ import llx_magic
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed, ProfileError, SettingError, UsageProblem
-from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.document import Connection, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import EMBEDDED, Session
 from llx_magic.settings.layers import Layer
+from tests.faults.server import FaultServer
 from tests.unit.kit import balancer, settle, simulated
 
 
@@ -286,3 +287,65 @@ def test_closing_a_session_forgets_what_is_loaded_and_it_can_go_on(session):
     session.close()
     assert session.active is None
     assert session.load("lb").balancer.name == "lb"
+
+
+# --- members that cannot be asked, and members with several places ---------------------------------------------------
+
+
+def foreign(name: str, provider: str, **connection) -> ModelProfile:
+    return ModelProfile(name, provider, "m", connection=Connection(**connection))
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("nobody-knows", "unknown provider 'nobody-knows'"),
+        ("codex", "provider codex signs in with a ChatGPT subscription"),
+        ("azure", "provider azure needs a base-url"),
+    ],
+)
+def test_a_member_that_cannot_be_asked_is_passed_over_with_the_reason_and_the_others_answer(session, provider, said):
+    session.store.save(foreign("odd", provider))
+    session.store.save(LoadBalancerProfile("mixed", "failover", ("odd", "b")))
+    loaded = session.load("mixed")
+    assert any(note.startswith(f"odd is passed over: {said}") for note in loaded.notes)
+    reply = ask(loaded.balancer)
+    assert reply.text == "I am b."
+    assert any(note.startswith(f"odd skipped: {said}") for note in reply.notes)
+    assert loaded.balancer.snapshot().total_requests == 1
+
+
+def test_a_profile_of_which_no_member_can_be_asked_is_not_loaded(session):
+    for name in ("one", "two"):
+        session.store.save(foreign(name, f"nobody-{name}"))
+    session.store.save(LoadBalancerProfile("none", "failover", ("one", "two")))
+    with pytest.raises(ProfileError, match=r"one: unknown provider 'nobody-one'.*two: unknown provider 'nobody-two'"):
+        session.load("none")
+
+
+def test_an_unknown_provider_with_an_address_is_asked_as_an_openai_compatible_one(session):
+    with FaultServer() as server:
+        session.store.save(foreign("odd", "Some.Gateway", base_url=server.base_url))
+        loaded = Session(session.store).load("odd")
+        assert loaded.notes == ("odd: provider 'Some.Gateway' is not known; taken for OpenAI-compatible",)
+        assert ask(loaded.balancer).backend == "odd"
+
+
+def test_a_member_with_two_places_is_visited_once_at_each(session):
+    session.store.save(simulated("down", script="503"))
+    session.store.save(LoadBalancerProfile("twice", "failover", ("down", "down", "b"), {"failover_retry_count": 1}))
+    loaded = session.load("twice")
+    assert any("down: listed more than once" in note for note in loaded.notes)
+    assert ask(loaded.balancer).text == "I am b."
+    visits = {backend.name: backend.requests for backend in loaded.balancer.snapshot().backends}
+    assert visits == {"down": 2, "b": 1}
+    assert loaded.balancer.members == ("down", "b")
+
+
+def test_a_pinned_member_with_two_places_is_visited_once(session):
+    session.store.save(simulated("down", script="503"))
+    session.store.save(LoadBalancerProfile("twice", "failover", ("down", "b", "down"), {"failover_retry_count": 1}))
+    lb = session.balancer("twice")
+    with pytest.raises(AllBackendsFailed):
+        ask(lb, backend="down")
+    assert lb.snapshot().total_requests == 1

@@ -1,0 +1,1 @@
+"""The one declaration of every provider, and what a pasted address means."""

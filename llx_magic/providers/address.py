@@ -1,0 +1,136 @@
+"""What a base URL means: an address as people paste it, cut to what comes before ``/chat/completions``. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from llx_magic.core.text import QUOTES
+from llx_magic.providers.table import provider_at
+
+_AROUND: Final = f" \t\r\n{QUOTES}<>,;"
+"""What stands around an address that was copied out of a text, a shell or a file of settings."""
+
+_ASSIGNMENT = re.compile(r"(?:export\s+|set\s+)?[A-Za-z_][A-Za-z0-9_]{0,60}\s{0,8}=")
+
+_BARE = re.compile(
+    r"(?:localhost|\[[0-9a-f:.]+\]|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:[0-9]))(?::[0-9]{1,5})?(?:/\S*)?",
+    re.IGNORECASE,
+)
+"""A host without ``http://`` before it: one with a dot or a port, an IPv6 address in brackets, or localhost."""
+
+_ENDPOINT = re.compile(
+    r"/(?:chat/completions|completions|embeddings|responses|messages(?:/count_tokens)?|models"
+    r"|models/[^/]{1,200}:(?:stream)?generatecontent)$",
+    re.IGNORECASE,
+)
+"""The part of a whole address that names what is asked for there."""
+
+_OLLAMA = re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE)
+"""Ollama's own form, beside which the compatible one is at ``/v1``."""
+
+_OLLAMA_PORT: Final = 11434
+_COMPATIBLE: Final = "/v1"
+_PORTS_OF_LOCAL_SERVERS: Final = frozenset({_OLLAMA_PORT, 1234})
+"""Where nothing but Ollama and LM Studio is; other servers' usual ports are everybody's."""
+
+
+class AddressProblem(ValueError):
+    """What is wrong with an address, as the end of a sentence; a possible credential in it is not repeated."""
+
+
+def base_url(given: str) -> str:
+    """Return the base URL that a pasted address means.
+
+    Quotes and brackets around it, a name and ``=`` before it, and the endpoint at its end (``/chat/completions``,
+    ``/models``, Ollama's ``/api/chat`` …) are taken off. Scheme and host become lower case. An address without a
+    scheme is http on this machine and https elsewhere. At the host of a known provider a path that is missing, or only
+    begun, becomes the provider's own. A wildcard address, which servers print as theirs, becomes this machine's.
+
+    Raises:
+        AddressProblem: for anything that is not an http or https address, or may hold a credential.
+    """
+    text = _without_assignment(given.strip(_AROUND)).strip(_AROUND)
+    _refuse_credentials(text)
+    if "://" not in text and _BARE.fullmatch(text.lstrip("/")):
+        text = f"https://{text.lstrip('/')}"
+        text = "http" + text.removeprefix("https") if is_this_machine(_host(text)) else text
+    parts = _parts(text)
+    if parts is None:
+        raise AddressProblem(f"must be an http:// or https:// address, got {_brief(given)}")
+    origin = f"{parts.scheme}://{_netloc(parts)}"
+    return origin + _path(origin, parts)
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host is this machine itself: 127.0.0.0/8, ::1, localhost, or the address of no host at all."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _without_assignment(text: str) -> str:
+    before = _ASSIGNMENT.match(text)
+    return text[before.end() :] if before else text
+
+
+def _refuse_credentials(text: str) -> None:
+    if "@" in text:
+        raise AddressProblem("must not hold a user name, a password or @")
+    if "?" in text or "#" in text:
+        raise AddressProblem(
+            "must not hold a query or a fragment ('?' or '#'); a key belongs in auth-key-env or auth-key-name"
+        )
+
+
+def _parts(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and text.isprintable() and " " not in text else None
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _netloc(parts: SplitResult) -> str:
+    """Return host and port; the wildcard on which a server listens becomes this machine's own address."""
+    netloc = re.sub(r"^0\.0\.0\.0(?=:|$)", "127.0.0.1", parts.netloc.lower())
+    return re.sub(r"^\[::\](?=:|$)", "[::1]", netloc)
+
+
+def _path(origin: str, parts: SplitResult) -> str:
+    path = "/" + "/".join(segment for segment in parts.path.split("/") if segment)
+    path = "" if path == "/" else path
+    if _OLLAMA.search(path) and (path.lower() != "/api" or parts.port == _OLLAMA_PORT):
+        return _OLLAMA.sub("", path) + _COMPATIBLE
+    while (cut := _ENDPOINT.sub("", path)) != path:
+        path = cut
+    if not path and parts.port in _PORTS_OF_LOCAL_SERVERS:
+        return _COMPATIBLE
+    known = provider_at(origin)
+    own = known.own_url(origin) if known else None
+    return path if own is None else _completed(path, urlsplit(own).path)
+
+
+def _completed(path: str, own: str) -> str:
+    """Return the provider's own path where the given one is a beginning of it, or ``/v1`` where that is its end."""
+    begun = path.lower() == own.lower() or own.lower().startswith(path.lower() + "/") or not path
+    return own if begun or (path == _COMPATIBLE and own.endswith(_COMPATIBLE)) else path
+
+
+def _brief(value: str) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
