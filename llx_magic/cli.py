@@ -159,7 +159,7 @@ def _demo(words: list[str]) -> int:
     )
     parser.add_argument("--prompt", default=DEMO_PROMPT, metavar="TEXT", help="another prompt than the demo's own")
     asked = parser.read(words)
-    embedded.pull(progress=_progress())
+    local.pull(_progress())
     os.environ.setdefault(VARIABLE, "llxprt:*")
     session = Session()
     try:

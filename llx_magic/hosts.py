@@ -28,6 +28,11 @@ def leave(session_of: SessionOf) -> None:
         _hosts.remove(session_of)
 
 
+def is_notebook() -> bool:
+    """Return whether there is a host, so that what is typed may be a magic."""
+    return bool(_hosts)
+
+
 def session_of_host() -> Session | None:
     """Return the session of the host that came last, or None where there is none."""
     return _hosts[-1]() if _hosts else None

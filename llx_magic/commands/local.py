@@ -8,6 +8,7 @@ from typing import TextIO
 from llx_magic.backends import local
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output
+from llx_magic.errors import ModelUnavailable
 
 PullProgress = Callable[[int, int], None]
 """Takes the bytes done and the bytes in all."""
@@ -30,16 +31,27 @@ def run(line: str, progress: PullProgress, prog: str = "%llx_local") -> Output:
     """Carry out the command.
 
     Raises:
-        ModelUnavailable: where the model cannot be fetched.
+        ModelUnavailable: where the model cannot be fetched, or could not run if it were.
     """
     asked = grammar(prog).read(shell_words(line))
     match asked.action:
         case "pull":
-            return Output(f"the embedded model is {local.pull(progress=progress)}")
+            return Output(f"the embedded model is {pull(progress)}")
         case "stop":
             return Output("the embedded model is stopped" if local.stop() else "the embedded model was not running")
         case _:
             return Output(str(local.status()))
+
+
+def pull(progress: PullProgress) -> local.ModelFile:
+    """Fetch the model, unless it is there; first of all its runtime is tried, without which it is of no use.
+
+    Raises:
+        ModelUnavailable: where the runtime cannot be loaded, with what to type, or the model cannot be fetched.
+    """
+    if (problem := local.runtime_problem()) is not None:
+        raise ModelUnavailable(f"{problem}; the model is fetched after that")
+    return local.pull(progress=progress)
 
 
 class ProgressBar:
@@ -51,17 +63,20 @@ class ProgressBar:
     def __init__(self, out: TextIO, *, live: bool = True) -> None:
         self._out = out
         self._live = live
-        self._begun = False
+        self._begun = self._ended = False
         self._bar: object | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar; it appears with the first bytes and stays when all are there."""
+        if self._ended:  # the whole is reported more than once: when all bytes are there, and when they are checked
+            return
         if self._live:
             self._draw(done, total)
-        elif not self._begun or done >= total:
-            said = "all of the model is there" if done >= total else f"fetching the model ({total / 1e6:.0f} MB)"
-            print(said, file=self._out, flush=True)
-        self._begun = True
+        elif not self._begun:
+            print(f"fetching the model ({total / 1e6:.0f} MB)", file=self._out, flush=True)
+        self._begun, self._ended = True, done >= total
+        if self._ended and not self._live:
+            print("all of the model is there", file=self._out, flush=True)
 
     def _draw(self, done: int, total: int) -> None:
         from tqdm import tqdm

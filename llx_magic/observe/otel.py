@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
+from llx_magic.install import install_line
 from llx_magic.observe.otel_names import (
     CIRCUIT_STATES,
     ERROR_OF_REQUEST,
@@ -73,7 +74,7 @@ def instrument(
     try:
         from opentelemetry import metrics, trace
     except ImportError:
-        raise UsageProblem("opentelemetry is not installed; it comes with: pip install 'llx-magic[otel]'") from None
+        raise UsageProblem(f"opentelemetry is not installed: type {install_line('otel')}") from None
 
     tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
     return Instrumentation(lb, tracer, _Instruments(metrics.get_meter(SCOPE, meter_provider=meter_provider)))

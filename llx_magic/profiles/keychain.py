@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
+from llx_magic.install import install_line
 from llx_magic.profiles.files import locked, read_file, write_file
 from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
 from llx_magic.profiles.secret import Secret
@@ -150,6 +151,6 @@ def _remove(name: str) -> str | None:
 
 def _explained(problem: Exception) -> str:
     if isinstance(problem, ImportError):
-        return "the keyring package is not installed: pip install 'llx-magic[keyring]', or use an environment variable"
+        return f"the keyring package is not installed: type {install_line('keyring')}, or use an environment variable"
     kind = type(problem).__name__
     return f"the operating system's keyring cannot be used ({kind}); use an environment variable or a key file instead"

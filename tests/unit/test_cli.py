@@ -298,6 +298,27 @@ def test_a_standard_input_that_is_no_text_is_one_line_that_names_the_byte(home):
     assert done.stderr == "llx: standard input is not text in utf-8: byte 0xe9 at position 3\n"
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise ModuleNotFoundError('no', name='xllamacpp')", "xllamacpp is not installed: type "),
+        (
+            "raise ImportError('libgomp.so.1: cannot open shared object file')",
+            "install it (Debian's package is libgomp1)",
+        ),
+    ],
+    ids=["runtime", "library"],
+)
+@pytest.mark.parametrize("words", [["local", "pull"], ["demo"]], ids=" ".join)
+def test_a_pull_says_at_once_that_the_runtime_is_missing_and_fetches_nothing(home, tmp_path, source, said, words):
+    (tmp_path / "xllamacpp.py").write_text(source)
+    cache = tmp_path / "cache"
+    done = home.run(*words, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", LLX_CACHE_HOME=str(cache))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert said in done.stderr
+    assert not cache.exists()
+
+
 def test_a_reader_that_has_gone_is_no_traceback(home):
     process = subprocess.Popen(
         home.command("set", "--list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=home.env, cwd=home.folder

@@ -289,7 +289,7 @@ def test_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(sessi
 def test_progress_that_is_not_on_a_screen_is_a_line_at_its_begin_and_one_at_its_end():
     out = io.StringIO()
     bar = local.ProgressBar(out, live=False)
-    for done in (0, 10, 20, 93_000_000):
+    for done in (0, 10, 20, *[93_000_000] * 21):
         bar(done, 93_000_000)
     assert out.getvalue() == "fetching the model (93 MB)\nall of the model is there\n"
 

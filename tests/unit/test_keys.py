@@ -187,9 +187,8 @@ def test_a_keyring_that_fails_is_one_line_without_its_own_words(broken):
 
 
 def test_without_the_keyring_package_the_line_says_how_to_install_it(monkeypatch):
-    """The extra is named."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "pip install 'llx-magic[keyring]'" in refusal(source(auth_key_name="work"))
+    assert "-m pip install 'keyring" in refusal(source(auth_key_name="work"))
 
 
 def test_a_key_file_is_read_and_stripped(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from llx_magic.backends.local.fetch import inspect
 from llx_magic.core.failure import BackendFailed, FailureKind
 from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.errors import ModelUnavailable, ProfileError
+from llx_magic.install import install_line
 
 RUNTIME = """
 import os, sys, time
@@ -234,11 +235,44 @@ def test_a_missing_library_is_named_with_debians_package(server, runtime):
     assert str(caught.value) == expected
 
 
-def test_a_missing_runtime_is_named_with_the_extra_that_brings_it():
+def test_a_missing_runtime_is_named_with_the_line_that_installs_it_for_this_very_python():
     child = Path(sys.modules["llx_magic.backends.local.server"].__file__).with_name("child.py")
     server = LocalServer((sys.executable, "-I", "-S", str(child)))
-    expected = "the embedded model needs xllamacpp: type pip install 'llx-magic[local]'"
-    assert asyncio.run(server.obstacle()) == expected
+    expected = f"the embedded model's runtime xllamacpp is not installed: type {install_line('local')}"
+    assert asyncio.run(server.obstacle()) == expected == server.runtime_problem()
+    assert " -m pip install 'xllamacpp" in expected
+
+
+def test_stopping_at_any_moment_of_the_start_is_one_line_and_no_thread_dies_of_it(monkeypatch):
+    """The moments in which its standard input is open, not yet written to, are short: it takes many tries."""
+    died: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for attempt in range(40):
+            server = LocalServer((sys.executable, "-S", "-c", "import sys; sys.stdin.read()"))
+            serving = server._alive(Path("model.gguf")).serving
+            while attempt % 4 and server.status().pid is None:
+                pass
+            server.stop()
+            with pytest.raises(ModelUnavailable, match="the embedded model was stopped while it was"):
+                serving.result(30)
+    finally:
+        sys.setswitchinterval(interval)
+    assert died == []
+
+
+def test_stopping_while_the_runtime_is_tried_says_that_it_was_stopped(server, runtime):
+    runtime(source="import time; time.sleep(60)")
+
+    async def stop_early() -> str | None:
+        task = asyncio.create_task(server.obstacle())
+        await asyncio.to_thread(wait_until, lambda: server._check is not None and server._check._process is not None)
+        await asyncio.to_thread(server.stop)
+        return await task
+
+    assert asyncio.run(stop_early()) == "the embedded model was stopped while its runtime was tried"
 
 
 def test_an_obstacle_that_was_removed_is_no_longer_one(server, runtime):

@@ -548,4 +548,6 @@ def test_without_opentelemetry_one_line_says_how_to_install_it():
         "try: instrument(None)\n"
         "except UsageProblem as problem: print(problem)"
     )
-    assert said == "opentelemetry is not installed; it comes with: pip install 'llx-magic[otel]'"
+    assert said.startswith("opentelemetry is not installed: type ")
+    assert "-m pip install 'opentelemetry-api" in said
+    assert "'opentelemetry-sdk" in said

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from llx_magic.backends.local.backend import LocalBackend
 from llx_magic.backends.local.fetch import MODEL, FileState, ModelFile, cache_folder, pull
-from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, status, stop
+from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, runtime_problem, status, stop
 
 __all__ = [
     "MODEL",
@@ -19,6 +19,7 @@ __all__ = [
     "ServerStatus",
     "cache_folder",
     "pull",
+    "runtime_problem",
     "status",
     "stop",
 ]

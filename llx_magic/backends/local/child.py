@@ -2,8 +2,9 @@
 
 Run by its path, so that neither this package nor the user's folder is imported. The first line on standard input
 is a JSON object (``model``, ``key``, ``alias``, ``context``); the answer is one JSON line on standard output, with
-``url`` or with ``error``. Standard input stays open for as long as the parent lives: its end is the order to exit, and
-comes also when the parent was killed. With ``--check`` it only says whether the runtime can be loaded.
+``url``, with ``error``, or with ``missing``, the name of a package. Standard input stays open for as long as the parent
+lives: its end is the order to exit, and comes also when the parent was killed. With ``--check`` it only says whether
+the runtime can be loaded.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
     try:
         import xllamacpp
     except ImportError as problem:
-        _say(answers, error=_explain(problem))
+        _say(answers, **_explain(problem))
         sys.exit(3)
     if only_checks:
         _say(answers, url="")
@@ -85,12 +86,12 @@ def _say(answers: int, **line: str) -> None:
     os.close(answers)
 
 
-def _explain(problem: ImportError) -> str:
+def _explain(problem: ImportError) -> dict[str, str]:
     if "libgomp" in str(problem):
-        return "the embedded model needs the library libgomp.so.1: install it (Debian's package is libgomp1)"
+        return {"error": "the embedded model needs the library libgomp.so.1: install it (Debian's package is libgomp1)"}
     if isinstance(problem, ModuleNotFoundError) and problem.name == "xllamacpp":
-        return "the embedded model needs xllamacpp: type pip install 'llx-magic[local]'"
-    return f"the embedded model's runtime xllamacpp cannot be loaded: {problem}"
+        return {"missing": problem.name}
+    return {"error": f"the embedded model's runtime xllamacpp cannot be loaded: {problem}"}
 
 
 def _exit_at_end_of_input() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.local.environment import without_keys
 from llx_magic.backends.local.fetch import MODEL
 from llx_magic.errors import ModelUnavailable
+from llx_magic.install import install_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,13 +123,9 @@ class Child:
 
     def _start(self) -> Serving:
         process = self._spawn()
-        assert process.stdin is not None
         assert process.stdout is not None
         listener = threading.Thread(target=self._listen, args=(process,), name="llx-local-log", daemon=True)
         listener.start()
-        order = {"model": str(self._model), "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
-        with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
-            process.stdin.write((json.dumps(order) + "\n").encode())
         giving_up = threading.Timer(self._ready_seconds, process.kill)
         giving_up.daemon = True
         giving_up.start()
@@ -140,9 +137,11 @@ class Child:
         if "url" in line:
             return Serving(process.pid, line["url"], self._key)
         listener.join(STOP_SECONDS)  # its last words may still be in the pipe
-        raise ModelUnavailable(line.get("error") or self._obituary(process))
+        raise ModelUnavailable(_said(line) or self._obituary(process))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
+        order = {"model": str(self._model), "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with self._lock:
             if self._stopped:
                 raise ModelUnavailable("the embedded model was stopped while it was starting")
@@ -155,6 +154,9 @@ class Child:
                 env=without_keys(),
                 start_new_session=True,  # an interrupt of the notebook goes to its whole process group
             )
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
+                self._process.stdin.write((json.dumps(order) + "\n").encode())
             return self._process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -229,6 +231,9 @@ class Check:
                 start_new_session=True,
                 env=without_keys(),
             )
+        return self._heard(process)
+
+    def _heard(self, process: subprocess.Popen[bytes]) -> str | None:
         assert process.stdout is not None
         giving_up = threading.Timer(CHECK_SECONDS, process.kill)
         giving_up.daemon = True
@@ -239,9 +244,11 @@ class Check:
         giving_up.cancel()
         if "url" in line:
             return None
+        if self._stopped:
+            return "the embedded model was stopped while its runtime was tried"
         if not in_time:
             return f"the embedded model's runtime was not loaded within {CHECK_SECONDS:.0f} s"
-        return line.get("error", f"the embedded model's runtime cannot be loaded (exit status {process.returncode})")
+        return _said(line) or f"the embedded model's runtime cannot be loaded (exit status {process.returncode})"
 
 
 def disown(process: subprocess.Popen[bytes]) -> None:
@@ -251,6 +258,13 @@ def disown(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(OSError):
                 pipe.close()
     process.returncode = 0  # not ours to wait for
+
+
+def _said(line: dict[str, str]) -> str | None:
+    """Return the one line that says what the child complains of, or None where it said nothing."""
+    if "missing" in line:
+        return f"the embedded model's runtime {line['missing']} is not installed: type {install_line('local')}"
+    return line.get("error")
 
 
 def read_line(raw: bytes) -> dict[str, str]:

@@ -97,9 +97,11 @@ class LocalServer:
         """Say in one line why the runtime cannot be loaded, or None; a success is remembered."""
         if self._loadable or self.status().state == "running":
             return None
-        problem = await asyncio.wrap_future(self._checking().problem)
-        self._loadable = problem is None
-        return problem
+        return self._learnt(await asyncio.wrap_future(self._checking().problem))
+
+    def runtime_problem(self) -> str | None:
+        """As ``obstacle``, for who has no loop; the calling thread waits."""
+        return None if self._loadable else self._learnt(self._checking().problem.result())
 
     def stop(self) -> bool:
         """End the process, within four seconds; whether there was one. The next prompt starts it again."""
@@ -142,6 +144,10 @@ class LocalServer:
                 self._child.launch()
             return self._child
 
+    def _learnt(self, problem: str | None) -> str | None:
+        self._loadable = problem is None
+        return problem
+
     def _checking(self) -> Check:
         with self._lock:
             if self._check is None or self._check.problem.done():
@@ -181,6 +187,11 @@ SERVER = LocalServer()
 def stop() -> bool:
     """End the embedded model's process; whether there was one."""
     return SERVER.stop()
+
+
+def runtime_problem() -> str | None:
+    """Say in one line why the runtime cannot be loaded, or None where it can; it may take seconds."""
+    return SERVER.runtime_problem()
 
 
 def status(cache: Path | None = None) -> LocalStatus:
