@@ -52,8 +52,12 @@ class Kernel:
         return self.manager.provisioner.pid
 
     def start(self, code: str) -> str:
-        """Send a cell and return its identity, without waiting for it."""
-        return self._client.execute(code)
+        """Send a cell as JupyterLab does and return its identity, without waiting for it."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True,
+                   "stop_on_error": True}  # fmt: skip
+        message = self._client.session.msg("execute_request", content, metadata={"cellId": "cell"})
+        self._client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def follow(self, cell: str, see: Callable[[Message, float], None] = lambda _message, _at: None) -> str:
         """Wait until a cell has ended and return what it printed; ``see`` gets each message and when it came."""

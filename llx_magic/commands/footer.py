@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line
 
@@ -12,9 +15,32 @@ FASTEST_SHOWN = 10_000
 """A rate in tokens per second above which the text came in one burst, so that it says nothing."""
 
 
-def footer(reply: Reply) -> str:
-    """Return who answered, how long it took, what it used and cost, and why others did not answer, on one line."""
-    facts = [f"{reply.backend} ({reply.model})", _seconds(reply.seconds)]
+FooterMode = Literal["full", "stable", "none"]
+
+_VARYING = re.compile(r"\d[\d.,]*\s?(?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?|(?<=TPM )\S+|(?<=after )\d+(?= words)")
+"""What of a remark is another at each run: times, rates, and how much of a broken reply had come."""
+
+
+def footer(reply: Reply, mode: FooterMode = "full") -> str:
+    """Return who answered, how long it took, what it used and cost, and why others did not answer, on one line.
+
+    The ``stable`` line leaves out what differs from run to run, so that a notebook that is kept under version control
+    changes only where its replies do; the line of ``none`` is empty.
+    """
+    if mode == "none":
+        return ""
+    who = f"{reply.backend} ({reply.model})"
+    notes = [one_line(note, NOTE_LENGTH) for note in reply.notes]
+    if mode == "stable":
+        finish = [] if reply.finish_reason is None else [f"finish {reply.finish_reason}"]
+        facts, notes = [who, *finish], [_VARYING.sub("…", note) for note in notes]
+    else:
+        facts = [who, *_figures(reply)]
+    return one_line(" · ".join([*facts, *notes]), 1000)
+
+
+def _figures(reply: Reply) -> list[str]:
+    facts = [_seconds(reply.seconds)]
     if reply.ttft is not None:
         facts.append(f"first token {_seconds(reply.ttft)}")
     if reply.usage is not None:
@@ -23,7 +49,7 @@ def footer(reply: Reply) -> str:
         facts.append(f"{rate:.0f} tokens/s")
     if reply.cost is not None:
         facts.append(f"cost {reply.cost:.4g}")
-    return one_line(" · ".join([*facts, *(one_line(note, NOTE_LENGTH) for note in reply.notes)]), 1000)
+    return facts
 
 
 def _seconds(seconds: float) -> str:

@@ -39,6 +39,7 @@ class PromptOptions:
     background: bool = False
     raw: bool = False
     next_cell: bool = False
+    quiet: bool = False
 
 
 Format = Literal["markdown", "text", "code", "json"]
@@ -80,10 +81,13 @@ def cell_grammar(prog: str = "%%llx") -> Grammar:
     parser.add_argument("--bg", action="store_true", help="return at once; the reply goes on streaming here")
     parser.add_argument("-r", "--raw", action="store_true", help="send {{ }} as it is instead of filling it in")
     parser.add_argument("--next-cell", action="store_true", help="put the code of the reply into a new cell")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing; the reply is in _llx and VAR")
     return parser
 
 
-_FLAGS = frozenset({"-h", "--help", "--no-stream", "--dry-run", "--chat", "--bg", "-r", "--raw", "--next-cell"})
+_FLAGS = frozenset(
+    {"-h", "--help", "--no-stream", "--dry-run", "--chat", "--bg", "-r", "--raw", "--next-cell", "-q", "--quiet"}
+)
 """The options that take no word of their own; --chat takes one only after an equals sign, since a text may follow."""
 
 
@@ -122,6 +126,7 @@ def options_of(asked: argparse.Namespace) -> PromptOptions:
         background=given.get("bg", False),
         raw=given.get("raw", False),
         next_cell=given.get("next_cell", False),
+        quiet=given.get("quiet", False),
     )
 
 

@@ -31,3 +31,9 @@ class Policy:
     failover_on_network_errors: bool
     failover_on_content_filter: bool
     history_limit: int
+
+    @property
+    def first_word_limit_ms(self) -> int | None:
+        """The milliseconds from sending within which something must have come; None where nothing limits that."""
+        limits = (self.timeout_ms, self.first_token_timeout_ms if self.streaming else None)
+        return min((limit for limit in limits if limit is not None), default=None)

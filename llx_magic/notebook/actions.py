@@ -56,8 +56,7 @@ class Actions:
         result = self.prompter.run(options, text)
         if isinstance(result, Output):
             self._show(result)
-            return None
-        return result if cell is None else None
+        return result if isinstance(result, Reply) and cell is None else None
 
     def set(self, line: str) -> None:
         """Show and change settings."""
@@ -135,7 +134,7 @@ class Actions:
 
     def _show(self, output: Output) -> None:
         if output.html and is_kernel(self._shell):
-            self._shell.display_pub.publish({"text/plain": output.text, "text/html": output.html})
+            self._shell.display_pub.publish({"text/plain": output.text, "text/html": output.html}, {})
         else:
             print(printable(output.text))  # noqa: T201 - plain text is what it is
 

@@ -14,6 +14,7 @@ from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line
+from llx_magic.engine.background import SLICE_SECONDS
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.report import html_table
 
@@ -32,6 +33,20 @@ class Job:
     state: str = "running"
     thread: threading.Thread | None = field(default=None, repr=False)
 
+    @property
+    def line(self) -> str:
+        """What its cell says for as long as it runs."""
+        return f"job {self.number} is running; %llx_jobs lists, shows and cancels"
+
+    def wait(self) -> None:
+        """Wait until it has ended; an interrupt stops the waiting and cancels it."""
+        try:
+            while self.thread is not None and self.thread.is_alive():
+                self.thread.join(SLICE_SECONDS)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
 
 class Jobs:
     """The background prompts of a session."""
@@ -41,19 +56,22 @@ class Jobs:
         self._jobs: dict[int, Job] = {}
         self._count = 0
 
-    def start(self, prompt: str, work: Callable[[], Reply], cancel: Callable[[], None]) -> Job:
-        """Run ``work`` on a thread of its own, its output going to the cell that runs now."""
+    def add(self, prompt: str, cancel: Callable[[], None]) -> Job:
+        """Return a new job, which ``begin`` starts."""
         self._count += 1
         job = Job(self._count, one_line(prompt, 60), cancel)
         self._jobs[job.number] = job
         for number in [each.number for each in self._jobs.values() if each.state != "running"][:-KEPT]:
             del self._jobs[number]
+        return job
+
+    def begin(self, job: Job, work: Callable[[], Reply]) -> None:
+        """Run ``work`` on a thread of its own, its output going to the cell that runs now."""
         parent = getattr(self._shell, "parent_header", None) or {}
         job.thread = threading.Thread(
             target=self._run, args=(job, work, parent), name=f"llx_magic job {job.number}", daemon=True
         )
         job.thread.start()
-        return job
 
     def all(self) -> tuple[Job, ...]:
         """Return the jobs, oldest first."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Int
+from traitlets import Bool, Enum, Int
 
 from llx_magic.locks import ForkSafeLock
 
 if TYPE_CHECKING:
+    from llx_magic.commands.footer import FooterMode
     from llx_magic.core.reply import Reply
     from llx_magic.notebook.actions import Actions
     from llx_magic.session.session import Session
@@ -24,8 +25,16 @@ class LlxMagics(Magics):
     stream = Bool(
         default_value=True, help="Show replies while they come; --no-stream switches it off for one cell."
     ).tag(config=True)
-    footer = Bool(
-        default_value=True, help="Show the line under a reply that says who answered and opens to the trace."
+    footer = Enum(
+        ("full", "stable", "none", True, False),
+        default_value="full",
+        help="The line under a reply that says who answered and opens to the trace: full (or True), stable without "
+        "what differs from run to run, none (or False).",
+    ).tag(config=True)
+    redraw = Enum(
+        ("auto", "always", "never"),
+        default_value="auto",
+        help="Show replies while they come: where the front end is known to redraw, in every one, or in none.",
     ).tag(config=True)
     table_rows = Int(
         default_value=20, min=1, help="How many rows of a DataFrame or Series {{ }} puts into a prompt."
@@ -45,6 +54,13 @@ class LlxMagics(Magics):
             if self._session is None:
                 self._session = Session()
             return self._session
+
+    @property
+    def footer_mode(self) -> FooterMode:
+        """What the line under a reply says, where True and False have become words too."""
+        if self.footer in (False, "none"):
+            return "none"
+        return "stable" if self.footer == "stable" else "full"
 
     @cached_property
     def actions(self) -> Actions:

@@ -8,13 +8,12 @@ import keyword
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from typing import Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands import prompt
-from llx_magic.commands.footer import footer
+from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.commands.output import Output
 from llx_magic.commands.prompt import PromptOptions
 from llx_magic.commands.terminal import TerminalView
@@ -24,10 +23,12 @@ from llx_magic.core.text import printable
 from llx_magic.core.trace import Trace
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.notebook.frontend import FrontEnd, front_end
 from llx_magic.notebook.interpolate import interpolate
 from llx_magic.notebook.interrupt import InterruptedPrompt
-from llx_magic.notebook.jobs import Jobs
-from llx_magic.notebook.view import Bundle, CellView
+from llx_magic.notebook.jobs import Job, Jobs
+from llx_magic.notebook.status import Status
+from llx_magic.notebook.view import Bundle, CellView, QuietView, View
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
 
@@ -39,8 +40,12 @@ class Preferences(Protocol):
     """How replies are shown, where the cell itself does not say."""
 
     stream: bool
-    footer: bool
+    redraw: str
     table_rows: int
+
+    @property
+    def footer_mode(self) -> FooterMode:
+        """What the line under a reply says."""
 
 
 class Prompter:
@@ -52,8 +57,8 @@ class Prompter:
         self._preferences = preferences
         self.jobs = Jobs(shell)
 
-    def run(self, options: PromptOptions, text: str) -> Reply | Output:
-        """Answer, or say what was started or would be sent.
+    def run(self, options: PromptOptions, text: str) -> Reply | Output | None:
+        """Answer, or say what was started or would be sent; None where the cell's output says so by itself.
 
         Raises:
             AllBackendsFailed: where no backend could answer; the partial text is in ``_llx``.
@@ -75,26 +80,49 @@ class Prompter:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw."""
         return text if options.raw else interpolate(text, self._shell.user_ns, self._preferences.table_rows)
 
-    def prepare(self, options: PromptOptions, text: str) -> tuple[LoadBalancer, Ask]:
+    def prepare(self, options: PromptOptions, text: str, cell: str | None) -> tuple[LoadBalancer, Ask]:
         """Return the profile and the request, a conversation's earlier turns included."""
-        return prompt.prepare(self._session, options, text, cell_id(self._shell))
+        return prompt.prepare(self._session, options, text, cell)
 
     def remember(self, options: PromptOptions, text: str, reply: Reply, cell: str | None) -> None:
         """Add a turn to the conversation, if the cell is part of one."""
         prompt.remember(self._session, options, text, reply, cell)
 
-    def view(self, options: PromptOptions) -> CellView | TerminalView:
-        """Return what shows the reply: a redrawn output in a kernel, plain text in a terminal."""
-        live = self._preferences.stream and not options.no_stream
+    def front_end(self) -> FrontEnd:
+        """Return who asked for the cell that runs now."""
+        return front_end(self._shell, self._preferences.redraw)
+
+    def print_footer(self, reply: Reply) -> None:
+        """Print the line under a reply, as it is preferred; for a terminal, which has no other output."""
+        if line := footer(reply, self._preferences.footer_mode):
+            print(line)  # noqa: T201 - a terminal has no other output
+
+    def is_live(self, options: PromptOptions) -> bool:
+        """Return whether the reply is shown while it comes; else it is a display of its own, when it is whole."""
+        wanted = self._preferences.stream and not options.no_stream and not options.quiet
+        return wanted and is_kernel(self._shell) and self.front_end().redraws
+
+    def view(self, options: PromptOptions, status: Status, job: Job | None) -> View:
+        """Return what shows the reply: one output in a kernel, redrawn where it can be, plain text in a terminal."""
+        if options.quiet:
+            return QuietView()
         if not is_kernel(self._shell):
-            out = io.StringIO() if options.background else sys.stdout
-            return TerminalView(out, sys.stderr, live=live and not options.background)
+            live = self._preferences.stream and not options.no_stream and not job
+            return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live)
+        live = self.is_live(options)
         transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if live else {}
 
         def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
-            self._shell.display_pub.publish(bundle, transient=transient, update=replaces)
+            # xeus-python sends metadata that is not given as null, which front ends refuse
+            self._shell.display_pub.publish(bundle, {}, transient=transient, update=replaces)
 
-        return CellView(show, live=live, form=options.form, with_footer=self._preferences.footer)
+        return CellView(
+            show,
+            status=status if live else None,
+            form=options.form,
+            footer_mode=self._preferences.footer_mode,
+            job=job.line if job else "",
+        )
 
     def keep(self, options: PromptOptions, reply: Reply) -> None:
         """Put the reply into ``_llx`` and the variable that was named."""
@@ -117,29 +145,47 @@ class _Asking:
         self._prompter = prompter
         self._options = options
         self._text = prompter.rendered(text, options)
-        self._cell = cell_id(prompter._shell)  # noqa: SLF001 - one of the same room
-        self.balancer, self.asked = prompter.prepare(options, self._text)
-        self._view = prompter.view(options)
+        self._front_end = prompter.front_end()
+        self._cell = self._front_end.cell
+        self.balancer, self.asked = prompter.prepare(options, self._text, self._cell)
+        self._view: View = QuietView()
         self._events: list[Event] = []
         self._pieces: list[str] = []
         self._begun = time.monotonic()
 
     def in_foreground(self) -> Reply:
         """Show the reply while it comes, and return it."""
+        self._view = self._prompter.view(self._options, self._status(), None)
         try:
             return self._follow(prompt.start(self.balancer, self.asked))
         except KeyboardInterrupt:
             self._give_up("interrupted", InterruptedPrompt())
             raise InterruptedPrompt from None
 
-    def in_background(self) -> Output:
-        """Start the prompt and return at once; its output goes on in this cell."""
+    def in_background(self) -> Output | None:
+        """Start the prompt and return at once; its output goes on in this cell.
+
+        What comes after a cell has ended does not reach a notebook that a program executes, so there the cell waits.
+        """
         running = prompt.start(self.balancer, self.asked)
         running.begin()
-        if isinstance(self._view, CellView):
-            self._view.announce("asking in the background…")
-        job = self._prompter.jobs.start(self._text, lambda: self._follow(running), running.cancel)
-        return Output(f"job {job.number} is running; %llx_jobs lists, shows and cancels")
+        jobs = self._prompter.jobs
+        job = jobs.add(self._text, running.cancel)
+        self._view = self._prompter.view(self._options, self._status(), job)
+        jobs.begin(job, lambda: self._follow(running))
+        if self._front_end.is_program:
+            job.wait()
+            return None
+        return None if self._options.quiet or self._prompter.is_live(self._options) else Output(job.line)
+
+    def _status(self) -> Status:
+        policies = self.balancer.policies(self.asked.settings)
+
+        def limit(backend: str) -> float | None:
+            milliseconds = policies[backend].first_word_limit_ms
+            return None if milliseconds is None else milliseconds / 1000
+
+        return Status(limit, self.balancer.now)
 
     def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
         try:
@@ -156,7 +202,7 @@ class _Asking:
         self._prompter.keep(self._options, reply)
         self._view.finish(reply)
         if isinstance(self._view, TerminalView) and not self._options.background:
-            print(footer(reply))  # noqa: T201 - a terminal has no other output
+            self._prompter.print_footer(reply)
         self._after(reply)
         return reply
 
@@ -200,13 +246,3 @@ class _Asking:
 def is_kernel(shell: InteractiveShell) -> bool:
     """Return whether the shell is a kernel's, whose output can be redrawn; a terminal's cannot."""
     return hasattr(shell, "kernel")
-
-
-def cell_id(shell: InteractiveShell) -> str | None:
-    """Return the front end's name of the cell that runs now, or None where it gives none."""
-    kernel = getattr(shell, "kernel", None)
-    get_parent: Callable[[str], dict[str, dict[str, object]]] | None = getattr(kernel, "get_parent", None)
-    if get_parent is None:
-        return None
-    found = get_parent("shell").get("metadata", {}).get("cellId")
-    return found if isinstance(found, str) else None

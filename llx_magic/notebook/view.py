@@ -7,26 +7,26 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
-from llx_magic.commands.footer import footer
-from llx_magic.core import events as facts
+from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.core.blocks import CodeBlock, ReplyFormatError, code_blocks, read_json
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
 from llx_magic.notebook.render import code_to_html, markdown_to_html
+from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import shown_lines
 from llx_magic.observe.report import AS_WRITTEN
 
 Bundle = dict[str, str]
-"""What a front end is sent: MIME types and their text."""
+"""What a front end is sent: MIME types and their text.
+
+There is no ``text/markdown``, which a front end would run, and no type of our own: a notebook would keep the reply once
+more for nobody.
+"""
 
 Format = Literal["markdown", "text", "code", "json"]
-
-MARKDOWN_TYPE = "text/x-llx-markdown"
-"""Carries the reply's own Markdown, for programs. A front end would run what is in ``text/markdown``, and VS Code
-prefers any ``application/vnd.*`` to HTML, so neither is used."""
 
 FIRST_PAUSE = 0.1
 PAUSE_PER_KILOBYTE = 0.08
@@ -38,29 +38,64 @@ For the same reason code gets its colours only when the reply is whole.
 _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
 
 
+class View(Protocol):
+    """What shows one prompt on its way."""
+
+    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+        """Take in what has come and show it; returns the seconds until the next drawing is worth its cost."""
+
+    def finish(self, reply: Reply) -> None:
+        """Show the whole reply."""
+
+    def give_up(self, why: str) -> None:
+        """Leave the text that has come, marked as incomplete."""
+
+
+class QuietView:
+    """Shows nothing of a reply; debug lines that are asked for are written all the same."""
+
+    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+        """Write the debug lines."""
+        for part in parts:
+            if isinstance(part, Event):
+                write_debug_lines(part)
+        return FIRST_PAUSE
+
+    def finish(self, reply: Reply) -> None:
+        """Show nothing: the reply is in the variables."""
+
+    def give_up(self, why: str) -> None:
+        """Show nothing: the error says it."""
+
+
 class CellView:
     """Shows one reply in one output of a cell.
 
-    ``show`` is called with a bundle and whether it replaces the earlier one. Where not ``live`` nothing is shown until
-    the reply is whole; without ``with_footer`` the line below it is left out.
+    ``show`` is called with a bundle and whether it replaces the earlier one. Without a ``status`` the front end cannot
+    redraw, or is not to, and nothing is shown until the reply is whole. ``footer_mode`` is that of the line below it.
+    ``job`` is what is said below a prompt in the background for as long as it runs; the cell it stands in has ended
+    without an error, so why nothing came is always said there.
     """
 
     def __init__(
         self,
         show: Callable[[Bundle, bool], None],
         *,
-        live: bool,
+        status: Status | None,
         form: Format = "markdown",
-        with_footer: bool = True,
+        footer_mode: FooterMode = "full",
+        job: str = "",
     ) -> None:
         self._show = show
-        self._live = live
+        self._status = status
         self._form = form
-        self._with_footer = with_footer
+        self._footer_mode = footer_mode
+        self._job = job
         self._shown = False
         self._pieces: list[str] = []
-        self._status = "asking…"
         self._restarts: list[str] = []
+        if status is not None and job:
+            self._redraw(status)
 
     @property
     def text(self) -> str:
@@ -74,36 +109,18 @@ class CellView:
             changed = self._take(part) or changed
             if isinstance(part, Event):
                 write_debug_lines(part)
-        if not self._live or not changed:
+        if self._status is None or not (changed or self._status.ticks()):
             return FIRST_PAUSE
-        body = self._body(self.text, coloured=False)
-        self._put(
-            {"text/plain": self._status, "text/html": f"<div>{body}</div>{_below([*self._restarts, self._status])}"}
-        )
-        return FIRST_PAUSE + PAUSE_PER_KILOBYTE * len(body) / 1000
-
-    def announce(self, status: str) -> None:
-        """Show that something is under way before anything has come."""
-        self._status = status
-        if self._live:
-            self._put({"text/plain": status, "text/html": _below([status])})
+        return FIRST_PAUSE + PAUSE_PER_KILOBYTE * self._redraw(self._status) / 1000
 
     def finish(self, reply: Reply) -> None:
         """Show the whole reply with its footer, which opens to the trace."""
-        line = footer(reply) if self._with_footer else ""
+        line = footer(reply, self._footer_mode)
         plain = printable(self._form_of(reply.text)).rstrip()
-        below = ""
-        if line:
-            trace = html.escape(printable(str(reply.trace)))
-            below = (
-                f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>'
-                f'<pre style="font-size:inherit">{trace}</pre></details>'
-            )
         self._put(
             {
                 "text/plain": f"{plain}\n\n{line}" if line else plain,
-                "text/html": f"<div>{self._body(reply.text)}</div>{below}",
-                MARKDOWN_TYPE: reply.text,
+                "text/html": f"<div>{self._body(reply.text)}</div>{self._footer(line, reply)}",
             }
         )
 
@@ -113,27 +130,38 @@ class CellView:
             line = f"{why}: the text above is incomplete"
             plain = f"{printable(self.text).rstrip()}\n\n{line}"
             self._put({"text/plain": plain, "text/html": f"<div>{self._body(self.text)}</div>{_below([line])}"})
-        elif self._shown:
+        elif self._shown or self._job:
             self._put({"text/plain": why, "text/html": _below([why])})
 
     def _take(self, part: Delta | Restart | Event) -> bool:
+        changed = self._status is not None and self._status.take(part)
         match part:
             case Delta():
                 self._pieces.append(part.text)
             case Restart():
                 self._pieces.clear()
                 self._restarts.append(f"{part.failed} broke off ({part.reason}), asking {part.next}")
-            case facts.AttemptStarted():
-                self._status = (
-                    f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "") + "…"
-                )
-            case facts.AttemptFailed():
-                self._status = f"{part.backend} failed: {part.failure.message}"
-            case facts.FirstTokenReceived():
-                self._status = f"{part.backend} is answering…"
             case _:
-                return False
+                return changed
         return True
+
+    def _redraw(self, status: Status) -> int:
+        """Show what there is so far; returns how long its HTML is."""
+        body = self._body(self.text, coloured=False) if self.text else ""
+        lines = [*map(one_line, (*self._restarts, status.line())), *([self._job] if self._job else [])]
+        self._put({"text/plain": "\n".join(lines), "text/html": f"<div>{body}</div>{_below(lines)}"})
+        return len(body)
+
+    def _footer(self, line: str, reply: Reply) -> str:
+        if not line:
+            return ""
+        if self._footer_mode == "stable":  # the trace is full of times
+            return _below([line])
+        trace = html.escape(printable(str(reply.trace)))
+        return (
+            f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>'
+            f'<pre style="font-size:inherit">{trace}</pre></details>'
+        )
 
     def _form_of(self, text: str) -> str:
         return shaped(text, self._form)

@@ -58,10 +58,12 @@ class KernelCell:
 
 
 class Kernel:
-    """One kernel process and its front end."""
+    """One kernel process and its front end, which sends requests as JupyterLab does, or as jupyter console does."""
 
-    def __init__(self, manager: KernelManager) -> None:
+    def __init__(self, manager: KernelManager, *, console: bool) -> None:
         self.manager = manager
+        self._console = console
+        self._sent = 0
         self.client = manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
@@ -76,7 +78,13 @@ class Kernel:
     def begin(self, code: str) -> KernelCell:
         """Send a cell and return at once."""
         cell = KernelCell()
-        self._cells[self.client.execute(code, stop_on_error=False)] = cell
+        self._sent += 1
+        metadata = {} if self._console else {"cellId": f"cell-{self._sent}"}
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True,
+                   "stop_on_error": False}  # fmt: skip
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        self._cells[message["header"]["msg_id"]] = cell
         return cell
 
     def finish(self, cell: KernelCell) -> KernelCell:
@@ -144,13 +152,13 @@ class Kernel:
 
 
 @contextlib.contextmanager
-def started(folder: Path, **variables: str) -> Iterator[Kernel]:
+def started(folder: Path, *, console: bool = False, kind: str = "python3", **variables: str) -> Iterator[Kernel]:
     """Start a kernel in a folder; ``variables`` are added to its environment."""
-    manager = KernelManager(kernel_name="python3")
+    manager = KernelManager(kernel_name=kind)
     path = os.pathsep.join(filter(None, [variables.pop("PYTHONPATH", ""), str(ROOT), os.environ.get("PYTHONPATH", "")]))
     manager.start_kernel(env={**os.environ, **variables, "PYTHONPATH": path}, cwd=str(folder))
     try:
-        kernel = Kernel(manager)
+        kernel = Kernel(manager, console=console)
     except BaseException:
         manager.shutdown_kernel(now=True)
         raise

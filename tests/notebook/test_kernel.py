@@ -52,7 +52,7 @@ def test_a_streamed_cell_ends_with_one_output_that_is_whole_and_safe(kernel, fir
     cell = kernel.run("%%llx\nhello").fine()
     assert len(cell.outputs) == 1
     (data,) = cell.displays
-    assert set(data) == {"text/plain", "text/html", "text/x-llx-markdown"}
+    assert set(data) == {"text/plain", "text/html"}
     assert "<strong>Bold</strong>" in data["text/html"]
     assert "<script" not in data["text/html"]
     assert "first (first-model)" in data["text/plain"]

@@ -495,6 +495,21 @@ def test_preferences_can_be_configured(viewer):
     assert ran.shown[0]["data"]["text/plain"] == "First **says** hello."
 
 
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [("True", "first (first-model) · "), ("'full'", "first (first-model) · "), ("'stable'", "finish stop"),
+     ("'none'", None), ("False", None)],
+)  # fmt: skip
+def test_the_line_below_a_reply_is_full_stable_or_none(viewer, value, line):
+    viewer(f"%config LlxMagics.footer = {value}").fine()
+    plain = viewer("%%llx\nhello").fine().shown[-1]["data"]["text/plain"]
+    assert (line in plain) if line else plain == "First **says** hello."
+
+
+def test_an_unknown_kind_of_footer_is_refused(viewer):
+    assert viewer("%config LlxMagics.footer = 'loud'").error is not None
+
+
 def test_no_magic_imports_what_only_plots_and_widgets_need(user):
     before = {"matplotlib", "ipywidgets"} & set(sys.modules)
     for magic in MAGICS[1:]:

@@ -10,7 +10,8 @@ from llx_magic.commands.footer import footer
 from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.reply import Delta, Reply, Restart, Usage
-from llx_magic.notebook.view import FIRST_PAUSE, MARKDOWN_TYPE, CellView, shaped
+from llx_magic.notebook.status import Status
+from llx_magic.notebook.view import FIRST_PAUSE, CellView, shaped
 
 HOSTILE = "\x1b[31mred\x1b[0m\x07 \u202ereversed\u2066 \x9b2Jend\rover"
 
@@ -18,6 +19,10 @@ HOSTILE = "\x1b[31mred\x1b[0m\x07 \u202ereversed\u2066 \x9b2Jend\rover"
 def reply(text: str, **facts) -> Reply:
     given = {"backend": "b", "model": "m", "usage": Usage(3, 4), "attempts": 1, "seconds": 1.0, "ttft": 0.5}
     return Reply(**{**given, "text": text, "finish_reason": "stop", **facts})
+
+
+def status() -> Status:
+    return Status(lambda _backend: None, lambda: 0.0)
 
 
 class Recorder:
@@ -47,7 +52,7 @@ def screen():
 
 @pytest.fixture
 def view(screen):
-    return CellView(screen, live=True)
+    return CellView(screen, status=status())
 
 
 def started(backend: str = "b", attempt: int = 1) -> AttemptStarted:
@@ -85,7 +90,7 @@ def test_the_pause_grows_with_what_is_shown(view):
 def test_the_sum_of_what_a_long_reply_sends_stays_near_what_it_holds():
     """Two thousand tokens of five characters in ten seconds, drawn no sooner than each pause allows."""
     sent = Recorder()
-    view = CellView(sent, live=True)
+    view = CellView(sent, status=status())
     now, due, waiting = 0.0, 0.0, []
     for number in range(2000):
         now = number * 0.005
@@ -128,12 +133,10 @@ def test_a_restart_and_the_text_before_it_in_one_drawing_show_nothing_of_it(view
     assert view.text == "new"
 
 
-def test_the_final_display_holds_plain_text_safe_html_and_the_markdown_but_never_as_markdown(view, screen):
+def test_the_final_display_holds_plain_text_and_safe_html_and_nothing_besides(view, screen):
     view.finish(reply("**x** <img src=x onerror=alert(1)>"))
-    assert set(screen.bundles[-1]) == {"text/plain", "text/html", MARKDOWN_TYPE}
-    assert MARKDOWN_TYPE == "text/x-llx-markdown"
+    assert set(screen.bundles[-1]) == {"text/plain", "text/html"}
     assert "<img" not in screen.html
-    assert screen.bundles[-1][MARKDOWN_TYPE] == "**x** <img src=x onerror=alert(1)>"
 
 
 def test_no_drawing_on_the_way_is_markdown_either(view, screen):
@@ -143,7 +146,7 @@ def test_no_drawing_on_the_way_is_markdown_either(view, screen):
 
 @pytest.mark.parametrize("form", ["markdown", "text", "code", "json"])
 def test_control_characters_reach_no_display(screen, form):
-    view = CellView(screen, live=True, form=form)
+    view = CellView(screen, status=status(), form=form)
     view.draw([Delta(HOSTILE)])
     view.draw([Restart(HOSTILE, HOSTILE, HOSTILE)])
     view.draw([Delta(HOSTILE)])
@@ -154,7 +157,7 @@ def test_control_characters_reach_no_display(screen, form):
 
 @pytest.mark.parametrize("form", ["markdown", "text", "code", "json"])
 def test_markup_of_the_model_is_shown_and_not_obeyed(screen, form):
-    view = CellView(screen, live=True, form=form)
+    view = CellView(screen, status=status(), form=form)
     hostile = '<script>alert(1)</script><b onclick="x">'
     view.draw([Delta(hostile), Restart(hostile, hostile, hostile), Delta(hostile)])
     view.finish(reply(hostile, backend=hostile, model=hostile, notes=(hostile,)))
@@ -170,13 +173,36 @@ def test_the_footer_is_below_the_reply_and_opens_to_the_trace(view, screen):
 
 
 def test_without_a_footer_there_is_the_reply_alone(screen):
-    CellView(screen, live=True, with_footer=False).finish(reply("hi"))
+    CellView(screen, status=status(), footer_mode="none").finish(reply("hi"))
     assert screen.plain == "hi"
     assert "<details" not in screen.html
 
 
+def test_a_stable_footer_names_who_answered_and_why_and_nothing_that_varies(screen):
+    notes = ("a failed: no text within 1200 ms (first_token_timeout_ms)", "a skipped: cooling down, 12 s left",
+             "a put aside: TPM 499.7 below 500", "a broke off after 3 words (reset), restarted", "20 of 500 rows sent")  # fmt: skip
+    shown = footer(reply("hi", cost=0.1, notes=notes), "stable")
+    assert shown == (
+        "b (m) · finish stop · a failed: no text within … (first_token_timeout_ms) · a skipped: cooling down, … left · "
+        "a put aside: TPM … below 500 · a broke off after … words (reset), restarted · 20 of 500 rows sent"
+    )
+    CellView(screen, status=None, footer_mode="stable").finish(reply("hi", cost=0.1, notes=notes))
+    assert screen.plain == f"hi\n\n{shown}"
+    assert "<details" not in screen.html
+
+
+@pytest.mark.parametrize("mode", ["full", "stable", "none"])
+def test_a_prompt_in_the_background_says_that_it_runs_for_as_long_as_it_does(screen, mode):
+    view = CellView(screen, status=status(), job="job 1 is running", footer_mode=mode)
+    assert screen.plain == "asking…\njob 1 is running"
+    view.draw([started(), Delta("half")])
+    assert "job 1 is running" in screen.html
+    view.finish(reply("whole"))
+    assert "job 1" not in f"{screen.plain}{screen.html}"
+
+
 def test_where_nothing_is_live_there_is_exactly_one_display(screen):
-    view = CellView(screen, live=False)
+    view = CellView(screen, status=None)
     view.draw([started(), Delta("a")])
     view.draw([Restart("b", "reset", "c"), Delta("b")])
     view.finish(reply("b"))
@@ -200,7 +226,7 @@ def test_what_is_given_up_before_any_text_says_why_in_place_of_the_status(view, 
 
 
 def test_where_nothing_is_live_a_partial_text_is_shown_when_it_is_given_up(screen):
-    view = CellView(screen, live=False)
+    view = CellView(screen, status=None)
     view.draw([Delta("half")])
     view.give_up("no backend could finish")
     assert len(screen.bundles) == 1
@@ -208,17 +234,12 @@ def test_where_nothing_is_live_a_partial_text_is_shown_when_it_is_given_up(scree
 
 
 def test_where_nothing_was_shown_and_nothing_came_nothing_is_left(screen):
-    CellView(screen, live=False).give_up("interrupted")
+    CellView(screen, status=None).give_up("interrupted")
     assert not screen.bundles
 
 
-def test_announcing_is_shown_at_once(view, screen):
-    view.announce("asking in the background…")
-    assert screen.plain == "asking in the background…"
-
-
 def test_incomplete_json_is_shown_as_it_is_until_it_is_whole(screen):
-    view = CellView(screen, live=True, form="json")
+    view = CellView(screen, status=status(), form="json")
     view.draw([Delta('{"a": ')])
     assert "{" in screen.html
     view.draw([Delta("1}")])
@@ -228,7 +249,7 @@ def test_incomplete_json_is_shown_as_it_is_until_it_is_whole(screen):
 @given(st.lists(st.text(max_size=20), max_size=8), st.sampled_from(["markdown", "text", "code", "json"]))
 def test_any_pieces_can_be_drawn_in_any_form(pieces, form):
     screen = Recorder()
-    view = CellView(screen, live=True, form=form)
+    view = CellView(screen, status=status(), form=form)
     for piece in pieces:
         view.draw([Delta(piece)])
     view.finish(reply("".join(pieces)))

@@ -1,0 +1,71 @@
+"""The line under a reply that is under way: who is asked, how long already, and how long that may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llx_magic.core import events as facts
+from llx_magic.core.events import Event
+from llx_magic.core.reply import Delta, Restart
+from llx_magic.core.units import in_time
+
+LEAST_SECONDS = 1
+"""A wait that is shorter has no clock."""
+
+
+class Status:
+    """Says what a prompt is doing; its clock runs while nothing has come.
+
+    ``limit`` gives the seconds within which a backend must have begun to answer, None where nothing limits that.
+    ``now`` is the clock of the events.
+    """
+
+    def __init__(self, limit: Callable[[str], float | None], now: Callable[[], float]) -> None:
+        self._limit = limit
+        self._now = now
+        self._what = "asking…"
+        self._since: float | None = None
+        self._until: float | None = None
+        self._of = ""
+        self._shown = ""
+
+    def take(self, part: Delta | Restart | Event) -> bool:
+        """Take in what has come; returns whether the line is another now."""
+        match part:
+            case Delta():
+                self._since = self._until = None
+                return False
+            case facts.AttemptStarted():
+                self._say(
+                    f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "") + "…",
+                    since=part.at,
+                )
+                limit = self._limit(part.backend)
+                self._of = "" if limit is None else f" of {limit:g} s"
+            case facts.FirstTokenReceived():
+                self._what, self._of = f"{part.backend} is answering…", ""
+            case facts.AttemptFailed():
+                self._say(f"{part.backend} failed: {part.failure.message}")
+            case facts.RetryScheduled():
+                self._say(f"{self._what}, asking again", until=part.at + part.delay)
+            case _:
+                return False
+        return True
+
+    def ticks(self) -> bool:
+        """Return whether time alone has changed the line since it was last read."""
+        return self._line() != self._shown
+
+    def line(self) -> str:
+        """Return the line as it is now."""
+        self._shown = self._line()
+        return self._shown
+
+    def _say(self, what: str, *, since: float | None = None, until: float | None = None) -> None:
+        self._what, self._since, self._until, self._of = what, since, until, ""
+
+    def _line(self) -> str:
+        if self._until is not None:
+            return f"{self._what} {in_time(self._until - self._now())}"
+        seconds = 0 if self._since is None else int(self._now() - self._since)
+        return self._what if seconds < LEAST_SECONDS else f"{self._what} {seconds} s{self._of}"

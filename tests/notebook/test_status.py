@@ -1,0 +1,105 @@
+"""The line under a prompt that is under way: a clock while nothing has come, against the limit that applies."""
+
+from __future__ import annotations
+
+import pytest
+
+from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
+from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.reply import Delta
+from llx_magic.notebook.status import Status
+from llx_magic.notebook.view import CellView
+from llx_magic.settings.layers import Layer, policy
+from tests.notebook.test_view import Recorder
+
+STARTED = AttemptStarted(at=100.0, request=1, backend="alpha", attempt=1, attempts=2)
+FIRST = FirstTokenReceived(at=101.0, request=1, backend="alpha", seconds=1.0)
+FAILED = AttemptFailed(
+    at=101.0, request=1, backend="alpha", attempt=1, seconds=1.0,
+    failure=Failure(kind=FailureKind.SERVER, message="503 busy", status=503),
+)  # fmt: skip
+RETRY = RetryScheduled(at=101.0, request=1, backend="alpha", attempt=1, delay=8.0, asked_by_server=True)
+
+
+class Watched:
+    """A status whose clock is set by the test, and the view that shows it."""
+
+    def __init__(self, limit: float | None = 120.0) -> None:
+        self.now = 100.0
+        self.screen = Recorder()
+        self.status = Status(lambda _backend: limit, lambda: self.now)
+        self.view = CellView(self.screen, status=self.status)
+
+    def at(self, now: float, *parts) -> str:
+        """Draw what came at a time, and return the line that stands there then."""
+        self.now = now
+        self.view.draw(parts)
+        return self.screen.plain
+
+
+def test_a_prompt_that_waits_counts_against_the_limit_that_applies():
+    assert Watched().at(100.0, STARTED) == "asking alpha…"
+    assert Watched().at(105.4, STARTED) == "asking alpha… 5 s of 120 s"
+    assert Watched(0.5).at(101.0, STARTED) == "asking alpha… 1 s of 0.5 s"
+
+
+def test_where_nothing_limits_the_wait_the_clock_counts_alone():
+    assert Watched(None).at(105.4, STARTED) == "asking alpha… 5 s"
+
+
+def test_the_clock_goes_on_by_itself_and_is_drawn_once_a_second_at_most():
+    watched = Watched()
+    watched.at(100.0, STARTED)
+    for tenth in range(1, 101):
+        watched.at(100.0 + tenth / 10)
+    assert watched.screen.plain == "asking alpha… 10 s of 120 s"
+    assert len(watched.screen.bundles) == 11
+
+
+def test_two_minutes_of_waiting_send_little():
+    watched = Watched()
+    watched.at(100.0, STARTED)
+    for second in range(1, 121):
+        watched.at(100.0 + second)
+    assert sum(len(part) for bundle in watched.screen.bundles for part in bundle.values()) < 30_000
+
+
+def test_the_clock_stops_where_text_has_come():
+    watched = Watched()
+    watched.at(101.0, STARTED, FIRST, Delta("one"))
+    assert watched.at(160.0) == "alpha is answering…"
+    assert len(watched.screen.bundles) == 1
+
+
+def test_while_only_reasoning_has_come_the_clock_counts_on_without_a_limit():
+    watched = Watched()
+    assert watched.at(101.0, STARTED, FIRST) == "alpha is answering… 1 s"
+    assert watched.at(130.0) == "alpha is answering… 30 s"
+
+
+def test_a_wait_before_another_attempt_counts_down():
+    watched = Watched()
+    assert watched.at(101.0, STARTED, FAILED, RETRY) == "alpha failed: 503 busy, asking again in 8 s"
+    assert watched.at(107.5) == "alpha failed: 503 busy, asking again in 2 s"
+    assert watched.at(120.0) == "alpha failed: 503 busy, asking again now"
+
+
+def test_an_attempt_starts_the_clock_anew():
+    watched = Watched()
+    watched.at(150.0, STARTED)
+    again = AttemptStarted(at=150.0, request=1, backend="alpha", attempt=2, attempts=2)
+    assert watched.at(153.0, again) == "asking alpha, attempt 2… 3 s of 120 s"
+
+
+@pytest.mark.parametrize(
+    ("settings", "milliseconds"),
+    [
+        ({}, 120_000),
+        ({"timeout_ms": 5000}, 5000),
+        ({"first_token_timeout_ms": 3000, "timeout_ms": 5000}, 3000),
+        ({"streaming": False, "first_token_timeout_ms": 3000, "timeout_ms": 5000}, 5000),
+        ({"first_token_timeout_ms": None, "timeout_ms": None}, None),
+    ],
+)
+def test_the_limit_is_the_least_of_those_that_hold_until_something_comes(settings, milliseconds):
+    assert policy({Layer.CELL: settings}).first_word_limit_ms == milliseconds
