@@ -506,8 +506,9 @@ def test_the_line_below_a_reply_is_full_stable_or_none(viewer, value, line):
     assert (line in plain) if line else plain == "First **says** hello."
 
 
-def test_an_unknown_kind_of_footer_is_refused(viewer):
-    assert viewer("%config LlxMagics.footer = 'loud'").error is not None
+def test_an_unknown_kind_of_footer_is_refused_and_changes_nothing(viewer):
+    viewer("%config LlxMagics.footer = 'loud'")
+    assert viewer("%config LlxMagics.footer").value == "full"
 
 
 def test_no_magic_imports_what_only_plots_and_widgets_need(user):

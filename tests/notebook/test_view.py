@@ -179,8 +179,13 @@ def test_without_a_footer_there_is_the_reply_alone(screen):
 
 
 def test_a_stable_footer_names_who_answered_and_why_and_nothing_that_varies(screen):
-    notes = ("a failed: no text within 1200 ms (first_token_timeout_ms)", "a skipped: cooling down, 12 s left",
-             "a put aside: TPM 499.7 below 500", "a broke off after 3 words (reset), restarted", "20 of 500 rows sent")  # fmt: skip
+    notes = (
+        "a failed: no text within 1200 ms (first_token_timeout_ms)",
+        "a skipped: cooling down, 12 s left",
+        "a put aside: TPM 499.7 below 500",
+        "a broke off after 3 words (reset), restarted",
+        "20 of 500 rows sent",
+    )
     shown = footer(reply("hi", cost=0.1, notes=notes), "stable")
     assert shown == (
         "b (m) · finish stop · a failed: no text within … (first_token_timeout_ms) · a skipped: cooling down, … left · "
