@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
 from llx_magic.backends.sse import EventDecoder
 from llx_magic.backends.status import refused
 from llx_magic.backends.wording import Redactor
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
 from llx_magic.providers.table import provider_at
@@ -24,7 +25,7 @@ from llx_magic.providers.table import provider_at
 if TYPE_CHECKING:
     import httpx
 
-    from llx_magic.core.ports import KeySource, Progress
+    from llx_magic.core.ports import KeySource, Progress, Ready
     from llx_magic.core.reply import ChatRequest
 
 __all__ = ["Endpoint", "OpenAIBackend"]
@@ -73,23 +74,35 @@ class OpenAIBackend:
         """The model asked for."""
         return self._endpoint.model
 
-    async def obstacle(self) -> str | None:
-        """Say in one line why nothing can be sent now; None when ready."""
-        if self._problem is not None:
-            return self._problem
-        try:
-            return self._endpoint.key_problem(await self._key.read())
-        except KeyMissing as missing:
-            return str(missing)
+    async def warm_up(self) -> None:
+        """Import the HTTP library, read the trusted certificates and make the running loop's client."""
+        with contextlib.suppress(NotReady):  # the prompt will say so
+            if self._problem is None:
+                CLIENTS.borrow(self, self._route)
 
-    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
-        """Send one request and return the whole reply; cancelling closes the connection at once.
+    async def prepare(self) -> Ready:
+        """Return what sends to this backend, with the key that is valid now.
+
+        Raises:
+            NotReady: where the address, the environment or the key stands in the way.
+        """
+        if self._problem is not None:
+            raise NotReady(self._problem)
+        url = self._address()
+        CLIENTS.borrow(self, self._route)
+        credential = await self._credential()  # last, so that no error before it can hold the key
+        if isinstance(credential, str):
+            raise NotReady(credential)
+        return _Sender(self, url, credential)
+
+    async def send(self, url: httpx.URL, credential: _Credential, request: ChatRequest, progress: Progress) -> Answer:
+        """Send one request and return the whole reply; address and credential are those that ``prepare`` found.
 
         Raises:
             BackendFailed: for every way in which no usable reply came. Its chain holds no other exception, since
                 those of the HTTP library refer to the request and so to the key.
         """
-        outcome = await self._attempt(request, progress)
+        outcome = await self._attempt(url, credential, request, progress)
         if isinstance(outcome, Failure):
             raise BackendFailed(outcome)
         return outcome
@@ -98,9 +111,15 @@ class OpenAIBackend:
         """Give the running loop's client back; it is closed when no other backend uses it."""
         await CLIENTS.give_back(self)
 
-    async def _attempt(self, request: ChatRequest, progress: Progress) -> Answer | Failure:
+    async def _attempt(
+        self, url: httpx.URL, credential: _Credential, request: ChatRequest, progress: Progress
+    ) -> Answer | Failure:
+        redact = credential.redact
         try:
-            exchange = await self._prepare(request, progress)
+            body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
+            reader = ReplyReader(self._name, self.model, progress, redact)
+            outgoing, label = _outgoing(url, body, credential), self._endpoint.label
+            exchange = _Exchange(outgoing, reader, redact, progress, label=label, streaming=request.streaming)
             outcome = await exchange.run(CLIENTS.borrow(self, self._route))
             if outcome is None:
                 # The pool may hold more connections that died with this one, so the second try brings its own.
@@ -108,24 +127,17 @@ class OpenAIBackend:
                     outcome = await exchange.run(fresh)
         except BackendFailed as failed:
             return failed.failure
+        except NotReady as problem:  # the environment has changed since
+            return Failure(kind=FailureKind.NOT_SENT, message=str(problem))
         return outcome if outcome is not None else Failure(kind=FailureKind.NETWORK, message="no connection")
 
-    async def _prepare(self, request: ChatRequest, progress: Progress) -> _Exchange:
-        """Return the request as it goes out; the key is read last, so that no error before it can hold the key."""
-        if self._problem is not None:
-            raise _unsendable(self._problem)
-        body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
-        url = self._address()
+    async def _credential(self) -> _Credential | str:
+        """Return the key in a form that no traceback shows, or in one line why there is none that can be sent."""
         try:
             key = await self._key.read()
         except KeyMissing as missing:
-            raise _unsendable(str(missing)) from None
-        problem = self._endpoint.key_problem(key)
-        if problem is not None:
-            raise _unsendable(problem)
-        redact = Redactor(key)
-        reader = ReplyReader(self._name, self.model, progress, redact)
-        return _Exchange(_outgoing(url, body, key), reader, redact, label=self._endpoint.label, request=request)
+            return str(missing)
+        return self._endpoint.key_problem(key) or _Credential(key)
 
     def _address(self) -> httpx.URL:
         import httpx
@@ -135,8 +147,34 @@ class OpenAIBackend:
                 self._url = httpx.URL(self._endpoint.url)
                 self._url.host  # noqa: B018 - a name that cannot be decoded is refused here and not with the request
             except (httpx.InvalidURL, ValueError):  # a UnicodeError is a ValueError
-                raise _unsendable("base-url must be an http or https address that can be read") from None
+                raise NotReady("base-url must be an http or https address that can be read") from None
         return self._url
+
+
+class _Credential:
+    """A key as a request needs it: the header, and what takes it out of texts. Neither shows it in its repr."""
+
+    __slots__ = ("headers", "redact")
+
+    def __init__(self, key: str | None) -> None:
+        import httpx
+
+        self.headers = httpx.Headers({"Authorization": f"Bearer {key}"} if key else {})
+        self.redact = Redactor(key)
+
+
+class _Sender:
+    """One backend with what ``prepare`` found for a visit."""
+
+    __slots__ = ("_backend", "_credential", "_url")
+
+    def __init__(self, backend: OpenAIBackend, url: httpx.URL, credential: _Credential) -> None:
+        self._backend = backend
+        self._url = url
+        self._credential = credential
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        return await self._backend.send(self._url, self._credential, request, progress)
 
 
 def _route(endpoint: Endpoint) -> Route:
@@ -145,25 +183,18 @@ def _route(endpoint: Endpoint) -> Route:
     return Route.DIRECT if endpoint.base_url[:6].lower() == "https:" else Route.PLAIN
 
 
-def _unsendable(problem: str) -> BackendFailed:
-    """Return the failure of a request that could not be sent; it says nothing about the backend, so is not counted.
-
-    It was no obstacle a moment before, or would not have been tried: such as a key that was deleted in between.
-    """
-    return BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=problem))
-
-
-def _outgoing(url: httpx.URL, body: bytes, key: str | None) -> httpx.Request:
+def _outgoing(url: httpx.URL, body: bytes, credential: _Credential) -> httpx.Request:
     import httpx
 
-    headers = {
-        "Accept": "application/json, text/event-stream",
-        "Accept-Encoding": "identity",  # compression would only hold back a stream's pieces
-        "Content-Type": "application/json",
-        "User-Agent": "llx-magic",
-    }
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
+    headers = httpx.Headers(
+        {
+            "Accept": "application/json, text/event-stream",
+            "Accept-Encoding": "identity",  # compression would only hold back a stream's pieces
+            "Content-Type": "application/json",
+            "User-Agent": "llx-magic",
+        }
+    )
+    headers.update(credential.headers)
     return httpx.Request("POST", url, headers=headers, content=body)
 
 
@@ -171,21 +202,27 @@ class _Exchange:
     """One request and the reading of its reply; run a second time only where the first met a dead connection."""
 
     def __init__(
-        self, outgoing: httpx.Request, reader: ReplyReader, redact: Redactor, *, label: str, request: ChatRequest
+        self,
+        outgoing: httpx.Request,
+        reader: ReplyReader,
+        redact: Redactor,
+        progress: Progress,
+        *,
+        label: str,
+        streaming: bool,
     ) -> None:
         self._outgoing = outgoing
         self._reader = reader
         self._redact = redact
+        self._progress = progress
         self._label = label
-        self._streaming = request.streaming
-        self._connect_ms = request.connect_timeout_ms
-        self._connecting = asyncio.timeout(None)
-        self._sending = Sending(self._connection_stands, redact)
+        self._streaming = streaming
+        self._sending = Sending(progress.on_connected, redact)
         self._reading = False
 
     async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
-        self._sending = Sending(self._connection_stands, self._redact)
+        self._sending = Sending(self._progress.on_connected, self._redact)
         try:
             return await self._converse(transport)
         except BackendFailed as failed:
@@ -197,7 +234,7 @@ class _Exchange:
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.complete:
-            return translate(error, self._label, self._redact, partial=self._reader.partial, reading=self._reading)
+            return translate(error, self._label, self._redact, reading=self._reading)
         try:
             return self._reader.end()
         except BackendFailed as failed:
@@ -218,33 +255,14 @@ class _Exchange:
             await response.aclose()
 
     async def _open(self, transport: httpx.AsyncBaseTransport) -> httpx.Response:
-        """Send the request and return the response's head; only connecting is bounded here."""
-        limit_ms = self._connect_ms
-        began = time.monotonic()
+        """Send the request and return the response's head."""
+        self._progress.on_sending(self._label)
+        token = SENDING.set(self._sending)  # after that, since a timer keeps the variables of where it was set
         try:
-            async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as self._connecting:
-                token = SENDING.set(self._sending)  # here, since a timer keeps the variables of where it was set
-                try:
-                    return await transport.handle_async_request(self._outgoing)
-                finally:
-                    SENDING.reset(token)
-                    self._sending.end()
-        except TimeoutError:
-            if not self._connecting.expired():
-                raise
-        raise BackendFailed(
-            Failure(
-                kind=FailureKind.TIMEOUT,
-                message=f"no connection to {self._label} within {limit_ms} ms",
-                limit=Limit.CONNECT,
-                limit_ms=limit_ms,
-                elapsed_ms=max((limit_ms or 0) + 1, round((time.monotonic() - began) * 1000)),
-            )
-        )
-
-    def _connection_stands(self) -> None:
-        if not self._connecting.expired():
-            self._connecting.reschedule(None)
+            return await transport.handle_async_request(self._outgoing)
+        finally:
+            SENDING.reset(token)
+            self._sending.end()
 
     async def _refusal(self, response: httpx.Response) -> Failure:
         body = bytearray()

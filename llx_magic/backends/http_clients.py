@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wording import one_line
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.failure import NotReady
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +42,7 @@ def new_transport(route: Route) -> httpx.AsyncBaseTransport:
     It is aiohttp's, unless ``LLX_HTTP_TRANSPORT`` asks for httpx's own or a proxy stands in the way.
 
     Raises:
-        BackendFailed: where the environment names certificates, a proxy or a transport that cannot be used.
+        NotReady: where the environment names certificates, a proxy or a transport that cannot be used.
     """
     context = _trusting_nobody() if route is Route.PLAIN else _trusted()
     proxies = route is Route.PROXIED and _names_a_proxy()
@@ -57,8 +57,7 @@ def _wanted() -> str:
     wanted = os.environ.get(VARIABLE) or "aiohttp"
     if wanted in ("aiohttp", "httpx"):
         return wanted
-    message = f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}"
-    raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=message))
+    raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}")
 
 
 def _proxies_named(route: Route) -> int:
@@ -83,8 +82,8 @@ def _httpx_transport(context: ssl.SSLContext, *, proxies: bool) -> httpx.AsyncBa
         return HttpxTransport(context, proxies=proxies, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
     except (ValueError, ImportError, httpx.InvalidURL, OSError):
         # The proxy's address may hold a password, so it is not repeated.
-        problem = Failure(kind=FailureKind.NETWORK, message="the proxy that the environment names cannot be used")
-    raise BackendFailed(problem)
+        problem = NotReady("the proxy that the environment names cannot be used")
+    raise problem
 
 
 def _trusted() -> ssl.SSLContext:
@@ -94,8 +93,7 @@ def _trusted() -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         why = one_line(getattr(error, "strerror", None) or type(error).__name__, 80)
     named = f"SSL_CERT_FILE={file}" if file else f"SSL_CERT_DIR={folder}" if folder else "certifi"
-    message = f"the trusted certificates of {one_line(named, 150)} cannot be read: {why}"
-    raise BackendFailed(Failure(kind=FailureKind.TLS, message=message))
+    raise NotReady(f"the trusted certificates of {one_line(named, 150)} cannot be read: {why}")
 
 
 @functools.lru_cache(maxsize=4)
@@ -151,7 +149,7 @@ class ClientRegistry:
         """Return the running loop's transport; the holder keeps it until ``give_back``.
 
         Raises:
-            BackendFailed: where the environment names certificates, a proxy or a transport that cannot be used.
+            NotReady: where the environment names certificates, a proxy or a transport that cannot be used.
         """
         loop = asyncio.get_running_loop()
         clients = self._loops.get(loop)

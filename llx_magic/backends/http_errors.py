@@ -27,13 +27,13 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError, Unreadable, EventTooLarge)
 
 
-def translate(error: Exception, host: str, redact: Redactor, *, partial: str, reading: bool) -> Failure:
+def translate(error: Exception, host: str, redact: Redactor, *, reading: bool) -> Failure:
     """Return the failure that an exception means.
 
-    ``host`` is the endpoint's host and port, ``reading`` whether the response had begun, ``partial`` the text so far.
+    ``host`` is the endpoint's host and port, ``reading`` whether the response had begun.
     """
     kind, message = _meaning(error, host, redact, reading=reading)
-    return Failure(kind=kind, message=message, partial=partial)
+    return Failure(kind=kind, message=message)
 
 
 def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) -> tuple[FailureKind, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from llx_magic.backends.status import refused
 from llx_magic.backends.wording import Redactor
@@ -100,9 +100,12 @@ class SimulatedBackend:
         self._clock = clock
         self._positions = itertools.count()  # no lock, which a forked copy could find held
 
-    async def obstacle(self) -> str | None:
-        """Return None: it needs no key and no network."""
-        return None
+    async def warm_up(self) -> None:
+        """Do nothing: nothing has to be opened."""
+
+    async def prepare(self) -> Self:
+        """Return itself: it needs no key and no network."""
+        return self
 
     async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
         """Do what the next step of the script says.
@@ -114,6 +117,8 @@ class SimulatedBackend:
             BackendFailed: where the step is a failure.
         """
         step = self._next_step()
+        progress.on_sending(self.name)
+        progress.on_connected()
         try:
             script = _with_values(self._script, request.params)
         except SettingError as problem:
@@ -138,7 +143,7 @@ class SimulatedBackend:
         if step.kind in _AT_ONCE:
             _fail(*_AT_ONCE[step.kind])
         if step.kind == "stall" and not step.number:
-            await self._break_off(step, "")
+            await self._break_off(step)
         latency = script.latency_ms if step.kind != "slow" or step.number is None else step.number
         if latency > 0:
             await self._clock.sleep(latency / 1000)
@@ -171,9 +176,9 @@ class SimulatedBackend:
                 progress.on_text(piece)
             if pause > 0:
                 await self._clock.sleep(pause)
-        whole = "".join(sent)
         if breaks:
-            await self._break_off(step, whole if request.streaming else "")
+            await self._break_off(step)
+        whole = "".join(sent)
         if not request.streaming:
             progress.on_text(whole)
         prompt = sum(_words(message.content) for message in request.messages)
@@ -184,10 +189,10 @@ class SimulatedBackend:
             finish_reason="length" if step.kind == "length" else "stop",
         )
 
-    async def _break_off(self, step: Step, partial: str) -> NoReturn:
+    async def _break_off(self, step: Step) -> NoReturn:
         if step.kind == "stall":
             await self._clock.sleep(SILENCE_SECONDS)
-        _fail(FailureKind.NETWORK, "connection closed before the reply was complete", partial=partial)
+        _fail(FailureKind.NETWORK, "connection closed before the reply was complete")
 
 
 _AT_ONCE = {
@@ -205,8 +210,8 @@ _BODIES = {
 """Steps that a server would answer with a status and an explanation."""
 
 
-def _fail(kind: FailureKind, message: str, *, partial: str = "") -> NoReturn:
-    raise BackendFailed(Failure(kind=kind, message=message, partial=partial))
+def _fail(kind: FailureKind, message: str) -> NoReturn:
+    raise BackendFailed(Failure(kind=kind, message=message))
 
 
 def _refuse(name: str, status: int, body: bytes = b"", retry_after: int | None = None) -> NoReturn:

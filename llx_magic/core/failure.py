@@ -68,7 +68,7 @@ class Failure:
     ``message`` is one line with no key in it. ``status`` is the HTTP status where there was one. ``retry_after`` is
     in seconds. ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request
     itself cannot succeed. ``limit`` and ``limit_ms`` say which time-out
-    ran out, ``elapsed_ms`` after how long. ``partial`` is the text that had already arrived.
+    ran out, ``elapsed_ms`` after how long. ``partial`` is the text that had already arrived; the engine fills it in.
     """
 
     kind: FailureKind
@@ -86,6 +86,10 @@ class Failure:
     def counts(self) -> bool:
         """Whether it counts against the circuit breaker."""
         return self.kind in COUNTED
+
+
+class NotReady(LlxError):
+    """Raised by a backend that cannot send anything now; one line with no key in it, which says what mends it."""
 
 
 class BackendFailed(LlxError):

@@ -26,13 +26,34 @@ class KeySource(Protocol):
 
 
 class Progress(Protocol):
-    """Where a backend reports each piece of its reply, in order, as it arrives."""
+    """Where a backend reports how far it is: that it sends, that the connection stands, each piece as it arrives."""
+
+    def on_sending(self, to: str) -> None:
+        """Start all limits and latencies: what comes from here on is the network's and the server's time, not ours.
+
+        ``to`` says in a few words what is connected to. A second call in one attempt is for a connection that takes
+        the place of one that was found dead: only the limit on connecting starts again.
+        """
+
+    def on_connected(self) -> None:
+        """Take that the connection stands, TLS included."""
 
     def on_text(self, piece: str) -> None:
         """Take a piece of the reply's text; never empty."""
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of the model's reasoning; never empty, not part of the reply's text."""
+
+
+class Ready(Protocol):
+    """A backend with all that a visit needs in hand: key, certificates, client, and what had to be imported."""
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        """Send one request and return the whole reply; cancelling closes the connection at once.
+
+        Raises:
+            BackendFailed: for every way in which no usable reply came; ``progress`` has had the text so far.
+        """
 
 
 class Backend(Protocol):
@@ -46,14 +67,14 @@ class Backend(Protocol):
     def model(self) -> str:
         """The model asked for."""
 
-    async def obstacle(self) -> str | None:
-        """Say in one line why nothing can be sent now (no key) and what mends it; None when ready."""
+    async def warm_up(self) -> None:
+        """Do now what the first request would wait for; reads no key, sends nothing and never raises."""
 
-    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
-        """Send one request and return the whole reply; cancelling closes the connection at once.
+    async def prepare(self) -> Ready:
+        """Get ready to send on the running loop; the key is read here, and nowhere else.
 
         Raises:
-            BackendFailed: for every way in which no usable reply came.
+            NotReady: where nothing can be sent now (no key, say), with what mends it.
         """
 
     async def aclose(self) -> None:
@@ -62,6 +83,10 @@ class Backend(Protocol):
 
 class Timer(Protocol):
     """A call that is still to come."""
+
+    @property
+    def late(self) -> float:
+        """How many seconds after its time the call is made: more than a few, and the loop was held up meanwhile."""
 
     def cancel(self) -> None:
         """Forget the call; harmless when it has been made."""

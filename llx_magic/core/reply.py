@@ -26,13 +26,12 @@ class ChatRequest:
     """One prompt as a backend receives it.
 
     ``params`` are the model's own (``temperature``, ``max_tokens`` …), passed on as they are. ``streaming`` asks for
-    pieces as they are made. ``connect_timeout_ms`` is until the connection stands; None waits for ever.
+    pieces as they are made.
     """
 
     messages: tuple[Message, ...]
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     streaming: bool = True
-    connect_timeout_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,42 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.policy import Policy
-from llx_magic.core.ports import Backend, Clock, Timer
+from llx_magic.core.ports import Clock, Ready, Timer
 from llx_magic.core.reply import Answer, ChatRequest
 
-WHOLE_REPLY_MS = 600_000
-"""The limit of an attempt that is not streamed where ``timeout_ms`` is not set."""
+HELD_UP_SECONDS = 0.1
+"""From how late a timer is, in seconds, the loop counts as held up: by other work on it, or a suspended machine."""
+
+LOOKS = 6
+"""How many turns of the loop what has arrived is given to be read, before a limit counts as run out."""
 
 _WHAT_RAN_OUT = {
     Limit.TOTAL: "no whole reply within {} ms",
-    Limit.CONNECT: "no connection within {} ms",
+    Limit.CONNECT: "no connection to {to} within {} ms",
     Limit.FIRST_TOKEN: "no text within {} ms",
     Limit.STALL: "no further text within {} ms",
 }
 
 
+class _Deadline(NamedTuple):
+    when: float
+    limit: Limit
+    limit_ms: int
+
+
 class Attempt:
     """Runs one attempt and reports its progress; cancels the backend when a time-out runs out.
 
-    One timer serves all limits: when it fires it looks at the deadline of the moment and, if that has moved, waits
-    on. So a piece of text costs a look at the clock and no timer.
+    All limits and latencies run from the moment at which the backend says that it sends. One timer serves all limits:
+    when it fires it looks at the deadline of the moment and, if that has moved, waits on. So a piece of text costs a
+    look at the clock and no timer.
+
+    Where the loop was held up until after a deadline, what has arrived meanwhile is read first; if there is nothing,
+    the limit runs once more from then on, since that the backend was silent is not known.
     """
 
     def __init__(
@@ -38,27 +52,49 @@ class Attempt:
         self._on_first = on_first
         self._on_piece = on_piece
         self._pieces: list[str] = []
-        self._sent_at = clock.now()
+        self._to = ""
+        self._sent_at: float | None = None
+        self._connecting_since: float | None = None
         self._first_at: float | None = None
-        self._last_at = self._sent_at
+        self._last_at = 0.0
         self._timer: Timer | None = None
-        self._ran_out: tuple[Limit, int] | None = None
+        self._looks = 0
+        self._held_up = 0.0
+        self._anew: dict[Limit, float] = {}
+        self._ran_out: _Deadline | None = None
         self._task: asyncio.Task[object] | None = None
+
+    @property
+    def sent_at(self) -> float | None:
+        """When it was sent, on the clock; None where it was not."""
+        return self._sent_at
 
     @property
     def ttft(self) -> float | None:
         """Seconds from sending to the first piece of text or reasoning; None when there was none, or no stream."""
-        return None if self._first_at is None else self._first_at - self._sent_at
+        return None if self._first_at is None or self._sent_at is None else self._first_at - self._sent_at
 
     @property
     def seconds(self) -> float:
-        """Seconds since sending."""
-        return self._clock.now() - self._sent_at
+        """Seconds since sending; 0 where nothing was sent."""
+        return 0.0 if self._sent_at is None else self._clock.now() - self._sent_at
 
     @property
     def generating_seconds(self) -> float:
         """Seconds from the first piece to the last."""
         return 0.0 if self._first_at is None else self._last_at - self._first_at
+
+    def on_sending(self, to: str) -> None:
+        """Start the limits; called again, start only the one on connecting anew."""
+        self._to = to
+        self._connecting_since = self._clock.now()
+        if self._sent_at is None:
+            self._sent_at = self._last_at = self._connecting_since
+        self._rearm()
+
+    def on_connected(self) -> None:
+        """End the limit on connecting."""
+        self._connecting_since = None
 
     def on_text(self, piece: str) -> None:
         """Take a piece of the reply's text."""
@@ -71,10 +107,10 @@ class Attempt:
         self._last_at = self._clock.now()
         if self._first_at is None and self._policy.streaming:
             self._first_at = self._last_at
-            self._on_first(self._first_at - self._sent_at)
+            self._on_first(self.ttft or 0.0)
             self._rearm()  # the stall limit may end before the limit on the first piece would have
 
-    async def run(self, backend: Backend, request: ChatRequest) -> Answer:
+    async def run(self, backend: Ready, request: ChatRequest) -> Answer:
         """Return the backend's whole reply.
 
         Raises:
@@ -83,7 +119,6 @@ class Attempt:
         self._task = asyncio.current_task()
         assert self._task is not None
         cancellations_before = self._task.cancelling()
-        self._rearm()
         try:
             answer = await backend.answer(request, self)
             if self._ran_out is not None:
@@ -101,7 +136,7 @@ class Attempt:
         """Return what the attempt ends with; a cancellation outweighs an error that closing the connection raised."""
         assert self._task is not None
         if self._ran_out is not None and self._task.uncancel() <= cancellations_before:
-            return BackendFailed(self._timed_out(*self._ran_out))
+            return BackendFailed(self._timed_out(self._ran_out))
         if not isinstance(ended, BackendFailed):
             return ended
         if self._task.cancelling() > cancellations_before:
@@ -113,44 +148,62 @@ class Attempt:
         message = f"an unexpected {type(fault).__name__} inside this backend"
         return Failure(kind=FailureKind.BAD_REPLY, message=message, partial="".join(self._pieces))
 
-    def _deadline(self) -> tuple[float, Limit, int] | None:
-        """Return the earliest deadline of the moment: when, which limit, and its milliseconds."""
+    def _deadline(self) -> _Deadline | None:
+        """Return the earliest deadline of the moment; there is none before sending."""
         policy = self._policy
-        total = policy.timeout_ms if policy.streaming or policy.timeout_ms else WHOLE_REPLY_MS
-        candidates = []
-        if total is not None:
-            candidates.append((self._sent_at + total / 1000, Limit.TOTAL, total))
-        if policy.streaming and self._first_at is None and policy.first_token_timeout_ms is not None:
-            limit = policy.first_token_timeout_ms
-            candidates.append((self._sent_at + limit / 1000, Limit.FIRST_TOKEN, limit))
-        if policy.streaming and self._first_at is not None and policy.stall_timeout_ms is not None:
-            limit = policy.stall_timeout_ms
-            candidates.append((self._last_at + limit / 1000, Limit.STALL, limit))
-        return min(candidates, default=None)
+        running: list[tuple[float | None, Limit, int | None]] = [
+            (self._sent_at, Limit.TOTAL, policy.timeout_ms),
+            (self._connecting_since, Limit.CONNECT, policy.connect_timeout_ms),
+        ]
+        if policy.streaming and self._first_at is None:
+            running.append((self._sent_at, Limit.FIRST_TOKEN, policy.first_token_timeout_ms))
+        elif policy.streaming:
+            running.append((self._last_at, Limit.STALL, policy.stall_timeout_ms))
+        return min(
+            (
+                _Deadline(max(since, self._anew.get(limit, since)) + limit_ms / 1000, limit, limit_ms)
+                for since, limit, limit_ms in running
+                if since is not None and limit_ms is not None
+            ),
+            default=None,
+        )
 
     def _rearm(self) -> None:
+        self._looks, self._held_up = 0, 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if deadline := self._deadline():
-            self._timer = self._clock.call_later(deadline[0] - self._clock.now(), self._look)
+            self._timer = self._clock.call_later(deadline.when - self._clock.now(), self._look)
 
     def _look(self) -> None:
         deadline = self._deadline()
-        if deadline is None or self._clock.now() < deadline[0]:
+        if deadline is None or self._clock.now() < deadline.when:
             self._rearm()
             return
-        self._ran_out = deadline[1:]
-        assert self._task is not None
-        self._task.cancel()
+        assert self._timer is not None
+        self._held_up = max(self._held_up, self._timer.late)
+        if self._held_up > 0 and self._looks < LOOKS:
+            self._looks += 1
+            self._timer = self._clock.call_later(0.0, self._look)
+        elif self._held_up > HELD_UP_SECONDS and self._may_begin_anew(deadline):
+            self._anew[deadline.limit] = self._clock.now()
+            self._rearm()
+        else:
+            self._ran_out = deadline
+            assert self._task is not None
+            self._task.cancel()
 
-    def _timed_out(self, limit: Limit, limit_ms: int) -> Failure:
-        elapsed = math.ceil((self._clock.now() - self._sent_at) * 1000)
+    def _may_begin_anew(self, deadline: _Deadline) -> bool:
+        """Return whether the limit has not begun anew already for what it waits for; so every wait has an end."""
+        return self._anew.get(deadline.limit, -math.inf) + deadline.limit_ms / 1000 < deadline.when
+
+    def _timed_out(self, ran_out: _Deadline) -> Failure:
         return Failure(
             kind=FailureKind.TIMEOUT,
-            message=f"{_WHAT_RAN_OUT[limit].format(limit_ms)} ({limit})",
-            limit=limit,
-            limit_ms=limit_ms,
-            elapsed_ms=max(elapsed, limit_ms + 1),
+            message=f"{_WHAT_RAN_OUT[ran_out.limit].format(ran_out.limit_ms, to=self._to)} ({ran_out.limit})",
+            limit=ran_out.limit,
+            limit_ms=ran_out.limit_ms,
+            elapsed_ms=max(math.ceil(self.seconds * 1000), ran_out.limit_ms + 1),
             partial="".join(self._pieces),
         )

@@ -25,14 +25,31 @@ class LoopClock:
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back on the running loop after ``delay`` seconds."""
-        return asyncio.get_running_loop().call_later(delay, callback)
+        loop = asyncio.get_running_loop()
+        return _LoopTimer(loop, loop.call_later(delay, callback))
 
     async def sleep(self, delay: float) -> None:
         """Return after ``delay`` seconds."""
         await asyncio.sleep(delay)
 
 
+class _LoopTimer:
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: asyncio.TimerHandle) -> None:
+        self._loop = loop
+        self._handle = handle
+
+    @property
+    def late(self) -> float:
+        return self._loop.time() - self._handle.when()
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+
 class _HandTimer:
+    late = 0.0
+    """Time that is moved by hand holds nothing up."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self.loop = loop
         self.callback: Callable[[], None] | None = callback

@@ -34,6 +34,7 @@ class Visit:
     policy: Policy
     sole: bool
     attempts: int = 0
+    sent_at: float | None = None
     answer: Answer | None = None
     ttft: float | None = None
     generating_seconds: float = 0.0
@@ -43,6 +44,11 @@ class Visit:
     def backend(self) -> str:
         """The name of the backend that is visited."""
         return self.gate.name
+
+    @property
+    def began(self) -> float:
+        """When its first attempt was sent; where none was, when it was admitted."""
+        return self.permit.admitted_at if self.sent_at is None else self.sent_at
 
 
 class LiveProfile:
@@ -229,11 +235,11 @@ class LiveProfile:
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()
-        seconds = now - visit.permit.admitted_at
+        seconds = now - visit.began
         outcome, ended = self._ending(visit, now, seconds)
         usage = visit.answer.usage if visit.answer else None
         if usage is not None:
-            visit.gate.tokens.add(visit.permit.admitted_at, now, usage.total_tokens)
+            visit.gate.tokens.add(visit.began, now, usage.total_tokens)
         return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.policy))
 
     def _ending(self, visit: Visit, now: float, seconds: float) -> tuple[Outcome, Event]:

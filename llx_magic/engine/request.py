@@ -23,10 +23,10 @@ from llx_magic.core.events import (
     SkipReason,
     SubProfileSelected,
 )
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind, may_fail_over, retry_delay
-from llx_magic.core.gate import Admission, Gate, Permit
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
+from llx_magic.core.gate import Admission, Gate
 from llx_magic.core.policy import Policy
-from llx_magic.core.ports import Backend
+from llx_magic.core.ports import Backend, Ready
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart
 from llx_magic.core.trace import Trace
 from llx_magic.core.values import JsonValue
@@ -129,27 +129,29 @@ class RequestRun:
             if second_pass and put_aside:
                 self._publish(SecondPassStarted(**self._stamp(), backends=names_of(put_aside)))
             for candidate in candidates:
-                if await self._is_not_ready(candidate):
+                ready = await self._prepared(candidate)
+                if ready is None:
                     continue
                 admission = self._admit(candidate, second_pass=second_pass)
                 if admission.put_aside:
                     put_aside.append(candidate)
                 if admission.permit is None:
                     continue
-                visit = await self._visit(candidate, admission.permit, admission.events)
+                visit = await self._visit(candidate, ready, admission)
                 if visit.answer is not None:
                     return self._reply(visit, visit.answer)
         raise self._nobody_answered(order)
 
-    async def _visit(self, candidate: Candidate, permit: Permit, admitted: Iterable[Event]) -> Visit:
+    async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
         """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
-        visit = Visit(permit, candidate.gate, candidate.policy, self._plan.sole)
+        assert admission.permit is not None
+        visit = Visit(admission.permit, candidate.gate, candidate.policy, self._plan.sole)
         try:
-            self._forward(admitted)  # within, so that whoever watches cannot cost the permit
+            self._forward(admission.events)  # within, so that whoever watches cannot cost the permit
             while visit.answer is None and visit.failure is None:
                 visit.attempts += 1
                 try:
-                    visit.answer = await self._attempt(candidate, visit)
+                    visit.answer = await self._attempt(candidate, ready, visit)
                 except BackendFailed as failed:
                     visit.failure = await self._wait_or_give_up(visit, failed.failure)
         finally:
@@ -176,7 +178,7 @@ class RequestRun:
         await self._clock.sleep(delay)
         return None if self._live.may_continue(visit) else failure
 
-    async def _attempt(self, candidate: Candidate, visit: Visit) -> Answer:
+    async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
         """Send once; the failure, if any, is noted and raised."""
         name, policy = visit.backend, visit.policy
         self._withdraw(name)
@@ -191,7 +193,7 @@ class RequestRun:
             on_piece=lambda piece: self._watch(Delta(piece)),
         )
         try:
-            answer = await attempt.run(candidate.backend, self._chat_request(candidate))
+            answer = await attempt.run(ready, self._chat_request(candidate))
         except BackendFailed as failed:
             self._reasons.failed(name, failed.failure)
             self._publish(
@@ -204,6 +206,8 @@ class RequestRun:
                 )
             )
             raise
+        finally:
+            visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
         visit.ttft, visit.generating_seconds = attempt.ttft, attempt.generating_seconds
         return answer
 
@@ -215,14 +219,15 @@ class RequestRun:
         if self._plan.takes_turns:
             self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name))
 
-    async def _is_not_ready(self, candidate: Candidate) -> bool:
-        obstacle = await candidate.backend.obstacle()
-        if obstacle is None:
-            return False
-        name = candidate.backend.name
-        self._reasons.not_ready(name, obstacle)
-        self._publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=obstacle))
-        return True
+    async def _prepared(self, candidate: Candidate) -> Ready | None:
+        """Return the backend ready to send, or None where something stands in the way, which is noted."""
+        try:
+            return await candidate.backend.prepare()
+        except NotReady as problem:
+            name, why = candidate.backend.name, str(problem)
+        self._reasons.not_ready(name, why)
+        self._publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=why))
+        return None
 
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
         name = candidate.backend.name
@@ -259,7 +264,6 @@ class RequestRun:
             messages=self._plan.messages,
             params=candidate.params,
             streaming=candidate.policy.streaming,
-            connect_timeout_ms=candidate.policy.connect_timeout_ms,
         )
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from llx_magic.core.events import Event
+from llx_magic.core.failure import NotReady
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
@@ -152,9 +153,12 @@ class LoadBalancer:
         plan = self._plan(asked)
         verdicts = []
         for candidate in plan.order(self._live.peek_turn()):
-            obstacle = await candidate.backend.obstacle()
             verdict = self._live.preview(candidate.gate, candidate.policy, sole=plan.sole)
-            verdicts.append((candidate.backend.name, verdict if obstacle is None else f"skipped: {obstacle}"))
+            try:
+                await candidate.backend.prepare()
+            except NotReady as problem:
+                verdict = f"skipped: {problem}"
+            verdicts.append((candidate.backend.name, verdict))
         return tuple(verdicts)
 
     def policies(self, cell: Values = NO_VALUES) -> dict[str, Policy]:
@@ -306,6 +310,11 @@ class LoadBalancer:
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay."""
         self._live.reset_statistics()
+
+    async def warm_up(self) -> None:
+        """Do now what the first request would wait for, such as reading certificates; sends nothing, never raises."""
+        for backend, _gate in self._backends:
+            await backend.warm_up()
 
     async def aclose(self) -> None:
         """Close the connections that were opened on the running loop."""

@@ -94,8 +94,8 @@ _DECLARED = (
     ),
     Setting(
         key="timeout_ms",
-        kind=Whole(_MS, offered=_DURATIONS),
-        default=None,
+        kind=Whole(_MS, offered=("60000", "600000", "none")),
+        default=600_000,
         optional=True,
         unit="ms",
         meaning="Limit of one attempt as a whole, from sending to the last byte",

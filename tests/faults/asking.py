@@ -7,9 +7,13 @@ import contextlib
 from dataclasses import dataclass, field
 
 from llx_magic.backends.http import Endpoint, OpenAIBackend
-from llx_magic.core.failure import BackendFailed, Failure
+from llx_magic.core.failure import BackendFailed, Failure, NotReady
+from llx_magic.core.ports import Backend, Progress
 from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.engine.attempt import Attempt
+from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
+from tests.unit.kit import policy_with
 
 KEY = "sk-test/Se+cret=0123456789"
 QUESTION = (Message("user", "Why test?"),)
@@ -37,6 +41,12 @@ class Pieces:
     reasoning: list[str] = field(default_factory=list)
     seen: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def on_sending(self, to: str) -> None:
+        pass
+
+    def on_connected(self) -> None:
+        pass
+
     def on_text(self, piece: str) -> None:
         self.text.append(piece)
         self.seen.set()
@@ -45,8 +55,35 @@ class Pieces:
         self.reasoning.append(piece)
 
 
-def question(*, streaming: bool = True, connect_timeout_ms: int | None = 5000, **params) -> ChatRequest:
-    return ChatRequest(messages=QUESTION, params=params, streaming=streaming, connect_timeout_ms=connect_timeout_ms)
+def question(*, streaming: bool = True, **params) -> ChatRequest:
+    return ChatRequest(messages=QUESTION, params=params, streaming=streaming)
+
+
+async def answer_of(asked: Backend, request: ChatRequest | None = None, progress: Progress | None = None) -> Answer:
+    """Ask a backend once, as the engine does but without its limits."""
+    ready = await asked.prepare()
+    return await ready.answer(request or question(), progress or Pieces())
+
+
+async def attempt(asked: Backend, request: ChatRequest | None = None, **settings) -> Answer:
+    """Ask a backend once as the engine does, under the limits of a policy."""
+    held_to = Attempt(LoopClock(), policy_with(**settings), on_first=lambda _s: None, on_piece=lambda _p: None)
+    return await held_to.run(await asked.prepare(), request or question())
+
+
+def obstacle(asked: Backend) -> str | None:
+    """Return why nothing can be sent now, or None."""
+
+    async def run() -> str | None:
+        try:
+            await asked.prepare()
+        except NotReady as problem:
+            return str(problem)
+        finally:
+            await asked.aclose()
+        return None
+
+    return asyncio.run(run())
 
 
 def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha") -> OpenAIBackend:
@@ -70,7 +107,7 @@ def ask(base_url: str, *, streaming: bool = True, key: FixedKey | None = None) -
         pieces = Pieces()
         async with backend(base_url, key) as asked:
             try:
-                return await asked.answer(question(streaming=streaming), pieces), pieces
+                return await answer_of(asked, question(streaming=streaming), pieces), pieces
             except BackendFailed as failed:
                 return failed.failure, pieces
 

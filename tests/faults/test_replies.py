@@ -8,7 +8,7 @@ import pytest
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
-from tests.faults.asking import KEY, Pieces, ask, backend, question
+from tests.faults.asking import KEY, Pieces, answer_of, ask, backend, question
 from tests.faults.modes import MODES
 from tests.faults.server import FaultServer, status
 
@@ -143,7 +143,7 @@ def test_a_fault_after_some_text_keeps_what_had_arrived(mode):
         pieces = Pieces()
         with FaultServer(mode) as server:
             async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(asked.answer(question(), pieces))
+                answering = asyncio.create_task(answer_of(asked, question(), pieces))
                 await asyncio.wait_for(pieces.seen.wait(), 10)
                 server.release()
                 with pytest.raises(BackendFailed) as caught:
@@ -164,7 +164,7 @@ def test_a_reply_that_is_whole_survives_what_the_connection_does_next(mode):
     async def run() -> Answer:
         with FaultServer(mode) as server:
             async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(asked.answer(question(), Pieces()))
+                answering = asyncio.create_task(answer_of(asked))
                 await asyncio.to_thread(server.reached.wait, 10)
                 if mode == "finish-then-reset":
                     server.release()
@@ -206,7 +206,7 @@ def test_a_piece_is_reported_as_soon_as_it_has_come(mode):
         pieces = Pieces()
         with FaultServer(mode) as server:
             async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(asked.answer(question(), pieces))
+                answering = asyncio.create_task(answer_of(asked, question(), pieces))
                 await asyncio.wait_for(pieces.seen.wait(), 10)
                 early = list(pieces.text)
                 server.release()
@@ -228,7 +228,7 @@ def test_cancelling_closes_the_connection_at_once(mode, streaming):
         with FaultServer(mode, chunk_delay=0.001) as server:
             async with backend(server.base_url) as asked:
                 pieces = Pieces()
-                answering = asyncio.create_task(asked.answer(question(streaming=streaming), pieces))
+                answering = asyncio.create_task(answer_of(asked, question(streaming=streaming), pieces))
                 waited_for = pieces.seen.wait() if mode == "trickle" else asyncio.to_thread(server.reached.wait, 10)
                 await asyncio.wait_for(waited_for, 10)
                 answering.cancel()
@@ -247,7 +247,7 @@ def test_a_key_that_a_server_repeats_is_removed(mode):
         with FaultServer(mode) as server:
             async with backend(server.base_url) as asked:
                 with pytest.raises(BackendFailed) as caught:
-                    await asked.answer(question(), Pieces())
+                    await answer_of(asked)
         return caught.value
 
     error = asyncio.run(run())
@@ -263,7 +263,7 @@ def test_no_exception_in_the_chain_and_no_frame_shows_the_key(mode):
         with FaultServer(mode) as server:
             async with backend(server.base_url) as asked:
                 with pytest.raises(BackendFailed) as caught:
-                    await asked.answer(question(), Pieces())
+                    await answer_of(asked)
         return caught.value
 
     error = asyncio.run(run())

@@ -14,7 +14,7 @@ from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.profiles.document import Connection
 from llx_magic.profiles.store import ProfileStore
-from tests.faults.asking import FixedKey, Pieces, ask, backend, question
+from tests.faults.asking import FixedKey, answer_of, ask, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, unused_url
 from tests.notebook.kit import RedrawingShell, opened, write_model
 from tests.secrets.scene import reason
@@ -76,8 +76,9 @@ def test_a_key_does_not_go_over_plain_http_even_through_a_proxy(monkeypatch):
     """Refused before anybody is connected to."""
     with FaultServer() as proxy:
         proxied(monkeypatch, proxy)
-        failure, _ = ask("http://models.example/v1", key=FixedKey(odd("key")))
-        assert failure.message.startswith("a key is never sent unencrypted")
+        found = obstacle(backend_at("http://models.example/v1", FixedKey(odd("key"))))
+        assert found is not None
+        assert found.startswith("a key is never sent unencrypted")
         assert proxy.connections == 0
 
 
@@ -139,7 +140,7 @@ def test_a_request_cancelled_at_the_proxy_shows_no_password(monkeypatch, scheme)
 
     async def run(proxy: FaultServer) -> BaseException:
         async with backend(f"{scheme}://models.example/v1", FixedKey(odd("key"))) as asked:
-            answering = asyncio.create_task(asked.answer(question(), Pieces()))
+            answering = asyncio.create_task(answer_of(asked))
             await asyncio.to_thread(proxy.reached.wait, 10)
             answering.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from llx_magic.core.events import BackendEvent, Event
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.engine.clocks import ManualClock, VirtualClock
@@ -48,10 +48,17 @@ class Scripted:
         self.tokens = tokens
         self.asked: list[ChatRequest] = []
 
-    async def obstacle(self) -> str | None:
-        return self.blocked_by
+    async def warm_up(self) -> None:
+        pass
+
+    async def prepare(self) -> Scripted:
+        if self.blocked_by is not None:
+            raise NotReady(self.blocked_by)
+        return self
 
     async def answer(self, request: ChatRequest, progress) -> Answer:
+        progress.on_sending(self.name)
+        progress.on_connected()
         step = self.steps[min(len(self.asked), len(self.steps) - 1)]
         self.asked.append(request)
         if isinstance(step, Failure):

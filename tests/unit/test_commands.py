@@ -159,10 +159,10 @@ def test_a_balancer_as_a_member_is_refused(session):
 
 def test_saving_over_a_profile_says_what_changed_and_keeps_the_previous_file(session):
     profiles.run(session, "save loadbalancer lb failover synthetic chutes")
-    text = profiles.run(session, "save loadbalancer lb roundrobin synthetic chutes --set timeout_ms=5").text
+    text = profiles.run(session, "save loadbalancer lb roundrobin synthetic chutes --set tpm_threshold=5").text
     assert "lb.json.bak" in text
     assert "policy: failover → roundrobin" in text
-    assert "timeout_ms: not set → 5" in text
+    assert "tpm_threshold: not set → 5" in text
 
 
 def test_saving_does_not_change_the_active_profile(session):

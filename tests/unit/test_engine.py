@@ -577,7 +577,10 @@ def test_the_limit_that_runs_out_first_ends_the_visit_at_its_time(steps, end, se
     ("steps", "settings"),
     [
         ([(119.0, "x"), (59.0, "y"), (59.0, "z")], {}),
-        ([(500.0, "x"), (500.0, "y")], {"first_token_timeout_ms": "none", "stall_timeout_ms": "none"}),
+        (
+            [(500.0, "x"), (500.0, "y")],
+            {"timeout_ms": "none", "first_token_timeout_ms": "none", "stall_timeout_ms": "none"},
+        ),
         ([(599.0, "x")], {"streaming": False}),
     ],
     ids=["just in time", "limits off", "whole"],

@@ -34,7 +34,7 @@ from llx_magic.core.events import (
     VisitStarted,
     VisitSucceeded,
 )
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
@@ -101,10 +101,17 @@ class Puppet:
         self._stage = stage
         self.blocked = False
 
-    async def obstacle(self) -> str | None:
-        return "no key" if self.blocked else None
+    async def warm_up(self) -> None:
+        pass
+
+    async def prepare(self) -> Puppet:
+        if self.blocked:
+            raise NotReady("no key")
+        return self
 
     async def answer(self, request: ChatRequest, progress) -> Answer:
+        progress.on_sending(self.name)
+        progress.on_connected()
         self._stage.serial += 1
         number = int(request.messages[-1].content)
         said = asyncio.get_running_loop().create_future()

@@ -19,17 +19,17 @@ from llx_magic.backends.http_clients import CLIENTS, VARIABLE, Route, new_transp
 from llx_magic.backends.http_httpx import HttpxTransport
 from llx_magic.core.failure import BackendFailed
 from llx_magic.core.reply import Answer, ChatRequest, Message
-from tests.faults.asking import KEY, Pieces, ask, backend, question
+from tests.faults.asking import KEY, answer_of, ask, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, status, unused_url
 
 UNCLOSED = """
 import asyncio, sys
 sys.path.insert(0, {root!r})
-from tests.faults.asking import Pieces, backend_at, question
+from tests.faults.asking import answer_of, backend_at
 from tests.faults.server import FaultServer
 
 async def run():
-    await backend_at(server.base_url).answer(question(), Pieces())
+    await answer_of(backend_at(server.base_url))
 
 with FaultServer() as server:
     for _ in range({loops}):
@@ -77,8 +77,7 @@ def test_where_the_environment_names_a_proxy_httpx_takes_the_route_that_may_need
 def test_a_transport_that_does_not_exist_is_one_line(monkeypatch):
     """It names what was given and what is allowed."""
     monkeypatch.setenv(VARIABLE, "carrier pigeon")
-    failure, _ = ask(unused_url())
-    assert failure.message == "LLX_HTTP_TRANSPORT must be aiohttp or httpx, got 'carrier pigeon'"
+    assert obstacle(backend_at(unused_url())) == "LLX_HTTP_TRANSPORT must be aiohttp or httpx, got 'carrier pigeon'"
 
 
 def test_a_cookie_is_not_sent_back():
@@ -88,7 +87,7 @@ def test_a_cookie_is_not_sent_back():
         async with backend(server.base_url) as asked:
             for _ in range(2):
                 with pytest.raises(BackendFailed):
-                    await asked.answer(question(), Pieces())
+                    await answer_of(asked)
 
     with FaultServer(status(503, {"Set-Cookie": "a=b; Path=/"})) as server:
         asyncio.run(run(server))
@@ -108,7 +107,7 @@ def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning():
 
     async def run(server: FaultServer) -> Answer:
         async with backend(server.base_url) as made:
-            return await made.answer(asked, Pieces())
+            return await answer_of(made, asked)
 
     with FaultServer() as server, warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -178,13 +177,13 @@ def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_alone():
 
     async def run(server: FaultServer) -> Answer:
         async with backend(server.base_url) as asked:
-            await asked.answer(question(), Pieces())
+            await answer_of(asked)
             copy = os.fork()
             if copy == 0:
                 gc.collect()
                 os._exit(len(CLIENTS))
             assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
-            answer = await asked.answer(question(), Pieces())
+            answer = await answer_of(asked)
             assert server.connections == 1
             return answer
 

@@ -17,7 +17,7 @@ import pytest
 
 from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull
 from llx_magic.backends.local.fetch import inspect
-from llx_magic.core.failure import BackendFailed, FailureKind
+from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.install import install_line
@@ -341,8 +341,8 @@ def test_the_key_is_in_no_command_line_and_no_repr(server, runtime):
 
 def test_a_backend_without_its_file_says_what_to_type(tmp_path):
     backend = LocalBackend("local", cache=tmp_path)
-    expected = "the embedded model is not fetched: type %llx_local pull"
-    assert asyncio.run(backend.obstacle()) == expected
+    with pytest.raises(NotReady, match=r"^the embedded model is not fetched: type %llx_local pull$"):
+        asyncio.run(backend.prepare())
 
 
 def test_only_the_embedded_model_may_be_asked_for():
@@ -365,6 +365,12 @@ class Pieces:
     def __init__(self, at_first=lambda: None) -> None:
         self.got: list[str] = []
         self.at_first = at_first
+
+    def on_sending(self, to: str) -> None:
+        pass
+
+    def on_connected(self) -> None:
+        pass
 
     def on_text(self, piece: str) -> None:
         self.got.append(piece)
@@ -402,7 +408,7 @@ async def answer_and_close(backend, request, pieces):
 @pytest.mark.model
 def test_the_model_is_whole_and_ready(backend, model_cache):
     assert inspect(model_cache).problem is None
-    assert asyncio.run(backend.obstacle()) is None
+    assert asyncio.run(backend.prepare()) is backend
 
 
 @pytest.mark.model

@@ -136,7 +136,7 @@ def test_the_defaults_are_those_that_are_documented():
     assert {key: declared.show(DEFAULTS[key]) for key, declared in SETTINGS.items()} == {
         "tpm_threshold": "none",
         "tpm_basis": "elapsed",
-        "timeout_ms": "none",
+        "timeout_ms": "600000",
         "connect_timeout_ms": "10000",
         "first_token_timeout_ms": "120000",
         "stall_timeout_ms": "60000",
@@ -200,13 +200,14 @@ def test_written_values_read_back_the_same():
     written = json.loads(json.dumps(write_values(values)))
     assert read_values(written) == values
     assert written["streaming"] == "disabled"
-    assert written["timeout_ms"] is None
-    assert "timeout_ms" not in write_values(values, with_none=False)
+    assert written["tpm_threshold"] == 500
+    assert write_values(DEFAULTS)["tpm_threshold"] is None
+    assert "tpm_threshold" not in write_values(DEFAULTS, with_none=False)
 
 
 def test_help_names_value_origin_allowed_default_and_how_to_change_it():
     text = help_text("timeout_ms", Resolved(30000, Layer.SESSION))
-    for piece in ("timeout_ms = 30000", "from: session", "or none", "Default: none", "unset timeout_ms"):
+    for piece in ("timeout_ms = 30000", "from: session", "or none", "Default: 600000 ms", "unset timeout_ms"):
         assert piece in text
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from llx_magic.backends.local.fetch import MODEL, inspect
 from llx_magic.backends.local.server import SERVER, LocalServer
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.errors import ModelUnavailable, ProfileError
 
 if TYPE_CHECKING:
@@ -52,24 +52,35 @@ class LocalBackend:
         self._server = server or SERVER
         self._clients: tuple[tuple[Serving, OpenAIBackend], ...] = ()
 
-    async def obstacle(self) -> str | None:
-        """Say in one line what is missing (the model, its runtime, a library) and what mends it; None when ready."""
-        problem = (await asyncio.to_thread(inspect, self._cache)).problem
-        return problem or await self._server.obstacle()
+    async def warm_up(self) -> None:
+        """Do nothing: the process takes memory, so it is started by a prompt alone."""
+
+    async def prepare(self) -> Self:
+        """Return itself.
+
+        Raises:
+            NotReady: for what is missing (the model, its runtime, a library), with what mends it.
+        """
+        problem = (await asyncio.to_thread(inspect, self._cache)).problem or await self._server.obstacle()
+        if problem is not None:
+            raise NotReady(problem)
+        return self
 
     async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
-        """Start the process if it is not running, and ask it.
+        """Start the process if it is not running, and ask it; limits and latencies run from then on.
 
         Raises:
             BackendFailed: of kind network where the process cannot be started or dies; else as any server's.
         """
         path = (await asyncio.to_thread(inspect, self._cache)).path
         try:
-            serving = await self._server.ready(path)
+            ready = await self._client(await self._server.ready(path)).prepare()
         except ModelUnavailable as problem:
             raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=str(problem))) from None
+        except NotReady as problem:
+            raise BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=str(problem))) from None
         try:
-            return await self._client(serving).answer(request, progress)
+            return await ready.answer(request, progress)
         except BackendFailed as failed:
             if failed.failure.kind is FailureKind.NETWORK:
                 await self._server.see_off()
