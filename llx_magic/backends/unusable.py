@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
-
-if TYPE_CHECKING:
-    from llx_magic.core.ports import Progress
-    from llx_magic.core.reply import Answer, ChatRequest
+from llx_magic.core.failure import NotReady
 
 
 class UnusableBackend:
@@ -19,18 +15,16 @@ class UnusableBackend:
         self.model = model
         self._problem = problem
 
-    async def obstacle(self) -> str:
-        """Say in one line why it cannot be asked."""
-        return self._problem
+    async def warm_up(self) -> None:
+        """Do nothing."""
 
-    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
-        """Refuse; the engine does not get here past an obstacle.
+    async def prepare(self) -> NoReturn:
+        """Say why it cannot be asked.
 
         Raises:
-            BackendFailed: always, of the kind that is not counted.
+            NotReady: always.
         """
-        del request, progress
-        raise BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=self._problem))
+        raise NotReady(self._problem)
 
     async def aclose(self) -> None:
         """Release nothing."""
