@@ -15,6 +15,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.document import Connection, Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import ProfileRow, SaveResult
 from llx_magic.providers.table import find_provider
@@ -120,6 +121,10 @@ def _save_grammar(parser: Grammar, prog: str) -> None:
 
 
 def _save(session: Session, asked: argparse.Namespace) -> Output:
+    if looks_like_a_key(asked.name):
+        raise UsageProblem(
+            f"{asked.prog} save takes the profile's name first; what was given looks like a key{NOT_REPEATED}"
+        )
     settings = read_values(pairs(asked.sets, "--set"))
     document: Document
     if asked.kind == "loadbalancer":
@@ -155,6 +160,8 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
             f"and give --key-name {asked.name}, or give --key-env VAR or --key-file FILE"
         )
     known = find_provider(asked.provider)
+    if path_looks_like_a_key(asked.key_file or ""):  # before it is made the path of a file in this folder
+        raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{NOT_REPEATED}")
     connection = Connection(
         base_url=asked.base_url,
         auth_key_env=asked.key_env,

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
+from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.profiles.names import brief, check_name, listed, name_problem
 from llx_magic.profiles.secret import Secret, as_secret
 from llx_magic.providers.address import AddressProblem, base_url
@@ -52,6 +53,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
+        self._refuse_keys_as_names()
         if self.base_url is not None:
             object.__setattr__(self, "base_url", _checked_address(self.base_url))
         if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
@@ -62,6 +64,21 @@ class Connection:
         for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
             if price is not None and not (math.isfinite(price) and price >= 0):
                 raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
+
+    def _refuse_keys_as_names(self) -> None:
+        """Refuse a key that stands where the name of its place belongs, without repeating it.
+
+        Raises:
+            ProfileError: such a value would be written to the profile in clear.
+        """
+        for key, what, holds_one in (
+            ("base-url", "an address", self.base_url is not None and looks_like_a_key(self.base_url)),
+            ("auth-key-env", "the name of a variable", looks_like_a_key(self.auth_key_env or "")),
+            ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
+            ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
+        ):
+            if holds_one:
+                raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{NOT_REPEATED}")
 
     @property
     def names_a_key(self) -> bool:

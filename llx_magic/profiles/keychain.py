@@ -10,6 +10,7 @@ from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.install import install_line
 from llx_magic.profiles.files import locked, read_file, write_file
+from llx_magic.profiles.key_shapes import spelling_problem
 from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
 from llx_magic.profiles.secret import Secret
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
@@ -23,6 +24,29 @@ ORIGINAL_SERVICE = "llxprt-code-provider-keys"
 
 class KeyringProblem(LlxError):
     """The operating system's keyring cannot be used; the text says why and what else serves."""
+
+
+_OF_THIS_SESSION: dict[str, Secret] = {}
+"""Keys that no keyring took, by name: in this process's memory and nowhere else."""
+
+
+def session_key(name: str) -> Secret | None:
+    """Return the key of that name that is kept for this session only, or None."""
+    return _OF_THIS_SESSION.get(name)
+
+
+def session_key_names() -> tuple[str, ...]:
+    """Return the names of the keys that are kept for this session only, in order."""
+    return tuple(sorted(_OF_THIS_SESSION))
+
+
+def keep_for_session(name: str, key: Secret) -> None:
+    """Keep a key in this process's memory until it ends.
+
+    Raises:
+        ProfileError: for a name or a key that is not allowed.
+    """
+    _OF_THIS_SESSION[name] = _checked(name, key)
 
 
 class Keychain:
@@ -56,19 +80,17 @@ class Keychain:
             ProfileError: for a name or a key that is not allowed.
             KeyringProblem: where the keyring takes no key.
         """
-        check_name(name, what="key name")
-        if problem := key_problem(key):
-            raise ProfileError(f"key {name}: {problem}")
-        key = Secret(key.reveal().strip())
+        key = _checked(name, key)
         with locked(self._folder, self._folder):
             known = self.names()
             if problem := _store(name, key):
                 raise KeyringProblem(problem)
             self._write({*known, name})
+        _OF_THIS_SESSION.pop(name, None)
         return name in known
 
     def delete(self, name: str) -> None:
-        """Remove a key and its name.
+        """Remove a key and its name; one that is kept for this session only is forgotten.
 
         Raises:
             ProfileError: where none of that name was stored from here.
@@ -77,7 +99,10 @@ class Keychain:
         check_name(name, what="key name")
         with locked(self._folder, self._folder):
             known = self.names()
+            forgotten = _OF_THIS_SESSION.pop(name, None) is not None
             if name not in known:
+                if forgotten:
+                    return
                 raise ProfileError(f"no key is named {name!r}{nearest_name(name, known)}")
             if problem := _remove(name):
                 raise KeyringProblem(problem)
@@ -100,11 +125,20 @@ def read_key(name: str) -> Secret | None:
     return found
 
 
+def _checked(name: str, key: Secret) -> Secret:
+    check_name(name, what="key name")
+    if problem := key_problem(key):
+        raise ProfileError(f"key {name}: {problem}")
+    return Secret(key.reveal().strip())
+
+
 def key_problem(key: Secret) -> str | None:
     """Return why a key cannot be sent in a header, as the end of a sentence that does not repeat it, or None."""
     text = key.reveal().strip()
     if not text:
         return "it is empty"
+    if problem := spelling_problem(text):
+        return problem
     if len(text.splitlines()) > 1:
         return "it has more than one line; a key is one line"
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -133,6 +167,10 @@ def _store(name: str, key: Secret) -> str | None:
         import keyring
 
         keyring.set_password(SERVICE, name, key.reveal())
+        if keyring.get_password(SERVICE, name) != key.reveal():  # the null backend takes a key and keeps none
+            return (
+                "the operating system's keyring does not keep keys; use an environment variable or a key file instead"
+            )
     except Exception as problem:  # noqa: BLE001
         return _explained(problem)
     return None

@@ -8,47 +8,72 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from llx_magic.core.ports import KeySource
 from llx_magic.errors import KeyMissing
 from llx_magic.profiles.document import Connection, ModelProfile
 from llx_magic.profiles.files import open_regular, reason
-from llx_magic.profiles.keychain import KeyringProblem, key_problem, read_key
+from llx_magic.profiles.key_shapes import placeholder_problem
+from llx_magic.profiles.keychain import KeyringProblem, key_problem, read_key, session_key
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.secret import Secret
 
 _LARGEST_KEY = 65_536
 
-_Found = Secret | str | None
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A key and the place where it was found, as a sentence names it."""
+
+    key: Secret
+    place: str
+
+
+_Found = _Held | str | None
 """A key, or why a place that was named holds none, or None where the place was not named."""
 
 
 def key_source(
-    profile: ModelProfile, provider_variable: str | None, *, needs_key: bool, sends_to_own_host: bool
-) -> KeySource:
+    profile: ModelProfile,
+    provider_variable: str | None,
+    *,
+    needs_key: bool,
+    sends_to_own_host: bool,
+    is_local: bool = False,
+) -> ProfileKeySource:
     """Return where the profile's key is to be found.
 
     The places that the profile names come first, in this order: a literal key, an environment variable, the keyring,
     a file. Only where it names none does ``provider_variable`` (``OPENAI_API_KEY`` …) count, and only when the
     requests go to the provider's own host. ``needs_key`` says whether the backend refuses requests without one.
+    ``is_local`` says that it is on this machine, where any word may stand for a key.
     """
-    return _ProfileKeySource(
-        profile.name, profile.provider, profile.connection, provider_variable, needs_key, sends_to_own_host
-    )
+    return ProfileKeySource(profile, provider_variable, needs_key, sends_to_own_host, is_local)
 
 
 @dataclass(frozen=True, slots=True)
-class _ProfileKeySource:
-    backend: str
-    provider: str
-    connection: Connection
+class ProfileKeySource:
+    """Reads the key of one model profile; ``key_source`` makes it."""
+
+    profile: ModelProfile
     variable: str | None
     needs_key: bool
     own_host: bool
+    is_local: bool
+
+    @property
+    def backend(self) -> str:
+        """The profile's name."""
+        return self.profile.name
+
+    @property
+    def connection(self) -> Connection:
+        """Where the profile says that its key is."""
+        return self.profile.connection
 
     @property
     def may_block(self) -> bool:
         """Whether the keyring may have to be asked."""
-        return self.connection.auth_key_name is not None
+        name = self.connection.auth_key_name
+        return name is not None and session_key(name) is None
 
     def read(self) -> str | None:
         """Return the key, or None where the backend needs none.
@@ -59,13 +84,23 @@ class _ProfileKeySource:
         found = self._found()
         if isinstance(found, str):
             raise KeyMissing(f"no key for {self.backend}: {found}")
-        return None if found is None else found.reveal().strip()
+        return None if found is None else found.key.reveal().strip()
+
+    def describe(self) -> str:
+        """Say where the key is found, that none is needed, or what is missing, without the key.
+
+        It looks in the keyring, as ``read`` does, and so may take as long.
+        """
+        found = self._found()
+        if isinstance(found, str):
+            return f"missing: {found}"
+        return "none needed" if found is None else f"found: {found.place}"
 
     def _found(self) -> _Found:
         problems = []
         for look in (self._literal, self._environment, self._keyring, self._file):
             found = look()
-            if isinstance(found, Secret):
+            if isinstance(found, _Held):
                 return found
             if found is not None:
                 problems.append(found)
@@ -73,33 +108,40 @@ class _ProfileKeySource:
 
     def _literal(self) -> _Found:
         key = self.connection.auth_key
-        return None if key is None else _usable(key, "auth-key in the profile")
+        return None if key is None else self._usable(key, "auth-key in the profile")
 
     def _environment(self) -> _Found:
         name = self.connection.auth_key_env
         if name is None:
             return None
         key = _variable(name)
-        return f"set the environment variable {name}" if key is None else _usable(key, f"the variable {name}")
+        return f"set the environment variable {name}" if key is None else self._usable(key, f"the variable {name}")
 
     def _keyring(self) -> _Found:
         name = self.connection.auth_key_name
         if name is None:
             return None
+        if kept := session_key(name):
+            return self._usable(kept, f"the key {name} of this session")
         try:
             key = read_key(name)
         except KeyringProblem as problem:
-            return str(problem)
-        return f"store it with %llx_key set {name}" if key is None else _usable(key, f"the key {name} in the keyring")
+            return f"{problem}, or type %llx_key set {name} to keep the key for this session"
+        if key is None:
+            return f"store it with %llx_key set {name}"
+        return self._usable(key, f"the key {name} in the keyring")
 
     def _file(self) -> _Found:
         name = self.connection.auth_keyfile
-        return None if name is None else _read_key_file(name)
+        if name is None:
+            return None
+        found = _read_key_file(name)
+        return found if isinstance(found, str) else self._usable(found, f"the key file {shown(Path(name))}")
 
     def _usual(self) -> _Found:
         key = _variable(self.variable) if self.variable and self.own_host else None
         if key is not None:
-            return _usable(key, f"the variable {self.variable}")
+            return self._usable(key, f"the variable {self.variable}")
         if not self.needs_key:
             return None
         store = f"store one with %llx_key set {self.backend} and save the profile with --key-name {self.backend}"
@@ -107,20 +149,21 @@ class _ProfileKeySource:
             return f"set {self.variable}, or {store}"
         if self.variable:
             return (
-                f"{self.variable} goes only to {self.provider}'s own host and base-url is another; save the profile "
-                f"with --key-env {self.variable} to send it there, or {store}"
+                f"{self.variable} goes only to {self.profile.provider}'s own host and base-url is another; save the "
+                f"profile with --key-env {self.variable} to send it there, or {store}"
             )
         return store
+
+    def _usable(self, key: Secret, where: str) -> _Held | str:
+        problem = key_problem(key)
+        if problem is None and not self.is_local:
+            problem = placeholder_problem(key.reveal(), provider_needs_key=self.needs_key)
+        return f"{where} cannot be used: {problem}" if problem else _Held(key, where)
 
 
 def _variable(name: str) -> Secret | None:
     value = os.environ.get(name, "").strip()
     return Secret(value) if value else None
-
-
-def _usable(key: Secret, where: str) -> Secret | str:
-    problem = key_problem(key)
-    return f"{where} cannot be used: {problem}" if problem else key
 
 
 def _read_key_file(name: str) -> Secret | str:
@@ -136,7 +179,7 @@ def _read_key_file(name: str) -> Secret | str:
     except RuntimeError:
         return f"the key file {shown(Path(name))} cannot be read (no such home folder)"
     try:
-        return _usable(Secret(content.decode("utf-8-sig")), f"the key file {shown(path)}")
+        return Secret(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return f"the key file {shown(path)} is not text in UTF-8"
 

@@ -21,7 +21,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
-from llx_magic.profiles.keys import key_source
+from llx_magic.profiles.keys import ProfileKeySource, key_source
 from llx_magic.providers.table import Provider, find_provider, unknown_provider
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 
@@ -199,13 +199,18 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     problem = member_problem(member)
     if base_url is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    key = key_source(
+    return OpenAIBackend(member.name, Endpoint(base_url=base_url, model=member.model), _key(member, known, base_url))
+
+
+def _key(member: ModelProfile, known: Provider, base_url: str) -> ProfileKeySource:
+    at_home = known.own_host(base_url)
+    return key_source(
         member,
         known.key_variable,
-        needs_key=known.key_required and known.own_host(base_url),
-        sends_to_own_host=known.own_host(base_url),
+        needs_key=known.key_required and at_home,
+        sends_to_own_host=at_home,
+        is_local=Endpoint(base_url, member.model).is_loopback,
     )
-    return OpenAIBackend(member.name, Endpoint(base_url=base_url, model=member.model), key)
 
 
 def _like_openai(name: str) -> Provider:

@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import getpass
 import io
+import sys
 from collections.abc import Iterator
 
 import keyring
 import keyring.backend
+import keyring.backends.fail
+import keyring.backends.null
+import keyring.errors
 import pytest
 
 from llx_magic.commands import keys, local, profiles, settings, statistics
@@ -18,7 +22,9 @@ from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import PromptOptions, prepare
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import LlxError, SettingError, UsageProblem
+from llx_magic.profiles.document import Connection, ModelProfile
 from llx_magic.profiles.keychain import KeyringProblem
+from llx_magic.profiles.keys import key_source
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -274,7 +280,8 @@ def test_a_key_that_cannot_be_asked_for_is_one_line(session, raised, said):
         assert said in refused(session, lambda session, line: keys.run(session, line, ask), "set work")
 
 
-def test_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(session):
+def test_on_the_command_line_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(session):
+    """A key kept for the session would be gone with the command."""
     asked: list[str] = []
 
     def ask(question: str) -> str:
@@ -282,8 +289,91 @@ def test_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(sessi
         return "sk-secret"
 
     with using(BrokenKeyring()), pytest.raises(KeyringProblem, match="cannot be used"):
-        keys.run(session, "set work", ask)
+        keys.run(session, "set work", ask, "llx key")
     assert not asked
+
+
+class LockedKeyring(MemoryKeyring):
+    """One that says only when a key is stored that its user has to unlock it first."""
+
+    def set_password(self, service, username, password):
+        raise keyring.errors.KeyringLocked(password)
+
+
+@contextlib.contextmanager
+def without_keyring_package() -> Iterator[None]:
+    """Have no keyring package for the length of a block."""
+    there = sys.modules["keyring"]
+    sys.modules["keyring"] = None
+    try:
+        yield
+    finally:
+        sys.modules["keyring"] = there
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [
+        lambda: using(BrokenKeyring()),
+        lambda: using(keyring.backends.fail.Keyring()),
+        lambda: using(keyring.backends.null.Keyring()),
+        lambda: using(LockedKeyring()),
+        without_keyring_package,
+    ],
+    ids=["broken", "no backend", "null backend", "locked", "not installed"],
+)
+def test_without_a_keyring_a_key_is_kept_for_the_session_and_written_nowhere(session, tmp_path, circumstances):
+    member = ModelProfile("m", "openai", "m", connection=Connection(auth_key_name="work"))
+    source = key_source(member, None, needs_key=True, sends_to_own_host=True)
+    with circumstances():
+        text = keys.run(session, "set work", lambda _question: "sk-held-0123456789").text
+        try:
+            assert text.startswith(
+                "key work is kept in memory, for this session only; a profile uses it with --key-name"
+            )
+            assert "\n" not in text
+            assert keys.run(session, "list", getpass.getpass).text == "keys:\n  work (this session)"
+            assert source.read() == "sk-held-0123456789"
+            assert not source.may_block
+        finally:
+            keys.run(session, "delete work", getpass.getpass)
+        assert keys.run(session, "list", getpass.getpass).text == "no key has been stored from here"
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"sk-held" in content for content in written)
+
+
+def test_a_key_stored_later_replaces_the_one_of_the_session(session):
+    with using(BrokenKeyring()):
+        keys.run(session, "set work", lambda _question: "sk-held-0123456789")
+    with using(MemoryKeyring()):
+        keys.run(session, "set work", lambda _question: "sk-stored-012345")
+        assert keys.run(session, "list", getpass.getpass).text == "keys:\n  work"
+        keys.run(session, "delete work", getpass.getpass)
+
+
+@pytest.mark.parametrize("action", ["set", "delete"])
+def test_a_key_typed_as_its_name_is_refused_and_not_repeated(session, action):
+    text = refused(session, lambda session, line: keys.run(session, line, getpass.getpass), f"{action} sk-abc123def456")
+    assert "looks like the key itself" in text
+    assert "abc123" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "mine --provider openai --model m --key-file sk-abc123def456",
+        "mine --provider openai --model m --key-env gsk_Ab3dEf6hIj9lMn2pQr5tUv8x",
+        "mine --provider openai --model m --key-name sk-abc123def456",
+        "mine --provider openai --model m --base-url sk-abc123def456",
+        "sk-abc123def456 --provider openai --model m",
+    ],
+)
+def test_a_key_typed_where_a_name_belongs_is_refused_not_repeated_and_not_written(session, tmp_path, words):
+    text = refused(session, profiles.run, f"save model {words}")
+    assert "looks like a key" in text
+    assert "abc123" not in text
+    assert "Ab3dEf" not in text
+    assert not any(b"abc123" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_progress_that_is_not_on_a_screen_is_a_line_at_its_begin_and_one_at_its_end():

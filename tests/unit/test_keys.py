@@ -67,9 +67,9 @@ def broken(vault):
     keyring.set_keyring(BrokenKeyring())
 
 
-def source(variable="OPENAI_API_KEY", *, needs=True, own=True, **connection):
+def source(variable="OPENAI_API_KEY", *, needs=True, own=True, is_local=False, **connection):
     profile = ModelProfile("synthetic", "openai", "m", connection=Connection(**connection))
-    return key_source(profile, variable, needs_key=needs, sends_to_own_host=own)
+    return key_source(profile, variable, needs_key=needs, sends_to_own_host=own, is_local=is_local)
 
 
 def refusal(found) -> str:
@@ -182,7 +182,7 @@ def test_a_keyring_that_fails_is_one_line_without_its_own_words(broken):
     message = refusal(source(auth_key_name="work"))
     assert message == (
         "no key for synthetic: the operating system's keyring cannot be used (RuntimeError); "
-        "use an environment variable or a key file instead"
+        "use an environment variable or a key file instead, or type %llx_key set work to keep the key for this session"
     )
 
 
@@ -238,6 +238,126 @@ def test_a_key_file_that_cannot_be_opened_is_one_line(tmp_path):
         ("~nobody-of-that-name/x", "cannot be read (no such home folder)"),
     ]:
         assert expected in refusal(source(auth_keyfile=path))
+
+
+WRITTEN_WRONGLY = [
+    (f'"{KEY}"', "it stands in quotes"),
+    (f"'{KEY}'", "it stands in quotes"),
+    (f"`{KEY}`", "it stands in quotes"),
+    (f"\u201c{KEY}\u201d", "it stands in quotes"),
+    (f"\u2018{KEY}\u2019", "it stands in quotes"),
+    (f"OPENAI_API_KEY={KEY}", "a name before the key"),
+    (f"OPENAI_API_KEY = '{KEY}'", "a name before the key"),
+    (f"export OPENAI_API_KEY={KEY}", "a name before the key"),
+    (f"set OPENAI_API_KEY={KEY}", "a name before the key"),
+    (f"$env:OPENAI_API_KEY = {KEY}", "a name before the key"),
+    (f"OPENAI_API_KEY: {KEY}", "a name before the key"),
+    (f"api-key:{KEY}", "a name before the key"),
+    (f"Authorization: Bearer {KEY}", "a name before the key"),
+    (f"Bearer {KEY}", "a word such as Bearer"),
+    (f"bearer\t{KEY}", "a word such as Bearer"),
+    (f'{{"api_key": "{KEY}"}}', "it is JSON"),
+]
+"""What people put into a key file or a variable, and what the line about it says."""
+
+
+@pytest.mark.parametrize(("content", "expected"), WRITTEN_WRONGLY)
+@pytest.mark.parametrize("is_local", [False, True])
+def test_a_key_with_something_around_it_is_refused_in_a_line_that_names_what(
+    tmp_path, monkeypatch, content, expected, is_local
+):
+    """In a file as well as in a variable, for every host."""
+    path = key_file(tmp_path, f"\ufeff{content}\r\n")
+    assert expected in refusal(source(auth_keyfile=path, is_local=is_local))
+    monkeypatch.setenv("MINE", content)
+    assert expected in refusal(source(auth_key_env="MINE", is_local=is_local))
+
+
+@pytest.mark.parametrize("content", [f"# mine\n{KEY}\n", f"{KEY}\n; old", f"// work\n\n{KEY}"])
+def test_a_key_file_with_a_comment_is_refused(tmp_path, content):
+    assert "it has a comment" in refusal(source(auth_keyfile=key_file(tmp_path, content)))
+
+
+PLACEHOLDERS = [
+    "your-api-key", "YOUR_API_KEY", "my-api-key",
+    "your_openai_api_key_here", "<your key>", "<YOUR-API-KEY>", "[insert key]", "sk-...",
+    "sk-\u2026", "sk-xxxxxxxxxxxx", "sk-your-key-here", "sk-ant-your-key", "xxx", "XXXXXXXX", "***", "CHANGEME",
+    "change-me", "REPLACE_ME", "replace-with-your-key", "insert-key-here", "paste_your_key", "$OPENAI_API_KEY",
+    "${OPENAI_API_KEY}", "$(cat key.txt)", "%OPENAI_API_KEY%", "$env:OPENAI_API_KEY", "{{ api_key }}", "OPENAI_API_KEY",
+    "None", "null", "undefined", "N/A", "todo", "api-key", "op://vault/openai/key", "sk-ab...89", "sk-proj-****1234",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", PLACEHOLDERS)
+def test_a_placeholder_is_not_sent_to_a_remote_host(monkeypatch, word):
+    monkeypatch.setenv("MINE", word)
+    for own in (True, False):
+        message = refusal(source(auth_key_env="MINE", own=own, needs=own))
+        assert message.startswith("no key for synthetic: the variable MINE cannot be used: it ")
+        assert word not in message
+
+
+STAND_INS = ["EMPTY", "ollama", "none", "sk-no-key-required", "lm-studio", "not-needed", "x"]
+
+
+@pytest.mark.parametrize("word", [*STAND_INS, "your-api-key"])
+def test_a_server_on_this_machine_takes_any_word(monkeypatch, word):
+    monkeypatch.setenv("MINE", word)
+    assert source(auth_key_env="MINE", own=False, needs=False, is_local=True).read() == word
+
+
+def test_a_word_for_servers_that_need_no_key_passes_at_a_gateway_and_not_at_a_provider(monkeypatch):
+    for word in ("EMPTY", "ollama", "sk-no-key-required", "lm-studio"):
+        monkeypatch.setenv("MINE", word)
+        assert source(auth_key_env="MINE", own=False, needs=False).read() == word
+        assert "a placeholder" in refusal(source(auth_key_env="MINE"))
+
+
+REAL = [
+    "sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8xYz", "gsk_Ab3dEf6hIj9lMn2pQr5tUv8xYz", "AIzaSyA1b2C3d4E5f6G7h8I9j0KlMnOpQrStUv",
+    "hf_AbCdEfGhIjKlMnOpQrStUvWxYz1234", "r8_Ab3dEf6hIj9lMn2pQr5tUv8xYz", "nvapi-Ab3dEf6hIj9lMn2pQr5tUv8xYz",
+    "sk-ant-api03-Ab3dEf6hIj9lMn2pQr5tUv8x", "xai-Ab3dEf6hIj9lMn2pQr5tUv8xYz", "pplx-ab3def6hij9lmn2pqr5tuv8xyz",
+    "csk-ab3def6hij9lmn2pqr5tuv8xyz", "fw_Ab3dEf6hIj9lMn2pQr5tUv8xYz", "tgp_v1_Ab3dEf6hIj9lMn2pQr5tUv8xYz",
+    "ghp_Ab3dEf6hIj9lMn2pQr5tUv8xYz", "github_pat_11AB3dEf6hIj9lMn2pQr5t", "AKIAIOSFODNN7EXAMPLE",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "0123456789abcdef0123456789abcdef",
+    "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6.Ab3dEf6hIj9lMn2p", "123e4567-e89b-12d3-a456-426614174000",
+]  # fmt: skip
+"""Keys in the shapes of many providers."""
+
+
+@pytest.mark.parametrize("key", [*REAL, "sk-1234", "team-gateway-2024", "abc==", "a=b==".removeprefix("a="), "id:part"])
+def test_no_real_key_is_taken_for_a_placeholder(monkeypatch, key):
+    monkeypatch.setenv("MINE", key)
+    assert source(auth_key_env="MINE").read() == key
+
+
+@pytest.mark.parametrize("key", [*REAL, KEY])
+@pytest.mark.parametrize("place", ["auth_key_env", "auth_key_name", "auth_keyfile", "base_url"])
+def test_a_key_in_the_place_of_a_name_is_refused_and_not_repeated(key, place):
+    with pytest.raises(ProfileError) as caught:
+        Connection(**{place: key})
+    assert key not in str(caught.value)
+    assert key[:8] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("auth_key_env", "OPENAI_API_KEY"),
+        ("auth_key_env", "HF_TOKEN"),
+        ("auth_key_env", "MY_GATEWAY_KEY_2024_V2"),
+        ("auth_key_env", "hf_token_of_the_team"),
+        ("auth_key_name", "sk-work"),
+        ("auth_key_name", "chutes-prod-2"),
+        ("auth_key_name", "claude-3-5-sonnet-20241022"),
+        ("auth_keyfile", "~/.openai_key"),
+        ("auth_keyfile", "keys/openai-2024-a1.txt"),
+        ("auth_keyfile", "/run/secrets/0123456789abcdef0123456789abcdef"),
+        ("auth_keyfile", "sk-of-the-team.txt"),
+    ],
+)
+def test_a_name_is_not_taken_for_a_key(place, name):
+    assert getattr(Connection(**{place: name}), place) == name
 
 
 def test_a_variable_with_a_line_break_inside_is_refused(monkeypatch):

@@ -1,0 +1,122 @@
+"""What a key looks like where none belongs, and what only stands in the place of one. No text here repeats it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from llx_magic.core.text import QUOTES
+
+_PREFIXED = re.compile(
+    r"(?:sk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key|key)-[A-Za-z0-9_\-]{8,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{20,}"
+    r"|eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]{4,}){0,2}"
+    r"|(?:gsk|sk|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
+    r"(?=[A-Za-z_]{0,80}[0-9]|[A-Z_]{0,80}[a-z]{1,80}[A-Z])[A-Za-z0-9_\-.]{16,}"
+)
+"""How the keys of many providers begin; after an underscore, as names have it, only what no name goes on with."""
+
+_HEXADECIMAL = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{32,}", re.IGNORECASE
+)
+_WORD = re.compile(r"[A-Za-z0-9+/=]{20,}")
+_CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_MOST_CHANGES_IN_A_NAME: Final = 3
+"""Between letters and digits, within one word: ``gpt4o2024`` has three, 32 characters drawn at random about fifteen."""
+
+_LONGEST_LOOKED_AT: Final = 1000
+
+NOT_REPEATED: Final = " and is not repeated: store it with %llx_key set NAME and name that (auth-key-name)"
+"""How an error ends about a key that stands where it would be shown and written."""
+
+
+def looks_like_a_key(text: str) -> bool:
+    """Return whether a text that should be a name is rather a key: it begins like one, or looks drawn at random."""
+    head = text.strip(QUOTES + " ")[:_LONGEST_LOOKED_AT]
+    if _PREFIXED.fullmatch(head) or _HEXADECIMAL.fullmatch(head):
+        return True
+    return any(len(_CHANGE.findall(word)) > _MOST_CHANGES_IN_A_NAME for word in _WORD.findall(head))
+
+
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
+
+
+def path_looks_like_a_key(path: str) -> bool:
+    """Return whether what should be a file's path is rather a key, or ends with one that was taken for a file's name.
+
+    What has an ending such as ``.txt``, or stands in a folder without beginning like a key, is a path.
+    """
+    name = re.split(r"[/\\]", path.strip())[-1]
+    if _SUFFIX.search(name) and not name.startswith("eyJ"):
+        return False
+    return looks_like_a_key(name) if name == path.strip() else _PREFIXED.fullmatch(name) is not None
+
+
+_ASSIGNED = re.compile(
+    r"(?:export\s+|setx?\s+|\$env:|\$)?(?P<name>[A-Za-z_][A-Za-z0-9_.\-]{0,80})\s*(?:=(?=\s*[^=\s])|:(?=\s))"
+    r"|[A-Za-z_.\-]{0,40}(?:key|token|secret|authorization)[A-Za-z_.\-]{0,40}\s*:",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?:bearer|token|basic|apikey)\s", re.IGNORECASE)
+
+
+def spelling_problem(text: str) -> str | None:
+    """Return what stands around a key, as the end of a sentence that does not repeat it, or None."""
+    text = text.strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and any(line.startswith(("#", "//", ";")) for line in lines):
+        return "it has a comment; it must be the key alone"
+    if text.startswith(("{", "[")) and text.endswith(("}", "]")) and len(text) > 2 and '"' in text:
+        return "it is JSON; it must be the key alone"
+    if _ASSIGNED.match(text):
+        return "it begins with a name before the key, such as NAME=; it must be the key alone"
+    if _SCHEME.match(text):
+        return "it begins with a word such as Bearer; it must be the key alone"
+    if text[:1] and (text[0] in QUOTES or text[-1] in QUOTES):
+        return "it stands in quotes; leave them out"
+    return None
+
+
+_NOTHING: Final = frozenset({
+    "none", "null", "nil", "undefined", "nan", "true", "false", "n/a", "na", "tbd", "todo", "fixme", "changeme",
+    "replaceme", "placeholder", "example", "sample", "apikey", "mykey", "myapikey", "skmykey", "dummy", "fake",
+})  # fmt: skip
+"""Words, without what stands between their parts, that programs and people write for "there is no key here"."""
+
+_STAND_INS: Final = frozenset({
+    "empty", "none", "ollama", "lmstudio", "llamacpp", "vllm", "local", "nokey", "nokeyrequired", "sknokeyrequired",
+    "notneeded", "notrequired", "unused", "dummy", "fake", "anything", "x", "na", "n/a", "null", "placeholder",
+})  # fmt: skip
+"""What is given to a server that wants some word where others have a key."""
+
+_REFERENCE = re.compile(
+    r"\$\{[^}]{0,200}\}|\$\(.{0,200}\)|\$(?:env:)?[A-Za-z_]\w{0,200}|%[A-Za-z_]\w{0,200}%|\{\{.{0,200}\}\}"
+    r"|(?:op|vault|env|keyring|file|ssm|secret|secrets)://?.{0,300}|(?:os\.environ|process\.env|getenv).{0,200}"
+)
+_VARIABLES_NAME = re.compile(r"[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){0,8}_(?:KEY|TOKEN|SECRET|PAT)")
+_SHORTENED = re.compile(r"\.\.\.|\u2026|\*{3}|x{5}|<[^>]{0,80}>$", re.IGNORECASE)
+_PLEASE = re.compile(
+    r"(?:[a-z0-9]{1,10}[-_ ]){0,2}(?:your|insert|enter|paste|put|replace|change|fill)(?:[-_ ]|(?=api|key|token|me))"
+    r"[a-z0-9]{0,20}(?:[-_ ][a-z0-9]{0,20}){0,8}|x+|<.{0,200}>|\[.{0,200}\]|[-._*0]+|123456\d{0,4}",
+    re.IGNORECASE,
+)
+
+
+def placeholder_problem(text: str, *, provider_needs_key: bool) -> str | None:
+    """Return what a text stands for that is no key, as the end of a sentence that does not repeat it, or None.
+
+    A word that servers are given which want any (``EMPTY``, ``ollama``) passes, unless the provider needs a real key.
+    """
+    text = text.strip()
+    plain = re.sub(r"[-_ ]", "", text.casefold())
+    if _REFERENCE.fullmatch(text):
+        return "it is a reference that nothing has replaced by the key"
+    if _VARIABLES_NAME.fullmatch(text):
+        return "it is the name of a variable and not its value"
+    if plain in _STAND_INS and not provider_needs_key and plain not in ("none", "null", "na", "n/a"):
+        return None
+    if plain in _NOTHING or plain in _STAND_INS or _PLEASE.fullmatch(text):
+        return "it is a placeholder; put the key in its place"
+    if _SHORTENED.search(text):
+        return "it is shortened, with dots, x or asterisks for a part of the key; put the whole key there"
+    return None
