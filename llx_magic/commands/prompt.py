@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -120,7 +121,7 @@ def options_of(asked: argparse.Namespace) -> PromptOptions:
         no_stream=asked.no_stream,
         dry_run=asked.dry_run,
         stats=given.get("stats", False),
-        out=given.get("out"),
+        out=_as_python_reads_it(given.get("out")),
         form=given.get("format", "markdown"),
         chat=given.get("chat"),
         background=given.get("bg", False),
@@ -128,6 +129,11 @@ def options_of(asked: argparse.Namespace) -> PromptOptions:
         next_cell=given.get("next_cell", False),
         quiet=given.get("quiet", False),
     )
+
+
+def _as_python_reads_it(name: str | None) -> str | None:
+    """Return a variable's name in the form in which Python keeps it; what is none stays, and is refused later."""
+    return unicodedata.normalize("NFKC", name) if name is not None and name.isidentifier() else name
 
 
 def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | None = None) -> tuple[LoadBalancer, Ask]:
@@ -166,7 +172,8 @@ def preview(balancer: LoadBalancer, asked: Ask) -> Output:
     width = max(len(name) for name, _verdict in verdicts)
     said = [f"[{message.role}]\n{message.content.rstrip()}\n" for message in asked.messages]
     order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
-    return Output("\n".join([*said, f"would be asked, in this order (profile {balancer.name}):", *order]))
+    notes = [f"note: {note}" for note in asked.notes]
+    return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 
 def start(balancer: LoadBalancer, asked: Ask) -> Running[Reply, Delta | Restart | Event]:

@@ -40,6 +40,12 @@ class LlxMagics(Magics):
         default_value=20, min=1, help="How many rows of a DataFrame or Series {{ }} puts into a prompt."
     ).tag(config=True)
 
+    expressions = Enum(
+        ["data", "any"],
+        default_value="data",
+        help="What {{ }} reaches: the notebook's data, or anything, calls of your own functions included.",
+    ).tag(config=True)
+
     def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
         super().__init__(shell)
         self._shell = shell

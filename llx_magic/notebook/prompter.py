@@ -8,6 +8,7 @@ import keyword
 import sys
 import time
 import uuid
+from dataclasses import replace
 from typing import Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -24,13 +25,16 @@ from llx_magic.core.trace import Trace
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.frontend import FrontEnd, front_end
-from llx_magic.notebook.interpolate import interpolate
 from llx_magic.notebook.interrupt import InterruptedPrompt
 from llx_magic.notebook.jobs import Job, Jobs
+from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
+from llx_magic.template.environment import Mode
+from llx_magic.template.tables import Limits
+from llx_magic.template.template import Rendered, Template
 
 LAST_REPLY = "_llx"
 """The variable that holds the last reply."""
@@ -42,6 +46,7 @@ class Preferences(Protocol):
     stream: bool
     redraw: str
     table_rows: int
+    expressions: str
 
     @property
     def footer_mode(self) -> FooterMode:
@@ -76,13 +81,21 @@ class Prompter:
             return asking.in_background()
         return asking.in_foreground()
 
-    def rendered(self, text: str, options: PromptOptions) -> str:
-        """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw."""
-        return text if options.raw else interpolate(text, self._shell.user_ns, self._preferences.table_rows)
+    def rendered(self, text: str, options: PromptOptions) -> Rendered:
+        """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""
+        mode: Mode = "any" if self._preferences.expressions == "any" else "data"
+        scope = Scope(self._shell, hidden=mode == "any")
+        limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
+        filled = Rendered(text) if options.raw else Template(text, mode).render(scope, limits)
+        if options.out is None or scope.function is None:
+            return filled
+        note = f"{options.out} is a variable of the notebook, not of {scope.function}()"  # nobody can write a local one
+        return Rendered(filled.text, (*filled.notes, note))
 
-    def prepare(self, options: PromptOptions, text: str, cell: str | None) -> tuple[LoadBalancer, Ask]:
+    def prepare(self, options: PromptOptions, filled: Rendered, cell: str | None) -> tuple[LoadBalancer, Ask]:
         """Return the profile and the request, a conversation's earlier turns included."""
-        return prompt.prepare(self._session, options, text, cell)
+        balancer, asked = prompt.prepare(self._session, options, filled.text, cell)
+        return balancer, replace(asked, notes=filled.notes)
 
     def remember(self, options: PromptOptions, text: str, reply: Reply, cell: str | None) -> None:
         """Add a turn to the conversation, if the cell is part of one."""
@@ -144,10 +157,11 @@ class _Asking:
     def __init__(self, prompter: Prompter, options: PromptOptions, text: str) -> None:
         self._prompter = prompter
         self._options = options
-        self._text = prompter.rendered(text, options)
+        filled = prompter.rendered(text, options)
+        self._text = filled.text
         self._front_end = prompter.front_end()
         self._cell = self._front_end.cell
-        self.balancer, self.asked = prompter.prepare(options, self._text, self._cell)
+        self.balancer, self.asked = prompter.prepare(options, filled, self._cell)
         self._view: View = QuietView()
         self._events: list[Event] = []
         self._pieces: list[str] = []

@@ -38,13 +38,15 @@ class Ask:
     """One prompt with all that is for this request only.
 
     ``messages`` end with the user's. ``settings`` are checked values of the cell layer; ``params`` go to the model;
-    ``backend`` pins one member, so that there is no failover.
+    ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, as of what
+    of a table is in it; the reply carries them.
     """
 
     messages: tuple[Message, ...]
     settings: Values = field(default_factory=dict)
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     backend: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class LoadBalancer:
@@ -146,7 +148,7 @@ class LoadBalancer:
     async def run(self, asked: Ask, watch: Watch) -> Reply:
         """Answer; ``watch`` sees each piece and each decision as it happens, on the loop that runs this."""
         reply = await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
-        return replace(reply, cost=self._cost(reply), notes=(*self._remarks, *reply.notes))
+        return replace(reply, cost=self._cost(reply), notes=(*self._remarks, *asked.notes, *reply.notes))
 
     async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
         """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""

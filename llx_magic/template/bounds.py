@@ -1,0 +1,148 @@
+"""How much an expression may make: what would take all memory or all time is refused before it begins."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from fractions import Fraction
+from itertools import islice
+
+from llx_magic.template.cells import LONGEST_TEXT
+from llx_magic.template.errors import RefusedError
+from llx_magic.template.percent import percent
+
+MOST_ITEMS = 1_000_000
+"""Items of a list that an expression makes or walks through, and the largest width, count or precision it may name."""
+
+MOST_BITS = 100_000
+"""Size of a whole number that an expression makes."""
+
+MOST_VALUES = 50_000_000
+"""Values of an array that an expression makes by spreading two smaller ones over each other."""
+
+
+def binary(sign: str, left: object, right: object) -> object:
+    """Return what an arithmetic operator makes of two values."""
+    if sign == "%" and isinstance(left, str):
+        return percent(left, right)
+    if sign == "*":
+        _multiplied(left, right)
+        _multiplied(right, left)
+    elif sign == "**":
+        _raised(left, right)
+    elif sign == "+" and isinstance(left, Sized) and isinstance(right, Sized) and _shape(left) is None:
+        _sized(left, len(left) + len(right))
+    spread(left, right)
+    return _OPERATORS[sign](left, right)
+
+
+_OPERATORS: dict[str, Callable[[object, object], object]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+
+
+def spread(left: object, right: object) -> None:
+    """Refuse an operation on two arrays that are spread over each other to far more values than they have."""
+    mine, other = _shape(left), _shape(right)
+    if not mine or not other or len(mine) > 32 or len(other) > 32:
+        return
+    count = 1
+    for at in range(1, max(len(mine), len(other)) + 1):
+        count *= max(each[-at] if at <= len(each) else 1 for each in (mine, other))
+    if count > MOST_VALUES:
+        raise RefusedError(f"{count:,} values are more than an expression may make ({MOST_VALUES:,})")
+
+
+def contains(container: object, item: object) -> bool:
+    """Return whether an item is in a container, without walking through what has no end."""
+    if not isinstance(item, int):
+        finite(container)
+    return item in container  # type: ignore[operator]  # whatever it is, it says itself whether it can be asked
+
+
+def finite(value: object) -> None:
+    """Refuse to walk through what may have no end, or can be walked through only once."""
+    if isinstance(value, Iterator):
+        raise RefusedError(f"a {type(value).__name__} is read only once; assign list(…) of it first")
+    if isinstance(value, range) and (value.stop - value.start) // value.step >= MOST_ITEMS:
+        raise RefusedError(f"a range of more than {MOST_ITEMS:,} numbers")
+
+
+def collected(value: object) -> object:
+    """Return what a function made, an iterator as a list."""
+    finite_list = list(islice(value, MOST_ITEMS + 1)) if isinstance(value, Iterator) else None
+    if finite_list is not None and len(finite_list) > MOST_ITEMS:
+        raise RefusedError(f"more than {MOST_ITEMS:,} items")
+    return value if finite_list is None else finite_list
+
+
+def counts(arguments: Iterable[object]) -> None:
+    """Refuse a width, count or precision that is too large, wherever it stands among the arguments."""
+    for argument in arguments:
+        number = _whole(argument)
+        if number is not None and abs(number) > MOST_ITEMS:
+            raise RefusedError(f"{number:,} is more than a width or a count may be ({MOST_ITEMS:,})")
+
+
+def text(length: int) -> None:
+    """Refuse a text that would be longer than a prompt takes."""
+    if length > LONGEST_TEXT:
+        raise RefusedError(f"a text of {length:,} characters is longer than a prompt takes ({LONGEST_TEXT:,})")
+
+
+def replaced(value: str, old: str, new: str, count: int = -1) -> str:
+    """Return ``str.replace``, unless that would make too long a text."""
+    found = value.count(old)
+    text(len(value) + (found if count < 0 else min(found, count)) * max(0, len(new) - len(old)))
+    return value.replace(old, new, count)
+
+
+def joined(separator: str, items: Sequence[str]) -> str:
+    """Return ``str.join``, unless that would make too long a text."""
+    text(sum(map(len, items)) + len(separator) * len(items))
+    return separator.join(items)
+
+
+def _multiplied(repeated: object, by: object) -> None:
+    times = _whole(by)
+    if times is None:
+        return
+    if isinstance(repeated, int):
+        if repeated.bit_length() + times.bit_length() > MOST_BITS:
+            raise RefusedError(f"a whole number of more than {MOST_BITS:,} bits")
+    elif isinstance(repeated, Sized) and _shape(repeated) is None:
+        _sized(repeated, len(repeated) * times)
+
+
+def _sized(like: object, length: int) -> None:
+    if isinstance(like, str | bytes | bytearray):
+        text(length)
+    elif length > MOST_ITEMS and not isinstance(like, Mapping):
+        raise RefusedError(f"{length:,} items are more than an expression may make ({MOST_ITEMS:,})")
+
+
+def _raised(base: object, exponent: object) -> None:
+    times = _whole(exponent)
+    if times is None or not isinstance(base, int | Fraction):
+        return
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if bits > 1 and bits * abs(times) > MOST_BITS:
+        raise RefusedError(f"a whole number of more than {MOST_BITS:,} bits")
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number of any library as Python's."""
+    if not hasattr(type(value), "__index__") or hasattr(type(value), "__len__"):
+        return None
+    return operator.index(value)  # type: ignore[arg-type]
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    shape = getattr(value, "shape", None) if hasattr(type(value), "shape") else None
+    return shape if isinstance(shape, tuple) and all(isinstance(each, int) for each in shape) else None

@@ -1,0 +1,157 @@
+"""One value as text: every digit that it has, dates without a midnight that says nothing, lists item by item."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, SupportsFloat
+
+from llx_magic.template.errors import RefusedError
+
+LONGEST_TEXT = 10_000_000
+"""Characters that one value may put into a prompt."""
+
+Precision = Literal["d", "f", "e"]
+"""How many digits a float has: double, single or half precision (the letters of the module ``struct``)."""
+
+PRECISIONS: dict[int, Precision] = {2: "e", 4: "f", 8: "d"}
+"""The precision of a float of so many bytes."""
+
+_WHOLE = 1e15
+_MIDNIGHT = " 00:00:00"
+_CONTAINERS = (list, tuple, set, frozenset, dict, deque)
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+def number(value: float, precision: Precision = "d") -> str:
+    """Return the shortest text from which the same float is read again."""
+    if math.isnan(value):
+        return "NaN"
+    if precision == "d" or math.isinf(value) or (value.is_integer() and abs(value) < _WHOLE):
+        return repr(float(value))
+    packed = struct.pack(precision, value)
+    for digits in range(1, 10):
+        short = float(f"{value:.{digits}g}")
+        try:
+            if struct.pack(precision, short) == packed:
+                return repr(short)
+        except OverflowError:  # rounded up, the largest of them has no place in so few bits
+            continue
+    return repr(float(value))
+
+
+def plain(value: object) -> str:
+    """Return a value as a cell of a table shows it: texts as they are, all else as in ``literal``."""
+    return value if isinstance(value, str) else literal(value)
+
+
+def literal(value: object, precision: Precision = "d") -> str:
+    """Return a value as it stands in a list: texts in quotes, numbers with all digits, dates and times in ISO form.
+
+    Raises RefusedError for one that is longer than a prompt takes, or holds a table.
+    """
+    pieces: list[str] = []
+    length = 0
+    for piece in _pieces(value, (), precision):
+        pieces.append(piece)
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            raise RefusedError(f"longer than a prompt takes ({LONGEST_TEXT:,} characters); cut it first")
+    return "".join(pieces)
+
+
+def column(values: Iterable[object], precision: Precision = "d") -> list[str]:
+    """Return the texts of a column: days alone where no time of day in it is another than midnight."""
+    values = list(values)
+    timed = [at for at, value in enumerate(values) if isinstance(value, datetime | timedelta)]
+    texts = [value if isinstance(value, str) else literal(value, precision) for value in values]
+    for at in timed:
+        texts[at] = str(values[at])
+    if all(texts[at].endswith(_MIDNIGHT) or texts[at] == "NaT" for at in timed):
+        for at in timed:
+            texts[at] = texts[at].removesuffix(_MIDNIGHT)
+    return texts
+
+
+def joined(parts: Sequence[object]) -> str:
+    """Return the levels of a name, as of a column under two headings, on one line."""
+    return " / ".join(column(parts))
+
+
+def _pieces(value: object, inside: tuple[int, ...], precision: Precision) -> Iterator[str]:
+    if isinstance(value, str):
+        yield str.__repr__(value)
+    elif isinstance(value, float) and not _package(value):
+        yield number(value, precision)
+    elif not _is_container(value):
+        yield _scalar(value)
+    elif id(value) in inside:
+        yield "..."
+    else:
+        yield from _container(value, (*inside, id(value)), precision)
+
+
+def _is_container(value: object) -> bool:
+    if isinstance(value, _CONTAINERS):
+        return type(value).__repr__ in _OWN_REPR
+    if isinstance(value, bytes) or not _package(value):
+        return type(value) in _VIEWS
+    return hasattr(value, "tolist") and hasattr(value, "__len__") and getattr(value, "shape", None) != ()
+
+
+_OWN_REPR = {each.__repr__ for each in _CONTAINERS}
+
+
+def _container(value: object, inside: tuple[int, ...], precision: Precision) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        pairs = (
+            [*_pieces(key, inside, precision), ": ", *_pieces(item, inside, precision)] for key, item in value.items()
+        )
+        yield from _joined("{", pairs, "}")
+        return
+    assert isinstance(value, Iterable)
+    items = (_pieces(item, inside, precision) for item in value)
+    if isinstance(value, tuple):
+        yield from _joined("(", items, ",)" if len(value) == 1 else ")")
+    elif isinstance(value, set | frozenset) and value:
+        yield from _joined("{", items, "}")
+    elif isinstance(value, set | frozenset):
+        yield "set()"
+    else:
+        yield from _joined("[", items, "]")
+
+
+def _joined(opening: str, items: Iterable[Iterable[str]], closing: str) -> Iterator[str]:
+    yield opening
+    for at, item in enumerate(items):
+        if at:
+            yield ", "
+        yield from item
+    yield closing
+
+
+def _scalar(value: object) -> str:
+    package = _package(value)
+    if package and type(value).__name__ == "DataFrame":
+        raise RefusedError("a table inside another value is not shown whole; give it braces of its own")
+    if package == "numpy" and isinstance(value, SupportsFloat) and (precision := _numpy_precision(value)):
+        return number(float(value), precision)
+    text = str(value)
+    if package == "pandas" and type(value).__name__ == "Timestamp":
+        return text.removesuffix(_MIDNIGHT)
+    return text
+
+
+def _numpy_precision(value: object) -> Precision | None:
+    """Return the precision of a float of numpy; None for other numbers, and for those of more than eight bytes."""
+    kind = getattr(value, "dtype", None)
+    return PRECISIONS.get(getattr(kind, "itemsize", 0)) if getattr(kind, "kind", "") == "f" else None
+
+
+def _package(value: object) -> str:
+    """Return the library of frames and arrays that a value is of, or the empty string."""
+    package = str(type(value).__module__).partition(".")[0]
+    return package if package in {"numpy", "pandas", "polars"} else ""

@@ -1,0 +1,89 @@
+"""pandas' tables as a prompt shows them; whoever holds one has pandas imported already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from llx_magic.template import cells
+from llx_magic.template.cells import PRECISIONS, Precision
+from llx_magic.template.tables import MAX_COLUMNS, Column, Limits, Shown, Table, markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas._typing import S1
+    from pandas.io.formats.style import Styler
+
+
+def frame(value: pd.DataFrame, limits: Limits) -> Shown:
+    """Return a table with the row labels, unless they only number the rows."""
+    height, width = value.shape
+    if not height and not width:
+        return Shown("(empty DataFrame: no rows, no columns)")
+    part = value.iloc[: limits.rows, :MAX_COLUMNS]
+    labels = [*_labels(part.index, always=not width)]
+    columns = [_column(name, part.iloc[:, at]) for at, name in enumerate(part.columns)]
+    return markdown(Table([*labels, *columns], height, list(value.columns[MAX_COLUMNS:]), len(labels)), limits)
+
+
+def series(value: pd.Series[S1], limits: Limits) -> Shown:
+    """Return a table with one column, named "value" where the series has no name."""
+    part = value.iloc[: limits.rows]
+    labels = [*_labels(part.index)]
+    return markdown(
+        Table([*labels, _column("value" if part.name is None else part.name, part)], len(value), (), len(labels)),
+        limits,
+    )
+
+
+def index(value: pd.Index[S1], limits: Limits) -> Shown:
+    """Return labels, or an array of pandas, as a list."""
+    part = list(value[: limits.rows])
+    quoted = [cells.literal(item) if isinstance(item, str | tuple) else text for item, text in _texts(part)]
+    listed = f"[{', '.join(quoted)}]"
+    if len(part) == len(value):
+        return Shown(listed)
+    said = f"{len(part):,} of {len(value):,} values"
+    return Shown(f"{listed} (first {said})", (f"{said} sent" + (f" ({limits.more_rows})" if limits.more_rows else ""),))
+
+
+def styled(value: Styler, limits: Limits) -> Shown:
+    """Return the table that is styled; colours are not for a model."""
+    styled_frame: pd.DataFrame = vars(value)["data"]
+    return frame(styled_frame, limits)
+
+
+def steps(times: pd.DatetimeIndex, frequency: str) -> int:
+    """Return how many steps of a frequency lie between the first and the last of some points in time."""
+    from pandas.tseries.frequencies import to_offset
+
+    try:
+        nanoseconds = to_offset(frequency).nanos
+    except ValueError:  # a month has no fixed length; steps so long are few
+        return 0
+    return int((times.max() - times.min()).total_seconds() * 1e9 / nanoseconds) if len(times) else 0
+
+
+def _texts(values: Sequence[object]) -> Iterator[tuple[object, str]]:
+    return zip(values, cells.column(values), strict=True)
+
+
+def _labels(labels: pd.Index[S1], *, always: bool = False) -> Iterator[Column]:
+    numbered = type(labels).__name__ == "RangeIndex" and labels.name is None
+    if numbered and not always and (not len(labels) or (labels[0], labels[-1]) == (0, len(labels) - 1)):
+        return
+    for level in range(labels.nlevels):
+        name = labels.names[level]
+        yield Column("" if name is None else name, list(labels.get_level_values(level)))
+
+
+def _column(name: object, values: pd.Series[S1]) -> Column:
+    # The array and not the series: a series hands out single precision as double, with digits that it never had.
+    return Column(name, list(values.array), _precision(values.dtype))
+
+
+def _precision(dtype: object) -> Precision:
+    kind = getattr(dtype, "numpy_dtype", dtype)
+    if getattr(kind, "kind", "") != "f":
+        return "d"
+    return PRECISIONS.get(getattr(kind, "itemsize", 8), "d")

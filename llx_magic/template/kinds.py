@@ -1,0 +1,83 @@
+"""How each kind of value is shown: chosen by what its class is called, so that nothing is imported to look at it."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+
+from llx_magic.template import arrays, cells, foreign, frames, pictures
+from llx_magic.template.errors import RefusedError
+from llx_magic.template.tables import Limits, Shown
+
+
+def shown(value: object, limits: Limits) -> Shown:
+    """Return the value as a prompt shows it: by its class or a base of it, else by str().
+
+    Raises RefusedError for one that has no text: a generator, a table that is not computed yet, an object that would
+    show no more than its address.
+    """
+    for base in type(value).__mro__:
+        package = str(base.__module__).partition(".")[0]
+        if show := _KINDS.get(f"{package}.{base.__name__}"):
+            return show(value, limits)
+        if package in foreign.LIBRARIES and (table := foreign.table(value, limits)):
+            return table
+    if hasattr(type(value), "__dataframe__"):
+        return foreign.exchanged(value, limits)
+    text = value if isinstance(value, str) else _text(value)
+    if len(text) > cells.LONGEST_TEXT:
+        raise RefusedError(f"longer than a prompt takes ({cells.LONGEST_TEXT:,} characters); cut it first")
+    return Shown(str(text))
+
+
+def what_no_data(value: object) -> str | None:
+    """Say what kind of thing that is no data a value is; None for data."""
+    return next((what for kinds, what in _NO_DATA if isinstance(value, kinds)), None)
+
+
+_NO_DATA: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((types.ModuleType,), "a module"),
+    ((type, types.GenericAlias), "a class"),
+    ((types.MethodType, types.BuiltinMethodType, types.MethodWrapperType), "a function"),
+    ((types.FunctionType, types.MethodDescriptorType, types.WrapperDescriptorType), "a function"),
+    ((types.ClassMethodDescriptorType, staticmethod, classmethod, property), "a function"),
+    ((types.FrameType, types.CodeType, types.TracebackType), "a part of a running program"),
+    ((types.CoroutineType, types.AsyncGeneratorType), "not computed yet"),
+)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Iterator) and type(value).__str__ is object.__str__:
+        raise RefusedError(f"a {type(value).__name__} is read only once; assign list(…) of it first")
+    if type(value).__str__ is object.__str__ and _is_silent(type(value)):
+        raise RefusedError(f"a {type(value).__name__} has no text of its own; name an attribute of it")
+    return cells.literal(value)
+
+
+def _is_silent(kind: type) -> bool:
+    """Return whether objects of the class show only their class and address."""
+    own: object = kind.__repr__
+    return own is object.__repr__ or kind.__name__.endswith("GroupBy")
+
+
+# Of the libraries whose values have names of their own here: package and class, whatever the module between them.
+_KINDS: dict[str, Callable[..., Shown]] = {
+    "pandas.DataFrame": frames.frame,
+    "pandas.Series": frames.series,
+    "pandas.Index": frames.index,
+    "pandas.ExtensionArray": frames.index,
+    "pandas.Styler": frames.styled,
+    "numpy.ndarray": arrays.array,
+    "torch.Tensor": arrays.tensor,
+    "cupy.ndarray": arrays.on_device,
+    "jaxlib.ArrayImpl": arrays.convertible,
+    "jaxlib.Array": arrays.convertible,
+    "tensorflow.EagerTensor": arrays.convertible,
+    "xarray.DataArray": arrays.labelled,
+    "dask.Array": arrays.uncomputed,
+    "dask.Bag": arrays.uncomputed,
+    "dask.Delayed": arrays.uncomputed,
+    "matplotlib.FigureBase": pictures.figure,
+    "matplotlib.Axes": pictures.plot,
+    "PIL.Image": pictures.image,
+}

@@ -1,0 +1,110 @@
+"""Texts that are filled in by ``%`` and ``str.format``, piece by piece, so that none can grow without bounds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from string import Formatter
+
+from llx_magic.template.cells import LONGEST_TEXT
+from llx_magic.template.errors import RefusedError
+
+LARGEST_WIDTH = 1_000
+"""Characters that a width or a precision may ask for."""
+
+_REST = re.compile(r"[#0\- +]*(\d*)(?:\.(\d*))?[hlL]?([diouxXeEfFgGcrsa%])")
+_NUMBER = re.compile(r"\d+")
+
+Read = Callable[[object, str], object]
+"""How an attribute or an item of a value is read."""
+
+
+def percent(template: str, given: object) -> str:
+    """Return ``template % given`` as Python does it; ``*`` as a width is refused."""
+    arguments = given if isinstance(given, tuple) else (given,)
+    text, used = _Text(), 0
+    at = 0
+    while (sign := template.find("%", at)) >= 0:
+        text.add(template[at:sign])
+        key = _key_end(template, sign + 1)
+        found = _REST.match(template, key)
+        if found is None:
+            raise ValueError(f"unsupported format at index {sign}")
+        _checked(found[1], found[2])
+        at = found.end()
+        if found[3] == "%":
+            text.add("%")
+        elif key > sign + 1:
+            text.add(template[sign:at] % given)
+        elif used < len(arguments):
+            text.add(template[sign:at] % (arguments[used],))
+            used += 1
+        else:
+            raise TypeError("not enough arguments for format string")
+    if used < len(arguments) and not (used == 0 and isinstance(given, Mapping)):
+        raise TypeError("not all arguments converted during string formatting")
+    text.add(template[at:])
+    return text.whole()
+
+
+def _key_end(template: str, at: int) -> int:
+    """Return where a ``(key)`` ends that begins here, or here."""
+    depth = 0
+    for place in range(at, len(template) if template.startswith("(", at) else at):
+        depth += {"(": 1, ")": -1}.get(template[place], 0)
+        if not depth:
+            return place + 1
+    return at
+
+
+def formatted(template: str, arguments: Sequence[object], named: Mapping[str, object], attribute: Read) -> str:
+    """Return ``template.format(*arguments, **named)``, where fields read attributes as expressions do."""
+    return _Fields(attribute).vformat(template, arguments, named)
+
+
+class _Text:
+    """Pieces of a text, counted."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._length = 0
+
+    def add(self, piece: str) -> None:
+        self._length += len(piece)
+        if self._length > LONGEST_TEXT:
+            raise RefusedError(f"a text longer than a prompt takes ({LONGEST_TEXT:,} characters)")
+        self._pieces.append(piece)
+
+    def whole(self) -> str:
+        return "".join(self._pieces)
+
+
+class _Fields(Formatter):
+    """Python's own formatter, with bounds, and with nothing read that an expression may not read."""
+
+    def __init__(self, attribute: Read) -> None:
+        self._attribute = attribute
+        self._text = _Text()
+
+    def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
+        first, *rest = re.split(r"[.\[]", field_name, maxsplit=1)
+        value: object = self.get_value(int(first) if first.isdigit() else first, args, kwargs)
+        for name, item in re.findall(r"\.([^.\[]+)|\[([^\]]+)\]", field_name[len(first) :] if rest else ""):
+            value = self._attribute(value, name) if name else _item(value, item)
+        return value, first
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        _checked(*_NUMBER.findall(format_spec))
+        text = format(value, format_spec)
+        self._text.add(text)
+        return text
+
+
+def _item(value: object, key: str) -> object:
+    return value[int(key) if key.isdigit() else key]  # type: ignore[index]  # it says itself whether it has items
+
+
+def _checked(*numbers: str | None) -> None:
+    for number in numbers:
+        if number and (len(number) > 9 or int(number) > LARGEST_WIDTH):
+            raise RefusedError(f"a width of {number[:20]} is more than a format may ask for ({LARGEST_WIDTH:,})")

@@ -1,0 +1,136 @@
+"""A text with ``{{ expression }}`` in it: read once, filled in as often as wanted.
+
+Nothing else is special: whatever else means something to Jinja2 (``{% %}``, ``{# #}``, line statements) and every
+single brace is plain text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llx_magic.core.text import one_line
+from llx_magic.template import kinds
+from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
+from llx_magic.template.finder import spans
+from llx_magic.template.tables import Limits, Shown
+
+if TYPE_CHECKING:
+    from llx_magic.template.environment import Mode
+    from llx_magic.template.expressions import Expression
+
+_LABEL_LENGTH = 40
+"""Characters of an expression in a note about what of its value was sent."""
+
+_EVERYTHING = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A text that was filled in; ``notes`` say to the user what of the values is not in it."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+class Template:
+    """A text whose expressions have all been read, and none evaluated.
+
+    Expressions are Jinja2's, with its filters and Python's harmless built-in functions. ``mode`` says what they reach:
+    "data" lets them read data and call methods that only read, "any" whatever the namespace holds.
+
+    Raises InterpolationError for the first expression that cannot be read.
+    """
+
+    def __init__(self, text: str, mode: Mode = "data") -> None:
+        self._text = text
+        self._mode = mode
+        self._expressions = [(*span, _read(text, span, mode)) for span in spans(text)]
+
+    def render(self, namespace: Mapping[str, object], limits: Limits = _EVERYTHING) -> Rendered:
+        """Return the text with each expression replaced by its value; what a value shows is not looked at again.
+
+        Raises InterpolationError for the first expression that uses an undefined name, fails, or does what it may not.
+        """
+        parts: list[str] = []
+        notes: dict[str, None] = {}
+        at = 0
+        for start, end, expression in self._expressions:
+            shown = _shown(expression, namespace, limits)
+            parts += [self._text[at:start], self._apart(shown.text, start, end) if shown.apart else shown.text]
+            label = one_line(expression.source, _LABEL_LENGTH)
+            notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
+            at = end
+        return Rendered("".join([*parts, self._text[at:]]), tuple(notes))
+
+    def _apart(self, table: str, start: int, end: int) -> str:
+        """Return the table with a blank line to whatever stands on the line before and after it."""
+        return ("\n\n" if self._follows(start) else "") + table + ("\n\n" if self._goes_on(end) else "")
+
+    def _follows(self, start: int) -> bool:
+        before = start - 1
+        while before >= 0 and self._text[before] != "\n" and self._text[before].isspace():
+            before -= 1
+        return before >= 0 and self._text[before] != "\n"
+
+    def _goes_on(self, end: int) -> bool:
+        after = end
+        while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
+            after += 1
+        return after < len(self._text) and self._text[after] != "\n"
+
+
+def _read(text: str, span: tuple[int, int], mode: Mode) -> Expression:
+    from jinja2 import TemplateSyntaxError
+
+    from llx_magic.template.expressions import Expression
+
+    start, end = span
+    source = text[start + 2 : end - 2]
+    if source.startswith("-"):  # to Jinja2 this trims blanks, to others it is a minus: guessing would change a value
+        raise unreadable(text, start, "'{{-' can be read in two ways: write '{{ -' for a minus")
+    try:
+        return Expression(source, mode)
+    except TemplateSyntaxError as error:
+        problem = (error.message or "").removesuffix(".")
+    except Exception as error:  # noqa: BLE001 - nested too deeply, a number of too many digits, …
+        problem = said(error)
+    raise unreadable(text, start, f"{braced(source)} is not an expression: {one_line(problem, 100)}")
+
+
+def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limits) -> Shown:
+    from jinja2.exceptions import SecurityError, UndefinedError
+
+    source = expression.source
+    try:
+        return kinds.shown(expression.value(namespace), limits)
+    except UndefinedError as error:
+        problem = _undefined(source, error, namespace)
+    except SecurityError as error:
+        problem = said(error, without_class=True).removesuffix(".")
+    except RefusedError as error:
+        problem = _refused(source, error)
+    except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
+        problem = said(error)
+    raise unusable(source, problem)
+
+
+def _refused(source: str, error: RefusedError) -> str:
+    if not isinstance(error, NotDataError):
+        return str(error)
+    way_out = f"a prompt only reads data; assign it first, for example x = {one_line(source, 60)}, then {{{{ x }}}}"
+    return f"{error}: {way_out}" if str(error) else way_out
+
+
+def _undefined(source: str, error: Exception, namespace: Mapping[str, object]) -> str:
+    """Say which name is not defined and what may have been meant, or which attribute or key is not there."""
+    problem = said(error, without_class=True)
+    name = next((word for word in re.findall(r"\w+", source) if problem == f"'{word}' is undefined"), None)
+    if name is None:
+        return problem
+    known = sorted(known for known in namespace if not known.startswith("_"))
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"'{name}' is not defined" + (f"; did you mean {nearest[0]}?" if nearest else RAW)
