@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.errors import SettingError, UsageProblem
@@ -9,6 +11,8 @@ from llx_magic.observe.report import html_table
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS, nearest, setting
 from llx_magic.settings.help import HEADINGS, help_text, rows
+
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*=\s*")
 
 
 def grammar(prog: str = "%llx_set") -> Grammar:
@@ -21,7 +25,8 @@ def grammar(prog: str = "%llx_set") -> Grammar:
 
   {prog}                 every setting: value, where it comes from, default, unit, meaning
   {prog} KEY             help for one setting, and its present value
-  {prog} KEY VALUE       check the value and set it for this session (none switches an optional setting off)
+  {prog} KEY VALUE       check the value and set it for this session (none switches an optional setting off);
+                           KEY=VALUE does the same
   {prog} unset KEY       remove the session's value
   {prog} unset --all     remove all of the session's values
 """,
@@ -57,6 +62,8 @@ def run(session: Session, line: str, prog: str = "%llx_set") -> Output:
         SettingError: for an unknown setting or a value that is not allowed; nothing changes.
         UsageProblem: for words that make no sense.
     """
+    if assigned := _ASSIGNMENT.match(line):
+        return _set(session, assigned[1], " ".join(shell_words(line[assigned.end() :])))
     words = shell_words(line)
     if len(words) > 1 and words[0] in SETTINGS and not {"-h", "--help"} & set(words):
         return _set(session, words[0], " ".join(words[1:]))  # a value may begin with a dash: -500

@@ -12,7 +12,19 @@ from typing import Literal
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import SettingError
-from llx_magic.settings.kinds import Choice, Kind, NotAllowedError, Number, SettingValue, StatusCodes, Switch, Whole
+from llx_magic.settings.kinds import (
+    Choice,
+    Kind,
+    NotAllowedError,
+    Number,
+    SettingValue,
+    StatusCodes,
+    Switch,
+    Whole,
+    any_case,
+    fits,
+    text_schema,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +49,7 @@ class Setting:
         Raises:
             SettingError: one line with the key, what is allowed and what was given.
         """
-        if raw is None or (isinstance(raw, str) and raw.strip().lower() == "none"):
+        if raw is None or (isinstance(raw, str) and fits(_NONE, raw)):
             if self.optional:
                 return None
             raise SettingError(f"{self.key} must be {self.kind.allowed}, got none")
@@ -50,6 +62,14 @@ class Setting:
     def write(self, value: SettingValue) -> JsonValue:
         """Return the value as a profile file holds it; None is null."""
         return None if value is None else self.kind.write(value)
+
+    def schema(self) -> dict[str, JsonValue]:
+        """Return the JSON schema of what ``read`` accepts."""
+        value = self.kind.schema()
+        if self.optional:
+            value = {"anyOf": [value, {"type": "null"}, text_schema(_NONE)]}
+        unit = f" ({self.unit})" if self.unit else ""
+        return {**value, "default": self.default, "description": self.meaning + unit}
 
     def show(self, value: SettingValue) -> str:
         """Return the value as a table and a prompt show it."""
@@ -72,6 +92,7 @@ def _shown(raw: JsonValue) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+_NONE = any_case("none")
 _MS = "a number of milliseconds"
 _DURATIONS = ("5000", "30000", "60000", "none")
 
@@ -233,17 +254,11 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
 
 
 def json_schema() -> dict[str, JsonValue]:
-    """Return the JSON schema of ``ephemeralSettings`` in a load-balancer profile; other keys are allowed there."""
-    properties: dict[str, JsonValue] = {}
-    for declared in SETTINGS.values():
-        value: dict[str, JsonValue] = declared.kind.schema()
-        if declared.optional:
-            value = {"anyOf": [value, {"type": "null"}]}
-        unit = f" ({declared.unit})" if declared.unit else ""
-        properties[declared.key] = {**value, "default": declared.default, "description": declared.meaning + unit}
+    """Return the JSON schema of the settings in ``ephemeralSettings``: exactly what reading accepts, texts included."""
+    properties: dict[str, JsonValue] = {key: declared.schema() for key, declared in SETTINGS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ephemeralSettings of a load-balancer profile",
+        "title": "ephemeralSettings of a profile",
         "type": "object",
         "properties": properties,
         "additionalProperties": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llx_magic.core.values import JsonValue
 
@@ -13,6 +13,34 @@ SettingValue = bool | int | float | str | frozenset[int] | None
 
 LARGEST = 10**18
 """No number of a setting is larger; beyond it, arithmetic on times overflows."""
+
+# What a text may look like is a pattern, by which a value is read and of which the JSON schema is made: so an editor
+# that checks a profile and the code that loads it cannot disagree. The patterns mean the same in Python and ECMAScript.
+_POWER = r"[eE]\+?(?:0?[0-9]|1[0-2])"
+_WHOLE = r"(?:[0-9]{1,18}(?:\.0{1,18})?|[0-9]{1,6}" + _POWER + ")"
+_WHOLE_FROM: dict[int, str] = {0: r"\+?" + _WHOLE, 1: r"\+?(?=0*[1-9])" + _WHOLE}
+_POSITIVE = (
+    r"\+?(?=[0.]*[1-9])(?:[0-9]{1,18}(?:\.[0-9]{1,18})?"
+    r"|[0-9]{1,6}(?:\.[0-9]{1,18})?(?:" + _POWER + r"|[eE]-[0-9]{1,2}))"
+)
+_STATUS = "[345][0-9]{2}"
+_STATUSES = rf"(?:\[\s*)?{_STATUS}(?:[\s,]+{_STATUS})*(?:[\s,]*\]|\s*,)?"
+
+
+def text_schema(pattern: str) -> dict[str, JsonValue]:
+    """Return the JSON schema of a text that fits a pattern, with any white space around it."""
+    return {"type": "string", "pattern": rf"^\s*(?:{pattern})\s*$"}
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Return whether a text fits a pattern, with any white space around it."""
+    return re.fullmatch(rf"\s*(?:{pattern})\s*", text) is not None
+
+
+def any_case(*words: str) -> str:
+    """Return the pattern of some words in any case."""
+    return "|".join("".join(f"[{each.lower()}{each.upper()}]" for each in word) for word in words)
+
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
@@ -60,7 +88,7 @@ class Number:
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept integers and decimals; an integer stays one."""
         number = _number(raw)
-        if number is None or number <= 0:
+        if number is None or number <= 0 or (isinstance(raw, str) and not fits(_POSITIVE, raw)):
             raise NotAllowedError(self.allowed)
         return number
 
@@ -69,8 +97,8 @@ class Number:
         return _plain(value)
 
     def schema(self) -> dict[str, JsonValue]:
-        """A number above zero."""
-        return {"type": "number", "exclusiveMinimum": 0}
+        """A number above zero, or a text that is one."""
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST}, text_schema(_POSITIVE)]}
 
     def examples(self) -> tuple[str, ...]:
         """Round figures."""
@@ -82,7 +110,7 @@ class Whole:
     """A whole number from ``minimum``; ``noun`` names it in messages."""
 
     noun: str
-    minimum: int = 1
+    minimum: Literal[0, 1] = 1
     offered: tuple[str, ...] = ()
 
     @property
@@ -95,7 +123,8 @@ class Whole:
         number = _number(raw)
         if number is None:
             raise NotAllowedError(self.noun, self._unit_hint(raw))
-        if number != int(number) or number < self.minimum:
+        is_odd = isinstance(raw, str) and not fits(_WHOLE_FROM[self.minimum], raw)
+        if number != int(number) or number < self.minimum or is_odd:
             raise NotAllowedError(f"{self.noun}, whole and at least {self.minimum}")
         return int(number)
 
@@ -104,8 +133,9 @@ class Whole:
         return _plain(value)
 
     def schema(self) -> dict[str, JsonValue]:
-        """An integer from the minimum."""
-        return {"type": "integer", "minimum": self.minimum}
+        """An integer from the minimum, or a text that is one."""
+        number: dict[str, JsonValue] = {"type": "integer", "minimum": self.minimum, "maximum": LARGEST}
+        return {"anyOf": [number, text_schema(_WHOLE_FROM[self.minimum])]}
 
     def examples(self) -> tuple[str, ...]:
         """The values that suit this setting."""
@@ -134,10 +164,9 @@ class Switch:
         """Accept booleans, true/false, on/off, and this switch's own words."""
         if isinstance(raw, bool):
             return raw
-        word = raw.strip().lower() if isinstance(raw, str) else ""
-        if word in ("true", "on", self.on_word or "true"):
+        if isinstance(raw, str) and fits(any_case(*self._words_for_on), raw):
             return True
-        if word in ("false", "off", self.off_word or "false"):
+        if isinstance(raw, str) and fits(any_case(*self._words_for_off), raw):
             return False
         raise NotAllowedError(self.allowed)
 
@@ -149,11 +178,20 @@ class Switch:
 
     def schema(self) -> dict[str, JsonValue]:
         """A boolean, or one of the words."""
-        return {"enum": [self.on_word, self.off_word, True, False]} if self.on_word else {"type": "boolean"}
+        words = any_case(*self._words_for_on, *self._words_for_off)
+        return {"anyOf": [{"type": "boolean"}, text_schema(words)]}
 
     def examples(self) -> tuple[str, ...]:
         """Both positions."""
         return (self.on_word, self.off_word) if self.on_word else ("true", "false")
+
+    @property
+    def _words_for_on(self) -> tuple[str, ...]:
+        return tuple(filter(None, ("true", "on", self.on_word)))
+
+    @property
+    def _words_for_off(self) -> tuple[str, ...]:
+        return tuple(filter(None, ("false", "off", self.off_word)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +207,10 @@ class Choice:
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept one of the words, in any case."""
-        word = raw.strip().lower() if isinstance(raw, str) else ""
-        if word not in self.words:
-            raise NotAllowedError(self.allowed)
-        return word
+        for word in self.words:
+            if isinstance(raw, str) and fits(any_case(word), raw):
+                return word
+        raise NotAllowedError(self.allowed)
 
     def write(self, value: SettingValue) -> JsonValue:
         """Write the word."""
@@ -180,7 +218,7 @@ class Choice:
 
     def schema(self) -> dict[str, JsonValue]:
         """One of the words."""
-        return {"enum": list(self.words)}
+        return text_schema(any_case(*self.words))
 
     def examples(self) -> tuple[str, ...]:
         """All of the words."""
@@ -195,23 +233,23 @@ class StatusCodes:
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept ``429,500 503``, with or without brackets, or a list of integers."""
-        items: list[JsonValue] = [raw]
         if isinstance(raw, str):
-            items = list(raw.strip().strip("[]").replace(",", " ").split())
-        elif isinstance(raw, list):
-            items = raw
-        numbers = [_number(item) for item in items]
-        if not numbers or not all(n is not None and n == int(n) and 300 <= n <= 599 for n in numbers):
+            numbers: list[str | int | None] = [*re.findall(_STATUS, raw)] if fits(_STATUSES, raw) else []
+        else:
+            numbers = [_status(item) for item in (raw if isinstance(raw, list) else [raw])]
+        if not numbers or None in numbers:
             raise NotAllowedError(self.allowed)
-        return frozenset(int(n) for n in numbers if n is not None)
+        return frozenset(int(number) for number in numbers if number is not None)
 
     def write(self, value: SettingValue) -> JsonValue:
         """Write a sorted list."""
         return [*sorted(value)] if isinstance(value, frozenset) else None
 
     def schema(self) -> dict[str, JsonValue]:
-        """A list of statuses."""
-        return {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 300, "maximum": 599}}
+        """A list of statuses, one of them, or a text that lists some."""
+        number: dict[str, JsonValue] = {"type": "integer", "minimum": 300, "maximum": 599}
+        each: JsonValue = {"anyOf": [number, text_schema(_STATUS)]}
+        return {"anyOf": [{"type": "array", "minItems": 1, "items": each}, number, text_schema(_STATUSES)]}
 
     def examples(self) -> tuple[str, ...]:
         """The shortest useful list."""
@@ -222,11 +260,16 @@ def _plain(value: SettingValue) -> JsonValue:
     return None if isinstance(value, frozenset) else value
 
 
+def _status(raw: JsonValue) -> int | None:
+    number = None if isinstance(raw, str) and not fits(_STATUS, raw) else _number(raw)
+    return int(number) if number is not None and number == int(number) and 300 <= number <= 599 else None
+
+
 def _number(raw: JsonValue) -> int | float | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
     if isinstance(raw, str):
-        if not re.fullmatch(r"[+-]?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?", raw.strip()):
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", raw.strip()):
             return None
         raw = float(raw) if any(mark in raw for mark in ".eE") else int(raw)
     if not -LARGEST <= raw <= LARGEST:

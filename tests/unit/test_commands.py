@@ -81,8 +81,20 @@ def test_each_of_the_plans_settings_is_set_explained_and_unset(session, key, val
 
 
 @pytest.mark.parametrize(
+    "line", ["timeout_ms=5000", "timeout_ms = 5000", "timeout_ms= 5000", " timeout_ms =5000 ", "timeout_ms='5000'"]
+)
+def test_an_assignment_sets_a_value_too(session, line):
+    assert settings.run(session, line).text == "timeout_ms = 5000 ms for this session"
+    assert session.values == {"timeout_ms": 5000}
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("timeout=5", "unknown setting 'timeout'; did you mean timeout_ms?"),
+        ("timeout_ms=", "timeout_ms must be a number of milliseconds, got ''"),
+        ("timeout_ms=30s", "timeout_ms must be a number of milliseconds, got '30s'; write 30000"),
+        ("tpm_threshold = -500", "tpm_threshold must be a positive number, got -500"),
         ("tpm_threshold -500", "tpm_threshold must be a positive number, got -500"),
         ("timeout_ms abc", "timeout_ms must be a number of milliseconds, got 'abc'"),
         ("circuit_breaker_enabled maybe", "circuit_breaker_enabled must be a boolean (true or false), got 'maybe'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +218,47 @@ def test_tables_and_schema_have_a_row_for_every_setting():
     properties = json_schema()["properties"]
     assert list(properties) == list(SETTINGS)
     assert properties["timeout_ms"]["anyOf"][1] == {"type": "null"}
+
+
+NUMBERS = st.one_of(
+    st.integers(-10, 10**19).map(str),
+    st.floats(allow_nan=True, allow_infinity=True).map(str),
+    st.from_regex(r"\A ?[+-]?[0-9]{0,20}\.?[0-9]{0,4}(?:[eE][+-]?[0-9]{0,3})? ?\Z"),
+    st.sampled_from(["0", "00", "1_000", "0x10", "\u0663", "1e-400", "999999e12", "1e13", "5000", " 5000\n"]),
+)
+WORDS = st.sampled_from(["true", "On", "OFF", "enabled", "Disabled", "busy", "ELAPSED", "none", " None ", "null", ""])
+STATUSES = st.one_of(
+    st.lists(st.sampled_from([429, 500, 200, 600, 503.0, "429", "5e2", True, None]), max_size=3),
+    st.from_regex(r"\A\[?[345]?[0-9]{2},? ?[0-9]{3}\]?,?\Z"),
+)
+RAW = st.one_of(
+    NUMBERS, WORDS, STATUSES, st.text(max_size=8), st.booleans(), st.none(), st.integers(), st.floats(allow_nan=False),
+    st.just({}),
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(SETTINGS)), RAW)
+def test_the_schema_accepts_exactly_what_is_read(key, raw):
+    validator = jsonschema.Draft202012Validator({**json_schema(), "required": [key]})
+    try:
+        SETTINGS[key].read(raw)
+    except SettingError:
+        accepted = False
+    else:
+        accepted = True
+    assert validator.is_valid({key: raw}) == accepted
+
+
+def test_the_schema_is_one_itself():
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize(
+    "raw", [" " * 200_000 + "x", "429" + ", " * 100_000 + "x", "0" * 200_000, "[" + "\t" * 200_000]
+)
+def test_a_long_text_is_refused_in_time_that_grows_with_its_length(raw):
+    for key in SETTINGS:
+        refusal(key, raw)
 
 
 def test_every_offered_example_is_accepted():
