@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from llx_magic.profiles.files import (
     write_file,
 )
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
+from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult", "config_folder", "shipped_folder"]
 
@@ -109,8 +110,14 @@ class ProfileStore:
         document = self._read(path)
         resolved = path.parent.resolve() / path.name
         if isinstance(document, ModelProfile):
-            return Profile.single(document, resolved)
-        return Profile.assemble(document, self._members(document, beside, f"{shown(path)}: "), resolved)
+            profile = Profile.single(document, resolved)
+        else:
+            profile = Profile.assemble(document, self._members(document, beside, f"{shown(path)}: "), resolved)
+        is_ours = path.parent == shipped_folder()
+        written = (document, *profile.members)
+        if not is_ours and any(means_first_piece(each, by_path=beside is not None) for each in written):
+            return replace(profile, notes=(*profile.notes, FIRST_PIECE_NOTE))
+        return profile
 
     def document(self, name_or_path: str | os.PathLike[str]) -> Document:
         """Return what the file itself holds, members by name only.

@@ -14,6 +14,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.document import Connection, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.names import name_problem
+from llx_magic.profiles.origin import FIRST_PIECE_NOTE
 from llx_magic.profiles.store import ProfileStore, config_folder, shipped_folder
 
 
@@ -106,6 +107,31 @@ def test_a_path_may_begin_with_the_home_sign_or_be_relative(store, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     put(tmp_path, "x")
     assert store.load("~/x.json").name == store.load("x.json").name == store.load("./x").name == "x"
+
+
+ORIGINAL = {"provider": "chutes-ai", "model": "m", "modelParams": {}}
+"""A model as the llxprt command line tool writes it."""
+
+
+@pytest.mark.parametrize("settings", [{"timeout_ms": 5000}, {"timeout_ms": "5000", "tpm_threshold": 500}])
+def test_what_timeout_ms_meant_in_a_file_of_the_other_tool_is_said_once(filled, tmp_path, settings):
+    loadbalancer = {"type": "loadbalancer", "policy": "failover", "profiles": ["first", "second"]}
+    put(filled.folder, "theirs", **loadbalancer, ephemeralSettings=settings)
+    assert filled.load("theirs").notes == (FIRST_PIECE_NOTE,)
+    put(filled.folder, "first", **ORIGINAL, ephemeralSettings={**settings, "context-limit": 200_000})
+    put(filled.folder, "second", **ORIGINAL, ephemeralSettings={**settings, "context-limit": 200_000})
+    assert filled.load("theirs").notes.count(FIRST_PIECE_NOTE) == 1
+    assert FIRST_PIECE_NOTE in filled.load("first").notes
+    assert FIRST_PIECE_NOTE in filled.load(put(tmp_path, "sent", **ORIGINAL, ephemeralSettings=settings)).notes
+
+
+@pytest.mark.parametrize("settings", [{}, {"timeout_ms": None}, {"timeout_ms": 5000, "first_token_timeout_ms": 5000}])
+def test_where_timeout_ms_means_what_it_says_nothing_is_said(filled, tmp_path, settings):
+    filled.save(model("ours", settings={"timeout_ms": 5000}))
+    assert filled.load("ours").notes == ()
+    theirs = put(tmp_path, "sent", **ORIGINAL, ephemeralSettings={**settings, "context-limit": 200_000})
+    assert FIRST_PIECE_NOTE not in filled.load(theirs).notes
+    assert filled.load("testlb489").notes == ()
 
 
 def test_an_unknown_profile_offers_the_nearest_and_says_where_it_looked(filled, monkeypatch, tmp_path):
