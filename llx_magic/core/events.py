@@ -169,6 +169,22 @@ class CoolDownEnded(BackendEvent, frozen=True, kw_only=True):
     """The first request after the cool-down got through."""
 
 
+class CoolDownLifted(BackendEvent, frozen=True, kw_only=True):
+    """The user ended the cool-down; ``request`` is 0, since no request did it."""
+
+
+class CoolDownWaitStarted(BackendEvent, frozen=True, kw_only=True):
+    """Only rate limits keep the request from its backends: it waits; that of ``backend`` ends first, in ``seconds``."""
+
+    seconds: float
+
+
+class CoolDownWaitEnded(BackendEvent, frozen=True, kw_only=True):
+    """The request goes on, mostly to ``backend``, after ``seconds`` of waiting."""
+
+    seconds: float
+
+
 class ReplyRestarted(Event, frozen=True, kw_only=True):
     """Text of ``failed`` that was already shown is withdrawn; ``next`` answers from the start."""
 

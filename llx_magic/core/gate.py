@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Change, CircuitBreaker, CircuitState, Outcome, Ticket
-from llx_magic.core.cooldown import CoolDown, cool_down_seconds
+from llx_magic.core.cooldown import CoolDown, Patience, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
     BackendPutAside,
@@ -23,9 +23,24 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.tokens import TokenWindow
+from llx_magic.core.units import countdown
 
 if TYPE_CHECKING:
     from llx_magic.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applicant:
+    """A request at the gate: its number, and what is particular about it.
+
+    ``sole`` marks one that has no other candidate. ``second_pass`` is the try that ignores tokens per minute.
+    ``waiting_since`` is when it began to wait for a rate limit; None before that.
+    """
+
+    request: int
+    sole: bool = False
+    second_pass: bool = False
+    waiting_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +63,7 @@ class Admission:
 
     permit: Permit | None
     put_aside: bool = False
+    cooling_down: bool = False
     events: tuple[BackendEvent, ...]
 
 
@@ -71,17 +87,19 @@ class Gate:
         self.cool_down = CoolDown()
         self.tokens = TokenWindow()
 
-    def admit(self, request: int, now: float, policy: Policy, *, sole: bool, second_pass: bool) -> Admission:
+    def admit(self, applicant: Applicant, now: float, policy: Policy) -> Admission:
         """Decide on one request.
 
-        ``sole`` marks a request with no other candidate: it is never refused. ``second_pass`` ignores tokens per
-        minute. The permit is taken last, after every other reason to pass the backend over.
+        One that has no other candidate is refused only by a rate limit that it can wait for. The permit is taken last,
+        after every other reason to pass the backend over.
         """
-        if not sole and (refusal := self._refusal(request, now, policy)):
-            return Admission(permit=None, events=(refusal,))
+        request, sole = applicant.request, applicant.sole
+        if refusal := self._refusal(applicant, now, policy):
+            cooling_down = refusal.reason is SkipReason.COOLING_DOWN
+            return Admission(permit=None, cooling_down=cooling_down, events=(refusal,))
         probe_due = policy.circuit_breaker_enabled and self.breaker.probe_due(now, policy)
         measured: tuple[BackendEvent, ...] = ()
-        if not probe_due and not second_pass:
+        if not probe_due and not applicant.second_pass:
             measured = self._measure_tpm(request, now, policy)
             if len(measured) > 1 and not sole:
                 return Admission(permit=None, put_aside=True, events=measured)
@@ -92,10 +110,10 @@ class Gate:
 
     def preview(self, now: float, policy: Policy, *, sole: bool) -> str:
         """Say what ``admit`` would decide now; nothing is taken or recorded."""
-        refusal = None if sole else self._refusal(0, now, policy)
+        refusal = self._refusal(Applicant(request=0, sole=sole), now, policy)
         if refusal is not None:
-            left = "" if refusal.seconds_left is None else f", {refusal.seconds_left:.0f} s left"
-            return f"skipped: {refusal.message}{left}"
+            left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
+            return f"{'waited for' if sole else 'skipped'}: {refusal.message}{left}"
         if policy.circuit_breaker_enabled and self.breaker.probe_due(now, policy):
             return "asked once, as the probe of its half-open circuit"
         measured = self._measure_tpm(0, now, policy)
@@ -107,11 +125,33 @@ class Gate:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""
         return sole or permit.ticket is None or self.breaker.state is CircuitState.CLOSED
 
-    def limited(self, permit: Permit, failure: Failure, now: float, *, will_retry: bool) -> CoolDownStarted:
-        """Start the cool-down that a 429 asks for; a visit that will try again itself goes first at its end."""
+    def limited(
+        self, permit: Permit, failure: Failure, now: float, *, will_retry: bool
+    ) -> tuple[CoolDownStarted, bool]:
+        """Start the cool-down that a 429 asks for; also says whether the visit may wait for its end.
+
+        Only one that will try again itself may, and of several only the first: it goes first at the end.
+        """
         seconds = cool_down_seconds(failure.retry_after, quota_exhausted=failure.quota_exhausted)
-        self.cool_down.start(now + seconds, permit if will_retry else None)
-        return CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds)
+        goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
+        return CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds), goes_first
+
+    def is_worth_waiting(self, applicant: Applicant, now: float, policy: Policy) -> bool:
+        """Return whether the request should wait for this backend's rate limit.
+
+        Not where its circuit would still refuse when the cool-down is over.
+        """
+        left = self.cool_down.seconds_left(now) or 0.0
+        if not applicant.sole and policy.circuit_breaker_enabled and self.breaker.refuses(now + left, policy):
+            return False
+        return self.cool_down.is_worth_waiting(now, self.patience_of(applicant, now, policy))
+
+    @staticmethod
+    def patience_of(applicant: Applicant, now: float, policy: Policy) -> Patience:
+        """Return how long the request waits at most."""
+        limit = policy.cooldown_wait_ms
+        since = now if applicant.waiting_since is None else applicant.waiting_since
+        return Patience(since, None if limit is None else limit / 1000)
 
     def settle(self, permit: Permit, outcome: Outcome, now: float, policy: Policy) -> tuple[BackendEvent, ...]:
         """Take the outcome of a visit and give back what its permit held."""
@@ -120,7 +160,7 @@ class Gate:
             change = self.breaker.settle(permit.ticket, outcome, now, policy)
             if change is not None:
                 events.append(self._circuit_event(change, permit.request, now, policy))
-        if self.cool_down.settle(permit, learnt=self._rate_limit_is_over(outcome, now)):
+        if self.cool_down.settle(permit.request, now, learnt=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
 
@@ -130,27 +170,30 @@ class Gate:
             return False
         return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
-    def _refusal(self, request: int, now: float, policy: Policy) -> BackendSkipped | None:
-        if policy.circuit_breaker_enabled and self.breaker.refuses(now, policy):
+    def _refusal(self, applicant: Applicant, now: float, policy: Policy) -> BackendSkipped | None:
+        breaks = policy.circuit_breaker_enabled and not applicant.sole
+        if breaks and self.breaker.refuses(now, policy):
             left = self.breaker.seconds_until_probe(now, policy)
             return BackendSkipped(
                 at=now,
-                request=request,
+                request=applicant.request,
                 backend=self.name,
                 reason=SkipReason.CIRCUIT_OPEN,
                 message="circuit open" if left else "circuit half-open, another request is the probe",
                 seconds_left=left or None,
             )
-        if self.cool_down.refuses(now):
-            return BackendSkipped(
-                at=now,
-                request=request,
-                backend=self.name,
-                reason=SkipReason.COOLING_DOWN,
-                message="cooling down after a rate limit",
-                seconds_left=self.cool_down.seconds_left(now),
-            )
-        return None
+        if not self.cool_down.refuses(applicant.request, now):
+            return None
+        if applicant.sole and not self.is_worth_waiting(applicant, now, policy):
+            return None
+        return BackendSkipped(
+            at=now,
+            request=applicant.request,
+            backend=self.name,
+            reason=SkipReason.COOLING_DOWN,
+            message="cooling down after a rate limit",
+            seconds_left=self.cool_down.seconds_left(now) or 0.0,
+        )
 
     def _measure_tpm(self, request: int, now: float, policy: Policy) -> tuple[BackendEvent, ...]:
         if policy.tpm_threshold is None:
@@ -167,7 +210,7 @@ class Gate:
     def _take_permit(self, request: int, now: float, policy: Policy) -> Permit:
         ticket = self.breaker.admit(now, policy) if policy.circuit_breaker_enabled else None
         permit = Permit(request, now, ticket)
-        self.cool_down.admit(permit)
+        self.cool_down.admit(request)
         return permit
 
     def _circuit_event(self, change: Change, request: int, now: float, policy: Policy) -> BackendEvent:

@@ -30,6 +30,7 @@ class Policy:
     failover_status_codes: frozenset[int]
     failover_on_network_errors: bool
     failover_on_content_filter: bool
+    cooldown_wait_ms: int | None
     history_limit: int
 
     @property

@@ -9,14 +9,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from llx_magic.core.breaker import CircuitState, Outcome
-from llx_magic.core.events import CircuitSetByHand, Event, VisitCancelled, VisitFailed, VisitSucceeded
-from llx_magic.core.failure import Failure
-from llx_magic.core.gate import Admission, Gate, Permit, outcome_of
+from llx_magic.core.events import (
+    CircuitSetByHand,
+    CoolDownLifted,
+    Event,
+    VisitCancelled,
+    VisitFailed,
+    VisitSucceeded,
+)
+from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.gate import Admission, Applicant, Gate, Permit, outcome_of
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Answer
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
+from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
 
 Subscriber = Callable[[Event], None]
@@ -50,6 +58,11 @@ class Visit:
         """When its first attempt was sent; where none was, when it was admitted."""
         return self.permit.admitted_at if self.sent_at is None else self.sent_at
 
+    @property
+    def was_limited(self) -> bool:
+        """Whether it ended with a rate limit."""
+        return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
+
 
 class LiveProfile:
     """Circuits, cool-downs, tokens per minute and statistics of one profile, shared by whoever uses it.
@@ -67,6 +80,7 @@ class LiveProfile:
         self._requests = 0
         self._turns = 0
         self._out: dict[Permit, tuple[Gate, Policy]] = {}
+        self._room = WaitingRoom()
         _ALL.add(self)
 
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
@@ -75,6 +89,7 @@ class LiveProfile:
             gates = {name: self._gates[name] for name in kept}
             self._gates = gates | {name: Gate(name) for name in fresh}
             self._ledger.start_anew(gates)
+            self._room.call_all()
 
     def gates(self) -> dict[str, Gate]:
         """Return the backends' gates as they are now.
@@ -122,14 +137,15 @@ class LiveProfile:
             self._record(events)
         self._tell(events)
 
-    def admit(self, gate: Gate, request: int, policy: Policy, *, sole: bool, second_pass: bool) -> Admission:
+    def admit(self, gate: Gate, applicant: Applicant, policy: Policy) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
             now = self.clock.now()
-            admission = gate.admit(request, now, policy, sole=sole, second_pass=second_pass)
+            admission = gate.admit(applicant, now, policy)
             self._record(admission.events)
             if admission.permit is not None:
                 self._out[admission.permit] = (gate, policy)
+                self._room.use_turn(applicant.request, gate)
         try:
             self._tell(admission.events)
         except BaseException:  # an interrupt, say: nobody will settle what nobody got
@@ -143,17 +159,52 @@ class LiveProfile:
             self._out.pop(visit.permit, None)
             events = self._settle(visit)
             self._record(events)
+            self._room.look(self.clock.now())
         self._tell(events)
         return events
 
-    def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> tuple[Event, ...]:
-        """Start the cool-down that a 429 asks for."""
+    def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> tuple[Event, bool]:
+        """Start the cool-down that a 429 asks for; also says whether the visit may wait for its end."""
         with self._lock:
             now = self.clock.now()
-            events = (visit.gate.limited(visit.permit, failure, now, will_retry=will_retry),)
-            self._record(events)
-        self._tell(events)
-        return events
+            started, goes_first = visit.gate.limited(visit.permit, failure, now, will_retry=will_retry)
+            self._record((started,))
+            self._room.look(now)
+        self._tell((started,))
+        return started, goes_first
+
+    def join_line(self, waiter: Waiter, wanted: Iterable[tuple[Gate, Policy]], *, sole: bool) -> Gate | None:
+        """Let a request wait for those of the backends for which that is worth while.
+
+        Returns the one that may be asked first, or None where there is none to wait for.
+        """
+        applicant = Applicant(request=waiter.request, sole=sole, waiting_since=waiter.since)
+        with self._lock:
+            now = self.clock.now()
+            self._room.leave(waiter, now)
+            worth = [(gate, policy) for gate, policy in wanted if gate.is_worth_waiting(applicant, now, policy)]
+            if worth:
+                self._room.join(waiter, [(gate, gate.patience_of(applicant, now, policy)) for gate, policy in worth])
+            self._room.look(now)
+            return min((gate for gate, _ in worth), key=lambda gate: gate.cool_down.seconds_left(now) or 0.0, default=None)
+
+    async def wait_in_line(self, waiter: Waiter) -> None:
+        """Return when the waiter is called."""
+        while True:
+            with self._lock:
+                now = self.clock.now()
+                self._room.look(now)
+                if waiter.is_called:
+                    return
+                seconds = self._room.seconds_until_look(waiter, now)
+            await waiter.sleep(self.clock, seconds)
+
+    def leave_line(self, waiter: Waiter) -> None:
+        """Wait no longer; to be called when the request ends, however it does."""
+        with self._lock:
+            now = self.clock.now()
+            self._room.leave(waiter, now)
+            self._room.look(now)
 
     def may_continue(self, visit: Visit) -> bool:
         """Return whether the visit may make another attempt, the circuit being looked at again."""
@@ -189,7 +240,7 @@ class LiveProfile:
             return self._ledger.records()
 
     def set_circuit(self, gate: Gate, *, open_it: bool) -> None:
-        """Open or close a backend's circuit by hand."""
+        """Open or close a backend's circuit by hand; whoever waits looks whether that changes anything."""
         with self._lock:
             now = self.clock.now()
             if open_it:
@@ -198,6 +249,19 @@ class LiveProfile:
                 gate.breaker.close_by_hand()
             event = CircuitSetByHand(at=now, request=0, backend=gate.name, state=str(gate.breaker.state))
             self._record((event,))
+            self._room.call_all()
+        self._tell((event,))
+
+    def lift_cool_down(self, gate: Gate) -> None:
+        """End a backend's cool-down by hand; those who wait go on, one first."""
+        with self._lock:
+            now = self.clock.now()
+            if gate.cool_down.seconds_left(now) is None:
+                return
+            gate.cool_down.lift()
+            event = CoolDownLifted(at=now, request=0, backend=gate.name)
+            self._record((event,))
+            self._room.look(now)
         self._tell((event,))
 
     def reset_statistics(self) -> None:
@@ -211,6 +275,7 @@ class LiveProfile:
         for permit, (gate, policy) in self._out.items():
             self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
         self._out.clear()
+        self._room.abandon(now)
         self._ledger.forget_running()
 
     def _take_back(self, permit: Permit | None) -> None:
@@ -222,6 +287,7 @@ class LiveProfile:
             seconds = now - permit.admitted_at
             cancelled = VisitCancelled(at=now, request=permit.request, backend=gate.name, attempts=0, seconds=seconds)
             self._record((cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, policy)))
+            self._room.look(now)
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()

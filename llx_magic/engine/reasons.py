@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from llx_magic.core.failure import REFUSALS, Failure
 from llx_magic.core.reply import Answer
+from llx_magic.core.units import duration
 from llx_magic.errors import AllBackendsFailed, Reason
 
 
@@ -28,6 +29,7 @@ class Reasons:
         self._failures: dict[str, Failure] = {}
         self._notes: dict[str, str] = {}
         self._not_ready: set[str] = set()
+        self._waited = 0.0
 
     def not_ready(self, backend: str, obstacle: str) -> None:
         """Note that nothing could be sent to the backend."""
@@ -44,6 +46,10 @@ class Reasons:
         """Note that the backend was put aside for its tokens per minute."""
         self._messages[backend] = self._notes[backend] = f"{backend} put aside: TPM {tpm:.0f} below {threshold:g}"
 
+    def waited(self, seconds: float) -> None:
+        """Note that the request waited for a rate limit to end."""
+        self._waited += seconds
+
     def failed(self, backend: str, failure: Failure) -> None:
         """Note a failed attempt."""
         self._messages[backend] = failure.message
@@ -57,6 +63,8 @@ class Reasons:
     def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
         """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
         notes = [note for name, note in self._notes.items() if name != backend]
+        if self._waited:
+            notes.append(f"waited {duration(self._waited)} for a rate limit")
         if answer.finish_reason == "length":
             notes.append("cut at max_tokens")
         elif answer.finish_reason is None:

@@ -11,6 +11,8 @@ from llx_magic.core.events import (
     AttemptStarted,
     BackendPutAside,
     BackendSkipped,
+    CoolDownWaitEnded,
+    CoolDownWaitStarted,
     Event,
     FirstTokenReceived,
     ReplyRestarted,
@@ -24,7 +26,7 @@ from llx_magic.core.events import (
     SubProfileSelected,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
-from llx_magic.core.gate import Admission, Gate
+from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend, Ready
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart
@@ -33,13 +35,14 @@ from llx_magic.core.values import JsonValue
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.live import LiveProfile, Visit
 from llx_magic.engine.reasons import Reasons
+from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
 
 Watch = Callable[[Delta | Restart | Event], None]
 """Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """One backend with the policy that was frozen for this request and the parameters of its model."""
 
@@ -99,6 +102,8 @@ class RequestRun:
         self._request = live.next_request(plan.candidates[0].policy.history_limit)
         self._reasons = Reasons()
         self._events: list[Event] = []
+        self._waiter: Waiter | None = None
+        self._given_up: list[Candidate] = []
 
     async def run(self) -> Reply:
         """Return the reply of the first backend that gives a whole one.
@@ -117,13 +122,32 @@ class RequestRun:
         except BaseException:
             self._publish(RequestCancelled(**self._stamp(), seconds=self._age()))
             raise
+        finally:
+            if self._waiter is not None:
+                self._live.leave_line(self._waiter)
         self._publish(
             RequestAnswered(**self._stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
         )
         return replace(reply, trace=Trace(tuple(self._events)))
 
     async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
-        """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none."""
+        """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering."""
+        candidates = order
+        while candidates:
+            reply, limited = await self._ask_each(candidates)
+            if reply is not None:
+                return reply
+            if not await self._wait_for_a_rate_limit(limited):
+                break
+            candidates = tuple(each for each in candidates if each not in self._given_up)
+        raise self._nobody_answered(order)
+
+    async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Reply | None, list[Candidate]]:
+        """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none.
+
+        Returns the reply, or None and the backends that only a rate limit kept from answering.
+        """
+        limited: list[Candidate] = []
         put_aside: list[Candidate] = []
         for candidates, second_pass in ((order, False), (put_aside, True)):
             if second_pass and put_aside:
@@ -135,12 +159,33 @@ class RequestRun:
                 admission = self._admit(candidate, second_pass=second_pass)
                 if admission.put_aside:
                     put_aside.append(candidate)
+                if admission.cooling_down:
+                    limited.append(candidate)
                 if admission.permit is None:
                     continue
                 visit = await self._visit(candidate, ready, admission)
                 if visit.answer is not None:
-                    return self._reply(visit, visit.answer)
-        raise self._nobody_answered(order)
+                    return self._reply(visit, visit.answer), []
+                (limited if visit.was_limited else self._given_up).append(candidate)
+        return None, limited
+
+    async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
+        """Wait until one of these backends has a place; False at once where none has one soon enough."""
+        self._waiter = self._waiter or Waiter(self._request, self._clock.now())
+        wanted = [(each.gate, each.policy) for each in limited]
+        first = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
+        if first is None:
+            return False
+        began = self._clock.now()
+        if not self._waiter.is_called:
+            left = first.cool_down.seconds_left(began) or 0.0
+            self._publish(CoolDownWaitStarted(**self._stamp(), backend=first.name, seconds=left))
+            await self._live.wait_in_line(self._waiter)
+            name = (self._waiter.turn or first).name
+            waited = self._clock.now() - began
+            self._reasons.waited(waited)
+            self._publish(CoolDownWaitEnded(**self._stamp(), backend=name, seconds=waited))
+        return True
 
     async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
         """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
@@ -166,7 +211,9 @@ class RequestRun:
         if not visit.permit.is_probe:
             delay = retry_delay(failure, visit.attempts, visit.policy, self._jitter())
         if failure.kind is FailureKind.RATE_LIMIT:
-            self._forward(self._live.limited(visit, failure, will_retry=delay is not None))
+            started, goes_first = self._live.limited(visit, failure, will_retry=delay is not None)
+            self._forward((started,))
+            delay = delay if goes_first else None
         if delay is None:
             return failure
         asked = failure.retry_after is not None
@@ -231,9 +278,13 @@ class RequestRun:
 
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
         name = candidate.backend.name
-        admission = self._live.admit(
-            candidate.gate, self._request, candidate.policy, sole=self._plan.sole, second_pass=second_pass
+        applicant = Applicant(
+            request=self._request,
+            sole=self._plan.sole,
+            second_pass=second_pass,
+            waiting_since=self._waiter.since if self._waiter else None,
         )
+        admission = self._live.admit(candidate.gate, applicant, candidate.policy)
         if admission.permit is None:
             self._forward(admission.events)
         for event in admission.events:

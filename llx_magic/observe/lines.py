@@ -126,6 +126,13 @@ FORMS: tuple[Form, ...] = (
         "[circuit-breaker] {backend}: Probe settled nothing, the next request probes again",
     ),
     Form(facts.CoolDownEnded, LB, "[LB:cooldown] {backend}: Cool-down over"),
+    Form(facts.CoolDownLifted, LB, "[LB:cooldown] {backend}: Cool-down lifted (by hand)"),
+    Form(
+        facts.CoolDownWaitStarted,
+        LB,
+        "[LB:cooldown] Request {request}: Waiting for the rate limit of {backend} ({milliseconds}ms left)",
+    ),
+    Form(facts.CoolDownWaitEnded, LB, "[LB:cooldown] Request {request}: Waited {milliseconds}ms for a rate limit"),
     Form(
         facts.ReplyRestarted,
         LB,

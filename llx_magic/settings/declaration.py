@@ -219,6 +219,15 @@ _DECLARED = (
         meaning="Whether a refusal by a content filter goes to the next backend",
     ),
     Setting(
+        key="cooldown_wait_ms",
+        kind=Whole(_MS, offered=_DURATIONS),
+        default=10_000,
+        optional=True,
+        unit="ms",
+        meaning="The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from "
+        "answering",
+    ),
+    Setting(
         key="history_limit",
         kind=Whole("a number of requests", offered=("1000", "10000")),
         default=10_000,

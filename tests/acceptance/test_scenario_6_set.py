@@ -29,6 +29,7 @@ OTHERS = {
     "failover_status_codes": "429,503",
     "failover_on_network_errors": "false",
     "failover_on_content_filter": "on",
+    "cooldown_wait_ms": "2000",
     "history_limit": "50",
 }
 """A value other than the default for each further setting."""

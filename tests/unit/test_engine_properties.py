@@ -35,6 +35,7 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
+from llx_magic.core.gate import Applicant
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
@@ -484,7 +485,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
             backend.blocked = False
         for name in NAMES:
             policy = policy_with(**SETTINGS)
-            admission = self.stage.live.admit(self.stage.gates[name], 10**6, policy, sole=False, second_pass=False)
+            admission = self.stage.live.admit(self.stage.gates[name], Applicant(request=10**6), policy)
             assert admission.permit is not None, f"{name} is wedged: {admission.events}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from llx_magic.core.breaker import CircuitState, Outcome
@@ -17,15 +19,16 @@ from llx_magic.core.events import (
     TpmMeasured,
     VisitStarted,
 )
-from llx_magic.core.gate import Admission, Gate
+from llx_magic.core.gate import Admission, Applicant, Gate
 from tests.unit.kit import LIMITED, failure, policy_with
 
+NUMBERS = itertools.count(1)
 POLICY = policy_with()
 WITH_TPM = policy_with(tpm_threshold=500)
 
 
 def admit(gate: Gate, now: float, policy=POLICY, *, sole: bool = False, second_pass: bool = False) -> Admission:
-    return gate.admit(1, now, policy, sole=sole, second_pass=second_pass)
+    return gate.admit(Applicant(request=next(NUMBERS), sole=sole, second_pass=second_pass), now, policy)
 
 
 def visit(gate: Gate, outcome: Outcome, now: float, policy=POLICY, **how):
@@ -175,7 +178,7 @@ def test_to_be_put_aside_takes_no_permit_and_changes_nothing():
     gate = with_tpm(1)
     admit(gate, 60.0, WITH_TPM)
     assert gate.breaker.state is CircuitState.CLOSED
-    assert not gate.cool_down.refuses(60.0)
+    assert not gate.cool_down.refuses(10**6, 60.0)
 
 
 @pytest.mark.parametrize("gate", [opened(), cooling(), with_tpm(1)], ids=["circuit", "cool-down", "tpm"])

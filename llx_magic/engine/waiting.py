@@ -1,0 +1,155 @@
+"""Where requests wait for rate limits to end, on whatever loops and threads they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from llx_magic.core.cooldown import Patience
+from llx_magic.core.gate import Gate
+from llx_magic.core.ports import Clock
+
+GRACE_SECONDS = 1.0
+"""How long after the end of a cool-down everybody looks, in case the loop of the one whose task it was has ended."""
+
+
+class Waiter:
+    """One request that waits on the running loop; it may be woken from any thread.
+
+    ``is_called`` tells it to go on; then ``turn`` is the backend that keeps a place for it, if any does.
+    """
+
+    def __init__(self, request: int, since: float) -> None:
+        self.request = request
+        self.since = since
+        self.gates: tuple[Gate, ...] = ()
+        self.is_called = False
+        self.turn: Gate | None = None
+        self._loop = asyncio.get_running_loop()
+        self._alarm = self._loop.create_future()
+
+    def can_go_on(self) -> bool:
+        """Return whether its loop runs, so that it would make use of a turn."""
+        return self._loop.is_running()
+
+    def wake(self) -> None:
+        """Make it look again; harmless where its loop has ended."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring)
+
+    async def sleep(self, clock: Clock, seconds: float | None) -> None:
+        """Return when it is woken, or after so many seconds."""
+        timer = None if seconds is None else clock.call_later(seconds, self._ring)
+        try:
+            await self._alarm
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._alarm = self._loop.create_future()
+
+    def _ring(self) -> None:
+        if not self._alarm.done():
+            self._alarm.set_result(None)
+
+
+class WaitingRoom:
+    """Everybody who waits, whichever backends they wait for. Not thread-safe: the owner holds its lock around each call.
+
+    One of them, the watch, sleeps until the next cool-down ends; all others are woken when it is their turn.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: dict[int, Waiter] = {}
+        self._called: dict[int, Waiter] = {}
+        self._gates: dict[Gate, None] = {}
+        self._watch: Waiter | None = None
+        self._watch_ends: float | None = None
+
+    def join(self, waiter: Waiter, gates: Iterable[tuple[Gate, Patience]]) -> None:
+        """Let a request wait for whichever of the gates has a place for it first."""
+        waiter.is_called, waiter.gates = False, ()
+        for gate, patience in gates:
+            gate.cool_down.join(waiter.request, patience)
+            waiter.gates += (gate,)
+            self._gates[gate] = None
+        self._waiters[waiter.request] = waiter
+
+    def leave(self, waiter: Waiter, now: float) -> None:
+        """Let a request wait no longer, for whatever reason; a turn that it did not use is the next one's."""
+        self._take_out(waiter)
+        if waiter.turn is not None:
+            waiter.turn.cool_down.settle(waiter.request, now, learnt=False)
+            waiter.turn = None
+        self._called.pop(waiter.request, None)
+
+    def use_turn(self, request: int, gate: Gate) -> None:
+        """Note that the request visits the gate; what its turn held is the visit's from now on."""
+        if (waiter := self._called.get(request)) and waiter.turn is gate:
+            waiter.turn = None
+
+    def look(self, now: float) -> None:
+        """Call everybody who has a place now, or who need not wait any longer."""
+        for gate in list(self._gates):
+            for request in gate.cool_down.losing_patience(now):
+                self._lose_patience(self._waiters[request], gate)
+            while (called := gate.cool_down.call_next(now)) is not None:
+                self._give_turn(self._waiters[called], gate, now)
+            if not gate.cool_down.has_line:
+                del self._gates[gate]
+        self._appoint_watch()
+
+    def call_all(self) -> None:
+        """Let everybody look for themselves: something was changed by hand."""
+        for waiter in list(self._waiters.values()):
+            self._call(waiter)
+
+    def abandon(self, now: float) -> None:
+        """Forget everybody: in a forked copy of the process nobody goes on waiting."""
+        for waiter in [*self._waiters.values(), *self._called.values()]:
+            self.leave(waiter, now)
+        self._watch = None
+
+    def seconds_until_look(self, waiter: Waiter, now: float) -> float | None:
+        """Return when the waiter should look without being woken; None where it will be woken."""
+        ends = self._next_end()
+        if waiter is self._watch:
+            self._watch_ends = ends
+            return None if ends is None else ends - now
+        return None if ends is None else ends - now + GRACE_SECONDS
+
+    def _give_turn(self, waiter: Waiter, gate: Gate, now: float) -> None:
+        if waiter.can_go_on():
+            waiter.turn = gate
+        else:
+            gate.cool_down.settle(waiter.request, now, learnt=False)
+        self._call(waiter)
+
+    def _lose_patience(self, waiter: Waiter, gate: Gate) -> None:
+        gate.cool_down.leave(waiter.request)
+        waiter.gates = tuple(other for other in waiter.gates if other is not gate)
+        if not waiter.gates:
+            self._call(waiter)
+
+    def _call(self, waiter: Waiter) -> None:
+        self._take_out(waiter)
+        self._called[waiter.request] = waiter
+        waiter.is_called = True
+        waiter.wake()
+
+    def _take_out(self, waiter: Waiter) -> None:
+        if self._waiters.pop(waiter.request, None) is not None:
+            for gate in waiter.gates:
+                gate.cool_down.leave(waiter.request)
+
+    def _appoint_watch(self) -> None:
+        """Wake the one who has waited longest where it does not know yet when the next cool-down ends."""
+        watch = next(iter(self._waiters.values()), None)
+        ends = self._next_end()
+        if watch is not self._watch or (ends is not None and (self._watch_ends is None or ends < self._watch_ends)):
+            self._watch, self._watch_ends = watch, ends
+            if watch is not None:
+                watch.wake()
+
+    def _next_end(self) -> float | None:
+        ends = [end for gate in self._gates if (end := gate.cool_down.next_turn_at()) is not None]
+        return min(ends, default=None)
