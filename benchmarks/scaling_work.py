@@ -19,7 +19,7 @@ from quick_server import _Connection as QuickConnection
 
 from llx_magic import Connection, LoadBalancer, Message, ModelProfile, Profile
 from llx_magic.core.breaker import CircuitBreaker, Outcome
-from llx_magic.core.gate import Gate
+from llx_magic.core.gate import Applicant, Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
 from llx_magic.observe import panel
@@ -270,7 +270,7 @@ def gate(visits: int) -> Work:
 
     def step(now: float, apart: float) -> None:
         number = next(numbers)
-        permit = door.admit(number, now, given, sole=False, second_pass=False).permit
+        permit = door.admit(Applicant(request=number), now, given).permit
         assert permit is not None
         door.tokens.add(now, now + apart / 2, 100)
         outcome = Outcome.SUCCESS if number % 2 else Outcome.COUNTED_FAILURE

@@ -7,6 +7,7 @@ it is given; on virtual time its latencies are exact and cost nothing.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -16,6 +17,7 @@ from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError
+from llx_magic.locks import ForkSafeLock
 from llx_magic.settings.declaration import nearest
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ SILENCE_SECONDS = 86_400.0
 """How long a stalled reply stays silent before the connection is given up, where no time-out ends it sooner."""
 
 PARAMETERS = (
-    "reply", "latency_ms", "tokens_per_second", "prompt_tokens", "completion_tokens", "script", "cycle",
+    "reply", "latency_ms", "tokens_per_second", "prompt_tokens", "completion_tokens", "script", "cycle", "rate",
 )  # fmt: skip
 """Every parameter that a simulated model takes."""
 
@@ -56,13 +58,22 @@ class Step:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in each window of so many seconds; a window begins with the first request after the last one."""
+
+    count: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedScript:
     """How a simulated model behaves.
 
     ``reply`` None is a sentence that names the backend and says how many words the prompt had. ``latency_ms`` is from
     sending to the first piece; ``tokens_per_second`` None makes the rest come at once. Token counts of None are counted
-    as words. Each attempt takes the next of ``steps``; the last one repeats, or with ``cycle`` they start over.
+    as words. Each attempt takes the next of ``steps``; the last one repeats, or with ``cycle`` they start over. What is
+    beyond the ``rate`` is refused at once, with the seconds until the window ends, and takes no step.
     """
 
     reply: str | None = None
@@ -72,6 +83,7 @@ class SimulatedScript:
     completion_tokens: int | None = None
     steps: tuple[Step, ...] = (Step("ok"),)
     cycle: bool = False
+    rate: Rate | None = None
 
 
 def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
@@ -87,7 +99,8 @@ def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
     if not isinstance(cycle, bool):
         raise SettingError(f"cycle must be true or false, got {cycle!r}")
     steps = _steps(params["script"]) if params.get("script") is not None else (Step("ok"),)
-    return _with_values(SimulatedScript(steps=steps, cycle=cycle), params)
+    rate = None if params.get("rate") is None else _limit(params["rate"])
+    return _with_values(SimulatedScript(steps=steps, cycle=cycle, rate=rate), params)
 
 
 class SimulatedBackend:
@@ -98,7 +111,10 @@ class SimulatedBackend:
         self.model = model
         self._script = script
         self._clock = clock
-        self._positions = itertools.count()  # no lock, which a forked copy could find held
+        self._positions = itertools.count()
+        self._lock = ForkSafeLock()
+        self._window_began = -math.inf
+        self._in_window = 0
 
     async def warm_up(self) -> None:
         """Do nothing: nothing has to be opened."""
@@ -116,9 +132,11 @@ class SimulatedBackend:
         Raises:
             BackendFailed: where the step is a failure.
         """
-        step = self._next_step()
         progress.on_sending(self.name)
         progress.on_connected()
+        if self._script.rate is not None:
+            self._keep_to(self._script.rate)
+        step = self._next_step()
         try:
             script = _with_values(self._script, request.params)
         except SettingError as problem:
@@ -132,6 +150,17 @@ class SimulatedBackend:
 
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""
+
+    def _keep_to(self, rate: Rate) -> None:
+        with self._lock:
+            now = self._clock.now()
+            if now >= self._window_began + rate.seconds:
+                self._window_began, self._in_window = now, 0
+            left = self._window_began + rate.seconds - now
+            self._in_window += 1
+            if self._in_window <= rate.count:
+                return
+        _refuse(self.name, 429, retry_after=left)
 
     def _next_step(self) -> Step:
         steps = self._script.steps
@@ -214,7 +243,7 @@ def _fail(kind: FailureKind, message: str) -> NoReturn:
     raise BackendFailed(Failure(kind=kind, message=message))
 
 
-def _refuse(name: str, status: int, body: bytes = b"", retry_after: int | None = None) -> NoReturn:
+def _refuse(name: str, status: int, body: bytes = b"", retry_after: float | None = None) -> NoReturn:
     """Fail as the status would over HTTP, through the same reading of it."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     raise BackendFailed(refused(status, headers, body, redact=Redactor(None), name=name, wall_clock=0.0))
@@ -252,6 +281,13 @@ def _rate(value: JsonValue) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise SettingError(f"tokens_per_second must be a positive number, got {value!r}")
     return float(value)
+
+
+def _limit(value: JsonValue) -> Rate:
+    found = re.fullmatch(r"([1-9][0-9]{0,8})/([0-9]{1,9}(?:\.[0-9]{1,9})?)", value) if isinstance(value, str) else None
+    if found is None or float(found[2]) == 0:
+        raise SettingError(f"rate must be requests and seconds, as in 8/2 for eight in two seconds, got {value!r}")
+    return Rate(int(found[1]), float(found[2]))
 
 
 def _count(key: str, value: JsonValue) -> int | None:

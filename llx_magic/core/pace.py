@@ -15,8 +15,8 @@ UNTROUBLED = 4
 class Pace:
     """How many requests may be under way at one backend, from the end of a cool-down to its next refusal.
 
-    Such a stretch begins with one request alone. When it got through, as many follow as got through in the last stretch,
-    and then one alone again, two, four and so on, so that about one refusal in each stretch finds the limit.
+    Such a stretch begins with one request alone. When it got through, as many follow as got through in the last
+    stretch, and then one alone again, two, four and so on, so that about one refusal in each stretch finds the limit.
     """
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from llx_magic.core.events import (
     CircuitHalfOpened,
     CircuitOpened,
     CoolDownStarted,
+    CoolDownWaitEnded,
     Event,
     FirstTokenReceived,
     ReplyRestarted,
@@ -152,6 +153,9 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
                 why = "as the server asked" if event.asked_by_server else "before the next attempt"
                 text = f"waits {event.delay:.2f} s, {why}"
                 yield Step(backend=event.backend, kind="wait", text=text, begin=now, end=now + event.delay)
+            case CoolDownWaitEnded():
+                text = f"waited {event.seconds:.2f} s for a rate limit"
+                yield Step(backend=event.backend, kind="wait", text=text, begin=now - event.seconds, end=now)
             case _:
                 if moment := _moment(event):
                     kind, text = moment

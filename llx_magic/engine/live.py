@@ -6,7 +6,6 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
 from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import (
@@ -14,16 +13,14 @@ from llx_magic.core.events import (
     CoolDownLifted,
     Event,
     VisitCancelled,
-    VisitFailed,
-    VisitSucceeded,
 )
-from llx_magic.core.failure import Failure, FailureKind
-from llx_magic.core.gate import Admission, Applicant, Gate, Permit, outcome_of
+from llx_magic.core.failure import Failure
+from llx_magic.core.gate import Admission, Applicant, Gate, Permit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import Answer
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
+from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
 
@@ -31,37 +28,6 @@ Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Visit:
-    """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
-
-    permit: Permit
-    gate: Gate
-    policy: Policy
-    sole: bool
-    attempts: int = 0
-    sent_at: float | None = None
-    answer: Answer | None = None
-    ttft: float | None = None
-    generating_seconds: float = 0.0
-    failure: Failure | None = None
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend that is visited."""
-        return self.gate.name
-
-    @property
-    def began(self) -> float:
-        """When its first attempt was sent; where none was, when it was admitted."""
-        return self.permit.admitted_at if self.sent_at is None else self.sent_at
-
-    @property
-    def was_limited(self) -> bool:
-        """Whether it ended with a rate limit."""
-        return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
 
 
 class LiveProfile:
@@ -186,7 +152,9 @@ class LiveProfile:
             if worth:
                 self._room.join(waiter, [(gate, gate.patience_of(applicant, now, policy)) for gate, policy in worth])
             self._room.look(now)
-            return min((gate for gate, _ in worth), key=lambda gate: gate.cool_down.seconds_left(now) or 0.0, default=None)
+            return min(
+                (gate for gate, _ in worth), key=lambda gate: gate.cool_down.seconds_left(now) or 0.0, default=None
+            )
 
     async def wait_in_line(self, waiter: Waiter) -> None:
         """Return when the waiter is called."""
@@ -301,42 +269,11 @@ class LiveProfile:
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()
-        seconds = now - visit.began
-        outcome, ended = self._ending(visit, now, seconds)
+        outcome, ended = visit.ending(now)
         usage = visit.answer.usage if visit.answer else None
         if usage is not None:
             visit.gate.tokens.add(visit.began, now, usage.total_tokens)
         return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.policy))
-
-    def _ending(self, visit: Visit, now: float, seconds: float) -> tuple[Outcome, Event]:
-        request, backend, attempts = visit.permit.request, visit.backend, visit.attempts
-        if visit.answer is not None:
-            usage = visit.answer.usage
-            return Outcome.SUCCESS, VisitSucceeded(
-                at=now,
-                request=request,
-                backend=backend,
-                attempts=attempts,
-                seconds=seconds,
-                ttft=visit.ttft,
-                prompt_tokens=usage.prompt_tokens if usage else None,
-                completion_tokens=usage.completion_tokens if usage else None,
-                finish_reason=visit.answer.finish_reason,
-                model=visit.answer.model,
-                generating_seconds=visit.generating_seconds,
-            )
-        if visit.failure is not None:
-            failed = VisitFailed(
-                at=now,
-                request=request,
-                backend=backend,
-                attempts=attempts,
-                failure=replace(visit.failure, partial=""),  # events are kept, and a text may be long
-                seconds=seconds,
-            )
-            return outcome_of(visit.failure), failed
-        cancelled = VisitCancelled(at=now, request=request, backend=backend, attempts=attempts, seconds=seconds)
-        return Outcome.GIVEN_BACK, cancelled
 
     def _record(self, events: Iterable[Event]) -> None:
         for event in events:

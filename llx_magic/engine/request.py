@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypedDict
 
 from llx_magic.core.events import (
@@ -26,15 +26,15 @@ from llx_magic.core.events import (
     SubProfileSelected,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
-from llx_magic.core.gate import Admission, Applicant, Gate
-from llx_magic.core.policy import Policy
-from llx_magic.core.ports import Backend, Ready
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart
+from llx_magic.core.gate import Admission, Applicant
+from llx_magic.core.ports import Ready
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart
 from llx_magic.core.trace import Trace
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.attempt import Attempt
-from llx_magic.engine.live import LiveProfile, Visit
+from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.reasons import Reasons
+from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
 
@@ -42,48 +42,9 @@ Watch = Callable[[Delta | Restart | Event], None]
 """Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """One backend with the policy that was frozen for this request and the parameters of its model."""
-
-    backend: Backend
-    gate: Gate
-    policy: Policy
-    params: Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One request as it was asked: nothing that changes later changes it."""
-
-    policy: str
-    candidates: tuple[Candidate, ...]
-    messages: tuple[Message, ...]
-
-    @property
-    def sole(self) -> bool:
-        """Whether there is only one candidate; it is never refused."""
-        return len(self.candidates) == 1
-
-    @property
-    def takes_turns(self) -> bool:
-        """Whether each request begins with the next backend."""
-        return self.policy == "roundrobin"
-
-    def order(self, turn: int) -> tuple[Candidate, ...]:
-        """Return the candidates as the ``turn``-th request (from 0) considers them."""
-        begin = turn % len(self.candidates) if self.takes_turns else 0
-        return self.candidates[begin:] + self.candidates[:begin]
-
-
 class _Stamp(TypedDict):
     at: float
     request: int
-
-
-def names_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
-    """Return the backends' names, in order."""
-    return tuple(candidate.backend.name for candidate in candidates)
 
 
 class RequestRun:

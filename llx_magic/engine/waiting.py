@@ -53,7 +53,7 @@ class Waiter:
 
 
 class WaitingRoom:
-    """Everybody who waits, whichever backends they wait for. Not thread-safe: the owner holds its lock around each call.
+    """Everybody who waits, whichever backends they wait for. Not thread-safe: its owner locks around each call.
 
     One of them, the watch, sleeps until the next cool-down ends; all others are woken when it is their turn.
     """

@@ -48,6 +48,8 @@ class Status:
                 self._say(f"{part.backend} failed: {part.failure.message}")
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
+            case facts.CoolDownWaitStarted():
+                self._say(f"waiting for {part.backend}'s rate limit, next try", until=part.at + part.seconds)
             case _:
                 return False
         return True

@@ -28,6 +28,8 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.RetryScheduled: ("llx.retry_scheduled", ("backend", "attempt", "delay", "asked_by_server")),
     facts.CoolDownStarted: ("llx.cool_down_started", ("backend", "seconds")),
     facts.CoolDownEnded: ("llx.cool_down_ended", ("backend",)),
+    facts.CoolDownWaitStarted: ("llx.cool_down_wait_started", ("backend", "seconds")),
+    facts.CoolDownWaitEnded: ("llx.cool_down_wait_ended", ("backend", "seconds")),
     facts.CircuitHalfOpened: ("llx.circuit_half_opened", ("backend",)),
     facts.CircuitOpened: ("llx.circuit_opened", ("backend", "failures")),
     facts.CircuitClosed: ("llx.circuit_closed", ("backend",)),

@@ -17,7 +17,8 @@ from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.live import Subscriber
-from llx_magic.engine.request import Candidate, Plan, RequestRun, Watch
+from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.engine.request import RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import frames, plots

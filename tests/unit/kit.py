@@ -11,7 +11,8 @@ from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.request import Candidate, Plan, RequestRun
+from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.engine.request import RequestRun
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.settings.layers import Layer, policy, read_values

@@ -1,4 +1,4 @@
-"""The cool-down after 429: how long, who goes first at its end, what ends it, and in which order those who wait follow."""
+"""The cool-down after 429: how long, who goes first at its end, what ends it, and how those who wait follow."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ from llx_magic.core.gate import Applicant
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.request import Candidate, Plan, RequestRun
+from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.engine.request import RequestRun
 from llx_magic.errors import AllBackendsFailed
 from tests.unit.kit import failure, policy_with
 

@@ -262,6 +262,9 @@ def test_it_is_always_ready_and_nothing_is_to_close():
         ({"completion_tokens": -2}, ["completion_tokens", "-2"]),
         ({"cycle": "yes"}, ["cycle", "true or false", "'yes'"]),
         ({"reply": 7}, ["reply", "text", "7"]),
+        ({"rate": 8}, ["rate", "8/2", "got 8"]),
+        ({"rate": "0/2"}, ["rate", "'0/2'"]),
+        ({"rate": "8/0"}, ["rate", "'8/0'"]),
     ],
 )
 def test_a_wrong_parameter_is_named_in_one_line_with_what_is_allowed(params, words):
@@ -270,6 +273,15 @@ def test_a_wrong_parameter_is_named_in_one_line_with_what_is_allowed(params, wor
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
+
+
+def test_beyond_its_rate_it_refuses_and_names_the_seconds_that_are_left():
+    trial = Trial(rate="2/2.5", latency_ms=500)
+    assert [trial.ask().text, trial.ask().text] == ["This is sim, answering a prompt of 4 words."] * 2
+    failure = trial.failure()
+    assert (failure.kind, failure.status, failure.retry_after) == (FailureKind.RATE_LIMIT, 429, 1.5)
+    trial.clock.seconds = 2.5
+    assert trial.ask().finish_reason == "stop"
 
 
 def test_no_parameters_make_a_model_that_just_answers():

@@ -1,0 +1,74 @@
+"""One request at one backend, from its admission to its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from llx_magic.core.breaker import Outcome
+from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
+from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.gate import Gate, Permit, outcome_of
+from llx_magic.core.policy import Policy
+from llx_magic.core.reply import Answer
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
+
+    permit: Permit
+    gate: Gate
+    policy: Policy
+    sole: bool
+    attempts: int = 0
+    sent_at: float | None = None
+    answer: Answer | None = None
+    ttft: float | None = None
+    generating_seconds: float = 0.0
+    failure: Failure | None = None
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that is visited."""
+        return self.gate.name
+
+    @property
+    def began(self) -> float:
+        """When its first attempt was sent; where none was, when it was admitted."""
+        return self.permit.admitted_at if self.sent_at is None else self.sent_at
+
+    @property
+    def was_limited(self) -> bool:
+        """Whether it ended with a rate limit."""
+        return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
+
+    def ending(self, now: float) -> tuple[Outcome, Event]:
+        """Return what the visit says about the backend, and the event of its end."""
+        request, backend, attempts, seconds = self.permit.request, self.backend, self.attempts, now - self.began
+        if self.answer is not None:
+            usage = self.answer.usage
+            return Outcome.SUCCESS, VisitSucceeded(
+                at=now,
+                request=request,
+                backend=backend,
+                attempts=attempts,
+                seconds=seconds,
+                ttft=self.ttft,
+                prompt_tokens=usage.prompt_tokens if usage else None,
+                completion_tokens=usage.completion_tokens if usage else None,
+                finish_reason=self.answer.finish_reason,
+                model=self.answer.model,
+                generating_seconds=self.generating_seconds,
+            )
+        if self.failure is not None:
+            failed = VisitFailed(
+                at=now,
+                request=request,
+                backend=backend,
+                attempts=attempts,
+                failure=replace(self.failure, partial=""),  # events are kept, and a text may be long
+                seconds=seconds,
+            )
+            return outcome_of(self.failure), failed
+        cancelled = VisitCancelled(at=now, request=request, backend=backend, attempts=attempts, seconds=seconds)
+        return Outcome.GIVEN_BACK, cancelled
