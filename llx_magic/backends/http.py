@@ -75,7 +75,7 @@ class OpenAIBackend:
         return self._endpoint.model
 
     async def warm_up(self) -> None:
-        """Import the HTTP library, read the trusted certificates and make the running loop's client."""
+        """Import the HTTP library, read the trusted certificates and make the running loop's client; no key is read."""
         with contextlib.suppress(NotReady):  # the prompt will say so
             if self._problem is None:
                 CLIENTS.borrow(self, self._route)

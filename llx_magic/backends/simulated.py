@@ -116,9 +116,6 @@ class SimulatedBackend:
         self._window_began = -math.inf
         self._in_window = 0
 
-    async def warm_up(self) -> None:
-        """Do nothing: nothing has to be opened."""
-
     async def prepare(self) -> Self:
         """Return itself: it needs no key and no network."""
         return self

@@ -15,9 +15,6 @@ class UnusableBackend:
         self.model = model
         self._problem = problem
 
-    async def warm_up(self) -> None:
-        """Do nothing."""
-
     async def prepare(self) -> NoReturn:
         """Say why it cannot be asked.
 

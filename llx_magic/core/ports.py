@@ -67,9 +67,6 @@ class Backend(Protocol):
     def model(self) -> str:
         """The model asked for."""
 
-    async def warm_up(self) -> None:
-        """Do now what the first request would wait for; reads no key, sends nothing and never raises."""
-
     async def prepare(self) -> Ready:
         """Get ready to send on the running loop; the key is read here, and nowhere else.
 

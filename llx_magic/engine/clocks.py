@@ -47,11 +47,9 @@ class _LoopTimer:
 
 
 class _HandTimer:
-    late = 0.0
-    """Time that is moved by hand holds nothing up."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self.loop = loop
+        self.late = 0.0
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
@@ -105,6 +103,14 @@ class ManualClock:
         while due := self._pop_due(target):
             self._fire(due)
         self._now = target
+
+    def hold_up(self, seconds: float) -> None:
+        """Move time forward as a loop sees it that is held up meanwhile: the calls that fall due are made late."""
+        self._now += seconds
+        with self._lock:
+            for when, _, timer in self._timers:
+                timer.late = max(0.0, self._now - when)
+        self.advance(0.0)
 
     def waiting(self) -> int:
         """Count the calls still to come."""

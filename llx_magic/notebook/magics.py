@@ -58,7 +58,7 @@ class LlxMagics(Magics):
 
         with self._making:
             if self._session is None:
-                self._session = Session()
+                self._session = Session(eager=True)
             return self._session
 
     @property

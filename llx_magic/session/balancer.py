@@ -314,10 +314,9 @@ class LoadBalancer:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay."""
         self._live.reset_statistics()
 
-    async def warm_up(self) -> None:
-        """Do now what the first request would wait for, such as reading certificates; sends nothing, never raises."""
-        for backend, _gate in self._backends:
-            await backend.warm_up()
+    def warm_up(self) -> None:
+        """Have the background loop do now what its first request would wait for; sends nothing, reads no key."""
+        wiring.warm_up(backend for backend, _gate in self._backends)
 
     async def aclose(self) -> None:
         """Close the connections that were opened on the running loop."""

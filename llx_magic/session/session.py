@@ -61,13 +61,15 @@ def embedded_profile() -> Profile:
 class Session:
     """The active profile, the session's settings, and every profile that was asked by name.
 
-    ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests.
+    ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests. With ``eager``
+    a profile gets ready to send in the background as soon as it is known, so that the first prompt is quick.
     """
 
-    def __init__(self, store: ProfileStore | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, store: ProfileStore | None = None, clock: Clock | None = None, *, eager: bool = False) -> None:
         self.store = store or ProfileStore()
         self.conversations = Conversations(self.store.state_folder / "conversations")
         self._clock = clock
+        self._eager = eager
         self._lock = ForkSafeLock()
         self._values: Values = {}
         self._active: LoadBalancer | None = None
@@ -196,9 +198,12 @@ class Session:
         key = str(profile.path or f"embedded:{profile.name}")
         with self._lock:
             known = self._balancers.get(key)
-            if known is None or known.profile != profile:
-                if known is not None:
-                    self._retired.add(known)  # a request in flight may still be using its connections
-                known = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=remarks)
-                self._balancers[key] = known
-        return known
+            if known is not None and known.profile == profile:
+                return known
+            if known is not None:
+                self._retired.add(known)  # a request in flight may still be using its connections
+            made = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=remarks)
+            self._balancers[key] = made
+        if self._eager:
+            made.warm_up()
+        return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def remarks(profile: Profile) -> tuple[str, ...]:
         elif find_provider(member.provider) is None:
             said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
     return tuple(said)
+
+
+def warm_up(backends: Iterable[Backend]) -> None:
+    """Have the background loop get ready to send, where a backend is asked over HTTP; returns at once, says nothing."""
+    remote = [backend for backend in backends if isinstance(backend, OpenAIBackend)]
+    if remote:
+        with contextlib.suppress(RuntimeError):  # no thread to be had: the prompt will do it
+            BACKGROUND.submit(_warm_up(remote))
+
+
+async def _warm_up(backends: Iterable[OpenAIBackend]) -> None:
+    for backend in backends:
+        await backend.warm_up()
 
 
 def request_params(member: ModelProfile) -> Mapping[str, JsonValue]:

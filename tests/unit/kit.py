@@ -49,9 +49,6 @@ class Scripted:
         self.tokens = tokens
         self.asked: list[ChatRequest] = []
 
-    async def warm_up(self) -> None:
-        pass
-
     async def prepare(self) -> Scripted:
         if self.blocked_by is not None:
             raise NotReady(self.blocked_by)

@@ -31,6 +31,7 @@ from llx_magic.core.events import (
     VisitCancelled,
     VisitFailed,
     VisitStarted,
+    VisitSucceeded,
 )
 from llx_magic.core.failure import BackendFailed, FailureKind, Limit
 from llx_magic.core.reply import Delta, Restart
@@ -554,9 +555,19 @@ def pieces(clock, *steps: tuple[float, str], end: float = 0.0):
         ([(1.0, "x"), (500.0, "y")], 0, {}, Limit.STALL, 61.0),
         ([(1.0, "x"), (50.0, "y")], 500, {}, Limit.STALL, 111.0),
         ([(900.0, "x")], 0, {"streaming": False}, Limit.TOTAL, 600.0),
+        ([(50.0, "x")] * 20, 0, {}, Limit.TOTAL, 600.0),
         ([(900.0, "x")], 0, {"streaming": False, "timeout_ms": 700_000}, Limit.TOTAL, 700.0),
     ],
-    ids=["total", "trickle", "first token", "stall", "stall after two", "whole", "whole with its own limit"],
+    ids=[
+        "total",
+        "trickle",
+        "first token",
+        "stall",
+        "stall after two",
+        "whole",
+        "trickle by default",
+        "whole with its own limit",
+    ],
 )
 def test_the_limit_that_runs_out_first_ends_the_visit_at_its_time(steps, end, settings, limit, at):
     async def main() -> None:
@@ -582,8 +593,10 @@ def test_the_limit_that_runs_out_first_ends_the_visit_at_its_time(steps, end, se
             {"timeout_ms": "none", "first_token_timeout_ms": "none", "stall_timeout_ms": "none"},
         ),
         ([(599.0, "x")], {"streaming": False}),
+        ([(50.0, "x")] * 20, {"timeout_ms": "none"}),
+        ([(900.0, "x")], {"timeout_ms": "none", "streaming": False}),
     ],
-    ids=["just in time", "limits off", "whole"],
+    ids=["just in time", "limits off", "whole", "trickle without a limit", "whole without a limit"],
 )
 def test_a_reply_within_its_limits_is_not_disturbed_and_no_timer_is_left(steps, settings):
     async def main() -> None:
@@ -592,6 +605,99 @@ def test_a_reply_within_its_limits_is_not_disturbed_and_no_timer_is_left(steps, 
         a.steps = [pieces(bench.clock, *steps)]
         assert (await bench.ask()).backend == "a"
         assert bench.clock.waiting() == 0
+
+    run(main)
+
+
+async def hold_up(bench: Bench, seconds: float) -> None:
+    """Have the loop held up, and then free again for as many turns as reading takes."""
+    bench.clock.hold_up(seconds)
+    for _ in range(10):
+        await settle()
+        bench.clock.advance(0.0)
+
+
+LIMITS = {"timeout_ms": 5000, "first_token_timeout_ms": 5000, "stall_timeout_ms": 5000, "connect_timeout_ms": 5000}
+
+
+@pytest.mark.parametrize("limit", list(LIMITS))
+def test_a_limit_that_ran_out_while_the_loop_was_held_up_runs_once_more_and_then_ends(limit):
+    async def main() -> None:
+        async def silent(request, progress):
+            if limit == "connect_timeout_ms":
+                progress.on_sending("a")
+            if limit == "stall_timeout_ms":
+                progress.on_text("x")
+            await bench.clock.sleep(1000.0)
+
+        limits = {**dict.fromkeys(LIMITS, "none"), limit: LIMITS[limit]}
+        bench = Bench(Scripted("a", silent), Scripted("b"), clock=ManualClock(), **limits)
+        asking = asyncio.create_task(bench.ask())
+        await settle()
+        await hold_up(bench, 60.0)
+        assert bench.events(AttemptFailed) == []
+        await bench.pass_time(4.9)
+        assert bench.events(AttemptFailed) == []
+        await hold_up(bench, 60.0)  # held up again: one more wait is all that a limit gives
+        assert (await asking).backend == "b"
+        [failed] = bench.events(AttemptFailed)
+        assert (failed.failure.limit, failed.failure.limit_ms) == (limit, 5000)
+        assert bench.clock.waiting() == 0
+
+    run(main)
+
+
+def test_what_arrived_while_the_loop_was_held_up_is_read_before_any_limit_is_looked_at():
+    async def main() -> None:
+        arrived = asyncio.Event()
+
+        async def answered_meanwhile(_request, progress):
+            await arrived.wait()
+            progress.on_text("so")
+            return answer("so")
+
+        bench = Bench(Scripted("a", answered_meanwhile), clock=ManualClock(), **LIMITS)
+        asking = asyncio.create_task(bench.ask())
+        await settle()
+        arrived.set()
+        await hold_up(bench, 60.0)
+        assert (await asking).backend == "a"
+        assert bench.events(AttemptFailed) == []
+
+    run(main)
+
+
+def test_what_a_backend_does_before_it_sends_is_in_no_limit_and_in_no_latency():
+    async def main() -> None:
+        class Starting(Scripted):
+            async def answer(self, request, progress):
+                await bench.clock.sleep(3600.0)
+                return await super().answer(request, progress)
+
+        a = Starting("a")
+        bench = Bench(a, **LIMITS)
+        a.steps = [pieces(bench.clock, (2.0, "x"))]
+        reply = await bench.ask()
+        assert (reply.ttft, reply.seconds) == (2.0, 3602.0)
+        [ended] = bench.events(VisitSucceeded)
+        assert ended.seconds == 2.0
+
+    run(main)
+
+
+def test_a_second_connection_in_one_attempt_has_its_own_time_to_connect_and_no_more_for_the_whole():
+    async def main() -> None:
+        async def twice(_request, progress):
+            await bench.clock.sleep(4.0)
+            progress.on_sending("a")
+            await bench.clock.sleep(4.0)
+            progress.on_connected()
+            await bench.clock.sleep(1000.0)
+
+        bench = Bench(Scripted("a", twice), Scripted("b"), connect_timeout_ms=5000, timeout_ms=20_000)
+        await bench.ask()
+        [failed] = bench.events(AttemptFailed)
+        assert (failed.failure.limit, failed.seconds) == (Limit.TOTAL, 20.0)
 
     run(main)
 

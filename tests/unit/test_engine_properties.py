@@ -103,9 +103,6 @@ class Puppet:
         self._stage = stage
         self.blocked = False
 
-    async def warm_up(self) -> None:
-        pass
-
     async def prepare(self) -> Puppet:
         if self.blocked:
             raise NotReady("no key")

@@ -52,9 +52,6 @@ class LocalBackend:
         self._server = server or SERVER
         self._clients: tuple[tuple[Serving, OpenAIBackend], ...] = ()
 
-    async def warm_up(self) -> None:
-        """Do nothing: the process takes memory, so it is started by a prompt alone."""
-
     async def prepare(self) -> Self:
         """Return itself.
 

@@ -1,0 +1,28 @@
+"""A loop that is held up by other work in this process: no server is blamed for what lies unread in its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from llx_magic.core.reply import Answer
+from tests.faults.asking import attempt, backend
+from tests.faults.server import FaultServer
+
+
+@pytest.mark.parametrize("limit", ["timeout_ms", "first_token_timeout_ms"])
+def test_a_reply_that_came_while_the_loop_was_held_up_beyond_the_limit_is_taken(limit):
+    """As when a cell of the user computes on the loop that asks."""
+
+    async def run(server: FaultServer) -> Answer:
+        async with backend(server.base_url) as asked:
+            answering = asyncio.create_task(attempt(asked, **{limit: 300}))
+            await asyncio.to_thread(server.reached.wait, 10)
+            server.release()
+            time.sleep(0.6)  # noqa: ASYNC251 - holding the loop up is what this is about
+            return await answering
+
+    with FaultServer("ok-when-released") as server:
+        assert asyncio.run(run(server)).text == server.text

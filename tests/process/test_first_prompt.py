@@ -1,0 +1,97 @@
+"""What the first prompt of a process costs is ours: no backend is blamed for it, and a notebook pays it beforehand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.notebook.kit import write_balancer, write_model
+
+FIRST_PROMPT = """
+import asyncio, json, time
+import llx_magic as llx
+
+async def main():
+    began = time.monotonic()
+    async with llx.load("impatient") as lb:
+        reply = await lb.ask("Hello?")
+        latency = lb.stats().loc["first", "mean_latency_seconds"]
+        [attempt] = lb.attempts().itertuples()
+    return {"backend": reply.backend, "all": reply.seconds, "latency": latency, "attempt": attempt.seconds}
+
+print(json.dumps(asyncio.run(main())))
+"""
+
+
+@contextmanager
+def busy_processors() -> Iterator[None]:
+    """Have two other processes compute as fast as they can."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+def test_a_first_prompt_with_a_short_time_limit_is_answered_and_its_latency_is_the_servers(scripts, pair, home, first):
+    """On a busy machine importing the HTTP library and reading certificates takes longer than the limit."""
+    write_balancer(home, "impatient", ["first", "second"], timeout_ms=400, failover_retry_count=1)
+    with busy_processors():
+        seen = json.loads(scripts.run(FIRST_PROMPT))
+    assert seen["backend"] == "first"
+    assert len(first.requests) == 1
+    assert seen["latency"] < seen["all"] / 2  # most of the time passed before sending
+    assert seen["attempt"] < seen["all"] / 2
+
+
+NOTEBOOK = """
+import sys, threading, time
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "llx_magic")
+assert "aiohttp" not in sys.modules
+shell.run_line_magic("llx_profile", "load " + sys.argv[2])
+for _ in range(int(sys.argv[1])):
+    if "llx_magic.backends.http_aiohttp" in sys.modules:
+        break
+    time.sleep(0.05)
+threads = [each.name for each in threading.enumerate()]
+shell.run_line_magic("unload_ext", "llx_magic")
+print("warm" if "llx_magic.backends.http_aiohttp" in sys.modules else "cold", threads.count("llx_magic"))
+"""
+
+
+def test_loading_a_profile_in_a_notebook_gets_ready_in_the_background(scripts, home, pair, first):
+    """Nothing is sent and nothing is said."""
+    assert scripts.run(NOTEBOOK, "600", "pair").splitlines()[-1] == "warm 1"
+    assert first.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "params"), [("simulated", {}), ("local", {})], ids=["simulated", "the embedded model"]
+)
+def test_a_profile_that_needs_no_network_starts_nothing_when_it_is_loaded(scripts, home, provider, params):
+    """Neither a thread nor an import."""
+    write_model(home, "smollm2-135m-instruct", provider=provider, model_params=params)
+    document = home / "profiles" / "smollm2-135m-instruct.json"
+    document.write_text(document.read_text().replace("-instruct-model", "-instruct"))
+    assert scripts.run(NOTEBOOK, "10", "smollm2-135m-instruct").splitlines()[-1] == "cold 0"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("LLX_HTTP_TRANSPORT", "carrier pigeon")]
+)
+def test_what_stands_in_the_way_of_getting_ready_is_left_for_the_prompt_to_say(scripts, home, variable, value):
+    """Loading says nothing of it, on neither stream."""
+    write_model(home, "remote", base_url="https://models.example/v1", auth_key_env="NO_SUCH_KEY")
+    scripts.env[variable] = value
+    said = scripts.run(NOTEBOOK, "10", "remote")
+    assert value not in said
