@@ -26,6 +26,16 @@ _TEXTUAL = (
     "builtins.float",
     "pandas.core.strings.accessor.StringMethods",
 )
+_OF_MANY_TEXTS = (
+    "pandas.core.strings.accessor.StringMethods",
+    "pandas.DataFrame",
+    "pandas.Series",
+    "pandas.Index",
+    "polars.DataFrame",
+    "polars.Series",
+    "polars.series.string.StringNameSpace",
+)
+_LONG = 10_000
 _FUNCTIONS = """all any bfill count cummax cummin cumprod cumsum describe diff ffill first idxmax idxmin kurt last max
 mean median min nunique prod quantile rank sem shift size skew std sum var"""
 _TYPE = re.compile(r"[A-Za-z]+(?:8|16|32|64|128)?(?:\[[\w, /:+-]*\])?|[<>=|]?[a-z]\d?")
@@ -41,7 +51,7 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
 
     Raises NotDataError with what is refused of them.
     """
-    if any(callable(value) for value in (*given, *named.values())):
+    if any(map(_holds_a_function, (*given, *named.values()))):
         raise NotDataError(f"{name}() takes no function here")
     texts = methods.is_of(owner, "builtins.str", "builtins.bytes", "pandas.core.strings.accessor.StringMethods")
     written = _WRITTEN_TO.intersection(named) - ({"replace"} if texts else set())
@@ -49,14 +59,27 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
         raise NotDataError(f"{name}() takes no {min(written)}= here")
     if name in _TO_TEXT and given:
         raise NotDataError(f"{name}() writes no file here")
-    if methods.is_of(owner, *_TEXTUAL):
+    if methods.is_of(owner, *_TEXTUAL) and name not in {"format", "format_map"}:
         bounds.counts((*given, *named.values()))
+    if name.startswith("tz_") and any(str(value).startswith("dateutil") for value in (*given, *named.values())):
+        raise NotDataError(f"{name}() reads no file here")
+    if methods.is_of(owner, *_OF_MANY_TEXTS) and any(
+        isinstance(each, str) and len(each) > _LONG for each in (*given, *named.values())
+    ):
+        raise RefusedError(f"{name}() takes no text of more than {_LONG:,} characters here")
     bounds.counts(value for key, value in named.items() if key in {"bins", "window", "periods"})
     if methods.is_of(owner, "numpy.ndarray") and any(methods.is_of(value, "numpy.ndarray") for value in given[1:]):
         raise NotDataError(f"{name}() takes no array to write to here")
     for checked, names in _CHECKS:
         if name in names:
             checked(owner, given, named)
+
+
+def _holds_a_function(value: object, depth: int = 3) -> bool:
+    if callable(value):
+        return True
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
+    return depth > 0 and any(_holds_a_function(each, depth - 1) for each in inner)
 
 
 def _only_known_functions(_owner: object, given: Given, named: Named) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from fractions import Fraction
 from itertools import islice
+from typing import cast
 
 from llx_magic.template.cells import LONGEST_TEXT
 from llx_magic.template.errors import RefusedError
@@ -30,8 +32,8 @@ def binary(sign: str, left: object, right: object) -> object:
         _multiplied(right, left)
     elif sign == "**":
         _raised(left, right)
-    elif sign == "+" and isinstance(left, Sized) and isinstance(right, Sized) and _shape(left) is None:
-        _sized(left, len(left) + len(right))
+    elif sign == "+":
+        _added(left, right)
     spread(left, right)
     return _OPERATORS[sign](left, right)
 
@@ -116,15 +118,47 @@ def _multiplied(repeated: object, by: object) -> None:
     if isinstance(repeated, int):
         if repeated.bit_length() + times.bit_length() > MOST_BITS:
             raise RefusedError(f"a whole number of more than {MOST_BITS:,} bits")
+    elif _holds_texts(repeated):
+        text(times * math.prod(_shape(repeated) or ()))
     elif isinstance(repeated, Sized) and _shape(repeated) is None:
-        _sized(repeated, len(repeated) * times)
+        _check_size(_size(repeated) * times, repeated)
 
 
-def _sized(like: object, length: int) -> None:
+def _added(left: object, right: object) -> None:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, str) and _holds_texts(other):
+            text(len(one) * math.prod(_shape(other) or ()))
+    if isinstance(left, str | bytes | bytearray | list | tuple) and isinstance(right, Sized) and not _shape(right):
+        _check_size(_size(left) + _size(right), left)
+
+
+def _check_size(size: int, like: object) -> None:
     if isinstance(like, str | bytes | bytearray):
-        text(length)
-    elif length > MOST_ITEMS and not isinstance(like, Mapping):
-        raise RefusedError(f"{length:,} items are more than an expression may make ({MOST_ITEMS:,})")
+        text(size)
+    elif size > MOST_ITEMS:
+        raise RefusedError(f"{size:,} items or characters are more than an expression may make ({MOST_ITEMS:,})")
+
+
+def _size(value: Sized) -> int:
+    """Return the characters of a text, or the items of a list and of the lists in it; no more than are too many."""
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    size, waiting = 0, [cast("object", value)]
+    while waiting and size <= MOST_ITEMS:
+        each = waiting.pop()
+        if isinstance(each, list | tuple | set | frozenset | Mapping):
+            waiting.extend(islice(each.values() if isinstance(each, Mapping) else each, MOST_ITEMS))
+        size += len(each) if isinstance(each, str | bytes) else 1
+    return size
+
+
+def _holds_texts(value: object) -> bool:
+    """Return whether a value is an array or a table that may hold texts, which grow where numbers do not."""
+    if _shape(value) is None:
+        return False
+    kinds = getattr(value, "dtypes", None) if hasattr(type(value), "dtypes") else None
+    listed = list(kinds) if isinstance(kinds, Iterable) else [getattr(value, "dtype", None)]
+    return any(getattr(kind, "kind", "O") not in "iufcbmM" for kind in listed)
 
 
 def _raised(base: object, exponent: object) -> None:

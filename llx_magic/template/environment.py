@@ -17,7 +17,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import is_internal_attribute
 from jinja2.utils import pass_environment
 
-from llx_magic.template import bounds, cells, kinds
+from llx_magic.template import bounds, cells, kinds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.percent import percent
 
@@ -26,11 +26,12 @@ Mode = Literal["data", "any"]
 
 FILTERS = """abs batch capitalize center count d default dictsort e escape filesizeformat first float format groupby
 indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr slice
-sort string striptags sum title tojson trim truncate unique upper urlencode wordcount wordwrap"""
+sort string sum title tojson trim truncate unique upper urlencode wordcount wordwrap"""
 """The filters of Jinja2 that expressions have; the others are for HTML, look at attributes by a name that is made, or
 give something else each time."""
 
 _COUNTED = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate", "wordwrap", "float", "int"})
+_FOR_EACH_LINE = frozenset({"indent", "wordwrap"})
 
 
 class Missing(StrictUndefined):
@@ -53,6 +54,7 @@ class Environment(Jinja):
         # Jinja2's own tojson is for HTML, its own format and replace have no bounds.
         self.filters |= {"tojson": _as_json, "format": _format, "replace": _replace, "join": _join}
         self.filters |= {"string": cells.plain}
+        self.tests |= {"in": lambda item, container: bounds.contains(container, item)}
 
     def getattr(self, obj: object, attribute: str) -> object:
         """Return an attribute, or where there is none the item of that name."""
@@ -94,14 +96,32 @@ class Environment(Jinja):
         """Apply a filter, within bounds; what comes piece by piece is put into a list."""
         if self.mode == "data":
             bounds.finite(value)
+        given = (*(args or ()), *(kwargs or {}).values())
         if name in _COUNTED:
-            bounds.counts((*(args or ()), *(kwargs or {}).values()))
-        return bounds.collected(super().call_filter(name, value, args, kwargs, context, eval_ctx))
+            bounds.counts(given)
+            bounds.counts(len(each) * 1_000 for each in given if isinstance(each, str) and name in _FOR_EACH_LINE)
+        made = bounds.collected(super().call_filter(name, value, args, kwargs, context, eval_ctx))
+        bounds.text(len(made) if isinstance(made, str) else 0)
+        return self._seen(made)
+
+    def call_test(
+        self,
+        name: str,
+        value: object,
+        args: Sequence[object] | None = None,
+        kwargs: Mapping[str, object] | None = None,
+        context: Context | None = None,
+        eval_ctx: Any = None,  # noqa: ANN401 - Jinja2's own signature
+    ) -> object:
+        """Apply a test, within the bounds of the comparison that it stands for."""
+        for each in args or ():
+            bounds.spread(value, each)
+        return super().call_test(name, value, args, kwargs, context, eval_ctx)
 
     def _seen(self, value: object) -> object:
         what = kinds.what_no_data(value) if self.mode == "data" else None
         if what:
-            raise NotDataError(f"an item that is {what}")
+            raise NotDataError(f"what is found is {what}")
         return value
 
     def _item_or_refused(self, obj: object, attribute: str) -> object:
@@ -133,7 +153,17 @@ def is_missing(value: object) -> bool:
 
 
 def _as_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(value, indent=indent, ensure_ascii=False, default=_json_value)
+
+
+def _json_value(value: object) -> object:
+    """Return what JSON has for a number or an array of numpy, a time, a set."""
+    for name in ("tolist", "isoformat"):
+        if method := methods.found(value, name):
+            return method()
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} is nothing that JSON has")
 
 
 def _format(value: object, *args: object, **kwargs: object) -> str:

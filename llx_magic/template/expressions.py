@@ -10,6 +10,7 @@ import builtins
 import operator
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinFunctionType
 from typing import Any, cast
 
 from jinja2 import nodes
@@ -198,6 +199,8 @@ class _Evaluation:
         if self._is_data_only:
             for each in given:
                 bounds.finite(each)
+            if not isinstance(named.get("key"), type | operator.methodcaller | BuiltinFunctionType | None):
+                raise NotDataError(f"{name}() sorts by no function of the notebook's")
         if name == "round":
             bounds.counts(given[1:])
         if name in {"str", "repr"} and len(given) == 1 and not named:

@@ -53,7 +53,7 @@ total_seconds tz_convert tz_localize to_timestamp as_unit asfreq"""
 _ARRAYS = """all any argmax argmin argpartition argsort astype ceil clip compress conj conjugate copy cumprod cumsum
 diagonal flatten item max mean min nonzero prod ptp ravel reshape round searchsorted squeeze std sum swapaxes take
 tolist trace transpose var"""
-_POLARS = """abs all any arg_max arg_min bottom_k cast ceil clear clone corr count cum_sum describe diff drop drop_nans
+_POLARS = """abs all any arg_max arg_min bottom_k cast ceil clone corr count cum_sum describe diff drop drop_nans
 drop_nulls equals estimated_size exp explode fill_nan fill_null filter floor gather_every get_column
 get_column_index get_columns group_by has_nulls head height is_between is_duplicated is_empty is_finite is_in
 is_nan is_not_nan is_not_null is_null is_sorted is_unique item iter_rows kurtosis last first len limit log max
