@@ -119,7 +119,7 @@ def dashboard() -> Callable[[], object]:
     for _ in range(9):
         asyncio.run(lb.ask("why"))
     snapshot = lb.snapshot()
-    view = timeline.view({each.name: each.state for each in snapshot.backends}, snapshot.at, 300.0)
+    view = timeline.view(snapshot, 300.0)
     return lambda: panel.draw(snapshot, view)
 
 

@@ -221,7 +221,7 @@ def observed(lb: LoadBalancer, requests: int) -> Timeline:
 
 def _draw(lb: LoadBalancer, timeline: Timeline) -> None:
     snapshot = lb.snapshot()
-    panel.draw(snapshot, timeline.view({each.name: each.state for each in snapshot.backends}, snapshot.at, 300.0))
+    panel.draw(snapshot, timeline.view(snapshot, 300.0))
 
 
 def in_window(seconds: float, many: int, step: Callable[[float, float], None]) -> Work:

@@ -10,7 +10,10 @@ import enum
 
 import msgspec
 
+from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import Failure
+
+_CLOSED, _OPEN, _HALF_OPEN = (str(state) for state in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN))
 
 
 class SkipReason(enum.StrEnum):
@@ -108,7 +111,11 @@ class RetryScheduled(BackendEvent, frozen=True, kw_only=True):
 
 
 class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
-    """The backend answered whole; token counts are None where it reported no usage."""
+    """The backend answered whole; token counts are None where it reported no usage.
+
+    ``tpm`` are the backend's tokens per minute right after this reply, None where unknown. ``generating_seconds`` are
+    from the first of the ``pieces`` that arrived to the last.
+    """
 
     attempts: int
     seconds: float
@@ -118,6 +125,8 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     finish_reason: str | None
     model: str
     generating_seconds: float
+    pieces: int = 0
+    tpm: float | None = None
 
 
 class VisitFailed(BackendEvent, frozen=True, kw_only=True):
@@ -135,28 +144,52 @@ class VisitCancelled(BackendEvent, frozen=True, kw_only=True):
     seconds: float
 
 
-class CircuitHalfOpened(BackendEvent, frozen=True, kw_only=True):
-    """The recovery time had passed and this request became the probe."""
+class CircuitChanged(BackendEvent, frozen=True, kw_only=True):
+    """The circuit went from the state ``before`` to ``state``, and why is told by the kind of event."""
 
-
-class CircuitOpened(BackendEvent, frozen=True, kw_only=True):
-    """The circuit opened; ``failures`` in the window did it, or None where a failed probe reopened it."""
-
-    failures: int | None
-
-
-class CircuitClosed(BackendEvent, frozen=True, kw_only=True):
-    """The backend has recovered."""
-
-
-class CircuitSetByHand(BackendEvent, frozen=True, kw_only=True):
-    """The user opened or closed the circuit; ``request`` is 0, since no request did it."""
-
+    before: str
     state: str
 
 
-class ProbeReturned(BackendEvent, frozen=True, kw_only=True):
+class CircuitHalfOpened(CircuitChanged, frozen=True, kw_only=True):
+    """The recovery time had passed and this request became the probe."""
+
+    before: str = _OPEN
+    state: str = _HALF_OPEN
+
+
+class CircuitOpened(CircuitChanged, frozen=True, kw_only=True):
+    """The circuit opened; ``failures`` in the window did it, or None where a failed probe reopened it."""
+
+    state: str = _OPEN
+    failures: int | None
+
+
+class CircuitClosed(CircuitChanged, frozen=True, kw_only=True):
+    """The backend has recovered."""
+
+    state: str = _CLOSED
+
+
+class CircuitSetByHand(CircuitChanged, frozen=True, kw_only=True):
+    """The user opened or closed the circuit; ``request`` is 0, since no request did it."""
+
+
+class ProbeReturned(CircuitChanged, frozen=True, kw_only=True):
     """The probe taught nothing (cancelled, or a rate limit); the next request probes again."""
+
+    before: str = _HALF_OPEN
+    state: str = _OPEN
+
+
+class BackendAdded(BackendEvent, frozen=True, kw_only=True):
+    """The profile was loaded again with this backend, new or changed; ``request`` is 0. Its circuit begins closed."""
+
+
+class BackendRemoved(BackendEvent, frozen=True, kw_only=True):
+    """The profile was loaded again without this backend as it was; ``request`` is 0. Its circuit ended ``before``."""
+
+    before: str
 
 
 class CoolDownStarted(BackendEvent, frozen=True, kw_only=True):

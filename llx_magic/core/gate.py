@@ -157,9 +157,10 @@ class Gate:
         """Take the outcome of a visit and give back what its permit held."""
         events: list[BackendEvent] = []
         if permit.ticket is not None:
+            before = str(self.breaker.state)
             change = self.breaker.settle(permit.ticket, outcome, now, policy)
             if change is not None:
-                events.append(self._circuit_event(change, permit.request, now, policy))
+                events.append(self._circuit_event(change, before, permit.request, now, policy))
         if self.cool_down.settle(permit.request, now, learnt=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
@@ -198,6 +199,7 @@ class Gate:
     def _measure_tpm(self, request: int, now: float, policy: Policy) -> tuple[BackendEvent, ...]:
         if policy.tpm_threshold is None:
             return ()
+        self.tokens.forget(now)
         tpm = self.tokens.rate(now, policy.tpm_basis)
         if tpm is None:
             return ()
@@ -213,14 +215,14 @@ class Gate:
         self.cool_down.admit(request)
         return permit
 
-    def _circuit_event(self, change: Change, request: int, now: float, policy: Policy) -> BackendEvent:
+    def _circuit_event(self, change: Change, before: str, request: int, now: float, policy: Policy) -> BackendEvent:
         match change:
             case Change.OPENED:
                 failures = self.breaker.failures_in_window(now, policy)
-                return CircuitOpened(at=now, request=request, backend=self.name, failures=failures)
+                return CircuitOpened(at=now, request=request, backend=self.name, before=before, failures=failures)
             case Change.REOPENED:
-                return CircuitOpened(at=now, request=request, backend=self.name, failures=None)
+                return CircuitOpened(at=now, request=request, backend=self.name, before=before, failures=None)
             case Change.CLOSED:
-                return CircuitClosed(at=now, request=request, backend=self.name)
+                return CircuitClosed(at=now, request=request, backend=self.name, before=before)
             case Change.PROBE_RETURNED:
                 return ProbeReturned(at=now, request=request, backend=self.name)

@@ -9,6 +9,7 @@ from typing import Literal
 from llx_magic.core.blocks import CodeBlock, code_blocks, read_json
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.text import printable
+from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
 from llx_magic.core.values import JsonValue
 
@@ -120,11 +121,11 @@ class Reply:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Completion tokens per second, from the first token to the last; None where it cannot be told."""
-        if self.usage is None or self.ttft is None or not self.trace.events:
+        """Completion tokens per second after the first piece, as in the statistics; None where it cannot be told."""
+        done = next((event for event in self.trace if isinstance(event, VisitSucceeded)), None)
+        if done is None or self.usage is None:
             return None
-        generating = next((e.generating_seconds for e in self.trace if isinstance(e, VisitSucceeded)), 0.0)
-        return self.usage.completion_tokens / generating if generating > 0 else None
+        return tokens_per_second(done.completion_tokens, done.pieces, done.generating_seconds)
 
     def __str__(self) -> str:
         """The text alone."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.gate import Gate
 from llx_magic.core.policy import Policy
-from llx_magic.core.statistics import Tally, median
+from llx_magic.core.statistics import Prompts, Tally, median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class BackendSnapshot:
     """The median time to first token."""
     tokens_per_second: float | None
     last_error: str | None
+    skips: tuple[tuple[str, int], ...] = ()
+    """How often the backend was passed over without a visit, by reason."""
 
     @property
     def tokens(self) -> int:
@@ -76,6 +78,7 @@ class BackendSnapshot:
             ttft=median(tally.first_tokens),
             tokens_per_second=tally.tokens_per_second,
             last_error=tally.last_error,
+            skips=tuple(sorted(tally.skips.items())),
         )
 
     @property
@@ -91,6 +94,8 @@ class Snapshot:
     profile: str
     at: float
     backends: tuple[BackendSnapshot, ...]
+    prompts: Prompts = field(default_factory=Prompts)
+    """What became of the prompts that were asked of the profile; one counts once, however many backends it met."""
 
     @property
     def total_requests(self) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics as numbers
-from collections import deque
+from array import array
+from collections import Counter, deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import le
 
 from llx_magic.core.events import (
     AttemptFailed,
@@ -26,9 +29,20 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import FailureKind
+from llx_magic.core.tokens import generated_tokens, tokens_per_second
+from llx_magic.core.units import below, exact
 
 SAMPLES_KEPT = 1000
 """How many of the latest latencies and first-token times the percentiles are taken from."""
+
+EVENTS_PER_REQUEST = 400
+"""How many events of one request are kept; of more, those in its middle are left out."""
+
+EVENTS_OF_NO_REQUEST = 1000
+"""How many of the latest events that no request caused are kept: what was done by hand, backends that came and went."""
+
+PUT_ASIDE = "tokens per minute"
+"""The reason of a skip for too few tokens per minute."""
 
 
 @dataclass(slots=True)
@@ -36,7 +50,9 @@ class Tally:
     """What one backend has done. A request of a backend is one visit, however many attempts it took.
 
     ``requests == successes + failures + cancelled + in_flight`` holds at all times. Latencies are in seconds, from
-    first sending to the end of the visit, waits included, cancelled visits left out.
+    first sending to the end of the visit, waits included. Their mean is over all visits that ended in success or
+    failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
+    were streamed. ``skips`` counts by reason how often the backend was passed over without a visit.
     """
 
     in_flight: int = 0
@@ -49,7 +65,8 @@ class Tally:
     completion_tokens: int = 0
     latency_sum: float = 0.0
     generating_seconds: float = 0.0
-    generated_tokens: int = 0
+    generated_tokens: float = 0.0
+    skips: Counter[str] = field(default_factory=Counter)
     last_error: str | None = None
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
     first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
@@ -78,7 +95,7 @@ class Tally:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Completion tokens per second of generating (after the first piece); None where nothing was streamed."""
+        """Completion tokens per second of all replies that tell their speed, as ``tokens_per_second`` of each does."""
         return self.generated_tokens / self.generating_seconds if self.generating_seconds > 0 else None
 
     def percentile(self, share: float) -> float | None:
@@ -92,6 +109,10 @@ class Tally:
                 self.in_flight += 1
             case AttemptStarted():
                 self.attempts += 1
+            case BackendSkipped():
+                self.skips[str(event.reason)] += 1
+            case BackendPutAside():
+                self.skips[PUT_ASIDE] += 1
             case AttemptFailed():
                 self.timeouts += event.failure.kind is FailureKind.TIMEOUT
                 self.last_error = event.failure.message
@@ -115,8 +136,9 @@ class Tally:
         self.completion_tokens += event.completion_tokens or 0
         if event.ttft is not None:
             self.first_tokens.append(event.ttft)
-        if event.completion_tokens and event.generating_seconds > 0:
-            self.generated_tokens += event.completion_tokens
+        generated = generated_tokens(event.completion_tokens, event.pieces, event.generating_seconds)
+        if generated is not None:
+            self.generated_tokens += generated
             self.generating_seconds += event.generating_seconds
 
     def _add_latency(self, seconds: float) -> None:
@@ -155,6 +177,7 @@ class RequestRecord:
     ttft: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    tokens_per_second: float | None = None
     finish_reason: str | None = None
     restarts: int = 0
     error: str | None = None
@@ -166,7 +189,9 @@ class RequestRecord:
             case BackendSkipped():
                 self.decisions += (f"{event.backend}: {event.message}",)
             case BackendPutAside():
-                self.decisions += (f"{event.backend}: TPM {event.tpm:.0f} below {event.threshold:g}",)
+                self.decisions += (
+                    f"{event.backend}: TPM {below(event.tpm, event.threshold)} below {exact(event.threshold)}",
+                )
             case AttemptStarted():
                 self.attempts += 1
             case VisitFailed():
@@ -176,6 +201,9 @@ class RequestRecord:
             case VisitSucceeded():
                 self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
                 self.prompt_tokens, self.completion_tokens = event.prompt_tokens, event.completion_tokens
+                self.tokens_per_second = tokens_per_second(
+                    event.completion_tokens, event.pieces, event.generating_seconds
+                )
                 self.finish_reason = event.finish_reason
             case RequestAnswered() | RequestFailed() | RequestCancelled():
                 self._end(event)
@@ -189,45 +217,110 @@ class RequestRecord:
             self.error = event.message
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """How many prompts were asked, and what became of them; a prompt counts once, however many backends it met.
+
+    ``asked == answered + failed + cancelled + running`` holds at all times.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    running: int = 0
+
+    @property
+    def asked(self) -> int:
+        """All prompts, those under way included."""
+        return self.answered + self.failed + self.cancelled + self.running
+
+
+class _Kept:
+    """A request that is remembered: its record, and its events with their places among all events."""
+
+    __slots__ = ("events", "places", "record")
+
+    def __init__(self, record: RequestRecord) -> None:
+        self.record = record
+        self.events: list[Event] = []
+        self.places = array("Q")
+
+    def add(self, event: Event, place: int) -> None:
+        self.events.append(event)
+        self.places.append(place)
+        if len(self.events) > EVENTS_PER_REQUEST:
+            del self.events[EVENTS_PER_REQUEST // 2], self.places[EVENTS_PER_REQUEST // 2]
+
+
 class Ledger:
     """All that is remembered of a profile's requests, folded from its events and bounded.
 
-    Not thread-safe: the owner holds its profile's lock around each call.
+    A request is remembered whole or not at all, so records, traces and events reach back equally far. Not thread-safe:
+    the owner holds its profile's lock around each call.
     """
-
-    EVENTS_PER_REQUEST = 5
 
     def __init__(self, backends: Iterable[str], limit: int) -> None:
         self.tallies: dict[str, Tally] = {name: Tally() for name in backends}
-        self._running: dict[int, RequestRecord] = {}
-        self._ended: deque[RequestRecord] = deque(maxlen=limit)
-        self._events: deque[Event] = deque(maxlen=limit * self.EVENTS_PER_REQUEST)
+        self._outcomes: Counter[str] = Counter()
+        self._running: dict[int, _Kept] = {}
+        self._ended: deque[_Kept] = deque(maxlen=limit)
+        self._apart: deque[tuple[int, Event]] = deque(maxlen=EVENTS_OF_NO_REQUEST)
+        self._place = 0
+        self.since: float | None = None
+        """From when on every event is kept; None before the first."""
 
     def fold(self, event: Event) -> None:
         """Take one event into account."""
-        self._events.append(event)
+        self._place += 1
+        if self.since is None:
+            self.since = event.at
         if isinstance(event, BackendEvent):
             self.tallies.setdefault(event.backend, Tally()).fold(event)
         if isinstance(event, RequestStarted):
-            self._running[event.request] = RequestRecord(request=event.request, started=event.at, policy=event.policy)
-        elif record := self._running.get(event.request):
-            record.fold(event)
-            if record.outcome != "running":
+            record = RequestRecord(request=event.request, started=event.at, policy=event.policy)
+            self._running[event.request] = _Kept(record)
+        if kept := self._running.get(event.request):
+            kept.add(event, self._place)
+            kept.record.fold(event)
+            if kept.record.outcome != "running":
+                self._outcomes[kept.record.outcome] += 1
+                if len(self._ended) == self._ended.maxlen:
+                    self._forget(self._ended[0].events[-1].at)
                 self._ended.append(self._running.pop(event.request))
+        elif not event.request:
+            if len(self._apart) == self._apart.maxlen:
+                self._forget(self._apart[0][1].at)
+            self._apart.append((self._place, event))
 
     def resize(self, limit: int) -> None:
         """Keep at most ``limit`` requests from now on."""
         if limit != self._ended.maxlen:
+            for kept in list(self._ended)[:-limit]:
+                self._forget(kept.events[-1].at)
             self._ended = deque(self._ended, maxlen=limit)
-            self._events = deque(self._events, maxlen=limit * self.EVENTS_PER_REQUEST)
+
+    def _forget(self, until: float) -> None:
+        self.since = until if self.since is None else max(self.since, until)
+
+    @property
+    def prompts(self) -> Prompts:
+        """What became of all prompts since the last reset."""
+        return Prompts(running=len(self._running), **self._outcomes)
 
     def events(self) -> tuple[Event, ...]:
-        """Return the events kept, oldest first."""
-        return tuple(self._events)
+        """Return the events of the requests kept, and what no request caused, oldest first."""
+        every = [*self._ended, *self._running.values()]
+        events = list(chain.from_iterable(kept.events for kept in every))
+        places = list(chain.from_iterable(kept.places for kept in every))
+        places += [place for place, _ in self._apart]
+        events += [event for _, event in self._apart]
+        if all(map(le, places, places[1:])):
+            return tuple(events)
+        return tuple(events[index] for index in sorted(range(len(places)), key=places.__getitem__))
 
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests that have ended, oldest first."""
-        return tuple(self._ended)
+        return tuple(kept.record for kept in self._ended)
 
     def start_anew(self, kept: Container[str]) -> None:
         """Forget the counts of all backends but those kept; visits under way stay counted until they end."""
@@ -244,8 +337,10 @@ class Ledger:
             tally.in_flight = 0
 
     def reset(self) -> None:
-        """Forget all counts and records; visits under way stay counted."""
+        """Forget all counts and records; requests and visits under way stay counted."""
         for name, tally in self.tallies.items():
             self.tallies[name] = Tally(in_flight=tally.in_flight, last_error=tally.last_error)
+        self._outcomes.clear()
         self._ended.clear()
-        self._events.clear()
+        self._apart.clear()
+        self.since = None

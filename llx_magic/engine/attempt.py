@@ -51,6 +51,8 @@ class Attempt:
         self._policy = policy
         self._on_first = on_first
         self._on_piece = on_piece
+        self.pieces = 0
+        """How many pieces of text and reasoning have arrived."""
         self._pieces: list[str] = []
         self._to = ""
         self._sent_at: float | None = None
@@ -105,6 +107,7 @@ class Attempt:
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning: a sign of life."""
         self._last_at = self._clock.now()
+        self.pieces += 1
         if self._first_at is None and self._policy.streaming:
             self._first_at = self._last_at
             self._on_first(self.ttft or 0.0)
@@ -130,6 +133,8 @@ class Attempt:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+        if answer.usage is not None and not answer.usage.total_tokens:
+            return replace(answer, usage=None)  # servers that do not count say 0 + 0
         return answer
 
     def _verdict(self, ended: BaseException, cancellations_before: int) -> BaseException:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 
 from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import (
+    BackendAdded,
+    BackendRemoved,
     CircuitSetByHand,
     CoolDownLifted,
     Event,
@@ -52,10 +54,18 @@ class LiveProfile:
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
         """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
         with self._lock:
+            now = self.clock.now()
             gates = {name: self._gates[name] for name in kept}
-            self._gates = gates | {name: Gate(name) for name in fresh}
+            added = {name: Gate(name) for name in fresh}
+            events = (
+                *(_removed(gate, now) for name, gate in self._gates.items() if name not in gates),
+                *(BackendAdded(at=now, request=0, backend=name) for name in added),
+            )
+            self._gates = gates | added
             self._ledger.start_anew(gates)
+            self._record(events)
             self._room.call_all()
+        self._tell(events)
 
     def gates(self) -> dict[str, Gate]:
         """Return the backends' gates as they are now.
@@ -195,12 +205,18 @@ class LiveProfile:
         with self._lock:
             now = self.clock.now()
             taken = tuple(self._backend_snapshot(gate, policy, now) for gate, policy in backends)
-        return Snapshot(profile=self.name, at=now, backends=taken)
+            prompts = self._ledger.prompts
+        return Snapshot(profile=self.name, at=now, backends=taken, prompts=prompts)
 
     def events(self) -> tuple[Event, ...]:
         """Return the events kept, oldest first."""
         with self._lock:
             return self._ledger.events()
+
+    def remembered_since(self) -> float | None:
+        """Return from when on every event is kept; None before the first."""
+        with self._lock:
+            return self._ledger.since
 
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests that have ended, oldest first."""
@@ -211,11 +227,13 @@ class LiveProfile:
         """Open or close a backend's circuit by hand; whoever waits looks whether that changes anything."""
         with self._lock:
             now = self.clock.now()
+            before = str(gate.breaker.state)
             if open_it:
                 gate.breaker.open_by_hand(now)
             else:
                 gate.breaker.close_by_hand()
-            event = CircuitSetByHand(at=now, request=0, backend=gate.name, state=str(gate.breaker.state))
+            state = str(gate.breaker.state)
+            event = CircuitSetByHand(at=now, request=0, backend=gate.name, before=before, state=state)
             self._record((event,))
             self._room.call_all()
         self._tell((event,))
@@ -269,10 +287,10 @@ class LiveProfile:
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()
-        outcome, ended = visit.ending(now)
         usage = visit.answer.usage if visit.answer else None
         if usage is not None:
             visit.gate.tokens.add(visit.began, now, usage.total_tokens)
+        outcome, ended = visit.ending(now)
         return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.policy))
 
     def _record(self, events: Iterable[Event]) -> None:
@@ -286,6 +304,10 @@ class LiveProfile:
                     subscriber(event)
                 except Exception:  # noqa: BLE001 - an observer's fault must not decide where a prompt goes
                     _log.warning("an observer of events failed", exc_info=True)
+
+
+def _removed(gate: Gate, now: float) -> BackendRemoved:
+    return BackendRemoved(at=now, request=0, backend=gate.name, before=str(gate.breaker.state))
 
 
 _ALL: weakref.WeakSet[LiveProfile] = weakref.WeakSet()

@@ -216,7 +216,7 @@ class RequestRun:
             raise
         finally:
             visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
-        visit.ttft, visit.generating_seconds = attempt.ttft, attempt.generating_seconds
+        visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
         return answer
 
     def _order(self) -> tuple[Candidate, ...]:

@@ -25,6 +25,7 @@ class Visit:
     answer: Answer | None = None
     ttft: float | None = None
     generating_seconds: float = 0.0
+    pieces: int = 0
     failure: Failure | None = None
 
     @property
@@ -43,7 +44,7 @@ class Visit:
         return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
 
     def ending(self, now: float) -> tuple[Outcome, Event]:
-        """Return what the visit says about the backend, and the event of its end."""
+        """Return what the visit says about the backend, and the event of its end; its tokens are counted already."""
         request, backend, attempts, seconds = self.permit.request, self.backend, self.attempts, now - self.began
         if self.answer is not None:
             usage = self.answer.usage
@@ -59,6 +60,8 @@ class Visit:
                 finish_reason=self.answer.finish_reason,
                 model=self.answer.model,
                 generating_seconds=self.generating_seconds,
+                pieces=self.pieces,
+                tpm=self.gate.tokens.rate(now, self.policy.tpm_basis) if usage else None,
             )
         if self.failure is not None:
             failed = VisitFailed(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import ipywidgets as widgets
 
@@ -97,11 +97,10 @@ class Dashboard:
                 return
             self._leave()
             self._balancer = balancer
-            policies = balancer.policies().values()
-            timeline = self._timeline = Timeline(next(iter(policies)).tpm_basis)
+            timeline = self._timeline = Timeline(self._basis())
             self._subscriber = partial(self._on_event, timeline)
             balancer.subscribe(self._subscriber)
-            timeline.catch_up(balancer.decisions)
+            timeline.catch_up(balancer.decisions, balancer.remembered_since)
             self._backend.options = balancer.members
             self._backend.value = balancer.members[0]
             self._offer()
@@ -148,9 +147,13 @@ class Dashboard:
     def _step(self) -> float:
         return float(self._span.value) / STEPS
 
+    def _basis(self) -> Literal["elapsed", "busy"]:
+        return next(iter(self.balancer.policies().values())).tpm_basis
+
     def _view(self, snapshot: Snapshot) -> View:
-        now = math.ceil(snapshot.at / self._step) * self._step
-        return self._timeline.view({each.name: each.state for each in snapshot.backends}, now, float(self._span.value))
+        self._timeline.basis = self._basis()
+        until = math.ceil(snapshot.at / self._step) * self._step
+        return self._timeline.view(snapshot, float(self._span.value), until)
 
     def _send(self) -> bool:
         """Send the parts that differ from what is shown, those that wait the longest first."""

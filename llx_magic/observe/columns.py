@@ -62,6 +62,7 @@ HISTORY: dict[str, tuple[str, Kind]] = {
     "ttft_seconds": ("ttft", "float64"),
     "prompt_tokens": ("prompt_tokens", "Int64"),
     "completion_tokens": ("completion_tokens", "Int64"),
+    "tokens_per_second": ("tokens_per_second", "float64"),
     "finish_reason": ("finish_reason", "string"),
     "restarts": ("restarts", "int64"),
     "decisions": ("decisions", "object"),
@@ -92,6 +93,8 @@ CIRCUIT: dict[str, Kind] = {
     "cause": "string",
 }
 
+COOL_DOWNS: dict[str, Kind] = {"backend": "string", "began": "time", "ended": "time", "seconds": "float64"}
+
 EVENTS: dict[str, Kind] = {
     "at": "time",
     "request": "int64",
@@ -105,6 +108,7 @@ EVENTS: dict[str, Kind] = {
     "attempts": "Int64",
     "ttft_seconds": "float64",
     "generating_seconds": "float64",
+    "pieces": "Int64",
     "prompt_tokens": "Int64",
     "completion_tokens": "Int64",
     "finish_reason": "string",
@@ -117,6 +121,7 @@ EVENTS: dict[str, Kind] = {
     "tpm": "float64",
     "threshold": "float64",
     "failures": "Int64",
+    "before": STATES,
     "state": STATES,
     "policy": POLICIES,
     "order": "object",

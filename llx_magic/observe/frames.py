@@ -8,21 +8,20 @@ list are categoricals that know the whole list. What is missing is ``<NA>``, ``N
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from llx_magic.core import events as facts
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.circuits import MOMENTS, cool_downs, stretches
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import Failure
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.core.text import printable
-from llx_magic.core.tokens import TokenWindow
 from llx_magic.observe.columns import (
     ATTEMPTS,
     CIRCUIT,
+    COOL_DOWNS,
     EVENTS,
     HISTORY,
     STATS,
@@ -35,19 +34,6 @@ from llx_magic.observe.columns import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CLOSED, _OPEN, _HALF_OPEN = (str(state) for state in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN))
-
-_CHANGES: dict[type[Event], tuple[str, str, str]] = {
-    facts.CircuitOpened: (_HALF_OPEN, _OPEN, "the probe failed"),
-    facts.CircuitHalfOpened: (_OPEN, _HALF_OPEN, "the recovery time had passed"),
-    facts.CircuitClosed: (_HALF_OPEN, _CLOSED, "the backend has recovered"),
-    facts.ProbeReturned: (_HALF_OPEN, _OPEN, "the probe taught nothing"),
-    facts.CircuitSetByHand: (_CLOSED, _OPEN, "by hand"),
-}
-"""The state of a circuit before an event, its state after, and why, where the event does not say more."""
-
-_FIRST_REMEMBERED = "first remembered"
 
 
 def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
@@ -71,7 +57,8 @@ def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFram
 
     ``request``, its number; ``started`` (UTC); ``policy``; ``outcome``: answered, failed or cancelled; ``seconds`` from
     prompt to end; ``backend`` and ``model`` that answered; ``attempts`` at all backends; ``ttft_seconds`` of the reply;
-    ``prompt_tokens`` and ``completion_tokens``, missing where none were reported; ``finish_reason``; ``restarts``, how
+    ``prompt_tokens`` and ``completion_tokens``, missing where none were reported; ``tokens_per_second`` after the first
+    piece, missing where too little came to tell; ``finish_reason``; ``restarts``, how
     often text was withdrawn; ``decisions``, a tuple of why backends were passed over; ``error``, one line.
     """
     return read(HISTORY, list(records), epoch)
@@ -90,13 +77,14 @@ def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
 def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return a row per event, oldest first; what an event does not have is missing, or an empty tuple.
 
-    ``at`` (UTC); ``request``, 0 for what the user did by hand; ``event``, its kind; ``backend``; ``message``, ``kind``
+    ``at`` (UTC); ``request``, 0 for what no request caused; ``event``, its kind; ``backend``; ``message``, ``kind``
     and HTTP ``status`` of a failure; ``seconds``, how long what ended took, or a cool-down will; ``attempt`` of
-    ``attempts``; ``ttft_seconds``, ``generating_seconds``, ``prompt_tokens``, ``completion_tokens``, ``finish_reason``
-    and ``model`` of a reply; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before a further attempt and
-    whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``, tokens per minute;
-    ``failures`` that opened a circuit; ``state`` set by hand; ``policy`` and ``order`` of a request; ``backends`` of a
-    second pass; ``failed``, ``next`` and ``words`` of a restart.
+    ``attempts``; ``ttft_seconds``, ``generating_seconds``, ``pieces``, ``prompt_tokens``, ``completion_tokens``,
+    ``finish_reason`` and ``model`` of a reply; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before a
+    further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
+    tokens per minute; ``failures`` that opened a circuit; the ``state`` of a circuit after a change and ``before``;
+    ``policy`` and ``order`` of a request; ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a
+    restart.
     """
     events = list(events)
     columns: dict[str, list[object]] = {
@@ -110,25 +98,41 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     return build(EVENTS, columns, epoch)
 
 
-def tpm_frame(events: Iterable[Event], basis: Mapping[str, Literal["elapsed", "busy"]], epoch: float) -> pd.DataFrame:
+def tpm_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return a row per reply that reported its usage, oldest first: the backend's tokens per minute right after it.
 
-    ``at`` (UTC), when the reply was whole; ``backend``; ``tpm``, tokens per minute as the load balancer measures them
-    by each backend's ``tpm_basis``, missing where no time had passed. It is counted from the events given, so the
-    first five minutes after forgotten events may read low.
+    ``at`` (UTC), when the reply was whole; ``backend``; ``tpm``, tokens per minute as the load balancer measured them
+    then, by the ``tpm_basis`` in force, missing where no time had passed.
     """
-    return frame_of(TPM, list(_rates(events, basis)), epoch)
+    rows = [
+        (event.at, event.backend, event.tpm)
+        for event in events
+        if isinstance(event, facts.VisitSucceeded) and event.completion_tokens is not None
+    ]
+    return frame_of(TPM, rows, epoch)
 
 
-def circuit_frame(events: Iterable[Event], states: Mapping[str, str], now: float, epoch: float) -> pd.DataFrame:
+def circuit_frame(
+    events: Iterable[Event], states: Mapping[str, str], since: float | None, now: float, epoch: float
+) -> pd.DataFrame:
     """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
 
     ``backend``; ``state``; ``began`` and ``ended`` (UTC), the latter missing while it lasts; ``seconds``, those so
     far where it lasts; ``cause`` of its beginning, "by hand" where the user set it. The first interval of a backend
-    begins with the oldest event given. ``states`` are those of ``now``, by backend; a backend without a change has had
-    its state since then.
+    begins ``since`` when every event is kept. ``states`` are those of ``now``, by backend: one without a change has had
+    its state since then, and where the circuit breaker is off the last interval is "disabled". A backend that was
+    removed from the profile has no interval that lasts.
     """
-    return frame_of(CIRCUIT, list(_intervals(list(events), states, now)), epoch)
+    return frame_of(CIRCUIT, list(_intervals(list(events), states, since, now)), epoch)
+
+
+def cool_downs_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
+    """Return a row per cool-down after a rate limit, by backend, each one's oldest first.
+
+    ``backend``; ``began`` and ``ended`` (UTC), the latter ahead while it lasts; ``seconds`` between them.
+    """
+    rows = [(backend, begin, end, end - begin) for backend, spans in cool_downs(events).items() for begin, end in spans]
+    return frame_of(COOL_DOWNS, rows, epoch)
 
 
 def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFrame:
@@ -186,43 +190,17 @@ def _attempt_row(
     return (begun.request, begun.backend, begun.attempt, begun.at, seconds, ttft, outcome, *cause)
 
 
-def _rates(
-    events: Iterable[Event], basis: Mapping[str, Literal["elapsed", "busy"]]
-) -> Iterator[tuple[float, str, float | None]]:
-    windows: dict[str, TokenWindow] = {}
+def _intervals(
+    events: Sequence[Event], states: Mapping[str, str], since: float | None, now: float
+) -> Iterator[tuple[object, ...]]:
+    moments: dict[str, list[BackendEvent]] = {name: [] for name in states}
     for event in events:
-        if isinstance(event, facts.VisitSucceeded) and event.completion_tokens is not None:
-            window = windows.setdefault(event.backend, TokenWindow())
-            window.add(event.at - event.seconds, event.at, (event.prompt_tokens or 0) + event.completion_tokens)
-            yield event.at, event.backend, window.rate(event.at, basis.get(event.backend, "elapsed"))
-
-
-def _intervals(events: Sequence[Event], states: Mapping[str, str], now: float) -> Iterator[tuple[object, ...]]:
-    changes: dict[str, list[tuple[float, str, str]]] = {name: [] for name in states}
-    for event in events:
-        if type(event) in _CHANGES and isinstance(event, BackendEvent):
-            change = _change(event)
-            begun = changes.setdefault(event.backend, [])
-            if not begun and event.at > events[0].at:
-                begun.append((events[0].at, change[0], _FIRST_REMEMBERED))
-            begun.append((event.at, *change[1:]))
-    for backend, begun in changes.items():
-        if not begun and events:
-            begun.append((events[0].at, states[backend], _FIRST_REMEMBERED))
-        for (began, state, cause), following in zip_longest(begun, begun[1:]):
-            ended = following[0] if following else None
-            yield backend, state, began, ended, (now if ended is None else ended) - began, cause
-
-
-def _change(event: BackendEvent) -> tuple[str, str, str]:
-    """Return the state of the circuit before, its state after, and why."""
-    match event:
-        case facts.CircuitOpened() if event.failures is not None:
-            return _CLOSED, _OPEN, f"{event.failures} failures in the window"
-        case facts.CircuitSetByHand():
-            return (_OPEN if event.state == _CLOSED else _CLOSED), event.state, "by hand"
-        case _:
-            return _CHANGES[type(event)]
+        if isinstance(event, MOMENTS):
+            moments.setdefault(event.backend, []).append(event)
+    for backend, of_backend in moments.items():
+        for each in stretches(of_backend, since, now, states.get(backend)):
+            ended = None if each.lasts else each.end
+            yield backend, each.state, each.begin, ended, each.end - each.begin, each.cause
 
 
 def _readers(event: Event, columns: Mapping[str, list[object]]) -> list[tuple[list[object], Callable[[Event], object]]]:

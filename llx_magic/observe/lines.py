@@ -120,6 +120,8 @@ FORMS: tuple[Form, ...] = (
     Form(facts.CircuitOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = open"),
     Form(facts.CircuitClosed, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Recovered (state = closed)"),
     Form(facts.CircuitSetByHand, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = {state} (set by hand)"),
+    Form(facts.BackendAdded, LB, "[LB:profile] Backend added: {backend}"),
+    Form(facts.BackendRemoved, LB, "[LB:profile] Backend removed: {backend}"),
     Form(
         facts.ProbeReturned,
         CIRCUIT_BREAKER,

@@ -17,7 +17,6 @@ from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
 from llx_magic.observe.otel_names import (
-    CIRCUIT_STATES,
     ERROR_OF_REQUEST,
     OUTCOMES,
     SPAN_EVENTS,
@@ -281,9 +280,8 @@ class Instrumentation:
                 self._instruments.skips.add(1, labels)
             case facts.ReplyRestarted():
                 self._instruments.restarts.add(1, {**profile, "llx.backend": event.failed})
-            case facts.CircuitSetByHand() | facts.CircuitHalfOpened() | facts.CircuitOpened() | facts.CircuitClosed():
-                state = event.state if isinstance(event, facts.CircuitSetByHand) else CIRCUIT_STATES[type(event)]
-                labels = {**profile, "llx.backend": event.backend, "llx.circuit.state": state}
+            case facts.CircuitChanged():
+                labels = {**profile, "llx.backend": event.backend, "llx.circuit.state": event.state}
                 self._instruments.circuits.add(1, labels)
 
     def _labels(self, request: _Open, more: Mapping[str, AttributeValue]) -> Attributes:

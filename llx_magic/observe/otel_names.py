@@ -37,12 +37,6 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.ReplyRestarted: ("llx.reply_restarted", ("failed", "next", "words")),
 }
 
-CIRCUIT_STATES: Mapping[type[facts.Event], str] = {
-    facts.CircuitHalfOpened: "half-open",
-    facts.CircuitOpened: "open",
-    facts.CircuitClosed: "closed",
-}
-
 OUTCOMES: Mapping[type[facts.Event], str] = {
     facts.RequestAnswered: "answered",
     facts.RequestFailed: "failed",

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.circuits import COOL_DOWN_MOMENTS, MOMENTS, Stretch, cool_down, stretches
 from llx_magic.core.events import (
     BackendEvent,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
-    CircuitSetByHand,
-    CoolDownEnded,
-    CoolDownStarted,
+    BackendRemoved,
     Event,
-    ProbeReturned,
     RequestAnswered,
     RequestCancelled,
     RequestFailed,
@@ -25,6 +20,7 @@ from llx_magic.core.events import (
     VisitFailed,
     VisitSucceeded,
 )
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
 from llx_magic.locks import ForkSafeLock
@@ -52,24 +48,13 @@ ENDINGS = (RequestAnswered, RequestFailed, RequestCancelled)
 
 _SAMPLES_KEPT = int(LONGEST_SPAN / SAMPLE_SECONDS) + 1
 
-CLOSED, HALF_OPEN, OPEN = (str(state) for state in (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN))
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A backend was in ``state`` from ``begin`` to ``end``, in seconds of the profile's clock."""
-
-    state: str
-    begin: float
-    end: float
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
     """One backend in the span: what its lane, its curve and its sparkline are drawn from, each oldest first.
 
-    ``latencies`` are seconds of its latest visits, whenever they were. ``tpm`` pairs times with tokens per minute,
-    None where they were unknown.
+    There is no stretch where nothing is known of the circuit. ``latencies`` are seconds of its latest visits, whenever
+    they were. ``tpm`` pairs times with tokens per minute, None where they were unknown.
     """
 
     name: str
@@ -97,62 +82,59 @@ class View:
 
 @dataclass(slots=True)
 class _Lane:
-    changes: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
-    """When, from which state, to which."""
+    moments: deque[BackendEvent] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
+    """What began or ended a state of the circuit."""
     failures: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
-    cool_downs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
+    cool_downs: list[tuple[float, float]] = field(default_factory=list)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     tokens: TokenWindow = field(default_factory=TokenWindow)
+    measured: tuple[float, float | None] = (0.0, None)
+    """When the load balancer last measured the tokens per minute, and what it found."""
+    agrees: bool = True
+    """Whether the replies known here add up to what was measured."""
     samples: deque[float | None] = field(default_factory=lambda: deque(maxlen=_SAMPLES_KEPT))
 
-    def fold(self, event: BackendEvent) -> None:
+    def fold(self, event: BackendEvent, basis: Literal["elapsed", "busy"]) -> None:
         match event:
             case VisitSucceeded():
                 self.latencies.append(event.seconds)
                 if event.completion_tokens is not None:
-                    total = event.completion_tokens + (event.prompt_tokens or 0)
-                    self.tokens.add(event.at - event.seconds, event.at, total)
+                    self._measure(event, event.completion_tokens + (event.prompt_tokens or 0), basis)
             case VisitFailed():
                 self.latencies.append(event.seconds)
                 self.failures.append(event.at)
-            case CoolDownStarted():
-                self.cool_downs.append((event.at, event.at + event.seconds))
-            case CoolDownEnded() if self.cool_downs:
-                begin, end = self.cool_downs.pop()
-                self.cool_downs.append((begin, min(end, event.at)))
-            case _:
-                if change := _change(event):
-                    self.changes.append((event.at, *change))
+            case BackendRemoved():
+                self.tokens, self.measured, self.agrees = TokenWindow(), (0.0, None), True
+                self.latencies.clear()
+        if isinstance(event, COOL_DOWN_MOMENTS):
+            cool_down(self.cool_downs, event)
+            del self.cool_downs[:-CHANGES_KEPT]
+        if isinstance(event, MOMENTS):
+            self.moments.append(event)
 
-    def stretches(self, since: float, now: float, state: str) -> tuple[Stretch, ...]:
-        """Return the states since a moment, ``state`` being the one of now."""
-        found: list[Stretch] = []
-        end = now
-        for at, before, after in reversed(self.changes):
-            state = after if found else state
-            if at <= since:
-                break
-            found.append(Stretch(state, at, end))
-            end, state = at, before
-        found.append(Stretch(state, since, end))
-        return tuple(reversed(found))
+    def _measure(self, event: VisitSucceeded, tokens: int, basis: Literal["elapsed", "busy"]) -> None:
+        self.tokens.add(event.at - event.seconds, event.at, tokens)
+        self.measured = (event.at, event.tpm)
+        known = self.tokens.rate(event.at, basis)
+        self.agrees = known == event.tpm or math.isclose(known or 0.0, event.tpm or 0.0, rel_tol=1e-6)
 
+    def stretches(self, begin: float, now: float, state: str, known: float | None) -> tuple[Stretch, ...]:
+        """Return the circuit's states from ``begin`` on, as far back as every change is ``known``."""
+        if known is not None and len(self.moments) == CHANGES_KEPT:
+            known = max(known, self.moments[0].at)
+        found = stretches(self.moments, known, now, state)
+        return tuple(replace(each, begin=max(each.begin, begin)) for each in found if each.end > begin or each.lasts)
 
-def _change(event: BackendEvent) -> tuple[str, str] | None:
-    """Return from which state to which the circuit went, as far as the event alone can tell."""
-    match event:
-        case CircuitOpened():
-            return (HALF_OPEN if event.failures is None else CLOSED, OPEN)
-        case CircuitHalfOpened():
-            return (OPEN, HALF_OPEN)
-        case ProbeReturned():
-            return (HALF_OPEN, OPEN)
-        case CircuitClosed():
-            return (HALF_OPEN, CLOSED)
-        case CircuitSetByHand():
-            return (CLOSED, event.state)
-        case _:
-            return None
+    def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:
+        """Return the tokens per minute; what the load balancer measured holds until enough replies are known here.
+
+        Replies of the last five minutes may be forgotten, after a reset for instance: then the rate between two of the
+        known ones cannot be told.
+        """
+        if self.agrees:
+            return self.tokens.rate(now, basis)
+        at, tpm = self.measured
+        return tpm if now - at <= SAMPLE_SECONDS else None
 
 
 class Timeline:
@@ -169,14 +151,17 @@ class Timeline:
         self._known: frozenset[int] = frozenset()
         self._backlog: tuple[Event, ...] = ()
         self._sampled_at: float | None = None
+        self._known_since: float | None = None
 
-    def catch_up(self, read: Callable[[], Iterable[Event]]) -> None:
+    def catch_up(self, read: Callable[[], Iterable[Event]], since: float | None) -> None:
         """Begin anew with the events that ``read`` returns; those that are told meanwhile are not counted twice.
 
-        Subscribe ``fold`` before calling it, so that no event falls in between.
+        ``since`` is from when on every event is among them. Subscribe ``fold`` before calling it, so that no event
+        falls in between.
         """
         with self._lock:
             self._forget()
+            self._known_since = since
             backlog = tuple(read())
             for event in backlog:
                 self._fold(event)
@@ -199,32 +184,36 @@ class Timeline:
                 lane.failures.clear()
                 lane.latencies.clear()
 
-    def view(self, states: dict[str, str], now: float, span: float) -> View:
-        """Return the last ``span`` seconds of the named backends; ``states`` are those of their circuits now."""
-        with self._lock:
-            self._sample(now)
-            since = now - span
-            strips = tuple(self._strip(name, state, since, now) for name, state in states.items())
-            requests = tuple(Trace(tuple(events)) for events in reversed(self._requests.values()))
-        return View(now, span, strips, requests)
+    def view(self, snapshot: Snapshot, span: float, until: float | None = None) -> View:
+        """Return the last ``span`` seconds of the snapshot's backends.
 
-    def _strip(self, name: str, state: str, since: float, now: float) -> Strip:
-        lane = self._lanes.get(name) or _Lane()
+        The view may end somewhat later than the snapshot, at ``until``, so that it need not be drawn anew for each
+        moment; what is drawn there is what is true now.
+        """
+        until = snapshot.at if until is None else until
+        with self._lock:
+            self._sample(snapshot.at)
+            strips = tuple(self._strip(backend, until - span, until) for backend in snapshot.backends)
+            requests = tuple(Trace(tuple(events)) for events in reversed(self._requests.values()))
+        return View(until, span, strips, requests)
+
+    def _strip(self, backend: BackendSnapshot, since: float, until: float) -> Strip:
+        lane = self._lanes.get(backend.name) or _Lane()
         return Strip(
-            name=name,
-            stretches=lane.stretches(since, now, state),
+            name=backend.name,
+            stretches=lane.stretches(since, until, backend.state, self._known_since),
             failures=tuple(at for at in lane.failures if at >= since),
-            cool_downs=tuple((begin, min(end, now)) for begin, end in lane.cool_downs if end >= since),
+            cool_downs=tuple((begin, min(end, until)) for begin, end in lane.cool_downs if end >= since),
             latencies=tuple(lane.latencies),
-            tpm=self._curve(lane, since, now),
+            tpm=(*self._curve(lane, since, until), (until, backend.tpm)),
         )
 
-    def _curve(self, lane: _Lane, since: float, now: float) -> tuple[tuple[float, float | None], ...]:
-        """Return the samples in the span, thinned to about 30, and the value of now."""
+    def _curve(self, lane: _Lane, since: float, until: float) -> tuple[tuple[float, float | None], ...]:
+        """Return the samples in the span, thinned to about 30."""
         if self._sampled_at is None:
             return ()
-        stride = max(1, round((now - since) / SAMPLE_SECONDS / 30))
-        points: list[tuple[float, float | None]] = [(now, lane.tokens.rate(now, self.basis))]
+        stride = max(1, round((until - since) / SAMPLE_SECONDS / 30))
+        points: list[tuple[float, float | None]] = []
         last = round(self._sampled_at / SAMPLE_SECONDS)
         for back in range(
             last % stride, len(lane.samples), stride
@@ -237,10 +226,12 @@ class Timeline:
 
     def _fold(self, event: Event) -> None:
         self._sample(event.at)
+        if self._known_since is None:
+            self._known_since = event.at
         if isinstance(event, BackendEvent):
             if event.backend not in self._lanes:
                 self._lanes[event.backend] = self._new_lane()
-            self._lanes[event.backend].fold(event)
+            self._lanes[event.backend].fold(event, self.basis)
         if isinstance(event, RequestStarted):
             self._requests[event.request] = []
             while len(self._requests) > REQUESTS_KEPT:
@@ -264,4 +255,4 @@ class Timeline:
         while self._sampled_at < newest:
             self._sampled_at += SAMPLE_SECONDS
             for lane in self._lanes.values():
-                lane.samples.append(lane.tokens.rate(self._sampled_at, self.basis))
+                lane.samples.append(lane.rate(self._sampled_at, self.basis))

@@ -202,7 +202,8 @@ class LoadBalancer:
         """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
-        token), prompt_tokens, completion_tokens, finish_reason, restarts, decisions (a tuple of texts), error.
+        token), prompt_tokens, completion_tokens, tokens_per_second (after the first piece), finish_reason,
+        restarts, decisions (a tuple of texts), error.
         """
         return frames.history_frame(self._live.records(), self.epoch)
 
@@ -224,17 +225,23 @@ class LoadBalancer:
 
     def tpm(self) -> pd.DataFrame:
         """Return a row per reply that reported its usage, oldest first: at (UTC), backend, tpm (tokens per minute)."""
-        basis = {name: policy.tpm_basis for name, policy in self.policies().items()}
-        return frames.tpm_frame(self.decisions(), basis, self.epoch)
+        return frames.tpm_frame(self.decisions(), self.epoch)
 
     def circuit(self) -> pd.DataFrame:
         """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
 
         Columns: backend, state, began (UTC), ended (UTC, NaT while it lasts), seconds (so far, while it lasts), cause.
         """
-        events, snapshot = self.decisions(), self.snapshot()
+        since, events, snapshot = self.remembered_since, self.decisions(), self.snapshot()
         states = {backend.name: backend.state for backend in snapshot.backends}
-        return frames.circuit_frame(events, states, snapshot.at, self.epoch)
+        return frames.circuit_frame(events, states, since, snapshot.at, self.epoch)
+
+    def cool_downs(self) -> pd.DataFrame:
+        """Return a row per cool-down after a rate limit, by backend, each one's oldest first.
+
+        Columns: backend, began (UTC), ended (UTC, ahead while it lasts), seconds.
+        """
+        return frames.cool_downs_frame(self.decisions(), self.epoch)
 
     def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's circuit over time, and return the Axes, which a notebook shows as a cell's value."""
@@ -276,6 +283,11 @@ class LoadBalancer:
     def decisions(self) -> tuple[Event, ...]:
         """Return the events themselves, oldest first."""
         return self._live.events()
+
+    @property
+    def remembered_since(self) -> float | None:
+        """From when on every event is kept, on the events' clock; None before the first."""
+        return self._live.remembered_since()
 
     @property
     def epoch(self) -> float:

@@ -130,9 +130,9 @@ def test_any_text_has_blocks_and_is_json_or_says_in_one_line_why_not(text):
 def test_tokens_per_second_are_those_of_the_time_in_which_text_came():
     done = VisitSucceeded(
         at=3.0, request=1, backend="b", attempts=1, seconds=3.0, ttft=1.0, prompt_tokens=5, completion_tokens=40,
-        finish_reason="stop", model="m", generating_seconds=2.0,
+        finish_reason="stop", model="m", generating_seconds=2.0, pieces=40,
     )  # fmt: skip
-    assert reply(usage=Usage(5, 40), ttft=1.0, trace=Trace((done,))).tokens_per_second == 20.0
+    assert reply(usage=Usage(5, 40), ttft=1.0, trace=Trace((done,))).tokens_per_second == 19.5
     assert reply(usage=None, ttft=1.0, trace=Trace((done,))).tokens_per_second is None
     assert reply(usage=Usage(5, 40)).tokens_per_second is None
 

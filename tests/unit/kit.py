@@ -9,6 +9,7 @@ from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
@@ -77,6 +78,19 @@ class Scripted:
 def answer(text: str = "fine", *, tokens: int | None = 10, finish_reason: str | None = "stop") -> Answer:
     usage = None if tokens is None else Usage(0, tokens)
     return Answer(text=text, model="m", usage=usage, finish_reason=finish_reason)
+
+
+def backend_snapshot(name: str = "a", **facts) -> BackendSnapshot:
+    """A backend of which nothing is known, but for some facts."""
+    unknown = dict.fromkeys(
+        ("cooling_down", "tpm", "tpm_threshold", "success_rate", "mean_latency", "p50_latency", "p95_latency", "ttft",
+         "tokens_per_second", "last_error")
+    )  # fmt: skip
+    counts = dict.fromkeys(
+        ("requests", "successes", "failures", "cancelled", "in_flight", "attempts", "timeouts", "prompt_tokens",
+         "completion_tokens"), 0,
+    )  # fmt: skip
+    return BackendSnapshot(name=name, **{"state": "closed", "seconds_until_probe": 0.0, **unknown, **counts, **facts})
 
 
 class Bench:

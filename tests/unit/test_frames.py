@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 import pandas as pd
@@ -16,18 +17,20 @@ from llx_magic.observe.columns import EVENTS, WITH_UNIT
 from llx_magic.observe.frames import attempts_frame, circuit_frame, events_frame
 from tests.unit.kit import Bench, Scripted, balancer, simulated
 
-FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit")
+FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs")
 
 
 def busy():
     lb = balancer(
         simulated("a", "503,cut:2,ok", latency_ms=500, prompt_tokens=5, completion_tokens=7),
-        simulated("b"),
+        simulated("b", "ok,ok,429:60,ok"),
     )
 
     async def main() -> None:
         for _ in range(3):
             await lb.ask("why")
+        with contextlib.suppress(AllBackendsFailed):
+            await lb.ask("why", backend="b")
 
     asyncio.run(main())
     return lb
@@ -95,9 +98,9 @@ def test_counts_agree_with_the_snapshot():
 
 def test_history_has_a_row_per_request_with_times_in_utc():
     history = busy().history()
-    assert list(history.request) == [1, 2, 3]
-    assert list(history.outcome) == ["answered"] * 3
-    assert list(history.restarts) == [0, 1, 0]
+    assert list(history.request) == [1, 2, 3, 4]
+    assert list(history.outcome) == ["answered"] * 3 + ["failed"]
+    assert list(history.restarts) == [0, 1, 0, 0]
     assert str(history.started.dtype).startswith("datetime64")
     assert str(history.started.dt.tz) == "UTC"
 
@@ -156,6 +159,7 @@ def test_there_is_a_row_per_attempt_with_what_became_of_it():
     told = list(zip(attempts.request, attempts.backend, attempts.outcome, strict=True))
     assert told == [
         (1, "a", "failed"), (1, "b", "answered"), (2, "a", "failed"), (2, "b", "answered"), (3, "a", "answered"),
+        (4, "b", "failed"),
     ]  # fmt: skip
     first, cut = attempts.iloc[0], attempts.iloc[2]
     assert (first.kind, first.status, first.message) == ("server error", 503, "503 Service Unavailable")
@@ -254,20 +258,99 @@ def test_a_circuit_set_by_hand_says_so():
     assert lb.trace().events == ()
 
 
+def asked(lb, times: int = 1) -> None:
+    async def main() -> None:
+        for _ in range(times):
+            with contextlib.suppress(AllBackendsFailed):
+                await lb.ask("why")
+
+    asyncio.run(main())
+
+
+def test_a_close_by_hand_that_is_the_oldest_change_remembered_tells_what_was_before():
+    lb = balancer(simulated("a"), simulated("b"), history_limit=1)
+    asked(lb)
+    lb._live.clock.advance(5)
+    lb.close_circuit("a")
+    assert list(lb.circuit().query("backend == 'a'").state) == ["closed", "closed"]
+
+
+def test_with_the_breaker_off_the_interval_that_lasts_is_disabled_as_the_statistics_say():
+    lb = balancer(simulated("a"), simulated("b"), circuit_breaker_enabled=False)
+    asked(lb)
+    lb.open_circuit("a")
+    assert list(lb.circuit().groupby("backend").state.last()) == list(lb.stats().state) == ["disabled"] * 2
+
+
+def test_a_removed_backend_ends_when_it_was_removed_and_a_fresh_one_begins_when_it_was_added():
+    bench = Bench(Scripted("a"), Scripted("b"), clock=ManualClock())
+
+    async def main() -> pd.DataFrame:
+        await bench.ask()
+        await bench.pass_time(10)
+        bench.replace(fresh=["c"], kept=["a"])
+        await bench.pass_time(10)
+        live = bench.live
+        return circuit_frame(live.events(), {"a": "closed", "c": "closed"}, live.remembered_since(), 20.0, 0.0)
+
+    frame = asyncio.run(main()).set_index("backend")
+    assert frame.seconds.to_dict() == {"a": 20, "b": 10, "c": 10}
+    assert pd.isna(frame.ended["a"])
+    assert frame.ended["b"] == pd.Timestamp(10, unit="s", tz="UTC")
+    assert frame.cause["c"] == "the backend was added"
+
+
+def test_nothing_is_told_of_a_circuit_before_everything_is_remembered():
+    lb = balancer(simulated("a"), simulated("b"), history_limit=2)
+    for _ in range(5):
+        asked(lb)
+        lb._live.clock.advance(10)
+    assert list(lb.circuit().seconds) == [30, 30]
+    lb.reset_statistics()
+    assert lb.circuit().empty
+
+
+def test_tokens_per_minute_are_what_was_measured_whatever_is_forgotten_later():
+    lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=10, cycle=True), simulated("b"))
+    asked(lb, 60)
+    rate = lb.stats().loc["a", "tpm"]
+    lb.reset_statistics()
+    asked(lb)
+    assert lb.tpm().tpm.tolist() == pytest.approx([rate])
+
+
+def test_a_cool_down_is_a_row_from_its_beginning_to_its_end():
+    lb = balancer(simulated("a", "429:30,ok"), simulated("b"))
+    asked(lb)
+    (row,) = lb.cool_downs().itertuples()
+    assert (row.backend, row.seconds) == ("a", 30)
+    lb._live.clock.advance(31)
+    asked(lb)
+    assert lb.cool_downs().seconds.tolist() == [30]
+
+
+def test_a_speed_is_in_the_history_where_it_can_be_told():
+    slow = simulated("a", reply="w " * 20, tokens_per_second=4, completion_tokens=20)
+    lb = balancer(slow, simulated("b"))
+    asked(lb)
+    assert lb.history().tokens_per_second.tolist() == pytest.approx([4])
+    assert lb.stats().loc["a", "tokens_per_second"] == pytest.approx(4)
+
+
 def test_what_a_circuit_was_before_the_oldest_change_kept_is_told_by_that_change():
     events = (
         facts.RequestStarted(at=0, request=8, policy="failover", order=("a", "b")),
         facts.CircuitHalfOpened(at=4, request=9, backend="a"),
     )
-    frame = circuit_frame(events, {"a": "half-open", "b": "open"}, 10, 0.0)
+    frame = circuit_frame(events, {"a": "half-open", "b": "open"}, 0, 10, 0.0)
     assert list(frame.state) == ["open", "half-open", "open"]
     assert frame.seconds.tolist() == [4, 6, 10]
 
 
 def test_the_trace_of_a_request_that_is_not_remembered_is_an_error_that_says_which_are():
     lb = busy()
-    assert (lb.trace().request, lb.trace(2).request) == (3, 2)
-    with pytest.raises(UsageProblem, match="no request 9 is remembered of lb; there are 1 to 3"):
+    assert (lb.trace().request, lb.trace(2).request) == (4, 2)
+    with pytest.raises(UsageProblem, match="no request 9 is remembered of lb; there are 1 to 4"):
         lb.trace(9)
     with pytest.raises(UsageProblem, match="there is none yet"):
         balancer(simulated("a"), simulated("b")).trace(1)
@@ -282,4 +365,5 @@ def test_no_more_requests_are_kept_than_the_setting_says():
 
     asyncio.run(main())
     assert list(lb.history().request) == [6, 7, 8]
-    assert len(lb.events()) == 15
+    assert list(lb.events().request.unique()) == [6, 7, 8]
+    assert len(lb.events()) == 18

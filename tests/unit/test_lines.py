@@ -181,7 +181,7 @@ def test_the_variable_chooses_channels_by_patterns(patterns, lb, circuit):
     assert (shown(LB, patterns), shown(CIRCUIT_BREAKER, patterns)) == (lb, circuit)
 
 
-OPENED = facts.CircuitOpened(at=0.0, request=1, backend="a", failures=3)
+OPENED = facts.CircuitOpened(at=0.0, request=1, backend="a", before="closed", failures=3)
 
 
 def test_lines_go_to_stderr_only_where_the_variable_asks_and_without_a_time(monkeypatch, capsys):

@@ -20,26 +20,18 @@ from llx_magic.observe.export import export, png
 from llx_magic.observe.frames import stats_frame
 from llx_magic.observe.sheet import SHEET
 from llx_magic.observe.timeline import Timeline, View
-from tests.unit.kit import balancer, simulated
+from tests.unit.kit import backend_snapshot, balancer, simulated
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""
 
 
 def backend(name: str = "chutes", **facts: object) -> BackendSnapshot:
-    nothing = dict.fromkeys(
-        ("cooling_down", "tpm", "tpm_threshold", "success_rate", "mean_latency", "p50_latency", "p95_latency", "ttft",
-         "tokens_per_second", "last_error")
-    )  # fmt: skip
-    counts = dict.fromkeys(
-        ("requests", "successes", "failures", "cancelled", "in_flight", "attempts", "timeouts", "prompt_tokens",
-         "completion_tokens"), 0,
-    )  # fmt: skip
-    return BackendSnapshot(name=name, **{"state": "closed", "seconds_until_probe": 0.0, **nothing, **counts, **facts})
+    return backend_snapshot(name, **facts)
 
 
 def drawn(*backends: BackendSnapshot, profile: str = "lb") -> tuple[Snapshot, View]:
     snapshot = Snapshot(profile=profile, at=100.0, backends=backends)
-    return snapshot, Timeline().view({each.name: each.state for each in backends}, 100.0, 300.0)
+    return snapshot, Timeline().view(snapshot, 300.0)
 
 
 def lived(count: int = 3, prompts: int = 40) -> tuple[Snapshot, View]:
@@ -58,7 +50,7 @@ def lived(count: int = 3, prompts: int = 40) -> tuple[Snapshot, View]:
 
     asyncio.run(live())
     snapshot = lb.snapshot()
-    return snapshot, timeline.view({each.name: each.state for each in snapshot.backends}, snapshot.at, 300.0)
+    return snapshot, timeline.view(snapshot, 300.0)
 
 
 class Elements(HTMLParser):

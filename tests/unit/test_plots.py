@@ -194,15 +194,15 @@ def test_hostile_names_and_messages_are_written_as_they_are():
             facts.AttemptStarted(at=number, request=number, backend=name, attempt=1, attempts=1),
             facts.VisitSucceeded(
                 at=number + 1, request=number, backend=name, attempts=1, seconds=1, ttft=None, prompt_tokens=1,
-                completion_tokens=1, finish_reason="stop", model="m", generating_seconds=0,
+                completion_tokens=1, finish_reason="stop", model="m", generating_seconds=0, tpm=60.0,
             ),
         ]  # fmt: skip
     states = dict.fromkeys(HOSTILE, "closed")
     limits = dict(zip(HOSTILE, (1000, 2000, 3000), strict=True))
     for ax in (
-        plot_circuit(circuit_frame(events, states, 9, 0.0), HOSTILE),
+        plot_circuit(circuit_frame(events, states, 1, 9, 0.0), HOSTILE),
         plot_latency(attempts_frame(events, 0.0), limits),
-        plot_tpm(tpm_frame(events, {}, 0.0), limits),
+        plot_tpm(tpm_frame(events, 0.0), limits),
     ):
         written = " ".join(texts(ax))
         assert "_hidden" in written

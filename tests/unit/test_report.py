@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain
-
-NEW = {
-    "state": "closed", "seconds_until_probe": 0.0, "cooling_down": None, "requests": 0, "successes": 0, "failures": 0,
-    "cancelled": 0, "in_flight": 0, "attempts": 0, "timeouts": 0, "prompt_tokens": 0, "completion_tokens": 0,
-    "tpm": None, "tpm_threshold": None, "success_rate": None, "mean_latency": None, "p50_latency": None,
-    "p95_latency": None, "ttft": None, "tokens_per_second": None, "last_error": None,
-}  # fmt: skip
+from tests.unit.kit import backend_snapshot
 
 
 def backend(name: str, **facts) -> BackendSnapshot:
-    return BackendSnapshot(**{"name": name, **NEW, **facts})
+    return backend_snapshot(name, **facts)
 
 
 def snapshot(*backends: BackendSnapshot) -> Snapshot:

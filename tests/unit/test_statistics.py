@@ -11,8 +11,10 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from llx_magic.core.events import (
+    AttemptStarted,
     BackendEvent,
     CircuitHalfOpened,
+    CircuitSetByHand,
     RequestAnswered,
     RequestCancelled,
     RequestFailed,
@@ -22,9 +24,16 @@ from llx_magic.core.events import (
     VisitStarted,
     VisitSucceeded,
 )
-from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.statistics import Ledger, Tally, median, percentile
-from llx_magic.engine.clocks import VirtualClock
+from llx_magic.core.reply import Answer, Delta, Reply, Restart, Usage
+from llx_magic.core.statistics import (
+    EVENTS_OF_NO_REQUEST,
+    EVENTS_PER_REQUEST,
+    Ledger,
+    Tally,
+    median,
+    percentile,
+)
+from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
 from tests.unit.kit import DOWN, Bench, Scripted, balancer, settle, simulated
@@ -73,11 +82,13 @@ def test_latency_is_from_sending_to_the_end_of_the_visit_with_the_waits_in_it():
 
 def test_tokens_per_second_are_those_of_generating_after_the_first_piece():
     async def main() -> None:
-        lb = balancer(simulated("a", reply="one two three four five", latency_ms=3000, tokens_per_second=2.5))
-        await lb.ask("why")
+        lb = balancer(simulated("a", reply="one two three four five six seven eight nine ten", latency_ms=3000,
+                                tokens_per_second=2.5, completion_tokens=20))  # fmt: skip
+        reply = await lb.ask("why")
         [a] = lb.snapshot().backends
         assert a.ttft == 3.0
-        assert a.tokens_per_second == pytest.approx(5 / 1.6)
+        assert a.tokens_per_second == pytest.approx(2.5)
+        assert reply.tokens_per_second == lb.history().tokens_per_second.iloc[0] == a.tokens_per_second
 
     asyncio.run(main())
 
@@ -89,7 +100,7 @@ def test_history_and_events_are_bounded_by_the_limit():
             await lb.ask("why")
         assert len(lb.history()) == 7
         assert list(lb.history()["request"]) == list(range(44, 51))
-        assert len(lb.decisions()) <= 7 * Ledger.EVENTS_PER_REQUEST
+        assert {event.request for event in lb.decisions()} == set(range(44, 51))
 
     asyncio.run(main())
 
@@ -345,3 +356,133 @@ def test_threads_with_loops_of_their_own_may_mix_freely_on_one_profile():
     assert len(lb.history()) == 200
     assert all(each.in_flight == 0 for each in backends)
     assert all(each.requests == each.successes + each.failures + each.cancelled for each in backends)
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"tokens_per_second": 100}, "under a second of generating"),
+        ({"reply": "one two three", "tokens_per_second": 0.5}, "fewer than ten pieces"),
+    ],
+)
+def test_a_burst_has_no_speed(params, why):
+    """45,000 tokens a second is what a buffer does, not a model."""
+
+    async def main() -> None:
+        lb = balancer(simulated("a", **{"reply": "one two three four five six seven eight nine ten eleven", **params}))
+        reply = await lb.ask("why")
+        assert reply.tokens_per_second is None, why
+        assert lb.snapshot().backends[0].tokens_per_second is None
+
+    asyncio.run(main())
+
+
+def test_usage_of_nothing_is_no_usage():
+    async def main() -> None:
+        none = Answer(text="fine", model="m", usage=Usage(0, 0), finish_reason="stop")
+        bench = Bench(Scripted("a", none), Scripted("b"), tpm_threshold=100)
+        replies = [await bench.ask() for _ in range(2)]
+        assert [reply.backend for reply in replies] == ["a", "a"]
+        assert replies[0].usage is None
+        assert bench.snapshot("a").tpm is None
+        assert bench.events(VisitSucceeded)[0].completion_tokens is None
+
+    asyncio.run(main())
+
+
+def test_prompts_are_counted_once_however_many_backends_they_met():
+    async def main() -> None:
+        bench = Bench(Scripted("a", DOWN, DOWN, "fine", "fine"), Scripted("b", DOWN, DOWN, "fine"))
+        outcomes = await asyncio.gather(*(bench.ask() for _ in range(4)), return_exceptions=True)
+        assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 2
+        prompts = bench.live.snapshot([]).prompts
+        assert (prompts.asked, prompts.answered, prompts.failed, prompts.cancelled) == (4, 2, 2, 0)
+
+    asyncio.run(main())
+
+
+def test_prompts_under_way_and_stopped_ones_are_counted_and_a_reset_leaves_those_under_way():
+    async def main() -> None:
+        async def never(_request, _progress):
+            await asyncio.Event().wait()
+
+        bench = Bench(Scripted("a", never), clock=ManualClock())
+        tasks = [asyncio.create_task(bench.ask()) for _ in range(3)]
+        await settle()
+        tasks[0].cancel()
+        await settle()
+        prompts = bench.live.snapshot([]).prompts
+        assert (prompts.asked, prompts.cancelled, prompts.running) == (3, 1, 2)
+        bench.live.reset_statistics()
+        assert (bench.live.snapshot([]).prompts.asked, bench.live.snapshot([]).prompts.running) == (2, 2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_skips_are_counted_by_reason():
+    async def main() -> None:
+        bench = Bench(Scripted("a", DOWN), Scripted("b"), circuit_breaker_failure_threshold=1)
+        for _ in range(3):
+            await bench.ask()
+        assert bench.snapshot("a").skips == (("circuit open", 2),)
+
+    asyncio.run(main())
+
+
+def test_a_request_is_remembered_whole_or_not_at_all():
+    async def main() -> None:
+        bench = Bench(Scripted("a", DOWN), Scripted("b"), history_limit=1, failover_retry_count=20)
+        for _ in range(3):
+            await bench.ask(circuit_breaker_enabled=False)
+        events = bench.live.events()
+        assert {event.request for event in events} == {3}
+        assert isinstance(events[0], RequestStarted)
+        assert isinstance(events[-1], RequestAnswered)
+        assert len(events) > 60
+
+    asyncio.run(main())
+
+
+def test_of_a_request_with_very_many_events_the_beginning_and_the_end_are_kept():
+    ledger = Ledger(["a"], 10)
+    ledger.fold(started(1))
+    for n in range(3 * EVENTS_PER_REQUEST):
+        ledger.fold(AttemptStarted(at=n, request=1, backend="a", attempt=n, attempts=9999))
+    ledger.fold(RequestAnswered(at=9.0, request=1, backend="a", attempts=1, seconds=9.0))
+    events = ledger.events()
+    assert len(events) == EVENTS_PER_REQUEST
+    assert isinstance(events[0], RequestStarted)
+    assert isinstance(events[-1], RequestAnswered)
+
+
+def test_events_of_requests_at_the_same_time_are_in_the_order_in_which_they_happened():
+    ledger = Ledger(["a"], 10)
+    told = [
+            started(1), started(2), CircuitHalfOpened(at=0.0, request=2, backend="a"),
+            VisitStarted(at=0.0, request=1, backend="a", is_probe=False),
+            CircuitSetByHand(at=0.0, request=0, backend="a", before="half-open", state="closed"),
+            RequestCancelled(at=0.0, request=2, seconds=0.0), RequestCancelled(at=0.0, request=1, seconds=0.0),
+    ]  # fmt: skip
+    for event in told:
+        ledger.fold(event)
+    assert list(ledger.events()) == told
+
+
+def test_what_no_request_caused_is_bounded_by_itself():
+    ledger = Ledger(["a"], 1)
+    for n in range(3000):
+        ledger.fold(CircuitSetByHand(at=n, request=0, backend="a", before="closed", state="open"))
+    assert len(ledger.events()) == EVENTS_OF_NO_REQUEST
+    assert ledger.since == 3000 - EVENTS_OF_NO_REQUEST - 1
+
+
+def test_everything_is_known_since_the_latest_end_of_a_request_that_is_forgotten():
+    ledger = Ledger(["a"], 2)
+    assert ledger.since is None
+    for n in range(1, 6):
+        ledger.fold(RequestStarted(at=10.0 * n, request=n, policy="failover", order=("a",)))
+        ledger.fold(RequestCancelled(at=10.0 * n + 5, request=n, seconds=5.0))
+    assert ledger.since == 35.0
