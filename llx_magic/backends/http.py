@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.concessions import Extra, asked_for, conceded, is_lasting, refused_at, remember
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_clients import CLIENTS, Route, new_transport
 from llx_magic.backends.http_errors import foreign_errors, translate
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.http_sending import SENDING, Sending
 from llx_magic.backends.inflate import decoder_for
-from llx_magic.backends.openai import LONGEST_TEXT, ReplyReader, request_body
-from llx_magic.backends.sse import EventDecoder
+from llx_magic.backends.openai import ReplyReader, request_body
+from llx_magic.backends.silence import Silence
 from llx_magic.backends.status import refused
+from llx_magic.backends.wire.body import BodyDecoder
 from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
@@ -36,12 +39,6 @@ LARGEST_ERROR_BODY = 64 * 1024
 ERROR_BODY_SECONDS = 2.0
 """How long an error's body is waited for: the status already says what to do."""
 
-AFTER_FINISH_SECONDS = 1.0
-"""How long usage and the end mark are waited for once a finish reason came: the text is whole without them."""
-
-AFTER_END_SECONDS = 0.1
-"""How long the connection's own end is waited for after the end mark, so that it can be used again."""
-
 
 class OpenAIBackend:
     """One model that is asked over HTTP.
@@ -57,7 +54,8 @@ class OpenAIBackend:
         self._problem = endpoint.problem()
         self._route = Route.PROXIED if self._problem else _route(endpoint)
         known = None if self._problem else provider_at(endpoint.base_url)
-        self._takes_stream_options = known is None or known.takes_stream_options
+        takes_all = known is None or known.takes_stream_options
+        self._without = frozenset[Extra]() if takes_all else frozenset((Extra.USAGE,))
         self._url: httpx.URL | None = None
 
     def __repr__(self) -> str:
@@ -114,21 +112,36 @@ class OpenAIBackend:
     async def _attempt(
         self, url: httpx.URL, credential: _Credential, request: ChatRequest, progress: Progress
     ) -> Answer | Failure:
-        redact = credential.redact
-        try:
-            body = request_body(request, self.model, takes_stream_options=self._takes_stream_options)
-            reader = ReplyReader(self._name, self.model, progress, redact)
-            outgoing, label = _outgoing(url, body, credential), self._endpoint.label
-            exchange = _Exchange(outgoing, reader, redact, progress, label=label, streaming=request.streaming)
-            outcome = await exchange.run(CLIENTS.borrow(self, self._route))
-            if outcome is None:
-                # The pool may hold more connections that died with this one, so the second try brings its own.
-                async with new_transport(self._route) as fresh:
-                    outcome = await exchange.run(fresh)
-        except BackendFailed as failed:
-            return failed.failure
-        except NotReady as problem:  # the environment has changed since
-            return Failure(kind=FailureKind.NOT_SENT, message=str(problem))
+        """Send, and send again at once without what the server refuses of the things that a reply can do without."""
+        without = self._without | refused_at(self._endpoint)
+        on_trial: set[Extra] = set()
+        while True:
+            asked = replace(request, streaming=False) if Extra.STREAM in without else request
+            reader = ReplyReader(self._name, self.model, progress, credential.redact)
+            try:
+                body = request_body(asked, self.model, without)
+                outcome = await self._exchange(_outgoing(url, body, credential), reader, progress)
+            except BackendFailed as failed:
+                outcome = failed.failure
+            except NotReady as problem:  # the environment has changed since
+                outcome = Failure(kind=FailureKind.NOT_SENT, message=str(problem))
+            if isinstance(outcome, Answer):
+                remember(self._endpoint, on_trial)
+                return outcome
+            extra = None if reader.taken else conceded(outcome, asked_for(asked, without))
+            if extra is None:
+                return outcome
+            without |= {extra}
+            if is_lasting(outcome):
+                on_trial.add(extra)
+
+    async def _exchange(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress) -> Answer | Failure:
+        exchange = _Exchange(outgoing, reader, progress, label=self._endpoint.label)
+        outcome = await exchange.run(CLIENTS.borrow(self, self._route))
+        if outcome is None:
+            # The pool may hold more connections that died with this one, so the second try brings its own.
+            async with new_transport(self._route) as fresh:
+                outcome = await exchange.run(fresh)
         return outcome if outcome is not None else Failure(kind=FailureKind.NETWORK, message="no connection")
 
     async def _credential(self) -> _Credential | str:
@@ -201,23 +214,13 @@ def _outgoing(url: httpx.URL, body: bytes, credential: _Credential) -> httpx.Req
 class _Exchange:
     """One request and the reading of its reply; run a second time only where the first met a dead connection."""
 
-    def __init__(
-        self,
-        outgoing: httpx.Request,
-        reader: ReplyReader,
-        redact: Redactor,
-        progress: Progress,
-        *,
-        label: str,
-        streaming: bool,
-    ) -> None:
+    def __init__(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress, *, label: str) -> None:
         self._outgoing = outgoing
         self._reader = reader
-        self._redact = redact
+        self._redact = reader.redact
         self._progress = progress
         self._label = label
-        self._streaming = streaming
-        self._sending = Sending(progress.on_connected, redact)
+        self._sending = Sending(progress.on_connected, reader.redact)
         self._reading = False
 
     async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
@@ -233,7 +236,7 @@ class _Exchange:
             return self._cut_short(error)
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
-        if not self._reader.complete:
+        if not self._reader.whole_if_cut:
             return translate(error, self._label, self._redact, reading=self._reading)
         try:
             return self._reader.end()
@@ -246,11 +249,7 @@ class _Exchange:
         try:
             if not response.is_success:
                 return await self._refusal(response)
-            content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            one_document = content_type.endswith(("/json", "+json", "/html")) or not self._streaming
-            if one_document and content_type != "text/event-stream":
-                return await self._whole(response)
-            return await self._stream(response)
+            return await self._read(response)
         finally:
             await response.aclose()
 
@@ -280,41 +279,23 @@ class _Exchange:
             wall_clock=time.time(),
         )
 
-    async def _whole(self, response: httpx.Response) -> Answer:
-        body = bytearray()
-        await _fill(body, response, LONGEST_TEXT)
-        if len(body) > LONGEST_TEXT:
-            self._reader.fail(f"a reply of more than {LONGEST_TEXT // 2**20} MiB", FailureKind.TOO_LARGE)
-        self._reader.take_whole(bytes(body))
-        return self._reader.end()
-
-    async def _stream(self, response: httpx.Response) -> Answer:
-        reader, events, now = self._reader, EventDecoder(), asyncio.get_running_loop().time
+    async def _read(self, response: httpx.Response) -> Answer:
+        """Read a reply to its end: the end mark, the connection's end, or silence after it may be whole."""
+        reader, body = self._reader, BodyDecoder()
+        reader.came_with(response.headers, time.time())
         content = decoder_for(response.headers.get("content-encoding", ""))
-        granted: float | None = None
-        try:
-            async with asyncio.timeout(None) as patience:
-                async for data in response.aiter_raw():
-                    for piece in content.feed(data):
-                        for event in events.feed(piece):
-                            reader.take(event)
-                    grace = _patience(reader)
-                    if grace != granted:
-                        granted = grace
-                        patience.reschedule(None if grace is None else now() + grace)
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            return reader.end()
-        for event in events.flush():
-            reader.take(event)
+        async with Silence() as silence:
+            async for data in response.aiter_raw():
+                before = reader.taken
+                for piece in content.feed(data):
+                    for event in body.feed(piece):
+                        reader.take(event)
+                if reader.done or reader.taken != before:
+                    silence.grant(reader.patience)
+        if not silence.over:
+            for event in body.flush():
+                reader.take(event)
         return reader.end()
-
-
-def _patience(reader: ReplyReader) -> float | None:
-    if reader.done:
-        return AFTER_END_SECONDS
-    return AFTER_FINISH_SECONDS if reader.complete else None
 
 
 def _is_dead_connection(error: Exception) -> bool:

@@ -42,7 +42,7 @@ def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) ->
     if isinstance(error, UnicodeError) and not reading:
         return FailureKind.NETWORK, f"could not resolve host {host}"  # a name that has no form in the DNS
     if isinstance(error, EventTooLarge):
-        return FailureKind.TOO_LARGE, f"a reply with an endless line or event: {error}"
+        return FailureKind.TOO_LARGE, str(error)
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):

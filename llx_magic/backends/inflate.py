@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 STEP = 256 * 1024
 """The largest piece, in bytes, that comes out at a time."""
 
+_GZIP = b"\x1f\x8b"
+_TEXT = (b'{"', b"{\n", b"data:", b"event:", b": ", b"[{")
+"""What the text of a reply begins with."""
+
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
@@ -29,6 +33,8 @@ class ContentDecoder(Protocol):
 def decoder_for(encoding: str) -> ContentDecoder:
     """Return the decoder for a ``Content-Encoding`` header.
 
+    The header may be wrong: gateways undo an encoding, or do it, without saying so.
+
     Raises:
         Unreadable: for an encoding that was not asked for and that we do not read.
     """
@@ -41,18 +47,34 @@ def decoder_for(encoding: str) -> ContentDecoder:
 
 
 class _Plain:
-    def feed(self, data: bytes) -> tuple[bytes]:
-        return (data,)
+    """Hands on what is not encoded, and undoes gzip that no header names."""
+
+    def __init__(self) -> None:
+        self._inflater: _Inflater | None = None
+        self._begun = False
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        if not self._begun and data:
+            self._begun = True
+            if data.startswith(_GZIP):
+                self._inflater = _Inflater()
+        return (data,) if self._inflater is None else self._inflater.feed(data)
 
 
 class _Inflater:
-    """Reads gzip (also several members in a row), zlib and the raw deflate that some servers send instead."""
+    """Reads gzip (also several members in a row), zlib, the raw deflate of some servers, and what is not encoded."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
+        self._is_plain = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._begun and data.lstrip().startswith(_TEXT):
+            self._is_plain = self._begun = True
+        if self._is_plain:
+            yield data
+            return
         while data:
             if self._inflate.eof:
                 if not data.startswith(b"\x1f"):

@@ -6,34 +6,53 @@ about what makes a reply whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from llx_magic.backends.status import blamed_on_request, describe, error_of, read_error
-from llx_magic.backends.wording import Redactor, one_line
+from llx_magic.backends.concessions import Extra
+from llx_magic.backends.openai_chunk import (
+    Choice,
+    Chunk,
+    Content,
+    Words,
+    chunk_of,
+    content_in,
+    is_of_another_choice,
+    read_chunk,
+    reasoning_in,
+    tools_in,
+    word_in,
+)
+from llx_magic.backends.wire.body import Odd
+from llx_magic.backends.wire.errors import error_of, error_within, read_error
+from llx_magic.backends.wire.lenient import NoJson, read_json
+from llx_magic.backends.wire.reading import NOTHING_CAME, Reading
+from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
-from llx_magic.core.reply import Answer, Usage
-
-if TYPE_CHECKING:
-    from llx_magic.backends.sse import ServerEvent
-    from llx_magic.core.ports import Progress
-    from llx_magic.core.reply import ChatRequest
 from llx_magic.core.values import JsonValue
 
-LONGEST_TEXT = 16 * 1024 * 1024
-"""How many characters of text and reasoning one reply may have."""
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-ENDED_EARLY = "the stream ended before the reply was complete"
-NOTHING_CAME = "the stream ended without a reply"
+    from llx_magic.backends.sse import ServerEvent
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import Answer, ChatRequest
+
+_NO_CHUNKS = frozenset(("error", *Odd))
+"""Types of events that hold something other than a piece of a reply."""
+
+MOST_HEARTBEATS = 10_000
+"""How many events a stream may have that are no piece of a reply: one every 60 ms for ten minutes."""
 
 
-def request_body(request: ChatRequest, model: str, *, takes_stream_options: bool) -> bytes:
+def request_body(request: ChatRequest, model: str, without: Collection[Extra] = ()) -> bytes:
     """Return the JSON body for ``POST {base_url}/chat/completions``.
 
     ``params`` go through as they are, but the model, the messages and whether to stream are the request's. A stream
-    asks for its usage unless the server refuses to be asked or ``params`` hold ``stream_options``; null leaves it out.
-    Half of a surrogate pair, which no UTF-8 can hold, is sent as U+FFFD.
+    asks for its usage unless ``params`` hold ``stream_options``; null leaves it out. What ``without`` names is left
+    out, or said in the server's own way, unless ``params`` ask for it themselves. Half of a surrogate pair, which no
+    UTF-8 can hold, is sent as U+FFFD.
 
     Raises:
         BackendFailed: of kind bad request, where ``params`` hold what JSON cannot.
@@ -44,12 +63,16 @@ def request_body(request: ChatRequest, model: str, *, takes_stream_options: bool
         "messages": [{"role": each.role, "content": each.content} for each in request.messages],
     }
     body.pop("stream", None)
-    if not request.streaming or body.get("stream_options", takes_stream_options) in (None, False):
+    if not request.streaming or body.get("stream_options", Extra.USAGE not in without) in (None, False):
         body.pop("stream_options", None)
     elif "stream_options" not in body:
         body["stream_options"] = {"include_usage": True}
     if request.streaming:
         body["stream"] = True
+    if request.json and Extra.JSON not in without:
+        body.setdefault("response_format", {"type": "json_object"})
+    if Extra.MAX_TOKENS in without and "max_tokens" in body:
+        body.setdefault("max_completion_tokens", body.pop("max_tokens"))
     return _encode(body)
 
 
@@ -75,84 +98,21 @@ def _without_surrogates(value: JsonValue) -> JsonValue:
     return value
 
 
-class _Part(msgspec.Struct, frozen=True):
-    text: str | None = None
-
-
-class _Words(msgspec.Struct, frozen=True):
-    """A message or a delta of one."""
-
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class _Choice(msgspec.Struct, frozen=True):
-    index: int | None = 0
-    delta: _Words | None = None
-    message: _Words | None = None
-    finish_reason: str | None = None
-
-
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-
-
-class _Counts(msgspec.Struct, frozen=True):
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-
-
-_NULL = msgspec.Raw(b"null")
-
-
-class _Chunk(msgspec.Struct, frozen=True):
-    """A whole completion, or a piece of one: they differ in ``message`` and ``delta`` only."""
-
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _NULL
-    model: str | None = None
-    error: msgspec.Raw = _NULL
-
-
-_chunks = msgspec.json.Decoder(_Chunk, strict=False)
-_counts = msgspec.json.Decoder(_Counts | None, strict=False)
-_anything = msgspec.json.Decoder()
-_FINISH_REASONS = frozenset(("stop", "length", "content_filter", "tool_calls", "function_call", "error"))
-"""Words of the protocol, on which a verdict rests: no key is looked for in them."""
-
-
-class ReplyReader:
-    """Takes one reply as it arrives, reports its pieces, and judges whether it is whole.
-
-    ``model`` is what the answer is credited to where the server names no model; ``name`` is the backend's, for
-    messages; ``redact`` takes the key out of everything that the server says about itself, and out of the text too.
-    """
+class ReplyReader(Reading):
+    """Takes one reply in OpenAI's form as it arrives."""
 
     def __init__(self, name: str, model: str, progress: Progress, redact: Redactor) -> None:
-        self.name = name
-        self._model = model
-        self._progress = progress
-        self._redact = redact
-        self._hidden_in_text = redact.in_pieces()
-        self._hidden_in_reasoning = redact.in_pieces()
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._size = 0
-        self._usage: Usage | None = None
-        self._finish_reason: str | None = None
-        self.done = False
-        """Whether the server said that nothing follows."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the reply is known to be whole: a finish reason came, or text and the end mark."""
-        return self._finish_reason is not None or (self.done and bool(self._text))
-
-    @property
-    def partial(self) -> str:
-        """The text so far."""
-        return "".join(self._text)
+        super().__init__(name, model, progress, redact)
+        self._id: object = None
+        self._ids_differ = False
+        self._named: object = None
+        """The model as the last chunk named it."""
+        self._has_choices = False
+        self._is_completion = False
+        """Whether a whole message came, and not a piece of one."""
+        self._is_json = False
+        self._strays = 0
+        self._last_stray = ""
 
     def take(self, event: ServerEvent) -> None:
         """Take the next event of a stream; whatever follows the end mark is ignored.
@@ -162,127 +122,164 @@ class ReplyReader:
         Raises:
             BackendFailed: for an error event, a bad chunk, and a text beyond the cap.
         """
-        data = event.data
-        if self.done or not data:
+        kind, data = event
+        if self.done:
             return
-        if data.strip() == "[DONE]":
-            self.done = True
-        elif event.event == "error":
-            if not self.complete:
-                self._raise_error(data)
+        if data.startswith("{") and kind not in _NO_CHUNKS:
+            self._take_json(data)
         else:
-            self._take_chunk(data, "an unusable piece of the stream")
-
-    def take_whole(self, body: bytes) -> None:
-        """Take a reply that came in one JSON document.
-
-        Raises:
-            BackendFailed: where it is none, holds an error, or has no choices.
-        """
-        text = body.decode("utf-8", "replace").strip()
-        if not text:
-            self.fail("an empty reply body")
-        if text.startswith("<"):
-            self.fail(f"a web page instead of a reply: {one_line(self._redact(read_error(body).text))}")
-        if not self._take_chunk(text, "an unusable reply"):
-            self.fail("an unusable reply: it holds no choices")
-        self.done = True
+            self._take_rare(kind, data.strip())
 
     def end(self) -> Answer:
         """Take the end of the reply and return the answer.
 
         Raises:
-            BackendFailed: where the reply is cut, empty, or was filtered.
+            BackendFailed: where the reply is cut, empty, filtered, or asks for a tool and says nothing.
         """
-        self._add_text(self._hidden_in_text.rest())
-        self._add_reasoning(self._hidden_in_reasoning.rest())
-        text = "".join(self._text)
-        if self._finish_reason == "content_filter":
-            self.fail(f"filtered by {self.name}", FailureKind.CONTENT_FILTER)
-        if self._finish_reason == "error":
-            self.fail("the server broke off with an error")
-        if not self.complete:
-            self.fail("empty reply" if self.done else ENDED_EARLY if self._text else NOTHING_CAME)
-        if not text.strip() and self._finish_reason != "length":
-            self.fail("empty reply")
-        return Answer(
-            text=text,
-            model=self._model,
-            usage=self._usage,
-            finish_reason=self._finish_reason,
-            reasoning="".join(self._reasoning),
-        )
+        if not self._has_choices and not self.complete:
+            if self._last_stray:
+                self._fail_in_words(self._last_stray, NOTHING_CAME)
+            if self._is_json and self.done:
+                self.fail("an unusable reply: it holds no choices")
+        return super().end()
 
-    def fail(self, message: str, kind: FailureKind = FailureKind.BAD_REPLY) -> NoReturn:
-        """Raise the failure, with the text that had arrived."""
-        raise BackendFailed(Failure(kind=kind, message=message, partial=self.partial)) from None
+    def _take_rare(self, kind: str, data: str) -> None:
+        """Take what is neither a chunk nor a piece of one: an end, an error, a heartbeat, or a body without events."""
+        if data.casefold() == "[done]":
+            self.done = True
+        elif kind == "error":
+            if not self.whole_if_cut:
+                self.fail_as_reported(read_error(data.encode("utf-8", "replace")))
+        elif kind == Odd.ENDED:
+            self._is_json = True
+            self.done = self._is_completion or not self._has_choices
+        elif kind == Odd.EMPTY:
+            self.fail("an empty reply body")
+        elif kind == Odd.PAGE:
+            self.fail(f"a web page instead of a reply: {one_line(self.redact(read_error(data.encode()).text))}")
+        elif kind == Odd.TEXT:
+            self._fail_in_words(data, "an unusable reply")
+        elif data.startswith(("{", "[{")):
+            self._take_json(data)
+        else:
+            self._pass_over(data)
 
-    def _take_chunk(self, data: str, what: str) -> bool:
-        """Take a chunk and return whether it held choices."""
+    def _pass_over(self, data: str) -> None:
+        """Let a heartbeat pass: an event that is no JSON, or JSON but no object."""
+        self._strays += 1
+        if self._strays > MOST_HEARTBEATS:
+            self.fail(f"more than {MOST_HEARTBEATS} events that are no piece of a reply")
+        if any(character.isalpha() for character in data):
+            self._last_stray = data
+
+    def _fail_in_words(self, said: str, what: str) -> NoReturn:
+        """Fail with a text that came instead of JSON: where its words name a kind of failure, it is that."""
+        if said.startswith(("{", "[")):  # broken JSON, whose words may be the model's
+            self.fail(f"{what}: {one_line(self.redact(said), 80)!r}")
+        self.fail_as_reported(error_of(said), f"{what}: {one_line(self.redact(said), 80)!r}")
+
+    def _take_json(self, data: str) -> None:
+        chunk = read_chunk(data)
+        if chunk is not None and chunk.choices and not (chunk.error or chunk.base_resp):
+            self._take_chunk(chunk)
+            return
         try:
-            chunk = _chunks.decode(data)
-        except (msgspec.DecodeError, RecursionError):
-            if self.complete:
-                return False
-            self.fail(f"{what}: {one_line(self._redact(data), 80)!r}")
-        if chunk.error is not _NULL and bytes(chunk.error) != b"null":
-            if self.complete:
-                return False
-            self._raise_error(data)
-        if chunk.usage is not _NULL:
-            self._take_usage(chunk.usage)
-        if chunk.model and chunk.model != self._model and not self._text:
-            self._model = one_line(self._redact(chunk.model), 200)
+            document = read_json(data)
+        except NoJson:
+            if self.whole_if_cut:
+                return
+            self.fail(f"an unusable piece of the stream: {one_line(self.redact(data), 80)!r}")
+        for each in document if isinstance(document, list) else [document]:
+            if isinstance(each, dict):
+                self._take_document(each)
+            else:
+                self._pass_over(str(each)[:LONGEST_READ])
+
+    def _take_document(self, document: dict[str, JsonValue]) -> None:
+        """Take a chunk that is not quite as the form says, has no choices, or may report an error."""
+        chunk = chunk_of(document)
+        self._is_json = True
+        if error_within(document, has_choices=bool(chunk.choices)):
+            if not self.whole_if_cut:
+                self.fail_as_reported(error_of(document))
+        elif chunk.choices:
+            self._take_chunk(chunk)
+        elif not self._is_of_another(chunk):
+            self.add_usage(document)
+            self._take_facts(chunk)
+
+    def _take_chunk(self, chunk: Chunk) -> None:
+        if self.has_finished and self._is_of_another(chunk):
+            return
+        self._has_choices = True
+        if chunk.id != self._id:
+            self._note_id(chunk.id)
+        if chunk.usage or chunk.model != self._named or chunk.x_groq or chunk.usage_metadata:
+            self._take_facts(chunk)
         for choice in chunk.choices or ():
-            if not choice.index:
+            if not (choice.index and is_of_another_choice(choice.index)):
                 self._take_choice(choice)
-        return bool(chunk.choices)
 
-    def _take_choice(self, choice: _Choice) -> None:
-        words = choice.delta or choice.message
+    def _take_facts(self, chunk: Chunk) -> None:
+        if isinstance(chunk.model, str) and chunk.model:
+            self._named = chunk.model
+            self.credit(chunk.model)
+        if chunk.usage_metadata:
+            self.add_usage(chunk.usage_metadata)
+        if isinstance(chunk.x_groq, dict):
+            self.add_usage(chunk.x_groq.get("usage"))
+        if chunk.usage:
+            self.add_usage(chunk.usage)
+
+    def _take_choice(self, choice: Choice) -> None:
+        words = choice.delta
+        if words is None:
+            words = choice.message
+            self._is_completion = self._is_completion or words is not None
         if words is not None:
-            reasoning = words.reasoning_content or words.reasoning
-            if reasoning:
-                self._add_reasoning(self._hidden_in_reasoning.feed(reasoning))
-            content = words.content or words.refusal
-            text = content if isinstance(content, str) else "".join(part.text or "" for part in content or ())
-            if text:
-                self._add_text(self._hidden_in_text.feed(text))
-        if choice.finish_reason:
-            known = choice.finish_reason in _FINISH_REASONS
-            self._finish_reason = choice.finish_reason if known else one_line(self._redact(choice.finish_reason), 40)
+            self._take_words(words)
+        elif isinstance(choice.text, str) and choice.text:
+            self.add_text(choice.text)
+        if choice.usage:
+            self.add_usage(choice.usage)
+        if reason := choice.finish_reason:
+            self.finish(reason if isinstance(reason, str) else word_in(reason))
 
-    def _add_reasoning(self, piece: str) -> None:
-        if piece:
-            self._count(piece)
-            self._reasoning.append(piece)
-            self._progress.on_reasoning(piece)
+    def _take_words(self, words: Words) -> None:
+        content = words.content
+        if words.reasoning_content or words.reasoning or words.thinking or words.reasoning_details:
+            self.add_reasoning(reasoning_in(words))
+        if content:
+            if isinstance(content, str):
+                self.add_text(content)
+            else:
+                self._take_content(content_in(content))
+        elif words.refusal and isinstance(words.refusal, str):
+            self.add_refusal(words.refusal)
+        if words.tool_calls or words.function_call:
+            for name in tools_in(words):
+                self.add_tool(name)
 
-    def _add_text(self, piece: str) -> None:
-        if piece:
-            self._count(piece)
-            self._text.append(piece)
-            self._progress.on_text(piece)
+    def _take_content(self, content: Content) -> None:
+        if not content.is_readable:
+            self.fail("an unusable reply: its content is no text")
+        if content.reasoning:
+            self.add_reasoning(content.reasoning)
+        if content.text:
+            self.add_text(content.text)
+        if content.refusal:
+            self.add_refusal(content.refusal)
 
-    def _take_usage(self, raw: msgspec.Raw) -> None:
-        try:
-            counts = _counts.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
-            return  # a reply is not worth less for a count that cannot be read
-        if counts is not None and (counts.prompt_tokens is not None or counts.completion_tokens is not None):
-            self._usage = Usage(counts.prompt_tokens or 0, counts.completion_tokens or 0)
+    def _note_id(self, given: object) -> None:
+        if isinstance(given, str) and given:
+            self._ids_differ = self._ids_differ or bool(self._id)
+            self._id = given
 
-    def _count(self, piece: str) -> None:
-        self._size += len(piece)
-        if self._size > LONGEST_TEXT:
-            self.fail(f"a reply of more than {LONGEST_TEXT // 2**20} MiB", FailureKind.TOO_LARGE)
+    def _is_of_another(self, chunk: Chunk) -> bool:
+        """Return whether the reply has finished and this is a piece of another one, by its id.
 
-    def _raise_error(self, data: str) -> NoReturn:
-        try:
-            error = error_of(_anything.decode(data))
-        except (msgspec.DecodeError, RecursionError):
-            error = read_error(data.encode())
-        kind = blamed_on_request(error)
-        detail = describe(error, self._redact) or "it does not say which"
-        filtered = f"filtered by {self.name}: " if kind is FailureKind.CONTENT_FILTER else ""
-        self.fail(f"{filtered}the server reported an error: {detail}", kind or FailureKind.BAD_REPLY)
+        A server that gives each piece an id of its own shows that before it finishes.
+        """
+        if not self.has_finished or self._ids_differ:
+            return False
+        return isinstance(chunk.id, str) and chunk.id != self._id and bool(chunk.id) and self._id is not None

@@ -1,7 +1,8 @@
 """Server-sent events from bytes: feed what arrived, take the events that are complete. No I/O.
 
 Follows the WHATWG HTML standard, "Parsing an event stream": only CR, LF and CRLF end a line, so U+2028, U+2029 and
-U+0085 inside a JSON string stay where they are.
+U+0085 inside a JSON string stay where they are. Beyond it, servers of models are understood that report an error in a
+field ``error``, that leave out ``data:`` before a JSON object, or that end an event without an empty line.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class EventDecoder:
         self._tail_size = 0
         self._data: list[bytes] = []
         self._type = b""
+        self._bare = False  # inside a JSON object that no field name precedes
         self._held = 0  # bytes since the last dispatched event
 
     def feed(self, data: bytes) -> list[ServerEvent]:
@@ -122,20 +124,34 @@ class EventDecoder:
                     data = self._data
                 self._type = b""
             elif line.startswith(b"data:"):
-                data.append(line[6:] if line[5:6] == b" " else line[5:])
+                value = line[6:] if line[5:6] == b" " else line[5:]
+                if data and (self._bare or _is_another(data, value)):
+                    events.append(self._dispatch())
+                    data = self._data
+                data.append(value)
                 self._hold(len(line) + 1)
             elif line.startswith(b"event:"):
                 self._type = line[7:] if line[6:7] == b" " else line[6:]
             else:
                 self._hold(len(line) + 1)
-                if line == b"data":
-                    data.append(b"")
-                elif line == b"event":
-                    self._type = b""
+                self._take_rare(line)
         return events
 
+    def _take_rare(self, line: bytes) -> None:
+        """Take a field without a value, an error under that name, or a line of a JSON object without a field."""
+        if self._bare or (line.startswith(b"{") and not self._data):
+            self._bare = True
+            self._data.append(line)
+        elif line == b"data":
+            self._data.append(b"")
+        elif line == b"event":
+            self._type = b""
+        elif line.startswith(b"error:"):
+            self._type = b"error"
+            self._data.append(line[6:].strip())
+
     def _dispatch(self) -> ServerEvent:
-        data, self._data, self._held = self._data, [], 0
+        data, self._data, self._held, self._bare = self._data, [], 0, False
         whole = data[0] if len(data) == 1 else b"\n".join(data)
         kind = self._type.decode("utf-8", "replace") if self._type else "message"
         return ServerEvent(kind, whole.decode("utf-8", "replace"))
@@ -143,4 +159,14 @@ class EventDecoder:
     def _hold(self, size: int) -> None:
         self._held += size
         if self._held > self._limit:
-            raise EventTooLarge(f"more than {self._limit} bytes without a complete event")
+            raise EventTooLarge(f"a reply with an endless line or event: more than {self._limit} bytes without its end")
+
+
+def _is_another(data: list[bytes], value: bytes) -> bool:
+    """Return whether a line of data begins another event, since no JSON goes on like this after a whole object."""
+    return (
+        len(data) == 1
+        and data[0].startswith(b"{")
+        and data[0].rstrip().endswith(b"}")
+        and value.lstrip().startswith((b"{", b"[DONE]"))
+    )

@@ -65,15 +65,17 @@ REFUSALS = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, Failu
 class Failure:
     """One attempt's failure, as a fact.
 
-    ``message`` is one line with no key in it. ``status`` is the HTTP status where there was one. ``retry_after`` is
-    in seconds. ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request
-    itself cannot succeed. ``limit`` and ``limit_ms`` say which time-out
-    ran out, ``elapsed_ms`` after how long. ``partial`` is the text that had already arrived; the engine fills it in.
+    ``message`` is one line with no key in it. ``status`` is the HTTP status where the response was no success;
+    ``amounts_to`` is the status that an error inside a success stands for. ``retry_after`` is in seconds.
+    ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request itself cannot
+    succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how long. ``partial`` is the
+    text that had already arrived; the engine fills it in.
     """
 
     kind: FailureKind
     message: str
     status: int | None = None
+    amounts_to: int | None = None
     retry_after: float | None = None
     should_retry: bool | None = None
     quota_exhausted: bool = False
@@ -127,7 +129,7 @@ def _worth_repeating(failure: Failure, policy: Policy) -> bool:
         return True
     if failure.kind in (FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER):
         return False
-    return failure.status in policy.failover_status_codes
+    return (failure.status or failure.amounts_to) in policy.failover_status_codes
 
 
 def may_fail_over(failure: Failure, policy: Policy) -> bool:

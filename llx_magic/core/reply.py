@@ -27,20 +27,28 @@ class ChatRequest:
     """One prompt as a backend receives it.
 
     ``params`` are the model's own (``temperature``, ``max_tokens`` …), passed on as they are. ``streaming`` asks for
-    pieces as they are made.
+    pieces as they are made. ``json`` asks for a reply that is one JSON object, where the wire form has a word for that.
     """
 
     messages: tuple[Message, ...]
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     streaming: bool = True
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the backend counted them."""
+    """Tokens as the backend counted them.
+
+    ``cached`` of the prompt's tokens were read from the provider's cache, and ``cache_written`` of them written to it.
+    ``reasoning`` of the completion's tokens were spent on reasoning.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -50,13 +58,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole reply, as one backend gave it; ``usage`` is None where none was reported."""
+    """A whole reply, as one backend gave it.
+
+    ``usage`` is None where none was reported. ``finish_reason`` says why the model stopped (``stop``, ``length``,
+    ``tool_calls`` …, or the backend's own word where it is not known), None where the backend did not say. ``notes``
+    are short remarks for the reader, such as "the model refused".
+    """
 
     text: str
     model: str
     usage: Usage | None = None
     finish_reason: str | None = None
     reasoning: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +95,10 @@ class Reply:
 
     ``attempts`` counts every sending on every backend. ``seconds`` is from the call to the last byte, ``ttft`` from
     sending to the first piece of text or reasoning on the backend that answered (None where not streamed).
-    ``finish_reason`` is the backend's own word (``stop``, ``length``) or None where it gave none. ``request`` numbers
-    the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at max_tokens". ``cost`` is in
-    the currency of the profile's prices, None where it names none. ``trace`` is how the request was decided.
+    ``finish_reason`` says why the model stopped (``stop``, ``length`` …), None where the backend did not say.
+    ``request`` numbers the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at
+    max_tokens". ``cost`` is in the currency of the profile's prices, None where it names none. ``trace`` is how the
+    request was decided.
     """
 
     text: str

@@ -69,7 +69,7 @@ class Reasons:
             notes.append("cut at max_tokens")
         elif answer.finish_reason is None:
             notes.append("the backend did not say why it finished")
-        return tuple(notes)
+        return (*notes, *answer.notes)
 
     def nobody_answered(self, seconds_left: Mapping[str, float | None]) -> AllBackendsFailed:
         """Return the error that names every backend, in order, with the seconds until it may be tried again."""

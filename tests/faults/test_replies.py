@@ -21,7 +21,7 @@ WHOLE = (
 )  # fmt: skip
 
 BROKEN = {
-    "ok-error-body": (FailureKind.BAD_REPLY, "the server reported an error: scripted: upstream is down"),
+    "ok-error-body": (FailureKind.SERVER, "the server reported an error: scripted: upstream is down"),
     "ok-html": (FailureKind.BAD_REPLY, "a web page instead of a reply: Bad gateway | proxy"),
     "ok-empty": (FailureKind.BAD_REPLY, "an empty reply body"),
     "ok-empty-stream": (FailureKind.BAD_REPLY, "the stream ended without a reply"),
@@ -31,8 +31,8 @@ BROKEN = {
     "stop-without-text": (FailureKind.BAD_REPLY, "empty reply"),
     "done-only": (FailureKind.BAD_REPLY, "empty reply"),
     "filtered": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
-    "error-event": (FailureKind.BAD_REPLY, "the server reported an error: scripted: overloaded"),
-    "named-error-event": (FailureKind.BAD_REPLY, "the server reported an error: scripted: overloaded"),
+    "error-event": (FailureKind.SERVER, "the server reported an error: scripted: overloaded"),
+    "named-error-event": (FailureKind.SERVER, "the server reported an error: scripted: overloaded"),
     "bad-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
     "unfinished-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
     "role-then-end": (FailureKind.BAD_REPLY, "the stream ended without a reply"),

@@ -6,66 +6,30 @@ import http
 import json
 import math
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.backends.concessions import Extra
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.openai import ReplyReader, request_body
 from llx_magic.backends.sse import ServerEvent
-from llx_magic.backends.status import LONGEST_WAIT, refused, retry_after
+from llx_magic.backends.wire.waits import LONGEST_WAIT, retry_after
 from llx_magic.backends.wording import LONGEST_DETAIL, LONGEST_READ, Redactor, one_line
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import ChatRequest, Message, Usage
 from tests.faults.asking import Pieces
+from tests.unit.wire_kit import KEY, NOON, delta, read, read_whole, refusal
 
-KEY = "sk-a-key-of-ours"
-NOON = 1_700_000_000.0
 NOON_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 
 
-def body(*, streaming: bool = True, takes_stream_options: bool = True, **params) -> dict[str, object]:
-    request = ChatRequest(
-        messages=(Message("system", "Be brief."), Message("user", "Why?")), params=params, streaming=streaming
-    )
-    return json.loads(request_body(request, "m1", takes_stream_options=takes_stream_options))
-
-
-def read(*events: object) -> tuple[object, Pieces]:
-    """Read a stream of chunks (strings go as they are); return the answer or the failure, and the pieces."""
-    pieces = Pieces()
-    reader = ReplyReader("alpha", "asked-for", pieces, Redactor(KEY))
-    try:
-        for each in events:
-            event = each if isinstance(each, ServerEvent) else ServerEvent("message", _text(each))
-            reader.take(event)
-        return reader.end(), pieces
-    except BackendFailed as failed:
-        return failed.failure, pieces
-
-
-def read_whole(document: object) -> object:
-    reader = ReplyReader("alpha", "asked-for", Pieces(), Redactor(KEY))
-    try:
-        reader.take_whole(_text(document).encode())
-        return reader.end()
-    except BackendFailed as failed:
-        return failed.failure
-
-
-def _text(document: object) -> str:
-    return document if isinstance(document, str) else json.dumps(document)
-
-
-def delta(content: object = None, finish_reason: object = None, **more: object) -> dict[str, object]:
-    return {"choices": [{"index": 0, "delta": {"content": content, **more}, "finish_reason": finish_reason}]}
-
-
-def refusal(status: int, document: object = b"", key: str = KEY, **headers: str) -> Failure:
-    raw = document if isinstance(document, bytes) else _text(document).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return refused(status, named, raw, redact=Redactor(key), name="alpha", wall_clock=NOON)
+def body(*, streaming: bool = True, without: tuple[Extra, ...] = (), json_mode: bool = False, **params) -> Any:
+    messages = (Message("system", "Be brief."), Message("user", "Why?"))
+    request = ChatRequest(messages=messages, params=params, streaming=streaming, json=json_mode)
+    return json.loads(request_body(request, "m1", without))
 
 
 # --- the address ---------------------------------------------------------------------------------------------------
@@ -121,7 +85,7 @@ def test_params_go_through_as_they_are():
 
 def test_stream_options_can_be_left_out_or_replaced():
     """For a server that refuses them, by provider or by parameter."""
-    assert "stream_options" not in body(takes_stream_options=False)
+    assert "stream_options" not in body(without=(Extra.USAGE,))
     assert "stream_options" not in body(stream_options=None)
     assert body(stream_options={"include_usage": False})["stream_options"] == {"include_usage": False}
 
@@ -195,18 +159,18 @@ def test_text_and_the_end_mark_make_a_reply_without_a_finish_reason(end):
         ([delta("Half"), {"error": "boom", "choices": []}], "the server reported an error: boom"),
         ([ServerEvent("error", '{"message": "boom"}')], "the server reported an error: boom"),
         ([ServerEvent("error", "boom")], "the server reported an error: boom"),
-        ([{"error": {}}], "the server reported an error: it does not say which"),
+        ([{"error": {"code": 7}}], "the server reported an error: it does not say which"),
+        ([{"error": {}}], "the stream ended without a reply"),
         ([delta("Half"), '{"choices": [{"del'], 'an unusable piece of the stream: \'{"choices": [{"del\''),
-        (["[1, 2]"], "an unusable piece of the stream: '[1, 2]'"),
+        (["[1, 2]"], "the stream ended without a reply"),
         (['{"choices": ' + "[" * 100_000], "an unusable piece of the stream: "),
     ],
 )
 def test_what_is_no_whole_reply_fails_as_unusable(events, message):
-    """Never an empty success, never a silent cut; the text so far is kept."""
-    failure, pieces = read(*events)
+    """Never an empty success, never a silent cut."""
+    failure, _ = read(*events)
     assert failure.kind is FailureKind.BAD_REPLY
     assert failure.message.startswith(message)
-    assert failure.partial == "".join(pieces.text)
     assert "\n" not in failure.message
 
 
@@ -219,9 +183,8 @@ def test_a_reply_cut_by_its_own_limit_is_a_success_even_when_empty():
 def test_a_filtered_reply_names_the_backend():
     """With or without text before it."""
     for events in ([delta(None, "content_filter")], [delta("Ha"), delta(None, "content_filter"), "[DONE]"]):
-        failure, pieces = read(*events)
+        failure, _ = read(*events)
         assert (failure.kind, failure.message) == (FailureKind.CONTENT_FILTER, "filtered by alpha")
-        assert failure.partial == "".join(pieces.text)
 
 
 def test_an_error_inside_a_stream_that_blames_the_request_keeps_its_kind():
@@ -257,16 +220,14 @@ def test_a_placeholder_for_a_key_changes_no_word_of_the_server(key):
     message = refusal(400, {"error": {"message": "the prompt is empty, max 1 image"}}, key=key).message
     assert message.endswith("the prompt is empty, max 1 image")
     reader = ReplyReader("alpha", "m", Pieces(), Redactor(key))
-    reader.take_whole(json.dumps({**delta("A", "length"), "model": "llama-3.1-8b"}).encode())
-    assert reader.end().model == "llama-3.1-8b"
+    assert read_whole({**delta("A", "length"), "model": "llama-3.1-8b"}, reader).model == "llama-3.1-8b"
 
 
-@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "function_call"])
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls"])
 def test_a_finish_reason_of_the_protocol_stays_whatever_the_key(reason):
     """What a reply's end means rests on this word."""
     reader = ReplyReader("alpha", "m", Pieces(), Redactor(reason))
-    reader.take_whole(json.dumps(delta("A", reason)).encode())
-    assert reader.end().finish_reason == reason
+    assert read_whole(delta("A", reason), reader).finish_reason == reason
 
 
 # --- a whole reply --------------------------------------------------------------------------------------------------
@@ -291,12 +252,12 @@ def test_a_models_refusal_is_its_text():
     ("document", "message"),
     [
         ("", "an empty reply body"),
-        ("  \n", "an empty reply body"),
+        ("  \n", "the stream ended without a reply"),
         ("<html><title>Bad\n gateway</title>", "a web page instead of a reply: Bad gateway"),
         ("<html>", "a web page instead of a reply: an HTML page"),
         ("{", "an unusable reply: '{'"),
         ("null", "an unusable reply: 'null'"),
-        ("[]", "an unusable reply: '[]'"),
+        ("[]", "an unusable reply: it holds no choices"),
         ({}, "an unusable reply: it holds no choices"),
         ({"choices": []}, "an unusable reply: it holds no choices"),
         ({"choices": {"0": 1}}, "an unusable reply: "),

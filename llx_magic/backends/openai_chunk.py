@@ -1,0 +1,192 @@
+"""One piece of a reply in OpenAI's form, decoded: quickly where it is as the form says, patiently where it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from llx_magic.core.values import JsonValue
+
+# Any stands for decoded JSON of whatever type: what a field holds is looked at when it is used.
+
+
+class Words(msgspec.Struct, frozen=True):
+    """A message or a delta of one."""
+
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    thinking: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the alternatives that were asked for, as a rule the only one."""
+
+    index: Any = 0
+    delta: Words | None = None
+    message: Words | None = None
+    text: Any = None
+    finish_reason: Any = None
+    usage: Any = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A whole completion, or a piece of one: they differ in ``message`` and ``delta`` only."""
+
+    choices: list[Choice] | None = None
+    id: Any = None
+    model: Any = None
+    error: Any = None
+    base_resp: Any = None
+    usage: Any = None
+    x_groq: Any = None
+    usage_metadata: Any = msgspec.field(default=None, name="usageMetadata")
+
+
+_chunks = msgspec.json.Decoder(Chunk)
+
+
+def read_chunk(data: str) -> Chunk | None:
+    """Return the chunk that a text is; None where it is no JSON, or its fields are not of the form's types."""
+    try:
+        return _chunks.decode(data)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+
+
+def chunk_of(document: dict[str, JsonValue]) -> Chunk:
+    """Return the chunk that a decoded document is, whatever the types of its fields are."""
+    choices = document.get("choices")
+    if isinstance(choices, dict):  # one choice that stands by itself, or several under their numbers
+        alone = isinstance(choices.get("delta", choices.get("message")), dict)
+        choices = [choices] if alone else list(choices.values())
+    found = [_choice(each) for each in choices if isinstance(each, dict)] if isinstance(choices, list) else None
+    return Chunk(choices=found, **_fields(document, Chunk, "choices"))
+
+
+def _choice(document: dict[str, JsonValue]) -> Choice:
+    fields = _fields(document, Choice, "delta", "message")
+    return Choice(delta=_words(document.get("delta")), message=_words(document.get("message")), **fields)
+
+
+def _words(value: JsonValue) -> Words | None:
+    if isinstance(value, list):
+        value = next((each for each in value if isinstance(each, dict)), None)
+    if isinstance(value, str):
+        return Words(content=value)
+    return Words(**_fields(value, Words)) if isinstance(value, dict) else None
+
+
+def _fields(document: dict[str, JsonValue], kind: type[msgspec.Struct], *without: str) -> dict[str, JsonValue]:
+    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    return {ours: document[theirs] for ours, theirs in names if theirs in document and theirs not in without}
+
+
+def is_of_another_choice(index: JsonValue) -> bool:
+    """Return whether an index is not that of the first choice; one that cannot be read is taken for it."""
+    if isinstance(index, str):
+        index = index.strip()
+        return index.isdecimal() and int(index[:9]) != 0
+    return isinstance(index, int | float) and index is not True and index != 0
+
+
+# --- what a field holds -----------------------------------------------------------------------------------------------
+
+
+def reasoning_in(words: Words) -> str:
+    """Return the reasoning of a piece, from the first place that holds any: gateways repeat it under several names."""
+    for place in (words.reasoning_content, words.reasoning, words.thinking, words.reasoning_details):
+        if place and (found := place if isinstance(place, str) else _thoughts(place)):
+            return found
+    return ""
+
+
+def _thoughts(value: JsonValue) -> str:
+    """Return the reasoning in a field that is no text; what is encrypted has no words."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_thoughts(each) for each in value[:1000])
+    if not isinstance(value, dict) or "encrypted" in str(value.get("type")):
+        return ""
+    for name in ("text", "thinking", "reasoning_content", "reasoning", "content", "summary", "reasoning_text"):
+        if found := _thoughts(value.get(name)):
+            return found
+    return ""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What the content of a piece holds."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    is_readable: bool = True
+
+
+def content_in(value: JsonValue) -> Content:
+    """Return what a content holds that is no text: parts of several types, as a list or alone, or nothing."""
+    if not value:
+        return Content()
+    if isinstance(value, str):
+        return Content(text=value)
+    parts = value if isinstance(value, list) else [value]
+    text, reasoning, refusal = [], [], []
+    for part in parts:
+        if isinstance(part, str):
+            text.append(part)
+        elif part is None:
+            continue
+        elif not isinstance(part, dict):
+            return Content(is_readable=False)
+        elif any(word in str(part.get("type", "")) for word in ("think", "reason")):
+            reasoning.append(_thoughts(part))
+        elif isinstance(part.get("refusal"), str):
+            refusal.append(str(part["refusal"]))
+        else:
+            text.append(_text_of(part))
+    is_known = (
+        isinstance(value, list) or any((*text, *reasoning, *refusal)) or (isinstance(value, dict) and "type" in value)
+    )
+    return Content("".join(text), "".join(reasoning), "".join(refusal), is_readable=is_known)
+
+
+def _text_of(part: dict[str, JsonValue]) -> str:
+    """Return the text of a part: under ``text`` (there perhaps under ``value``), ``content`` or ``parts``."""
+    for name in ("text", "content", "value", "parts"):
+        inner = part.get(name)
+        if isinstance(inner, dict):
+            inner = inner.get("value", inner.get("text"))
+        if isinstance(inner, list):
+            inner = "".join(each if isinstance(each, str) else "" for each in map(_part_text, inner))
+        if isinstance(inner, str) and inner:
+            return inner
+    return ""
+
+
+def _part_text(part: JsonValue) -> JsonValue:
+    return _text_of(part) if isinstance(part, dict) else part
+
+
+def tools_in(words: Words) -> list[str]:
+    """Return the names of the tools that a piece asks for; an empty one for a piece that goes on with the last."""
+    calls = words.tool_calls if isinstance(words.tool_calls, list) else [words.tool_calls]
+    called = [call.get("function", call) for call in calls if isinstance(call, dict) and call]
+    if words.function_call:
+        called.append(words.function_call)
+    return [str(each.get("name") or "") if isinstance(each, dict) else "" for each in called]
+
+
+def word_in(value: JsonValue) -> str:
+    """Return the finish reason in a field that is no text: an object names it, a list has it first."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, dict):
+        value = value.get("type", value.get("reason"))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""What every wire form shares when it reads a reply: no I/O, no clock, and nothing of one form alone."""

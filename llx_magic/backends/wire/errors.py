@@ -1,0 +1,215 @@
+"""What a server says about an error, however it lays that out: its words, its codes, its waits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.wire.lenient import NoJson, read_json, read_json_at
+from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llx_magic.core.values import JsonValue
+
+_DEEPEST = 8
+"""How many objects within each other are looked into."""
+
+_MOST_DETAILS = 3
+"""How many of several errors are named."""
+
+_CODES = ("code", "type", "status", "errorcode", "errortype", "reason", "statuscode", "httpcode", "quotaid", "name")
+_NUMBERS = ("code", "status", "statuscode", "httpcode", "errorcode")
+_INNER = ("innererror", "details", "violations", "error", "errors", "metadata", "baseresp")
+_WORDS = (
+    "error", "message", "detail", "msg", "errors", "errormessage", "errormsg", "statusmsg", "errordescription",
+    "description", "title", "baseresp", "reason",
+)  # fmt: skip
+_WAITS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "retryafterms": 0.001, "estimatedtime": 1.0}
+"""What names a wait, and the unit of a bare number there, in seconds."""
+
+_TITLE = re.compile(r"<title[^<>]{0,200}>", re.IGNORECASE)
+_TITLE_END = re.compile("</title", re.IGNORECASE)
+_EVENT_FIELDS = re.compile(r"(?:event:[^\n]{0,80}\n)?(?:data|error): ?")
+
+
+@dataclass(slots=True)
+class ServerError:
+    """What an error says: its text, its codes and types in lower case, numbers that are statuses, and token counts.
+
+    ``waits`` are the waits that it names, as text or as seconds. ``headers`` are those that it quotes.
+    """
+
+    text: str = ""
+    codes: set[str] = field(default_factory=set)
+    statuses: list[int] = field(default_factory=list)
+    waits: list[str | float] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    window: int | None = None
+
+
+def read_error(body: bytes) -> ServerError:
+    """Return what a body says; HTML gives its title, anything that is no JSON its text."""
+    text = body.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+    if text.startswith("<"):
+        return ServerError(text=_title(text) or "an HTML page")
+    framed = _EVENT_FIELDS.match(text)
+    if framed:
+        text = text[framed.end() :].partition("\n")[0]
+    try:
+        return error_of(read_json(text))
+    except NoJson:
+        return error_of(text)
+
+
+def _title(page: str) -> str | None:
+    begin = _TITLE.search(page)
+    end = _TITLE_END.search(page, begin.end()) if begin else None
+    return page[begin.end() : end.start()] if begin and end else None
+
+
+def error_of(document: JsonValue) -> ServerError:
+    """Return what a decoded error says.
+
+    Read are the layouts of OpenAI, Anthropic, Google, Mistral, Bedrock, Cloudflare, FastAPI (which says where),
+    RFC 9457, OpenRouter (whose ``metadata.raw`` holds the cause), plain strings, and JSON inside any of their texts.
+    """
+    error = ServerError()
+    error.text = _words(document, error, 0)
+    return error
+
+
+def describe(error: ServerError, redact: Redactor) -> str:
+    """Return the server's own words on one line, without the key, with the token counts where it gave them."""
+    detail = one_line(redact(error.text))
+    if error.prompt_tokens is not None and error.window is not None:
+        counted = f"{error.prompt_tokens} tokens of prompt, window of {error.window}"
+        detail = f"{detail} ({counted})" if detail else counted
+    return detail
+
+
+def says_something(value: JsonValue) -> bool:
+    """Return whether a field for an error holds one: null, false, 0 and what is empty throughout are none."""
+    if isinstance(value, dict):
+        return any(says_something(each) for each in value.values())
+    if isinstance(value, list):
+        return any(says_something(each) for each in value)
+    return bool(value.strip()) if isinstance(value, str) else bool(value)
+
+
+def error_within(document: Mapping[str, JsonValue], *, has_choices: bool) -> bool:
+    """Return whether a document that came with a success reports an error.
+
+    Without choices whatever is laid out as an error is taken for one, whether or not it stands under ``error``.
+    """
+    if says_something(document.get("error")):
+        return True
+    result = document.get("base_resp")
+    if isinstance(result, dict) and result.get("status_code") not in (None, 0, "0"):
+        return True
+    if has_choices:
+        return False
+    if "error" in (document.get("object"), document.get("type")) or document.get("success") is False:
+        return True
+    if says_something(document.get("errors")) or says_something(document.get("detail")):
+        return True
+    named = {_folded(name) for name, value in document.items() if value is not None}
+    told = isinstance(document.get("message") or document.get("msg"), str)
+    return told and (bool(named & {*_NUMBERS, "errortype", "type"}) or named <= {"message", "msg", "id", "requestid"})
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _words(value: JsonValue, error: ServerError, depth: int) -> str:
+    """Return the words of an error or of a part of one, and note the facts beside them."""
+    if depth > _DEEPEST:
+        return ""
+    if isinstance(value, str):
+        return _unpacked(value, error, depth)
+    if isinstance(value, list):
+        told = [words for each in value[:20] if (words := _words(each, error, depth + 1))]
+        return "; ".join(dict.fromkeys(told[:_MOST_DETAILS]))
+    if not isinstance(value, dict):
+        return ""
+    folded = {_folded(name): inner for name, inner in value.items()}
+    _note(folded, error)
+    for name in _INNER:
+        inner = folded.get(name)
+        if isinstance(inner, dict | list) and name not in _WORDS:
+            _words(inner, error, depth + 1)
+    return _placed(folded, _own_words(folded, error, depth), error, depth)
+
+
+def _own_words(folded: Mapping[str, JsonValue], error: ServerError, depth: int) -> str:
+    if isinstance(code := folded.get("error"), str) and isinstance(folded.get("message"), str):
+        error.codes.add(code.casefold())
+        return _words(folded["message"], error, depth + 1) or code
+    for name in _WORDS:
+        if words := _words(folded.get(name), error, depth + 1):
+            title = folded.get("title")
+            return f"{title}: {words}" if name == "detail" and isinstance(title, str) and title else words
+    return ""
+
+
+def _placed(folded: Mapping[str, JsonValue], words: str, error: ServerError, depth: int) -> str:
+    """Add where in the request the error is, and the cause that a gateway passes on."""
+    where = folded.get("loc")
+    if isinstance(where, list) and words:
+        place = ".".join(str(each) for each in where if each != "body")
+        words = f"{place}: {words}" if place else words
+    parameter = folded.get("param")
+    if isinstance(parameter, str) and parameter and words and parameter not in words:
+        words = f"{words} (parameter {parameter})"
+    metadata = folded.get("metadata")
+    cause = _words(metadata.get("raw"), error, depth + 1) if isinstance(metadata, dict) else ""
+    return f"{words}: {cause}" if words and cause and cause not in words else words or cause
+
+
+def _note(folded: Mapping[str, JsonValue], error: ServerError) -> None:
+    """Note the codes, statuses, waits and counts of one object."""
+    for name in _CODES:
+        code = folded.get(name)
+        if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
+            error.codes.add(str(code)[:200].casefold())
+    for name in _NUMBERS:
+        if (status := _status(folded.get(name))) is not None:
+            error.statuses.append(status)
+    for name, unit in _WAITS.items():
+        wait = folded.get(name)
+        if isinstance(wait, str):
+            error.waits.append(wait)
+        elif isinstance(wait, int | float) and not isinstance(wait, bool):
+            error.waits.append(wait * unit)
+    quoted = folded.get("headers")
+    if isinstance(quoted, dict):
+        error.headers |= {name.lower(): str(value) for name, value in quoted.items()}
+    error.prompt_tokens = _count(folded.get("nprompttokens"), error.prompt_tokens)
+    error.window = _count(folded.get("nctx"), error.window)
+
+
+def _status(code: JsonValue) -> int | None:
+    digits = str(code) if isinstance(code, int | str) and not isinstance(code, bool) else ""
+    return int(digits) if len(digits) == 3 and digits.isascii() and digits.isdigit() and int(digits) >= 400 else None
+
+
+def _count(value: JsonValue, otherwise: int | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _unpacked(text: str, error: ServerError, depth: int) -> str:
+    """Return a text, or what the JSON inside it says: gateways pass on the body that they got as a text."""
+    at = text.find("{", 0, LONGEST_READ)
+    if at < 0:
+        return text
+    try:
+        inner, _ = read_json_at(text, at)
+    except NoJson:
+        return text
+    words = _words(inner, error, depth + 1)
+    lead = text[:at].strip(" \t\r\n:-[('\"b")
+    return text if not words else f"{lead}: {words}" if lead else words

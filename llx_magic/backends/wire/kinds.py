@@ -1,0 +1,129 @@
+"""What kind of failure an error is, by its code, its words and its status: one judgement for all servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from llx_magic.backends.wire.families import (
+    ACCESS,
+    CAPACITY,
+    CONFLICT,
+    CONTEXT,
+    FILTER,
+    MISTAKE,
+    NEVER_FITS,
+    QUOTA,
+    RATE,
+    REQUEST,
+    SERVER,
+    Family,
+    folded,
+)
+from llx_magic.backends.wire.waits import wait_in_words
+from llx_magic.backends.wording import LONGEST_READ
+from llx_magic.core.failure import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llx_magic.backends.wire.errors import ServerError
+
+
+class Verdict(NamedTuple):
+    """What an error is; ``status`` is what it amounts to where it came without one. None: nothing known."""
+
+    kind: FailureKind | None
+    status: int | None = None
+    quota_exhausted: bool = False
+
+
+_CODES, _WORDS = "codes", "words"
+_Step = tuple[str, tuple[Family, ...]]
+"""Where to look next, and for what."""
+
+_NARROW = (_CODES, (CONTEXT, FILTER, QUOTA, ACCESS, CAPACITY, RATE))
+_REFUSED: tuple[_Step, ...] = (
+    (_WORDS, (NEVER_FITS,)),
+    _NARROW,
+    (_WORDS, (CONTEXT, FILTER, QUOTA, ACCESS)),
+    (_CODES, (SERVER, CONFLICT)),
+)
+_BROKEN: tuple[_Step, ...] = (
+    (_CODES, (CONTEXT, FILTER, QUOTA, ACCESS, RATE)),
+    (_WORDS, (CONTEXT, FILTER, MISTAKE)),
+)
+_STEPS: dict[int, tuple[_Step, ...]] = {
+    **dict.fromkeys((400, 413, 422), _REFUSED),
+    **dict.fromkeys((401, 404, 408, 409, 425, 498), ()),
+    402: ((_CODES, (QUOTA,)), (_WORDS, (QUOTA,))),
+    403: ((_CODES, (FILTER, QUOTA, RATE)), (_WORDS, (FILTER, QUOTA))),
+    429: ((_WORDS, (NEVER_FITS,)), (_CODES, (QUOTA, CAPACITY)), (_WORDS, (QUOTA, CAPACITY))),
+}
+"""What a status may turn out to be; one that stands with nothing says all by itself."""
+
+_STRANGE: tuple[_Step, ...] = ((_CODES, (CONTEXT, FILTER, QUOTA, RATE)),)
+"""What a status that is not named and no fault of the server may turn out to be."""
+
+_NO_STATUS: tuple[_Step, ...] = (
+    (_WORDS, (CONTEXT, FILTER, QUOTA, MISTAKE, RATE)),
+    (_CODES, (SERVER, CONFLICT)),
+    (_WORDS, (ACCESS,)),
+    (_CODES, (REQUEST,)),
+    (_WORDS, (SERVER, REQUEST)),
+)
+
+_KINDS = {
+    **dict.fromkeys((400, 413, 422), FailureKind.BAD_REQUEST),
+    **dict.fromkeys((401, 402, 403, 404), FailureKind.ACCESS),
+    **dict.fromkeys((408, 498), FailureKind.SERVER),
+    **dict.fromkeys((409, 425), FailureKind.CONFLICT),
+    429: FailureKind.RATE_LIMIT,
+}
+"""What a status is by itself."""
+
+_TELLING = frozenset((401, 402, 403, 413, 429))
+"""Statuses that outweigh the response's own 400 or 5xx where its error names them, as gateways do."""
+
+
+def judge(error: ServerError, status: int | None) -> Verdict:
+    """Return what an error is; ``status`` is None where it came inside a success.
+
+    A narrow code outweighs words, both outweigh what the status is by itself, and of several kinds the narrowest is
+    taken. A code that is a number counts as that status.
+    """
+    number = next(iter(error.statuses), None)
+    if status is None:
+        found = _first(error, (_REFUSED[0], _NARROW))
+        if found is None and number is not None:
+            return judge(error, number)
+        found = found or _first(error, _NO_STATUS)
+        return _verdict(found, number or found.status, error) if found else Verdict(None)
+    if number in _TELLING and number != status and (status >= 500 or status == 400):
+        return judge(error, number)._replace(status=status)
+    found = _first(error, _STEPS.get(status, _BROKEN if status >= 500 else _STRANGE))
+    if found is not None:
+        return _verdict(found, status, error)
+    kind = _KINDS.get(status, FailureKind.SERVER if status >= 500 else FailureKind.OTHER_STATUS)
+    return Verdict(kind, status, kind is FailureKind.RATE_LIMIT and _is_daily(error))
+
+
+def _first(error: ServerError, steps: Iterable[_Step]) -> Family | None:
+    codes = {folded(code) for code in error.codes}
+    words = error.text[:LONGEST_READ]
+    for place, families in steps:
+        for family in families:
+            if codes & family.codes if place is _CODES else family.words and family.words.search(words):
+                return family
+    return None
+
+
+def _verdict(found: Family, status: int, error: ServerError) -> Verdict:
+    """A quota that is given anew in a moment (Google's for a minute) names its wait, and is not spent for long."""
+    soon = bool(error.waits) or wait_in_words(error.text) is not None
+    quota = found.quota or _first(error, ((_WORDS, (QUOTA,)),)) is not None
+    spent = found.kind is FailureKind.RATE_LIMIT and ((quota and not soon) or _is_daily(error))
+    return Verdict(found.kind, status, spent)
+
+
+def _is_daily(error: ServerError) -> bool:
+    return any("perday" in folded(code) for code in error.codes)

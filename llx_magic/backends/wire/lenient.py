@@ -1,0 +1,56 @@
+"""JSON as servers write it, with what the standard does not allow: NaN, halves of surrogate pairs, raw line ends."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from llx_magic.core.values import JsonValue
+
+_LONGEST_INTEGER = 400
+"""How many digits an integer may have; a longer one is taken for infinite, since no count is that large."""
+
+
+class NoJson(ValueError):
+    """A text is no JSON, not even a lenient reader's."""
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float("inf")
+
+
+_strict = msgspec.json.Decoder()
+_lenient = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
+def read_json(text: str) -> JsonValue:
+    """Return the JSON value that the text is.
+
+    Raises:
+        NoJson: where it is none, or is nested deeper than can be read.
+    """
+    try:
+        strict: JsonValue = _strict.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        value, end = read_json_at(text, 0)
+        if text[end:].strip():
+            raise NoJson(text[:80]) from None
+        return value
+    return strict
+
+
+def read_json_at(text: str, begin: int) -> tuple[JsonValue, int]:
+    """Return the JSON value that begins there, white space aside, and where it ends.
+
+    Raises:
+        NoJson: where none does.
+    """
+    try:
+        value: JsonValue
+        value, end = _lenient.raw_decode(text, begin + len(text[begin:]) - len(text[begin:].lstrip()))
+    except (ValueError, RecursionError):
+        raise NoJson(text[begin : begin + 80]) from None
+    return value, end

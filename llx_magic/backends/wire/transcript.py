@@ -1,0 +1,126 @@
+"""The text of one reply and its reasoning, from pieces to the whole."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from llx_magic.backends.wire.thinking import Parted, ThinkSplitter
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+
+if TYPE_CHECKING:
+    from llx_magic.backends.wording import Redactor
+    from llx_magic.core.ports import Progress
+
+LONGEST_TEXT = 16 * 1024 * 1024
+"""How many characters of text and reasoning one reply may have."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""One of the two code units that some JSON writers make of a character beyond U+FFFF."""
+
+
+class Transcript:
+    """Takes pieces as they come, reports them, and keeps them.
+
+    Reasoning between tags at the head of the text is told apart, halves of a character that came in two pieces are
+    joined, and the key is taken out of both. What cannot be decided yet is held back until the next piece.
+    """
+
+    def __init__(self, progress: Progress, redact: Redactor) -> None:
+        self._progress = progress
+        self._splitter: ThinkSplitter | None = ThinkSplitter()
+        self._half = ""
+        self._hidden_in_text = redact.in_pieces()
+        self._hidden_in_reasoning = redact.in_pieces()
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._size = 0
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text was given out."""
+        return bool(self._text)
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
+
+    def add_text(self, piece: str) -> None:
+        """Take a piece of the text, which may begin with reasoning between tags."""
+        if self._half or _HALF.search(piece):
+            piece = self._joined(piece)
+        if self._splitter is not None:
+            self._part(self._splitter.feed(piece))
+            if self._splitter.over:
+                self._splitter = None
+        elif piece := self._hidden_in_text.feed(piece):
+            self._give_text(piece)
+
+    def add_reasoning(self, piece: str) -> None:
+        """Take a piece of reasoning that came apart from the text."""
+        self._give_reasoning(self._hidden_in_reasoning.feed(_without_halves(piece)))
+
+    def close(self, *, reasoning_may_be_all: bool) -> None:
+        """Take the end of the reply and give out what was held back.
+
+        Reasoning that no tag ended and no text follows becomes the text where it may be all there is.
+        """
+        if self._half:
+            self._half = ""
+            self.add_text("\ufffd")
+        was_open = False
+        if self._splitter is not None:
+            was_open = self._splitter.open
+            self._part(self._splitter.rest())
+        self._give_reasoning(self._hidden_in_reasoning.rest())
+        self._give_text(self._hidden_in_text.rest())
+        if was_open and reasoning_may_be_all:
+            text, self._size = self.reasoning, 0
+            self._reasoning.clear()
+            self._give_text(text)
+
+    def _joined(self, piece: str) -> str:
+        """Join the halves of a character; one that ends the piece waits for the next, one that is alone is replaced."""
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return _without_halves(piece)
+
+    def _part(self, parted: Parted) -> None:
+        if parted.reasoning:
+            self._give_reasoning(self._hidden_in_reasoning.feed(parted.reasoning))
+        if parted.text:
+            self._give_text(self._hidden_in_text.feed(parted.text))
+
+    def _give_text(self, piece: str) -> None:
+        if piece:
+            self._size += len(piece)
+            if self._size > LONGEST_TEXT:
+                self._refuse_more()
+            self._text.append(piece)
+            self._progress.on_text(piece)
+
+    def _give_reasoning(self, piece: str) -> None:
+        if piece:
+            self._size += len(piece)
+            if self._size > LONGEST_TEXT:
+                self._refuse_more()
+            self._reasoning.append(piece)
+            self._progress.on_reasoning(piece)
+
+    def _refuse_more(self) -> NoReturn:
+        message = f"a reply of more than {LONGEST_TEXT // 2**20} MiB"
+        raise BackendFailed(Failure(kind=FailureKind.TOO_LARGE, message=message))
+
+
+def _without_halves(text: str) -> str:
+    """Join pairs of halves and replace those that are alone by U+FFFD."""
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,153 @@
+"""How long a server asks to wait, wherever it says so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import math
+import re
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.wording import LONGEST_READ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llx_magic.backends.wire.errors import ServerError
+
+LONGEST_WAIT = 1e9
+"""The largest wait that is told apart from a larger one, in seconds."""
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""Seconds of a unit, by the first letter of its name."""
+
+_NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
+_UNIT = r"(?:milliseconds?|millis|msecs?|ms|[smhd])[a-z]{0,8}"
+_PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume)[^\d.;]{0,40}?"
+    rf"((?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
+    re.IGNORECASE,
+)
+_LONGEST_AGO = 1e9
+"""Seconds since 1970 that are certainly a date, and thousand times as many certainly one in milliseconds."""
+
+
+def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: float, *, limited: bool) -> float | None:
+    """Return the seconds that the server asks to wait, or None where it names no usable time.
+
+    Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``),
+    its words ("try again in 1m23.4s"), and, where the rate is ``limited``, the reset of the limit that is at 0.
+    """
+    quoted = error.headers
+    found = retry_after(headers, wall_clock)
+    if found is None and quoted:
+        found = retry_after(quoted, wall_clock)
+    if found is None:
+        found = next((wait for each in error.waits if (wait := _field(each)) is not None), None)
+    if found is None:
+        found = wait_in_words(error.text)
+    if found is None and limited:
+        found = _until_reset({**quoted, **headers} if quoted else headers, wall_clock)
+    return found
+
+
+def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """Return the seconds that the headers ask to wait, or None where they name no usable time.
+
+    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date, which is taken relative to the
+    response's own ``date`` so that a wrong clock on either side does not matter. A date that has passed means 0,
+    a negative number nothing, and what is too large to count is kept as a large finite number.
+    """
+    in_ms = _number(headers.get("retry-after-ms"))
+    if in_ms is not None:
+        return min(in_ms / 1000, LONGEST_WAIT)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is None:
+        seconds = duration(value or "")
+    if seconds is not None:
+        return min(seconds, LONGEST_WAIT)
+    due = _http_date(value)
+    return None if due is None else _until(due, headers, wall_clock)
+
+
+def duration(text: str) -> float | None:
+    """Return the seconds of a duration such as ``1m23.4s``, ``120ms`` or ``20 seconds``; None where it is none."""
+    text = text.strip()[:80]
+    parts = list(_PART.finditer(text))
+    if not parts or _PART.sub("", text).replace("and", "").strip(" ,."):
+        return None
+    return min(sum(_seconds(part[1], part[2]) for part in parts), LONGEST_WAIT)
+
+
+def wait_in_words(text: str) -> float | None:
+    """Return the wait that a message names: "try again in 6.57s", "retry after 20 seconds"."""
+    found = _IN_WORDS.search(text[:LONGEST_READ])
+    return duration(found[1].strip(" ,\t\n").removesuffix(" and")) if found else None
+
+
+def _seconds(number: str, unit: str) -> float:
+    unit = unit.lower()
+    return float(number) * (0.001 if unit.startswith(("ms", "milli")) else _UNITS[unit[0]])
+
+
+def _field(value: str | float) -> float | None:
+    if isinstance(value, str):
+        in_words = duration(value)
+        return _bounded(_number(value)) if in_words is None else in_words
+    return _bounded(value if value >= 0 and not math.isnan(value) else None)
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, LONGEST_WAIT)
+
+
+def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """Return the longest wait of all limits that have nothing left."""
+    waits = [
+        wait
+        for name, value in headers.items()
+        if "ratelimit" in name and "remaining" in name and _number(value) == 0
+        if (wait := _reset(headers.get(name.replace("remaining", "reset")), headers, wall_clock)) is not None
+    ]
+    return max(waits, default=None)
+
+
+def _reset(value: str | None, headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """Return the wait until a reset: a duration, seconds, or a date as RFC 3339 or as a Unix time in s or ms."""
+    number = _number(value)
+    if number is None:
+        due = _rfc3339(value)
+        return duration(value or "") if due is None else _until(due, headers, wall_clock)
+    if number < _LONGEST_AGO:
+        return number
+    return _until(number / 1000 if number >= 1000 * _LONGEST_AGO else number, headers, wall_clock)
+
+
+def _until(due: float, headers: Mapping[str, str], wall_clock: float) -> float:
+    sent = _http_date(headers.get("date"))
+    return min(max(0.0, due - (wall_clock if sent is None else sent)), LONGEST_WAIT)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return None if math.isnan(number) or number < 0 else number
+
+
+def _http_date(value: str | None) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(value or "").timestamp()
+    except (ValueError, OverflowError, OSError, TypeError):
+        return None
+
+
+def _rfc3339(value: str | None) -> float | None:
+    try:
+        when = dt.datetime.fromisoformat(value or "")
+        return (when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
