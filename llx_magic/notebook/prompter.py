@@ -32,8 +32,7 @@ from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
-from llx_magic.template.environment import Mode
-from llx_magic.template.tables import Limits
+from llx_magic.template.limits import Limits, Mode
 from llx_magic.template.template import Rendered, Template
 
 LAST_REPLY = "_llx"

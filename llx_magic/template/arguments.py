@@ -86,7 +86,7 @@ def _only_known_functions(_owner: object, given: Given, named: Named) -> None:
     """``agg`` takes the name of any method, and would call that one."""
     if len(given) > 1:
         raise NotDataError("agg() takes the names of functions only")
-    functions = {key: value for key, value in named.items() if key != "axis"}
+    functions = {key: value for key, value in named.items() if key != "axis" and not isinstance(value, bool)}
     if "func" in named:
         functions = {"func": named["func"]}
     unknown = sorted(set(_function_names((*given, *functions.values()))) - set(_FUNCTIONS.split()))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from llx_magic.template import cells
 from llx_magic.template.errors import RefusedError
 from llx_magic.template.foreign import lazy
-from llx_magic.template.tables import Limits, Shown
+from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,7 @@ def _shown(values: npt.NDArray[np.generic], head: str) -> Shown:
         threshold=MAX_VALUES,
         edgeitems=_EDGE,
         max_line_width=120,
-        formatter={"float_kind": _number, "complex_kind": _complex},
+        formatter={"float_kind": _number, "complex_kind": _complex, "object": cells.literal},
     )
     head = head.rstrip()
     whole = f"{head}\n{text}" if "\n" in text or "\n" in head else f"{head} {text}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, SupportsFloat
@@ -102,7 +102,7 @@ def _is_container(value: object) -> bool:
     return hasattr(value, "tolist") and hasattr(value, "__len__") and getattr(value, "shape", None) != ()
 
 
-_OWN_REPR = {each.__repr__ for each in _CONTAINERS}
+_OWN_REPR = {each.__repr__ for each in (*_CONTAINERS, OrderedDict, defaultdict, Counter)}
 
 
 def _container(value: object, inside: tuple[int, ...], precision: Precision) -> Iterator[str]:

@@ -7,7 +7,7 @@ import json
 import operator
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from jinja2 import StrictUndefined
 from jinja2.environment import Environment as Jinja
@@ -19,10 +19,8 @@ from jinja2.utils import pass_environment
 
 from llx_magic.template import bounds, cells, kinds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
+from llx_magic.template.limits import Mode
 from llx_magic.template.percent import percent
-
-Mode = Literal["data", "any"]
-"""What expressions may reach: the notebook's data, or anything."""
 
 FILTERS = """abs batch capitalize center count d default dictsort e escape filesizeformat first float format groupby
 indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr slice

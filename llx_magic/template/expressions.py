@@ -19,8 +19,9 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from llx_magic.template import arguments, bounds, cells, kinds, methods
-from llx_magic.template.environment import Environment, Mode, environment, is_missing
+from llx_magic.template.environment import Environment, environment, is_missing
 from llx_magic.template.errors import NotDataError, RefusedError
+from llx_magic.template.limits import Mode
 from llx_magic.template.percent import formatted
 
 FUNCTIONS = (

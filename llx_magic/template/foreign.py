@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from llx_magic.template import frames
 from llx_magic.template.cells import Precision
 from llx_magic.template.errors import RefusedError
-from llx_magic.template.tables import MAX_COLUMNS, Column, Limits, Shown, Table, markdown
+from llx_magic.template.limits import Limits
+from llx_magic.template.tables import MAX_COLUMNS, Column, Shown, Table, markdown
 
 if TYPE_CHECKING:
     import narwhals as nw

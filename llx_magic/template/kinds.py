@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from llx_magic.template import arrays, cells, foreign, frames, pictures
 from llx_magic.template.errors import RefusedError
-from llx_magic.template.tables import Limits, Shown
+from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Shown
 
 
 def shown(value: object, limits: Limits) -> Shown:

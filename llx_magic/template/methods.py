@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 
 _TEXTS = """capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha
 isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip
@@ -30,16 +30,16 @@ _REDUCED = """all any count first last max mean median min nunique prod quantile
 cumcount cummax cummin cumprod cumsum idxmax idxmin rank ngroup nth head tail describe value_counts diff shift
 pct_change corr cov ffill bfill ohlc nlargest nsmallest unique agg aggregate transform get_group tolist
 is_monotonic_increasing is_monotonic_decreasing"""
-_PANDAS = """abs add add_prefix add_suffix agg aggregate align all any asof astype at_time between between_time bfill
-clip combine_first compare copy corr corrwith count cov cummax cummin cumprod cumsum describe diff div divide
+_PANDAS = """abs add add_prefix add_suffix agg aggregate align all any asof astype assign at_time between between_time
+bfill clip combine_first compare copy corr corrwith count cov cummax cummin cumprod cumsum describe diff div divide
 droplevel drop drop_duplicates dropna duplicated eq equals expanding ewm explode factorize ffill fillna filter first
 first_valid_index floordiv ge get groupby gt head idxmax idxmin infer_objects interpolate isin isna isnull item items
 iterrows itertuples keys kurt last last_valid_index le lt mask max mean median melt memory_usage min mod mode mul
 multiply ne nlargest notna notnull nsmallest nunique pct_change pivot pivot_table pow prod product quantile query rank
 reindex rename rename_axis reorder_levels replace reset_index resample rolling round rsub rdiv sample searchsorted
 select_dtypes sem set_axis set_index shift skew sort_index sort_values squeeze stack std sub subtract sum swaplevel
-tail take to_csv to_dict to_frame to_json to_list to_markdown to_period to_string to_timestamp tolist transpose
-truediv truncate tz_convert tz_localize unique unstack value_counts var where xs map"""
+tail take to_csv to_dict to_frame to_json to_list to_markdown to_numpy to_period to_string to_timestamp tolist
+transpose truediv truncate tz_convert tz_localize unique unstack value_counts var where xs map"""
 _INDEXES = """all any argmax argmin argsort astype copy day_name difference drop droplevel duplicated dropna equals
 fillna get_level_values get_loc intersection isin isna max min month_name normalize notna nunique round ceil floor
 sort_values strftime symmetric_difference to_frame to_list to_period to_series to_timestamp tolist tz_convert
@@ -54,14 +54,14 @@ _ARRAYS = """all any argmax argmin argpartition argsort astype ceil clip compres
 diagonal flatten item max mean min nonzero prod ptp ravel reshape round searchsorted squeeze std sum swapaxes take
 tolist trace transpose var"""
 _POLARS = """abs all any arg_max arg_min bottom_k cast ceil clone corr count cum_sum describe diff drop drop_nans
-drop_nulls equals estimated_size exp explode fill_nan fill_null filter floor gather_every get_column
-get_column_index get_columns group_by has_nulls head height is_between is_duplicated is_empty is_finite is_in
-is_nan is_not_nan is_not_null is_null is_sorted is_unique item iter_rows kurtosis last first len limit log max
-max_horizontal mean mean_horizontal median min min_horizontal mode n_unique null_count partition_by pct_change pivot
-product quantile rank reverse rolling_mean rolling_sum round row rows rows_by_key sample select select_seq shift skew
-slice sort std sum sum_horizontal tail to_dict to_dicts to_frame to_list top_k transpose unique unnest unpivot
-value_counts var with_row_index write_csv write_json lengths len_chars to_lowercase to_uppercase contains starts_with
-ends_with year month day hour minute second weekday strftime to_string date"""
+drop_nulls equals estimated_size exp explode fill_nan fill_null filter floor gather_every get_column get_column_index
+get_columns group_by has_nulls head height is_between is_duplicated is_empty is_finite is_in is_nan is_not_nan
+is_not_null is_null is_sorted is_unique item iter_rows kurtosis last first len limit log max max_horizontal mean
+mean_horizontal median min min_horizontal mode n_unique null_count partition_by pct_change pivot product quantile rank
+reverse rolling_mean rolling_sum round row rows rows_by_key sample select select_seq shift skew slice sort std sum
+sum_horizontal tail to_dict to_dicts to_arrow to_frame to_list to_numpy to_pandas top_k transpose unique unnest
+unpivot value_counts var with_row_index write_csv write_json lengths len_chars to_lowercase to_uppercase contains
+starts_with ends_with year month day hour minute second weekday strftime to_string date"""
 
 _TABLE: tuple[tuple[str, str], ...] = (
     ("builtins.str", _TEXTS),
@@ -149,7 +149,7 @@ def is_of(owner: object, *places: str) -> bool:
     return any(_class_at(place) in type(owner).__mro__ for place in places)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _known(_modules: int) -> tuple[tuple[type, frozenset[str]], ...]:
     """Return the classes that are there now; looked up again once more is imported."""
     return tuple(_present())

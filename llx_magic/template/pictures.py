@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.core.text import one_line
-from llx_magic.template.tables import Limits, Shown
+from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

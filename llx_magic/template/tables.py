@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from llx_magic.core.text import one_line
 from llx_magic.template import cells
 from llx_magic.template.cells import Precision
+from llx_magic.template.limits import Limits
 
 MAX_COLUMNS = 30
 """Columns of a table that are shown; a note says which are not."""
@@ -18,17 +19,6 @@ MAX_CELL = 2_000
 
 _NAMES_LENGTH = 200
 """Characters of the names of the columns that are not shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of a table is shown.
-
-    ``rows`` is how many rows; ``more_rows`` says how the user changes that, for the note that some were left out.
-    """
-
-    rows: int = 20
-    more_rows: str = ""
 
 
 @dataclass(frozen=True, slots=True)

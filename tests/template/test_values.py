@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +18,7 @@ from PIL import Image
 
 from llx_magic.core.reply import Reply
 from llx_magic.template.errors import InterpolationError
-from llx_magic.template.tables import Limits
+from llx_magic.template.limits import Limits
 from llx_magic.template.template import Template
 
 
@@ -291,6 +292,11 @@ def test_a_half_precision_float_is_read_back(number):
         ([np.array([0.1, 2], dtype="float32")], "[[0.1, 2.0]]"),
         (({1}, (), (1,), set(), frozenset([2])), "({1}, (), (1,), set(), {2})"),
         ({"a": 1}.keys(), "['a']"),
+        (OrderedDict(a=np.float64(0.5)), "{'a': 0.5}"),
+        (
+            np.array([pd.Timestamp("2024-01-05"), 0.1], dtype=object),
+            "array of shape (2,), dtype object: [2024-01-05 0.1]",
+        ),
         (pd.Timestamp("2024-01-05"), "2024-01-05"),
         (pd.Timestamp("2024-01-05 10:30"), "2024-01-05 10:30:00"),
         (datetime.fromisoformat("2024-01-05"), "2024-01-05 00:00:00"),
