@@ -52,6 +52,10 @@ def grammar(prog: str = "%llx_chat") -> Grammar:
   {prog} fork [NAME] NEW [--upto N]
   {prog} export [NAME] [--format markdown|dataframe] [--file F]
   {prog} delete NAME
+
+A cell that runs again replaces its own turn and sends only the turns before it. In a notebook that a program executes
+(nbconvert, papermill) the n-th prompt of a run replaces the n-th of the last run, so that each run sends the same. In
+consoles, whose prompts are no cells, each prompt adds a turn.
 """,
     )
     parser.add_action("list", "List every conversation, broken files with what is wrong.")

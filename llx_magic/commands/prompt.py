@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
 from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import read_params
+from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.request import Watch
+from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.conversations import turn_of
@@ -47,6 +50,12 @@ Format = Literal["markdown", "text", "code", "json"]
 
 FORMATS: tuple[Format, ...] = ("markdown", "text", "code", "json")
 """How a cell can show a reply."""
+
+_INSTRUCTIONS: Mapping[Format, str] = {
+    "json": "Answer with one JSON value and nothing else: no words before or after it.",
+    "code": "Answer with code alone, in one fenced code block that names its language.",
+}
+"""What the model is told of the form of its reply, below the user's own system prompt."""
 
 REPEATABLE = ("--set", "--param")
 """The options that may be given more than once."""
@@ -152,7 +161,9 @@ def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | N
         messages = (*session.conversations.messages_before(options.chat or None, cell), *messages)
         if system is None:
             system = session.conversations.system_before(options.chat or None, cell)
-    return balancer, balancer.prepare(messages, system, options.settings, options.params, options.backend)
+    told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(options.form)))) or system
+    asked = balancer.prepare(messages, told, options.settings, options.params, options.backend)
+    return balancer, replace(asked, json=options.form == "json")
 
 
 def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply, cell: str | None = None) -> None:
@@ -177,10 +188,47 @@ def preview(balancer: LoadBalancer, asked: Ask) -> Output:
 
 
 def start(balancer: LoadBalancer, asked: Ask) -> Running[Reply, Delta | Restart | Event]:
-    """Prepare a prompt; whoever follows it draws its debug lines too, in their place among the text."""
+    """Prepare a prompt; whoever follows it draws its debug lines too, in their place among the text.
+
+    Where JSON is asked for and the whole reply is none, the model is told so and asked once more.
+    """
 
     async def answer(watch: Watch) -> Reply:
         with drawn_by_a_view():
-            return await balancer.run(asked, watch)
+            reply = await balancer.run(asked, watch)
+            problem = _fault_of(asked, reply)
+            return reply if problem is None else await _asked_again(balancer, asked, watch, reply, problem)
 
     return BACKGROUND.start(answer)
+
+
+def _fault_of(asked: Ask, reply: Reply) -> str | None:
+    """Return why the reply is not in the form asked for; one that was cut would be cut again."""
+    if not asked.json or reply.finish_reason == "length":
+        return None
+    try:
+        reply.json()
+    except ReplyFormatError as problem:
+        return str(problem)
+    return None
+
+
+async def _asked_again(balancer: LoadBalancer, asked: Ask, watch: Watch, reply: Reply, problem: str) -> Reply:
+    """Return the second reply, with what both took; the first one where nobody gives a second."""
+    watch(Restart(reply.backend, problem, reply.backend, again=True))
+    turns = (
+        Message("assistant", reply.text),
+        Message("user", f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."),
+    )
+    try:
+        second = await balancer.run(replace(asked, messages=(*asked.messages, *turns)), watch)
+    except AllBackendsFailed:
+        return replace(reply, notes=(*reply.notes, "asked again for JSON: nobody answered"))
+    spent = "" if reply.usage is None else f", which took {reply.usage.total_tokens} tokens"
+    return replace(
+        second,
+        attempts=reply.attempts + second.attempts,
+        seconds=reply.seconds + second.seconds,
+        cost=second.cost if reply.cost is None or second.cost is None else reply.cost + second.cost,
+        notes=(*second.notes, f"asked again: the first reply was not JSON{spent}"),
+    )

@@ -37,7 +37,7 @@ class TerminalView:
                 self._write(printable(text))
             elif self._live and isinstance(part, Restart):
                 self._held = ""
-                self._rule(f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}")
+                self._rule(_withdrawn(part))
         self._out.flush()
         return NEXT_DRAWING_SECONDS
 
@@ -76,3 +76,9 @@ class TerminalView:
         if text:
             self._out.write(text)
             self._wrote = text[-1]
+
+
+def _withdrawn(part: Restart) -> str:
+    if part.again:
+        return f"the text above is withdrawn: {part.line}"
+    return f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}"

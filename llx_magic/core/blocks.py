@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError
+
+PYTHON = frozenset({"python", "python3", "py", "ipython", "ipython3"})
+"""What models write at the fence of code that a notebook can run."""
+
+_DOES_SOMETHING = (
+    ast.Call, ast.Assign, ast.AugAssign, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef,
+    ast.ClassDef, ast.For, ast.While, ast.With, ast.Try, ast.Lambda, ast.ListComp,
+)  # fmt: skip
+"""One of these makes a text a program; without any, "Paris, France" is an expression to Python too."""
 
 
 class ReplyFormatError(LlxError):
@@ -18,6 +28,30 @@ class CodeBlock(NamedTuple):
 
     language: str
     text: str
+
+
+class Code(str):
+    """The code of a reply as one text, for ``exec`` and files; ``blocks`` are the blocks that it was made from.
+
+    Where some blocks are Python the text is those alone: beside them models put shell commands and what is printed.
+    """
+
+    __slots__ = ("blocks",)
+    blocks: tuple[CodeBlock, ...]
+
+    @classmethod
+    def of(cls, blocks: tuple[CodeBlock, ...]) -> Self:
+        """Return the code that these blocks make."""
+        chosen = [block for block in blocks if block.language in PYTHON] or blocks
+        code = cls("\n\n".join(block.text.rstrip() for block in chosen))
+        code.blocks = blocks
+        return code
+
+
+def code_of(text: str) -> Code:
+    """Return the code of a reply: its fenced blocks, or all of it where it is a Python program without a fence."""
+    blocks = code_blocks(text)
+    return Code.of(blocks or ((CodeBlock("python", text),) if _is_program(text) else ()))
 
 
 def code_blocks(text: str) -> tuple[CodeBlock, ...]:
@@ -36,7 +70,7 @@ def read_json(text: str) -> JsonValue:
     """Return the JSON value that a reply consists of, or that stands in its only fitting code block.
 
     Raises:
-        ReplyFormatError: where there is no JSON, or it is broken; with line and column in the reply.
+        ReplyFormatError: where there is no JSON, it is broken, or Python cannot hold it; with line and column.
     """
     candidates = [block.text for block in code_blocks(text) if block.language in ("", "json")]
     source = candidates[0] if len(candidates) == 1 else text
@@ -48,4 +82,26 @@ def read_json(text: str) -> JsonValue:
         raise ReplyFormatError(f"the reply {what}: {problem.msg}, line {line}, column {problem.colno}") from None
     except RecursionError:
         raise ReplyFormatError("the reply is JSON that is nested too deeply to read") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise ReplyFormatError("the reply is JSON with a number of too many digits to read") from None
     return found
+
+
+def write_json(value: JsonValue) -> str:
+    """Return a value as JSON for people.
+
+    Raises:
+        ReplyFormatError: where it is nested too deeply, which what reads it may allow.
+    """
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        raise ReplyFormatError("the reply is JSON that is nested too deeply to show") from None
+
+
+def _is_program(text: str) -> bool:
+    try:
+        tree = ast.parse(text.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, _DOES_SOMETHING) for node in ast.walk(tree))

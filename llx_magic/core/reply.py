@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from llx_magic.core.blocks import CodeBlock, code_blocks, read_json
+from llx_magic.core.blocks import Code, ReplyFormatError, code_of, read_json
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.text import printable
 from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
 from llx_magic.core.values import JsonValue
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,22 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Drop all text so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start."""
+    """Drop all text so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start.
+
+    With ``again`` the text was whole, but not in the form that was asked for, and the same profile is asked again.
+    """
 
     failed: str
     reason: str
     next: str
+    again: bool = False
+
+    @property
+    def line(self) -> str:
+        """What happened, in a few words."""
+        if self.again:
+            return f"{self.failed} is asked again: {self.reason}"
+        return f"{self.failed} broke off ({self.reason}), asking {self.next}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +112,7 @@ class Reply:
     ``finish_reason`` says why the model stopped (``stop``, ``length`` …), None where the backend did not say.
     ``request`` numbers the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at
     max_tokens". ``cost`` is in the currency of the profile's prices, None where it names none. ``trace`` is how the
-    request was decided.
+    request was decided; ``to_frame`` makes the DataFrame of ``frame``.
     """
 
     text: str
@@ -115,6 +129,7 @@ class Reply:
     cost: float | None = None
     trace: Trace = field(default=Trace(()), compare=False)
     error: BaseException | None = field(default=None, compare=False)
+    to_frame: Callable[[str], pd.DataFrame] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -122,9 +137,9 @@ class Reply:
         return self.error is None
 
     @property
-    def code(self) -> tuple[CodeBlock, ...]:
-        """The fenced code blocks of the text, each with ``language`` and ``text``."""
-        return code_blocks(self.text)
+    def code(self) -> Code:
+        """The code of the text, as one text; its ``blocks`` have ``language`` and ``text`` each."""
+        return code_of(self.text)
 
     def json(self) -> JsonValue:
         """Return the JSON value that the text is, or that stands in its only code block.
@@ -133,6 +148,16 @@ class Reply:
             ReplyFormatError: where there is none; with line and column.
         """
         return read_json(self.text)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the one table of the text as a DataFrame: JSON records, a Markdown table or comma-separated values.
+
+        Raises:
+            ReplyFormatError: where there is none, or more than one.
+        """
+        if self.to_frame is None:
+            raise ReplyFormatError("only a reply that a loaded profile gave has a frame()")
+        return self.to_frame(self.text)
 
     @property
     def tokens_per_second(self) -> float | None:

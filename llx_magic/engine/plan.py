@@ -29,6 +29,7 @@ class Plan:
     policy: str
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
+    json: bool = False
 
     @property
     def sole(self) -> bool:

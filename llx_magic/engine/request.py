@@ -276,6 +276,7 @@ class RequestRun:
             messages=self._plan.messages,
             params=candidate.params,
             streaming=candidate.policy.streaming,
+            json=self._plan.json,
         )
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:

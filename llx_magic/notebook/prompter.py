@@ -60,6 +60,7 @@ class Prompter:
         self._session = session
         self._preferences = preferences
         self.jobs = Jobs(shell)
+        self._made: dict[str, str] = {}
 
     def run(self, options: PromptOptions, text: str) -> Reply | Output | None:
         """Answer, or say what was started or would be sent; None where the cell's output says so by itself.
@@ -95,6 +96,12 @@ class Prompter:
         """Return the profile and the request, a conversation's earlier turns included."""
         balancer, asked = prompt.prepare(self._session, options, filled.text, cell)
         return balancer, replace(asked, notes=filled.notes)
+
+    def place_of(self, options: PromptOptions, front_end: FrontEnd) -> str | None:
+        """Return what identifies the cell in its conversation; None where it always adds a turn."""
+        if front_end.is_program and options.chat is not None:
+            return self._session.conversations.next_place(options.chat)
+        return front_end.cell
 
     def remember(self, options: PromptOptions, text: str, reply: Reply, cell: str | None) -> None:
         """Add a turn to the conversation, if the cell is part of one."""
@@ -142,11 +149,20 @@ class Prompter:
         if options.out is not None:
             self._shell.user_ns[options.out] = reply
 
-    def offer_code(self, reply: Reply) -> None:
-        """Put the reply's code into a new cell, where the user can read it before running it."""
-        code = "\n\n".join(block.text.rstrip() for block in reply.code)
+    def offer_code(self, reply: Reply, cell: str | None) -> None:
+        """Put the reply's code into a new cell, where the user can read it before running it.
+
+        No kernel can change a cell that is there already. So where the same cell has made one with the same code at its
+        last run, it makes no second one.
+        """
+        code = "\n\n".join(block.text.rstrip() for block in reply.code.blocks)
         if not code:
             raise UsageProblem("the reply holds no code block, so there is no new cell")
+        if cell is not None and self._made.pop(cell, None) == code:
+            print("the cell made at the last run holds the same code; run once more for another")  # noqa: T201
+            return
+        if cell is not None:
+            self._made[cell] = code
         self._shell.set_next_input(printable(code))
 
 
@@ -159,7 +175,7 @@ class _Asking:
         filled = prompter.rendered(text, options)
         self._text = filled.text
         self._front_end = prompter.front_end()
-        self._cell = self._front_end.cell
+        self._cell = prompter.place_of(options, self._front_end)
         self.balancer, self.asked = prompter.prepare(options, filled, self._cell)
         self._view: View = QuietView()
         self._events: list[Event] = []
@@ -230,7 +246,6 @@ class _Asking:
         return self._view.draw(parts)
 
     def _give_up(self, why: str, error: BaseException, partial: str = "") -> None:
-        self._view.give_up(why)
         trace = Trace(tuple(self._events))
         reply = Reply(
             text="".join(self._pieces) or partial,
@@ -246,6 +261,7 @@ class _Asking:
             error=error,
         )
         self._prompter.keep(self._options, reply)
+        self._view.give_up(why)
 
     def _after(self, reply: Reply) -> None:
         options = self._options
@@ -253,7 +269,7 @@ class _Asking:
         if options.form == "json":
             reply.json()
         if options.next_cell:
-            self._prompter.offer_code(reply)
+            self._prompter.offer_code(reply, self._cell)
 
 
 def is_kernel(shell: InteractiveShell) -> bool:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from llx_magic.notebook.mathematics import read_mathematics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
@@ -90,20 +92,36 @@ def _parser(*, coloured: bool) -> MarkdownIt:
 
 
 def _images_to_links(tokens: list[Token]) -> None:
+    """Make each image a link to it; one inside a link becomes that link's text, since links cannot be nested."""
     from markdown_it.token import Token
 
     for token in tokens:
         if not token.children:
             continue
         children: list[Token] = []
+        links = 0
         for child in token.children:
+            links += child.nesting if child.type in ("link_open", "link_close") else 0
             if child.type != "image":
                 children.append(child)
                 continue
-            opened = Token("link_open", "a", 1, attrs={"href": child.attrs.get("src", "")})
-            label = Token("text", "", 0, content=f"image: {child.content or child.attrs.get('src', '')}")
-            children += [opened, label, Token("link_close", "a", -1)]
+            label = _plain(child.children or ()).strip()
+            source = str(child.attrs.get("src", ""))
+            if links:
+                children.append(Token("text", "", 0, content=label or f"image: {source}"))
+                continue
+            opened = Token("link_open", "a", 1, attrs={"href": source})
+            text = Token("text", "", 0, content=f"image: {label or source}")
+            children += [opened, text, Token("link_close", "a", -1)]
         token.children = children
+
+
+def _plain(tokens: Iterable[Token]) -> str:
+    """Return the text of an image's label, without its Markdown."""
+    return "".join(
+        " " if token.type.endswith("break") else _plain(token.children) if token.children else token.content
+        for token in tokens
+    )
 
 
 def _highlighted(code: str, language: str, _attributes: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from llx_magic.commands.footer import FooterMode, footer
-from llx_magic.core.blocks import CodeBlock, ReplyFormatError, code_blocks, read_json
+from llx_magic.core.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable
@@ -140,7 +140,7 @@ class CellView:
                 self._pieces.append(part.text)
             case Restart():
                 self._pieces.clear()
-                self._restarts.append(f"{part.failed} broke off ({part.reason}), asking {part.next}")
+                self._restarts.append(part.line)
             case _:
                 return changed
         return True
@@ -167,11 +167,12 @@ class CellView:
         return shaped(text, self._form)
 
     def _body(self, text: str, *, coloured: bool = True) -> str:
-        if self._form == "text":
-            return f'<pre style="white-space:pre-wrap">{html.escape(printable(text))}</pre>'
-        if self._form == "json":
-            return code_to_html(printable(self._form_of(text)), "json", coloured=coloured)
-        return markdown_to_html(printable(self._form_of(text)), coloured=coloured)
+        shown = printable(self._form_of(text))
+        if self._form == "json" and coloured and _is_json(text):
+            return code_to_html(shown, "json")
+        if self._form in ("text", "json"):  # prose that came instead of JSON has no colours
+            return f'<pre style="white-space:pre-wrap">{html.escape(shown)}</pre>'
+        return markdown_to_html(shown, coloured=coloured)
 
     def _put(self, bundle: Bundle) -> None:
         self._show(bundle, self._shown)
@@ -180,14 +181,20 @@ class CellView:
 
 def shaped(text: str, form: Format) -> str:
     """Return what of a reply is shown in the form asked for; while JSON or code is incomplete, the text as it is."""
-    if form == "code" and (blocks := code_blocks(text)):
+    if form == "code" and (blocks := code_of(text).blocks):
         return "\n\n".join(map(_fenced, blocks))
     if form == "json":
-        try:
-            return json.dumps(read_json(text), indent=2, ensure_ascii=False)
-        except ReplyFormatError:
-            return text
+        with contextlib.suppress(ReplyFormatError):
+            return write_json(read_json(text))
     return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        read_json(text)
+    except ReplyFormatError:
+        return False
+    return True
 
 
 def _fenced(block: CodeBlock) -> str:

@@ -22,6 +22,7 @@ from llx_magic.engine.request import RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import frames, plots
+from llx_magic.observe.reply_frame import reply_frame
 from llx_magic.profiles.document import Profile
 from llx_magic.session import wiring
 from llx_magic.settings.declaration import nearest
@@ -40,7 +41,7 @@ class Ask:
 
     ``messages`` end with the user's. ``settings`` are checked values of the cell layer; ``params`` go to the model;
     ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, as of what
-    of a table is in it; the reply carries them.
+    of a table is in it; the reply carries them. ``json`` asks for a reply that is JSON.
     """
 
     messages: tuple[Message, ...]
@@ -48,6 +49,7 @@ class Ask:
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     backend: str | None = None
     notes: tuple[str, ...] = ()
+    json: bool = False
 
 
 class LoadBalancer:
@@ -149,7 +151,8 @@ class LoadBalancer:
     async def run(self, asked: Ask, watch: Watch) -> Reply:
         """Answer; ``watch`` sees each piece and each decision as it happens, on the loop that runs this."""
         reply = await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
-        return replace(reply, cost=self._cost(reply), notes=(*self._remarks, *asked.notes, *reply.notes))
+        notes = (*self._remarks, *asked.notes, *reply.notes)
+        return replace(reply, cost=self._cost(reply), notes=notes, to_frame=reply_frame)
 
     async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
         """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""
@@ -365,7 +368,7 @@ class LoadBalancer:
         if asked.backend is not None:
             candidates = candidates[:1]  # one that has several places is asked once where it is pinned
         order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy
-        return Plan(policy=order, candidates=candidates, messages=asked.messages)
+        return Plan(policy=order, candidates=candidates, messages=asked.messages, json=asked.json)
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,8 @@ _REMEDY = "the most it may have; clear it, or fork its first turns and go on the
 class Turn:
     """One prompt and the reply it got.
 
-    ``cell`` identifies the notebook cell that asked, None where it has no identity. ``at`` is the time of the reply in
+    ``cell`` identifies the notebook cell that asked, or its place in the run of a notebook that a program executes;
+    None where it has no identity. ``at`` is the time of the reply in
     UTC as ISO 8601. ``system`` is the system prompt that was given with this turn, None for none.
     """
 
@@ -89,6 +91,16 @@ class Conversations:
         self.folder = config_folder() / "llx_magic" / "conversations" if folder is None else folder
         self._lock = ForkSafeLock()
         self._unnamed: tuple[Turn, ...] = ()
+        self._places: Counter[str] = Counter()
+
+    def next_place(self, name: str | None) -> str:
+        """Return what stands for the next cell of a notebook that a program executes, whose cells have no names.
+
+        It is the place among the prompts of this run in that conversation: the n-th prompt of each run has the turn
+        that the n-th prompt of the last run had, so each run sends the same. Turns made by hand stay as they are.
+        """
+        self._places[name or UNNAMED] += 1
+        return f"run {self._places[name or UNNAMED]}"
 
     def messages_before(self, name: str | None, cell: str | None) -> tuple[Message, ...]:
         """Return what was said before this cell's own turn, user and assistant alternating; all where it has none.

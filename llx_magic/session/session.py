@@ -27,7 +27,7 @@ EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
 """So small a model does not know when to stop."""
 
-STAND_IN = "a stand-in, not to be relied on: no profile is loaded"
+STAND_IN = "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)"
 """What every reply says that the embedded model gave for want of a profile."""
 
 

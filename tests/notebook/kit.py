@@ -95,16 +95,20 @@ class PlainShell(InteractiveShell):
 
 
 class Asked:
-    """Stands for a kernel: it tells how the front end asked for the cell."""
+    """Stands for a kernel: it tells how the front end asked for the cell, whose name is ``cell``."""
+
+    cell = "one-cell"
 
     def get_parent(self, _channel: str) -> dict[str, Any]:
-        return {"metadata": {"cellId": "one-cell"}}
+        return {"metadata": {"cellId": self.cell}}
 
 
 class RedrawingShell(InteractiveShell):
     """A shell with a front end that can be redrawn, as a kernel's; there is no kernel behind it."""
 
-    kernel = Asked()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.kernel = Asked()
 
 
 class User:

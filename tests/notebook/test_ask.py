@@ -160,10 +160,10 @@ answered = mine.recv()""").fine()
 def test_a_reply_for_want_of_a_profile_says_that_it_is_a_stand_ins(home):
     with opened(PlainShell) as shell:
         ran = shell("r = %llx --param max_tokens=3 hello").fine()
-        assert shell["r"].notes[0] == "a stand-in, not to be relied on: no profile is loaded"
-        assert "a stand-in, not to be relied on: no profile is loaded" in ran.printed
+        assert shell["r"].notes[0] == "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)"
+        assert "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)" in ran.printed
         shell("import llx_magic as llx\nr = llx.ask('hello', params={'max_tokens': 3})").fine()
-        assert shell["r"].notes[0] == "a stand-in, not to be relied on: no profile is loaded"
+        assert shell["r"].notes[0] == "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)"
 
 
 @pytest.mark.model

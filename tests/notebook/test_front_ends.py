@@ -144,6 +144,23 @@ def test_two_runs_of_a_notebook_leave_the_same_text_where_the_footer_is_stable(p
     assert one[3][0].data["text/plain"] == f"{ANSWER}\n\nfirst (first-model) · finish stop"
 
 
+def test_each_run_of_a_notebook_continues_its_conversation_with_the_same_turns(pair, tmp_path, first):
+    """As a nightly run does: the second run sends what the first one sent, in each of its cells."""
+    load = ["%load_ext llx_magic", f"%llx_profile load {pair}"]
+    asked = ["%%llx --chat=nightly\none", "%%llx --chat=nightly --bg\ntwo", "%%llx --chat=nightly --dry-run\nx"]
+    for _ in range(2):
+        executed([*load, *asked], tmp_path)
+    sent = [[message["content"] for message in request.json["messages"]] for request in first.requests]
+    assert sent == [["one"], ["one", ANSWER, "two"]] * 2
+
+
+def test_a_console_goes_on_with_a_conversation(console, first):
+    for prompt in ("one", "two"):
+        console.run(f"%llx --chat=plan {prompt}").fine()
+    sent = [message["content"] for message in first.requests[1].json["messages"]]
+    assert sent == ["one", ANSWER, "two"]
+
+
 # --- jupyter console ------------------------------------------------------------------------------------------------
 
 
@@ -251,9 +268,7 @@ def test_a_kernel_whose_get_parent_takes_no_channel_is_asked_without_one(pair):
         def get_parent(self):
             return {"metadata": {"cellId": "c"}}
 
-    class Shell(RedrawingShell):
-        kernel = Xeus()
-
-    with opened(Shell) as shell:
+    with opened(RedrawingShell) as shell:
+        shell.shell.kernel = Xeus()
         shell(f"%llx_profile load {pair}").fine()
         assert len(shell("%%llx\nhello").fine().shown) > 1

@@ -309,6 +309,27 @@ def test_code_goes_into_a_new_cell(user, first):
     assert user.shell.rl_next_input == 'print("<b>1</b>")\n\nls'
 
 
+def test_a_cell_that_runs_again_makes_no_second_cell_of_the_same_code(viewer, first):
+    first.text = CODE
+    made = []
+    for text in (CODE, CODE, CODE, CODE.replace("ls", "pwd")):
+        first.text = text
+        viewer.shell.rl_next_input = None
+        ran = viewer("%%llx --next-cell\nhello").fine()
+        made.append(viewer.shell.rl_next_input is not None)
+        assert ("holds the same code" in ran.printed) is not made[-1]
+    assert made == [True, False, True, True]
+
+
+def test_another_cell_makes_a_cell_of_the_same_code_too(viewer, first):
+    first.text = CODE
+    for cell in ("a", "b"):
+        viewer.shell.kernel.cell = cell
+        viewer.shell.rl_next_input = None
+        viewer("%%llx --next-cell\nhello").fine()
+        assert viewer.shell.rl_next_input
+
+
 def test_no_new_cell_is_made_where_there_is_no_code_and_the_reply_stays(user, first):
     first.text = "no code here"
     ran = user("%%llx --next-cell\nhello")

@@ -156,6 +156,28 @@ def test_a_block_of_code_holds_its_text_and_only_colours(code, language):
     assert inspected(code_to_html(code, language)).text.rstrip("\n") == code
 
 
+@pytest.mark.parametrize(
+    ("text", "links", "shown"),
+    [
+        ("[![build](https://a.example/b.svg)](https://ci.example/x)", ["https://ci.example/x"], "build"),
+        ("[![](https://a.example/b.svg)](https://ci.example/x)", ["https://ci.example/x"], "image: https://a.example/b.svg"),
+        ("[see ![**a** chart](c.png) here](https://ci.example/x)", ["https://ci.example/x"], "see a chart here"),
+        ("[![one](a.svg)](https://x.example) [![two](b.svg)](https://y.example)", ["https://x.example", "https://y.example"],
+         "one two"),
+        ("![a **bold** `x` [link](https://l.example)\nend](https://i.example/i.png)", ["https://i.example/i.png"],
+         "image: a bold x link end"),
+        ("![a ![b](https://in.example) c](https://i.example/i.png)", ["https://i.example/i.png"], "image: a b c"),
+        ("![costs $5 and $x_1$](https://i.example/i.png)", ["https://i.example/i.png"], "image: costs $5 and $x_1$"),
+        ("[x](https://x.example) ![y](https://y.example)", ["https://x.example", "https://y.example"], "x image: y"),
+    ],
+)  # fmt: skip
+def test_a_linked_image_is_one_link_to_the_page_and_labels_are_plain_text(text, links, shown):
+    inspector = Inspector()
+    inspector.feed(markdown_to_html(text))
+    assert inspector.links == links
+    assert inspector.text.strip() == shown
+
+
 def test_an_image_becomes_a_link_that_the_reader_may_follow():
     html = markdown_to_html("![a chart](https://ok.example/chart.png)")
     assert "<img" not in html

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.blocks import ReplyFormatError, code_blocks, read_json
+from llx_magic.core.blocks import ReplyFormatError, code_of, read_json
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.reply import Reply, Usage
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
+from llx_magic.observe.reply_frame import reply_frame
 
 
 def reply(text: str = "Hello.", **facts) -> Reply:
@@ -74,7 +75,7 @@ def test_a_reply_cannot_be_changed():
     ],
 )
 def test_code_blocks_are_those_of_markdown(text, blocks):
-    assert [(block.language, block.text.rstrip("\n")) for block in reply(text).code] == [
+    assert [(block.language, block.text.rstrip("\n")) for block in reply(text).code.blocks] == [
         (language, code.rstrip("\n")) for language, code in blocks
     ]
 
@@ -108,6 +109,9 @@ def test_json_is_the_text_or_its_only_fitting_block(text, value):
         ("a\n\n```json\n[1,\n```", "the reply is broken JSON: Expecting value, line 5, column 1"),
         ("```json\n[1]\n```\n```json\n[2]\n```", "the reply is no JSON: Expecting value, line 1, column 1"),
         ("[" * 100_000, "nested too deeply"),
+        ("1" * 5000, "a number of too many digits"),
+        ('{"a": [' + "9" * 10_000 + "]}", "a number of too many digits"),
+        ('{"a":' * 50_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_one_line_that_says_where(text, says):
@@ -118,9 +122,82 @@ def test_what_is_no_json_is_one_line_that_says_where(text, says):
     assert len(caught.value._render_traceback_()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("```python\nx = 1\n```", "x = 1"),
+        ("First:\n```python\nx = 1\n```\nthen\n```py\ny = x + 1\n```", "x = 1\n\ny = x + 1"),
+        ("```sh\npip install x\n```\n```python\nx = 1\n```\nprints\n```\n1\n```", "x = 1"),
+        ("```sh\nls\n```", "ls"),
+        ("x = 1\nprint(x)", "x = 1\nprint(x)"),
+        ("def f():\n    return 1\n", "def f():\n    return 1"),
+        ("Paris, France", ""),
+        ("answer: yes", ""),
+        ("42", ""),
+        ("It is `x`.", ""),
+    ],
+)
+def test_the_code_is_one_text_and_python_alone_where_there_is_python(text, code):
+    assert reply(text).code == code
+
+
+def test_the_code_can_be_executed_as_it_is():
+    names: dict[str, object] = {}
+    exec(reply("Sure:\n\n```python\ndef double(x):\n    return 2 * x\n```\n```sh\nls\n```").code, names)
+    assert names["double"](3) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "rows"),
+    [
+        ('[{"a": 1, "b": "x"}, {"a": 2, "c": null}]', ["a", "b", "c"], [[1, "x", None], [2, None, None]]),
+        ('```json\n{"cities": [{"name": "Oslo"}, {"name": "Bergen"}]}\n```', ["name"], [["Oslo"], ["Bergen"]]),
+        ('{"a": [1, 2], "b": [3, 4]}', ["a", "b"], [[1, 3], [2, 4]]),
+        ('{"a": 1, "b": "x"}', ["a", "b"], [[1, "x"]]),
+        ('["x", "y"]', ["value"], [["x"], ["y"]]),
+        ('[{"a": 1},\n{"a": 2}]', ["a"], [[1], [2]]),
+        ("See:\n\n| a | n |\n|---|--:|\n| *Oslo* | 1 |\n| `B` | 22 |\n\nDone.", ["a", "n"], [["Oslo", 1], ["B", 22]]),
+        ('[{"id": 900719925474099301}, {"id": null}]', ["id"], [[900719925474099301], [None]]),
+        ("```csv\nid,x\n007,1.5\n008,2\n```", ["id", "x"], [["007", 1.5], ["008", 2.0]]),
+        ('```csv\nname,n\n"a, b",1\n```', ["name", "n"], [["a, b", 1]]),
+        ("```tsv\na\tb\n1\t\n2\tx\n```", ["a", "b"], [[1, None], [2, "x"]]),
+        ("city,n\nOslo,1\nBergen,2", ["city", "n"], [["Oslo", 1], ["Bergen", 2]]),
+        ("| id |\n|---|\n| 12345678901234567890 |", ["id"], [["12345678901234567890"]]),
+    ],
+)  # fmt: skip
+def test_the_table_of_a_reply_is_a_frame(text, columns, rows):
+    frame = reply_frame(text)
+    assert list(frame.columns) == columns
+    assert frame.astype(object).where(frame.notna(), None).values.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no table"),
+        ("Hello, world\nBye, all", "holds no table"),
+        ("42", "a single JSON value and no table"),
+        ("| a |\n|---|\n| 1 |\n\n| b |\n|---|\n| 2 |", "holds 2 tables"),
+        ("```csv\na,b\n1,2,3\n```", "row 1 of the reply's table has 3 cells under 2 columns"),
+        ("1" * 5000, "holds no table"),
+    ],
+)
+def test_what_is_no_table_is_one_line_that_says_so(text, says):
+    with pytest.raises(ReplyFormatError, match=says) as caught:
+        reply_frame(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reply_that_was_asked_for_has_a_frame(user, first):
+    first.text = "| a |\n|---|\n| 1 |\n"
+    assert user("r = %llx hello\nr.frame()").fine().value["a"].tolist() == [1]
+    with pytest.raises(ReplyFormatError, match="loaded profile"):
+        reply("| a |\n|---|\n| 1 |\n").frame()
+
+
 @given(st.text())
 def test_any_text_has_blocks_and_is_json_or_says_in_one_line_why_not(text):
-    code_blocks(text)
+    code_of(text)
     try:
         read_json(text)
     except ReplyFormatError as problem:

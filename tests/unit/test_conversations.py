@@ -383,3 +383,39 @@ def test_turns_are_facts():
     with pytest.raises(AttributeError):
         turn("a").prompt = "other"
     assert replace(turn("a"), prompt="other").prompt == "other"
+
+
+def run_of(conversations: Conversations, name: str | None, prompts_: list[str]) -> list[list[str]]:
+    """Ask as a notebook that a program executes; return what each prompt was sent with."""
+    sent = []
+    for prompt in prompts_:
+        place = conversations.next_place(name)
+        sent.append([message.content for message in conversations.messages_before(name, place)])
+        conversations.record(name, turn(place, prompt))
+    return sent
+
+
+def test_each_run_of_a_notebook_sends_the_same(tmp_path):
+    """A process is a run: the n-th prompt takes the place of the n-th of the last run, and later ones are not sent."""
+    runs = [run_of(Conversations(tmp_path), "plan", ["one", "two", "three"]) for _ in range(3)]
+    assert runs[0] == [[], ["one", "re: one"], ["one", "re: one", "two", "re: two"]]
+    assert runs[0] == runs[1] == runs[2]
+    assert prompts(Conversations(tmp_path), "plan") == ["one", "two", "three"]
+
+
+def test_a_run_keeps_the_turns_made_by_hand_and_sends_them_each_time(tmp_path):
+    Conversations(tmp_path).record("plan", turn("a cell", "by hand"))
+    runs = [run_of(Conversations(tmp_path), "plan", ["one"]) for _ in range(2)]
+    assert runs == [[["by hand", "re: by hand"]]] * 2
+    assert prompts(Conversations(tmp_path), "plan") == ["by hand", "one"]
+
+
+def test_a_notebook_with_other_prompts_takes_the_places_of_its_last_run(tmp_path):
+    run_of(Conversations(tmp_path), "plan", ["one", "two"])
+    assert run_of(Conversations(tmp_path), "plan", ["uno"]) == [[]]
+    assert prompts(Conversations(tmp_path), "plan") == ["uno", "two"]
+
+
+def test_places_are_counted_in_each_conversation(tmp_path):
+    conversations = Conversations(tmp_path)
+    assert [conversations.next_place(name) for name in ("a", "b", "a", None)] == ["run 1", "run 1", "run 2", "run 1"]
