@@ -97,10 +97,11 @@ class Conversations:
         """Return what stands for the next cell of a notebook that a program executes, whose cells have no names.
 
         It is the place among the prompts of this run in that conversation: the n-th prompt of each run has the turn
-        that the n-th prompt of the last run had, so each run sends the same. Turns made by hand stay as they are.
+        that the n-th prompt of the last run had, so each run sends the same. Turns made by hand, and those of a
+        conversation that was forked, stay as they are.
         """
         self._places[name or UNNAMED] += 1
-        return f"run {self._places[name or UNNAMED]}"
+        return f"{name or UNNAMED} {self._places[name or UNNAMED]}"
 
     def messages_before(self, name: str | None, cell: str | None) -> tuple[Message, ...]:
         """Return what was said before this cell's own turn, user and assistant alternating; all where it has none.

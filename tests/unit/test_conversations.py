@@ -418,4 +418,12 @@ def test_a_notebook_with_other_prompts_takes_the_places_of_its_last_run(tmp_path
 
 def test_places_are_counted_in_each_conversation(tmp_path):
     conversations = Conversations(tmp_path)
-    assert [conversations.next_place(name) for name in ("a", "b", "a", None)] == ["run 1", "run 1", "run 2", "run 1"]
+    assert [conversations.next_place(name) for name in ("a", "b", "a", None)] == ["a 1", "b 1", "a 2", " 1"]
+
+
+def test_a_run_that_forks_a_conversation_goes_on_behind_the_copied_turns(tmp_path):
+    conversations = Conversations(tmp_path)
+    run_of(conversations, "plan", ["one", "two"])
+    conversations.fork("plan", "other", 1)
+    assert run_of(conversations, "other", ["three"]) == [["one", "re: one"]]
+    assert prompts(conversations, "other") == ["one", "three"]
