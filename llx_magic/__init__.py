@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         SettingError,
         UsageProblem,
     )
-    from llx_magic.profiles.document import Connection, ModelProfile, Profile
+    from llx_magic.profiles.connection import Connection
+    from llx_magic.profiles.document import ModelProfile, Profile
     from llx_magic.session import Current, LoadBalancer, ask, current, load
 
 __version__ = "0.1.0"
@@ -65,7 +66,8 @@ _HOMES = {
         "SettingError",
         "UsageProblem",
     ),
-    "llx_magic.profiles.document": ("Connection", "ModelProfile", "Profile"),
+    "llx_magic.profiles.connection": ("Connection",),
+    "llx_magic.profiles.document": ("ModelProfile", "Profile"),
     "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load"),
 }
 

@@ -80,6 +80,10 @@ class Endpoint:
             return f"the key has {len(key)} characters and none has more than {_LONGEST_KEY}; set it again"
         if not key.isascii() or not key.isprintable() or " " in key:
             return "the key holds a space, a line end or another character that no key has; set it again"
+        return self.unencrypted_problem()
+
+    def unencrypted_problem(self) -> str | None:
+        """Say in one line why no key or other secret is sent to this address; None where it may be."""
         return _unencrypted(self)
 
 

@@ -26,9 +26,11 @@ from llx_magic.errors import KeyMissing
 from llx_magic.providers.table import provider_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
-    from llx_magic.core.ports import KeySource, Progress, Ready
+    from llx_magic.core.ports import HeaderSource, KeySource, Progress, Ready
     from llx_magic.core.reply import ChatRequest
 
 __all__ = ["Endpoint", "OpenAIBackend"]
@@ -47,10 +49,11 @@ class OpenAIBackend:
     event loop; ``aclose`` gives it back.
     """
 
-    def __init__(self, name: str, endpoint: Endpoint, key: KeySource) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, key: KeySource, headers: HeaderSource | None = None) -> None:
         self._name = name
         self._endpoint = endpoint
         self._key = KeyReader(key)
+        self._headers = headers
         self._problem = endpoint.problem()
         self._route = Route.PROXIED if self._problem else _route(endpoint)
         known = None if self._problem else provider_at(endpoint.base_url)
@@ -147,10 +150,16 @@ class OpenAIBackend:
     async def _credential(self) -> _Credential | str:
         """Return the key in a form that no traceback shows, or in one line why there is none that can be sent."""
         try:
-            key = await self._key.read()
+            credential = _Credential(await self._key.read())
+            if self._headers is not None:
+                credential.add(*self._headers.read())
         except KeyMissing as missing:
             return str(missing)
-        return self._endpoint.key_problem(key) or _Credential(key)
+        return self._endpoint.key_problem(credential.key) or self._header_problem() or credential
+
+    def _header_problem(self) -> str | None:
+        secret = self._headers is not None and self._headers.hold_secrets
+        return self._endpoint.unencrypted_problem() if secret else None
 
     def _address(self) -> httpx.URL:
         import httpx
@@ -165,15 +174,20 @@ class OpenAIBackend:
 
 
 class _Credential:
-    """A key as a request needs it: the header, and what takes it out of texts. Neither shows it in its repr."""
+    """What a request proves itself with: headers, and what takes every secret in them out of texts. It shows none."""
 
-    __slots__ = ("headers", "redact")
+    __slots__ = ("headers", "key", "redact")
 
     def __init__(self, key: str | None) -> None:
         import httpx
 
+        self.key = key
         self.headers = httpx.Headers({"Authorization": f"Bearer {key}"} if key else {})
         self.redact = Redactor(key)
+
+    def add(self, headers: Mapping[str, str], secrets: tuple[str, ...]) -> None:
+        self.headers.update(headers)
+        self.redact = Redactor(self.key, *secrets)
 
 
 class _Sender:

@@ -40,57 +40,78 @@ def one_line(text: str, limit: int = LONGEST_DETAIL) -> str:
 
 
 class Redactor:
-    """Replaces a key by ``***`` wherever a server repeats it, and cuts what is too long to be looked through.
+    """Replaces keys by ``***`` wherever a server repeats them, and cuts what is too long to be looked through.
 
-    Each character of the key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
+    Each character of a key is matched as itself, percent-encoded (once or more), escaped as in JSON or as in HTML,
     in any mixture and in either case. Parts of it are replaced too, from ``SHORTEST_FRAGMENT`` characters on, as they
     are, escaped, in base64 or in hexadecimal, in either case. A key of more than ``_LONGEST_IN_PATTERN`` characters
     is replaced part by part only, one of fewer than ``SHORTEST_KEY`` not at all: it would take honest words away.
     Of a longer text about the first ``LONGEST_READ`` characters are returned.
     """
 
-    __slots__ = ("_key", "_longest", "_parts", "_pattern")
+    __slots__ = ("_keys",)
 
-    def __init__(self, key: str | None) -> None:
-        self._key = key if key and len(key) >= SHORTEST_KEY else ""
-        spelled = self._key if len(self._key) <= _LONGEST_IN_PATTERN else "\\" * SHORTEST_FRAGMENT
-        self._longest = sum(_LONGEST_SPELLING * (_MOST_REPEATS if each == "\\" else 1) for each in spelled)
+    def __init__(self, *keys: str | None) -> None:
+        self._keys = tuple(_KeyInText(key) for key in dict.fromkeys(keys) if key and len(key) >= SHORTEST_KEY)
+
+    def __repr__(self) -> str:
+        """Show nothing of the keys."""
+        return "Redactor(***)"
+
+    def __call__(self, text: str) -> str:
+        """Return the text without the keys."""
+        if not self._keys:
+            return text[:LONGEST_READ]
+        longest = max(key.longest for key in self._keys)
+        shown = read = text[: LONGEST_READ + longest]
+        for key in self._keys:
+            shown = key.without(shown)
+        if len(read) == len(text):
+            return shown[:LONGEST_READ]
+        # What the cut has split begins within the end that is dropped.
+        seen, mark, end = shown.rpartition("***")
+        return (seen + mark + end[:-longest])[:LONGEST_READ]
+
+    def in_pieces(self) -> PieceRedactor:
+        """Return what takes the keys out of a reply's text as it comes."""
+        pieces: PieceRedactor | None = None
+        for key in self._keys:
+            pieces = PieceRedactor(key.value, pieces)
+        return pieces or PieceRedactor("")
+
+
+class _KeyInText:
+    """One key as it may stand in a foreign text; what it is looked for with is made when first needed."""
+
+    __slots__ = ("_parts", "_pattern", "longest", "value")
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        spelled = value if len(value) <= _LONGEST_IN_PATTERN else "\\" * SHORTEST_FRAGMENT
+        self.longest = sum(_LONGEST_SPELLING * (_MOST_REPEATS if each == "\\" else 1) for each in spelled)
         """More characters than what is looked for may take: so many are read beyond those that are shown."""
         self._pattern: re.Pattern[str] | None = None
         self._parts: Container[str] | None = None
 
     def __repr__(self) -> str:
         """Show nothing of the key."""
-        return "Redactor(***)"
+        return "_KeyInText(***)"
 
-    def __call__(self, text: str) -> str:
-        """Return the text without the key."""
-        if not self._key:
-            return text[:LONGEST_READ]
-        read = text[: LONGEST_READ + self._longest]
-        shown = self._without_parts(self._without_whole(read))
-        if len(read) == len(text):
-            return shown[:LONGEST_READ]
-        # What the cut has split begins within the end that is dropped.
-        seen, mark, end = shown.rpartition("***")
-        return (seen + mark + end[: -self._longest])[:LONGEST_READ]
-
-    def in_pieces(self) -> PieceRedactor:
-        """Return what takes the key out of a reply's text as it comes."""
-        return PieceRedactor(self._key)
+    def without(self, text: str) -> str:
+        return self._without_parts(self._without_whole(text))
 
     def _without_whole(self, text: str) -> str:
-        if not len(self._key) <= min(len(text), _LONGEST_IN_PATTERN):  # no spelling is shorter than the key itself
+        if not len(self.value) <= min(len(text), _LONGEST_IN_PATTERN):  # no spelling is shorter than the key itself
             return text
         if self._pattern is None:
-            self._pattern = re.compile(_pattern(self._key), re.IGNORECASE)
+            self._pattern = re.compile(_pattern(self.value), re.IGNORECASE)
         return self._pattern.sub("***", text)
 
     def _without_parts(self, text: str) -> str:
-        if min(len(text), len(self._key)) < SHORTEST_FRAGMENT:
+        if min(len(text), len(self.value)) < SHORTEST_FRAGMENT:
             return text
         if self._parts is None:
-            self._parts = _parts(self._key)
+            self._parts = _parts(self.value)
         found = list(_found(self._parts, text, range(len(text) + 1)))
         if _ESCAPE.search(text):
             found = sorted((*found, *_found(self._parts, *_unescaped(text))))
@@ -109,15 +130,16 @@ class PieceRedactor:
     the next piece decides, apart from ``SHOWN_AT_ONCE`` characters of it. Where the text ends within a key, a
     beginning of ``SHORTEST_FRAGMENT`` characters or more is replaced like the whole. A key of fewer than
     ``SHORTEST_REAL`` characters is a placeholder for servers that want some word, and may well occur in an honest
-    reply.
+    reply. ``before`` takes out another key first.
     """
 
     SHORTEST_REAL = 20
     SHOWN_AT_ONCE = 7
 
-    __slots__ = ("_begun", "_key", "_shown")
+    __slots__ = ("_before", "_begun", "_key", "_shown")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, before: PieceRedactor | None = None) -> None:
+        self._before = before
         self._key = key if len(key) >= self.SHORTEST_REAL else ""
         self._begun = ""
         """The end of the text so far where the key may begin with it."""
@@ -130,6 +152,8 @@ class PieceRedactor:
 
     def feed(self, piece: str) -> str:
         """Return what can be shown now; it may be empty."""
+        if self._before is not None:
+            piece = self._before.feed(piece)
         if not self._key:
             return piece
         text, given = self._begun + piece, self._shown
@@ -146,9 +170,13 @@ class PieceRedactor:
 
     def rest(self) -> str:
         """Return what was held back, now that the text has ended: ``***`` for so much of a key that it is one."""
+        first = ""
+        if self._before is not None:
+            before, self._before = self._before, None
+            first = self.feed(before.rest())
         held = "***" if len(self._begun) >= SHORTEST_FRAGMENT else self._begun[self._shown :]
         self._begun, self._shown = "", 0
-        return held
+        return first + held
 
     def _beginning(self, text: str, after: int) -> int:
         """Return where in the text a key may begin that is not yet whole, or its length."""

@@ -14,7 +14,9 @@ from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
-from llx_magic.profiles.document import Connection, Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import ProfileRow, SaveResult
@@ -32,7 +34,8 @@ _USAGE = """Save, load and look after profiles.
   {0} save loadbalancer NAME POLICY MEMBER... [--set k=v]...
                       POLICY is failover or roundrobin; the settings in force are saved
   {0} save model NAME --provider P --model M [--base-url U] [--key-env VAR | --key-name N | --key-file F]
-                      [--param k=v]... [--set k=v]... [--price-input X --price-output X]
+                      [--header 'n=v']... [--param k=v]... [--set k=v]... [--price-input X --price-output X]
+                      a header's value names a secret by its variable: x-api-key=${{GATEWAY_KEY}};
                       prices are per million tokens, in your currency
   {0} list
   {0} show NAME
@@ -113,6 +116,9 @@ def _save_grammar(parser: Grammar, prog: str) -> None:
     )
     key.add_argument("--key-file", metavar="F", help="the file that holds the key, readable by you alone")
     key.add_argument("--key", metavar="", help=argparse.SUPPRESS)
+    model.add_argument(
+        "--header", action="append", default=[], metavar="n=v", dest="headers", help="a header of each request"
+    )
     model.add_argument("--price-input", metavar="X", help="price of a million prompt tokens")
     model.add_argument("--price-output", metavar="X", help="price of a million completion tokens")
     model.add_argument("--param", action="append", default=[], metavar="k=v", help="a parameter of the model")
@@ -167,6 +173,7 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
         auth_key_env=asked.key_env,
         auth_key_name=asked.key_name,
         auth_keyfile=_absolute(asked.key_file),
+        headers=tuple(typed_header(each) for each in asked.headers),
         price_input=_price("--price-input", asked.price_input),
         price_output=_price("--price-output", asked.price_output),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llx_magic.core.reply import Answer, ChatRequest
 
@@ -22,6 +22,21 @@ class KeySource(Protocol):
 
         Raises:
             KeyMissing: where one is needed and not to be found.
+        """
+
+
+class HeaderSource(Protocol):
+    """What a profile adds to each request; its variables are read anew each time."""
+
+    @property
+    def hold_secrets(self) -> bool:
+        """Whether any value is one that must not be sent unencrypted."""
+
+    def read(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """Return each header's value by its name, and every secret in them.
+
+        Raises:
+            KeyMissing: where a variable that one names is not to be found.
         """
 
 

@@ -11,7 +11,8 @@ from llx_magic.errors import ProfileError
 from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.files import read_file
-from llx_magic.profiles.names import shown
+from llx_magic.profiles.headers import CUSTOM_HEADERS
+from llx_magic.profiles.names import listed, shown
 from llx_magic.profiles.secret import names_a_secret
 from llx_magic.profiles.strictjson import DocumentProblem
 
@@ -94,6 +95,8 @@ def _flat(raw: JsonObject) -> JsonObject:
 def _shown(key: str, value: JsonValue) -> str:
     if names_a_secret(key.rpartition(".")[2]):
         return "***"
+    if key == CUSTOM_HEADERS:  # their values may be keys, and so may a text that holds them all
+        return f"of {listed(value)}" if isinstance(value, dict) and value else "some"
     if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 60:
         return value
     text = json.dumps(_hidden(value))

@@ -8,14 +8,15 @@ from typing import Final, cast
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError
+from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import (
     POLICIES,
-    Connection,
     Document,
     LoadBalancerProfile,
     ModelProfile,
     members_problem,
 )
+from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
 from llx_magic.profiles.names import brief, listed, name_problem, nearest_name
 from llx_magic.profiles.secret import Secret, without_secrets
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
@@ -34,6 +35,7 @@ _TEXTS: Final = {
     "auth-key-env": "auth_key_env",
     "auth-key-name": "auth_key_name",
     "auth-keyfile": "auth_keyfile",
+    "user-agent": "user_agent",
 }
 _PRICES: Final = {"price-input": "price_input", "price-output": "price_output"}
 _TYPES: Final = ("loadbalancer", "standard", "model")
@@ -76,9 +78,11 @@ def write_document(document: Document) -> str:
     settings = write_values(document.settings)
     known = {*SETTINGS, *(_CONNECTION_KEYS if is_model else ())}
     kept = {key: value for key, value in document.extra_settings.items() if key not in known}
-    raw["ephemeralSettings"] = {**connection, **settings, **kept}
     raw |= {key: value for key, value in document.extra.items() if key not in _KNOWN}
-    return _dump(without_secrets(raw)[0], document.name)
+    raw = without_secrets(raw)[0]
+    # Headers are without their secrets already; those that remain name variables, under names that keys have.
+    raw["ephemeralSettings"] = {**connection, **without_secrets({**settings, **kept})[0]}
+    return _dump(raw, document.name)
 
 
 def read_object(content: str | bytes) -> JsonObject:
@@ -93,7 +97,7 @@ def read_object(content: str | bytes) -> JsonObject:
     return value
 
 
-_CONNECTION_KEYS: Final = frozenset({*_TEXTS, *_PRICES, "auth-key"})
+_CONNECTION_KEYS: Final = frozenset({*_TEXTS, *_PRICES, "auth-key", CUSTOM_HEADERS})
 
 
 @dataclass(slots=True)
@@ -123,6 +127,11 @@ class _Reading:
 
     def settings(self, ephemeral: JsonObject) -> dict[str, SettingValue]:
         return {key: _setting(key, value) for key, value in ephemeral.items() if key in SETTINGS}
+
+    def headers(self, ephemeral: JsonObject) -> tuple[Header, ...]:
+        headers, notes = read_headers(ephemeral.get(CUSTOM_HEADERS))
+        self.notes += notes
+        return headers
 
     def extra_settings(self, ephemeral: JsonObject, known: frozenset[str]) -> JsonObject:
         unknown = {key: value for key, value in ephemeral.items() if key not in known and key not in SETTINGS}
@@ -190,6 +199,9 @@ def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
         if reading.text(key):
             reading.notes.append(f"{key} of a load balancer is not used")
     ephemeral = reading.mapping("ephemeralSettings")
+    if CUSTOM_HEADERS in ephemeral:
+        reading.notes.append(f"{CUSTOM_HEADERS} of a load balancer are not sent; a member's are")
+        ephemeral = {**ephemeral, CUSTOM_HEADERS: written_headers(reading.headers(ephemeral))}
     return LoadBalancerProfile(
         name=reading.name,
         policy=policy,
@@ -234,6 +246,8 @@ def _read_model(reading: _Reading) -> ModelProfile:
         auth_key_env=texts["auth-key-env"],
         auth_key_name=texts["auth-key-name"],
         auth_keyfile=texts["auth-keyfile"],
+        headers=reading.headers(ephemeral),
+        user_agent=texts["user-agent"],
         price_input=prices["price-input"],
         price_output=prices["price-output"],
     )
@@ -291,7 +305,10 @@ def _plain(key: str) -> str:
 def _written_connection(connection: Connection) -> JsonObject:
     pairs = {**_TEXTS, **_PRICES}
     written = {key: cast("str | float | None", getattr(connection, attribute)) for key, attribute in pairs.items()}
-    return {key: value for key, value in written.items() if value is not None}
+    written_to: JsonObject = {key: value for key, value in written.items() if value is not None}
+    if headers := written_headers(connection.headers):
+        written_to[CUSTOM_HEADERS] = headers
+    return written_to
 
 
 def _dump(raw: JsonObject, name: str) -> str:

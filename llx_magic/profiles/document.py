@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -12,10 +10,8 @@ from typing import Literal, Self
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
-from llx_magic.profiles.names import brief, check_name, listed, name_problem
-from llx_magic.profiles.secret import Secret, as_secret
-from llx_magic.providers.address import AddressProblem, base_url
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.names import brief, check_name, listed
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 
@@ -25,65 +21,8 @@ BalancerPolicy = Literal["failover", "roundrobin"]
 POLICIES: tuple[BalancerPolicy, ...] = ("failover", "roundrobin")
 """Every policy a load-balancer profile may name."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 RawSetting = SettingValue | JsonValue
 """A setting as a caller may give it: checked already, or as a file or a prompt has it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How a model is reached and what it costs; None where the profile does not say.
-
-    ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
-    ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
-    never written. Prices are per million tokens, in whatever currency the user thinks in.
-
-    Raises:
-        ProfileError: for an address, a name or a price that is not allowed.
-    """
-
-    base_url: str | None = None
-    auth_key: Secret | None = field(default=None, repr=False)
-    auth_key_env: str | None = None
-    auth_key_name: str | None = None
-    auth_keyfile: str | None = None
-    price_input: float | None = None
-    price_output: float | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "auth_key", as_secret(self.auth_key))
-        self._refuse_keys_as_names()
-        if self.base_url is not None:
-            object.__setattr__(self, "base_url", _checked_address(self.base_url))
-        if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
-            # What stands there may be the key itself, so it is not repeated.
-            raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
-        if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
-            raise ProfileError(f"auth-key-name {problem}")
-        for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
-            if price is not None and not (math.isfinite(price) and price >= 0):
-                raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
-
-    def _refuse_keys_as_names(self) -> None:
-        """Refuse a key that stands where the name of its place belongs, without repeating it.
-
-        Raises:
-            ProfileError: such a value would be written to the profile in clear.
-        """
-        for key, what, holds_one in (
-            ("base-url", "an address", self.base_url is not None and looks_like_a_key(self.base_url)),
-            ("auth-key-env", "the name of a variable", looks_like_a_key(self.auth_key_env or "")),
-            ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
-            ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
-        ):
-            if holds_one:
-                raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{NOT_REPEATED}")
-
-    @property
-    def names_a_key(self) -> bool:
-        """Whether the profile itself says where its key is."""
-        return any((self.auth_key, self.auth_key_env, self.auth_key_name, self.auth_keyfile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +186,6 @@ def members_problem(name: str, policy: BalancerPolicy, members: Sequence[str]) -
         return None
     needs = "at least two members" if least == 2 else "at least one member"
     return f"{policy} needs {needs}, got {listed(members) or 'none'}"
-
-
-def _checked_address(given: str) -> str:
-    try:
-        return base_url(given)
-    except AddressProblem as found:
-        problem = str(found)
-    raise ProfileError(f"base-url {problem}")
 
 
 def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:

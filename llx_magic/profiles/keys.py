@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.errors import KeyMissing
-from llx_magic.profiles.document import Connection, ModelProfile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.files import open_regular, reason
 from llx_magic.profiles.key_shapes import placeholder_problem
 from llx_magic.profiles.keychain import KeyringProblem, key_problem, read_key, session_key

@@ -22,6 +22,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
+from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.keys import ProfileKeySource, key_source
 from llx_magic.providers.table import Provider, find_provider, unknown_provider
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
@@ -213,17 +214,20 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     problem = member_problem(member)
     if base_url is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    return OpenAIBackend(member.name, Endpoint(base_url=base_url, model=member.model), _key(member, known, base_url))
+    endpoint = Endpoint(base_url=base_url, model=member.model)
+    headers = HeaderSource(member.name, member.connection.all_headers)
+    return OpenAIBackend(member.name, endpoint, _key(member, known, endpoint), headers)
 
 
-def _key(member: ModelProfile, known: Provider, base_url: str) -> ProfileKeySource:
-    at_home = known.own_host(base_url)
+def _key(member: ModelProfile, known: Provider, endpoint: Endpoint) -> ProfileKeySource:
+    at_home = known.own_host(endpoint.base_url)
+    own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
     return key_source(
         member,
         known.key_variable,
-        needs_key=known.key_required and at_home,
+        needs_key=known.key_required and at_home and not own_way,
         sends_to_own_host=at_home,
-        is_local=Endpoint(base_url, member.model).is_loopback,
+        is_local=endpoint.is_loopback,
     )
 
 

@@ -17,7 +17,8 @@ from tests.notebook.kit import write_balancer, write_model
 from tests.secrets.vault import FileKeyring
 
 WAYS = (
-    "literal", "variable", "usual-variable", "key-file", "keyring", "original-keyring", "llx-key",
+    "literal", "variable", "usual-variable", "key-file", "keyring", "original-keyring", "llx-key", "header",
+    "literal-header",
 )  # fmt: skip
 """The ways in which a key can come: each is a member of the load balancer, and has a key of its own."""
 
@@ -26,8 +27,9 @@ SPOKEN = "sk-no-secret"
 
 
 def _said(exchange: Exchange) -> str:
-    key = exchange.request.headers.get("authorization", f"Bearer {SPOKEN}").removeprefix("Bearer ")
-    return exchange.server.model or key
+    sent = exchange.request.headers
+    key = sent.get("x-gateway-key") or sent.get("api-key") or sent.get("authorization", f"Bearer {SPOKEN}")
+    return exchange.server.model or key.removeprefix("Bearer ")
 
 
 def every_form(key: str) -> str:
@@ -135,6 +137,7 @@ def furnish(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str,
     server = FaultServer(model="")
     vault = FileKeyring()
     setenv("MINE_IS_HERE", secrets["variable"])
+    setenv("HELD_BY_A_HEADER", secrets["header"])
     setenv("OPENAI_API_KEY", secrets["usual-variable"])
     setenv("https_proxy", server.base_url.removesuffix("/v1"))
     key_file = folder / "key.txt"
@@ -150,12 +153,15 @@ def furnish(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str,
         "keyring": {"auth_key_name": "in-ring"},
         "original-keyring": {"auth_key_name": "theirs"},
         "llx-key": {"auth_key_name": "asked"},
+        "header": {"custom_headers": {"X-Gateway-Key": "${HELD_BY_A_HEADER}"}},
+        "literal-header": {"custom_headers": {"Api-Key": secrets["literal-header"]}},
     }
     for way, connection in held.items():
         write_model(home, way, base_url=server.base_url, **connection)
     write_model(home, "usual-variable")
     write_balancer(home, "all-ways", list(WAYS), failover_retry_count=1, circuit_breaker_enabled=False)
-    return Scene(home, server, secrets, (home / "profiles" / "literal.json",))
+    users_own = tuple(home / "profiles" / f"{way}.json" for way in ("literal", "literal-header"))
+    return Scene(home, server, secrets, users_own)
 
 
 def planted(folder: Path, mark: str) -> Scene:

@@ -105,6 +105,19 @@ def pieces(text: str, cuts: list[int]) -> list[str]:
     return [text[begin:end] for begin, end in itertools.pairwise(places)]
 
 
+@given(st.lists(st.integers(0, 500), max_size=30))
+def test_several_keys_are_taken_out_of_a_text_and_of_its_pieces(cuts):
+    keys = [plain("one")[12:], plain("two")[12:], odd("three")]  # without the beginning that all share
+    text = " and ".join([*keys, *reversed(keys), "the end"])
+    redact = Redactor(*keys)
+    assert redact(text) == " and ".join(["***"] * 6 + ["the end"])
+    hidden = redact.in_pieces()
+    shown = "".join([*map(hidden.feed, pieces(text, cuts)), hidden.rest()])
+    assert not any(key[:SHORTEST_FRAGMENT] in shown for key in keys)
+    assert shown.endswith("*** and the end")
+    assert not any(key in repr(redact) + repr(hidden) for key in keys)
+
+
 PARTS = st.lists(st.sampled_from(["sk-", "s", "sk-sk", " and ", plain("p")[:15], "{key}"]), max_size=8)
 
 

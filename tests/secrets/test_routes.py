@@ -12,7 +12,7 @@ import pytest
 
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.errors import LlxError, ProfileError
-from llx_magic.profiles.document import Connection
+from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.store import ProfileStore
 from tests.faults.asking import FixedKey, answer_of, ask, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, unused_url

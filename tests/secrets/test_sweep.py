@@ -12,6 +12,9 @@ from tests.secrets.sweep import PREFIX, WINDOW, Sweep, attributes, codings, odd,
 MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
 
 
+HEADERS = ("x-gateway-key", "api-key")
+"""Where the keys are sent that are no bearer's."""
+
 XMODES_ONCE = {odd: XMODES, plain: ("Verbose",)}
 """Every mode once is enough: which key it is makes no difference to a mode."""
 
@@ -27,8 +30,9 @@ def test_no_place_shows_a_key(make_key, tmp_path, monkeypatch):
     scene = scenes.furnish(tmp_path, make_key, monkeypatch.setenv)
     with scene.server:
         hits = swept(scene, live_in(scene, tmp_path, XMODES_ONCE[make_key]))
-    sent = {each.headers.get("authorization") for each in scene.server.requests}
-    assert {f"Bearer {key}" for way, key in scene.secrets.items() if way != "usual-variable"} <= sent
+    sent = {each.headers.get(name) for each in scene.server.requests for name in ("authorization", *HEADERS)}
+    sent_plain = {value.removeprefix("Bearer ") for value in sent if value}
+    assert {key for way, key in scene.secrets.items() if way != "usual-variable"} <= sent_plain
     SWEPT["places"] |= set(hits)
     SWEPT["ways"] |= {(make_key.__name__, way) for way in scene.secrets}
     SWEPT["found"] |= {(make_key.__name__, place) for place, shown in hits.items() if shown}

@@ -22,7 +22,8 @@ from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import PromptOptions, prepare
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import LlxError, SettingError, UsageProblem
-from llx_magic.profiles.document import Connection, ModelProfile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.keychain import KeyringProblem
 from llx_magic.profiles.keys import key_source
 from llx_magic.profiles.store import ProfileStore

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from llx_magic.errors import ProfileError, SettingError
 from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.document import Connection, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.secret import Secret, names_a_secret
 from llx_magic.settings.declaration import SETTINGS
 

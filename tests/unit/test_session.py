@@ -11,7 +11,8 @@ import llx_magic
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed, ProfileError, SettingError, UsageProblem
-from llx_magic.profiles.document import Connection, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import EMBEDDED, Session
 from llx_magic.settings.layers import Layer

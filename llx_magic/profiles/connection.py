@@ -1,0 +1,86 @@
+"""How a model is reached: its address, where its key is, the headers it wants, and what it costs."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.headers import Header
+from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
+from llx_magic.profiles.names import name_problem
+from llx_magic.profiles.secret import Secret, as_secret
+from llx_magic.providers.address import AddressProblem, base_url
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How a model is reached and what it costs; None where the profile does not say.
+
+    ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
+    ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
+    never written. ``headers`` go with each request; ``user_agent`` is the one of that name. Prices are per million
+    tokens, in whatever currency the user thinks in.
+
+    Raises:
+        ProfileError: for an address, a name or a price that is not allowed.
+    """
+
+    base_url: str | None = None
+    auth_key: Secret | None = field(default=None, repr=False)
+    auth_key_env: str | None = None
+    auth_key_name: str | None = None
+    auth_keyfile: str | None = None
+    headers: tuple[Header, ...] = ()
+    user_agent: str | None = None
+    price_input: float | None = None
+    price_output: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "auth_key", as_secret(self.auth_key))
+        self._refuse_keys_as_names()
+        if self.base_url is not None:
+            object.__setattr__(self, "base_url", _checked_address(self.base_url))
+        if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
+            # What stands there may be the key itself, so it is not repeated.
+            raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
+        if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
+            raise ProfileError(f"auth-key-name {problem}")
+        if self.user_agent is not None:
+            Header("User-Agent", Secret(self.user_agent))
+        for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
+            if price is not None and not (math.isfinite(price) and price >= 0):
+                raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
+
+    def _refuse_keys_as_names(self) -> None:
+        """Refuse a key that stands where the name of its place belongs, without repeating it.
+
+        Raises:
+            ProfileError: such a value would be written to the profile in clear.
+        """
+        for key, what, holds_one in (
+            ("base-url", "an address", self.base_url is not None and looks_like_a_key(self.base_url)),
+            ("auth-key-env", "the name of a variable", looks_like_a_key(self.auth_key_env or "")),
+            ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
+            ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
+        ):
+            if holds_one:
+                raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{NOT_REPEATED}")
+
+    @property
+    def all_headers(self) -> tuple[Header, ...]:
+        """The headers of each request, ``user_agent`` among them unless ``headers`` have one of that name."""
+        if self.user_agent is None or any(each.name.lower() == "user-agent" for each in self.headers):
+            return self.headers
+        return (Header("User-Agent", Secret(self.user_agent)), *self.headers)
+
+
+def _checked_address(given: str) -> str:
+    try:
+        return base_url(given)
+    except AddressProblem as found:
+        problem = str(found)
+    raise ProfileError(f"base-url {problem}")

@@ -1,0 +1,201 @@
+"""Headers that a profile adds to each of its requests, with secret values by reference."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from llx_magic.core.values import JsonValue
+from llx_magic.errors import KeyMissing, ProfileError
+from llx_magic.profiles.key_shapes import looks_like_a_key
+from llx_magic.profiles.names import brief
+from llx_magic.profiles.secret import Secret, names_a_secret
+from llx_magic.profiles.strictjson import DocumentProblem, parse
+
+CUSTOM_HEADERS: Final = "custom-headers"
+"""The key of ``ephemeralSettings``; its value is an object, or a JSON text of one."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+"""A token, see RFC 9110, section 5.6.2."""
+
+_OF_THE_REQUEST: Final = frozenset({
+    "host", "content-length", "content-type", "content-encoding", "accept-encoding", "transfer-encoding", "connection",
+    "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection",
+})  # fmt: skip
+"""Headers that the request itself, or its connection, decides."""
+
+_SECRET_PARTS: Final = frozenset(
+    {"auth", "authorization", "key", "apikey", "token", "secret", "password", "credential", "cookie"}
+)
+_NO_SECRETS: Final = frozenset({"idempotency-key"})
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,200})\}")
+_LONGEST_VALUE: Final = 8192
+_MOST_HEADERS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One header. In ``value`` stands ``${NAME}`` for the environment variable of that name.
+
+    Raises:
+        ProfileError: for a name or a value that no header may have, or one that is not the profile's to set.
+    """
+
+    name: str
+    value: Secret
+
+    def __post_init__(self) -> None:
+        text = self.value.reveal()
+        if not _NAME.fullmatch(self.name):
+            raise ProfileError(f"{CUSTOM_HEADERS}: {brief(self.name)} is no name of a header")
+        if self.name.lower() in _OF_THE_REQUEST:
+            raise ProfileError(f"{CUSTOM_HEADERS}: {self.name} is set by the request itself")
+        if not text.strip() or not _is_sendable(text):
+            raise ProfileError(f"{CUSTOM_HEADERS}: the value of {self.name} must be one line of printable ASCII")
+        if "${" in _REFERENCE.sub("", text):
+            raise ProfileError(f"{CUSTOM_HEADERS}: {self.name} must name a variable as ${{NAME}}")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that the value names."""
+        return tuple(_REFERENCE.findall(self.value.reveal()))
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value is a key or password, by its name or its look, or comes from a variable."""
+        return bool(self.variables) or self.holds_a_literal_secret
+
+    @property
+    def holds_a_literal_secret(self) -> bool:
+        """Whether a key or password itself stands in the profile; it is used and never written."""
+        if self.variables:
+            return False
+        return is_secret_header(self.name) or any(looks_like_a_key(word) for word in self.value.reveal().split())
+
+
+def is_secret_header(name: str) -> bool:
+    """Return whether a header of this name holds a key, password or session."""
+    parts = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return (bool(parts & _SECRET_PARTS) or names_a_secret(name)) and name.lower() not in _NO_SECRETS
+
+
+def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
+    """Return the headers that a file's value stands for, and remarks for the user.
+
+    A value is a text, a number, or ``{"env": "NAME"}``, which means the same as ``"${NAME}"``; null leaves it out.
+
+    Raises:
+        ProfileError: for anything else; no value is repeated.
+    """
+    found: dict[str, Header] = {}
+    notes: list[str] = []
+    for name, value in _object(raw).items():
+        text = _text(name, value)
+        if text is None:
+            continue
+        header = Header(name, Secret(text))
+        if name.lower() in found:
+            raise ProfileError(f"{CUSTOM_HEADERS}: has {name} twice")
+        if name.lower() == "authorization" and not header.variables:
+            notes.append(f"{CUSTOM_HEADERS}: {name} must name a variable (${{NAME}}): not used, not written when saved")
+            continue
+        if header.holds_a_literal_secret:
+            notes.append(
+                f"{CUSTOM_HEADERS}: the file holds a key in clear ({name}): it is used but never written; move it to "
+                "an environment variable and write ${NAME} in its place"
+            )
+        found[name.lower()] = header
+    if len(found) > _MOST_HEADERS:
+        raise ProfileError(f"{CUSTOM_HEADERS}: has {len(found)} headers, {_MOST_HEADERS} at most are sent")
+    return tuple(found.values()), tuple(notes)
+
+
+def typed_header(given: str) -> Header:
+    """Return a header that was typed as ``NAME=VALUE``, or as ``NAME: VALUE``.
+
+    Raises:
+        ProfileError: also for a key itself, which would stay in the notebook; it is not repeated.
+    """
+    found = re.match(r"\s*([^\s=:]+)\s*(?:=|:\s)\s*(.*)", given, re.DOTALL)
+    if found is None:
+        raise ProfileError("--header takes NAME=VALUE; what was given is not repeated, since it may be a key")
+    header = Header(found[1], Secret(found[2].strip()))
+    if header.holds_a_literal_secret:
+        raise ProfileError(
+            f"the value of {header.name} does not belong in a cell or a command: put it into an environment variable "
+            f"and give --header '{header.name}=${{NAME}}'"
+        )
+    return header
+
+
+def written_headers(headers: Iterable[Header]) -> dict[str, JsonValue]:
+    """Return the headers as a file holds them, without keys that stood there in clear."""
+    return {each.name: each.value.reveal() for each in headers if not each.holds_a_literal_secret}
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSource:
+    """Reads a profile's headers for a request; the variables are looked up anew each time."""
+
+    backend: str
+    headers: Sequence[Header]
+
+    @property
+    def hold_secrets(self) -> bool:
+        """Whether any value is one that must not be sent unencrypted."""
+        return any(each.is_secret for each in self.headers)
+
+    def read(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return each header's value by its name, and every secret in them.
+
+        Raises:
+            KeyMissing: where a variable is not set or cannot be sent; one line, with what mends it.
+        """
+        values: dict[str, str] = {}
+        secrets: list[str] = []
+        for header in self.headers:
+            variables = {name: self._variable(header.name, name) for name in header.variables}
+            values[header.name] = _REFERENCE.sub(lambda found: variables[found[1]], header.value.reveal())  # noqa: B023
+            secrets += variables.values()
+            if header.is_secret:
+                secrets.append(values[header.name])
+        return values, tuple(dict.fromkeys(secrets))
+
+    def _variable(self, header: str, name: str) -> str:
+        value = os.environ.get(name, "").strip()
+        if value and _is_sendable(value):
+            return value
+        wrong = "holds what no header can have" if value else "is not set"
+        del value
+        raise KeyMissing(f"no key for {self.backend}: the variable {name}, which the header {header} names, {wrong}")
+
+
+def _is_sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and len(text) <= _LONGEST_VALUE
+
+
+def _object(raw: JsonValue) -> dict[str, JsonValue]:
+    if isinstance(raw, str) and raw.strip():
+        try:
+            raw = parse(raw)
+        except DocumentProblem:
+            raw = []  # what is wrong with the text is not said in its words, which may be a key
+    if raw is None or raw == "":
+        return {}
+    if not isinstance(raw, dict):
+        raise ProfileError(f"{CUSTOM_HEADERS} must be an object of names and values, or a JSON text of one")
+    return raw
+
+
+def _text(name: str, value: JsonValue) -> str | None:
+    if isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str):
+        return f"${{{value['env'].strip()}}}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        raise ProfileError(f'{CUSTOM_HEADERS}: the value of {brief(name)} must be a text or {{"env": "NAME"}}')
+    return value
