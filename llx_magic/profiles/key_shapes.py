@@ -9,7 +9,7 @@ from llx_magic.core.text import QUOTES
 
 _PREFIXED = re.compile(
     r"(?:sk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key|key)-[A-Za-z0-9_\-]{8,}"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{20,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{24,}"
     r"|eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]{4,}){0,2}"
     r"|(?:gsk|sk|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
     r"(?=[A-Za-z_]{0,80}[0-9]|[A-Z_]{0,80}[a-z]{1,80}[A-Z])[A-Za-z0-9_\-.]{16,}"
@@ -19,7 +19,7 @@ _PREFIXED = re.compile(
 _HEXADECIMAL = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{32,}", re.IGNORECASE
 )
-_WORD = re.compile(r"[A-Za-z0-9+/=]{20,}")
+_WORD = re.compile(r"[A-Za-z0-9+/=]{24,}")
 _CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _MOST_CHANGES_IN_A_NAME: Final = 3
 """Between letters and digits, within one word: ``gpt4o2024`` has three, 32 characters drawn at random about fifteen."""

@@ -365,7 +365,10 @@ VALUES = st.fixed_dictionaries(
     },
 )
 TOP = {"name", "version", "type", "policy", "profiles", "provider", "model", "modelParams", "ephemeralSettings"}
-CONNECTION = {"base-url", "auth-key-env", "auth-key-name", "auth-keyfile", "price-input", "price-output"}
+CONNECTION = {
+    "base-url", "auth-key-env", "auth-key-name", "auth-keyfile", "price-input", "price-output", "user-agent",
+    "custom-headers",
+}  # fmt: skip
 EXTRA = st.dictionaries(KEYS.filter(lambda key: key not in TOP), JSON, max_size=3)
 EXTRA_SETTINGS = st.dictionaries(
     KEYS.filter(lambda key: key not in SETTINGS and key not in CONNECTION), JSON, max_size=3
