@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
+import io
 import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from llx_magic import __version__
 from llx_magic.backends import local as embedded
-from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, keys, local, piped, profiles, prompt, settings, statistics
 from llx_magic.commands.footer import footer
+from llx_magic.commands.forms import in_form
 from llx_magic.commands.grammar import Grammar, HelpAskedError
 from llx_magic.commands.output import Output
+from llx_magic.commands.question import question
 from llx_magic.commands.terminal import TerminalView
+from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
@@ -29,6 +37,15 @@ DEMO_PROMPT = "What is the capital of France? Answer in one sentence."
 _MAGIC = re.compile(r"%{1,2}llx(?:_([a-z]+))?")
 
 _EPILOGUE = """
+examples:
+  llx "Why is the sky blue?"
+  git diff | llx "Write a commit message for this."      the question, a blank line, the piped text
+  llx -q -f json "Three primes, as a JSON list." | jq .
+  llx -p work - < question.txt                           the file is the question
+
+A pipe or file on standard input is read to its end; where a script leaves one open that is not meant for llx, give
+< /dev/null. Text is UTF-8, in whatever locale.
+
 other commands (each has --help):
   llx profile ...   save, load, list, show and delete profiles
   llx set ...       every setting, and help for each
@@ -37,16 +54,25 @@ other commands (each has --help):
   llx chat ...      the named conversations
   llx demo          a prompt that fails over, for real, to the embedded model
 
-exit status: 0 answered, 1 no backend could answer, 2 bad usage, 130 interrupted
+exit status: 0 answered, 1 no backend could answer or the reply has not the form asked for, 2 bad usage, 130 interrupted
 """
 
 
 def grammar() -> Grammar:
     """Return the grammar of the command without a subcommand: one prompt."""
-    parser = Grammar("llx", "Ask a prompt of the best backend that is up.")
+    parser = Grammar("llx", 'llx [options] "QUESTION": ask a prompt of the best backend that is up.')
     parser.epilog = _EPILOGUE
     prompt.add_prompt_options(parser)
-    parser.add_argument("--prompt", metavar="TEXT", help="the prompt; - reads it from standard input")
+    parser.add_argument("question", nargs="*", metavar="QUESTION", help="the prompt; - stands for standard input")
+    parser.add_argument("--prompt", metavar="TEXT", help="the same as QUESTION, for scripts")
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=prompt.FORMATS,
+        default="markdown",
+        help="code: only the code of the reply; json: only its JSON, checked; the others: the reply as it is",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
     parser.add_argument("--stats", action="store_true", help="the statistics afterwards, on stderr")
     parser.add_argument("--version", action="store_true", help="print the version")
     return parser
@@ -54,24 +80,49 @@ def grammar() -> Grammar:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 must not cost the answer
     try:
-        return _dispatch(list(sys.argv[1:] if words is None else words))
-    except HelpAskedError as asked:
-        print(asked)
-        return ANSWERED
+        _prepare_streams()
+        status = _run(list(sys.argv[1:] if words is None else words))
     except UsageProblem as problem:
-        return _complain(problem, BAD_USAGE)
+        status = _complain(problem, BAD_USAGE)
     except LlxError as problem:
-        return _complain(problem, NO_ANSWER)
+        status = _complain(problem, NO_ANSWER)
     except KeyboardInterrupt:
         print("llx: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader has gone, and nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO_ANSWER
+        status = INTERRUPTED
+    except OSError as problem:
+        _give_up_standard_output()
+        status = NO_ANSWER
+        if not isinstance(problem, BrokenPipeError):  # there the reader has gone, and wants to hear no more
+            where = f" ({problem.filename})" if problem.filename else ""
+            _complain(LlxError(f"the operating system says: {problem.strerror or problem}{where}"), status)
+    return status
+
+
+def _prepare_streams() -> None:
+    """Write UTF-8 into pipes and files in every locale; what a terminal cannot show must not cost the answer."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        raise UsageProblem("standard output is closed, so an answer could not be given: nothing was done")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def _give_up_standard_output() -> None:
+    """Let Python's own attempt at exit to write what is left go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(words: list[str]) -> int:
+    try:
+        status = _dispatch(words)
+    except HelpAskedError as asked:
+        print(asked)
+        status = ANSWERED
+    sys.stdout.flush()  # here, where a reader that has gone and a full disk are seen
+    return status
 
 
 def _dispatch(words: list[str]) -> int:
@@ -82,24 +133,21 @@ def _dispatch(words: list[str]) -> int:
         "key": lambda rest: _print(keys.run(Session(), shlex.join(rest), _ask_hidden, "llx key")),
         "chat": lambda rest: _print(chat.run_words(Session().conversations, rest, "llx chat")),
         "demo": _demo,
+        "help": lambda rest: _dispatch([*rest, "--help"]),
     }
     if words and words[0] in commands:
         return commands[words[0]](words[1:])
-    if words and not words[0].startswith("-"):
-        raise UsageProblem(f"unknown command {words[0]!r}; to ask something: llx --prompt {shlex.quote(words[0])}")
-    return _prompt(words)
+    return _prompt(words, tuple(commands))
 
 
-def _prompt(words: list[str]) -> int:
+def _prompt(words: list[str], commands: Sequence[str]) -> int:
     asked = grammar().read(words)
     if asked.version:
         print(f"llx {__version__}")
         return ANSWERED
-    if asked.prompt is None:
-        raise UsageProblem("llx: no prompt; give --prompt TEXT, or --prompt - to read it (see llx --help)")
-    text = _standard_input() if asked.prompt == "-" else asked.prompt
+    text = question(asked.question, asked.prompt, commands, partial(_remark, quiet=asked.quiet))
     session = Session()
-    options = prompt.options_of(asked)
+    options = _options(asked)
     if options.dry_run:
         print(printable(prompt.preview(*prompt.prepare(session, options, text)).text))
         return ANSWERED
@@ -112,21 +160,19 @@ def _prompt(words: list[str]) -> int:
     return ANSWERED
 
 
-def _standard_input() -> str:
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as problem:
-        raise UsageProblem(
-            f"standard input is not text in {problem.encoding}: byte {problem.object[problem.start]:#04x} "
-            f"at position {problem.start}"
-        ) from None
+def _options(asked: argparse.Namespace) -> prompt.PromptOptions:
+    asked.param = [piped.argument(word, "--param") for word in asked.param]
+    if asked.system is not None:
+        asked.system = piped.argument(asked.system, "--system")
+    return prompt.options_of(asked)
 
 
 def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply:
     balancer, asked = prompt.prepare(session, options, text)
     for note in balancer.profile.notes:
-        print(f"note: {_for_a_shell(one_line(note))}", file=sys.stderr)
-    view = TerminalView(sys.stdout, sys.stderr, live=sys.stdout.isatty() and not options.no_stream)
+        _remark(f"note: {one_line(note)}", quiet=options.quiet)
+    whole_only = options.no_stream or options.form in ("code", "json")
+    view = TerminalView(sys.stdout, None if options.quiet else sys.stderr, live=sys.stdout.isatty() and not whole_only)
     try:
         reply = prompt.start(balancer, asked).follow(view.draw)
     except KeyboardInterrupt:
@@ -137,10 +183,21 @@ def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply
         if failed.partial and not sys.stdout.isatty():
             print(f"incomplete text of a backend that failed:\n{printable(failed.partial)}", file=sys.stderr)
         raise
-    view.finish(reply)
-    print(footer(reply), file=sys.stderr)
-    prompt.remember(session, options, text, reply)
+    try:
+        view.finish(replace(reply, text=in_form(reply.text, options.form)))
+    except ReplyFormatError:
+        print(printable(reply.text), file=sys.stderr)
+        raise
+    finally:
+        _remark(footer(reply), quiet=options.quiet)
+        prompt.remember(session, options, text, reply)
     return reply
+
+
+def _remark(text: str, *, quiet: bool) -> None:
+    """Say on stderr what is no error."""
+    if not quiet:
+        print(_for_a_shell(text), file=sys.stderr)
 
 
 def _set(words: list[str]) -> int:

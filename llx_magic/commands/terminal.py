@@ -16,11 +16,11 @@ NEXT_DRAWING_SECONDS = 0.05
 class TerminalView:
     """Writes the pieces of a reply to ``out`` as they come, where ``live``; else the reply when it is whole.
 
-    Debug lines that are asked for go to ``debug``, in their place among the text. What has been printed cannot be taken
-    back, so a restart draws a line that says that the text above is withdrawn.
+    Debug lines that are asked for go to ``debug``, if there is one, in their place among the text. What has been
+    printed cannot be taken back, so a restart draws a line that says that the text above is withdrawn.
     """
 
-    def __init__(self, out: TextIO, debug: TextIO, *, live: bool) -> None:
+    def __init__(self, out: TextIO, debug: TextIO | None, *, live: bool) -> None:
         self._out = out
         self._debug = debug
         self._live = live
@@ -57,7 +57,7 @@ class TerminalView:
             self._out.flush()
 
     def _write_debug_lines(self, event: Event) -> None:
-        if lines := shown_lines(event):
+        if self._debug is not None and (lines := shown_lines(event)):
             self._end_line()
             self._out.flush()
             self._debug.write("".join(f"{line}\n" for line in lines))

@@ -72,8 +72,7 @@ def read_json(text: str) -> JsonValue:
     Raises:
         ReplyFormatError: where there is no JSON, it is broken, or Python cannot hold it; with line and column.
     """
-    candidates = [block.text for block in code_blocks(text) if block.language in ("", "json")]
-    source = candidates[0] if len(candidates) == 1 else text
+    source = _json_source(text)
     try:
         found: JsonValue = json.loads(source)
     except json.JSONDecodeError as problem:
@@ -105,3 +104,18 @@ def _is_program(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(isinstance(node, _DOES_SOMETHING) for node in ast.walk(tree))
+
+
+def json_text(text: str) -> str:
+    """Return the JSON of a reply as it is written there, every digit kept; checked as ``read_json`` does.
+
+    Raises:
+        ReplyFormatError: where there is no JSON, or it is broken.
+    """
+    read_json(text)
+    return _json_source(text).strip()
+
+
+def _json_source(text: str) -> str:
+    candidates = [block.text for block in code_blocks(text) if block.language in ("", "json")]
+    return candidates[0] if len(candidates) == 1 else text
