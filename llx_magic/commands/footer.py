@@ -7,13 +7,10 @@ from typing import Literal
 
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line
+from llx_magic.core.units import duration, number
 
 NOTE_LENGTH = 100
 """How much of one remark the line shows; the trace shows all of it."""
-
-FASTEST_SHOWN = 10_000
-"""A rate in tokens per second above which the text came in one burst, so that it says nothing."""
-
 
 FooterMode = Literal["full", "stable", "none"]
 
@@ -40,17 +37,13 @@ def footer(reply: Reply, mode: FooterMode = "full") -> str:
 
 
 def _figures(reply: Reply) -> list[str]:
-    facts = [_seconds(reply.seconds)]
+    facts = [duration(reply.seconds)]
     if reply.ttft is not None:
-        facts.append(f"first token {_seconds(reply.ttft)}")
+        facts.append(f"first token {duration(reply.ttft)}")
     if reply.usage is not None:
-        facts.append(f"{reply.usage.prompt_tokens} + {reply.usage.completion_tokens} tokens")
-    if (rate := reply.tokens_per_second) is not None and rate < FASTEST_SHOWN:
-        facts.append(f"{rate:.0f} tokens/s")
+        facts.append(f"{number(reply.usage.prompt_tokens)} + {number(reply.usage.completion_tokens)} tokens")
+    if (rate := reply.tokens_per_second) is not None:
+        facts.append(f"{number(rate)} tokens/s")
     if reply.cost is not None:
-        facts.append(f"cost {reply.cost:.4g}")
+        facts.append(f"cost {number(reply.cost, 4)}")
     return facts
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"

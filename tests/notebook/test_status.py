@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
+from llx_magic.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    CoolDownWaitEnded,
+    CoolDownWaitStarted,
+    FirstTokenReceived,
+    RetryScheduled,
+)
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.reply import Delta
 from llx_magic.notebook.status import Status
@@ -82,6 +89,15 @@ def test_a_wait_before_another_attempt_counts_down():
     assert watched.at(101.0, STARTED, FAILED, RETRY) == "alpha failed: 503 busy, asking again in 8 s"
     assert watched.at(107.5) == "alpha failed: 503 busy, asking again in 2 s"
     assert watched.at(120.0) == "alpha failed: 503 busy, asking again now"
+
+
+def test_a_wait_for_a_rate_limit_counts_down():
+    watched = Watched()
+    waiting = CoolDownWaitStarted(at=100.0, request=1, backend="alpha", seconds=8.0)
+    assert watched.at(100.0, waiting) == "waiting for the rate limit of alpha, asking in 8 s"
+    assert watched.at(106.5) == "waiting for the rate limit of alpha, asking in 2 s"
+    ended = CoolDownWaitEnded(at=108.0, request=1, backend="alpha", seconds=8.0)
+    assert watched.at(108.0, ended, STARTED) == "asking alpha… 8 s of 120 s"
 
 
 def test_an_attempt_starts_the_clock_anew():

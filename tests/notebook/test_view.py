@@ -172,6 +172,11 @@ def test_the_footer_is_below_the_reply_and_opens_to_the_trace(view, screen):
     assert "nothing has been asked yet" in screen.html
 
 
+def test_the_footer_has_peoples_units_and_something_never_reads_as_nothing():
+    shown = footer(reply("hi", seconds=85.2, ttft=0.0002, usage=Usage(12_345, 1), cost=0.000_012_3))
+    assert shown == "b (m) · 1 min 25 s · first token 0.2 ms · 12,345 + 1 tokens · cost 0.0000123"
+
+
 def test_without_a_footer_there_is_the_reply_alone(screen):
     CellView(screen, status=status(), footer_mode="none").finish(reply("hi"))
     assert screen.plain == "hi"
