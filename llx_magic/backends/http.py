@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from llx_magic.backends.concessions import Extra, asked_for, conceded, is_lasting, refused_at, remember
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_clients import CLIENTS, Route, new_transport
-from llx_magic.backends.http_errors import foreign_errors, translate
+from llx_magic.backends.http_clients import CLIENTS, new_transport, way_to
+from llx_magic.backends.http_errors import Peer, foreign_errors, translate
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.http_sending import SENDING, Sending
 from llx_magic.backends.inflate import decoder_for
@@ -55,7 +55,6 @@ class OpenAIBackend:
         self._key = KeyReader(key)
         self._headers = headers
         self._problem = endpoint.problem()
-        self._route = Route.PROXIED if self._problem else _route(endpoint)
         known = None if self._problem else provider_at(endpoint.base_url)
         takes_all = known is None or known.takes_stream_options
         self._without = frozenset[Extra]() if takes_all else frozenset((Extra.USAGE,))
@@ -79,7 +78,7 @@ class OpenAIBackend:
         """Import the HTTP library, read the trusted certificates and make the running loop's client; no key is read."""
         with contextlib.suppress(NotReady):  # the prompt will say so
             if self._problem is None:
-                CLIENTS.borrow(self, self._route)
+                CLIENTS.borrow(self, way_to(self._endpoint))
 
     async def prepare(self) -> Ready:
         """Return what sends to this backend, with the key that is valid now.
@@ -90,7 +89,7 @@ class OpenAIBackend:
         if self._problem is not None:
             raise NotReady(self._problem)
         url = self._address()
-        CLIENTS.borrow(self, self._route)
+        CLIENTS.borrow(self, way_to(self._endpoint))
         credential = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(credential, str):
             raise NotReady(credential)
@@ -139,11 +138,13 @@ class OpenAIBackend:
                 on_trial.add(extra)
 
     async def _exchange(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress) -> Answer | Failure:
-        exchange = _Exchange(outgoing, reader, progress, label=self._endpoint.label)
-        outcome = await exchange.run(CLIENTS.borrow(self, self._route))
+        way = way_to(self._endpoint)
+        peer = Peer(self._endpoint.label, way.proxy, encrypted=outgoing.url.scheme == "https")
+        exchange = _Exchange(outgoing, reader, progress, peer)
+        outcome = await exchange.run(CLIENTS.borrow(self, way))
         if outcome is None:
             # The pool may hold more connections that died with this one, so the second try brings its own.
-            async with new_transport(self._route) as fresh:
+            async with new_transport(way) as fresh:
                 outcome = await exchange.run(fresh)
         return outcome if outcome is not None else Failure(kind=FailureKind.NETWORK, message="no connection")
 
@@ -204,12 +205,6 @@ class _Sender:
         return await self._backend.send(self._url, self._credential, request, progress)
 
 
-def _route(endpoint: Endpoint) -> Route:
-    if not endpoint.is_loopback:
-        return Route.PROXIED
-    return Route.DIRECT if endpoint.base_url[:6].lower() == "https:" else Route.PLAIN
-
-
 def _outgoing(url: httpx.URL, body: bytes, credential: _Credential) -> httpx.Request:
     import httpx
 
@@ -228,12 +223,12 @@ def _outgoing(url: httpx.URL, body: bytes, credential: _Credential) -> httpx.Req
 class _Exchange:
     """One request and the reading of its reply; run a second time only where the first met a dead connection."""
 
-    def __init__(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress, *, label: str) -> None:
+    def __init__(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress, peer: Peer) -> None:
         self._outgoing = outgoing
         self._reader = reader
         self._redact = reader.redact
         self._progress = progress
-        self._label = label
+        self._peer = peer
         self._sending = Sending(progress.on_connected, reader.redact)
         self._reading = False
 
@@ -241,7 +236,7 @@ class _Exchange:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
         self._sending = Sending(self._progress.on_connected, self._redact)
         try:
-            return await self._converse(transport)
+            return self._peer.explained(await self._converse(transport))
         except BackendFailed as failed:
             return failed.failure
         except foreign_errors() as error:
@@ -251,7 +246,8 @@ class _Exchange:
 
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.whole_if_cut:
-            return translate(error, self._label, self._redact, reading=self._reading)
+            at_proxy = self._sending.at_proxy
+            return translate(error, self._peer, self._redact, at_proxy=at_proxy, reading=self._reading)
         try:
             return self._reader.end()
         except BackendFailed as failed:
@@ -269,13 +265,17 @@ class _Exchange:
 
     async def _open(self, transport: httpx.AsyncBaseTransport) -> httpx.Response:
         """Send the request and return the response's head."""
-        self._progress.on_sending(self._label)
+        self._progress.on_sending(str(self._peer))
         token = SENDING.set(self._sending)  # after that, since a timer keeps the variables of where it was set
         try:
-            return await transport.handle_async_request(self._outgoing)
+            response = await transport.handle_async_request(self._outgoing)
         finally:
             SENDING.reset(token)
             self._sending.end()
+        if response.status_code == 407 and self._peer.proxy is not None:
+            await response.aclose()
+            raise BackendFailed(self._peer.refused("407 Proxy Authentication Required"))
+        return response
 
     async def _refusal(self, response: httpx.Response) -> Failure:
         body = bytearray()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import enum
-import functools
 import os
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.http_proxies import Proxy, proxy_for
+from llx_magic.backends.http_trust import Trust, context_for, trust_in_force
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import NotReady
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
+
+    from llx_magic.backends.endpoint import Endpoint
 
 VARIABLE = "LLX_HTTP_TRANSPORT"
 """The variable that names the transport: ``aiohttp``, or ``httpx`` for its own, which is slower."""
@@ -28,87 +29,46 @@ KEPT_ALIVE_SECONDS = 15.0
 """How long an idle connection is kept; servers commonly close theirs after 60 s or more."""
 
 
-class Route(enum.Enum):
-    """How requests get to an address; each kind has a transport of its own."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How requests get to an address, by the environment of the moment; each way has a transport of its own.
 
-    PROXIED = "by the environment's proxies, if it names any"
-    DIRECT = "to this machine, over TLS"
-    PLAIN = "to this machine, without TLS"
+    ``trust`` is None where no TLS is spoken. ``proxy`` is None on the straight way.
+    """
+
+    trust: Trust | None
+    proxy: Proxy | None
+    transport: str
 
 
-def new_transport(route: Route) -> httpx.AsyncBaseTransport:
-    """Return a transport for the running loop that waits without limit and always verifies certificates.
-
-    It is aiohttp's, unless ``LLX_HTTP_TRANSPORT`` asks for httpx's own or a proxy stands in the way.
+def way_to(endpoint: Endpoint) -> Way:
+    """Return how requests get to an endpoint now. This machine itself is never reached through a proxy.
 
     Raises:
-        NotReady: where the environment names certificates, a proxy or a transport that cannot be used.
+        NotReady: where the environment names a proxy or a transport that cannot be used.
     """
-    context = _trusting_nobody() if route is Route.PLAIN else _trusted()
-    proxies = route is Route.PROXIED and _names_a_proxy()
-    if _wanted() == "httpx" or proxies:
-        return _httpx_transport(context, proxies=proxies)
+    wanted = os.environ.get(VARIABLE) or "aiohttp"
+    if wanted not in ("aiohttp", "httpx"):
+        raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}")
+    proxy = None if endpoint.is_loopback else proxy_for(endpoint.base_url)
+    encrypted = endpoint.base_url[:6].lower() == "https:" or (proxy is not None and proxy.scheme == "https")
+    return Way(trust_in_force() if encrypted else None, proxy, wanted if proxy is None else "httpx")
+
+
+def new_transport(way: Way) -> httpx.AsyncBaseTransport:
+    """Return a transport for the running loop that waits without limit and always verifies certificates.
+
+    Raises:
+        NotReady: where the environment names certificates that cannot be read.
+    """
+    context = context_for(way.trust)
+    if way.transport == "httpx":
+        from llx_magic.backends.http_httpx import HttpxTransport
+
+        return HttpxTransport(context, proxy=way.proxy, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
     from llx_magic.backends.http_aiohttp import AiohttpTransport
 
     return AiohttpTransport(context, kept_alive_seconds=KEPT_ALIVE_SECONDS)
-
-
-def _wanted() -> str:
-    wanted = os.environ.get(VARIABLE) or "aiohttp"
-    if wanted in ("aiohttp", "httpx"):
-        return wanted
-    raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}")
-
-
-def _proxies_named(route: Route) -> int:
-    """Return a number for what the environment says of proxies: who sets one after the first prompt means the next."""
-    from urllib.request import getproxies_environment
-
-    return hash(frozenset(getproxies_environment().items() if route is Route.PROXIED else ()))
-
-
-def _names_a_proxy() -> bool:
-    from urllib.request import getproxies
-
-    return any(getproxies().get(scheme) for scheme in ("http", "https", "all"))
-
-
-def _httpx_transport(context: ssl.SSLContext, *, proxies: bool) -> httpx.AsyncBaseTransport:
-    import httpx
-
-    from llx_magic.backends.http_httpx import HttpxTransport
-
-    try:
-        return HttpxTransport(context, proxies=proxies, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
-    except (ValueError, ImportError, httpx.InvalidURL, OSError):
-        # The proxy's address may hold a password, so it is not repeated.
-        problem = NotReady("the proxy that the environment names cannot be used")
-    raise problem
-
-
-def _trusted() -> ssl.SSLContext:
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    try:
-        return _ssl_context(file, folder)
-    except (OSError, ValueError) as error:
-        why = one_line(getattr(error, "strerror", None) or type(error).__name__, 80)
-    named = f"SSL_CERT_FILE={file}" if file else f"SSL_CERT_DIR={folder}" if folder else "certifi"
-    raise NotReady(f"the trusted certificates of {one_line(named, 150)} cannot be read: {why}")
-
-
-@functools.lru_cache(maxsize=4)
-def _ssl_context(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContext:
-    """Return a verifying context, made once for each setting of the variables that httpx reads for it."""
-    import httpx
-
-    return httpx.create_ssl_context()
-
-
-def _trusting_nobody() -> ssl.SSLContext:
-    """Return a context that refuses every certificate: cheap, and safe if it were used after all."""
-    import ssl
-
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _LoopClients:
@@ -116,13 +76,12 @@ class _LoopClients:
 
     def __init__(self) -> None:
         self.holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._transports: dict[tuple[Route, int], httpx.AsyncBaseTransport] = {}
+        self._transports: dict[Way, httpx.AsyncBaseTransport] = {}
 
-    def transport(self, route: Route) -> httpx.AsyncBaseTransport:
-        way = (route, _proxies_named(route))
+    def transport(self, way: Way) -> httpx.AsyncBaseTransport:
         transport = self._transports.get(way)
         if transport is None:
-            transport = self._transports[way] = new_transport(route)
+            transport = self._transports[way] = new_transport(way)
         return transport
 
     async def aclose(self) -> None:
@@ -145,17 +104,17 @@ class ClientRegistry:
     def __len__(self) -> int:
         return len(self._loops)
 
-    def borrow(self, holder: object, route: Route) -> httpx.AsyncBaseTransport:
+    def borrow(self, holder: object, way: Way) -> httpx.AsyncBaseTransport:
         """Return the running loop's transport; the holder keeps it until ``give_back``.
 
         Raises:
-            NotReady: where the environment names certificates, a proxy or a transport that cannot be used.
+            NotReady: where the environment names certificates that cannot be read.
         """
         loop = asyncio.get_running_loop()
         clients = self._loops.get(loop)
         if clients is None or holder not in clients.holders:
             clients = self._enter(loop, holder)
-        return clients.transport(route)
+        return clients.transport(way)
 
     async def give_back(self, holder: object) -> None:
         """Release what the holder has on the running loop; harmless where it has nothing."""

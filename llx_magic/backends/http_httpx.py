@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from llx_magic.backends.http_proxies import Proxy
+
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+
+_BEYOND_THE_PROXY = ("proxy.start_tls.started", "socks.start_tls.started")
+"""From where on it is the server itself that is spoken to, through a tunnel."""
 
 _NO_TIMEOUTS = {"connect": None, "read": None, "write": None, "pool": None}
 
@@ -30,34 +35,39 @@ class _Connection(Protocol):
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
-    """Sends through clients of httpx: no redirects, no time-outs, the environment's proxies where ``proxies``.
+    """Sends through clients of httpx: no redirects, no time-outs, ``proxy`` and nothing else of the environment.
 
     Each request has a client to itself, which is used again only after a body that was read to its end. The pool
     inside a client does not withstand being cancelled at every moment: cancelled between connecting and sending, or
     while it closes a reply, it keeps that connection for ever.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, proxies: bool, kept_alive: int, kept_alive_seconds: float) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, *, proxy: Proxy | None, kept_alive: int, kept_alive_seconds: float
+    ) -> None:
         self._new = functools.partial(
             httpx.AsyncClient,
             verify=context,
             timeout=None,
             limits=httpx.Limits(max_connections=None, keepalive_expiry=kept_alive_seconds),
             follow_redirects=False,
-            trust_env=proxies,
+            trust_env=False,
+            proxy=None if proxy is None else _for_httpx(proxy, context),
         )
+        self._proxy = proxy
         self._closed = False
         self._kept_alive = kept_alive
         self._idle: dict[bytes, deque[httpx.AsyncClient]] = {}
         self._busy: set[httpx.AsyncClient] = set()
         self._surplus: list[httpx.AsyncClient] = []
         _guard_logs()
-        self._new()  # so that a proxy that cannot be used is refused here and not with a request
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response's head."""
         sending = SENDING.get() or Sending(lambda: None, str)
-        hooks = _Hooks(sending)
+        sending.at_proxy = self._proxy is not None
+        forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and request.url.scheme == "http"
+        hooks = _Hooks(sending, forwarded=forwarded)
         request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
         place = request.url.netloc
         idle = self._idle.get(place)
@@ -101,6 +111,11 @@ class HttpxTransport(httpx.AsyncBaseTransport):
     async def _close_surplus(self) -> None:
         while self._surplus:  # whoever is cancelled here leaves the rest to the next
             await self._surplus.pop().aclose()
+
+
+def _for_httpx(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
+    to_proxy = context if proxy.scheme == "https" else None
+    return httpx.Proxy(proxy.url, ssl_context=to_proxy, auth=proxy.credentials)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -153,8 +168,9 @@ def _guard_logs() -> None:
 class _Hooks:
     """Learns from httpcore's trace whether a connection is new, when it stands, and whether anything came."""
 
-    def __init__(self, sending: Sending) -> None:
+    def __init__(self, sending: Sending, *, forwarded: bool) -> None:
         self._sending = sending
+        self._forwarded = forwarded
         self._connected_anew = False
         self._handshaking: _Connection | None = None  # the bare connection, until the request goes out on it
 
@@ -164,12 +180,15 @@ class _Hooks:
         elif event.endswith("connect_tcp.complete"):
             self._handshaking = cast("_Connection", info["return_value"])
             _note_arrivals(self._handshaking)
+        elif event in _BEYOND_THE_PROXY:
+            self._sending.at_proxy = False
         elif event.endswith("start_tls.complete"):
             _note_arrivals(cast("_Connection", info["return_value"]))
         elif event.endswith("send_request_headers.started"):
             to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
             if not to_proxy:
                 self._sending.reused = not self._connected_anew
+                self._sending.at_proxy = self._forwarded
                 self._sending.stands()
                 self._handshaking = None
 

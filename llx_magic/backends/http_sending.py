@@ -14,16 +14,18 @@ class Sending:
 
     It calls ``stands`` when a connection is ready for the request, and sets ``reused`` where that one has served a
     request before, ``arrived`` when a byte of a reply comes. One that cannot tell sets ``arrived`` from the start.
+    ``at_proxy`` says that whatever goes wrong now is between this machine and its proxy.
     ``hide`` takes the request's key out of a text.
     """
 
-    __slots__ = ("arrived", "hide", "reused", "stands")
+    __slots__ = ("arrived", "at_proxy", "hide", "reused", "stands")
 
     def __init__(self, stands: Callable[[], None], hide: Callable[[str], str]) -> None:
         self.stands = stands
         self.hide = hide
         self.reused = False
         self.arrived = False
+        self.at_proxy = False
 
     def end(self) -> None:
         """Let go of the request: connections and timers that were made for it remember this for a while."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llx_magic.backends.http_clients import CLIENTS, VARIABLE
+from llx_magic.backends.http_trust import VARIABLES as CERTIFICATES
 from llx_magic.engine.background import BACKGROUND
 
 
@@ -12,6 +13,9 @@ from llx_magic.engine.background import BACKGROUND
 def transport(request, monkeypatch):
     """The transport that the test's connections are made by, those of the background loop included."""
     monkeypatch.setenv(VARIABLE, request.param)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *CERTIFICATES):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     yield request.param
     if BACKGROUND.running:
         BACKGROUND.run(CLIENTS.close_loop())

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import llx_magic as llx
+from llx_magic.backends.http_trust import VARIABLES as CERTIFICATES
 from tests.faults.matrix import ATTEMPTS, FIRST_TEXT, FIRST_USAGE, SECOND_TEXT, Place, Release, Row, script
 from tests.faults.server import FaultServer, unused_url
 from tests.notebook.kit import write_balancer, write_model
@@ -24,7 +25,7 @@ PROMPT = "Why test?"
 
 def surround(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put keys into the environment, take proxies out of it, and have a configuration folder of the test's own."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *CERTIFICATES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     for name in ("LLXPRT_DEBUG", "LLX_PROFILE", "OPENAI_API_KEY"):

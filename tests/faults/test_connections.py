@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http import _route
-from llx_magic.backends.http_clients import CLIENTS, Route
-from llx_magic.backends.http_errors import translate
+from llx_magic.backends.http_clients import CLIENTS, way_to
+from llx_magic.backends.http_errors import Peer, translate
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
@@ -284,7 +283,8 @@ def test_a_name_that_cannot_be_decoded_is_one_line_and_the_key_is_not_in_it():
 
 def test_an_address_in_capitals_is_reached_in_the_same_way():
     endpoints = [Endpoint(base_url=f"{scheme}://127.0.0.1:1/v1", model="m") for scheme in ("https", "HTTPS", "HttpS")]
-    assert [_route(each) for each in endpoints] == [Route.DIRECT] * 3
+    assert [way_to(each) for each in endpoints] == [way_to(endpoints[0])] * 3
+    assert way_to(endpoints[0]).trust is not None
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -490,73 +490,9 @@ def test_what_the_system_says_is_put_into_plain_words(cause, kind, words):
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = OSError("All connection attempts failed")
     error.__cause__.__cause__ = cause
-    failure = translate(error, "models.example", Redactor(KEY), reading=False)
+    failure = translate(error, Peer("models.example"), Redactor(KEY), at_proxy=False, reading=False)
     assert failure.kind is kind
     assert words in failure.message
-
-
-# --- proxies --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
-def test_loopback_is_never_reached_through_a_proxy(monkeypatch, variable):
-    """The environment's proxies are for hosts elsewhere."""
-    monkeypatch.setenv(variable, unused_url().removesuffix("/v1"))
-    with FaultServer() as server:
-        assert ask(server.base_url)[0].text == server.text
-        assert ask(server.base_url.replace("127.0.0.1", "localhost"))[0].text == server.text
-
-
-def test_a_host_elsewhere_is_reached_through_the_environments_proxy(monkeypatch):
-    """Without a key here, since the address is not encrypted."""
-    with FaultServer() as proxy:
-        monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
-        answer, _ = ask("http://models.example/v1", key=FixedKey(None))
-        assert answer.text == proxy.text
-        assert proxy.requests[0].path == "http://models.example/v1/chat/completions"
-
-
-def test_a_proxy_that_is_named_after_the_first_question_is_used_for_the_next(monkeypatch):
-    """As with ``%env`` in a notebook whose first prompt could not get through."""
-
-    async def run(*proxies: FaultServer) -> list[str]:
-        texts = []
-        async with backend("http://models.example/v1", FixedKey(None)) as asked:
-            for proxy in proxies:
-                monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
-                texts.append((await answer_of(asked)).text)
-        return texts
-
-    with FaultServer(text="by the first") as one, FaultServer(text="by the second") as other:
-        assert asyncio.run(run(one, other)) == ["by the first", "by the second"]
-
-
-def test_a_proxy_that_refuses_is_named_as_such(monkeypatch):
-    """For https the proxy itself is asked first, and gets no key."""
-    with FaultServer("403") as proxy:
-        monkeypatch.setenv("https_proxy", proxy.base_url.removesuffix("/v1"))
-        failure, _ = ask("https://models.example/v1")
-        assert failure.kind is FailureKind.NETWORK
-        assert failure.message.startswith("the proxy for models.example failed: 403")
-        assert KEY not in repr(proxy.requests)
-
-
-def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch):
-    """Its address may hold a password and is not repeated."""
-    monkeypatch.setenv("http_proxy", "strange://user:secret@proxy.example")
-    found = obstacle(backend_at("http://models.example/v1", FixedKey(None)))
-    assert found == "the proxy that the environment names cannot be used"
-
-
-def test_certificates_that_cannot_be_read_are_named_and_do_not_concern_a_server_without_tls(monkeypatch):
-    """A wrong path in the environment must not look like a proxy's fault."""
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
-    assert obstacle(backend_at("https://models.example/v1")) == (
-        "the trusted certificates of SSL_CERT_FILE=/nowhere/ca.pem cannot be read: No such file or directory"
-    )
-    with FaultServer() as server:
-        answer, _ = ask(server.base_url)
-    assert answer.text == server.text
 
 
 # --- what is sent, and what is not ----------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_aiohttp import AiohttpTransport
-from llx_magic.backends.http_clients import CLIENTS, VARIABLE, Route, new_transport
+from llx_magic.backends.http_clients import CLIENTS, VARIABLE, new_transport, way_to
 from llx_magic.backends.http_httpx import HttpxTransport
 from llx_magic.core.failure import BackendFailed
 from llx_magic.core.reply import Answer, ChatRequest, Message
@@ -37,9 +38,12 @@ with FaultServer() as server:
 """
 
 
-def kind_of_transport(route: Route) -> type[httpx.AsyncBaseTransport]:
+ADDRESSES = ("http://127.0.0.1:9/v1", "https://127.0.0.1:9/v1", "http://models.example/v1", "https://models.example/v1")
+
+
+def kind_of_transport(base_url: str) -> type[httpx.AsyncBaseTransport]:
     async def run() -> type[httpx.AsyncBaseTransport]:
-        async with new_transport(route) as transport:
+        async with new_transport(way_to(Endpoint(base_url, "m"))) as transport:
             return type(transport)
 
     return asyncio.run(run())
@@ -53,25 +57,27 @@ def _plain_environment(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
-@pytest.mark.parametrize("route", Route)
-def test_aiohttp_is_the_transport_unless_something_else_is_asked_for(route):
-    """On every route."""
-    assert kind_of_transport(route) is AiohttpTransport
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_aiohttp_is_the_transport_unless_something_else_is_asked_for(address):
+    """For every kind of address."""
+    assert kind_of_transport(address) is AiohttpTransport
 
 
-@pytest.mark.parametrize("route", Route)
-def test_the_variable_chooses_the_transport(monkeypatch, route):
-    """On every route."""
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_variable_chooses_the_transport(monkeypatch, address):
+    """For every kind of address."""
     monkeypatch.setenv(VARIABLE, "httpx")
-    assert kind_of_transport(route) is HttpxTransport
+    assert kind_of_transport(address) is HttpxTransport
 
 
 @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
-def test_where_the_environment_names_a_proxy_httpx_takes_the_route_that_may_need_it(monkeypatch, variable):
-    """It knows every kind of proxy and its exceptions; this machine is always reached directly."""
+def test_httpx_goes_where_a_proxy_stands_in_the_way_and_nowhere_else(monkeypatch, variable):
+    """It knows every kind of proxy; this machine, and what no_proxy holds, is reached directly."""
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    assert kind_of_transport(Route.PROXIED) is HttpxTransport
-    assert kind_of_transport(Route.PLAIN) is AiohttpTransport
+    monkeypatch.setenv("NO_PROXY", "direct.example")
+    assert kind_of_transport("https://models.example/v1") is HttpxTransport
+    assert kind_of_transport("https://direct.example/v1") is AiohttpTransport
+    assert kind_of_transport("http://127.0.0.1:9/v1") is AiohttpTransport
 
 
 def test_a_transport_that_does_not_exist_is_one_line(monkeypatch):
