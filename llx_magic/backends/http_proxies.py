@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 SYSTEM = "the system's settings"
 """Where a proxy comes from that no variable names; on macOS and Windows."""
 
+_VARIABLES = (
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+)  # fmt: skip
+
 _SCHEMES = {"http": "http", "https": "https", "socks": "socks5", "socks5": "socks5", "socks5h": "socks5"}
 """The kinds of proxies, and what stands for each: over SOCKS 5 names are always looked up by the proxy."""
 
@@ -71,7 +75,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _in_force(url: str) -> Proxy | str | None:
-    named = tuple(sorted((name, value) for name, value in os.environ.items() if name.lower().endswith("_proxy")))
+    named = tuple((name, os.environ[name]) for name in _VARIABLES if name in os.environ)
     if not named and sys.platform in ("darwin", "win32"):
         return _of_the_system(url)
     return _decided(url, named)
@@ -90,10 +94,8 @@ def _decided(url: str, named: tuple[tuple[str, str], ...]) -> Proxy | str | None
 
 
 def _variable(named: Iterable[tuple[str, str]], wanted: str) -> tuple[str, str]:
-    """Return the variable of that name and its value, the small letters first."""
-    spelt = {name: value for name, value in named if name.lower() == wanted}
-    name = wanted if wanted in spelt else next(iter(spelt), wanted)
-    return name, spelt.get(name, "")
+    """Return the variable of that name and its value, the small letters first; one that is not set is empty."""
+    return next((found for found in named if found[0].lower() == wanted), (wanted, ""))
 
 
 def read_proxy(value: str, variable: str) -> Proxy | str:
