@@ -151,12 +151,11 @@ class OpenAIBackend:
     async def _credential(self) -> _Credential | str:
         """Return the key in a form that no traceback shows, or in one line why there is none that can be sent."""
         try:
-            credential = _Credential(await self._key.read())
-            if self._headers is not None:
-                credential.add(*self._headers.read())
+            key = await self._key.read()
+            own, secrets = self._headers.read() if self._headers is not None else ({}, ())
         except KeyMissing as missing:
             return str(missing)
-        return self._endpoint.key_problem(credential.key) or self._header_problem() or credential
+        return self._endpoint.key_problem(key) or self._header_problem() or _Credential(key, own, secrets)
 
     def _header_problem(self) -> str | None:
         secret = self._headers is not None and self._headers.hold_secrets
@@ -177,18 +176,14 @@ class OpenAIBackend:
 class _Credential:
     """What a request proves itself with: headers, and what takes every secret in them out of texts. It shows none."""
 
-    __slots__ = ("headers", "key", "redact")
+    __slots__ = ("headers", "redact")
 
-    def __init__(self, key: str | None) -> None:
+    def __init__(self, key: str | None, own: Mapping[str, str], secrets: tuple[str, ...]) -> None:
         import httpx
 
-        self.key = key
         self.headers = httpx.Headers({"Authorization": f"Bearer {key}"} if key else {})
-        self.redact = Redactor(key)
-
-    def add(self, headers: Mapping[str, str], secrets: tuple[str, ...]) -> None:
-        self.headers.update(headers)
-        self.redact = Redactor(self.key, *secrets)
+        self.headers.update(own)
+        self.redact = Redactor(key, *secrets)
 
 
 class _Sender:
