@@ -29,7 +29,7 @@ class Extra(enum.StrEnum):
 
 
 _MAY_REFUSE = frozenset({
-    FailureKind.BAD_REQUEST, FailureKind.ACCESS, FailureKind.SERVER, FailureKind.OTHER_STATUS,
+    FailureKind.BAD_REQUEST, FailureKind.ACCESS, FailureKind.SERVER, FailureKind.OTHER_STATUS, FailureKind.BAD_REPLY,
 })  # fmt: skip
 """Kinds that such a refusal comes as: some servers break at what they do not know."""
 
@@ -38,7 +38,7 @@ _REFUSED = {
     Extra.JSON: re.compile(r"response_format|responseFormat|json_object|json mode|json_schema", re.IGNORECASE),
     Extra.MAX_TOKENS: re.compile(r"max_completion_tokens", re.IGNORECASE),
     Extra.STREAM: re.compile(
-        r"verified to stream|parameter stream\b|['\"`]stream['\"`]|\bstream: |"
+        r"verified to stream|parameter stream\b|['\"`]stream['\"`]|: stream: |"
         r"stream(?:ing|ed)?(?: mode| response| output)?s? (?:is |are |was )?(?:not|un)\s?"
         r"(?:supported|allowed|available|enabled)"
         r"|(?:not|n't|cannot) (?:support|allow|stream)\w{0,3}(?: \w{1,20}){0,2} ?stream|only supports non-?stream",
@@ -71,7 +71,24 @@ def remember(endpoint: Endpoint, extras: Collection[Extra]) -> None:
         _known[endpoint] = refused_at(endpoint) | frozenset(extras)
 
 
-def asked_for(request: ChatRequest, without: Collection[Extra]) -> frozenset[Extra]:
+def conceded(failure: Failure, request: ChatRequest, without: Collection[Extra]) -> Extra | None:
+    """Return what a failure refuses of what a request asked for; None where it refuses none of it.
+
+    Where a server only says that something was not expected, and names none of the user's own parameters, it may be
+    the wish for usage, which the user knows nothing of.
+    """
+    asked = _asked_for(request, without)
+    if failure.kind not in _MAY_REFUSE:
+        return None
+    for extra, words in _REFUSED.items():
+        if extra in asked and words.search(failure.message):
+            return extra
+    unexpected = failure.kind is FailureKind.BAD_REQUEST and _UNNAMED.search(failure.message)
+    is_the_users = any(name in failure.message for name in request.params)
+    return Extra.USAGE if unexpected and Extra.USAGE in asked and not is_the_users else None
+
+
+def _asked_for(request: ChatRequest, without: Collection[Extra]) -> set[Extra]:
     """Return what a request asks for that it could do without, and that has not been left out yet."""
     asked = set()
     if request.streaming:
@@ -80,18 +97,7 @@ def asked_for(request: ChatRequest, without: Collection[Extra]) -> frozenset[Ext
         asked.add(Extra.JSON)
     if request.params.get("max_tokens") is not None and "max_completion_tokens" not in request.params:
         asked.add(Extra.MAX_TOKENS)
-    return frozenset(asked) - frozenset(without)
-
-
-def conceded(failure: Failure, asked: Collection[Extra]) -> Extra | None:
-    """Return what a failure refuses of what was asked; None where it refuses none of it."""
-    if failure.kind not in _MAY_REFUSE:
-        return None
-    for extra, words in _REFUSED.items():
-        if extra in asked and words.search(failure.message):
-            return extra
-    is_refusal = failure.kind is FailureKind.BAD_REQUEST and _UNNAMED.search(failure.message)
-    return Extra.USAGE if is_refusal and Extra.USAGE in asked else None
+    return asked.difference(without)
 
 
 def is_lasting(failure: Failure) -> bool:

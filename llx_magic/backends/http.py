@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.concessions import Extra, asked_for, conceded, is_lasting, refused_at, remember
+from llx_magic.backends.concessions import Extra, conceded, is_lasting, refused_at, remember
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_clients import CLIENTS, new_transport, way_to
 from llx_magic.backends.http_errors import Peer, foreign_errors, translate
@@ -130,7 +130,7 @@ class OpenAIBackend:
             if isinstance(outcome, Answer):
                 remember(self._endpoint, on_trial)
                 return outcome
-            extra = None if reader.taken else conceded(outcome, asked_for(asked, without))
+            extra = None if reader.taken else conceded(outcome, asked, without)
             if extra is None:
                 return outcome
             without |= {extra}

@@ -174,6 +174,7 @@ FINISHED = "finished, then the connection breaks"
 NOT_FINISHED = "text without a finish reason"
 LENGTH = "cut at max_tokens"
 DECODED = "an unusual form of a good reply"
+EXTRA_REFUSED = "something is refused that a reply can do without"
 REDIRECT = "a redirect"
 TOO_MUCH = "more than is ever held"
 NOT_READY = "nothing can be sent"
@@ -181,6 +182,7 @@ KEY_ECHO = "the server repeats the key"
 
 FIRST_WORDS = "Grün ist "
 LIMITED = r"first failed: 429 Too Many Requests: scripted"
+IN_REPLY = r"first failed: the server reported an error: scripted"
 CUT = r"connection closed before the reply was complete"
 BROKE = r"first broke off after 2 words \({}\), restarted"
 NO_TEXT = r"first failed: no text within 150 ms \(first_token_timeout_ms\)"
@@ -197,14 +199,27 @@ ROWS: tuple[Row, ...] = (
         "413": r"first failed: 413 Content Too Large: scripted",
         "422": r"first failed: 422 Unprocessable Content: scripted",
         "image-500": r"first failed: 500 Internal Server Error: image input is not supported",
+        "event-bad-request": r"first failed: the server reported an error: scripted \(parameter top_k\)",
+        "tool-only": r"first failed: the reply asks for the tool look_up; llx_magic runs none",
     }),
     *rows(CONTEXT, ONCE, {
         "context-length": r"first failed: 400 Bad Request: too long for this model",
         "context-llamacpp": r"first failed: .*context size \(5000 tokens of prompt, window of 4096\)",
+        "never-fits": r"first failed: 413 Content Too Large: Request too large for model",
+        "llamacpp-500": r"first failed: 500 Internal Server Error: Context size has been exceeded\.",
+        "event-too-long": r"first failed: the server reported an error: scripted",
+        "error-field": r"first failed: the server reported an error: Context size has been exceeded\.",
     }),
     *rows(FILTER, REFUSED_FOR_GOOD, {"policy": r"filtered by first: 400 Bad Request: no" + FOR_GOOD}),
     *rows(FILTER, REFUSED_FOR_GOOD, {"filtered": r"filtered by first" + FOR_GOOD}),
-    *rows(FILTER, REFUSED_FOR_GOOD, {"text-then-filter": r"filtered by first" + FOR_GOOD}, partial=FIRST_WORDS),
+    *rows(FILTER, REFUSED_FOR_GOOD, {
+        "safety-in-words": r"filtered by first: 400 Bad Request: it was rejected by our safety system" + FOR_GOOD,
+        "event-filter": r"filtered by first: the server reported an error: scripted" + FOR_GOOD,
+    }),
+    *rows(FILTER, REFUSED_FOR_GOOD, {
+        "text-then-filter": r"filtered by first" + FOR_GOOD,
+        "text-then-safety": r"filtered by first" + FOR_GOOD,
+    }, partial=FIRST_WORDS),
     *row(FILTER, ONCE, "policy, failover asked for", r"first failed: filtered by first: 400 Bad Request: no",
          modes=("policy",), settings=FILTER_ON),
     *row(FILTER, ONCE, "filtered, failover asked for", r"first failed: filtered by first",
@@ -217,6 +232,8 @@ ROWS: tuple[Row, ...] = (
         "402": r"first failed: 402 Payment Required: scripted",
         "403": r"first failed: 403 Forbidden: scripted",
         "404": r"first failed: 404 Not Found: scripted",
+        "key-as-400": r"first failed: 400 Bad Request: scripted: no such key",
+        "event-access": r"first failed: the server reported an error: scripted",
     }),
     *rows(KEY_ECHO, ONCE_COUNTED, {
         "echo-key": r"first failed: 401 Unauthorized: bad key \*\*\* at",
@@ -231,6 +248,7 @@ ROWS: tuple[Row, ...] = (
         "504": r"first failed: 504 Gateway Timeout: scripted",
         "529": r"first failed: 529 Overloaded: scripted",
         "loading": r"first failed: 503 Service Unavailable: Loading model",
+        "capacity-429": r"first failed: 429 Too Many Requests: Service tier capacity exceeded",
     }),
     *row(SERVER_FAULT, Verdict(attempts=1, mark=Mark.COUNTS), "slow-error", r"first failed: 503 Service Unavailable",
          settings={"failover_retry_count": 1}, release=Release.NEVER, slow=True),
@@ -262,6 +280,20 @@ ROWS: tuple[Row, ...] = (
     *row(LIMIT_PLAIN, REPEATED_COOLED, "negative", LIMITED, modes=retry_after("-5"), cools=10.0),
     *row(LIMIT_PLAIN, REPEATED_COOLED, "NaN", LIMITED, modes=retry_after("NaN"), cools=10.0),
     *row(LIMIT_PLAIN, REPEATED_COOLED, "in words", LIMITED, modes=retry_after("soon"), cools=10.0),
+    *rows(LIMIT_PLAIN, REPEATED_COOLED, dict.fromkeys(("event-rate-limit", "event-429"), IN_REPLY), cools=10.0),
+    *rows(LIMIT_PLAIN, REPEATED_COOLED, {"error-document-as-events": IN_REPLY + ": slow down"}, cools=10.0),
+    *row(LIMIT_PLAIN, Verdict(attempts=1, mark=Mark.COOLS, restarted=True), "text-then-rate-limit",
+         BROKE.format("the server reported an error: scripted"), cools=10.0),
+    *row(LIMIT_SHORT, REPEATED_COOLED, "40 ms in words", LIMITED, cools=0.04,
+         modes=refusing(429, {}, {"message": "scripted: Please try again in 40ms. Visit our pages."})),
+    *row(LIMIT_LONG, ONCE_COOLED, "minutes in words", LIMITED, cools=83.5,
+         modes=refusing(429, {}, {"message": "scripted: Please try again in 1m23.5s. Visit our pages."})),
+    *row(LIMIT_LONG, ONCE_COOLED, "in the body", LIMITED, cools=38.0,
+         modes=refusing(429, {}, {"message": "scripted", "details": [{"retryDelay": "38s"}]})),
+    *row(LIMIT_LONG, ONCE_COOLED, "until the limit that is at 0 is reset", LIMITED, cools=62.0,
+         modes=refusing(429, {"X-RateLimit-Remaining-Tokens": "0", "X-RateLimit-Reset-Tokens": "1m2s",
+                              "X-RateLimit-Remaining-Requests": "9", "X-RateLimit-Reset-Requests": "8m"})),
+    *rows(LIMIT_LONG, ONCE_COOLED, {"event-wait": IN_REPLY}, cools=38.0),
     *row(LIMIT_LONG, ONCE_COOLED, "6 s", LIMITED, modes=retry_after("6"), cools=6.0),
     *row(LIMIT_LONG, ONCE_COOLED, "120 s", LIMITED, modes=retry_after("120"), cools=120.0),
     *row(LIMIT_LONG, ONCE_COOLED, "1e30 s", LIMITED, modes=retry_after("1e30"), cools=3600.0),
@@ -274,6 +306,8 @@ ROWS: tuple[Row, ...] = (
     *rows(QUOTA, ONCE_COOLED, {"quota": r"first failed: 429 Too Many Requests: You exceeded your quota"}, cools=3600.0),
     *row(QUOTA, ONCE_COOLED, "a short wait does not help", r"first failed: 429 Too Many Requests: spent", cools=3600.0,
          modes=refusing(429, {"Retry-After": "1"}, {"message": "spent", "type": "insufficient_quota"})),
+    *rows(QUOTA, ONCE_COOLED, {"event-quota": IN_REPLY}, cools=3600.0),
+    *rows(QUOTA, ONCE_COOLED, {"credit-as-400": r"first failed: 400 Bad Request: Your credit balance"}, cools=3600.0),
     *row(SHOULD_RETRY, REPEATED, "true on 400", r"first failed: 400 Bad Request", modes=should_retry(400, "true")),
     *row(SHOULD_RETRY, REPEATED_COUNTED, "true on 401", r"first failed: 401", modes=should_retry(401, "true")),
     *row(SHOULD_RETRY, REPEATED_COUNTED, "true on 501", r"first failed: 501", modes=should_retry(501, "true")),
@@ -291,6 +325,9 @@ ROWS: tuple[Row, ...] = (
         "ok-error-body": r"first failed: the server reported an error: scripted: upstream is down",
         "ok-html": r"first failed: a web page instead of a reply: Bad gateway \| proxy",
         "ok-empty": r"first failed: an empty reply body",
+        "page-as-events": r"first failed: a web page instead of a reply: Bad gateway \| proxy",
+        "plain-text": r"first failed: an unusable reply: 'something went wrong'",
+        "event-unknown": r"first failed: the server reported an error: scripted",
         "ok-bad-json": r"first failed: an unusable reply: ",
         "ok-wrong-shape": r"first failed: an unusable reply: ",
         "ok-no-choices": r"first failed: an unusable reply: it holds no choices",
@@ -351,9 +388,11 @@ ROWS: tuple[Row, ...] = (
         "text-then-error": BROKE.format(r"the server reported an error: scripted: broke off"),
         "text-then-close": BROKE.format(CUT),
         "text-then-end": BROKE.format(r"the stream ended before the reply was complete"),
+        "text-then-abort": BROKE.format(r"the server broke off with 'abort'"),
         "text-then-bad-event": BROKE.format(r"an unusable piece of the stream: .*"),
     }),
     *rows(SEEN, WITHDRAWN, {"text-then-reset": BROKE.format(CUT)}, release=Release.AFTER_TEXT),
+    *rows(SEEN, WITHDRAWN, {"finish-each-then-reset": BROKE.format(CUT)}, release=Release.WHEN_REACHED),
     *rows(SEEN, WITHDRAWN, {"stall": BROKE.format(r"no further text within 150 ms \(stall_timeout_ms\)")},
           release=Release.NEVER, limits={"stall_timeout_ms": 150}, whole_limits={"timeout_ms": 500},
           whole_says=BROKE.format(r"no whole reply within 500 ms \(timeout_ms\)")),
@@ -374,7 +413,22 @@ ROWS: tuple[Row, ...] = (
         "ok", "ok-close", "json-anyway", "stream-anyway", "cr", "crlf", "bom", "comments", "multiline-data", "gzipped",
         "raw-deflate", "byte-by-byte", "usage-each", "azure",
     ), "")),
-    *rows(DECODED, ANSWERED, dict.fromkeys(("reasoning", "reasoning-content"), ""), reasoning="First think."),
+    *rows(DECODED, ANSWERED, dict.fromkeys((
+        "finish-each", "finish-then-another", "id-each", "heartbeats", "odd-fields", "halves", "events-as-json",
+        "events-as-html", "events-without-a-type", "document-as-events", "document-as-text", "document-without-a-type",
+        "document-with-end-mark", "json-lines", "json-array", "single-line-ends", "gzip-without-a-label",
+        "gzip-that-is-none", "usage-in-choice", "usage-in-groq", "usage-of-gemini", "usage-as-text",
+        "finish-in-capitals",
+    ), "")),
+    *rows(DECODED, ANSWERED, dict.fromkeys((
+        "reasoning", "reasoning-content", "finish-reasoning", "thinking-parts", "reasoning-details", "think-tags",
+    ), ""), reasoning="First think."),
+    *rows(DECODED, ANSWERED, {"finish-unknown": r"the backend finished with 'escalation'"}, finish="escalation"),
+    *rows(DECODED, ANSWERED, {"refusal": r"the model refused"}),
+    *rows(DECODED, ANSWERED, {"text-and-tool": r"the reply asks for the tool look_up; llx_magic runs none"},
+          finish="tool_calls"),
+    *rows(LENGTH, ANSWERED, {"length-of-gemini": r"cut at max_tokens"}, finish="length"),
+    *rows(EXTRA_REFUSED, ANSWERED, {"refuses-stream-options": ""}, received=2, wires=(STREAM,)),
     *rows(DECODED, ANSWERED, dict.fromkeys(("no-last-blank-line", "content-parts"), ""), usage=False),
     *rows(DECODED, ANSWERED, {"gzip-flushed": ""}, release=Release.AFTER_TEXT),
     *rows(DECODED, ANSWERED, {"ok-when-released": ""}, release=Release.WHEN_REACHED),

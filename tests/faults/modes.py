@@ -259,6 +259,269 @@ def done_without_finish(exchange: Exchange) -> None:
     exchange.end_stream()
 
 
+# --- replies that are good in an unusual way ------------------------------------------------------------------------
+
+
+@mode
+def finish_each(exchange: Exchange) -> None:
+    """Say with every piece that it is the last, as some gateways to Gemini do."""
+    exchange.begin_stream()
+    for piece in exchange.server.pieces:
+        exchange.event(exchange.delta(content=piece, finish_reason="stop"))
+        exchange.pause()
+    exchange.event(exchange.usage_chunk())
+    exchange.event("[DONE]")
+    exchange.end_stream()
+
+
+@mode
+def finish_reasoning(exchange: Exchange) -> None:
+    """Finish the reasoning with a reason of its own, and pause before the text."""
+    exchange.begin_stream()
+    exchange.event(exchange.delta(reasoning_content="First think.", finish_reason="stop"))
+    exchange.pause()
+    exchange.chunk(good_bytes(exchange))
+    exchange.end_stream()
+
+
+@mode
+def finish_then_another(exchange: Exchange) -> None:
+    """Let the words of another reply follow the end of this one."""
+    other = {**exchange.delta(content="of another", finish_reason="stop"), "id": "c2"}
+    usage = {**exchange.usage_chunk(), "id": "c2", "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    events = [*good_events(exchange)[:-1], other, usage, "[DONE]"]
+    send_stream(exchange, b"".join(map(sse, events)))
+
+
+@mode
+def id_each(exchange: Exchange) -> None:
+    """Give every piece an id of its own."""
+    events = [
+        {**each, "id": f"c{number}"} if isinstance(each, dict) else each
+        for number, each in enumerate(good_events(exchange))
+    ]
+    send_stream(exchange, b"".join(map(sse, events)))
+
+
+@mode
+def heartbeats(exchange: Exchange) -> None:
+    """Keep the stream alive with events that are no JSON, or JSON but no piece of a reply."""
+    beats = ("ping", "keep-alive", ": OPENROUTER PROCESSING", "", "1", '"ping"', "null", "[]", '{"type": "ping"}')
+    between = "".join(f"data: {beat}\n\n" for beat in beats).encode()
+    send_stream(exchange, between + good_bytes(exchange).replace(b"\n\n", b"\n\n" + between))
+
+
+@mode
+def odd_fields(exchange: Exchange) -> None:
+    """Have every field that is not needed in a type that nobody expects."""
+    odd = [
+        {"error": "", "model": 7, "id": 5}, {"error": {}, "usage": "none"}, {"error": [], "usage": []},
+        {"error": False, "x_groq": 1}, {"system_fingerprint": ["x"], "created": "now"},
+    ]  # fmt: skip
+    fields = [
+        {"reasoning_content": {"x": 1}}, {"reasoning": []}, {"tool_calls": {}}, {"refusal": False}, {"role": 3},
+        {"function_call": ""}, {"reasoning_details": "", "thinking": 0},
+    ]  # fmt: skip
+    events: list[object] = [{"choices": [{"delta": delta}]} for delta in ([], "", 0, False)]
+    for number, each in enumerate(good_events(exchange)):
+        if isinstance(each, dict) and each["choices"]:
+            [choice] = each["choices"]
+            choice = {"finish_reason": False, "logprobs": {"x": 1}, "index": "0", **choice}
+            choice["delta"] = {**fields[number % len(fields)], **choice["delta"]}
+            events.append({**each, **odd[number % len(odd)], "choices": [choice], "model": exchange.server.model})
+        else:
+            events.append(each)
+    data = b"".join(map(sse, events)).replace(b'"x": 1', b'"x": NaN, "y": 1e999, "z": ' + b"9" * 5000)
+    send_stream(exchange, data)
+
+
+@mode
+def halves(exchange: Exchange) -> None:
+    """Write characters beyond U+FFFF as two escapes, and end a piece between the two."""
+    exchange.begin_stream()
+    for character in exchange.server.text:
+        raw = character.encode("utf-16-be")
+        for at in range(0, len(raw), 2):
+            piece = json.dumps(exchange.delta(content="HALF")).replace("HALF", f"\\u{raw[at : at + 2].hex()}")
+            exchange.event(piece)
+    exchange.chunk(b"".join(map(sse, good_events(exchange)[-3:])))
+    exchange.end_stream()
+
+
+def _labelled(exchange: Exchange, data: bytes, label: str | None) -> None:
+    headers = {"Transfer-Encoding": "chunked", **({"Content-Type": label} if label else {})}
+    exchange.head(200, headers)
+    exchange.chunk(data)
+    exchange.end_stream()
+
+
+@mode
+def events_as_json(exchange: Exchange) -> None:
+    _labelled(exchange, good_bytes(exchange), "application/json")
+
+
+@mode
+def events_as_html(exchange: Exchange) -> None:
+    _labelled(exchange, good_bytes(exchange), "text/html; charset=utf-8")
+
+
+@mode
+def events_without_a_type(exchange: Exchange) -> None:
+    _labelled(exchange, good_bytes(exchange), None)
+
+
+@mode
+def document_as_events(exchange: Exchange) -> None:
+    _labelled(exchange, json.dumps(exchange.completion(), indent=1).encode(), "text/event-stream")
+
+
+@mode
+def document_as_text(exchange: Exchange) -> None:
+    _labelled(exchange, b"\xef\xbb\xbf\n  " + json.dumps(exchange.completion()).encode() + b"\n", "text/plain")
+
+
+@mode
+def document_without_a_type(exchange: Exchange) -> None:
+    _labelled(exchange, json.dumps(exchange.completion()).encode(), None)
+
+
+@mode
+def document_with_end_mark(exchange: Exchange) -> None:
+    """Stick the end mark of a stream to a document."""
+    _labelled(exchange, json.dumps(exchange.completion()).encode() + b"data: [DONE]\n\n", "application/json")
+
+
+@mode
+def json_lines(exchange: Exchange) -> None:
+    """Send each piece as a line of its own, without a frame."""
+    lines = [json.dumps(each) for each in good_events(exchange)[:-1]]
+    _labelled(exchange, "\n".join(lines).encode(), "application/x-ndjson")
+
+
+@mode
+def json_array(exchange: Exchange) -> None:
+    """Send all pieces as the items of one array."""
+    _labelled(exchange, json.dumps(good_events(exchange)[:-1]).encode(), "application/json")
+
+
+@mode
+def single_line_ends(exchange: Exchange) -> None:
+    """End each event with its line, and no empty one."""
+    send_stream(exchange, good_bytes(exchange).replace(b"\n\n", b"\n"))
+
+
+@mode
+def gzip_without_a_label(exchange: Exchange) -> None:
+    send_stream(exchange, gzip.compress(good_bytes(exchange)))
+
+
+@mode
+def gzip_that_is_none(exchange: Exchange) -> None:
+    send_stream(exchange, good_bytes(exchange), {"Content-Encoding": "gzip"})
+
+
+@mode
+def thinking_parts(exchange: Exchange) -> None:
+    """Have the reasoning in parts of the content, as Mistral does."""
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": piece}]} for piece in ("First ", "think.")]
+    events = [exchange.delta(content=[part]) for part in parts]
+    send_stream(exchange, b"".join(map(sse, events)) + good_bytes(exchange))
+
+
+@mode
+def reasoning_details(exchange: Exchange) -> None:
+    """Have the reasoning in a list and again as a text, and a part of it encrypted, as OpenRouter does."""
+    details = [{"type": "reasoning.text", "text": "First "}, {"type": "reasoning.encrypted", "data": "xyz"}]
+    events = [
+        exchange.delta(content="", reasoning="First ", reasoning_details=details),
+        exchange.delta(content="", reasoning_details=[{"type": "reasoning.summary", "summary": "think."}]),
+    ]
+    send_stream(exchange, b"".join(map(sse, events)) + good_bytes(exchange))
+
+
+@mode
+def think_tags(exchange: Exchange) -> None:
+    """Have the reasoning in the text, between tags, one character a piece."""
+    events = [exchange.delta(content=character) for character in "\n<think>\nFirst think.</think>\n\n"]
+    send_stream(exchange, b"".join(map(sse, events)) + good_bytes(exchange))
+
+
+def _with_usage(exchange: Exchange, usage: dict[str, object]) -> None:
+    *events, last, _, mark = good_events(exchange)
+    assert isinstance(last, dict)
+    send_stream(exchange, b"".join(map(sse, [*events, {**last, **usage}, mark])))
+
+
+@mode
+def usage_in_choice(exchange: Exchange) -> None:
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": exchange.usage()}
+    _with_usage(exchange, {"choices": [choice]})
+
+
+@mode
+def usage_in_groq(exchange: Exchange) -> None:
+    _with_usage(exchange, {"x_groq": {"id": "r1", "usage": exchange.usage()}})
+
+
+@mode
+def usage_of_gemini(exchange: Exchange) -> None:
+    """Count the tokens under Gemini's names, and its thoughts only in the total."""
+    prompt, completion = exchange.server.usage
+    counts = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": completion - 1,
+        "totalTokenCount": prompt + completion,
+    }
+    _with_usage(exchange, {"usageMetadata": counts})
+
+
+@mode
+def usage_as_text(exchange: Exchange) -> None:
+    _with_usage(exchange, {"usage": {name: f"{count}.0" for name, count in exchange.usage().items()}})
+
+
+@mode
+def finish_in_capitals(exchange: Exchange) -> None:
+    send_stream(exchange, good_bytes(exchange).replace(b'"stop"', b'"FinishReason.STOP"'))
+
+
+@mode
+def finish_unknown(exchange: Exchange) -> None:
+    send_stream(exchange, good_bytes(exchange).replace(b'"stop"', b'"escalation"'))
+
+
+@mode
+def length_of_gemini(exchange: Exchange) -> None:
+    send_stream(exchange, good_bytes(exchange).replace(b'"stop"', b'"MAX_TOKENS"'))
+
+
+@mode
+def refusal(exchange: Exchange) -> None:
+    """Have the text in the field for a refusal, in the model's own words."""
+    send_stream(exchange, good_bytes(exchange).replace(b'"content"', b'"refusal"'))
+
+
+@mode
+def text_and_tool(exchange: Exchange) -> None:
+    """Ask for a tool after the text."""
+    call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    events = good_events(exchange)
+    tool = exchange.delta(tool_calls=[call], finish_reason="tool_calls")
+    send_stream(exchange, b"".join(map(sse, [*events[:-3], tool, *events[-2:]])))
+
+
+@mode
+def refuses_stream_options(exchange: Exchange) -> None:
+    """Refuse a request that holds stream_options, and answer any other."""
+    if "stream_options" in exchange.request.json:
+        detail = [
+            {"type": "extra_forbidden", "loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}
+        ]
+        exchange.whole(422, json.dumps({"detail": detail}).encode())
+    else:
+        ok(exchange)
+
+
 # --- 200, and yet no reply ------------------------------------------------------------------------------------------
 
 
@@ -326,6 +589,53 @@ def error_event(exchange: Exchange) -> None:
 @mode
 def named_error_event(exchange: Exchange) -> None:
     send_stream(exchange, b"event: error\n" + sse({"message": "scripted: overloaded"}))
+
+
+def _error_event(name: str, **error: object) -> None:
+    """Register a stream that holds nothing but an error."""
+    MODES[name] = lambda exchange: send_stream(exchange, sse({"error": {"message": "scripted", **error}}))
+    MODES[name].__name__ = name
+
+
+_error_event("event-rate-limit", code="rate_limit_exceeded")
+_error_event("event-429", code=429)
+_error_event("event-quota", code="insufficient_quota")
+_error_event("event-too-long", code="context_length_exceeded")
+_error_event("event-filter", code="content_filter")
+_error_event("event-access", type="authentication_error")
+_error_event("event-bad-request", type="invalid_request_error", param="top_k")
+_error_event("event-unknown", type="scripted_error")
+_error_event("event-wait", status="RESOURCE_EXHAUSTED", details=[{"retryDelay": "38s"}])
+
+
+@mode
+def error_field(exchange: Exchange) -> None:
+    """Report an error in a field of the stream's own, as llama.cpp did."""
+    send_stream(exchange, b'error: {"code": 500, "message": "Context size has been exceeded."}\n\n')
+
+
+@mode
+def error_document_as_events(exchange: Exchange) -> None:
+    _labelled(exchange, b'{"error": {"message": "scripted: slow down", "code": "429"}}', "text/event-stream")
+
+
+@mode
+def plain_text(exchange: Exchange) -> None:
+    _labelled(exchange, b"something went wrong", "text/plain")
+
+
+@mode
+def page_as_events(exchange: Exchange) -> None:
+    _labelled(exchange, b"\n" + HTML, "text/event-stream")
+
+
+@mode
+def tool_only(exchange: Exchange) -> None:
+    """Ask for a tool and say nothing."""
+    call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "look_up", "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    events = [exchange.delta(content=None, tool_calls=[each]) for each in (call, more)]
+    send_stream(exchange, b"".join(map(sse, [*events, exchange.delta(finish_reason="tool_calls"), "[DONE]"])))
 
 
 @mode
@@ -398,6 +708,40 @@ def text_then_filter(exchange: Exchange) -> None:
     _after_words(exchange)
     exchange.event(exchange.delta(finish_reason="content_filter"))
     exchange.end_stream()
+
+
+@mode
+def text_then_abort(exchange: Exchange) -> None:
+    """Break off in the words of vLLM."""
+    _after_words(exchange)
+    exchange.event(exchange.delta(finish_reason="abort"))
+    exchange.event("[DONE]")
+    exchange.end_stream()
+
+
+@mode
+def text_then_safety(exchange: Exchange) -> None:
+    """Filter in the words of Gemini."""
+    _after_words(exchange)
+    exchange.event(exchange.delta(finish_reason="SAFETY"))
+    exchange.end_stream()
+
+
+@mode
+def text_then_rate_limit(exchange: Exchange) -> None:
+    _after_words(exchange)
+    exchange.event({"error": {"message": "scripted", "type": "rate_limit_error"}})
+    exchange.end_stream()
+
+
+@mode
+def finish_each_then_reset(exchange: Exchange) -> None:
+    """Reset a stream whose every piece says that it is the last."""
+    exchange.begin_stream()
+    for piece in exchange.server.pieces[:2]:
+        exchange.event(exchange.delta(content=piece, finish_reason="stop"))
+    exchange.hold()
+    exchange.reset()
 
 
 @mode
@@ -641,3 +985,27 @@ MODES["loading"] = status(503, body={"error": {"message": "Loading model", "type
 MODES["image-500"] = status(500, body={"error": {"code": 500, "message": "image input is not supported"}})
 MODES["policy"] = status(400, body={"error": {"message": "no", "code": "content_policy_violation"}})
 MODES["401-bare"] = status(401)
+MODES["key-as-400"] = status(
+    400,
+    body={
+        "error": {
+            "code": 400,
+            "message": "scripted: no such key",
+            "status": "INVALID_ARGUMENT",
+            "details": [{"reason": "API_KEY_INVALID"}],
+        }
+    },
+)
+MODES["credit-as-400"] = status(400, body={"error": {"message": "Your credit balance is too low", "type": "x"}})
+MODES["safety-in-words"] = status(400, body={"error": {"message": "it was rejected by our safety system"}})
+MODES["never-fits"] = status(
+    413,
+    body={
+        "error": {
+            "message": "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 8000",
+            "code": "rate_limit_exceeded",
+        }
+    },
+)
+MODES["llamacpp-500"] = status(500, body={"error": {"code": 500, "message": "Context size has been exceeded."}})
+MODES["capacity-429"] = status(429, body={"message": "Service tier capacity exceeded", "code": "3505"})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
+from llx_magic.backends.wire.reading import AFTER_FINISH_SECONDS
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
 from tests.faults.asking import KEY, Pieces, answer_of, ask, backend, question
@@ -17,7 +19,12 @@ TEXT = "Grün ist ☂ gut,\u2028 über 😀.\nUnd \u0085 Schluss."
 WHOLE = (
     "ok", "ok-close", "stream-anyway", "cr", "crlf", "bom", "comments", "multiline-data", "no-last-blank-line",
     "gzipped", "raw-deflate", "byte-by-byte", "usage-each", "azure", "reasoning-content", "reasoning",
-    "content-parts", "json-anyway", "finish-without-done", "done-without-finish",
+    "content-parts", "json-anyway", "finish-without-done", "done-without-finish", "finish-each", "finish-reasoning",
+    "finish-then-another", "id-each", "heartbeats", "odd-fields", "halves", "events-as-json", "events-as-html",
+    "events-without-a-type", "document-as-events", "document-as-text", "document-without-a-type",
+    "document-with-end-mark", "json-lines", "json-array", "single-line-ends", "gzip-without-a-label",
+    "gzip-that-is-none", "thinking-parts", "reasoning-details", "think-tags", "usage-in-choice", "usage-in-groq",
+    "usage-of-gemini", "usage-as-text", "finish-in-capitals", "refuses-stream-options",
 )  # fmt: skip
 
 BROKEN = {
@@ -33,6 +40,26 @@ BROKEN = {
     "filtered": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
     "error-event": (FailureKind.SERVER, "the server reported an error: scripted: overloaded"),
     "named-error-event": (FailureKind.SERVER, "the server reported an error: scripted: overloaded"),
+    "event-rate-limit": (FailureKind.RATE_LIMIT, "the server reported an error: scripted"),
+    "event-429": (FailureKind.RATE_LIMIT, "the server reported an error: scripted"),
+    "event-quota": (FailureKind.RATE_LIMIT, "the server reported an error: scripted"),
+    "event-wait": (FailureKind.RATE_LIMIT, "the server reported an error: scripted"),
+    "event-too-long": (FailureKind.CONTEXT_LENGTH, "the server reported an error: scripted"),
+    "event-filter": (FailureKind.CONTENT_FILTER, "filtered by alpha: the server reported an error: scripted"),
+    "event-access": (FailureKind.ACCESS, "the server reported an error: scripted"),
+    "event-bad-request": (FailureKind.BAD_REQUEST, "the server reported an error: scripted (parameter top_k)"),
+    "event-unknown": (FailureKind.BAD_REPLY, "the server reported an error: scripted"),
+    "error-field": (FailureKind.CONTEXT_LENGTH, "the server reported an error: Context size has been exceeded."),
+    "error-document-as-events": (FailureKind.RATE_LIMIT, "the server reported an error: scripted: slow down"),
+    "plain-text": (FailureKind.BAD_REPLY, "an unusable reply: 'something went wrong'"),
+    "page-as-events": (FailureKind.BAD_REPLY, "a web page instead of a reply: Bad gateway | proxy"),
+    "tool-only": (FailureKind.BAD_REQUEST, "the reply asks for the tool look_up; llx_magic runs none"),
+    "key-as-400": (FailureKind.ACCESS, "400 Bad Request: scripted: no such key"),
+    "credit-as-400": (FailureKind.RATE_LIMIT, "400 Bad Request: Your credit balance is too low"),
+    "safety-in-words": (FailureKind.CONTENT_FILTER, "filtered by alpha: 400 Bad Request: it was rejected by our"),
+    "never-fits": (FailureKind.CONTEXT_LENGTH, "413 Content Too Large: Request too large for model"),
+    "llamacpp-500": (FailureKind.CONTEXT_LENGTH, "500 Internal Server Error: Context size has been exceeded."),
+    "capacity-429": (FailureKind.SERVER, "429 Too Many Requests: Service tier capacity exceeded"),
     "bad-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
     "unfinished-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
     "role-then-end": (FailureKind.BAD_REPLY, "the stream ended without a reply"),
@@ -80,6 +107,10 @@ CUT = {
     "text-then-end": (FailureKind.BAD_REPLY, "the stream ended before the reply was complete"),
     "text-then-bad-event": (FailureKind.BAD_REPLY, "an unusable piece of the stream: "),
     "text-then-filter": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
+    "text-then-safety": (FailureKind.CONTENT_FILTER, "filtered by alpha"),
+    "text-then-abort": (FailureKind.BAD_REPLY, "the server broke off with 'abort'"),
+    "text-then-rate-limit": (FailureKind.RATE_LIMIT, "the server reported an error: scripted"),
+    "finish-each-then-reset": (FailureKind.NETWORK, "connection closed before the reply was complete"),
 }
 """Faults after some text."""
 
@@ -103,7 +134,13 @@ def test_every_good_form_gives_the_exact_text(mode, streaming):
     assert answer.finish_reason == (None if mode == "done-without-finish" else "stop")
 
 
-@pytest.mark.parametrize("mode", ["ok", "usage-each", "azure", "json-anyway", "gzipped"])
+USAGE_MODES = [
+    "ok", "usage-each", "azure", "json-anyway", "gzipped", "usage-in-choice", "usage-in-groq", "usage-of-gemini",
+    "usage-as-text", "finish-each", "finish-then-another",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", USAGE_MODES)
 @pytest.mark.parametrize("streaming", [True, False])
 def test_usage_is_read_wherever_it_stands(mode, streaming):
     """In a chunk of its own, in every chunk, or in the whole reply."""
@@ -111,13 +148,18 @@ def test_usage_is_read_wherever_it_stands(mode, streaming):
         assert ask(server.base_url, streaming=streaming)[0].usage == Usage(30, 4)
 
 
-@pytest.mark.parametrize("mode", ["reasoning", "reasoning-content"])
+REASONING_MODES = [
+    "reasoning", "reasoning-content", "finish-reasoning", "thinking-parts", "reasoning-details", "think-tags",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", REASONING_MODES)
 def test_reasoning_is_no_part_of_the_text(mode):
     """It is reported and kept apart."""
     with FaultServer(mode) as server:
         answer, pieces = ask(server.base_url)
     assert answer.reasoning == "".join(pieces.reasoning) == "First think."
-    assert "think" not in answer.text
+    assert answer.text == "".join(pieces.text) == FaultServer.DEFAULT_TEXT
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -175,11 +217,51 @@ def test_a_reply_that_is_whole_survives_what_the_connection_does_next(mode):
     assert answer.finish_reason == (None if mode == "done-then-silence" else "stop")
 
 
+@pytest.mark.parametrize(("mode", "pause"), [("finish-each", 0.4), ("finish-reasoning", 1.5)])
+def test_a_finish_reason_ends_nothing_by_itself(mode, pause):
+    """Pieces 0.4 s apart that each have one are one reply; so are reasoning with one and text after 1.5 s."""
+    with FaultServer(mode, text="One two three four five.", chunk_delay=pause) as server:
+        answer, _ = ask(server.base_url)
+    assert answer.text == "One two three four five."
+    assert answer.usage == Usage(12, 8)
+
+
+def test_a_loop_that_was_held_up_takes_what_has_arrived_before_it_takes_the_silence_for_the_end():
+    """The user's own computation may hold the loop for longer than the silence that ends a reply."""
+
+    async def run() -> Answer:
+        with FaultServer("finish-each", text="One two three.", chunk_delay=0.2) as server:
+            async with backend(server.base_url) as asked:
+                pieces = Pieces()
+                answering = asyncio.create_task(answer_of(asked, question(), pieces))
+                await asyncio.wait_for(pieces.seen.wait(), 10)
+                time.sleep(AFTER_FINISH_SECONDS + 0.5)  # noqa: ASYNC251 - this is what is tried
+                return await answering
+
+    assert asyncio.run(run()).text == "One two three."
+
+
 @pytest.mark.parametrize("streaming", [True, False])
-def test_a_reply_cut_by_max_tokens_is_a_success_and_says_so(streaming):
-    """``length`` is the backend's own word."""
-    with FaultServer("length") as server:
+@pytest.mark.parametrize("mode", ["length", "length-of-gemini"])
+def test_a_reply_cut_by_max_tokens_is_a_success_and_says_so(mode, streaming):
+    """In whatever word."""
+    with FaultServer(mode) as server:
         assert ask(server.base_url, streaming=streaming)[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("mode", "note"),
+    [
+        ("finish-unknown", "the backend finished with 'escalation'"),
+        ("refusal", "the model refused"),
+        ("text-and-tool", "the reply asks for the tool look_up; llx_magic runs none"),
+    ],
+)
+def test_a_reply_with_something_to_know_about_it_has_a_note(mode, note):
+    """The text is whole all the same."""
+    with FaultServer(mode) as server:
+        answer, _ = ask(server.base_url)
+    assert (answer.text, answer.notes) == (FaultServer.DEFAULT_TEXT, (note,))
 
 
 def test_an_empty_reply_cut_by_max_tokens_is_a_success():
@@ -300,6 +382,7 @@ def test_every_mode_of_the_fault_server_is_asked_by_some_test():
     """A mode that no test uses proves nothing."""
     elsewhere = {"ok-when-released"}
     here = {*WHOLE, *BROKEN, *CUT, "length", "length-without-text", "endless-text", "stall", "gzip-flushed", "trickle"}
+    here |= {"length-of-gemini", "finish-unknown", "refusal", "text-and-tool", "comments-only", "role-then-silence"}
     here |= {"finish-then-reset", "finish-then-silence", "done-then-silence", "no-headers", "dripping-headers"}
-    here |= {"comments-only", "role-then-silence", "echo-key", "echo-key-in-stream", "echo-key-in-redirect"}
+    here |= {"echo-key", "echo-key-in-stream", "echo-key-in-redirect"}
     assert set(MODES) == (here - {each for each in here if each.isdigit()}) | elsewhere
