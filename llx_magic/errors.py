@@ -32,18 +32,32 @@ class ModelUnavailable(LlxError):
 class Reason(NamedTuple):
     """Why one backend gave no answer.
 
-    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back.
+    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back. ``again``
+    says the same in words ("in 59 min", "now"), and ``mend`` is the command that ends it at once.
     """
 
     backend: str
     message: str
     seconds_left: float | None = None
+    again: str = ""
+    mend: str = ""
 
     def __str__(self) -> str:
         """Read as one clause of the error that names every backend."""
-        wait = "" if self.seconds_left is None else f" (may be tried again in {self.seconds_left:.0f} s)"
-        named = self.message.startswith(f"no key for {self.backend}:")
-        return f"{self.message}{wait}" if named else f"{self.backend}: {self.message}{wait}"
+        return self.message + self._wait if self._names_itself else f"{self.backend}: {self.message}{self._wait}"
+
+    def line(self, width: int, *, with_command: bool) -> str:
+        """Read as a line of a list, the name padded to ``width``."""
+        command = f"; {self.mend} ends that" if with_command and self.mend else ""
+        return f"  {self.backend.ljust(width)}  {self.message}{self._wait}{command}"
+
+    @property
+    def _names_itself(self) -> bool:
+        return self.message.startswith(f"no key for {self.backend}:")
+
+    @property
+    def _wait(self) -> str:
+        return f" (may be tried again {self.again})" if self.again else ""
 
 
 class AllBackendsFailed(LlxError):
@@ -51,12 +65,13 @@ class AllBackendsFailed(LlxError):
 
     ``reasons`` names every backend of the profile with its last error. ``partial`` is the longest text that any
     of them had sent before it failed, or the empty string; it is never a complete reply. ``trace`` holds the events
-    of the request, oldest first.
+    of the request, oldest first. As text it is one line; ``lines`` has a line for each backend.
     """
 
-    def __init__(self, headline: str, reasons: tuple[Reason, ...], *, partial: str = "") -> None:
+    def __init__(self, headline: str, reasons: tuple[Reason, ...], *, summary: str = "", partial: str = "") -> None:
         self.headline = headline
         self.reasons = reasons
+        self.summary = summary or headline
         self.partial = partial
         self.trace: tuple[object, ...] = ()
         super().__init__(headline, reasons)
@@ -64,6 +79,18 @@ class AllBackendsFailed(LlxError):
     def __str__(self) -> str:
         """One line: the headline, then each backend's reason, unless the headline has said it."""
         return "; ".join([self.headline, *(str(reason) for reason in self.reasons if not self._is_said(reason))])
+
+    def lines(self, *, with_commands: bool = False) -> list[str]:
+        """Return how many backends gave no answer and why, then a line for each.
+
+        ``with_commands`` names those of a notebook that help at once; a shell's process has nothing that they could end.
+        """
+        width = max((len(reason.backend) for reason in self.reasons), default=0)
+        return [self.summary, *(reason.line(width, with_command=with_commands) for reason in self.reasons)]
+
+    def _render_traceback_(self) -> list[str]:
+        first, *others = self.lines(with_commands=True)
+        return [f"{type(self).__name__}: {first}", *others]
 
     def _is_said(self, reason: Reason) -> bool:
         named = self.headline.startswith(f"{reason.backend} ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.core.breaker import Change, CircuitBreaker, CircuitState, Outcome, Ticket
 from llx_magic.core.cooldown import CoolDown, Patience, cool_down_seconds
@@ -41,6 +41,13 @@ class Applicant:
     sole: bool = False
     second_pass: bool = False
     waiting_since: float | None = None
+
+
+class Hold(NamedTuple):
+    """What keeps requests from a backend, and for how many seconds."""
+
+    seconds: float
+    reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +127,16 @@ class Gate:
         if len(measured) > 1 and not sole:
             return "put aside for its tokens per minute, asked only if no other answers"
         return f"asked, up to {policy.failover_retry_count} times"
+
+    def held_back(self, now: float, policy: Policy) -> Hold | None:
+        """Return what keeps requests away now, the longer one of circuit and cool-down; None when nothing does."""
+        cooling = self.cool_down.seconds_left(now)
+        circuit = None
+        if policy.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
+            circuit = self.breaker.seconds_until_probe(now, policy)
+        if circuit is not None and circuit >= (cooling or 0.0):
+            return Hold(circuit, SkipReason.CIRCUIT_OPEN)
+        return None if cooling is None else Hold(cooling, SkipReason.COOLING_DOWN)
 
     def may_continue(self, permit: Permit, *, sole: bool) -> bool:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""

@@ -10,6 +10,10 @@ from llx_magic.core.policy import Policy
 from llx_magic.core.statistics import Prompts, Tally, median
 
 
+DISABLED = "disabled"
+"""What stands for the circuit's state where the circuit breaker is switched off."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSnapshot:
     """One backend at one moment. Times are in seconds, rates from 0 to 1; None means that nothing is known yet."""
@@ -40,6 +44,8 @@ class BackendSnapshot:
     last_error: str | None
     skips: tuple[tuple[str, int], ...] = ()
     """How often the backend was passed over without a visit, by reason."""
+    failures_in_window: int = 0
+    """Failures that the circuit breaker counts at this moment."""
 
     @property
     def tokens(self) -> int:
@@ -57,7 +63,7 @@ class BackendSnapshot:
         enabled = policy.circuit_breaker_enabled
         return cls(
             name=gate.name,
-            state=str(gate.breaker.state) if enabled else "disabled",
+            state=str(gate.breaker.state) if enabled else DISABLED,
             seconds_until_probe=gate.breaker.seconds_until_probe(now, policy) if enabled else 0.0,
             cooling_down=gate.cool_down.seconds_left(now),
             requests=tally.requests,
@@ -79,6 +85,7 @@ class BackendSnapshot:
             tokens_per_second=tally.tokens_per_second,
             last_error=tally.last_error,
             skips=tuple(sorted(tally.skips.items())),
+            failures_in_window=gate.breaker.failures_in_window(now, policy),
         )
 
     @property

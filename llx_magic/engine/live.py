@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable
 
-from llx_magic.core.breaker import CircuitState, Outcome
+from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
     BackendAdded,
     BackendRemoved,
@@ -17,7 +17,7 @@ from llx_magic.core.events import (
     VisitCancelled,
 )
 from llx_magic.core.failure import Failure
-from llx_magic.core.gate import Admission, Applicant, Gate, Permit
+from llx_magic.core.gate import Admission, Applicant, Gate, Hold, Permit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
@@ -195,10 +195,10 @@ class LiveProfile:
             tally = self._ledger.tallies.get(backend)
             return tally.last_error if tally else None
 
-    def seconds_left(self, gate: Gate, policy: Policy) -> float | None:
-        """Return the seconds until the backend may be tried again; None when nothing holds it back."""
+    def held_back(self, gate: Gate, policy: Policy) -> Hold | None:
+        """Return what keeps requests from the backend now; None when nothing does."""
         with self._lock:
-            return self._wait(gate, policy, self.clock.now())
+            return gate.held_back(self.clock.now(), policy)
 
     def snapshot(self, backends: Iterable[tuple[Gate, Policy]]) -> Snapshot:
         """Return the state and the counts of these backends at this moment, by the policies in force."""
@@ -238,8 +238,9 @@ class LiveProfile:
             self._room.call_all()
         self._tell((event,))
 
-    def lift_cool_down(self, gate: Gate) -> None:
-        """End a backend's cool-down by hand; those who wait go on, one first."""
+    def reset_gate(self, gate: Gate) -> None:
+        """Close a backend's circuit and end its cool-down by hand; those who wait go on, one first."""
+        self.set_circuit(gate, open_it=False)
         with self._lock:
             now = self.clock.now()
             if gate.cool_down.seconds_left(now) is None:
@@ -278,12 +279,6 @@ class LiveProfile:
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name) or Tally()
         return BackendSnapshot.of(gate, tally, policy, now)
-
-    def _wait(self, gate: Gate, policy: Policy, now: float) -> float | None:
-        cooling = gate.cool_down.seconds_left(now)
-        if not policy.circuit_breaker_enabled or gate.breaker.state is CircuitState.CLOSED:
-            return cooling
-        return max(gate.breaker.seconds_until_probe(now, policy), cooling or 0.0)
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()

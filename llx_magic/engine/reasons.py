@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from llx_magic.core.failure import REFUSALS, Failure
+from llx_magic.core.events import BackendSkipped, SkipReason
+from llx_magic.core.failure import REFUSALS, Failure, FailureKind
+from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
-from llx_magic.core.units import duration
+from llx_magic.core.units import duration, in_time
 from llx_magic.errors import AllBackendsFailed, Reason
+
+
+class Fate(enum.StrEnum):
+    """What a request came to at one backend, in the words of the error that counts them."""
+
+    NOT_ASKED = "not asked"
+    NOT_USABLE = "not usable"
+    CIRCUIT_OPEN = "with an open circuit"
+    LIMITED = "limiting the rate"
+    FAILED = "failed"
 
 
 class Withdrawn(NamedTuple):
@@ -28,17 +42,19 @@ class Reasons:
         self._messages: dict[str, str] = {}
         self._failures: dict[str, Failure] = {}
         self._notes: dict[str, str] = {}
-        self._not_ready: set[str] = set()
+        self._fates: dict[str, Fate] = {}
         self._waited = 0.0
 
     def not_ready(self, backend: str, obstacle: str) -> None:
         """Note that nothing could be sent to the backend."""
-        self._not_ready.add(backend)
+        self._fates[backend] = Fate.NOT_USABLE
         self._messages[backend] = obstacle
         self._notes[backend] = f"{backend} skipped: {obstacle}"
 
-    def skipped(self, backend: str, message: str, last_error: str | None) -> None:
-        """Note that the backend was passed over, and its last known error."""
+    def skipped(self, skip: BackendSkipped, last_error: str | None) -> None:
+        """Note that a backend was passed over, and its last known error."""
+        backend, message = skip.backend, skip.message
+        self._fates[backend] = Fate.CIRCUIT_OPEN if skip.reason is SkipReason.CIRCUIT_OPEN else Fate.LIMITED
         self._messages[backend] = f"{message}; its last error: {last_error}" if last_error else message
         self._notes[backend] = f"{backend} skipped: {message}"
 
@@ -54,6 +70,7 @@ class Reasons:
         """Note a failed attempt."""
         self._messages[backend] = failure.message
         self._failures[backend] = failure
+        self._fates[backend] = Fate.LIMITED if failure.kind is FailureKind.RATE_LIMIT else Fate.FAILED
         self._notes[backend] = f"{backend} failed: {failure.message}"
         if failure.partial:
             words = len(failure.partial.split())
@@ -71,29 +88,51 @@ class Reasons:
             notes.append("the backend did not say why it finished")
         return (*notes, *answer.notes)
 
-    def nobody_answered(self, seconds_left: Mapping[str, float | None]) -> AllBackendsFailed:
-        """Return the error that names every backend, in order, with the seconds until it may be tried again."""
-        reasons = tuple(
-            Reason(name, self._messages.get(name, "not asked"), left) for name, left in seconds_left.items()
+    def nobody_answered(self, holds: Mapping[str, Hold | None]) -> AllBackendsFailed:
+        """Return the error that names every backend, in order, with what holds it back from now on."""
+        reasons = tuple(self._reason(name, hold) for name, hold in holds.items())
+        refused = self._refusal()
+        return AllBackendsFailed(
+            refused or self._headline(holds),
+            reasons,
+            summary=refused or self._summary(tuple(holds)),
+            partial=self._longest_partial(),
         )
-        return AllBackendsFailed(self._headline(seconds_left), reasons, partial=self._longest_partial())
 
     def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
         """Return the error of a request that no further backend is asked to answer."""
         headline = f"{failure.message}; no further backend was asked (failover_on_content_filter is false)"
-        reasons = tuple(Reason(name, self._messages.get(name, "not asked")) for name in order)
+        reasons = tuple(self._reason(name, None) for name in order)
         return AllBackendsFailed(headline, reasons, partial=failure.partial)
 
-    def _headline(self, order: Iterable[str]) -> str:
+    def _reason(self, name: str, hold: Hold | None) -> Reason:
+        message = self._messages.get(name, "not asked")
+        if hold is None:
+            return Reason(name, message)
+        command = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
+        return Reason(name, message, hold.seconds, in_time(hold.seconds), f"%llx_circuit {command} {name}")
+
+    def _refusal(self) -> str:
+        """Return that the request was refused, where nothing else went wrong."""
         refused = [(name, failure) for name, failure in self._failures.items() if failure.kind in REFUSALS]
-        if refused and len(self._failures) == len(refused):
-            name, failure = refused[0]
-            return f"{name} refused the request: {failure.message}"
-        if self._not_ready.issuperset(order):
+        if not refused or len(self._failures) > len(refused):
+            return ""
+        name, failure = refused[0]
+        return f"{name} refused the request: {failure.message}"
+
+    def _headline(self, order: Iterable[str]) -> str:
+        if all(self._fates.get(name) is Fate.NOT_USABLE for name in order):
             return "no backend can be used, nothing was sent"
         if not self._failures:
             return "no backend may be asked just now"
         return "no backend could answer"
+
+    def _summary(self, order: tuple[str, ...]) -> str:
+        fates = Counter(self._fates.get(name, Fate.NOT_ASKED) for name in order)
+        if len(order) == 1:
+            return f"{order[0]} could not answer: {next(iter(fates))}"
+        why = ", ".join(f"{number} {fate}" for fate, number in fates.items())
+        return f"none of {len(order)} backends could answer: {why}"
 
     def _longest_partial(self) -> str:
         return max((failure.partial for failure in self._failures.values()), key=len, default="")

@@ -250,7 +250,7 @@ class RequestRun:
             self._forward(admission.events)
         for event in admission.events:
             if isinstance(event, BackendSkipped):
-                self._reasons.skipped(name, event.message, self._live.last_error(name))
+                self._reasons.skipped(event, self._live.last_error(name))
             elif isinstance(event, BackendPutAside):
                 self._reasons.put_aside(name, event.tpm, event.threshold)
         return admission
@@ -295,8 +295,8 @@ class RequestRun:
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
-        left = {each.backend.name: self._live.seconds_left(each.gate, each.policy) for each in order}
-        return self._reasons.nobody_answered(left)
+        holds = {each.backend.name: self._live.held_back(each.gate, each.policy) for each in order}
+        return self._reasons.nobody_answered(holds)
 
     def _publish(self, event: Event) -> None:
         self._live.publish(event)

@@ -10,7 +10,7 @@ from functools import cached_property
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.backends import local as embedded
-from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, circuit, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import Output
 from llx_magic.core.reply import Reply
@@ -81,6 +81,10 @@ class Actions:
     def log(self, line: str) -> None:
         """Show the latest debug lines."""
         self._run(lambda: statistics.log(self.session, line))
+
+    def circuit(self, line: str) -> None:
+        """Show circuits and cool-downs, or change them by hand."""
+        self._run(lambda: circuit.run(self.session, line))
 
     def local(self, line: str) -> None:
         """Fetch, look at and stop the embedded model."""

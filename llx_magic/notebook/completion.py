@@ -10,7 +10,7 @@ from types import MemberDescriptorType, ModuleType
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands import chat, keys, local, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, circuit, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.grammar import Grammar
 from llx_magic.errors import LlxError
 from llx_magic.notebook import dashboard, jobs
@@ -24,6 +24,7 @@ GRAMMARS: dict[str, Callable[[], Grammar]] = {
     "llx_profile": profiles.grammar,
     "llx_stats": statistics.stats_grammar,
     "llx_log": statistics.log_grammar,
+    "llx_circuit": circuit.grammar,
     "llx_local": local.grammar,
     "llx_key": keys.grammar,
     "llx_trace": statistics.trace_grammar,

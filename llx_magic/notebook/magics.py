@@ -129,6 +129,12 @@ class LlxMagics(Magics):
 
     @no_var_expand
     @line_magic
+    def llx_circuit(self, line: str) -> None:
+        """Show circuits and cool-downs, or change them by hand: %llx_circuit [open|close|reset BACKEND]."""
+        self.actions.circuit(line)
+
+    @no_var_expand
+    @line_magic
     def llx_local(self, line: str) -> None:
         """Fetch, look at and stop the embedded model: %llx_local pull, status, stop."""
         self.actions.local(line)

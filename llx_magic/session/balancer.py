@@ -313,6 +313,15 @@ class LoadBalancer:
         """
         self._live.set_circuit(self._gates[self._member(backend)], open_it=False)
 
+    def reset(self, backend: str | None = None) -> None:
+        """Close a backend's circuit, or that of every one, forget the failures, and end its cool-down.
+
+        Raises:
+            UsageProblem: for a backend that the profile does not have.
+        """
+        for name in self.members if backend is None else (self._member(backend),):
+            self._live.reset_gate(self._gates[name])
+
     def subscribe(self, subscriber: Subscriber) -> None:
         """Deliver every later event of the profile to ``subscriber``, on whatever thread makes it; it must be quick."""
         self._live.subscribe(subscriber)
