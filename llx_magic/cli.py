@@ -255,6 +255,10 @@ def _for_a_shell(text: str) -> str:
 
 
 def _complain(problem: Exception, status: int) -> int:
-    text = _for_a_shell(one_line(str(problem), 2000))
+    if isinstance(problem, AllBackendsFailed):
+        text = "\n  ".join(map(printable, problem.lines()))
+    else:
+        text = one_line(str(problem), 2000)
+    text = _for_a_shell(text)
     print(text if text.startswith("llx") else f"llx: {text}", file=sys.stderr)
     return status

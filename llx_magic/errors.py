@@ -49,7 +49,7 @@ class Reason(NamedTuple):
     def line(self, width: int, *, with_command: bool) -> str:
         """Read as a line of a list, the name padded to ``width``."""
         command = f"; {self.mend} ends that" if with_command and self.mend else ""
-        return f"  {self.backend.ljust(width)}  {self.message}{self._wait}{command}"
+        return f"{self.backend.ljust(width)}  {self.message}{self._wait}{command}"
 
     @property
     def _names_itself(self) -> bool:
@@ -83,14 +83,16 @@ class AllBackendsFailed(LlxError):
     def lines(self, *, with_commands: bool = False) -> list[str]:
         """Return how many backends gave no answer and why, then a line for each.
 
-        ``with_commands`` names those of a notebook that help at once; a shell's process has nothing that they could end.
+        ``with_commands`` names a notebook's commands that help at once; a shell's process has nothing they could end.
         """
+        if len(self.reasons) == 1 and self._is_said(self.reasons[0]):
+            return [self.headline]
         width = max((len(reason.backend) for reason in self.reasons), default=0)
         return [self.summary, *(reason.line(width, with_command=with_commands) for reason in self.reasons)]
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines(with_commands=True)
-        return [f"{type(self).__name__}: {first}", *others]
+        return [f"{type(self).__name__}: {first}", *(f"  {other}" for other in others)]
 
     def _is_said(self, reason: Reason) -> bool:
         named = self.headline.startswith(f"{reason.backend} ")

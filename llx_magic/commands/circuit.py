@@ -8,7 +8,7 @@ from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.snapshot import DISABLED, BackendSnapshot
-from llx_magic.core.units import countdown, in_time, plural
+from llx_magic.core.units import countdown, in_time
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.session.balancer import LoadBalancer
@@ -20,7 +20,8 @@ COLUMNS = ("backend", "circuit", "failures in the window", "cool-down left", "ne
 def grammar(prog: str = "%llx_circuit") -> Grammar:
     """Return the grammar of the command."""
     parser = Grammar(
-        prog, "Without an action: each backend's circuit and cool-down. With one: change them by hand, for this process."
+        prog,
+        "Without an action: each backend's circuit and cool-down. With one: change them by hand, for this process.",
     )
     parser.add_argument("-p", "--profile", help="another profile than the active one")
     open_ = parser.add_action("open", "Pass a backend over until its recovery time has passed.")
@@ -31,9 +32,7 @@ def grammar(prog: str = "%llx_circuit") -> Grammar:
     reset.add_argument("backend", metavar="BACKEND", nargs="?")
     reset.add_argument("--all", action="store_true", help="of every backend")
     for action in (open_, close, reset):  # without a default, which would replace one that stands before the action
-        action.add_argument(
-            "-p", "--profile", default=argparse.SUPPRESS, help="another profile than the active one"
-        )
+        action.add_argument("-p", "--profile", default=argparse.SUPPRESS, help="another profile than the active one")
     return parser
 
 
@@ -111,4 +110,5 @@ def _closed(backend: BackendSnapshot) -> str:
     said = f"{backend.name}: circuit closed, failures forgotten"
     if backend.cooling_down is None:
         return said
-    return f"{said}; it still cools down, {countdown(backend.cooling_down)} left: %llx_circuit reset {backend.name} ends that"
+    left = countdown(backend.cooling_down)
+    return f"{said}; it still cools down ({left} left): %llx_circuit reset {backend.name} ends that"

@@ -9,7 +9,6 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.statistics import Prompts, Tally, median
 
-
 DISABLED = "disabled"
 """What stands for the circuit's state where the circuit breaker is switched off."""
 

@@ -128,11 +128,11 @@ class Reasons:
         return "no backend could answer"
 
     def _summary(self, order: tuple[str, ...]) -> str:
-        fates = Counter(self._fates.get(name, Fate.NOT_ASKED) for name in order)
+        """Return the headline with how many backends came to what."""
         if len(order) == 1:
-            return f"{order[0]} could not answer: {next(iter(fates))}"
-        why = ", ".join(f"{number} {fate}" for fate, number in fates.items())
-        return f"none of {len(order)} backends could answer: {why}"
+            return self._headline(order)
+        fates = Counter(self._fates.get(name, Fate.NOT_ASKED) for name in order)
+        return f"{self._headline(order)}: {', '.join(f'{number} {fate}' for fate, number in fates.items())}"
 
     def _longest_partial(self) -> str:
         return max((failure.partial for failure in self._failures.values()), key=len, default="")

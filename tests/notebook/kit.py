@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from llx_magic.core.reply import Reply
+from llx_magic.errors import AllBackendsFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,12 +83,13 @@ class Ran:
 
     @property
     def failure(self) -> str:
-        """The error as its one line."""
+        """The error as it is shown: one line, and one for each backend where none answered."""
         assert self.error is not None, f"the cell did not fail: {self}"
         rendered = self.error._render_traceback_()
-        assert len(rendered) == 1
-        assert "\n" not in rendered[0]
-        return rendered[0]
+        backends = self.error.reasons if isinstance(self.error, AllBackendsFailed) else ()
+        assert len(rendered) in (1, 1 + len(backends))
+        assert not any("\n" in line for line in rendered)
+        return "\n".join(rendered)
 
 
 class PlainShell(InteractiveShell):

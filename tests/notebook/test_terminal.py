@@ -148,12 +148,12 @@ def test_a_sequence_that_is_split_between_two_pieces_does_not_reach_the_terminal
     assert not set(written) & set("\x1b\x07")
 
 
-def test_an_error_is_one_line(terminal, first, second):
+def test_an_error_has_a_line_for_each_backend_and_no_traceback(terminal, first, second):
     first.set_default("503")
     second.set_default("503")
     written = terminal.run("%llx hello").strip()
     assert written.startswith("AllBackendsFailed: ")
-    assert "\n" not in written
+    assert [line.split()[0] for line in written.splitlines()] == ["AllBackendsFailed:", "first", "second"]
 
 
 def test_tables_are_plain_text(terminal):

@@ -89,9 +89,11 @@ def test_a_pipe_gets_whole_replies_only_and_never_a_withdrawn_text(home):
 def test_where_nobody_answers_stdout_is_empty_the_partial_text_is_marked_and_the_exit_status_is_1(home):
     done = home.run("-p", "hopeless", "--prompt", "why")
     assert (done.returncode, done.stdout) == (1, "")
-    *partial, error = done.stderr.splitlines()
+    *partial, error, down, breaks = done.stderr.splitlines()
     assert partial == ["incomplete text of a backend that failed:", "Once upon"]
-    assert error.startswith("llx: no backend could answer; down: 503 Service Unavailable; breaks: ")
+    assert error == "llx: no backend could answer: 2 failed"
+    assert down == "  down    503 Service Unavailable"
+    assert breaks.startswith("  breaks  ")
 
 
 def test_a_pinned_backend_is_asked_alone(home):

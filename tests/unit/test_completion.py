@@ -245,6 +245,13 @@ def test_other_magics(shell):
     assert "-n" in offered(shell, "%llx_log ")
 
 
+@pytest.mark.parametrize("action", ["open", "close", "reset"])
+def test_circuits_are_named_by_backend(shell, action):
+    """Of the active profile, or of the one that is named."""
+    assert {"open", "close", "reset"} <= set(offered(shell, "%llx_circuit "))
+    assert offered(shell, f"%llx_circuit {action} -p both al") == ["alpha"]
+
+
 def test_conversations_and_jobs(shell):
     """Where sources of names are given, they are offered; in a cell after --chat, on a line behind its equals sign."""
     assert offered(shell, "%%llx --chat ")[:2] == ["plans", "poems"]
