@@ -54,6 +54,7 @@ class CoolDown:
         self._numbers: list[int] = []  # a heap of the numbers in line, and of some that have left it
         self._least_limit = math.inf
         self._pace: Pace | None = None
+        self._refused = (-math.inf, 0.0)  # when it was refused last, and for how long
 
     @property
     def has_line(self) -> bool:
@@ -87,6 +88,7 @@ class CoolDown:
 
         Returns whether it goes first at the end: where it ``will_retry`` itself and nobody else is to go first.
         """
+        self._refused = (now, seconds)
         if request == self._first:
             self._in_vain += 1
         if self._pace is not None and request in self._under_way:
@@ -148,7 +150,7 @@ class CoolDown:
         self._line[request] = patience
         self._least_limit = min(self._least_limit, patience.limit or 0.0)
         if self._pace is None and self._until is not None:
-            self._pace = Pace()
+            self._pace = Pace(*self._refused)
 
     def leave(self, request: int) -> None:
         """Wait no longer; harmless for who does not wait."""

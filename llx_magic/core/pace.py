@@ -19,13 +19,13 @@ class Pace:
     stretch, and then one alone again, two, four and so on, so that about one refusal in each stretch finds the limit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refused_at: float, cool_down: float) -> None:
+        self._refused_at = refused_at
+        self._cool_down = cool_down
         self._budget: int | None = None
         self._passed = 0
         self._growing = 1
         self._at_once = math.inf
-        self._refused_at = 0.0
-        self._cool_down = 0.0
 
     def begin(self) -> None:
         """Start a stretch: the one that went first after a cool-down got through."""

@@ -226,30 +226,22 @@ class LiveProfile:
     def set_circuit(self, gate: Gate, *, open_it: bool) -> None:
         """Open or close a backend's circuit by hand; whoever waits looks whether that changes anything."""
         with self._lock:
-            now = self.clock.now()
-            before = str(gate.breaker.state)
-            if open_it:
-                gate.breaker.open_by_hand(now)
-            else:
-                gate.breaker.close_by_hand()
-            state = str(gate.breaker.state)
-            event = CircuitSetByHand(at=now, request=0, backend=gate.name, before=before, state=state)
-            self._record((event,))
+            event = self._set_circuit(gate, open_it=open_it)
             self._room.call_all()
         self._tell((event,))
 
     def reset_gate(self, gate: Gate) -> None:
-        """Close a backend's circuit and end its cool-down by hand; those who wait go on, one first."""
-        self.set_circuit(gate, open_it=False)
+        """Close a backend's circuit and end its cool-down by hand; those who wait go on, no faster than it bears."""
         with self._lock:
             now = self.clock.now()
-            if gate.cool_down.seconds_left(now) is None:
-                return
-            gate.cool_down.lift()
-            event = CoolDownLifted(at=now, request=0, backend=gate.name)
-            self._record((event,))
-            self._room.look(now)
-        self._tell((event,))
+            events: list[Event] = [self._set_circuit(gate, open_it=False)]
+            if gate.cool_down.seconds_left(now) is not None:
+                gate.cool_down.lift()
+                lifted = CoolDownLifted(at=now, request=0, backend=gate.name)
+                self._record((lifted,))
+                events.append(lifted)
+            self._room.call_all()
+        self._tell(events)
 
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay as they are."""
@@ -264,6 +256,17 @@ class LiveProfile:
         self._out.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
+
+    def _set_circuit(self, gate: Gate, *, open_it: bool) -> CircuitSetByHand:
+        now, before = self.clock.now(), str(gate.breaker.state)
+        if open_it:
+            gate.breaker.open_by_hand(now)
+        else:
+            gate.breaker.close_by_hand()
+        state = str(gate.breaker.state)
+        event = CircuitSetByHand(at=now, request=0, backend=gate.name, before=before, state=state)
+        self._record((event,))
+        return event
 
     def _take_back(self, permit: Permit | None) -> None:
         with self._lock:

@@ -340,7 +340,7 @@ def test_those_who_wait_are_woken_by_hand(how):
         asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
         await settle()
         if how == "lifted":
-            bench.live.lift_cool_down(bench.gates["a"])
+            bench.live.reset_gate(bench.gates["a"])
             await settle()
             assert [event.backend for event in bench.events(CoolDownLifted)] == ["a"]
         else:
@@ -360,6 +360,25 @@ def test_a_quota_that_is_spent_while_others_wait_sends_all_of_them_away_at_once(
         await bench.pass_time(6.0)
         assert all(isinstance(task.exception(), AllBackendsFailed) for task in asking)
         assert len(bench.backends[0].asked) == 2
+
+    run(main)
+
+
+def test_a_crowd_that_is_let_go_by_hand_is_no_stampede():
+    async def main() -> None:
+        clock = ManualClock()
+        bench = crowd_of(1000, clock=clock, takes=1.0)
+        a = bench.backends[0]
+        a.began, a.used = 0.0, 1000
+        asking = [asyncio.create_task(bench.ask()) for _ in range(50)]
+        await settle()
+        a.used = 0
+        bench.live.reset_gate(bench.gates["b0"])
+        await settle(200)
+        assert a.used <= 2
+        while not all(task.done() for task in asking):
+            await bench.pass_time(1.0)
+        assert {task.result().text for task in asking} == {"fine"}
 
     run(main)
 
