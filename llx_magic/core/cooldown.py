@@ -105,6 +105,8 @@ class CoolDown:
 
         ``learnt`` is False for a visit that was cancelled or limited again: then the next request goes first.
         """
+        if self._until is None and self._pace is None:
+            return False
         self._under_way.discard(request)
         if learnt:
             self._in_vain, self._answered_at = 0, now

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from llx_magic.core.policy import Policy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applicant:
+class Applicant(NamedTuple):
     """A request at the gate: its number, and what is particular about it.
 
     ``sole`` marks one that has no other candidate. ``second_pass`` is the try that ignores tokens per minute.

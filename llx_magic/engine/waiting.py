@@ -89,6 +89,8 @@ class WaitingRoom:
 
     def look(self, now: float) -> None:
         """Call everybody who has a place now, or who need not wait any longer."""
+        if not self._gates and self._watch is None:
+            return
         for gate in list(self._gates):
             for request in gate.cool_down.losing_patience(now):
                 self._lose_patience(self._waiters[request], gate)
