@@ -31,6 +31,11 @@ class Endpoint:
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
     @property
+    def path(self) -> str:
+        """The path of the base URL, without a slash at its end."""
+        return urlsplit(self.base_url).path.rstrip("/")
+
+    @property
     def label(self) -> str:
         """Host and port for messages, without anything that could be a credential."""
         parts = urlsplit(self.base_url)

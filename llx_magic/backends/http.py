@@ -16,6 +16,7 @@ from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.http_sending import SENDING, Sending
 from llx_magic.backends.inflate import decoder_for
 from llx_magic.backends.openai import ReplyReader, request_body
+from llx_magic.backends.paths import other_url, settled, url_at, with_path
 from llx_magic.backends.silence import Silence
 from llx_magic.backends.status import refused
 from llx_magic.backends.wire.body import BodyDecoder
@@ -58,7 +59,7 @@ class OpenAIBackend:
         known = None if self._problem else provider_at(endpoint.base_url)
         takes_all = known is None or known.takes_stream_options
         self._without = frozenset[Extra]() if takes_all else frozenset((Extra.USAGE,))
-        self._url: httpx.URL | None = None
+        self._url: tuple[str, httpx.URL] | None = None
 
     def __repr__(self) -> str:
         """Name the backend and nothing that could be a credential."""
@@ -103,8 +104,11 @@ class OpenAIBackend:
                 those of the HTTP library refer to the request and so to the key.
         """
         outcome = await self._attempt(url, credential, request, progress)
+        if isinstance(outcome, Failure) and (other := other_url(self._endpoint, outcome)):
+            again = await self._attempt(_readable(other), credential, request, progress)
+            outcome = settled(self._endpoint, outcome, again)
         if isinstance(outcome, Failure):
-            raise BackendFailed(outcome)
+            raise BackendFailed(with_path(self._endpoint, outcome))
         return outcome
 
     async def aclose(self) -> None:
@@ -162,15 +166,10 @@ class OpenAIBackend:
         return self._endpoint.unencrypted_problem() if secret else None
 
     def _address(self) -> httpx.URL:
-        import httpx
-
-        if self._url is None:
-            try:
-                self._url = httpx.URL(self._endpoint.url)
-                self._url.host  # noqa: B018 - a name that cannot be decoded is refused here and not with the request
-            except (httpx.InvalidURL, ValueError):  # a UnicodeError is a ValueError
-                raise NotReady("base-url must be an http or https address that can be read") from None
-        return self._url
+        address = url_at(self._endpoint)
+        if self._url is None or self._url[0] != address:
+            self._url = address, _readable(address)
+        return self._url[1]
 
 
 class _Credential:
@@ -198,6 +197,17 @@ class _Sender:
 
     async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
         return await self._backend.send(self._url, self._credential, request, progress)
+
+
+def _readable(address: str) -> httpx.URL:
+    import httpx
+
+    try:
+        url = httpx.URL(address)
+        url.host  # noqa: B018 - a name that cannot be decoded is refused here and not with the request
+    except (httpx.InvalidURL, ValueError):  # a UnicodeError is a ValueError
+        raise NotReady("base-url must be an http or https address that can be read") from None
+    return url
 
 
 def _outgoing(url: httpx.URL, body: bytes, credential: _Credential) -> httpx.Request:
