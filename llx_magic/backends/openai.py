@@ -273,7 +273,7 @@ class ReplyReader(Reading):
     def _note_id(self, given: object) -> None:
         if isinstance(given, str) and given:
             self._ids_differ = self._ids_differ or bool(self._id)
-            self._id = given
+            self._id = self.response_id = given
 
     def _is_of_another(self, chunk: Chunk) -> bool:
         """Return whether the reply has finished and this is a piece of another one, by its id.

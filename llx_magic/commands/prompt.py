@@ -163,7 +163,8 @@ def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | N
             system = session.conversations.system_before(options.chat or None, cell)
     told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(options.form)))) or system
     asked = balancer.prepare(messages, told, options.settings, options.params, options.backend)
-    return balancer, replace(asked, json=options.form == "json")
+    conversation = None if options.chat is None else session.conversations.identity(options.chat or None)
+    return balancer, replace(asked, json=options.form == "json", conversation=conversation)
 
 
 def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply, cell: str | None = None) -> None:

@@ -38,10 +38,14 @@ class BackendEvent(Event, frozen=True, kw_only=True):
 
 
 class RequestStarted(Event, frozen=True, kw_only=True):
-    """A prompt came in; ``order`` is the order in which backends will be considered."""
+    """A prompt came in; ``order`` is the order in which backends will be considered.
+
+    ``conversation`` names the conversation that it continues, where it continues one.
+    """
 
     policy: str
     order: tuple[str, ...]
+    conversation: str | None = None
 
 
 class SubProfileSelected(BackendEvent, frozen=True, kw_only=True):
@@ -82,10 +86,15 @@ class VisitStarted(BackendEvent, frozen=True, kw_only=True):
 
 
 class AttemptStarted(BackendEvent, frozen=True, kw_only=True):
-    """The prompt is being sent: attempt ``attempt`` of at most ``attempts``."""
+    """The prompt is being sent: attempt ``attempt`` of at most ``attempts``.
+
+    ``streaming`` is whether a stream is asked for, ``sampling`` how the model is to write, as ``sampling_of`` tells it.
+    """
 
     attempt: int
     attempts: int
+    streaming: bool = True
+    sampling: str | None = None
 
 
 class FirstTokenReceived(BackendEvent, frozen=True, kw_only=True):
@@ -114,7 +123,7 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     """The backend answered whole; token counts are None where it reported no usage.
 
     ``tpm`` are the backend's tokens per minute right after this reply, None where unknown. ``generating_seconds`` are
-    from the first of the ``pieces`` that arrived to the last.
+    from the first of the ``pieces`` that arrived to the last. ``response_id`` is the server's own name of the reply.
     """
 
     attempts: int
@@ -127,6 +136,7 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     generating_seconds: float
     pieces: int = 0
     tpm: float | None = None
+    response_id: str | None = None
 
 
 class VisitFailed(BackendEvent, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ class Answer:
 
     ``usage`` is None where none was reported. ``finish_reason`` says why the model stopped (``stop``, ``length``,
     ``tool_calls`` …, or the backend's own word where it is not known), None where the backend did not say. ``notes``
-    are short remarks for the reader, such as "the model refused".
+    are short remarks for the reader, such as "the model refused". ``response_id`` is the server's name of the reply.
     """
 
     text: str
@@ -74,6 +74,7 @@ class Answer:
     finish_reason: str | None = None
     reasoning: str = ""
     notes: tuple[str, ...] = ()
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

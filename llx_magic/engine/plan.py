@@ -30,6 +30,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
     json: bool = False
+    conversation: str | None = None
 
     @property
     def sole(self) -> bool:

@@ -29,6 +29,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Admission, Applicant
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart
+from llx_magic.core.sampling import sampling_of
 from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.live import LiveProfile
@@ -192,7 +193,14 @@ class RequestRun:
         self._withdraw(name)
         self._reasons.attempts += 1
         self._publish(
-            AttemptStarted(**self._stamp(), backend=name, attempt=visit.attempts, attempts=policy.failover_retry_count)
+            AttemptStarted(
+                **self._stamp(),
+                backend=name,
+                attempt=visit.attempts,
+                attempts=policy.failover_retry_count,
+                streaming=policy.streaming,
+                sampling=sampling_of(candidate.params, json=self._plan.json),
+            )
         )
         attempt = Attempt(
             self._clock,
@@ -223,7 +231,10 @@ class RequestRun:
         return self._plan.order(self._live.next_turn() if self._plan.takes_turns else 0)
 
     def _announce(self, order: tuple[Candidate, ...]) -> None:
-        self._publish(RequestStarted(**self._stamp(), policy=self._plan.policy, order=names_of(order)))
+        plan = self._plan
+        self._publish(
+            RequestStarted(**self._stamp(), policy=plan.policy, order=names_of(order), conversation=plan.conversation)
+        )
         if self._plan.takes_turns:
             self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name))
 

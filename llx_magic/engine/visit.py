@@ -62,6 +62,7 @@ class Visit:
                 generating_seconds=self.generating_seconds,
                 pieces=self.pieces,
                 tpm=self.gate.tokens.rate(now, self.policy.tpm_basis) if usage else None,
+                response_id=self.answer.response_id,
             )
         if self.failure is not None:
             failed = VisitFailed(

@@ -12,26 +12,30 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from llx_magic import __version__
 from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
+from llx_magic.observe.otel_metrics import Instruments
 from llx_magic.observe.otel_names import (
     ERROR_OF_REQUEST,
     OUTCOMES,
+    SCHEMA_URL,
     SPAN_EVENTS,
     Members,
     about_backend,
     details_of,
     error_type,
     fields_of,
+    how_asked,
     identifier,
     span_name,
 )
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Histogram, Meter, MeterProvider
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
@@ -42,8 +46,8 @@ _log = logging.getLogger(__name__)
 SCOPE = "llx_magic"
 """The name of the instrumentation scope under which spans and metrics are reported."""
 
-_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-_TOKENS = tuple(4.0**power for power in range(14))
+CREATED_WITH = frozenset({"gen_ai.provider.name", "gen_ai.request.model"})
+"""What of a backend the request's span says while it is not known yet who answers."""
 
 
 class Observed(Protocol):
@@ -75,32 +79,9 @@ def instrument(
     except ImportError:
         raise UsageProblem(f"opentelemetry is not installed: type {install_line('otel')}") from None
 
-    tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
-    return Instrumentation(lb, tracer, _Instruments(metrics.get_meter(SCOPE, meter_provider=meter_provider)))
-
-
-class _Instruments:
-    """The metrics that are kept."""
-
-    def __init__(self, meter: Meter) -> None:
-        def histogram(name: str, unit: str, description: str, bounds: tuple[float, ...]) -> Histogram:
-            return meter.create_histogram(
-                name, unit=unit, description=description, explicit_bucket_boundaries_advisory=bounds
-            )
-
-        self.duration = histogram(
-            "gen_ai.client.operation.duration", "s", "Requests from start to end, all attempts and waits included",
-            _SECONDS,
-        )  # fmt: skip
-        self.tokens = histogram("gen_ai.client.token.usage", "{token}", "Tokens of each reply, as reported", _TOKENS)
-        self.first = histogram(
-            "gen_ai.client.operation.time_to_first_chunk", "s",
-            "From sending to the first piece, in the attempt that answered", _SECONDS,
-        )  # fmt: skip
-        self.attempt = histogram("llx.attempt.duration", "s", "Attempts from sending to their end", _SECONDS)
-        self.skips = meter.create_counter("llx.skips", "{skip}", "Backends passed over without a visit")
-        self.restarts = meter.create_counter("llx.restarts", "{restart}", "Replies withdrawn half-way")
-        self.circuits = meter.create_counter("llx.circuit.changes", "{change}", "Changes of a circuit's state")
+    tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
+    meter = metrics.get_meter(SCOPE, __version__, meter_provider, SCHEMA_URL)
+    return Instrumentation(lb, tracer, Instruments(meter))
 
 
 @dataclass(slots=True)
@@ -110,7 +91,9 @@ class _Open:
     span: Span
     context: Context
     about: Attributes = field(default_factory=dict)
-    """Provider, model and name of the backend that was visited last."""
+    """Provider, model, server and name of the backend that was visited last."""
+    asked: Attributes = field(default_factory=dict)
+    """How the latest attempt asked."""
     attempt: Span | None = None
     attempt_started: float = 0.0
 
@@ -122,7 +105,7 @@ class Instrumentation:
     and reaches no request.
     """
 
-    def __init__(self, lb: Observed, tracer: Tracer, instruments: _Instruments) -> None:
+    def __init__(self, lb: Observed, tracer: Tracer, instruments: Instruments) -> None:
         self._lb = lb
         self._tracer = tracer
         self._instruments = instruments
@@ -193,16 +176,17 @@ class Instrumentation:
     def _start(self, event: facts.RequestStarted) -> None:
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        first = self._backend(event.order[0]) if event.order else {}
+        first = self._about.get(event.order[0], {}) if event.order else {}
         attributes: Attributes = {
-            **first,
+            **(first if self._all_have_servers(event.order) else _known_from_the_start(first)),
             "gen_ai.operation.name": "chat",
             "llx.profile": self._profile,
             "llx.policy": event.policy,
             "llx.request": event.request,
             "llx.order": event.order,
         }
-        attributes.pop("llx.backend", None)  # nobody has been visited yet
+        if event.conversation is not None:
+            attributes["gen_ai.conversation.id"] = event.conversation
         span = self._tracer.start_span(
             span_name(first), kind=SpanKind.CLIENT, attributes=attributes, start_time=self._ns(event.at)
         )
@@ -211,10 +195,12 @@ class Instrumentation:
     def _visit(self, request: _Open, backend: str) -> None:
         request.about = self._backend(backend)
         request.span.update_name(span_name(request.about))
-        request.span.set_attributes(request.about)
+        request.span.set_attributes({**_known_from_the_start(request.about), "llx.backend": backend})
 
     def _start_attempt(self, request: _Open, event: facts.AttemptStarted) -> None:
-        attributes: Attributes = {**request.about, "llx.attempt": event.attempt, "llx.attempts": event.attempts}
+        request.asked = how_asked(event)
+        places: Attributes = {"llx.attempt": event.attempt, "llx.attempts": event.attempts}
+        attributes: Attributes = {**request.about, **request.asked, **places}
         request.attempt_started = event.at
         request.attempt = self._tracer.start_span(
             f"attempt {event.backend}", request.context, attributes=attributes, start_time=self._ns(event.at)
@@ -243,8 +229,12 @@ class Instrumentation:
         if event.ttft is not None:
             request.span.set_attribute("gen_ai.response.time_to_first_chunk", event.ttft)
             self._instruments.first.record(event.ttft, labels)
+            if event.pieces > 1:
+                self._instruments.per_chunk.record(event.generating_seconds / (event.pieces - 1), labels)
         if model := identifier(event.model):
             request.span.set_attribute("gen_ai.response.model", model)
+        if response := identifier(event.response_id or ""):
+            request.span.set_attribute("gen_ai.response.id", response)
         if reason := identifier(event.finish_reason or ""):
             request.span.set_attribute("gen_ai.response.finish_reasons", (reason,))
         self._end_attempt(request, event.at, "answered")
@@ -259,16 +249,20 @@ class Instrumentation:
             labels["error.type"] = ERROR_OF_REQUEST
             _mark_failed(request.span, ERROR_OF_REQUEST)
         self._instruments.duration.record(event.seconds, self._labels(request, labels))
-        request.span.set_attribute("llx.outcome", OUTCOMES[type(event)])
-        request.span.end(self._ns(event.at))
+        self._close(request, OUTCOMES[type(event)], self._ns(event.at))
 
     def _abandon(self, number: int) -> None:
         if request := self._open.pop(number, None):
             now = self._ns(self._lb.now())
-            for span in (request.attempt, request.span):
-                if span is not None:
-                    span.set_attribute("llx.outcome", "unobserved")
-                    span.end(now)
+            if request.attempt is not None:
+                request.attempt.set_attribute("llx.outcome", "unobserved")
+                request.attempt.end(now)
+            self._close(request, "unobserved", now)
+
+    def _close(self, request: _Open, outcome: str, at: int) -> None:
+        """End the request's span with what holds for the backend that was visited last."""
+        request.span.set_attributes({**request.about, **request.asked, "llx.outcome": outcome})
+        request.span.end(at)
 
     def _count(self, event: facts.Event) -> None:
         profile: Attributes = {"llx.profile": self._profile}
@@ -288,11 +282,19 @@ class Instrumentation:
         """Return a metric's attributes; only values of the profile or of a short list, so their number is bounded."""
         return {**request.about, "llx.profile": self._profile, **more}
 
+    def _all_have_servers(self, order: tuple[str, ...]) -> bool:
+        return all("server.address" in self._about.get(name, {}) for name in order)
+
     def _backend(self, name: str) -> Attributes:
         return {**self._about.get(name, {}), "llx.backend": name}
 
     def _ns(self, at: float) -> int:
         return self._epoch_ns + round(at * 1e9)
+
+
+def _known_from_the_start(about: Attributes) -> Attributes:
+    """Return what every backend has: what only some have cannot be taken back when another one answers."""
+    return {name: value for name, value in about.items() if name in CREATED_WITH}
 
 
 def _mark_failed(span: Span, error: str) -> None:

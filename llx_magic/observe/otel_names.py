@@ -8,15 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
+from llx_magic.core.sampling import read_sampling
 from llx_magic.providers.table import find_provider
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     Attributes = dict[str, AttributeValue]
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the conventions whose names these are."""
 
 ERROR_OF_REQUEST = "AllBackendsFailed"
 """The ``error.type`` of a request that nobody answered: the exception that its caller saw."""
@@ -37,6 +42,22 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.ReplyRestarted: ("llx.reply_restarted", ("failed", "next", "words")),
 }
 
+_PORTS = {"http": 80, "https": 443}
+
+_SAMPLING = {
+    "temperature": ("gen_ai.request.temperature", float),
+    "top_p": ("gen_ai.request.top_p", float),
+    "top_k": ("gen_ai.request.top_k", float),
+    "frequency_penalty": ("gen_ai.request.frequency_penalty", float),
+    "presence_penalty": ("gen_ai.request.presence_penalty", float),
+    "max_tokens": ("gen_ai.request.max_tokens", int),
+    "max_completion_tokens": ("gen_ai.request.max_tokens", int),
+    "max_output_tokens": ("gen_ai.request.max_tokens", int),
+    "seed": ("gen_ai.request.seed", int),
+    "stop": ("gen_ai.request.stop_sequences", tuple),
+}
+"""What the parameters of a request are called, and the type that the conventions give them."""
+
 OUTCOMES: Mapping[type[facts.Event], str] = {
     facts.RequestAnswered: "answered",
     facts.RequestFailed: "failed",
@@ -53,6 +74,15 @@ class Member(Protocol):
     def provider(self) -> str: ...  # noqa: D102
     @property
     def model(self) -> str: ...  # noqa: D102
+    @property
+    def connection(self) -> Connected: ...  # noqa: D102
+
+
+class Connected(Protocol):
+    """What is read of how a backend is reached."""
+
+    @property
+    def base_url(self) -> str | None: ...  # noqa: D102
 
 
 class Members(Protocol):
@@ -82,13 +112,29 @@ def details_of(failure: Failure) -> Attributes:
 
 
 def about_backend(member: Member) -> Attributes:
-    """Return provider and model of a backend; a provider that the conventions know has their name for it."""
+    """Return provider, model and server of a backend; a provider has the conventions' name where they have one."""
     known = find_provider(member.provider)
     name = member.provider.strip().casefold() if known is None else known.otel_name or known.name
-    return {
-        "gen_ai.provider.name": name,
-        "gen_ai.request.model": member.model,
-    }
+    about: Attributes = {"gen_ai.provider.name": name, "gen_ai.request.model": member.model}
+    url = member.connection.base_url or (known.base_url if known else None)
+    parts = urlsplit(url or "")
+    if parts.hostname:
+        about |= {"server.address": parts.hostname, "server.port": parts.port or _PORTS[parts.scheme]}
+    return about
+
+
+def how_asked(event: facts.AttemptStarted) -> Attributes:
+    """Return what a request asked of the model besides its prompt: a stream, a form, how to write."""
+    asked: Attributes = {"gen_ai.request.stream": event.streaming}
+    for name, value in read_sampling(event.sampling).items():
+        if name == "n" and value != 1 and isinstance(value, int):
+            asked["gen_ai.request.choice.count"] = value
+        elif name == "response_format":
+            asked["gen_ai.output.type"] = "text" if value == "text" else "json"
+        elif name in _SAMPLING:
+            attribute, kind = _SAMPLING[name]
+            asked[attribute] = kind(value)
+    return asked
 
 
 def span_name(about: Mapping[str, AttributeValue]) -> str:

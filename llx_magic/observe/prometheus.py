@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from llx_magic.core.events import SkipReason
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.statistics import PUT_ASIDE
 from llx_magic.errors import UsageProblem
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,8 +18,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("closed", "half-open", "open", "disabled")
 """Every value of the label ``state``."""
 
+REASONS = (*(str(reason) for reason in SkipReason), PUT_ASIDE)
+"""Every value of the label ``reason``."""
+
 Sample = tuple[str, dict[str, str], float | None]
-"""A suffix of the metric's name, the labels beside profile and backend, and the value; None is left out."""
+"""A suffix of the metric's name, the labels beside the profile, and the value; None is left out."""
 
 
 class Snapshotted(Protocol):
@@ -31,7 +36,7 @@ class _Metric:
     name: str
     kind: Literal["counter", "gauge", "summary"]
     help: str
-    samples: Callable[[BackendSnapshot], Iterable[Sample]]
+    samples: Callable[[Snapshot], Iterable[Sample]]
 
 
 def exposition(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]) -> str:
@@ -43,9 +48,9 @@ def exposition(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]
     Raises:
         UsageProblem: where two backends would have the same labels, since Prometheus then refuses the whole page.
     """
-    backends = [(snapshot.profile, backend) for snapshot in _snapshots(source) for backend in snapshot.backends]
-    _check_distinct(backends)
-    return "".join(f"{line}\n" for metric in _METRICS for line in _lines(metric, backends))
+    snapshots = list(_snapshots(source))
+    _check_distinct(snapshots)
+    return "".join(f"{line}\n" for metric in _METRICS for line in _lines(metric, snapshots))
 
 
 def _snapshots(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]) -> Iterator[Snapshot]:
@@ -58,25 +63,30 @@ def _snapshots(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]
         yield source.snapshot()
 
 
-def _check_distinct(backends: list[tuple[str, BackendSnapshot]]) -> None:
+def _check_distinct(snapshots: list[Snapshot]) -> None:
+    backends = [
+        (f"backend {backend.name!r} of profile {each.profile!r}", (each.profile, backend.name))
+        for each in snapshots
+        for backend in each.backends
+    ]
+    profiles = [(f"profile {each.profile!r}", (each.profile,)) for each in snapshots]
     seen = set()
-    for profile, backend in backends:
-        key = (_label_value(profile), _label_value(backend.name))
+    for what, names in (*backends, *profiles):
+        key = tuple(map(_label_value, names))
         if key in seen:
             raise UsageProblem(
-                f"backend {backend.name!r} of profile {profile!r} is there twice: "
-                "give each load balancer once, each with a profile name of its own"
+                f"{what} is there twice: give each load balancer once, each with a profile name of its own"
             )
         seen.add(key)
 
 
-def _lines(metric: _Metric, backends: list[tuple[str, BackendSnapshot]]) -> Iterator[str]:
+def _lines(metric: _Metric, snapshots: list[Snapshot]) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.help}"
     yield f"# TYPE {metric.name} {metric.kind}"
-    for profile, backend in backends:
-        for suffix, labels, value in metric.samples(backend):
+    for snapshot in snapshots:
+        for suffix, labels, value in metric.samples(snapshot):
             if value is not None:
-                pairs = {"profile": profile, "backend": backend.name, **labels}
+                pairs = {"profile": snapshot.profile, **labels}
                 inside = ",".join(f'{name}="{_label_value(text)}"' for name, text in pairs.items())
                 yield f"{metric.name}{suffix}{{{inside}}} {_number(value)}"
 
@@ -95,8 +105,31 @@ def _number(value: float) -> str:
     return repr(value)
 
 
-def _single(read: Callable[[BackendSnapshot], float | None]) -> Callable[[BackendSnapshot], Iterable[Sample]]:
-    return lambda backend: (("", {}, read(backend)),)
+def _each(read: Callable[[BackendSnapshot], Iterable[Sample]]) -> Callable[[Snapshot], Iterator[Sample]]:
+    """Make of what one backend gives what all of a profile's give."""
+
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        for backend in snapshot.backends:
+            for suffix, labels, value in read(backend):
+                yield suffix, {"backend": backend.name, **labels}, value
+
+    return samples
+
+
+def _single(read: Callable[[BackendSnapshot], float | None]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return _each(lambda backend: (("", {}, read(backend)),))
+
+
+def _requests(snapshot: Snapshot) -> Iterator[Sample]:
+    yield "", {"outcome": "answered"}, snapshot.prompts.answered
+    yield "", {"outcome": "failed"}, snapshot.prompts.failed
+    yield "", {"outcome": "cancelled"}, snapshot.prompts.cancelled
+
+
+def _skips(backend: BackendSnapshot) -> Iterator[Sample]:
+    counted = dict(backend.skips)
+    for reason in REASONS:
+        yield "", {"reason": reason}, counted.get(reason, 0)
 
 
 def _visits(backend: BackendSnapshot) -> Iterator[Sample]:
@@ -124,12 +157,15 @@ def _durations(backend: BackendSnapshot) -> Iterator[Sample]:
 
 
 _METRICS = (
-    _Metric("llx_visits_total", "counter", "Visits that have ended; a request visits one backend or more.", _visits),
+    _Metric("llx_requests_total", "counter", "Prompts that have ended, by what became of them.", _requests),
+    _Metric("llx_requests_in_flight", "gauge", "Prompts under way.", lambda it: (("", {}, it.prompts.running),)),
+    _Metric("llx_skips_total", "counter", "Times that a backend was passed over without a visit.", _each(_skips)),
+    _Metric("llx_visits_total", "counter", "Visits that have ended; a prompt makes one or more.", _each(_visits)),
     _Metric("llx_attempts_total", "counter", "Times that a prompt was sent.", _single(lambda it: it.attempts)),
     _Metric("llx_timeouts_total", "counter", "Attempts that a time-out ended.", _single(lambda it: it.timeouts)),
-    _Metric("llx_tokens_total", "counter", "Tokens of the replies that reported them.", _tokens),
+    _Metric("llx_tokens_total", "counter", "Tokens of the replies that reported them.", _each(_tokens)),
     _Metric("llx_in_flight", "gauge", "Visits under way.", _single(lambda it: it.in_flight)),
-    _Metric("llx_circuit_state", "gauge", "1 for the state that the circuit is in, 0 for the others.", _states),
+    _Metric("llx_circuit_state", "gauge", "1 for the state that the circuit is in, 0 for the others.", _each(_states)),
     _Metric(
         "llx_circuit_probe_seconds", "gauge", "Seconds until an open circuit may be probed, else 0.",
         _single(lambda it: it.seconds_until_probe),
@@ -144,7 +180,7 @@ _METRICS = (
         _single(lambda it: it.tpm_threshold),
     ),
     _Metric("llx_success_ratio", "gauge", "Successes per success or failure.", _single(lambda it: it.success_rate)),
-    _Metric("llx_visit_duration_seconds", "summary", "Visits, waits included; quantiles of the latest.", _durations),
+    _Metric("llx_visit_duration_seconds", "summary", "Visits with waits; quantiles of the latest.", _each(_durations)),
     _Metric(
         "llx_time_to_first_token_seconds", "gauge", "Median of the latest times from sending to the first piece.",
         _single(lambda it: it.ttft),

@@ -41,7 +41,8 @@ class Ask:
 
     ``messages`` end with the user's. ``settings`` are checked values of the cell layer; ``params`` go to the model;
     ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, as of what
-    of a table is in it; the reply carries them. ``json`` asks for a reply that is JSON.
+    of a table is in it; the reply carries them. ``json`` asks for a reply that is JSON. ``conversation`` names the
+    conversation that is continued.
     """
 
     messages: tuple[Message, ...]
@@ -50,6 +51,7 @@ class Ask:
     backend: str | None = None
     notes: tuple[str, ...] = ()
     json: bool = False
+    conversation: str | None = None
 
 
 class LoadBalancer:
@@ -377,7 +379,13 @@ class LoadBalancer:
         if asked.backend is not None:
             candidates = candidates[:1]  # one that has several places is asked once where it is pinned
         order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy
-        return Plan(policy=order, candidates=candidates, messages=asked.messages, json=asked.json)
+        return Plan(
+            policy=order,
+            candidates=candidates,
+            messages=asked.messages,
+            json=asked.json,
+            conversation=asked.conversation,
+        )
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:

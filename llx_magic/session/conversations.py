@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -92,6 +93,11 @@ class Conversations:
         self._lock = ForkSafeLock()
         self._unnamed: tuple[Turn, ...] = ()
         self._places: Counter[str] = Counter()
+        self._identity = uuid.uuid4().hex
+
+    def identity(self, name: str | None) -> str:
+        """Return what tells a conversation from all others: its name, and for an unnamed one a random text."""
+        return name or self._identity
 
     def next_place(self, name: str | None) -> str:
         """Return what stands for the next cell of a notebook that a program executes, whose cells have no names.

@@ -104,6 +104,7 @@ def test_a_success_is_a_request_span_with_one_attempt_and_the_conventions_attrib
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "simulated",
         "gen_ai.request.model": "a-1",
+        "gen_ai.request.stream": True,
         "gen_ai.response.model": "a-1",
         "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.response.time_to_first_chunk": 0.25,

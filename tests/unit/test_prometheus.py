@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.errors import UsageProblem
+from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.prometheus import CONTENT_TYPE, STATES, exposition
 from tests.unit.kit import balancer, simulated
 
@@ -30,6 +30,7 @@ FULL = {
     "cancelled": 2, "in_flight": 1, "attempts": 9, "timeouts": 1, "prompt_tokens": 3000, "completion_tokens": 200,
     "tpm": 640.0, "tpm_threshold": 500.0, "success_rate": 0.75, "mean_latency": 1.5, "p50_latency": 1.25,
     "p95_latency": 3.0, "ttft": 0.25, "tokens_per_second": 80.0, "last_error": "503 SERVER-TEXT",
+    "skips": (("circuit open", 4), ("tokens per minute", 2)),
 }  # fmt: skip
 
 
@@ -57,6 +58,9 @@ def value(page: str, name: str, **labels: str) -> float | None:
 @pytest.mark.parametrize(
     ("name", "labels", "expected"),
     [
+        ("llx_skips_total", {"reason": "circuit open"}, 4),
+        ("llx_skips_total", {"reason": "tokens per minute"}, 2),
+        ("llx_skips_total", {"reason": "cooling down"}, 0),
         ("llx_visits_total", {"outcome": "success"}, 3),
         ("llx_visits_total", {"outcome": "failure"}, 1),
         ("llx_visits_total", {"outcome": "cancelled"}, 2),
@@ -164,6 +168,35 @@ def test_several_load_balancers_share_a_page_metric_by_metric():
     page = exposition([snapshot(backend(), profile="one"), snapshot(backend(), profile="two")])
     assert re.findall(r'llx_in_flight\{profile="(\w+)"', page) == ["one", "two"]
     assert page.count("# TYPE llx_in_flight gauge") == 1
+
+
+def test_prompts_are_counted_by_what_became_of_them_however_many_backends_each_met():
+    lb = balancer(simulated("a", "503"), simulated("b", "ok,503,503"))
+    before = read_back(exposition(lb))
+    asyncio.run(lb.ask("why"))
+    for _ in range(2):
+        with pytest.raises(AllBackendsFailed):
+            asyncio.run(lb.ask("why"))
+    page = read_back(exposition(lb))
+    assert {key: before[key] for key in before if key[0] == "llx_requests_total"} == {
+        ("llx_requests_total", ("outcome", outcome), ("profile", "lb")): 0
+        for outcome in ("answered", "failed", "cancelled")
+    }
+    assert page["llx_requests_total", ("outcome", "answered"), ("profile", "lb")] == 1
+    assert page["llx_requests_total", ("outcome", "failed"), ("profile", "lb")] == 2
+    assert page["llx_requests_in_flight", ("profile", "lb")] == 0
+
+
+def test_backends_passed_over_are_counted_by_reason():
+    lb = balancer(simulated("a", "503"), simulated("b"), circuit_breaker_failure_threshold=1)
+    for _ in range(3):
+        asyncio.run(lb.ask("why"))
+    assert value(exposition(lb), "llx_skips_total", reason="circuit open") == 2
+
+
+def test_two_profiles_of_one_name_are_refused_since_their_prompts_would_have_the_same_labels():
+    with pytest.raises(UsageProblem, match="profile 'lb' is there twice"):
+        exposition([snapshot(backend("a")), snapshot(backend("b"))])
 
 
 def test_the_same_backend_twice_is_refused_since_prometheus_refuses_such_a_page():

@@ -50,6 +50,8 @@ class Reading:
         self.redact = redact
         self.done = False
         """Whether the server said that nothing follows."""
+        self.response_id: str | None = None
+        """The server's own name of the reply, as it gave it."""
         self.taken = 0
         """How many pieces of the reply were taken: it grows with each that says anything."""
         self._model = model
@@ -168,6 +170,7 @@ class Reading:
             finish_reason=self._word,
             reasoning=reasoning,
             notes=tuple(notes),
+            response_id=self.response_id and one_line(self.redact(self.response_id), 128),
         )
 
     def fail(self, message: str, kind: FailureKind = FailureKind.BAD_REPLY) -> NoReturn:

@@ -1,0 +1,55 @@
+"""How a model was asked to write: the parameters that may be told to whoever watches, which are not the prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from llx_magic.core.values import JsonValue
+
+_NUMBERS = frozenset({"temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty"})
+_COUNTS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "seed", "n"})
+_FORMATS = frozenset({"text", "json_object", "json_schema"})
+
+MOST_STOPS, LONGEST_STOP = 16, 64
+"""How many stop sequences are told, and how many characters of one may have; others are left out."""
+
+Sampling = dict[str, int | float | str | list[str]]
+
+
+def sampling_of(params: Mapping[str, JsonValue], *, json: bool) -> str | None:
+    """Return the parameters of a request that say how to write, as a JSON object; None where it has none.
+
+    Names are those of OpenAI's chat completions. ``json`` is whether JSON was asked for besides. What has not the type
+    that such a parameter has is left out, as are all other parameters: they may hold anything.
+    """
+    if not params and not json:
+        return None
+    told: Sampling = {"response_format": "json_object"} if json else {}
+    for name, value in params.items():
+        if (known := _told(name, value)) is not None:
+            told[name] = known
+    return msgspec.json.encode(told).decode() if told else None
+
+
+def read_sampling(told: str | None) -> Sampling:
+    """Return what ``sampling_of`` wrote."""
+    return {} if told is None else msgspec.json.decode(told, type=Sampling)
+
+
+def _told(name: str, value: JsonValue) -> int | float | str | list[str] | None:
+    if isinstance(value, bool):
+        return None
+    if name in _COUNTS and isinstance(value, int):
+        return value
+    if name in _NUMBERS and isinstance(value, int | float) and math.isfinite(value):
+        return value
+    if name == "stop":
+        stops = value if isinstance(value, list) else [value]
+        return [each for each in stops if isinstance(each, str) and len(each) <= LONGEST_STOP][:MOST_STOPS] or None
+    if name == "response_format" and isinstance(value, Mapping):
+        kind = value.get("type")
+        return kind if isinstance(kind, str) and kind in _FORMATS else None
+    return None
