@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from llx_magic.units import in_time
+
 
 class LlxError(Exception):
     """Anything this package refuses or fails to do, said in one line."""
@@ -32,14 +34,13 @@ class ModelUnavailable(LlxError):
 class Reason(NamedTuple):
     """Why one backend gave no answer.
 
-    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back. ``again``
-    says the same in words ("in 59 min", "now"), and ``mend`` is the command that ends it at once.
+    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back, and
+    ``mend`` is the command that ends it at once.
     """
 
     backend: str
     message: str
     seconds_left: float | None = None
-    again: str = ""
     mend: str = ""
 
     def __str__(self) -> str:
@@ -57,7 +58,7 @@ class Reason(NamedTuple):
 
     @property
     def _wait(self) -> str:
-        return f" (may be tried again {self.again})" if self.again else ""
+        return "" if self.seconds_left is None else f" (may be tried again {in_time(self.seconds_left)})"
 
 
 class AllBackendsFailed(LlxError):

@@ -8,11 +8,11 @@ from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.snapshot import DISABLED, BackendSnapshot
-from llx_magic.core.units import countdown, in_time
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from llx_magic.units import countdown, in_time
 
 COLUMNS = ("backend", "circuit", "failures in the window", "cool-down left", "next request")
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line
-from llx_magic.core.units import duration, number
+from llx_magic.units import duration, number
 
 NOTE_LENGTH = 100
 """How much of one remark the line shows; the trace shows all of it."""

@@ -91,8 +91,7 @@ def table(session: Session) -> Output:
 
 def _set(session: Session, key: str, raw: str) -> Output:
     value = session.set(key, raw)
-    unit = f" {SETTINGS[key].unit}" if SETTINGS[key].unit and value is not None else ""
-    return Output(f"{key} = {SETTINGS[key].show(value)}{unit} for this session")
+    return Output(f"{key} = {SETTINGS[key].show_with_unit(value)} for this session")
 
 
 def _unset(session: Session, keys: tuple[str, ...], *, everything: bool) -> Output:

@@ -21,7 +21,7 @@ from llx_magic.core.events import (
     Event,
     ProbeReturned,
 )
-from llx_magic.core.units import plural
+from llx_magic.units import plural
 
 DISABLED = "disabled"
 """The state of a circuit whose breaker is switched off."""

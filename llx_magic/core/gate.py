@@ -23,7 +23,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.tokens import TokenWindow
-from llx_magic.core.units import countdown
+from llx_magic.units import countdown
 
 if TYPE_CHECKING:
     from llx_magic.core.policy import Policy

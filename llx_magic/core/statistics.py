@@ -30,7 +30,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.tokens import generated_tokens, tokens_per_second
-from llx_magic.core.units import below, exact
+from llx_magic.units import below, exact
 
 SAMPLES_KEPT = 1000
 """How many of the latest latencies and first-token times the percentiles are taken from."""

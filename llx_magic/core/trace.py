@@ -29,6 +29,7 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.text import printable
+from llx_magic.units import below, countdown, duration, exact, number, plural
 
 BAR_WIDTH = 24
 """Characters of the bar in a text waterfall."""
@@ -85,10 +86,12 @@ class Trace:
         """The waterfall as text: when, who, a bar from start to end, what happened."""
         steps = self.steps
         width = max((len(step.backend) for step in steps), default=0)
+        begins = [duration(step.begin) for step in steps]
+        longest = max(map(len, begins), default=0)
         lines = [self.headline]
-        for step in steps:
+        for step, begin in zip(steps, begins, strict=True):
             bar = _bar(step, self.seconds)
-            lines.append(f"  {step.begin:7.2f} s  {step.backend.ljust(width)}  |{bar}|  {step.text}")
+            lines.append(f"  {begin.rjust(longest)}  {step.backend.ljust(width)}  |{bar}|  {step.text}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -109,11 +112,11 @@ def trace_of(events: Iterable[Event], request: int) -> Trace:
 def _ending(event: Event) -> str:
     match event:
         case RequestAnswered():
-            return f"answered by {event.backend} in {event.seconds:.2f} s"
+            return f"answered by {event.backend} in {duration(event.seconds)}"
         case RequestFailed():
-            return f"failed after {event.seconds:.2f} s"
+            return f"failed after {duration(event.seconds)}"
         case RequestCancelled():
-            return f"cancelled after {event.seconds:.2f} s"
+            return f"cancelled after {duration(event.seconds)}"
         case _:
             return "under way"
 
@@ -151,10 +154,10 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
                 open_attempt = None
             case RetryScheduled():
                 why = "as the server asked" if event.asked_by_server else "before the next attempt"
-                text = f"waits {event.delay:.2f} s, {why}"
+                text = f"waits {duration(event.delay)}, {why}"
                 yield Step(backend=event.backend, kind="wait", text=text, begin=now, end=now + event.delay)
             case CoolDownWaitEnded():
-                text = f"waited {event.seconds:.2f} s for a rate limit"
+                text = f"waited {duration(event.seconds)} for a rate limit"
                 yield Step(backend=event.backend, kind="wait", text=text, begin=now - event.seconds, end=now)
             case _:
                 if moment := _moment(event):
@@ -167,20 +170,20 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
 
 def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent | None, zero: float) -> Step:
     begin = started[0]
-    number = f"attempt {begin.attempt}/{begin.attempts}"
+    which = f"attempt {begin.attempt}/{begin.attempts}"
     match ended:
         case AttemptFailed():
-            text = f"{number} failed after {ended.seconds:.2f} s: {ended.failure.message}"
+            text = f"{which} failed after {duration(ended.seconds)}: {ended.failure.message}"
         case VisitSucceeded():
             words = "no usage reported"
             if ended.completion_tokens is not None:
-                words = f"{ended.prompt_tokens} + {ended.completion_tokens} tokens"
-            first = "" if ended.ttft is None else f", first token after {ended.ttft:.2f} s"
-            text = f"{number} answered in {ended.at - begin.at:.2f} s{first}, {words}"
+                words = f"{number(ended.prompt_tokens)} + {number(ended.completion_tokens)} tokens"
+            first = "" if ended.ttft is None else f", first token after {duration(ended.ttft)}"
+            text = f"{which} answered in {duration(ended.at - begin.at)}{first}, {words}"
         case VisitCancelled():
-            text = f"{number} cancelled"
+            text = f"{which} cancelled"
         case _:
-            text = f"{number} under way"
+            text = f"{which} under way"
     return Step(
         backend=begin.backend,
         kind="attempt",
@@ -195,17 +198,20 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
 _MOMENTS: dict[type[Event], Callable[..., tuple[str, str]]] = {
     BackendSkipped: lambda event: (
         "skip",
-        f"skipped: {event.message}" + ("" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"),
+        f"skipped: {event.message}" + (f", {countdown(event.seconds_left)} left" if event.seconds_left else ""),
     ),
-    BackendPutAside: lambda event: ("aside", f"put aside: {event.tpm:.0f} TPM is below {event.threshold:g}"),
+    BackendPutAside: lambda event: (
+        "aside",
+        f"put aside: {below(event.tpm, event.threshold, ',')} TPM is below {exact(event.threshold, ',')}",
+    ),
     SecondPassStarted: lambda event: ("note", f"nothing answered, trying {', '.join(event.backends)} after all"),
     CircuitHalfOpened: lambda _event: ("note", "circuit half-open: this request is the probe"),
     CircuitOpened: lambda _event: ("note", "circuit opened"),
     CircuitClosed: lambda _event: ("note", "circuit closed: recovered"),
-    CoolDownStarted: lambda event: ("note", f"cooling down for {event.seconds:.0f} s"),
+    CoolDownStarted: lambda event: ("note", f"cooling down for {duration(event.seconds)}"),
     ReplyRestarted: lambda event: (
         "note",
-        f"{event.failed} broke off after {event.words} words: withdrawn, {event.next} answers from the start",
+        f"{event.failed} broke off after {plural(event.words, 'word')}: withdrawn, {event.next} answers from the start",
     ),
 }
 

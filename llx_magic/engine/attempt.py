@@ -12,6 +12,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock, Ready, Timer
 from llx_magic.core.reply import Answer, ChatRequest
+from llx_magic.units import ceil_milliseconds, limit
 
 HELD_UP_SECONDS = 0.1
 """From how late a timer is, in seconds, the loop counts as held up: by other work on it, or a suspended machine."""
@@ -20,10 +21,10 @@ LOOKS = 6
 """How many turns of the loop what has arrived is given to be read, before a limit counts as run out."""
 
 _WHAT_RAN_OUT = {
-    Limit.TOTAL: "no whole reply within {} ms",
-    Limit.CONNECT: "no connection to {to} within {} ms",
-    Limit.FIRST_TOKEN: "no text within {} ms",
-    Limit.STALL: "no further text within {} ms",
+    Limit.TOTAL: "no whole reply within {}",
+    Limit.CONNECT: "no connection to {to} within {}",
+    Limit.FIRST_TOKEN: "no text within {}",
+    Limit.STALL: "no further text within {}",
 }
 
 
@@ -206,9 +207,9 @@ class Attempt:
     def _timed_out(self, ran_out: _Deadline) -> Failure:
         return Failure(
             kind=FailureKind.TIMEOUT,
-            message=f"{_WHAT_RAN_OUT[ran_out.limit].format(ran_out.limit_ms, to=self._to)} ({ran_out.limit})",
+            message=f"{_WHAT_RAN_OUT[ran_out.limit].format(limit(ran_out.limit_ms), to=self._to)} ({ran_out.limit})",
             limit=ran_out.limit,
             limit_ms=ran_out.limit_ms,
-            elapsed_ms=max(math.ceil(self.seconds * 1000), ran_out.limit_ms + 1),
+            elapsed_ms=max(ceil_milliseconds(self.seconds), ran_out.limit_ms),
             partial="".join(self._pieces),
         )

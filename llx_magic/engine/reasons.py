@@ -11,8 +11,8 @@ from llx_magic.core.events import BackendSkipped, SkipReason
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
-from llx_magic.core.units import duration, in_time
 from llx_magic.errors import AllBackendsFailed, Reason
+from llx_magic.units import below, duration, exact, plural
 
 
 class Fate(enum.StrEnum):
@@ -60,7 +60,9 @@ class Reasons:
 
     def put_aside(self, backend: str, tpm: float, threshold: float) -> None:
         """Note that the backend was put aside for its tokens per minute."""
-        self._messages[backend] = self._notes[backend] = f"{backend} put aside: TPM {tpm:.0f} below {threshold:g}"
+        self._messages[backend] = self._notes[backend] = (
+            f"{backend} put aside: TPM {below(tpm, threshold, ',')} below {exact(threshold, ',')}"
+        )
 
     def waited(self, seconds: float) -> None:
         """Note that the request waited for a rate limit to end."""
@@ -75,7 +77,7 @@ class Reasons:
         if failure.partial:
             words = len(failure.partial.split())
             self.withdrawn = Withdrawn(backend, failure.message, words)
-            self._notes[backend] = f"{backend} broke off after {words} words ({failure.message}), restarted"
+            self._notes[backend] = f"{backend} broke off after {plural(words, 'word')} ({failure.message}), restarted"
 
     def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
         """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
@@ -110,7 +112,7 @@ class Reasons:
         if hold is None:
             return Reason(name, message)
         command = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
-        return Reason(name, message, hold.seconds, in_time(hold.seconds), f"%llx_circuit {command} {name}")
+        return Reason(name, message, hold.seconds, f"%llx_circuit {command} {name}")
 
     def _refusal(self) -> str:
         """Return that the request was refused, where nothing else went wrong."""

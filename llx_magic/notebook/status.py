@@ -7,7 +7,7 @@ from collections.abc import Callable
 from llx_magic.core import events as facts
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Restart
-from llx_magic.core.units import in_time
+from llx_magic.units import in_time, number
 
 LEAST_SECONDS = 1
 """A wait that is shorter has no clock."""
@@ -41,7 +41,7 @@ class Status:
                     since=part.at,
                 )
                 limit = self._limit(part.backend)
-                self._of = "" if limit is None else f" of {limit:g} s"
+                self._of = "" if limit is None else f" of {number(limit)} s"
             case facts.FirstTokenReceived():
                 self._what, self._of = f"{part.backend} is answering…", ""
             case facts.AttemptFailed():

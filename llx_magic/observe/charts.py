@@ -16,8 +16,8 @@ from llx_magic.core.trace import Step, Trace
 from llx_magic.observe.palette import styles
 from llx_magic.observe.sheet import GUTTER
 from llx_magic.observe.timeline import ENDINGS, REQUESTS_KEPT, View
+from llx_magic.units import count, countdown, duration, number
 
-NOTHING_YET = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 WIDE = 600
@@ -48,24 +48,15 @@ _IN_SHORT = {
 def chip(backend: BackendSnapshot) -> tuple[str, str]:
     """Return the class and the words of a backend's state, such as ``open · 12 s``."""
     if backend.is_open:
-        left = math.ceil(backend.seconds_until_probe)
-        return "o", f"open · {left} s" if left else "open · probe due"
+        left = backend.seconds_until_probe
+        return "o", f"open · {countdown(left)}" if left else "open · probe due"
     if backend.state == "half-open":
         return "h", "half-open · probe"
-    if backend.cooling_down:
-        return "q", f"cooling down · {math.ceil(backend.cooling_down)} s"
+    if backend.cooling_down is not None:
+        return "q", f"cooling down · {countdown(backend.cooling_down) if backend.cooling_down else 'one request first'}"
     if backend.below_threshold:
         return "t", f"{backend.state} · below TPM"
     return STATES.get(backend.state, "d"), backend.state
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in three digits or so: ``340 ms``, ``1.52 s``, ``48 s``."""
-    if seconds is None:
-        return NOTHING_YET
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.0f} s"
 
 
 def _svg(height: int, title: str, plot: str, words: str) -> str:
@@ -106,8 +97,8 @@ def _time_axis(view: View, height: int) -> str:
     minutes = view.span / 60
     y = height - 5
     return (
-        f"<g class='a'><text y='{y}'>{MINUS}{minutes:g} min</text><text class='m' x='50%' y='{y}'>"
-        f"{MINUS}{minutes / 2:g}</text>"
+        f"<g class='a'><text y='{y}'>{MINUS}{number(minutes)} min</text><text class='m' x='50%' y='{y}'>"
+        f"{MINUS}{number(minutes / 2)}</text>"
         f"<text class='e' x='100%' y='{y}'>now</text></g>"
     )
 
@@ -126,7 +117,7 @@ def circuits(snapshot: Snapshot, view: View) -> str:
         marks["q"] += [f"M{_x(begin, view)} {y + 9}H{_x(end, view)}" for begin, end in strip.cool_downs]
         marks["f"] += [f"M{x} {y + 7}v6" for x in sorted({_x(at, view) for at in strip.failures})]
     plot = _grid(height - AXIS) + "".join(_path(f"l{kind}", drawn) for kind, drawn in marks.items())
-    title = f"Circuits, last {view.span / 60:g} min; the table says how they are now"
+    title = f"Circuits, last {duration(view.span)}; the table says how they are now"
     return _svg(height, title, plot, "".join(words) + _time_axis(view, height))
 
 
@@ -147,7 +138,7 @@ def curves(snapshot: Snapshot, view: View) -> str:
 
     plot = [_grid(CURVES), _path("lg", [f"M0 {CURVES}H{WIDE}"])]
     plot += [_path("lt", [f"M0 {y(threshold)}H{WIDE}"]) for threshold in thresholds]
-    words = [_scale(short(top), 12), _time_axis(view, height)]
+    words = [_scale(count(top), 12), _time_axis(view, height)]
     if not any(y(level) > CURVES - 14 for level in thresholds):
         words.append(_scale("0", CURVES))
     ends = []
@@ -160,8 +151,8 @@ def curves(snapshot: Snapshot, view: View) -> str:
         if strip.tpm and strip.tpm[-1][1] is not None:
             ends.append((y(strip.tpm[-1][1]), strip.name))
     words += [_right(escape(one_line(name, 15)), at + 4) for at, name in _apart(ends)]
-    words += [_scale(short(level), y(level) + 4) for level in thresholds if y(level) > 22]
-    title = f"Tokens per minute, last {view.span / 60:g} min; the table says what they are now"
+    words += [_scale(count(level), y(level) + 4) for level in thresholds if y(level) > 22]
+    title = f"Tokens per minute, last {duration(view.span)}; the table says what they are now"
     return _svg(height, title, "".join(plot), "".join(words))
 
 
@@ -197,11 +188,6 @@ def nice_ceiling(value: float) -> float:
         return 10.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0) if step * power >= value)
-
-
-def short(value: float) -> str:
-    """Return a large number in few characters: ``1.5k``."""
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
 
 
 def requests(snapshot: Snapshot, view: View) -> str:
@@ -256,4 +242,4 @@ def _ending(trace: Trace) -> str:
         return "… running"
     if isinstance(last, RequestAnswered):
         return f"✓ {one_line(last.backend, 12)}"
-    return "✗ failed" if isinstance(last, RequestFailed) else f"{NOTHING_YET} cancelled"
+    return "✗ failed" if isinstance(last, RequestFailed) else "\N{EN DASH} cancelled"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import msgspec
 from llx_magic.core import events as facts
 from llx_magic.core.events import Event, SkipReason
 from llx_magic.core.failure import Failure, Limit
+from llx_magic.units import below, exact, whole
 
 LB = "lb"
 CIRCUIT_BREAKER = "circuit-breaker"
@@ -63,7 +65,7 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.BackendSkipped,
         LB,
-        "[LB:failover] Skipping backend: {backend} (cooling down, {seconds_left:.0f} s left)",
+        "[LB:failover] Skipping backend: {backend} (cooling down, {seconds_left} s left)",
         _skipped_for(SkipReason.COOLING_DOWN),
         "it answered 429; 0 s left means that the first request after the cool-down is still out",
     ),
@@ -74,11 +76,11 @@ FORMS: tuple[Form, ...] = (
         _skipped_for(SkipReason.NOT_READY),
         "nothing can be sent, mostly for want of a key",
     ),
-    Form(facts.TpmMeasured, LB, "[LB:tpm] {backend}: Current TPM = {tpm:.0f}"),
+    Form(facts.TpmMeasured, LB, "[LB:tpm] {backend}: Current TPM = {tpm}"),
     Form(
         facts.BackendPutAside,
         LB,
-        "[LB:failover] {backend}: TPM ({tpm:.0f}) below threshold ({threshold:g}), failing over",
+        "[LB:failover] {backend}: TPM ({tpm}) below threshold ({threshold}), failing over",
     ),
     Form(
         facts.SecondPassStarted, LB, "[LB:failover] Nothing answered, trying those below the TPM threshold: {backends}"
@@ -99,7 +101,7 @@ FORMS: tuple[Form, ...] = (
         _timed_out,
     ),
     Form(facts.AttemptFailed, LB, "[LB:failover] {backend} failed: {message}"),
-    Form(facts.CoolDownStarted, LB, "[LB:cooldown] {backend}: Cooling down for {seconds:.0f} s"),
+    Form(facts.CoolDownStarted, LB, "[LB:cooldown] {backend}: Cooling down for {seconds} s"),
     Form(facts.RetryScheduled, LB, "[LB:failover] {backend}: Retrying in {milliseconds}ms"),
     Form(
         facts.VisitFailed,
@@ -167,10 +169,24 @@ def _values(event: Event) -> dict[str, object]:
             values[name] = ", ".join(map(str, names))
     seconds = values.get("seconds", values.get("delay"))
     if isinstance(seconds, float | int):
-        values["milliseconds"] = round(seconds * 1000)
+        values |= {"milliseconds": whole(seconds * 1000), "seconds": whole(seconds)}
+    values |= _figures(event)
     if isinstance(failure := values.get("failure"), Failure):
         values |= {"message": failure.message, "limit_ms": failure.limit_ms, "elapsed_ms": failure.elapsed_ms}
     return values
+
+
+def _figures(event: Event) -> dict[str, object]:
+    """Return an event's figures as debug lines have them: whole, without separators, and true beside a limit."""
+    match event:
+        case facts.TpmMeasured():
+            return {"tpm": whole(event.tpm)}
+        case facts.BackendPutAside():
+            return {"tpm": below(event.tpm, event.threshold), "threshold": exact(event.threshold)}
+        case facts.BackendSkipped() if event.seconds_left is not None:
+            return {"seconds_left": math.ceil(event.seconds_left)}
+        case _:
+            return {}
 
 
 def reference() -> str:
@@ -186,7 +202,7 @@ def reference() -> str:
         "|---|---|---|",
     ]
     for form in FORMS:
-        pattern = form.pattern.replace(":.0f", "").replace(":g", "").replace("{", "<").replace("}", ">")
+        pattern = form.pattern.replace("{", "<").replace("}", ">")
         said = (form.event.__doc__ or "").strip().splitlines()[0]
         out.append(f"| `{pattern}` | `{form.event.__name__}` | {form.meaning or said} |")
     return "\n".join(out) + "\n"

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.text import one_line
-from llx_magic.observe.charts import NOTHING_YET, chip, circuits, curves, duration, requests
+from llx_magic.observe.charts import chip, circuits, curves, requests
 from llx_magic.observe.palette import Style, styles
+from llx_magic.observe.report import prompts_in_words
 from llx_magic.observe.sheet import GUTTER, RIGHT, SHEET
 from llx_magic.observe.timeline import View
+from llx_magic.units import NOTHING, below, duration, exact, number, percent, plural
 
 _COLUMNS = (
     "Backend", "Circuit", "Requests", "Success", "Average", "p95", "First token", "Tokens", "TPM", "Latency",
@@ -88,26 +90,29 @@ def _table(snapshot: Snapshot, view: View) -> str:
     rows = "".join(
         _row(backend, style[backend.name], latencies.get(backend.name, ()), scale) for backend in snapshot.backends
     )
-    plural = "" if snapshot.total_requests == 1 else "s"
-    caption = f"<caption><b>{escape(snapshot.profile)}</b> {snapshot.total_requests} request{plural}"
+    caption = f"<caption><b>{escape(snapshot.profile)}</b> {plural(snapshot.total_requests, 'request')}"
+    if snapshot.prompts.asked:
+        caption += f"; prompts: {prompts_in_words(snapshot.prompts)}"
     return f"<table>{caption}<thead><tr>{head}<tbody>{rows}</table>"
 
 
 def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], scale: float) -> str:
-    rate = NOTHING_YET if backend.success_rate is None else f"{backend.success_rate * 100:.0f}%"
-    tpm = NOTHING_YET if backend.tpm is None else f"{backend.tpm:,.0f}"
-    bullet = f"<i style='--v:{_share(backend.tpm, scale)}%"
-    if backend.tpm_threshold is not None:
-        tpm += f" / {backend.tpm_threshold:,.0f}"
-        bullet += f";--t:{_share(backend.tpm_threshold, scale)}%"
+    tpm, threshold = backend.tpm, backend.tpm_threshold
+    rate = number(tpm)
+    bullet = f"<i style='--v:{_share(tpm, scale)}%"
+    if threshold is not None:
+        if tpm is not None and tpm < threshold:
+            rate = below(tpm, threshold, ",")
+        rate += f" / {exact(threshold, ',')}"
+        bullet += f";--t:{_share(threshold, scale)}%"
     numbers = (
-        str(backend.requests),
-        rate,
+        number(backend.requests),
+        percent(backend.success_rate),
         duration(backend.mean_latency),
         duration(backend.p95_latency),
         duration(backend.ttft),
-        f"{backend.tokens:,}",
-        f"{tpm}{bullet}'></i>",
+        number(backend.tokens),
+        f"{rate}{bullet}'></i>",
     )
     kind, words = chip(backend)
     error = escape(one_line(backend.last_error, 60)) if backend.last_error else "no failure"
@@ -126,7 +131,7 @@ def _swatch(style: Style) -> str:
 def _sparkline(latencies: tuple[float, ...]) -> str:
     """Draw the latest latencies from zero, so that a slow one looks slow."""
     if not latencies:
-        return NOTHING_YET
+        return NOTHING
     top = max(latencies) or 1.0
     places = [f"{round(3 * place)} {round(17 - 15 * value / top)}" for place, value in enumerate(latencies)]
     title = f"<title>latest {duration(latencies[-1])}, highest {duration(top)}</title>"

@@ -6,16 +6,19 @@ import html
 from collections.abc import Iterable
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.statistics import Prompts
 from llx_magic.core.text import printable
-
-NOTHING = "N/A"
+from llx_magic.units import countdown, duration, in_time, milliseconds, number, percent, plural, whole
 
 AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
 """Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link."""
 
 
 def plain(snapshot: Snapshot) -> str:
-    """Return the statistics in their fixed text layout: totals, metrics of every backend, circuit states."""
+    """Return the statistics in their fixed text layout: totals, metrics of every backend, circuit states.
+
+    Where not every prompt was answered, a line below it says so: a request of the layout is one of a backend.
+    """
     lines = [
         "Load Balancer Statistics",
         f"Profile: {snapshot.profile}",
@@ -27,14 +30,16 @@ def plain(snapshot: Snapshot) -> str:
         lines += [
             f"  {backend.name}",
             f"    Requests: {backend.requests}",
-            f"    Success Rate: {_percent(backend.success_rate)}",
-            f"    Avg Latency: {_milliseconds(backend.mean_latency)}",
+            f"    Success Rate: {percent(backend.success_rate)}",
+            f"    Avg Latency: {milliseconds(backend.mean_latency)}",
             f"    Tokens: {backend.tokens}",
-            f"    TPM: {backend.tpm or 0:.0f}",
+            f"    TPM: {whole(backend.tpm or 0)}",
             "",
         ]
     lines.append("Circuit Breaker States:")
     lines += [f"  {backend.name}: {backend.state}" for backend in snapshot.backends]
+    if snapshot.prompts.asked != snapshot.prompts.answered:
+        lines += ["", f"Prompts: {prompts_in_words(snapshot.prompts)}"]
     return "\n".join(lines)
 
 
@@ -61,18 +66,18 @@ def _cells(backend: BackendSnapshot) -> tuple[str, ...]:
     return (
         backend.name,
         circuit_in_words(backend),
-        str(backend.requests),
-        _percent(backend.success_rate),
-        _milliseconds(backend.mean_latency),
-        _milliseconds(backend.p50_latency),
-        _milliseconds(backend.p95_latency),
-        _milliseconds(backend.ttft),
-        str(backend.tokens),
-        NOTHING if backend.tokens_per_second is None else f"{backend.tokens_per_second:.1f}",
-        NOTHING if backend.tpm is None else f"{backend.tpm:.0f}",
-        str(backend.attempts),
-        str(backend.timeouts),
-        str(backend.cancelled),
+        number(backend.requests),
+        percent(backend.success_rate),
+        duration(backend.mean_latency),
+        duration(backend.p50_latency),
+        duration(backend.p95_latency),
+        duration(backend.ttft),
+        number(backend.tokens),
+        number(backend.tokens_per_second),
+        number(backend.tpm),
+        number(backend.attempts),
+        number(backend.timeouts),
+        number(backend.cancelled),
         backend.last_error or "",
     )
 
@@ -80,20 +85,35 @@ def _cells(backend: BackendSnapshot) -> tuple[str, ...]:
 def circuit_in_words(backend: BackendSnapshot) -> str:
     """Return the circuit's state with what it waits for, such as ``open, probe in 12 s``."""
     if backend.is_open:
-        return (
-            f"open, probe in {backend.seconds_until_probe:.0f} s" if backend.seconds_until_probe else "open, probe due"
-        )
+        left = backend.seconds_until_probe
+        return f"open, probe {in_time(left)}" if left else "open, probe due"
     if backend.cooling_down is not None:
-        return f"{backend.state}, cooling down {backend.cooling_down:.0f} s"
+        return f"{backend.state}, {cooling_down_in_words(backend.cooling_down)}"
     if backend.below_threshold:
         return f"{backend.state}, below TPM"
     return backend.state
 
 
+def cooling_down_in_words(seconds_left: float) -> str:
+    """Return what a cool-down waits for: its end, or the first request after it."""
+    return f"cooling down {countdown(seconds_left)}" if seconds_left else "cooling down, one request is out first"
+
+
+def prompts_in_words(prompts: Prompts) -> str:
+    """Return what became of the prompts: ``14 asked, 4 answered, 10 failed``, and the rarer outcomes that there are."""
+    rarer = {"cancelled": prompts.cancelled, "running": prompts.running}
+    told = {"asked": prompts.asked, "answered": prompts.answered, "failed": prompts.failed}
+    told |= {name: count for name, count in rarer.items() if count}
+    return ", ".join(f"{number(count)} {name}" for name, count in told.items())
+
+
 def as_html(snapshot: Snapshot) -> str:
     """Return the statistics as an HTML table; every text in it is escaped."""
-    caption = f"{snapshot.profile}: {snapshot.total_requests} requests to {len(snapshot.backends)} backends"
-    if not snapshot.total_requests:
+    visits = plural(snapshot.total_requests, "request")
+    caption = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
+    if snapshot.prompts.asked:
+        caption += f"; prompts: {prompts_in_words(snapshot.prompts)}"
+    elif not snapshot.total_requests:
         caption += " (nothing has been asked of this profile yet)"
     return html_table(_COLUMNS, map(_cells, snapshot.backends), caption=caption)
 
@@ -107,11 +127,3 @@ def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption
     )
     title = f'<caption style="text-align:left">{html.escape(printable(caption))}</caption>' if caption else ""
     return f"<table {AS_WRITTEN}>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _percent(rate: float | None) -> str:
-    return NOTHING if rate is None else f"{rate * 100:.1f}%"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return NOTHING if seconds is None else f"{seconds * 1000:.0f}ms"

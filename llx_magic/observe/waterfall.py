@@ -13,6 +13,7 @@ from llx_magic.core.text import one_line
 from llx_magic.core.trace import Step, Trace
 from llx_magic.observe.palette import STATE_COLOURS
 from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.units import duration
 
 _ANSWERED = f"var(--jp-success-color1,{STATE_COLOURS['closed']})"
 _FAILED = f"var(--jp-warn-color0,{STATE_COLOURS['open']})"
@@ -51,13 +52,13 @@ def _head(total: float) -> Iterator[str]:
         if name:
             yield f'<th scope="col" style="{_NUMBER if name == "time" else _CELL}">{name}</th>'
         else:
-            scale = f'<span>0 s</span><span style="float:right">{total:.2f} s</span>'
+            scale = f'<span>0 s</span><span style="float:right">{duration(total)}</span>'
             yield f'<th scope="col" style="{_CELL};font-weight:normal;color:{_QUIET}">{scale}</th>'
 
 
 def _row(step: Step, total: float) -> str:
     return (
-        f'<tr><td style="{_NUMBER}">{step.begin:.2f} s</td>'
+        f'<tr><td style="{_NUMBER}">{duration(step.begin)}</td>'
         f'<th scope="row" style="{_CELL}">{_text(step.backend)}</th>'
         f'<td style="{_CELL}">{_bar(step, total)}</td>'
         f'<td style="{_CELL}">{_text(step.text)}</td></tr>'

@@ -25,6 +25,7 @@ from llx_magic.settings.kinds import (
     fits,
     text_schema,
 )
+from llx_magic.units import duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,16 @@ class Setting:
             value = {"anyOf": [value, {"type": "null"}, text_schema(_NONE)]}
         unit = f" ({self.unit})" if self.unit else ""
         return {**value, "default": self.default, "description": self.meaning + unit}
+
+    def show_with_unit(self, value: SettingValue) -> str:
+        """Return the value with its unit, as a sentence has it; a long time also as people say it."""
+        if value is None or not self.unit:
+            return self.show(value)
+        unit = self.unit.removesuffix("s") if value == 1 and self.unit != "ms" else self.unit
+        told = f"{self.show(value)} {unit}"
+        if unit == "ms" and isinstance(value, int) and value >= 60_000:
+            told += f" ({duration(value / 1000)})"
+        return told
 
     def show(self, value: SettingValue) -> str:
         """Return the value as a table and a prompt show it."""

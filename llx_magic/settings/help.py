@@ -18,7 +18,6 @@ def help_text(key: str, present: Resolved, *, for_command_line: bool = False) ->
     It ends with how to set it: with a magic, or ``for_command_line`` with an option.
     """
     declared = setting(key)
-    unit = f" {declared.unit}" if declared.unit else ""
     allowed = declared.kind.allowed + (", or none to switch it off" if declared.optional else "")
     how = f"Set it with %llx_set {key} VALUE, remove it with %llx_set unset {key}."
     if for_command_line:
@@ -28,7 +27,7 @@ def help_text(key: str, present: Resolved, *, for_command_line: bool = False) ->
             f"{key} = {declared.show(present.value)}   (from: {present.layer})",
             f"  {declared.meaning}.",
             f"  Allowed: {allowed}.",
-            f"  Default: {declared.show(DEFAULTS[key])}{unit if DEFAULTS[key] is not None else ''}.",
+            f"  Default: {declared.show_with_unit(DEFAULTS[key])}.",
             f"  {how}",
         ]
     )

@@ -18,7 +18,10 @@ from llx_magic.session.api import ask
         ("filtered by a; none other", [Reason("a", "filtered by a")], "filtered by a; none other"),
         ("filtered; none other", [Reason("a", "filtered")], "filtered; none other; a: filtered"),
         ("nobody answered", [Reason("a", "503"), Reason("b", "503")], "nobody answered; a: 503; b: 503"),
-        ("a refused: X", [Reason("a", "X", 5.0, "in 5 s")], "a refused: X; a: X (may be tried again in 5 s)"),
+        ("a refused: X", [Reason("a", "X", 5.0)], "a refused: X; a: X (may be tried again in 5 s)"),
+        ("none", [Reason("a", "X", 0.2)], "none; a: X (may be tried again in 1 s)"),
+        ("none", [Reason("a", "X", 0.0)], "none; a: X (may be tried again now)"),
+        ("none", [Reason("a", "X", 3595.0)], "none; a: X (may be tried again in 59 min 55 s)"),
     ],
 )  # fmt: skip
 def test_each_backend_is_named_and_no_message_is_said_twice(headline, reasons, wanted):
@@ -47,7 +50,7 @@ LISTED = AllBackendsFailed(
     "no backend could answer",
     (
         Reason("alpha", "503 Service Unavailable"),
-        Reason("b", "circuit open", 12.0, "in 12 s", "%llx_circuit close b"),
+        Reason("b", "circuit open", 12.0, "%llx_circuit close b"),
         Reason("gamma", "no key for gamma: set GAMMA_KEY"),
     ),
     summary="no backend could answer: 1 failed, 1 with an open circuit, 1 not usable",

@@ -42,7 +42,7 @@ def test_a_time_out_reads_as_the_plan_has_it():
         [
             "[LB:failover] Trying backend: synthetic (attempt 1/2)",
             "[LB:timeout] synthetic: Request exceeded 5000ms",
-            "[LB:failover] synthetic: Backend timeout (5001ms > 5000ms), failing over",
+            "[LB:failover] synthetic: Backend timeout (5000ms > 5000ms), failing over",
             "[LB:failover] Trying backend: chutes (attempt 1/2)",
             "[LB:failover] Success on backend: chutes",
         ],
@@ -239,3 +239,25 @@ def test_every_line_of_a_busy_profile_is_one_line():
         assert all("\n" not in line for line in got)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (facts.BackendPutAside(at=0.0, request=1, backend="a", tpm=499.7, threshold=500.0),
+         "[LB:failover] a: TPM (499.7) below threshold (500), failing over"),
+        (facts.BackendPutAside(at=0.0, request=1, backend="a", tpm=4200.4, threshold=1e6),
+         "[LB:failover] a: TPM (4200) below threshold (1000000), failing over"),
+        (facts.TpmMeasured(at=0.0, request=1, backend="a", tpm=2_500_000.4), "[LB:tpm] a: Current TPM = 2500000"),
+        (facts.TpmMeasured(at=0.0, request=1, backend="a", tpm=0.042), "[LB:tpm] a: Current TPM = 0.042"),
+        (facts.BackendSkipped(at=0.0, request=1, backend="a", reason=facts.SkipReason.COOLING_DOWN, message="",
+                              seconds_left=0.2), "[LB:failover] Skipping backend: a (cooling down, 1 s left)"),
+        (facts.CoolDownStarted(at=0.0, request=1, backend="a", seconds=0.3), "[LB:cooldown] a: Cooling down for 0.3 s"),
+        (facts.FirstTokenReceived(at=0.0, request=1, backend="a", seconds=0.0002),
+         "[LB:stream] a: First token after 0.2ms"),
+        (facts.RequestCancelled(at=0.0, request=1, seconds=10_800.0),
+         "[LB:request] Request 1: cancelled after 10800000ms"),
+    ],
+)  # fmt: skip
+def test_figures_of_debug_lines_are_whole_plain_and_true_beside_a_limit(event, line):
+    assert [text for _channel, text in lines(event)] == [line]

@@ -83,7 +83,7 @@ def test_the_wait_stands_in_the_trace():
         bench = Bench(Scripted("a", limited(6.0), "back"))
         trace = (await bench.ask()).trace
         [wait] = [step for step in trace.steps if step.kind == "wait"]
-        assert (wait.backend, wait.begin, wait.end, wait.text) == ("a", 0.0, 6.0, "waited 6.00 s for a rate limit")
+        assert (wait.backend, wait.begin, wait.end, wait.text) == ("a", 0.0, 6.0, "waited 6 s for a rate limit")
 
     run(main)
 

@@ -62,6 +62,11 @@ def in_time(seconds: float | None) -> str:
     return left if left in ("now", NOTHING) else f"in {left}"
 
 
+def limit(limit_ms: int) -> str:
+    """Return a limit in milliseconds, as its setting is written; from a minute on as a duration: ``2 h 5 min``."""
+    return f"{limit_ms} ms" if limit_ms < 1000 * _MINUTE else duration(limit_ms / 1000)
+
+
 def milliseconds(seconds: float | None) -> str:
     """Return a duration in milliseconds as the statistics' fixed layout has it: ``1456ms``, ``0.2ms``, ``N/A``."""
     return NOTHING if seconds is None else f"{whole(seconds * 1000)}ms"
@@ -104,30 +109,32 @@ def plural(number: int, noun: str, several: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
-# Debug lines
+# Without separators: what debug lines are written with; for people each takes one
 
 
-def exact(value: float) -> str:
-    """Return a number with all its digits, no separator and, below 10**15, no power of ten: ``1000000``, ``0.5``."""
-    return repr(value).removesuffix(".0") if abs(value) >= 1e15 and not isinstance(value, int) else _text(_exact(value))
+def exact(value: float, separator: str = "") -> str:
+    """Return a number with all its digits and, below 10**15, no power of ten: ``1000000``, ``0.5``."""
+    if abs(value) >= 1e15 and not isinstance(value, int):
+        return repr(value).removesuffix(".0")
+    return _text(_exact(value), separator)
 
 
-def whole(value: float) -> str:
-    """Return a number without its decimals and without separators, or with two digits where it would read 0."""
+def whole(value: float, separator: str = "") -> str:
+    """Return a number without its decimals, or with two digits where it would read 0."""
     shown = _rounded(_exact(value), Decimal(1))
-    return _text(shown) if shown or not value else _text(_to_digits(_exact(value), 2))
+    return _text(shown if shown or not value else _to_digits(_exact(value), 2), separator)
 
 
-def below(value: float, limit: float) -> str:
+def below(value: float, limit: float, separator: str = "") -> str:
     """Return ``value``, which is less than ``limit``, without decimals where it then still reads as less."""
     top, size = _exact(limit), _exact(value)
-    if Decimal(whole(value)) < top:
-        return whole(value)
+    if _rounded(size, Decimal(1)) < top:
+        return whole(value, separator)
     for decimals in range(1, 16):
         shown = _rounded(size, Decimal(1).scaleb(-decimals))
         if shown < top:
-            return _text(shown)
-    return exact(value)
+            return _text(shown, separator)
+    return exact(value, separator)
 
 
 def ceil_milliseconds(seconds: float) -> int:
