@@ -10,9 +10,9 @@ import pytest
 from llx_magic.backends.wire.reading import AFTER_FINISH_SECONDS
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
-from tests.faults.asking import KEY, Pieces, answer_of, ask, backend, question
-from tests.faults.modes import MODES
-from tests.faults.server import FaultServer, status
+from tests.faults.asking import KEY, Pieces, answer_of, ask, attempt, backend, question
+from tests.faults.modes import MODES, good_bytes
+from tests.faults.server import Exchange, FaultServer, status
 
 TEXT = "Grün ist ☂ gut,\u2028 über 😀.\nUnd \u0085 Schluss."
 
@@ -224,6 +224,35 @@ def test_a_finish_reason_ends_nothing_by_itself(mode, pause):
         answer, _ = ask(server.base_url)
     assert answer.text == "One two three four five."
     assert answer.usage == Usage(12, 8)
+
+
+REASONING = {
+    "parts of the content": lambda piece: {"content": [{"type": "thinking", "thinking": [{"text": piece}]}]},
+    "details": lambda piece: {"reasoning_details": [{"type": "reasoning.text", "text": piece}]},
+    "tags in the text": lambda piece: {"content": piece},
+}
+
+
+@pytest.mark.parametrize("words", REASONING.values(), ids=REASONING)
+def test_reasoning_in_any_place_keeps_the_limit_on_the_first_token_from_ending_the_reply(words):
+    """2.4 s of it, where 1.2 s without a sign of life would end the attempt."""
+
+    def think(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        for piece in ("<think>So ", "it ", "is ", "and ", "so ", "on.</think>"):
+            exchange.event(exchange.delta(**words(piece)))
+            time.sleep(0.4)
+        exchange.chunk(good_bytes(exchange))
+        exchange.end_stream()
+
+    async def run() -> Answer:
+        async with backend(server.base_url) as asked:
+            return await attempt(asked, question(), first_token_timeout_ms=1200)
+
+    with FaultServer(think) as server:
+        answer = asyncio.run(run())
+    assert answer.text == FaultServer.DEFAULT_TEXT
+    assert "it is and so on." in answer.reasoning
 
 
 def test_a_loop_that_was_held_up_takes_what_has_arrived_before_it_takes_the_silence_for_the_end():

@@ -537,6 +537,14 @@ ENDLESS = [
     "%25",
     "&#0",
     "a " * 9 + "a",
+    "model ",
+    "try again ",
+    "limit 1 requested ",
+    "longer than a ",
+    "the api key a ",
+    "your a ",
+    "{",
+    "1h",
 ]
 
 
