@@ -34,6 +34,9 @@ ANSWERED, NO_ANSWER, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEMO_PROMPT = "What is the capital of France? Answer in one sentence."
 
+_LOADING = re.compile(r"%llx_profile load ([^\s)]+)")
+"""What a notebook loads for good is here named with each prompt."""
+
 _MAGIC = re.compile(r"%{1,2}llx(?:_([a-z]+))?")
 
 _EPILOGUE = """
@@ -251,6 +254,7 @@ def _print(output: Output) -> int:
 
 def _for_a_shell(text: str) -> str:
     """Name the commands as they are typed here: what is said below commands names the notebook's."""
+    text = _LOADING.sub(r"llx -p \1", text)
     return _MAGIC.sub(lambda found: f"llx {found[1]}" if found[1] else "llx", text)
 
 

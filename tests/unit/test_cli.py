@@ -53,6 +53,14 @@ def test_messages_name_the_commands_as_they_are_typed_in_a_shell(home: Home) -> 
     assert "%llx" not in missing.stderr + unkeyed.stdout + far.stderr
 
 
+@pytest.mark.model
+def test_the_footer_of_the_embedded_model_says_that_it_stands_in_and_what_to_type(home):
+    done = home.run("--param", "max_tokens=3", "why", LLX_CACHE_HOME="")
+    assert done.returncode == 0, done.stderr
+    assert "a stand-in, not to be relied on: no profile is loaded (llx -p NAME)" in done.stderr
+    assert done.stderr.startswith("local (smollm2-135m-instruct) · ")
+
+
 def test_the_reply_goes_to_stdout_and_everything_else_to_stderr(home):
     done = home.run("--profile-load", "lb", "--prompt", "why")
     assert (done.returncode, done.stdout) == (0, "I am good.\n")
