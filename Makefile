@@ -54,7 +54,7 @@ oldest: $(VENV)/.oldest
 
 # The two that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
 notebooks: $(VENV)/.test
-	$(BIN)/python -m pytest --nbval --nbval-current-env \
+	TZ=UTC $(BIN)/python -m pytest --nbval --nbval-current-env \
 		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
 
 $(VENV)/bin/python:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import UsageProblem
@@ -118,7 +119,12 @@ def _list(conversations: Conversations, asked: argparse.Namespace) -> Output:
     rows = [
         (row.name or "(unnamed)", "broken", "", one_line(row.problem))
         if row.problem
-        else (row.name or "(unnamed)", str(row.turns), one_line(row.latest, 40), one_line(row.opening, 60))
+        else (
+            row.name or "(unnamed)",
+            str(row.turns),
+            one_line(day_and_time(row.latest), 40),
+            one_line(row.opening, 60),
+        )
         for row in conversations.rows()
     ]
     if not rows:
@@ -195,11 +201,12 @@ def _as_frame(found: Conversation) -> ChatResult:
 
     frame = conversation_frame([dataclasses.asdict(turn) for turn in found.turns])
     columns = ("turn", "at", "prompt", "reply", "backend", "model")
-    rows = [
-        (str(number), *(one_line(text, 60) for text in (turn.at, turn.prompt, turn.reply, turn.backend, turn.model)))
-        for number, turn in enumerate(found.turns, 1)
-    ]
+    rows = [(str(number), *(one_line(text, 60) for text in _shown(turn))) for number, turn in enumerate(found.turns, 1)]
     return ChatResult(Output(text_table(columns, rows), html_table(columns, rows)), frame)
+
+
+def _shown(turn: Turn) -> tuple[str, ...]:
+    return day_and_time(turn.at), turn.prompt, turn.reply, turn.backend, turn.model
 
 
 def as_markdown(conversation: Conversation) -> str:
@@ -208,7 +215,7 @@ def as_markdown(conversation: Conversation) -> str:
     system: str | None = None
     for number, turn in enumerate(conversation.turns, 1):
         parts.append(f"## Turn {number}")
-        parts.append(f"{_code(turn.at)} · {_code(turn.backend)} ({_code(turn.model)})")
+        parts.append(f"{_code(day_and_time(turn.at))} · {_code(turn.backend)} ({_code(turn.model)})")
         if turn.system not in {None, system}:
             parts += ["### System", _fenced(turn.system or "", "text")]
         parts += ["### Prompt", _fenced(turn.prompt, "text"), "### Reply", _fenced(turn.reply, "markdown")]
@@ -250,7 +257,7 @@ def _turn_as_html(number: int, turn: Turn) -> str:
 
 
 def _heading(number: int, turn: Turn) -> str:
-    return one_line(f"[{number}] {turn.at} · {turn.backend} ({turn.model})")
+    return one_line(f"[{number}] {day_and_time(turn.at)} · {turn.backend} ({turn.model})")
 
 
 def _texts(turn: Turn) -> list[tuple[str, str]]:

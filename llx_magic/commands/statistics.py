@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.localtime import time_of_day
 from llx_magic.commands.output import Output
 from llx_magic.core.text import one_line
 from llx_magic.core.trace import Trace
@@ -29,7 +29,7 @@ def stats_grammar(prog: str = "%llx_stats") -> Grammar:
 
 def log_grammar(prog: str = "%llx_log") -> Grammar:
     """Return the grammar of ``%llx_log``."""
-    parser = Grammar(prog, "Show the latest debug lines of the active profile, with the time of day (UTC).")
+    parser = Grammar(prog, "Show the latest debug lines of the active profile, with the local time of day.")
     parser.add_argument("-n", metavar="N", default="40", help="how many lines (default 40)")
     parser.add_argument("-p", "--profile", help="another profile than the active one")
     return parser
@@ -58,7 +58,7 @@ def log(session: Session, line: str) -> Output:
         raise UsageProblem(f"-n must be a number of lines, at least 1, got {one_line(asked.n, 20)!r}")
     balancer = session.balancer(asked.profile)
     shown = [
-        f"{_time_of_day(balancer.epoch + event.at)} {text}"
+        f"{time_of_day(balancer.epoch + event.at)} {text}"
         for event in balancer.decisions()
         for _channel, text in lines(event)
     ]
@@ -90,7 +90,3 @@ def trace(session: Session, line: str) -> Trace:
 
 LONGEST_NUMBER = 18
 """Digits of the longest number that can be one of a request."""
-
-
-def _time_of_day(unix_seconds: float) -> str:
-    return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).strftime("%H:%M:%S.%f")[:-3]

@@ -294,7 +294,7 @@ class Dashboard:
         from llx_magic.observe.export import export
 
         snapshot = self.balancer.snapshot()
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
+        stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         tables = {"stats": self.balancer.stats(), "history": self.balancer.history()}
         stem = f"llx-dashboard-{self.balancer.name}-{stamp}"
         names, parquet = export(Path.cwd(), stem, snapshot, self._view(snapshot), tables)

@@ -23,7 +23,13 @@ ATTEMPT_OUTCOMES = ("answered", "failed", "cancelled", "running")
 FAILURE_KINDS = tuple(str(kind) for kind in FailureKind)
 
 Kind = str | tuple[str, ...]
-"""A column's type: pandas' name of it, ``time`` for seconds of the clock, or all words of a categorical."""
+"""A column's type: pandas' name of it, ``time`` for seconds of the clock, or all words of a categorical.
+
+Every value is a scalar, so that a frame goes into a database or a file as it is.
+"""
+
+JOINED = "joined"
+"""The type of a column of several texts each, which are joined to one by semicolons."""
 
 STATS: dict[str, tuple[str, Kind]] = {
     "state": ("state", STATES),
@@ -65,7 +71,7 @@ HISTORY: dict[str, tuple[str, Kind]] = {
     "tokens_per_second": ("tokens_per_second", "float64"),
     "finish_reason": ("finish_reason", "string"),
     "restarts": ("restarts", "int64"),
-    "decisions": ("decisions", "object"),
+    "decisions": ("decisions", JOINED),
     "error": ("error", "string"),
 }
 
@@ -127,9 +133,9 @@ EVENTS: dict[str, Kind] = {
     "before": STATES,
     "state": STATES,
     "policy": POLICIES,
-    "order": "object",
+    "order": JOINED,
     "conversation": "string",
-    "backends": "object",
+    "backends": JOINED,
     "failed": "string",
     "next": "string",
     "words": "Int64",
@@ -188,6 +194,9 @@ def _series(values: Values, kind: Kind, epoch: float) -> pd.Series:
     import numpy as np
     import pandas as pd
 
+    if kind == JOINED:
+        texts = ["; ".join(map(str, value)) if isinstance(value, tuple) else None for value in values]
+        return pd.Series(texts, dtype=pd.StringDtype("python"))
     if kind == "string":  # named whole, since "string" alone is another type where pyarrow is installed
         return pd.Series(values, dtype=pd.StringDtype("python"))
     if isinstance(kind, tuple):

@@ -58,8 +58,8 @@ def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFram
     ``request``, its number; ``started`` (UTC); ``policy``; ``outcome``: answered, failed or cancelled; ``seconds`` from
     prompt to end; ``backend`` and ``model`` that answered; ``attempts`` at all backends; ``ttft_seconds`` of the reply;
     ``prompt_tokens`` and ``completion_tokens``, missing where none were reported; ``tokens_per_second`` after the first
-    piece, missing where too little came to tell; ``finish_reason``; ``restarts``, how
-    often text was withdrawn; ``decisions``, a tuple of why backends were passed over; ``error``, one line.
+    piece, missing where too little came to tell; ``finish_reason``; ``restarts``, how often text was withdrawn;
+    ``decisions``, why backends were passed over, joined by semicolons; ``error``, one line.
     """
     return read(HISTORY, list(records), epoch)
 
@@ -75,7 +75,7 @@ def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
 
 
 def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
-    """Return a row per event, oldest first; what an event does not have is missing, or an empty tuple.
+    """Return a row per event, oldest first; what an event does not have is missing.
 
     ``at`` (UTC); ``request``, 0 for what no request caused; ``event``, its kind; ``backend``; ``message``, ``kind``
     and HTTP ``status`` of a failure; ``seconds``, how long what ended took, or a cool-down will; ``attempt`` of
@@ -85,12 +85,10 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     a further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
     tokens per minute; ``failures`` that opened a circuit; the ``state`` of a circuit after a change and ``before``;
     ``policy``, ``order`` and ``conversation`` of a request; ``backends`` of a second pass; ``failed``, ``next`` and
-    ``words`` of a restart.
+    ``words`` of a restart. The backends of ``order`` and ``backends`` are joined by semicolons.
     """
     events = list(events)
-    columns: dict[str, list[object]] = {
-        name: [() if kind == "object" else None] * len(events) for name, kind in EVENTS.items()
-    }
+    columns: dict[str, list[object]] = {name: [None] * len(events) for name in EVENTS}
     readers: dict[type[Event], list[tuple[list[object], Callable[[Event], object]]]] = {}
     for row, event in enumerate(events):
         known = readers.get(type(event)) or readers.setdefault(type(event), _readers(event, columns))

@@ -208,7 +208,7 @@ class LoadBalancer:
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
         token), prompt_tokens, completion_tokens, tokens_per_second (after the first piece), finish_reason,
-        restarts, decisions (a tuple of texts), error.
+        restarts, decisions (joined by semicolons), error.
         """
         return frames.history_frame(self._live.records(), self.epoch)
 

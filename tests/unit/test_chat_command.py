@@ -6,8 +6,11 @@ import pytest
 
 from llx_magic.commands import chat
 from llx_magic.commands.grammar import HelpAskedError
+from llx_magic.commands.localtime import day_and_time
 from llx_magic.errors import UsageProblem
 from llx_magic.session.conversations import Conversations, Turn
+
+AT = day_and_time("2026-01-02T03:04:05.000+00:00")
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07<script>alert(1)</script>\u202e```\n````\n## Turn 9\n[9] forged\r"
 
@@ -58,16 +61,16 @@ def test_the_list_has_a_row_for_each_conversation(filled):
     (filled.folder / "bad.json").write_text("{")
     found = chat.run(filled, "list")
     lines = [line.split() for line in found.text.splitlines()[2:]]
-    assert lines[0][:3] == ["(unnamed)", "1", "2026-01-02T03:04:05.000+00:00"]
+    assert lines[0][:3] == ["(unnamed)", "1", AT.split()[0]]
     assert lines[1][:2] == ["bad", "broken"]
-    assert lines[2] == ["plan", "3", "2026-01-02T03:04:05.000+00:00", "ask", "a"]
+    assert lines[2] == ["plan", "3", *AT.split(), "ask", "a"]
     assert "<td" in found.html
 
 
 def test_show_gives_every_turn_with_who_answered(filled):
     """Prompt and reply are indented below the heading of their turn."""
     text = chat.run(filled, "show plan").text
-    assert text.startswith("conversation plan: 3 turns\n\n[1] 2026-01-02T03:04:05.000+00:00 · groq (llama)\n")
+    assert text.startswith(f"conversation plan: 3 turns\n\n[1] {AT} · groq (llama)\n")
     assert "  prompt:\n    ask b\n  reply:\n    re: ask b" in text
 
 
