@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from llx_magic.engine.background import BackgroundLoop
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.locks import ForkSafeLock
 from llx_magic.session.balancer import LoadBalancer
-from tests.unit.kit import DOWN, Bench, Scripted, answer, settle
+from tests.unit.kit import DOWN, LIMITED, Bench, Scripted, answer, settle
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
@@ -81,6 +82,31 @@ def test_a_forked_child_probes_anew_what_its_parent_is_probing():
         release.set()
         assert (await probe).backend == "a"
         assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("closed", 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("seconds", [1.0, 6.0], ids=["while they wait", "while one of them goes first"])
+def test_in_a_forked_child_nobody_waits_for_the_rate_limit_that_its_parents_requests_wait_for(seconds):
+    """They go on in the parent; in the child they would stand in line, or hold a turn, for ever."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def held(_request, _progress):
+            await release.wait()
+            return answer("back")
+
+        bench = Bench(Scripted("a", replace(LIMITED, retry_after=6.0), held, "back"), clock=ManualClock())
+        asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
+        await bench.pass_time(seconds)
+        cool_down = bench.gates["a"].cool_down
+        assert cool_down.has_line
+        assert in_a_fork(lambda: (cool_down.has_line, cool_down.refuses(99, 6.0))) == repr((False, False))
+        release.set()
+        await bench.pass_time(6.0)
+        assert [task.result().text for task in asking] == ["back"] * 3
 
     asyncio.run(main())
 
