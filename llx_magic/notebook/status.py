@@ -52,8 +52,6 @@ class Status:
                 self._say(f"waiting for the rate limit of {part.backend}, asking", until=part.at + part.seconds)
             case facts.CoolDownWaitEnded():
                 self._say("asking…")
-            case facts.CoolDownWaitStarted():
-                self._say(f"waiting for {part.backend}'s rate limit, next try", until=part.at + part.seconds)
             case _:
                 return False
         return True
