@@ -10,6 +10,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from llx_magic.notebook.bounds import SOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -107,7 +109,7 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # no
 
 def _show_inline(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType) -> str:
     formula = tokens[index].content
-    tag = "code" if _NOT_DRAWING.search(formula) else "span"
+    tag = "code" if SOURCE in tokens[index].meta or _NOT_DRAWING.search(formula) else "span"
     return f"<{tag}>{html.escape(formula)}</{tag}>"
 
 

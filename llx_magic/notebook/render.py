@@ -11,8 +11,10 @@ import html
 import itertools
 import operator
 import re
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, cast
 
+from llx_magic.notebook import bounds
 from llx_magic.notebook.mathematics import read_mathematics
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+    from markdown_it.utils import OptionsType
+    from pygments.lexer import Lexer
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
@@ -51,27 +55,50 @@ _ALIGNMENTS = {f"text-align:{side}" for side in ("left", "center", "right")}
 _STYLES = {f"color:{colour}" for _kind, colour in _COLOURS} | _ALIGNMENTS
 
 
+TOO_LONG = "shown as it was written: so long a text is not read as Markdown"
+LEFT_OUT = "some of it is shown as it was written: drawing it would hold up the page"
+
+
 def markdown_to_html(text: str, *, coloured: bool = True) -> str:
     """Return the Markdown as safe HTML: no raw HTML, no script, no remote image, links only to the web and mail.
 
-    Code is ``coloured`` by default, which makes its HTML several times as long and takes most of the time.
+    Code is ``coloured`` by default, which makes its HTML several times as long and takes most of the time. What a
+    front end could not draw soon is shown as its source, and a line below says so (``bounds``).
     """
     import nh3
+    from markdown_it.utils import OptionsDict
 
-    rendered: str = _parser(coloured=coloured).render(text)
-    return nh3.clean(
-        rendered,
+    if len(text) > bounds.LONGEST_DRAWN:
+        return f"{_as_source(text)}{_remark(TOO_LONG)}"
+    parser = _parser(coloured=coloured)
+    # The parser is shared; the time for colours is this text's own.
+    options = OptionsDict(cast("OptionsType", dict(parser.options)))
+    options["highlight"] = Colouring().highlight if coloured else None
+    cleaned = nh3.clean(
+        parser.renderer.render(parser.parse(text), options, {}),
         tags=_TAGS,
         attributes={"a": {"href", "title"}, "ol": {"start"}, "span": {"style"}, "td": {"style"}, "th": {"style"}},
         attribute_filter=_keep_attribute,
         url_schemes=_SCHEMES,
         link_rel="noopener noreferrer",
     )
+    return bounds.breakable(cleaned)
 
 
 def code_to_html(code: str, language: str, *, coloured: bool = True) -> str:
     """Return code as a block of safe HTML."""
-    return f"<pre><code>{_highlighted(code, language, '') if coloured else html.escape(code)}</code></pre>"
+    if not coloured or len(code) > bounds.LONGEST_COLOURED:
+        return _as_source(code)
+    return bounds.breakable(f"<pre><code>{Colouring().highlight(code, language)}</code></pre>")
+
+
+def _as_source(text: str) -> str:
+    shown, remark = bounds.shortened(text)
+    return bounds.breakable(f"<pre><code>{html.escape(shown)}</code></pre>") + (_remark(remark) if remark else "")
+
+
+def _remark(text: str) -> str:
+    return f"<p><em>{html.escape(text)}</em></p>\n"
 
 
 def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
@@ -84,10 +111,14 @@ def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
 def _parser(*, coloured: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted if coloured else None})
+    parser = MarkdownIt("commonmark", {"html": False})
     parser.enable(["table", "strikethrough"])
     read_mathematics(parser)
     parser.core.ruler.push("images_become_links", lambda state: _images_to_links(state.tokens))
+    most = bounds.MOST_COST if coloured else bounds.MOST_LIVE_COST
+    parser.core.ruler.push("bounds", lambda state: bounds.keep_within_bounds(state, most))
+    parser.add_render_rule(bounds.SOURCE, lambda _self, tokens, at, *_rest: _as_source(tokens[at].content))
+    parser.add_render_rule(bounds.LEFT_OUT, lambda *_rest: _remark(LEFT_OUT))
     return parser
 
 
@@ -124,19 +155,48 @@ def _plain(tokens: Iterable[Token]) -> str:
     )
 
 
-def _highlighted(code: str, language: str, _attributes: str) -> str:
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
+class Colouring:
+    """Gives the code of one reply its colours, as long as that takes no more than ``bounds.COLOURING_SECONDS``.
 
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return html.escape(code)
-    pieces = ((_colour(str(kind)), piece) for kind, piece in lexer.get_tokens(code))
-    return "".join(
-        _coloured(colour, "".join(piece for _same, piece in run))
-        for colour, run in itertools.groupby(pieces, operator.itemgetter(0))
-    )
+    Many of Pygments' lexers look ahead to the end of the code at each of its tokens, and which ones do so depends on
+    the text; so it is the time that is bounded, the processor's own, which other programs do not lengthen.
+    """
+
+    def __init__(self) -> None:
+        self._left = bounds.COLOURING_SECONDS
+
+    def highlight(self, code: str, language: str, _attributes: str = "") -> str:
+        """Return the code as HTML, without colours where the language is unknown or the time is up."""
+        from pygments.lexers import get_lexer_by_name
+        from pygments.util import ClassNotFound
+
+        if len(code) > bounds.LONGEST_COLOURED or self._left <= 0:
+            return html.escape(code)
+        try:
+            lexer = get_lexer_by_name(language, stripnl=False)
+        except ClassNotFound:
+            return html.escape(code)
+        pieces = self._pieces(code, lexer)
+        return (
+            html.escape(code)
+            if pieces is None
+            else "".join(
+                _coloured(colour, "".join(piece for _same, piece in run))
+                for colour, run in itertools.groupby(pieces, operator.itemgetter(0))
+            )
+        )
+
+    def _pieces(self, code: str, lexer: Lexer) -> list[tuple[str | None, str]] | None:
+        """Return the code in pieces, each with its colour; None where the time is up."""
+        pieces = []
+        until = time.thread_time() + self._left
+        for kind, piece in lexer.get_tokens(code):
+            pieces.append((_colour(str(kind)), piece))
+            if time.thread_time() > until:
+                self._left = 0.0
+                return None
+        self._left = until - time.thread_time()
+        return pieces
 
 
 @functools.cache

@@ -12,9 +12,11 @@ from llx_magic.notebook.render import code_to_html, markdown_to_html
 
 TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
-    "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul", "wbr", "bdo",
 }  # fmt: skip
-ATTRIBUTES = {"a": {"href", "title", "rel"}, "ol": {"start"}, "span": {"style"}, "td": {"style"}, "th": {"style"}}
+ATTRIBUTES = {
+    "a": {"href", "title", "rel"}, "bdo": {"dir"}, "ol": {"start"}, "span": {"style"}, "td": {"style"}, "th": {"style"},
+}  # fmt: skip
 
 
 class Inspector(HTMLParser):
