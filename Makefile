@@ -1,6 +1,7 @@
 # make demo   a prompt that fails over, for real, to the embedded model; no key needed
 # make test   lint, types, imports, unit and acceptance tests, notebooks
 # make lab    JupyterLab on the quickstart notebook
+# make versions   a quick part of the tests on each Python found, with the oldest and the newest allowed packages
 # make bench  what all of it costs, against other clients, each of which is installed in an environment of its own
 
 SHELL := /bin/sh
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo test lab lint types unit oldest notebooks docs bench clean
+.PHONY: demo test lab lint types unit oldest notebooks docs bench versions clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -90,5 +91,9 @@ $(VENV)/.oldest: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick)
 
+# Half an hour or so; each row has an environment of its own under .versions. ONLY=3.13-lowest runs one of them.
+versions: $(VENV)/bin/python
+	$(BIN)/python scripts/versions.py $(if $(ONLY),--only $(ONLY))
+
 clean:
-	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .versions .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

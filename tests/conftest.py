@@ -5,6 +5,12 @@ from __future__ import annotations
 import gc
 import signal
 
+import hypothesis
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+
 # A shell starts what runs in its background with interrupts switched off, and every child of it inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

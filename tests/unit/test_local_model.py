@@ -66,8 +66,9 @@ server = LocalServer()
 print(asyncio.run(server.ready(Path("model.gguf"))).pid, end=" ", flush=True)
 if "forks" in sys.argv:
     copy = os.fork()
-    if copy:
-        print(copy, flush=True)
+    if not copy:
+        time.sleep(600)
+    print(copy, end=" ", flush=True)
 if "ends" not in sys.argv:
     print(flush=True)
     time.sleep(600)
