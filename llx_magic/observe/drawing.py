@@ -132,16 +132,18 @@ def time_axis_of(ax: Axes, moments: pd.Series) -> None:
 
 
 def time_axis(ax: Axes, begin: float, end: float) -> None:
-    """Make the level axis one of time, in UTC, from day to day of matplotlib's count; a moment becomes a second."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    """Make the level axis one of local time, from day to day of matplotlib's count; a moment becomes a second."""
+    from dateutil.tz import tzlocal  # type: ignore[import-untyped]
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 
     if end <= begin:
         begin, end = begin - 0.5 / DAY, begin + 0.5 / DAY
-    locator = AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
+    zone = tzlocal()
+    locator = AutoDateLocator(zone, minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, zone))  # type: ignore[no-untyped-call]
     ax.set_xlim(begin, end)
-    ax.set_xlabel("time (UTC)")
+    ax.set_xlabel(f"time ({num2date(end, zone).tzname()})")  # type: ignore[no-untyped-call]
 
 
 def days_of(moments: pd.Series) -> list[float]:

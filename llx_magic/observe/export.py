@@ -15,7 +15,9 @@ from llx_magic.core.snapshot import Snapshot
 from llx_magic.observe.charts import chip
 from llx_magic.observe.palette import STATE_COLOURS, styles
 from llx_magic.observe.panel import standalone_svg
+from llx_magic.observe.report import caption
 from llx_magic.observe.timeline import Strip, View
+from llx_magic.units import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +52,7 @@ def png(snapshot: Snapshot, view: View) -> bytes:
 
     lanes = len(view.strips)
     figure = Figure(figsize=(9.0, 3.2 + 0.35 * lanes), dpi=150, layout="constrained")
-    figure.suptitle(f"{snapshot.profile}: {snapshot.total_requests} requests", parse_math=False)
+    figure.suptitle(caption(snapshot), parse_math=False, fontsize="medium")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(0.6 + 0.35 * lanes, 2.2))
     _draw_circuits(upper, snapshot, view)
     _draw_curves(lower, snapshot, view)
@@ -65,7 +67,11 @@ def _draw_circuits(axes: Axes, snapshot: Snapshot, view: View) -> None:
     labels = [f"{backend.name} ({chip(backend)[1]})" for backend in snapshot.backends]
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_title("circuits: line closed, half bar half-open, hatched open, tick failure", fontsize=9, loc="left")
+    axes.set_title(
+        "circuits: line closed, half bar half-open, hatched open, tick failure, strip below: cooling down",
+        fontsize=9,
+        loc="left",
+    )
 
 
 def _draw_lane(axes: Axes, place: int, strip: Strip, view: View) -> None:
@@ -79,6 +85,10 @@ def _draw_lane(axes: Axes, place: int, strip: Strip, view: View) -> None:
             hatch="////" if stretch.state == "open" else None,
             edgecolor="white" if stretch.state == "open" else "none",
         )
+    cooling = [((begin - view.now) / 60, (end - begin) / 60) for begin, end in strip.cool_downs]
+    axes.broken_barh(
+        cooling, (place + 0.26, 0.1), color=STATE_COLOURS["half-open"], hatch="\\\\\\\\", edgecolor="black"
+    )
     ticks = [(at - view.now) / 60 for at in strip.failures]
     axes.plot(ticks, [place + 0.42] * len(ticks), "|", color="black", markersize=6)
 
@@ -98,6 +108,7 @@ def _draw_curves(axes: Axes, snapshot: Snapshot, view: View) -> None:
         axes.axhline(threshold, color="black", linestyle="--", linewidth=1)
     axes.set(xlim=(-view.span / 60, 0), ylabel="tokens per minute", xlabel="minutes before now")
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _place: count(value))
     for text in axes.legend(loc="upper left", fontsize=8).get_texts():
         text.set_parse_math(False)
 

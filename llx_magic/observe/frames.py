@@ -31,6 +31,7 @@ from llx_magic.observe.columns import (
     frame_of,
     read,
 )
+from llx_magic.observe.rates import Basis, curves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +110,14 @@ def tpm_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
         if isinstance(event, facts.VisitSucceeded) and event.completion_tokens is not None
     ]
     return frame_of(TPM, rows, epoch)
+
+
+def curves_frame(events: Iterable[Event], basis: Mapping[str, Basis], now: float, epoch: float) -> pd.DataFrame:
+    """Return the tokens per minute between replies too, as far as they are known, and missing in gaps.
+
+    The columns are those of ``tpm_frame``, each backend's rows by themselves.
+    """
+    return frame_of(TPM, list(curves(events, basis, now)), epoch)
 
 
 def circuit_frame(

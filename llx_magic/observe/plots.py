@@ -6,14 +6,16 @@ Nothing is told by colour alone: backends have markers and dashes, states have h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
+from llx_magic.core.circuits import BY_HAND
 from llx_magic.core.text import one_line
 from llx_magic.observe import drawing
 from llx_magic.observe.drawing import DAY, NOTHING, Key, days_of, ink, key_of, line_of, look_of, short
 from llx_magic.observe.palette import STATE_COLOURS, styles
+from llx_magic.units import count, duration, exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +45,29 @@ _LOOKS = {
 }
 
 
-def plot_circuit(circuit: pd.DataFrame, backends: Sequence[str], *, ax: Axes | None = None) -> Axes:
+class _Unit(NamedTuple):
+    """What an upright axis counts: how a limit is called and written, and the axis' own numbers."""
+
+    limit: str
+    say: Callable[[float], str]
+    tick: Callable[[float], str]
+
+
+_DURATIONS = _Unit("timeout", duration, duration)
+_RATES = _Unit("threshold", lambda rate: exact(rate, ","), count)
+
+_COOLING = _Look(0.12, "\\\\\\\\")
+_PROBE = {"marker": "D", "markerfacecolor": STATE_COLOURS["half-open"]}
+_SET_BY_HAND = {"marker": "v"}
+
+
+def plot_circuit(
+    circuit: pd.DataFrame, cool_downs: pd.DataFrame, backends: Sequence[str], *, ax: Axes | None = None
+) -> Axes:
     """Draw a lane per backend, the first at the top: thin while closed, hatched and tall while open, dots for probes.
 
-    ``circuit`` is as ``circuit_frame`` makes it. A triangle marks what was done by hand.
+    ``circuit`` is as ``circuit_frame`` makes it, ``cool_downs`` as ``cool_downs_frame`` does; these are drawn below the
+    circuit, with backslashes. A triangle marks what was done by hand.
     """
     names = _all_names(backends, circuit)
     ax = drawing.axes_or_new(ax, 1.3 + 0.34 * max(2, len(names)))
@@ -54,17 +75,24 @@ def plot_circuit(circuit: pd.DataFrame, backends: Sequence[str], *, ax: Axes | N
         return drawing.say_nothing(ax, "Circuits")
     drawing.title(ax, "Circuits")
     place = {name: row for row, name in enumerate(names)}
-    days, lasted = days_of(circuit.began), (circuit.seconds / DAY).tolist()
+    begun, lasted = days_of(circuit.began), (circuit.seconds / DAY).tolist()
     if not any(lasted):  # all of it at one moment, as on virtual time
         lasted = [0.5 / DAY] * len(lasted)
-    intervals = zip(circuit.backend, circuit.state, days, lasted, circuit.cause, strict=True)
-    for name, state, began, length, cause in intervals:
-        _interval(ax, place[name], state, began, length)
-        if cause == "by hand":
-            ax.plot([began], [place[name] - 0.45], marker="v", markersize=6, color=ink())
-    drawing.time_axis(ax, min(days), max(map(add, days, lasted)))
+    end = max(map(add, begun, lasted))
+    spans = list(zip(circuit.backend.map(place), circuit.state, begun, lasted, strict=True))
+    for state, look in _LOOKS.items():
+        bars = [(lane, at, days) for lane, own, at, days in spans if own == state]
+        _bars(ax, bars, look, STATE_COLOURS[state])
+        if state == "half-open":  # a probe is often too short to be seen as a bar
+            _marks(ax, [(lane, at) for lane, at, _ in bars], **_PROBE)
+    by_hand = circuit.cause == BY_HAND
+    _marks(ax, [(row[0] - 0.45, row[2]) for row, set_ in zip(spans, by_hand, strict=True) if set_], **_SET_BY_HAND)
+    cooled = zip(cool_downs.backend, days_of(cool_downs.began), cool_downs.seconds / DAY, strict=True)
+    cooling = [(place[name] + 0.38, at, min(days, end - at)) for name, at, days in cooled if name in place and at < end]
+    _bars(ax, cooling, _COOLING, STATE_COLOURS["half-open"])
+    drawing.time_axis(ax, min(begun), end)
     drawing.lanes(ax, names)
-    drawing.legend(ax, _state_keys(circuit))
+    drawing.legend(ax, _state_keys(circuit, any_cooling=bool(cooling)))
     return ax
 
 
@@ -82,7 +110,7 @@ def plot_latency(attempts: pd.DataFrame, limits: Mapping[str, int | None], *, ax
     keys: list[Key] = []
     for name, rows in _of_each(drawn, ended):
         answered = rows.outcome == "answered"
-        median = f"median {rows.seconds[answered].median():.2g} s" if answered.any() else "none answered"
+        median = f"median {duration(rows.seconds[answered].median())}" if answered.any() else "none answered"
         line_of(ax, rows.started, rows.seconds, drawn[name], linewidth=0.6, alpha=0.5, marker="")
         line_of(ax, rows.started[answered], rows.seconds[answered], drawn[name], linestyle="")
         line_of(ax, rows.started[~answered], rows.seconds[~answered], drawn[name], linestyle="", markerfacecolor="none")
@@ -95,35 +123,39 @@ def plot_latency(attempts: pd.DataFrame, limits: Mapping[str, int | None], *, ax
     drawing.title(ax, title)
     wide = ended.seconds.max() > _WIDE_RANGE * ended.seconds.median() > 0
     seconds = {name: None if limit is None else limit / 1000 for name, limit in limits.items()}
-    _measure(ax, ended.seconds.max(), seconds, "timeout {:g} s", scale="log" if wide else "linear")
-    ax.set_ylabel("seconds")
+    _measure(ax, ended.seconds.max(), seconds, _DURATIONS, scale="log" if wide else "linear")
+    ax.set_ylabel("time taken")
     drawing.time_axis_of(ax, ended.started)
     drawing.legend(ax, keys)
     return ax
 
 
-def plot_tpm(tpm: pd.DataFrame, thresholds: Mapping[str, float | None], *, ax: Axes | None = None) -> Axes:
-    """Draw each backend's tokens per minute after each of its replies, and the thresholds in force.
+def plot_tpm(
+    tpm: pd.DataFrame, curves: pd.DataFrame, thresholds: Mapping[str, float | None], *, ax: Axes | None = None
+) -> Axes:
+    """Draw each backend's tokens per minute, a mark after each of its replies, and the thresholds in force.
 
-    ``tpm`` is as ``tpm_frame`` makes it. ``thresholds`` are the backends' ``tpm_threshold``, in priority order.
+    ``tpm`` is as ``tpm_frame`` makes it, ``curves`` as ``curves_frame`` does. ``thresholds`` are the backends'
+    ``tpm_threshold``, in priority order.
     """
     known = tpm[tpm.tpm.notna()]
     drawn = styles(_all_names(thresholds, known))
     ax = drawing.axes_or_new(ax, _height(len(drawn)))
-    title = "Tokens per minute after each reply"
+    title = "Tokens per minute"
     if known.empty:
         return drawing.say_nothing(ax, title, NOTHING if tpm.empty else "no reply has taken any time yet")
     keys: list[Key] = []
     for name, rows in _of_each(drawn, known):
-        every = max(1, len(rows) // _MARKS_ON_A_LINE)
-        line = line_of(ax, rows["at"], rows.tpm, drawn[name], linewidth=1.4, markevery=every)
-        keys.append((short(name), line))
+        curve = curves[curves.backend == name]
+        replies = curve["at"].isin(rows["at"]).to_numpy().nonzero()[0].tolist()
+        marked = replies[:: max(1, len(replies) // _MARKS_ON_A_LINE)]
+        keys.append((short(name), line_of(ax, curve["at"], curve.tpm, drawn[name], linewidth=1.4, markevery=marked)))
     if len(keys) == 1:
         title = f"{title}: {keys.pop()[0]}"
     drawing.title(ax, title)
-    _measure(ax, known.tpm.max(), thresholds, "threshold {:g}", scale="linear")
+    _measure(ax, known.tpm.max(), thresholds, _RATES)
     ax.set_ylabel("tokens per minute")
-    drawing.time_axis_of(ax, known["at"])
+    drawing.time_axis_of(ax, curves["at"])
     drawing.legend(ax, keys)
     return ax
 
@@ -159,18 +191,31 @@ def plot_waterfall(trace: Trace, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _interval(ax: Axes, lane: int, state: str, began: float, days: float) -> None:
-    look, colour = _LOOKS[state], STATE_COLOURS[state]
-    ax.broken_barh(
-        [(began, days)],
-        (lane - look.height / 2, look.height),
-        facecolor=colour,
-        edgecolor=ink() if look.hatch else "none",
-        hatch=look.hatch,
-        linewidth=0.6,
-    )
-    if state == "half-open":  # a probe is often too short to be seen as a bar
-        ax.plot([began], [lane], marker="D", markersize=6, color=colour, markeredgecolor=ink())
+def _bars(ax: Axes, bars: Sequence[tuple[float, float, float]], look: _Look, colour: str) -> None:
+    """Draw bars of one look, given as (lane, begin, days): one collection, and one path per lane.
+
+    Thousands of them take no longer than one, since what is hatched is hatched path by path.
+    """
+    import numpy as np
+    from matplotlib.collections import PathCollection
+    from matplotlib.path import Path
+
+    half = look.height / 2
+    lanes: dict[float, list[tuple[tuple[float, float], ...]]] = {}
+    for lane, at, days in bars:
+        low, high = lane - half, lane + half
+        corners = ((at, low), (at, high), (at + days, high), (at + days, low))
+        lanes.setdefault(lane, []).append(corners)
+    if lanes:
+        paths = [Path.make_compound_path_from_polys(np.array(polygons)) for polygons in lanes.values()]
+        edge = ink() if look.hatch else "none"
+        ax.add_collection(PathCollection(paths, facecolor=colour, edgecolor=edge, linewidth=0.6, hatch=look.hatch))
+
+
+def _marks(ax: Axes, places: Sequence[tuple[float, float]], **look: object) -> None:
+    if places:
+        marks = ax.plot([at for _, at in places], [lane for lane, _ in places])[0]
+        marks.set(linestyle="", markersize=6, color=ink(), **look)
 
 
 def _step(ax: Axes, row: int, step: Step, total: float) -> None:
@@ -216,28 +261,32 @@ def _all_names(backends: Iterable[str], frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*backends, *frame.backend]))
 
 
-def _state_keys(circuit: pd.DataFrame) -> list[Key]:
+def _state_keys(circuit: pd.DataFrame, *, any_cooling: bool) -> list[Key]:
     from matplotlib.patches import Patch
 
+    def patch(colour: str, look: _Look) -> Patch:
+        return Patch(facecolor=colour, edgecolor=ink(), hatch=look.hatch, linewidth=0.6)
+
     present = set(circuit.state)
-    keys: list[Key] = [
-        (state, Patch(facecolor=STATE_COLOURS[state], edgecolor=ink(), hatch=look.hatch, linewidth=0.6))
-        for state, look in _LOOKS.items()
-        if state in present
-    ]
-    if (circuit.cause == "by hand").any():
-        keys.append(("by hand", key_of(marker="v", color=ink(), linestyle="")))
+    keys: list[Key] = [(state, patch(STATE_COLOURS[state], look)) for state, look in _LOOKS.items() if state in present]
+    if "half-open" in present:
+        keys.append(("a probe begins", key_of(**_PROBE, color=ink(), linestyle="")))
+    if any_cooling:
+        keys.append(("cooling down", patch(STATE_COLOURS["half-open"], _COOLING)))
+    if (circuit.cause == BY_HAND).any():
+        keys.append((BY_HAND, key_of(**_SET_BY_HAND, color=ink(), linestyle="")))
     return keys
 
 
-def _measure(ax: Axes, most: float, limits: Mapping[str, float | None], wording: str, *, scale: str) -> None:
+def _measure(ax: Axes, most: float, limits: Mapping[str, float | None], unit: _Unit, *, scale: str = "linear") -> None:
     """Scale the upright axis to the data and draw each limit; one that would squeeze the data is named at the top."""
     ax.set_yscale(scale)
-    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter(lambda value, _place: unit.tick(value))
+    ax.yaxis.set_minor_formatter("")
     top = most
     for limit in sorted({limit for limit in limits.values() if limit is not None}):
         having = [short(name) for name, own in limits.items() if own == limit]
-        text = wording.format(limit) + ("" if len(having) == len(limits) else " of " + ", ".join(having))
+        text = f"{unit.limit} {unit.say(limit)}" + ("" if len(having) == len(limits) else " of " + ", ".join(having))
         far = limit > _FAR * most
         if not far:
             top = max(top, limit)

@@ -109,13 +109,16 @@ def prompts_in_words(prompts: Prompts) -> str:
 
 def as_html(snapshot: Snapshot) -> str:
     """Return the statistics as an HTML table; every text in it is escaped."""
+    return html_table(_COLUMNS, map(_cells, snapshot.backends), caption=caption(snapshot))
+
+
+def caption(snapshot: Snapshot) -> str:
+    """Return what stands above every view: the profile, its requests (visits to backends), and its prompts."""
     visits = plural(snapshot.total_requests, "request")
-    caption = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
+    text = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
     if snapshot.prompts.asked:
-        caption += f"; prompts: {prompts_in_words(snapshot.prompts)}"
-    elif not snapshot.total_requests:
-        caption += " (nothing has been asked of this profile yet)"
-    return html_table(_COLUMNS, map(_cells, snapshot.backends), caption=caption)
+        return f"{text}; prompts: {prompts_in_words(snapshot.prompts)}"
+    return text if snapshot.total_requests else f"{text} (nothing has been asked of this profile yet)"
 
 
 def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "") -> str:

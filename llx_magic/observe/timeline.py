@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from llx_magic.core.circuits import COOL_DOWN_MOMENTS, MOMENTS, Stretch, cool_down, stretches
 from llx_magic.core.events import (
@@ -21,9 +19,9 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
 from llx_magic.locks import ForkSafeLock
+from llx_magic.observe.rates import Basis, MeasuredRate
 
 CHANGES_KEPT = 400
 """How many changes of state, and how many failures, are remembered of each backend."""
@@ -87,36 +85,26 @@ class _Lane:
     failures: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
     cool_downs: list[tuple[float, float]] = field(default_factory=list)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
-    tokens: TokenWindow = field(default_factory=TokenWindow)
-    measured: tuple[float, float | None] = (0.0, None)
-    """When the load balancer last measured the tokens per minute, and what it found."""
-    agrees: bool = True
-    """Whether the replies known here add up to what was measured."""
+    rates: MeasuredRate = field(default_factory=MeasuredRate)
     samples: deque[float | None] = field(default_factory=lambda: deque(maxlen=_SAMPLES_KEPT))
 
-    def fold(self, event: BackendEvent, basis: Literal["elapsed", "busy"]) -> None:
+    def fold(self, event: BackendEvent, basis: Basis) -> None:
         match event:
             case VisitSucceeded():
                 self.latencies.append(event.seconds)
                 if event.completion_tokens is not None:
-                    self._measure(event, event.completion_tokens + (event.prompt_tokens or 0), basis)
+                    self.rates.take(event, basis)
             case VisitFailed():
                 self.latencies.append(event.seconds)
                 self.failures.append(event.at)
             case BackendRemoved():
-                self.tokens, self.measured, self.agrees = TokenWindow(), (0.0, None), True
+                self.rates = MeasuredRate()
                 self.latencies.clear()
         if isinstance(event, COOL_DOWN_MOMENTS):
             cool_down(self.cool_downs, event)
             del self.cool_downs[:-CHANGES_KEPT]
         if isinstance(event, MOMENTS):
             self.moments.append(event)
-
-    def _measure(self, event: VisitSucceeded, tokens: int, basis: Literal["elapsed", "busy"]) -> None:
-        self.tokens.add(event.at - event.seconds, event.at, tokens)
-        self.measured = (event.at, event.tpm)
-        known = self.tokens.rate(event.at, basis)
-        self.agrees = known == event.tpm or math.isclose(known or 0.0, event.tpm or 0.0, rel_tol=1e-6)
 
     def stretches(self, begin: float, now: float, state: str, known: float | None) -> tuple[Stretch, ...]:
         """Return the circuit's states from ``begin`` on, as far back as every change is ``known``."""
@@ -125,23 +113,18 @@ class _Lane:
         found = stretches(self.moments, known, now, state)
         return tuple(replace(each, begin=max(each.begin, begin)) for each in found if each.end > begin or each.lasts)
 
-    def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:
-        """Return the tokens per minute; what the load balancer measured holds until enough replies are known here.
-
-        Replies of the last five minutes may be forgotten, after a reset for instance: then the rate between two of the
-        known ones cannot be told.
-        """
-        if self.agrees:
-            return self.tokens.rate(now, basis)
-        at, tpm = self.measured
-        return tpm if now - at <= SAMPLE_SECONDS else None
+    def rate(self, now: float, basis: Basis) -> float | None:
+        """Return the tokens per minute; where they are not known between replies, what was measured just before."""
+        if 0 <= now - self.rates.measured_at <= SAMPLE_SECONDS:
+            return self.rates.at(now, basis) or self.rates.measured
+        return self.rates.at(now, basis)
 
 
 class Timeline:
     """The recent past of a profile's backends; events may come from any thread, and it may be read from any other."""
 
-    def __init__(self, basis: Literal["elapsed", "busy"] = "elapsed") -> None:
-        self.basis: Literal["elapsed", "busy"] = basis
+    def __init__(self, basis: Basis = "elapsed") -> None:
+        self.basis: Basis = basis
         self._lock = ForkSafeLock()
         self._forget()
 

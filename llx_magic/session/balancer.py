@@ -249,8 +249,8 @@ class LoadBalancer:
         return frames.cool_downs_frame(self.decisions(), self.epoch)
 
     def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
-        """Draw each backend's circuit over time, and return the Axes, which a notebook shows as a cell's value."""
-        return plots.plot_circuit(self.circuit(), self.members, ax=ax)
+        """Draw each backend's circuit and cool-downs over time; return the Axes, which a notebook shows as a value."""
+        return plots.plot_circuit(self.circuit(), self.cool_downs(), self.members, ax=ax)
 
     def plot_latency(self, *, ax: Axes | None = None) -> Axes:
         """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
@@ -260,7 +260,9 @@ class LoadBalancer:
     def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
         thresholds = {name: policy.tpm_threshold for name, policy in self.policies().items()}
-        return plots.plot_tpm(self.tpm(), thresholds, ax=ax)
+        basis = {name: policy.tpm_basis for name, policy in self.policies().items()}
+        curves = frames.curves_frame(self.decisions(), basis, self.now(), self.epoch)
+        return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
 
     def plot_waterfall(self, request: int | None = None, *, ax: Axes | None = None) -> Axes:
         """Draw how a request (the last one, unless its number is given) was decided; return the Axes.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import math
+import re
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -16,9 +19,10 @@ from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
 from llx_magic.core import events as facts
+from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.frames import attempts_frame, circuit_frame, tpm_frame
+from llx_magic.observe.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
 from llx_magic.observe.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
 from tests.unit.kit import balancer, simulated
 
@@ -107,8 +111,9 @@ def test_no_text_leaves_the_figure_or_overlaps_a_neighbour_on_the_axis(name, bac
 @pytest.mark.parametrize("name", PLOTS)
 def test_axes_name_their_unit(name):
     ax = getattr(busy(), name)()
-    assert ax.get_xlabel() in ("time (UTC)", "seconds from the start of the request")
-    assert ax.get_ylabel() in {"plot_latency": ["seconds"], "plot_tpm": ["tokens per minute"]}.get(name, [""])
+    zones = {f"time ({zone})" for zone in time.tzname}
+    assert ax.get_xlabel() in zones | {"seconds from the start of the request"}
+    assert ax.get_ylabel() in {"plot_latency": ["time taken"], "plot_tpm": ["tokens per minute"]}.get(name, [""])
 
 
 def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
@@ -144,7 +149,7 @@ def test_a_backend_has_the_same_style_in_every_plot():
 def test_one_backend_needs_no_legend_and_is_named_in_the_title():
     ax = balancer_of_one().plot_tpm()
     assert ax.get_legend() is None
-    assert ax.get_title(loc="left") == "Tokens per minute after each reply: a"
+    assert ax.get_title(loc="left") == "Tokens per minute: a"
 
 
 def balancer_of_one():
@@ -156,15 +161,106 @@ def balancer_of_one():
 def test_limits_in_force_are_drawn_and_a_distant_one_is_named():
     lb = busy(tpm_threshold=20, timeout_ms=500)
     assert "threshold 20" in texts(lb.plot_tpm())
-    assert "timeout 0.5 s" in texts(lb.plot_latency())
+    assert "timeout 500 ms" in texts(lb.plot_latency())
     far = busy(timeout_ms=600_000).plot_latency()
-    assert "↑ timeout 600 s" in texts(far)
+    assert "↑ timeout 10 min" in texts(far)
     assert far.get_ylim()[1] < 10
 
 
-def test_time_is_read_in_utc():
-    ax = balancer_of_one().plot_latency()
-    assert num2date(ax.get_lines()[0].get_xdata()[0]).isoformat() == "2026-01-01T00:00:00+00:00"
+def test_time_is_that_of_the_users_zone(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        ax = balancer_of_one().plot_latency()
+        at = ax.get_lines()[0].get_xdata()[0]
+        written = [ax.get_xlabel(), *ticks(ax.xaxis), ax.xaxis.get_offset_text().get_text()]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert num2date(at).isoformat() == "2026-01-01T00:00:00+00:00"
+    assert "time (JST)" in written
+    assert any(text.startswith("09:00") for text in written)
+
+
+def ticks(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def minutes(line) -> list[tuple[float, float]]:
+    begin = line.get_xdata()[0]
+    return [(round((at - begin) * 24 * 60, 2), rate) for at, rate in zip(*line.get_data(), strict=True)]
+
+
+def replied_at(*moments: float, **settings):
+    lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60), **settings)
+    for at in moments:
+        lb._live.clock.advance(at - lb._live.clock.now())
+        asyncio.run(lb.ask("why"))
+    return lb
+
+
+def test_the_rate_falls_while_nothing_comes_and_there_is_a_gap_after_five_minutes():
+    lb = replied_at(0, 1200)
+    lb._live.clock.advance(60)
+    curve = minutes(lb.plot_tpm().get_lines()[0])
+    window = TokenWindow()
+    window.add(0, 1, 60)
+    told = [(at, rate) for at, rate in curve if at < 5]
+    assert len(told) > 50
+    assert all(rate == pytest.approx(window.rate(1 + 60 * at, "elapsed"), rel=0.02) for at, rate in told)
+    assert all(math.isnan(rate) for at, rate in curve if 5 <= at < 20)
+    assert curve[-1][1] == pytest.approx(60 / (61 / 60))
+
+
+def test_nothing_is_drawn_between_replies_whose_rate_is_not_known_there():
+    """After a reset the replies before it still count, and nobody remembers them."""
+    lb = replied_at(*range(0, 60, 2))
+    lb.reset_statistics()
+    asyncio.run(lb.ask("why"))
+    lb._live.clock.advance(30)
+    curve = minutes(lb.plot_tpm().get_lines()[0])
+    assert curve[0][1] == pytest.approx(lb.tpm().tpm[0])
+    assert all(math.isnan(rate) for _at, rate in curve[1:])
+
+
+def test_a_cool_down_is_seen_and_explained():
+    lb = balancer(simulated("a", "429:30"), simulated("b"))
+    asyncio.run(lb.ask("why"))
+    lb._live.clock.advance(60)
+    ax = lb.plot_circuit()
+    assert "cooling down" in texts(ax)
+    [bar] = [path for each in ax.collections if each.get_hatch() == "\\\\\\\\" for path in each.get_paths()]
+    assert bar.get_extents().width * 86_400 == pytest.approx(30)
+
+
+def test_thousands_of_intervals_are_one_path_for_each_state_and_lane():
+    events: list[facts.Event] = []
+    for at in range(0, 9000, 3):
+        events += [
+            facts.CircuitOpened(at=at, request=1, backend="a", before="closed", failures=3),
+            facts.CircuitHalfOpened(at=at + 1, request=1, backend="a"),
+            facts.CircuitClosed(at=at + 2, request=1, backend="a", before="half-open"),
+        ]
+    ax = plot_circuit(circuit_frame(events, {"a": "closed"}, 0, 9000, 0.0), cool_downs_frame([], 0.0), ["a"])
+    assert [len(each.get_paths()) for each in ax.collections] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("most", "written"), [(5e-5, "0.02 ms"), (200.0, "3 min 20 s")])
+def test_an_axis_of_durations_is_in_peoples_units(most, written):
+    events = []
+    for number in range(1, 12):
+        begin = facts.AttemptStarted(at=number, request=number, backend="a", attempt=1, attempts=1)
+        ended = facts.VisitCancelled(at=number + most, request=number, backend="a", attempts=1, seconds=most)
+        events += [begin, ended]
+    shown = ticks(plot_latency(attempts_frame(events, 0.0), {"a": None}).yaxis)
+    assert written in shown
+    assert all(re.fullmatch(r"[\d.]+ (ms|s|min)( \d+ s)?", text) for text in shown)
+
+
+def test_an_axis_of_rates_is_in_short_numbers():
+    lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60_000))
+    asyncio.run(lb.ask("why"))
+    assert "2 M" in ticks(lb.plot_tpm().yaxis)
 
 
 def test_an_attempt_is_pale_until_its_first_token():
@@ -200,9 +296,9 @@ def test_hostile_names_and_messages_are_written_as_they_are():
     states = dict.fromkeys(HOSTILE, "closed")
     limits = dict(zip(HOSTILE, (1000, 2000, 3000), strict=True))
     for ax in (
-        plot_circuit(circuit_frame(events, states, 1, 9, 0.0), HOSTILE),
+        plot_circuit(circuit_frame(events, states, 1, 9, 0.0), cool_downs_frame(events, 0.0), HOSTILE),
         plot_latency(attempts_frame(events, 0.0), limits),
-        plot_tpm(tpm_frame(events, 0.0), limits),
+        plot_tpm(tpm_frame(events, 0.0), curves_frame(events, {}, 9, 0.0), limits),
     ):
         written = " ".join(texts(ax))
         assert "_hidden" in written

@@ -1,0 +1,73 @@
+"""Tokens per minute between replies: what the load balancer measured after each, and how that falls until the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from llx_magic.core.events import Event, VisitSucceeded
+from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
+
+Basis = Literal["elapsed", "busy"]
+
+POINTS = 300
+"""Into how many stretches the whole time of a curve is divided at least."""
+
+
+class MeasuredRate:
+    """One backend's tokens per minute, told from its replies and held to what the load balancer measured.
+
+    Where replies of the last five minutes are forgotten, after a reset for instance, those that are known add up to
+    another rate than was measured. Then nothing can be told between two replies until the forgotten ones no longer
+    count.
+    """
+
+    def __init__(self) -> None:
+        self._tokens = TokenWindow()
+        self._agrees = True
+        self.measured_at = -math.inf
+        self.measured: float | None = None
+
+    def take(self, event: VisitSucceeded, basis: Basis) -> None:
+        """Take in a reply that reported its usage."""
+        tokens = (event.completion_tokens or 0) + (event.prompt_tokens or 0)
+        self._tokens.add(event.at - event.seconds, event.at, tokens)
+        self.measured_at, self.measured = event.at, event.tpm
+        known = self._tokens.rate(event.at, basis)
+        self._agrees = known == event.tpm or math.isclose(known or 0.0, event.tpm or 0.0, rel_tol=1e-6)
+
+    def at(self, now: float, basis: Basis) -> float | None:
+        """Return the rate at a moment after the latest reply, or None where it is not known."""
+        if self._agrees:
+            return self._tokens.rate(now, basis)
+        return self.measured if now == self.measured_at else None
+
+
+def curves(
+    events: Iterable[Event], basis: Mapping[str, Basis], now: float
+) -> Iterator[tuple[float, str, float | None]]:
+    """Yield the points of each backend's curve as (time, backend, rate); the rate is None where there is a gap."""
+    replies: dict[str, list[VisitSucceeded]] = {}
+    for event in events:
+        if isinstance(event, VisitSucceeded) and event.completion_tokens is not None:
+            replies.setdefault(event.backend, []).append(event)
+    begin = min((each[0].at for each in replies.values()), default=now)
+    step = max(now - begin, 1e-6) / POINTS
+    for backend, told in replies.items():
+        rate, kind = MeasuredRate(), basis.get(backend, "elapsed")
+        for reply, following in zip(told, [*(each.at for each in told[1:]), now], strict=True):
+            rate.take(reply, kind)
+            yield reply.at, backend, reply.tpm
+            for moment in _between(reply.at, following, step):
+                yield moment, backend, rate.at(moment, kind)
+
+
+def _between(begin: float, end: float, step: float) -> Iterator[float]:
+    """Yield moments after ``begin`` and before ``end`` a step apart, while a reply at ``begin`` counts, and its end."""
+    last = min(end, begin + WINDOW_SECONDS)
+    count = math.ceil((last - begin) / step)
+    for number in range(1, count):
+        yield begin + number * step
+    if count:
+        yield last
