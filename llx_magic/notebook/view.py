@@ -126,12 +126,13 @@ class CellView:
 
     def give_up(self, why: str) -> None:
         """Leave the text that has come, marked as incomplete; nothing is left where none has come."""
+        first, *rest = why.splitlines()
         if self.text:
-            line = f"{why}: the text above is incomplete"
-            plain = f"{printable(self.text).rstrip()}\n\n{line}"
-            self._put({"text/plain": plain, "text/html": f"<div>{self._body(self.text)}</div>{_below([line])}"})
+            lines = [f"{first}: the text above is incomplete", *rest]
+            plain = "\n".join([printable(self.text).rstrip(), "", *lines])
+            self._put({"text/plain": plain, "text/html": f"<div>{self._body(self.text)}</div>{_below(lines)}"})
         elif self._shown or self._job:
-            self._put({"text/plain": why, "text/html": _below([why])})
+            self._put({"text/plain": why, "text/html": _below([first, *rest])})
 
     def _take(self, part: Delta | Restart | Event) -> bool:
         changed = self._status is not None and self._status.take(part)

@@ -94,7 +94,7 @@ def test_where_nothing_can_be_redrawn_a_background_prompt_that_fails_says_why(co
     first.set_default("503")
     second.set_default("503")
     cell = console.run("%%llx --bg\nhello").fine()
-    console.wait_for_text(cell, "second: 503")
+    console.wait_for_text(cell, "503 Service Unavailable")
 
 
 @pytest.mark.parametrize(("word", "kinds"), [("always", True), ("never", False)])
@@ -130,7 +130,7 @@ def test_a_background_prompt_that_fails_in_an_executed_notebook_says_why_and_the
     second.set_default("503")
     load = ["%load_ext llx_magic", f"%llx_profile load {pair}"]
     cells = executed([*load, "%%llx --bg\nhello", "print('went on')"], tmp_path)
-    assert "second: 503" in cells[2].outputs[0].data["text/plain"]
+    assert "503 Service Unavailable" in cells[2].outputs[0].data["text/plain"]
     assert cells[3].outputs[0].text == "went on\n"
 
 
@@ -253,7 +253,7 @@ def test_a_quiet_prompt_that_fails_shows_its_error(viewer, first, second):
     first.set_default("text-then-end")
     second.set_default("503")
     ran = viewer("%%llx -q\nhello")
-    assert "second: 503" in ran.failure
+    assert "503 Service Unavailable" in ran.failure
     assert not ran.shown
 
 

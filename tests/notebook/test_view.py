@@ -229,6 +229,13 @@ def test_what_is_given_up_keeps_its_text_marked(view, screen):
     assert screen.replaced == [False, True]
 
 
+def test_an_error_of_several_lines_is_given_line_by_line(view, screen):
+    view.draw([Delta("half")])
+    view.give_up("nobody answered\n  a  503\n  b  504")
+    assert screen.plain == "half\n\nnobody answered: the text above is incomplete\n  a  503\n  b  504"
+    assert "<br>a 503<br>b 504" in screen.html
+
+
 def test_what_is_given_up_before_any_text_says_why_in_place_of_the_status(view, screen):
     view.draw([started()])
     view.give_up("interrupted")
