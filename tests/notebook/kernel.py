@@ -49,12 +49,13 @@ class KernelCell:
 
     @property
     def failure(self) -> str:
-        """The one line of its one error."""
+        """Its one error as it is shown: one line, and an indented one for each backend where none answered."""
         (error,) = self.errors
-        (line,) = error["traceback"]
-        assert "\n" not in line
+        _first, *others = error["traceback"]
+        assert all(line.startswith("  ") for line in others)
+        assert not any("\n" in line for line in error["traceback"])
         assert self.reply["status"] == "error"
-        return line
+        return "\n".join(error["traceback"])
 
 
 class Kernel:
