@@ -249,6 +249,8 @@ def _ask_hidden(question: str) -> str:
 
 def _print(output: Output) -> int:
     print(_for_a_shell(printable(output.text)))
+    if output.aside:
+        print(_for_a_shell(printable(output.aside)), file=sys.stderr)
     return ANSWERED
 
 

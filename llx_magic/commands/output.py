@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The result of a command: plain text, and HTML where a notebook can show it better (already escaped)."""
+    """The result of a command: plain text, and HTML where a notebook can show it better (already escaped).
+
+    ``aside`` is what a person should know beside it: shown below in a notebook, on standard error by the command line.
+    """
 
     text: str
     html: str = ""
+    aside: str = ""
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -19,7 +23,7 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [tuple(columns), *map(tuple, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    padded.insert(1, "  ".join("-" * width for width in widths))
+    padded.insert(1, "  ".join("-" * width for width in widths).rstrip())
     return "\n".join(padded)
 
 

@@ -7,27 +7,24 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from llx_magic.commands import profile_list
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
-from llx_magic.commands.output import Output, bullet_list, text_table
-from llx_magic.core.text import one_line
+from llx_magic.commands.output import Output, bullet_list
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
-from llx_magic.observe.report import html_table
-from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
+from llx_magic.profiles.keys import MISSING
 from llx_magic.profiles.names import shown
-from llx_magic.profiles.store import ProfileRow, SaveResult
+from llx_magic.profiles.store import SaveResult
 from llx_magic.providers.table import find_provider
 from llx_magic.session import wiring
+from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
-
-LONGEST_PROBLEM = 100
-"""Characters of what is wrong with a profile in the list; loading it says all of it."""
 
 _USAGE = """Save, load and look after profiles.
 
@@ -81,8 +78,8 @@ def run_words(session: Session, words: list[str], prog: str = "%llx_profile") ->
     actions: dict[str, Callable[[Session, argparse.Namespace], Output]] = {
         "save": _save,
         "load": _load,
-        "list": _list,
-        "show": _show,
+        "list": profile_list.overview,
+        "show": profile_list.show,
         "delete": _delete,
         "set-default": _set_default,
     }
@@ -139,8 +136,18 @@ def _save(session: Session, asked: argparse.Namespace) -> Output:
         document = _model_document(asked, settings)
     wiring.check_document(document)
     result = session.store.save(document)
-    overridden = _overridden(session, document, result) if isinstance(document, LoadBalancerProfile) else []
-    return Output(_saved(document, result, overridden))
+    remarks = _remarks(session, document, result)
+    if said := session.take_up_saved(document.name):
+        remarks.append(said)
+    return Output(_saved(document, result, remarks))
+
+
+def _remarks(session: Session, document: Document, result: SaveResult) -> list[str]:
+    if isinstance(document, LoadBalancerProfile):
+        return _overridden(session, document, result)
+    facts = facts_of([document])[document.name]
+    where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
+    return [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
 
 
 def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveResult) -> list[str]:
@@ -218,10 +225,12 @@ def _price(option: str, given: str | None) -> float | None:
 
 
 def _saved(document: Document, result: SaveResult, remarks: list[str]) -> str:
-    if result.backup is None:
-        head = f"saved {document.name}" if not result.changes else f"saved {document.name}: {result.changes[0]}"
-        return bullet_list(head, remarks)
-    head = f"saved {document.name}; the previous file is {result.backup.name}"
+    if result.backup is not None:
+        head = f"saved {document.name}; the previous file is {result.backup.name}"
+    elif result.is_new:
+        head = f"saved {document.name}"
+    else:
+        head = f"{document.name} was saved like this before: nothing has changed"
     return bullet_list(head, [*result.changes, *remarks])
 
 
@@ -240,36 +249,6 @@ def _load(session: Session, asked: argparse.Namespace) -> Output:
     if loaded.dropped:
         remarks.insert(0, f"the profile replaces this session's {', '.join(loaded.dropped)}")
     return Output(bullet_list(f"profile {profile.name} is active: {what}", remarks))
-
-
-def _list(session: Session, asked: argparse.Namespace) -> Output:
-    active = session.active.name if session.active else None
-    columns = ("profile", "kind", "members or model", "")
-    found = [
-        (row.name, row.kind, row.detail or one_line(row.problem or "", LONGEST_PROBLEM), _marks(row, active))
-        for row in session.store.list()
-    ]
-    if not found:
-        return Output(f"there is no profile yet: {asked.prog} save model NAME --provider P --model M makes one")
-    return Output(text_table(columns, found), html_table(columns, found))
-
-
-def _marks(row: ProfileRow, active: str | None) -> str:
-    marks = [
-        word
-        for word, holds in (
-            ("active", row.name == active),
-            ("default", row.is_default),
-            ("comes with llx_magic", row.shipped),
-        )
-        if holds
-    ]
-    return ", ".join(marks)
-
-
-def _show(session: Session, asked: argparse.Namespace) -> Output:
-    document = session.store.document(asked.profile)
-    return Output(write_document(document).rstrip())
 
 
 def _delete(session: Session, asked: argparse.Namespace) -> Output:

@@ -141,6 +141,8 @@ class Actions:
             self._shell.display_pub.publish({"text/plain": output.text, "text/html": output.html}, {})
         else:
             print(printable(output.text))  # noqa: T201 - plain text is what it is
+        if output.aside:
+            print(f"\n{printable(output.aside)}")  # noqa: T201
 
 
 class Shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -225,7 +226,7 @@ def _read_members(reading: _Reading) -> tuple[str, ...]:
         if problem := name_problem(item):
             raise DocumentProblem(f"profiles: the name {brief(item)} {problem}")
         members.append(item)
-    if twice := [each for each in dict.fromkeys(members) if members.count(each) > 1]:
+    if twice := [each for each, places in Counter(members).items() if places > 1]:
         reading.notes.append(f"{listed(twice)}: listed more than once, and asked once at each of its places")
     return tuple(members)
 

@@ -19,6 +19,11 @@ from llx_magic.profiles.secret import Secret
 
 _LARGEST_KEY = 65_536
 
+FOUND = "found"
+MISSING = "missing"
+NONE_NEEDED = "none needed"
+"""How ``describe`` begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -94,8 +99,8 @@ class ProfileKeySource:
         """
         found = self._found()
         if isinstance(found, str):
-            return f"missing: {found}"
-        return "none needed" if found is None else f"found: {found.place}"
+            return f"{MISSING}: {found}"
+        return NONE_NEEDED if found is None else f"{FOUND}: {found.place}"
 
     def _found(self) -> _Found:
         problems = []

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.changes import read_previous, with_kept_keys
@@ -26,36 +25,24 @@ from llx_magic.profiles.files import (
 )
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
+from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult", "config_folder", "shipped_folder"]
 
 _DEFAULT_FILE = "default-profile"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileRow:
-    """One profile file as a list shows it.
-
-    ``detail`` is the members, or provider and model; ``problem`` is why it cannot be loaded, or None. ``shipped``
-    files come with the package.
-    """
-
-    name: str
-    kind: Literal["failover", "roundrobin", "model", "broken"]
-    detail: str
-    path: Path
-    problem: str | None = None
-    is_default: bool = False
-    shipped: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """Where a profile was saved, where its previous file went (None for a new one), and what changed, a line each."""
+    """Where a profile was saved, where its previous file went (None for a new one), and what changed, a line each.
+
+    ``is_new`` is False where a file was there; without changes it stands as it was.
+    """
 
     path: Path
     backup: Path | None
     changes: tuple[str, ...]
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +146,7 @@ class ProfileStore:
             self._check_case(document.name)
             if not is_regular(path):
                 write_file(path, write_document(document).encode())
-                return SaveResult(path, None, ())
+                return SaveResult(path, None, (), is_new=True)
             previous = read_previous(path)
             text = write_document(with_kept_keys(document, previous.document))
             changes = previous.changes(text)
@@ -304,30 +291,13 @@ class ProfileStore:
         try:
             check_name(path.stem, what="file name")
             document = self._read(path)
-            missing = [each for each in _members_of(document) if each not in known]
+            missing = [each for each in members_of(document) if each not in known]
             if missing:  # what is nearest is not looked for: that takes its time, and there may be many such files
                 raise ProfileError(f"{shown(path)}: unknown member {brief(missing[0])}")
-            profile = self.load(path) if isinstance(document, LoadBalancerProfile) else Profile.single(document, path)
+            profile = Profile.single(document, path) if isinstance(document, ModelProfile) else self.load(path.stem)
         except ProfileError as problem:
-            return ProfileRow(
-                name=printable(path.stem),
-                kind="broken",
-                detail="",
-                path=path,
-                problem=str(problem),
-                is_default=is_default,
-                shipped=shipped,
-            )
-        first = profile.members[0]
-        is_single = profile.policy == "single"
-        return ProfileRow(
-            name=path.stem,
-            kind="model" if profile.policy == "single" else profile.policy,
-            detail=printable(f"{first.provider} {first.model}" if is_single else listed(_members_of(document))),
-            path=path,
-            is_default=is_default,
-            shipped=shipped,
-        )
+            return broken_row(path, str(problem), is_default=is_default, shipped=shipped)
+        return sound_row(path, profile, members_of(document), is_default=is_default, shipped=shipped)
 
     def _users(self, name: str) -> tuple[str, ...]:
         users = []
@@ -339,10 +309,6 @@ class ProfileStore:
             if isinstance(document, LoadBalancerProfile) and name in document.members:
                 users.append(path.stem)
         return tuple(users)
-
-
-def _members_of(document: Document) -> tuple[str, ...]:
-    return document.members if isinstance(document, LoadBalancerProfile) else ()
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

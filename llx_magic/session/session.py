@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from llx_magic.core.ports import Clock
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.errors import UsageProblem
+from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
-from llx_magic.session import wiring
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.conversations import Conversations
+from llx_magic.session.members import remarks
 from llx_magic.settings.declaration import DEFAULTS, nearest, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
@@ -29,6 +29,9 @@ EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
 
 STAND_IN = "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)"
 """What every reply says that the embedded model gave for want of a profile."""
+
+
+_UNSET = object()
 
 
 class Origin(enum.StrEnum):
@@ -73,6 +76,7 @@ class Session:
         self._lock = ForkSafeLock()
         self._values: Values = {}
         self._active: LoadBalancer | None = None
+        self._loaded_as = ""
         self._balancers: dict[str, LoadBalancer] = {}
         self._retired: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
 
@@ -101,8 +105,8 @@ class Session:
         with self._lock:
             dropped = tuple(key for key in self._values if key in balancer.profile.settings)
             self._values = {key: value for key, value in self._values.items() if key not in dropped}
-            self._active = balancer
-        return Loaded(balancer, dropped, (*balancer.profile.notes, *wiring.remarks(balancer.profile)))
+            self._active, self._loaded_as = balancer, name_or_path
+        return Loaded(balancer, dropped, (*balancer.profile.notes, *remarks(balancer.profile)))
 
     def balancer(self, name_or_path: str | None = None) -> LoadBalancer:
         """Return the named profile ready to answer, or the active one.
@@ -113,6 +117,36 @@ class Session:
             ProfileError: where there is none of that name, or it cannot be used.
         """
         return self._balancer_of(self.store.load(name_or_path)) if name_or_path else self.in_force()[0]
+
+    def take_up_saved(self, name: str) -> str | None:
+        """Use what was saved of the active profile or of a member of it at once; return a line for the user, or None.
+
+        It is not used where a value of the session stands against a setting that the save changes, and where the
+        profile cannot be loaded any more: the line says so, and what to type.
+        """
+        active = self._active
+        if active is None or active.profile.path is None or name not in (active.name, *active.members):
+            return None
+        try:
+            saved = self.store.load(self._loaded_as)
+            if saved == active.profile:
+                return None
+            if held := self._stands_against(active.profile.settings, saved.settings):
+                return (
+                    f"{active.name} is in use with this session's {', '.join(held)}: type %llx_profile load "
+                    f"{self._loaded_as} to use what was saved"
+                )
+            balancer = self._balancer_of(saved)
+        except LlxError as problem:
+            return f"{active.name} stays in use as it was: {problem}"
+        self._active = balancer
+        return f"{active.name} is in use: what was saved counts from the next prompt on"
+
+    def _stands_against(self, before: Values, after: Values) -> tuple[str, ...]:
+        held = self._values
+        return tuple(
+            key for key in held if before.get(key, _UNSET) != after.get(key, _UNSET) and held[key] != after.get(key)
+        )
 
     def in_force(self) -> tuple[LoadBalancer, Origin]:
         """Return what is asked where no profile is named, and why it is that.
@@ -125,7 +159,7 @@ class Session:
         for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
             if wanted:
                 return self._balancer_of(self.store.load(wanted)), origin
-        return self._balancer_of(embedded_profile(), remarks=(STAND_IN,)), Origin.EMBEDDED
+        return self._balancer_of(embedded_profile(), replies_say=(STAND_IN,)), Origin.EMBEDDED
 
     def set(self, key: str, raw: JsonValue) -> SettingValue:
         """Check a value and set it for the session.
@@ -194,7 +228,7 @@ class Session:
             if BACKGROUND.running:
                 BACKGROUND.run(balancer.aclose())
 
-    def _balancer_of(self, profile: Profile, remarks: tuple[str, ...] = ()) -> LoadBalancer:
+    def _balancer_of(self, profile: Profile, replies_say: tuple[str, ...] = ()) -> LoadBalancer:
         key = str(profile.path or f"embedded:{profile.name}")
         with self._lock:
             known = self._balancers.get(key)
@@ -202,7 +236,7 @@ class Session:
                 return known
             if known is not None:
                 self._retired.add(known)  # a request in flight may still be using its connections
-            made = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=remarks)
+            made = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=replies_say)
             self._balancers[key] = made
         if self._eager:
             made.warm_up()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.backends.http import OpenAIBackend
 from llx_magic.backends.http_clients import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
@@ -22,16 +22,11 @@ from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
-from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.keys import ProfileKeySource, key_source
-from llx_magic.providers.table import Provider, find_provider, unknown_provider
+from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem, provider_of
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 
 VIRTUAL_TIME = "virtual_time"
 """The parameter of a simulated model that makes its waits exact and instant."""
-
-_WITHOUT_ADDRESS = ("simulated", "local")
-"""Providers that are in this process or started by it."""
 
 
 @dataclass(slots=True)
@@ -114,30 +109,6 @@ def check_document(document: Document) -> None:
         check(Profile.single(document))
 
 
-def member_problem(member: ModelProfile) -> str | None:
-    """Return why a member cannot be asked, whatever its key, or None; the others of its load balancer can be."""
-    if member.connection.base_url is not None:
-        return None
-    known = find_provider(member.provider)
-    if known is None:
-        return unknown_provider(member.provider)
-    if known.problem:
-        return f"provider {known.name} {known.problem}"
-    needs_address = known.base_url is None and known.name not in _WITHOUT_ADDRESS
-    return f"provider {known.name} needs a base-url" if needs_address else None
-
-
-def remarks(profile: Profile) -> tuple[str, ...]:
-    """Return what a user should know of the members' providers when the profile is loaded, a line each."""
-    said = dict[str, None]()
-    for member in profile.members:
-        if problem := member_problem(member):
-            said[f"{member.name} is passed over: {problem}"] = None
-        elif find_provider(member.provider) is None:
-            said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
-    return tuple(said)
-
-
 def warm_up(backends: Iterable[Backend]) -> None:
     """Have the background loop get ready to send, where a backend is asked over HTTP; returns at once, says nothing."""
     remote = [backend for backend in backends if isinstance(backend, OpenAIBackend)]
@@ -205,35 +176,15 @@ def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
 
 
 def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
-    known = find_provider(member.provider) or _like_openai(member.provider)
-    if known.name == "simulated":
+    if provider_of(member).name == "simulated":
         return _simulated(member, entry)
-    if known.name == "local":
+    if provider_of(member).name == "local":
         return LocalBackend(member.name, member.model)
-    base_url = member.connection.base_url or known.base_url
+    endpoint = endpoint_of(member)
     problem = member_problem(member)
-    if base_url is None or problem is not None:
+    if endpoint is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    endpoint = Endpoint(base_url=base_url, model=member.model)
-    headers = HeaderSource(member.name, member.connection.all_headers)
-    return OpenAIBackend(member.name, endpoint, _key(member, known, endpoint), headers)
-
-
-def _key(member: ModelProfile, known: Provider, endpoint: Endpoint) -> ProfileKeySource:
-    at_home = known.own_host(endpoint.base_url)
-    own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
-    return key_source(
-        member,
-        known.key_variable,
-        needs_key=known.key_required and at_home and not own_way,
-        sends_to_own_host=at_home,
-        is_local=endpoint.is_loopback,
-    )
-
-
-def _like_openai(name: str) -> Provider:
-    """Return what is assumed of a provider that is known by its address only."""
-    return Provider(name=name, base_url=None, key_required=False)
+    return OpenAIBackend(member.name, endpoint, key_of(member, endpoint), headers_of(member))
 
 
 def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:

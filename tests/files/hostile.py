@@ -195,7 +195,6 @@ NO_PROFILE = (
     _balancer("members-nested", [["fine"]], "profiles must be a list of profile names, got a list in it"),
     _balancer("members-empty", [], "failover needs at least two"),
     _balancer("members-one", ["fine"], "failover needs at least two"),
-    _balancer("members-same", ["fine", "fine"], "failover needs at least two"),
     _balancer("members-missing", ["fine", "nobody"], "unknown member 'nobody'"),
     _balancer("members-broken", ["fine", "cut"], "cut.json: "),
     _balancer("members-link", ["fine", "link-file"], _LINK),

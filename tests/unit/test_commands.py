@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import getpass
 import io
+import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import keyring
@@ -16,7 +19,7 @@ import keyring.backends.null
 import keyring.errors
 import pytest
 
-from llx_magic.commands import keys, local, profiles, settings, statistics
+from llx_magic.commands import keys, local, profile_list, profiles, settings, statistics
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import PromptOptions, prepare
@@ -274,7 +277,7 @@ def test_loading_one_model_names_it_and_its_provider(session):
 def test_what_is_wrong_with_a_profile_is_cut_in_the_list(session):
     (session.store.folder / "bad.json").write_text('{"type": "loadbalancer", "policy": "' + "x" * 300 + '"}')
     row = next(line for line in profiles.run(session, "list").text.splitlines() if line.startswith("bad "))
-    assert len(row.split(maxsplit=2)[2]) <= profiles.LONGEST_PROBLEM
+    assert len(row.split(maxsplit=2)[2]) <= profile_list.LONGEST_PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -410,3 +413,166 @@ def test_the_command_line_is_not_told_to_type_magics(session):
         profiles.grammar("llx profile").subcommands()["save"].subcommands()["model"].format_help(),
     ):
         assert "%llx" not in text
+
+
+# --- list, show, and profiles that are saved while they are in use ---
+
+
+def saved(session: Session, *lines: str) -> None:
+    for line in lines:
+        profiles.run(session, f"save model {line}")
+
+
+@pytest.fixture
+def stocked(session, monkeypatch) -> Session:
+    """A session with models whose keys are there, missing, and needed by nobody."""
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_held-0123456789")
+    monkeypatch.delenv("WORK_KEY", raising=False)
+    saved(
+        session,
+        "fast --provider groq --model oss",
+        "deep --provider openai --model gpt --key-env WORK_KEY",
+        "mine --provider ollama --model qwen",
+        "odd --provider portkey --model m --base-url https://gateway.example/v1 --header 'x-api-key=${WORK_KEY}'",
+    )
+    profiles.run(session, "save loadbalancer work failover fast deep mine")
+    return session
+
+
+def row_of(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("fast", ("groq oss", "api.groq.com", "found: the variable GROQ_API_KEY")),
+        ("deep", ("openai gpt", "api.openai.com", "missing: set the environment variable WORK_KEY")),
+        ("mine", ("ollama qwen", "localhost:11434", "none needed")),
+        ("odd", ("portkey m", "gateway.example", "missing: the variable WORK_KEY")),
+        ("work", ("failover", "fast, deep, mine", "missing for deep")),
+    ],
+)
+def test_the_list_says_of_each_where_it_is_and_whether_its_key_is_there(stocked, name, pieces):
+    shown = profiles.run(stocked, "list")
+    assert all(piece in row_of(shown.text, name) for piece in pieces)
+    assert "held-0123456789" not in shown.text + shown.html
+
+
+def test_the_list_shows_ones_own_first_and_the_shipped_set_apart(stocked):
+    text = profiles.run(stocked, "list").text
+    own, heading, shipped = text.partition(profile_list.EXAMPLES)
+    assert heading
+    assert "\nfast " in own
+    assert "\ndemo " in shipped
+    assert "\ndemo " not in own
+    assert "comes with llx_magic" not in text
+
+
+def test_an_empty_folder_lists_the_examples_below_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path / "new"))
+    text = profiles.run(Session(ProfileStore()), "list").text
+    assert text.startswith("there is no profile of yours yet: %llx_profile save model NAME")
+    assert profile_list.EXAMPLES in text
+
+
+def test_show_says_beside_the_file_where_each_member_is_and_whether_its_key_is_there(stocked):
+    shown = profiles.run(stocked, "show work")
+    assert json.loads(shown.text)["profiles"] == ["fast", "deep", "mine"]
+    assert shown.aside.splitlines() == [
+        "members:",
+        "  fast: groq oss at api.groq.com, key found: the variable GROQ_API_KEY",
+        "  deep: openai gpt at api.openai.com, key missing: set the environment variable WORK_KEY",
+        "  mine: ollama qwen at localhost:11434, key none needed",
+    ]
+
+
+def test_a_keyring_that_hangs_holds_up_the_list_once(session):
+    class Hanging(MemoryKeyring):
+        def get_password(self, service, username):
+            released.wait(60)
+            return super().get_password(service, username)
+
+    released = threading.Event()
+    saved(session, *(f"m{n} --provider openai --model m --key-name k{n}" for n in range(9)))
+    began = time.monotonic()
+    with using(Hanging()):
+        try:
+            text = profiles.run(session, "list").text
+        finally:
+            released.set()
+    assert "missing: the keyring does not answer" in row_of(text, "m8")
+    assert time.monotonic() - began < 9 * 2.0
+
+
+def test_saving_a_model_without_its_key_says_so_at_once(session, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    text = profiles.run(session, "save model fast --provider groq --model oss").text
+    assert text.startswith("saved fast\n  groq at api.groq.com, key missing: set GROQ_API_KEY")
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_held-0123456789")
+    assert profiles.run(session, "save model fast --provider groq --model other").text.endswith("model: oss → other")
+
+
+def test_saving_the_same_again_says_that_nothing_has_changed(session):
+    line = "save model same --provider simulated --model m"
+    assert profiles.run(session, line).text == "saved same"
+    assert profiles.run(session, line).text == "same was saved like this before: nothing has changed"
+
+
+def ask(session: Session) -> str:
+    return asyncio.run(session.balancer().ask("why")).text
+
+
+def test_a_member_that_is_saved_while_it_is_in_use_is_asked_at_once(session):
+    loaded(session)
+    assert ask(session) == "I am synthetic."
+    text = profiles.run(session, "save model synthetic --provider simulated --model m --param 'reply=I am new.'").text
+    assert text.splitlines()[-1] == "  lb is in use: what was saved counts from the next prompt on"
+    assert ask(session) == "I am new."
+
+
+def test_a_balancer_that_is_saved_while_it_is_in_use_is_used_at_once(session):
+    loaded(session)
+    profiles.run(session, "save loadbalancer lb failover chutes synthetic --set timeout_ms=7000")
+    assert ask(session) == "I am chutes."
+    assert session.resolved()["timeout_ms"].value == 7000
+
+
+def test_what_this_session_set_and_saved_is_taken_up(session):
+    loaded(session)
+    settings.run(session, "timeout_ms 9000")
+    text = profiles.run(session, "save loadbalancer lb failover synthetic chutes").text
+    assert "is in use: what was saved counts" in text
+    assert session.active.profile.settings["timeout_ms"] == 9000
+
+
+def test_a_value_of_the_session_that_stands_against_the_save_is_named_with_what_to_type(session):
+    loaded(session)
+    settings.run(session, "timeout_ms 9000")
+    text = profiles.run(session, "save loadbalancer lb failover chutes synthetic --set timeout_ms=7000").text
+    assert text.splitlines()[-1] == (
+        "  lb is in use with this session's timeout_ms: type %llx_profile load lb to use what was saved"
+    )
+    assert ask(session) == "I am synthetic."
+    profiles.run(session, "load lb")
+    assert ask(session) == "I am chutes."
+
+
+def test_a_value_of_the_session_that_the_save_does_not_touch_stays_in_force(session):
+    loaded(session)
+    settings.run(session, "timeout_ms 9000")
+    text = profiles.run(session, "save model chutes --provider simulated --model other").text
+    assert "is in use: what was saved counts" in text
+    assert session.resolved()["timeout_ms"].value == 9000
+
+
+def test_a_save_that_the_loaded_profile_cannot_bear_leaves_it_in_use(session):
+    loaded(session)
+    text = profiles.run(session, "save model chutes --provider simulated --model m --param virtual_time=true").text
+    assert "lb stays in use as it was: profile lb: chutes runs on virtual time" in text
+    assert ask(session) == "I am synthetic."
+
+
+def test_saving_what_is_not_in_use_says_nothing_of_it(session):
+    profiles.run(session, "load chutes")
+    assert profiles.run(session, "save model third --provider simulated --model m").text == "saved third"

@@ -1,0 +1,80 @@
+"""What there is of profiles: the list, and one of them with its members."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from llx_magic.commands.output import Output, bullet_list, text_table
+from llx_magic.core.text import one_line, printable
+from llx_magic.errors import ProfileError
+from llx_magic.observe.report import html_table
+from llx_magic.profiles.codec import write_document
+from llx_magic.profiles.keys import MISSING
+from llx_magic.profiles.store import ProfileRow
+from llx_magic.session.members import MemberFacts, facts_of
+from llx_magic.session.session import Session
+
+LONGEST_PROBLEM = 100
+"""Characters of what is wrong with a profile in the list; loading it says all of it."""
+
+LONGEST_KEY = 60
+"""Characters of where a key is, or why it is not, in the list; ``show`` says all of it."""
+
+EXAMPLES = "examples that come with llx_magic:"
+
+_COLUMNS = ("profile", "kind", "members or model", "host", "key", "")
+
+
+def overview(session: Session, asked: argparse.Namespace) -> Output:
+    """Return the user's profiles, each with where it is and whether its key is there, and the shipped ones apart."""
+    rows = session.store.list()
+    facts = facts_of(member for row in rows if row.profile is not None for member in row.profile.members)
+    active = session.active.name if session.active else None
+    own = [_cells(row, facts, active) for row in rows if not row.shipped]
+    shipped = [_cells(row, facts, active) for row in rows if row.shipped]
+    none = f"there is no profile of yours yet: {asked.prog} save model NAME --provider P --model M makes one"
+    text = [text_table(_COLUMNS, own) if own else none]
+    html = [html_table(_COLUMNS, own) if own else f"<p>{escape(none)}</p>"]
+    if shipped:
+        text += ["", EXAMPLES, text_table(_COLUMNS, shipped)]
+        html += [f"<p>{EXAMPLES}</p>", html_table(_COLUMNS, shipped)]
+    return Output("\n".join(text), "".join(html))
+
+
+def show(session: Session, asked: argparse.Namespace) -> Output:
+    """Return a profile's file without keys, and beside it each member with where it is and whether its key is there."""
+    text = write_document(session.store.document(asked.profile)).rstrip()
+    try:
+        members = session.store.load(asked.profile).members
+    except ProfileError as problem:
+        return Output(text, aside=f"it cannot be loaded: {problem}")
+    lines = [_described(each) for each in facts_of(members).values()]
+    return Output(text, aside=printable(lines[0] if len(lines) == 1 else bullet_list("members:", lines)))
+
+
+def _cells(row: ProfileRow, facts: Mapping[str, MemberFacts], active: str | None) -> Sequence[str]:
+    marks = ", ".join(word for word, holds in (("active", row.name == active), ("default", row.is_default)) if holds)
+    if row.profile is None:
+        return (row.name, row.kind, one_line(row.problem or "", LONGEST_PROBLEM), "", "", marks)
+    members = [facts[member.name] for member in row.profile.members]
+    if row.profile.policy == "single":
+        (member,) = members
+        return (row.name, row.kind, row.detail, printable(member.host), _key(member), marks)
+    unready = dict.fromkeys(member.name for member in members if not member.is_ready)
+    return (row.name, row.kind, row.detail, "", f"{MISSING} for {', '.join(unready)}" if unready else "", marks)
+
+
+def _key(member: MemberFacts) -> str:
+    """Return what a list says of the key: of the ways that mend a missing one, the first."""
+    if member.problem is not None:
+        return one_line(f"cannot be asked: {member.problem}", LONGEST_KEY)
+    return one_line(member.key.partition(", or ")[0], LONGEST_KEY)
+
+
+def _described(member: MemberFacts) -> str:
+    about = f"{member.name}: {member.provider} {member.model}"
+    if member.problem is not None:
+        return f"{about} cannot be asked: {member.problem}"
+    return f"{about} at {member.host}, key {member.key}" if member.host else about

@@ -1,0 +1,60 @@
+"""Profile files as a list shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llx_magic.profiles.document import Document, LoadBalancerProfile, Profile
+from llx_magic.profiles.names import listed, printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRow:
+    """One profile file as a list shows it.
+
+    ``detail`` is the members, or provider and model; ``problem`` is why it cannot be loaded, or None. ``shipped``
+    files come with the package. ``profile`` is what it comes to, or None where it is broken.
+    """
+
+    name: str
+    kind: Literal["failover", "roundrobin", "model", "broken"]
+    detail: str
+    path: Path
+    problem: str | None = None
+    is_default: bool = False
+    shipped: bool = False
+    profile: Profile | None = None
+
+
+def broken_row(path: Path, problem: str, *, is_default: bool = False, shipped: bool = False) -> ProfileRow:
+    """Return the row of a file that cannot be loaded."""
+    return ProfileRow(
+        name=printable(path.stem),
+        kind="broken",
+        detail="",
+        path=path,
+        problem=problem,
+        is_default=is_default,
+        shipped=shipped,
+    )
+
+
+def sound_row(path: Path, profile: Profile, members: tuple[str, ...], *, is_default: bool, shipped: bool) -> ProfileRow:
+    """Return the row of a profile; ``members`` are those that its file names, none for a model."""
+    first = profile.members[0]
+    return ProfileRow(
+        name=path.stem,
+        kind="model" if profile.policy == "single" else profile.policy,
+        detail=printable(listed(members) if members else f"{first.provider} {first.model}"),
+        path=path,
+        is_default=is_default,
+        shipped=shipped,
+        profile=profile,
+    )
+
+
+def members_of(document: Document) -> tuple[str, ...]:
+    """Return the names of a load balancer's members; a model has none."""
+    return document.members if isinstance(document, LoadBalancerProfile) else ()

@@ -1,0 +1,143 @@
+"""What a member of a profile comes to: its provider, where it is, whether its key is there, what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http_keys import KeyReader
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.errors import KeyMissing
+from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.profiles.headers import HeaderSource
+from llx_magic.profiles.keys import FOUND, MISSING, NONE_NEEDED, ProfileKeySource, key_source
+from llx_magic.providers.table import Provider, find_provider, unknown_provider
+
+_WITHOUT_ADDRESS = ("simulated", "local")
+"""Providers that are in this process or started by it."""
+
+_LONGEST_READING = 2.0
+"""How long a keyring is waited for when profiles are only looked at, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """A member as a list shows it.
+
+    ``host`` and ``key`` are empty for what runs here. ``key`` begins with what it comes to (``found``, ``missing``,
+    ``none needed``) and goes on with where or why. ``problem`` says why the member cannot be asked at all.
+    """
+
+    name: str
+    provider: str
+    model: str
+    host: str
+    key: str
+    problem: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be asked, as far as can be told without asking."""
+        return self.problem is None and not self.key.startswith(MISSING)
+
+
+def provider_of(member: ModelProfile) -> Provider:
+    """Return the member's provider; one that is known by its address only is assumed to speak OpenAI's form."""
+    known = find_provider(member.provider)
+    return known or Provider(name=member.provider, base_url=None, key_required=False)
+
+
+def endpoint_of(member: ModelProfile) -> Endpoint | None:
+    """Return where the member is, or None where that is no address or not known."""
+    base_url = member.connection.base_url or provider_of(member).base_url
+    if base_url is None or provider_of(member).name in _WITHOUT_ADDRESS:
+        return None
+    return Endpoint(base_url=base_url, model=member.model)
+
+
+def key_of(member: ModelProfile, endpoint: Endpoint) -> ProfileKeySource:
+    """Return what reads the member's key."""
+    known = provider_of(member)
+    at_home = known.own_host(endpoint.base_url)
+    own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
+    return key_source(
+        member,
+        known.key_variable,
+        needs_key=known.key_required and at_home and not own_way,
+        sends_to_own_host=at_home,
+        is_local=endpoint.is_loopback,
+    )
+
+
+def headers_of(member: ModelProfile) -> HeaderSource:
+    """Return what reads the member's headers."""
+    return HeaderSource(member.name, member.connection.all_headers)
+
+
+def member_problem(member: ModelProfile) -> str | None:
+    """Return why a member cannot be asked, whatever its key, or None; the others of its load balancer can be."""
+    if member.connection.base_url is not None:
+        return None
+    known = find_provider(member.provider)
+    if known is None:
+        return unknown_provider(member.provider)
+    if known.problem:
+        return f"provider {known.name} {known.problem}"
+    needs_address = known.base_url is None and known.name not in _WITHOUT_ADDRESS
+    return f"provider {known.name} needs a base-url" if needs_address else None
+
+
+def remarks(profile: Profile) -> tuple[str, ...]:
+    """Return what a user should know of the members' providers when the profile is loaded, a line each."""
+    said = dict[str, None]()
+    for member in profile.members:
+        if problem := member_problem(member):
+            said[f"{member.name} is passed over: {problem}"] = None
+        elif find_provider(member.provider) is None:
+            said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
+    return tuple(said)
+
+
+def facts_of(members: Iterable[ModelProfile]) -> dict[str, MemberFacts]:
+    """Return what is known of each member by its name; keys are looked for, and not kept.
+
+    A keyring that does not answer is waited for once, for two seconds.
+    """
+    patience = _LONGEST_READING
+    facts: dict[str, MemberFacts] = {}
+    for member in {member.name: member for member in members}.values():
+        endpoint, problem, key = endpoint_of(member), member_problem(member), ""
+        if endpoint is not None and problem is None:
+            try:
+                key = _described(member, endpoint, patience)
+            except KeyMissing as silent:
+                key, patience = f"{MISSING}: {silent}", 0.0
+        host = "" if endpoint is None else endpoint.label
+        facts[member.name] = MemberFacts(member.name, provider_of(member).name, member.model, host, key, problem)
+    return facts
+
+
+class _Described:
+    """A key source that says where the key is in place of the key, so that reading it has the same limit."""
+
+    def __init__(self, source: ProfileKeySource) -> None:
+        self.may_block = source.may_block
+        self.read = source.describe
+
+
+def _described(member: ModelProfile, endpoint: Endpoint, patience: float) -> str:
+    """Say whether the member's key and the secrets of its headers are there.
+
+    Raises:
+        KeyMissing: where the keyring does not answer in time.
+    """
+    source, headers = key_of(member, endpoint), headers_of(member)
+    found = BACKGROUND.run(KeyReader(_Described(source), patience).read()) if source.may_block else source.describe()
+    if headers.hold_secrets and not (found or "").startswith(MISSING):
+        try:
+            headers.read()
+        except KeyMissing as missing:
+            return f"{MISSING}: {str(missing).removeprefix(f'no key for {member.name}: ')}"
+        return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found or ""
+    return found or ""
