@@ -171,7 +171,7 @@ def assert_told(row: Row, wire: str, seen: Seen) -> None:
     """The note under the reply, the footer, the trace and the restart say what happened."""
     says = row.whole_says if wire == WHOLE and row.whole_says else row.says
     verdict, trace = row.verdict, str(seen.reply.trace) if seen.reply else ""
-    failed = re.findall(r"attempt \d+/\d+ failed after [\d.]+ s: .", trace)
+    failed = re.findall(r"attempt \d+/\d+ failed after [^:]+: .", trace)
     if verdict.answered_by == "second":
         assert any(re.search(says, note) for note in seen.reply.notes), (says, seen.reply.notes)
         assert_one_line(footer(seen.reply))
