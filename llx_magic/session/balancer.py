@@ -1,4 +1,4 @@
-"""A loaded profile: what is asked, and what can be read about it."""
+"""A loaded profile: what is asked of it, and what is changed by hand."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from llx_magic.core.events import Event
 from llx_magic.core.failure import NotReady
-from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
-from llx_magic.core.snapshot import Snapshot
-from llx_magic.core.trace import Trace, trace_of
 from llx_magic.core.values import JsonValue
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
-from llx_magic.observe import frames, plots
 from llx_magic.observe.reply_frame import reply_frame
 from llx_magic.profiles.document import Profile
 from llx_magic.session import wiring
+from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.declaration import nearest
-from llx_magic.settings.layers import Layer, Values, policy, read_cell_values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-NO_VALUES: Values = {}
+from llx_magic.settings.layers import Values, read_cell_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class Ask:
     conversation: str | None = None
 
 
-class LoadBalancer:
+class LoadBalancer(ProfileRecord):
     """A loaded profile, ready to answer; made by ``llx_magic.load``.
 
     Circuits, cool-downs, tokens per minute and statistics are shared with everybody in this process who loaded the
@@ -72,25 +62,11 @@ class LoadBalancer:
         remarks: tuple[str, ...] = (),
     ) -> None:
         wiring.check(profile)
-        self.profile = profile
         wired = wiring.wire(profile, isolated=isolated, clock=clock)
-        self._live = wired.live
+        super().__init__(profile, wired.live, {gate.name: gate for _backend, gate in wired.backends}, session)
         self._backends = wired.backends
-        self._gates = {gate.name: gate for _backend, gate in wired.backends}
-        self._session = session
         self._remarks = remarks
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile) else jitter
-        self._policies: tuple[Values, dict[str, Policy]] | None = None
-
-    @property
-    def name(self) -> str:
-        """The profile's name."""
-        return self.profile.name
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """The backends' names, in priority order; one that has several places is named at its first."""
-        return tuple(dict.fromkeys(member.name for member in self.profile.members))
 
     async def ask(
         self,
@@ -169,138 +145,6 @@ class LoadBalancer:
             verdicts.append((candidate.backend.name, verdict))
         return tuple(verdicts)
 
-    def policies(self, cell: Values = NO_VALUES) -> dict[str, Policy]:
-        """Return the policy in force for each backend, with a cell's values on top."""
-        session = self._session()
-        if not cell and self._policies is not None and self._policies[0] is session:
-            return self._policies[1]
-        policies = {
-            member.name: policy(
-                {
-                    Layer.MEMBER: member.member_settings,
-                    Layer.PROFILE: self.profile.settings,
-                    Layer.SESSION: session,
-                    Layer.CELL: cell,
-                }
-            )
-            for member in self.profile.members
-        }
-        if not cell:
-            self._policies = (session, policies)
-        return policies
-
-    def snapshot(self) -> Snapshot:
-        """Return the state and the counts of every backend at this moment."""
-        return self._live.snapshot((self._gates[name], policy) for name, policy in self.policies().items())
-
-    def stats(self) -> pd.DataFrame:
-        """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
-
-        Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
-        mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
-        tokens, prompt_tokens, completion_tokens, tokens_per_second, tpm (tokens per minute), tpm_threshold, attempts,
-        timeouts, seconds_until_probe, cooling_down_seconds, last_error.
-        """
-        return frames.stats_frame(self.snapshot())
-
-    def history(self) -> pd.DataFrame:
-        """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
-
-        Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
-        token), prompt_tokens, completion_tokens, tokens_per_second (after the first piece), finish_reason,
-        restarts, decisions (joined by semicolons), error.
-        """
-        return frames.history_frame(self._live.records(), self.epoch)
-
-    def attempts(self) -> pd.DataFrame:
-        """Return a row per attempt that is still remembered, in the order in which they began.
-
-        Columns: request, backend, attempt (from 1), started (UTC), seconds, ttft_seconds (time to first token),
-        outcome, and of a failure its kind, HTTP status and message.
-        """
-        return frames.attempts_frame(self.decisions(), self.epoch)
-
-    def events(self) -> pd.DataFrame:
-        """Return a row per event, oldest first: every decision that is still remembered.
-
-        The first columns are at (UTC), request, event and backend; the others are the facts of one kind of event or
-        another, missing elsewhere, with the unit in the name.
-        """
-        return frames.events_frame(self.decisions(), self.epoch)
-
-    def tpm(self) -> pd.DataFrame:
-        """Return a row per reply that reported its usage, oldest first: at (UTC), backend, tpm (tokens per minute)."""
-        return frames.tpm_frame(self.decisions(), self.epoch)
-
-    def circuit(self) -> pd.DataFrame:
-        """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
-
-        Columns: backend, state, began (UTC), ended (UTC, NaT while it lasts), seconds (so far, while it lasts), cause.
-        """
-        since, events, snapshot = self.remembered_since, self.decisions(), self.snapshot()
-        states = {backend.name: backend.state for backend in snapshot.backends}
-        return frames.circuit_frame(events, states, since, snapshot.at, self.epoch)
-
-    def cool_downs(self) -> pd.DataFrame:
-        """Return a row per cool-down after a rate limit, by backend, each one's oldest first.
-
-        Columns: backend, began (UTC), ended (UTC, ahead while it lasts), seconds.
-        """
-        return frames.cool_downs_frame(self.decisions(), self.epoch)
-
-    def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
-        """Draw each backend's circuit and cool-downs over time; return the Axes, which a notebook shows as a value."""
-        return plots.plot_circuit(self.circuit(), self.cool_downs(), self.members, ax=ax)
-
-    def plot_latency(self, *, ax: Axes | None = None) -> Axes:
-        """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
-        limits = {name: policy.timeout_ms for name, policy in self.policies().items()}
-        return plots.plot_latency(self.attempts(), limits, ax=ax)
-
-    def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
-        """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
-        thresholds = {name: policy.tpm_threshold for name, policy in self.policies().items()}
-        basis = {name: policy.tpm_basis for name, policy in self.policies().items()}
-        curves = frames.curves_frame(self.decisions(), basis, self.now(), self.epoch)
-        return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
-
-    def plot_waterfall(self, request: int | None = None, *, ax: Axes | None = None) -> Axes:
-        """Draw how a request (the last one, unless its number is given) was decided; return the Axes.
-
-        Raises:
-            UsageProblem: for a request that is not remembered.
-        """
-        return plots.plot_waterfall(self.trace(request), ax=ax)
-
-    def trace(self, request: int | None = None) -> Trace:
-        """Return how a request (the last one, unless its number is given) was decided; empty before the first.
-
-        Raises:
-            UsageProblem: for a request that is not remembered.
-        """
-        events = self.decisions()
-        numbers = {event.request for event in events} - {0}  # what was done by hand belongs to no request
-        if request is None:
-            return trace_of(events, max(numbers)) if numbers else Trace(())
-        if request not in numbers:
-            there_are = f"there are {min(numbers)} to {max(numbers)}" if numbers else "there is none yet"
-            raise UsageProblem(f"no request {request} is remembered of {self.name}; {there_are}")
-        return trace_of(events, request)
-
-    def decisions(self) -> tuple[Event, ...]:
-        """Return the events themselves, oldest first."""
-        return self._live.events()
-
-    @property
-    def remembered_since(self) -> float | None:
-        """From when on every event is kept, on the events' clock; None before the first."""
-        return self._live.remembered_since()
-
-    @property
-    def epoch(self) -> float:
-        """The Unix time, in seconds, at which the events' clock was zero."""
-        return self._live.clock.epoch
-
     def open_circuit(self, backend: str) -> None:
         """Open a backend's circuit by hand; it recovers as any other.
 
@@ -333,10 +177,6 @@ class LoadBalancer:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Stop delivering; harmless when it was not subscribed."""
         self._live.unsubscribe(subscriber)
-
-    def now(self) -> float:
-        """Return the seconds of the clock that the events' ``at`` is in."""
-        return self._live.clock.now()
 
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay."""
