@@ -24,7 +24,8 @@ from llx_magic.core.policy import Policy
 from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
 from llx_magic.observe import panel
 from llx_magic.observe.timeline import Timeline
-from llx_magic.session.conversations import Conversations, turn_of
+from llx_magic.session.conversations import Conversations
+from llx_magic.session.turns import turn_of
 from llx_magic.settings.layers import Layer, policy
 
 KEY_VARIABLE, KEY = "LLX_SCALING_KEY", "sk-scaling-0123456789abcdef0123456789abcdef"

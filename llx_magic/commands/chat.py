@@ -19,7 +19,8 @@ from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import AS_WRITTEN, html_table
 from llx_magic.profiles.files import reason
 from llx_magic.profiles.names import shown
-from llx_magic.session.conversations import Conversation, Conversations, Turn, counted, described
+from llx_magic.session.conversations import Conversation, Conversations
+from llx_magic.session.turns import Turn, counted, described
 
 if TYPE_CHECKING:
     import pandas as pd

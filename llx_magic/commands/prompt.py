@@ -21,8 +21,8 @@ from llx_magic.engine.request import Watch
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
-from llx_magic.session.conversations import turn_of
 from llx_magic.session.session import Session
+from llx_magic.session.turns import turn_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

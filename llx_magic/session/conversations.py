@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from llx_magic.core.reply import Message, Reply
-from llx_magic.core.text import one_line
+from llx_magic.core.reply import Message
 from llx_magic.errors import ProfileError, UsageProblem
 from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, write_file
 from llx_magic.profiles.names import brief, name_problem, nearest_name, shown
 from llx_magic.profiles.store import config_folder
-
-VERSION = 1
-MOST_TURNS = 1000
-MOST_BYTES = 8 << 20
+from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
 
 UNNAMED = ""
 """The name of the conversation that has none: it lives in memory and ends with the session."""
 
 _SUFFIX = ".json"
-_REMEDY = "the most it may have; clear it, or fork its first turns and go on there"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One prompt and the reply it got.
-
-    ``cell`` identifies the notebook cell that asked, or its place in the run of a notebook that a program executes;
-    None where it has no identity. ``at`` is the time of the reply in
-    UTC as ISO 8601. ``system`` is the system prompt that was given with this turn, None for none.
-    """
-
-    cell: str | None
-    prompt: str
-    reply: str
-    backend: str
-    model: str
-    at: str
-    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +45,6 @@ class ConversationRow:
     latest: str = ""
     opening: str = ""
     problem: str | None = None
-
-
-def turn_of(reply: Reply, prompt: str, *, cell: str | None, unix_seconds: float, system: str | None = None) -> Turn:
-    """Return the turn that a prompt and its reply make; ``unix_seconds`` is when the reply came."""
-    at = dt.datetime.fromtimestamp(unix_seconds, dt.UTC).isoformat(timespec="milliseconds")
-    return Turn(
-        cell=cell, prompt=prompt, reply=reply.text, backend=reply.backend, model=reply.model, at=at, system=system
-    )
 
 
 class Conversations:
@@ -133,7 +101,7 @@ class Conversations:
         Raises:
             UsageProblem: also where the conversation would become too long or too large; nothing is recorded.
         """
-        kept = _storable(turn)
+        kept = storable(turn)
         self._change(name, lambda turns: _with_turn(turns, kept))
 
     def get(self, name: str | None) -> Conversation:
@@ -179,7 +147,7 @@ class Conversations:
                 raise self._unknown(name)
             if turns:
                 keep_copy(path, backup_of(path))
-                write_file(path, _encode(name, ()))
+                write_file(path, encode(name, ()))
         return len(turns)
 
     def delete(self, name: str) -> Path:
@@ -207,14 +175,14 @@ class Conversations:
                 raise UsageProblem(f"{described(name)} has {counted(len(turns))}; it cannot be forked at turn {upto}")
             if os.path.lexists(path):
                 raise UsageProblem(f"there is a conversation {new_name} already; choose another name")
-            write_file(path, _encode(new_name, turns[:upto]))
+            write_file(path, encode(new_name, turns[:upto]))
         return len(turns[:upto])
 
     def _before(self, name: str | None, cell: str | None) -> tuple[Turn, ...]:
         turns = self._turns(name) or ()
         place = _place(turns, cell)
         if place is None and len(turns) >= MOST_TURNS:
-            raise _too_long(name)
+            raise too_long(name)
         return turns[:place]
 
     def _turns(self, name: str | None) -> tuple[Turn, ...] | None:
@@ -224,12 +192,12 @@ class Conversations:
         if not name:
             with self._lock:
                 turns = change(self._unnamed)
-                _encode(name, turns)  # it has the same bounds, so that it can be forked to a file
+                encode(name, turns)  # it has the same bounds, so that it can be forked to a file
                 self._unnamed = turns
             return
         path = self._path(name)
         with self._writing():
-            write_file(path, _encode(name, change(self._read(path) or ())))
+            write_file(path, encode(name, change(self._read(path) or ())))
 
     def _named_row(self, name: str) -> ConversationRow:
         try:
@@ -257,7 +225,7 @@ class Conversations:
             raise UsageProblem(f"{shown(path)}: cannot be read ({reason(problem)})") from None
         except ProfileError as problem:
             raise UsageProblem(str(problem)) from None
-        return _decode(path, content)
+        return decode(path, content)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -268,61 +236,9 @@ class Conversations:
             raise UsageProblem(str(problem)) from None
 
 
-def described(name: str | None) -> str:
-    """Return how a message calls a conversation."""
-    return f"conversation {name}" if name else "the unnamed conversation"
-
-
-def counted(turns: int) -> str:
-    """Return a number of turns in words."""
-    return "no turns" if not turns else "1 turn" if turns == 1 else f"{turns} turns"
-
-
 def backup_of(path: Path) -> Path:
     """Return where the previous content of a file is kept."""
     return path.with_name(f"{path.name}.bak")
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    version: int
-    turns: tuple[Turn, ...]
-
-
-def _decode(path: Path, content: bytes) -> tuple[Turn, ...]:
-    import msgspec
-
-    if len(content) > MOST_BYTES:
-        raise UsageProblem(f"{shown(path)}: is larger than {MOST_BYTES >> 20} MiB, the most a conversation may have")
-    try:
-        version = msgspec.json.decode(content, type=_Head).version
-        if version <= VERSION:
-            return msgspec.json.decode(content, type=_File).turns
-    except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
-        why = one_line(str(problem), 200)
-    else:
-        raise UsageProblem(f"{shown(path)}: has version {version}, made by a newer llx_magic; this one reads {VERSION}")
-    raise UsageProblem(f"{shown(path)}: is no conversation ({why}); repair the file, or delete the conversation")
-
-
-def _encode(name: str | None, turns: tuple[Turn, ...]) -> bytes:
-    import msgspec
-
-    if len(turns) > MOST_TURNS:
-        raise _too_long(name)
-    content = msgspec.json.format(msgspec.json.encode(_File(VERSION, turns)), indent=1) + b"\n"
-    if len(content) > MOST_BYTES:
-        raise UsageProblem(f"{described(name)} would be larger than {MOST_BYTES >> 20} MiB, {_REMEDY}")
-    return content
-
-
-def _too_long(name: str | None) -> UsageProblem:
-    return UsageProblem(f"{described(name)} has {MOST_TURNS} turns, {_REMEDY}")
 
 
 def _row(name: str, turns: tuple[Turn, ...]) -> ConversationRow:
@@ -338,19 +254,3 @@ def _place(turns: tuple[Turn, ...], cell: str | None) -> int | None:
 def _with_turn(turns: tuple[Turn, ...], turn: Turn) -> tuple[Turn, ...]:
     place = _place(turns, turn.cell)
     return (*turns, turn) if place is None else (*turns[:place], turn, *turns[place + 1 :])
-
-
-def _storable(turn: Turn) -> Turn:
-    """Return the turn with ``?`` for half characters, which no file in UTF-8 can hold."""
-    return replace(
-        turn,
-        prompt=_whole(turn.prompt),
-        reply=_whole(turn.reply),
-        backend=_whole(turn.backend),
-        model=_whole(turn.model),
-        system=None if turn.system is None else _whole(turn.system),
-    )
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -8,7 +8,8 @@ from llx_magic.commands import chat
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.errors import UsageProblem
-from llx_magic.session.conversations import Conversations, Turn
+from llx_magic.session.conversations import Conversations
+from llx_magic.session.turns import Turn
 
 AT = day_and_time("2026-01-02T03:04:05.000+00:00")
 

@@ -14,7 +14,8 @@ import pytest
 
 from llx_magic.core.reply import Message, Reply
 from llx_magic.errors import UsageProblem
-from llx_magic.session.conversations import MOST_BYTES, MOST_TURNS, Conversations, Turn, turn_of
+from llx_magic.session.conversations import Conversations
+from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, turn_of
 
 NAMES = [None, "plan"]
 """The unnamed conversation and a named one, which must behave the same."""
