@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
 from llx_magic.observe.lines import reference
+from llx_magic.profiles.schema import profile_schema
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
 
@@ -29,7 +31,9 @@ def fresh() -> dict[Path, str]:
     for name, table in (("providers", providers_table()), ("settings", markdown_table())):
         block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
         readme = re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _match: block, readme, flags=re.DOTALL)  # noqa: B023
-    return {ROOT / "README.md": readme, ROOT / "docs" / "debug-lines.md": reference()}
+    schema = json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n"
+    docs = ROOT / "docs"
+    return {ROOT / "README.md": readme, docs / "debug-lines.md": reference(), docs / "profile.schema.json": schema}
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError
-from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
 from llx_magic.profiles.document import (
     POLICIES,
     Document,
@@ -28,18 +28,14 @@ from llx_magic.settings.layers import write_values
 VERSION: Final = 1
 """The newest form of the file that is understood, and the one that is written."""
 
+SCHEMA_KEY: Final = "$schema"
+"""Where an editor finds the schema of the file; kept, and means nothing else."""
+
 _KNOWN: Final = frozenset(
     {"name", "version", "type", "policy", "profiles", "provider", "model", "modelParams", "ephemeralSettings"}
 )
-_TEXTS: Final = {
-    "base-url": "base_url",
-    "auth-key-env": "auth_key_env",
-    "auth-key-name": "auth_key_name",
-    "auth-keyfile": "auth_keyfile",
-    "user-agent": "user_agent",
-}
-_PRICES: Final = {"price-input": "price_input", "price-output": "price_output"}
-_TYPES: Final = ("loadbalancer", "standard", "model")
+TYPES: Final = ("loadbalancer", "standard", "model")
+"""What ``type`` may say; the last two mean the same, as does none."""
 
 JsonObject = dict[str, JsonValue]
 
@@ -98,7 +94,7 @@ def read_object(content: str | bytes) -> JsonObject:
     return value
 
 
-_CONNECTION_KEYS: Final = frozenset({*_TEXTS, *_PRICES, "auth-key", CUSTOM_HEADERS})
+_CONNECTION_KEYS: Final = frozenset({*TEXT_KEYS, *PRICE_KEYS, "auth-key", CUSTOM_HEADERS})
 
 
 @dataclass(slots=True)
@@ -140,8 +136,8 @@ class _Reading:
 
     def _unknown(self, values: JsonObject) -> JsonObject:
         kept = self._harmless(values)
-        if kept:
-            self.notes.append(f"unknown keys kept: {listed(_plain(key) for key in kept)}")
+        if unknown := [key for key in kept if key != SCHEMA_KEY]:
+            self.notes.append(f"unknown keys kept: {listed(_plain(key) for key in unknown)}")
         return kept
 
     def _harmless(self, values: JsonObject) -> JsonObject:
@@ -163,7 +159,7 @@ def _read(content: str, name: str) -> Document:
 def newer_version(raw: JsonObject) -> str | None:
     """Say that a document is of a version newer than is understood, so that nobody writes over it; else None."""
     version = raw.get("version")
-    if isinstance(version, bool) or not isinstance(version, int) or version <= VERSION:
+    if isinstance(version, bool) or not isinstance(version, int | float) or version <= VERSION:
         return None
     return f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
 
@@ -172,7 +168,7 @@ def _check_version(raw: JsonObject) -> None:
     if newer := newer_version(raw):
         raise DocumentProblem(newer)
     version = raw.get("version")
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 1):
+    if version is not None and (isinstance(version, bool) or version != VERSION):
         raise DocumentProblem(f"version must be {VERSION}, got {brief(version)}")
 
 
@@ -183,8 +179,8 @@ def _is_balancer(raw: JsonObject) -> bool:
             raise DocumentProblem('has policy or profiles but no type; a load balancer needs "type": "loadbalancer"')
         return False
     word = _text("type", kind)
-    if word not in _TYPES:
-        raise DocumentProblem(f"unknown type {brief(word)}{nearest_name(word, _TYPES[:2])}")
+    if word not in TYPES:
+        raise DocumentProblem(f"unknown type {brief(word)}{nearest_name(word, TYPES[:2])}")
     return word == "loadbalancer"
 
 
@@ -233,14 +229,14 @@ def _read_members(reading: _Reading) -> tuple[str, ...]:
 
 def _read_model(reading: _Reading) -> ModelProfile:
     ephemeral = reading.mapping("ephemeralSettings")
-    texts = {key: _text(key, ephemeral.get(key)) or None for key in _TEXTS}
+    texts = {key: _text(key, ephemeral.get(key)) or None for key in TEXT_KEYS}
     key = _text("auth-key", ephemeral.get("auth-key"))
     if key:
         reading.notes.append(
             f"the file holds a key in clear (auth-key): it is used but never written; move it with "
             f"%llx_key set {reading.name} and name it in auth-key-name"
         )
-    prices = {key: _number(key, ephemeral.get(key)) for key in _PRICES}
+    prices = {key: _number(key, ephemeral.get(key)) for key in PRICE_KEYS}
     connection = Connection(
         base_url=texts["base-url"],
         auth_key=Secret(key) if key else None,
@@ -304,8 +300,8 @@ def _plain(key: str) -> str:
 
 
 def _written_connection(connection: Connection) -> JsonObject:
-    pairs = {**_TEXTS, **_PRICES}
-    written = {key: cast("str | float | None", getattr(connection, attribute)) for key, attribute in pairs.items()}
+    pairs = {**TEXT_KEYS, **PRICE_KEYS}
+    written = {key: cast("str | float | None", getattr(connection, each.attribute)) for key, each in pairs.items()}
     written_to: JsonObject = {key: value for key, value in written.items() if value is not None}
     if headers := written_headers(connection.headers):
         written_to[CUSTOM_HEADERS] = headers

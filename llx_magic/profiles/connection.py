@@ -4,16 +4,50 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.headers import Header
 from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
-from llx_magic.profiles.names import name_problem
+from llx_magic.profiles.names import NAME_PATTERN, name_problem
 from llx_magic.profiles.secret import Secret, as_secret
 from llx_magic.providers.address import AddressProblem, base_url
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionKey:
+    """A key of a profile file about the connection: where it is held, what it may be, and what it means.
+
+    ``pattern`` is what a text must fit, with any white space around it; an empty one is none.
+    """
+
+    attribute: str
+    meaning: str
+    pattern: str = r"[\s\S]*"
+
+
+TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
+    "base-url": ConnectionKey(
+        "base_url",
+        "Where the provider is, if not at its usual address: what comes before /chat/completions, or a whole address",
+        "[^@?#]*",
+    ),
+    "auth-key-env": ConnectionKey("auth_key_env", "The environment variable that holds the key", _VARIABLE.pattern),
+    "auth-key-name": ConnectionKey("auth_key_name", "The key's name in the operating system's keyring", NAME_PATTERN),
+    "auth-keyfile": ConnectionKey("auth_keyfile", "The file that holds the key, readable by its owner alone"),
+    "user-agent": ConnectionKey("user_agent", "The User-Agent of each request", "[ -~]*"),
+}
+"""The keys of ``ephemeralSettings`` that hold a text."""
+
+PRICE_KEYS: Final[Mapping[str, ConnectionKey]] = {
+    "price-input": ConnectionKey("price_input", "Price of a million prompt tokens, in your currency"),
+    "price-output": ConnectionKey("price_output", "Price of a million completion tokens, in your currency"),
+}
+"""The keys of ``ephemeralSettings`` that hold a price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

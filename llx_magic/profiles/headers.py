@@ -14,6 +14,7 @@ from llx_magic.profiles.key_shapes import looks_like_a_key
 from llx_magic.profiles.names import brief
 from llx_magic.profiles.secret import Secret, names_a_secret
 from llx_magic.profiles.strictjson import DocumentProblem, parse
+from llx_magic.settings.kinds import any_case
 
 CUSTOM_HEADERS: Final = "custom-headers"
 """The key of ``ephemeralSettings``; its value is an object, or a JSON text of one."""
@@ -32,7 +33,8 @@ _SECRET_PARTS: Final = frozenset(
 )
 _NO_SECRETS: Final = frozenset({"idempotency-key"})
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,200})\}")
+_VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]{0,200}"
+_REFERENCE = re.compile(rf"\$\{{({_VARIABLE})\}}")
 _LONGEST_VALUE: Final = 8192
 _MOST_HEADERS: Final = 64
 
@@ -135,6 +137,30 @@ def typed_header(given: str) -> Header:
 def written_headers(headers: Iterable[Header]) -> dict[str, JsonValue]:
     """Return the headers as a file holds them, without keys that stood there in clear."""
     return {each.name: each.value.reveal() for each in headers if not each.holds_a_literal_secret}
+
+
+def headers_schema() -> dict[str, JsonValue]:
+    """Return the JSON schema of what ``read_headers`` accepts; two names that differ in case only are left to it."""
+    reserved = any_case(*sorted(_OF_THE_REQUEST))
+    end = r"$(?![\s\S])"
+    variable: JsonValue = {"type": "string", "pattern": rf"^\s*{_VARIABLE}\s*$"}
+    reference: JsonValue = {
+        "type": "object", "properties": {"env": variable}, "required": ["env"], "additionalProperties": False,
+    }  # fmt: skip
+    text: JsonValue = {
+        "type": "string",
+        "pattern": rf"^(?=[ ]*[!-~])(?:[ -#%-~]|\$(?!\{{)|\$\{{{_VARIABLE}\}}){{1,{_LONGEST_VALUE}}}{end}",
+        "maxLength": _LONGEST_VALUE,
+    }
+    named: JsonValue = {"pattern": f"^(?!(?:{reserved}){end}){_NAME.pattern}{end}"}
+    value: JsonValue = {"anyOf": [text, {"type": "number"}, reference, {"type": "null"}]}
+    headers: JsonValue = {
+        "type": "object", "propertyNames": named, "additionalProperties": value, "maxProperties": _MOST_HEADERS,
+    }  # fmt: skip
+    return {
+        "anyOf": [headers, {"type": "string", "contentMediaType": "application/json"}, {"type": "null"}],
+        "description": "Headers of each request: an object, or a JSON text of one; a secret as ${NAME} of a variable",
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llx_magic.errors import ProfileError
+from llx_magic.settings.kinds import any_case
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)}
 )
+
+NAME_PATTERN = rf"(?!(?:{any_case(*sorted(_RESERVED))})(?:\.|\s*$))(?!.*\.{any_case('json')}\s*$){_NAME.pattern}"
+"""What ``name_problem`` allows, as a pattern that means the same in Python and in ECMAScript, for the JSON schema."""
 
 
 def name_problem(name: str) -> str | None:

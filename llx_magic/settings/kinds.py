@@ -38,8 +38,10 @@ def fits(pattern: str, text: str) -> bool:
 
 
 def any_case(*words: str) -> str:
-    """Return the pattern of some words in any case."""
-    return "|".join("".join(f"[{each.lower()}{each.upper()}]" for each in word) for word in words)
+    """Return the pattern of some words in any case; they are of letters, digits and hyphens."""
+    return "|".join(
+        "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else each for each in word) for word in words
+    )
 
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}

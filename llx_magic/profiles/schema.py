@@ -1,0 +1,117 @@
+"""The JSON schema of profile files, made of what reading them is made of."""
+
+from __future__ import annotations
+
+from llx_magic.core.values import JsonValue
+from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
+from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, ConnectionKey
+from llx_magic.profiles.document import POLICIES
+from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
+from llx_magic.profiles.names import NAME_PATTERN
+from llx_magic.settings.declaration import SETTINGS
+from llx_magic.settings.kinds import text_schema
+
+JsonObject = dict[str, JsonValue]
+
+_END = r"$(?![\s\S])"
+"""The end of a text; a mere ``$`` means a line end before it too, to some readers."""
+
+
+def profile_schema() -> JsonObject:
+    """Return the schema: what it refuses, reading refuses; what it accepts, reading accepts.
+
+    But for what no schema can say: that a base-url is a whole address, that a load balancer is no member of itself,
+    that two headers differ in more than case, that a text of headers is JSON, and that what should be a name is not
+    rather a key.
+    """
+    is_balancer: JsonObject = {"properties": {"type": text_schema(TYPES[0])}, "required": ["type"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A profile of llx_magic: a model, or several models behind a policy",
+        "type": "object",
+        "properties": _top(),
+        "if": is_balancer,
+        "then": _balancer(),
+        "else": _model(),
+    }
+
+
+def _top() -> JsonObject:
+    number: JsonObject = {"type": "number", "const": VERSION}
+    return {
+        SCHEMA_KEY: {"description": "Where an editor finds this schema"},
+        "name": {**_nullable(_text()), "description": "The file's own name counts, whatever stands here"},
+        "version": {**_nullable(number), "description": "The form of the file"},
+        "type": {**_nullable(text_schema("|".join(TYPES))), "description": "loadbalancer, or standard for a model"},
+        "modelParams": {**_nullable({"type": "object"}), "description": "What goes to the model as it is"},
+        "ephemeralSettings": {**_nullable(_settings()), "description": "Settings, and how the model is reached"},
+    }
+
+
+def _balancer() -> JsonObject:
+    member: JsonObject = {"type": "string", "pattern": f"^{NAME_PATTERN}{_END}"}
+    least_of_failover: JsonObject = {
+        "if": {"properties": {"policy": {"pattern": r"^\s*failover\s*$"}}},
+        "then": {"properties": {"profiles": {"minItems": 2}}},
+    }
+    return {
+        "properties": {
+            "policy": {**text_schema("|".join(POLICIES)), "description": "By priority each time, or in turn"},
+            "profiles": {
+                "type": "array",
+                "minItems": 1,
+                "items": member,
+                "description": "The members' names, by priority",
+            },
+            "provider": _nullable(_text()),
+            "model": _nullable(_text()),
+        },
+        "required": ["policy", "profiles"],
+        "allOf": [least_of_failover],
+    }
+
+
+def _model() -> JsonObject:
+    some: JsonObject = {"type": "string", "pattern": r"\S"}
+    unless_typed: JsonObject = {
+        "if": {"properties": {"type": {"type": "null"}}},
+        "then": {"properties": {"policy": {"type": "null"}, "profiles": {"type": "null"}}},
+    }
+    connection: JsonObject = {
+        **{key: _connection_text(each) for key, each in TEXT_KEYS.items()},
+        **{
+            key: {**_nullable({"type": "number", "minimum": 0}), "description": each.meaning}
+            for key, each in PRICE_KEYS.items()
+        },
+        "auth-key": {
+            **_nullable(_text()),
+            "deprecated": True,
+            "description": "A key in clear: read with a warning, never written",
+        },
+    }
+    return {
+        "properties": {
+            "provider": {**some, "description": "openai, groq, ollama …; any other needs a base-url"},
+            "model": {**some, "description": "The model's name at the provider"},
+            "ephemeralSettings": {"properties": connection},
+        },
+        "required": ["provider", "model"],
+        "allOf": [unless_typed],
+    }
+
+
+def _settings() -> JsonObject:
+    settings: JsonObject = {key: declared.schema() for key, declared in SETTINGS.items()}
+    return {"type": "object", "properties": {**settings, CUSTOM_HEADERS: headers_schema()}}
+
+
+def _connection_text(key: ConnectionKey) -> JsonObject:
+    return {**_nullable(text_schema(f"(?:{key.pattern})?")), "description": key.meaning}
+
+
+def _text() -> JsonObject:
+    return {"type": "string"}
+
+
+def _nullable(schema: JsonObject) -> JsonObject:
+    return {"anyOf": [schema, {"type": "null"}]}
