@@ -205,12 +205,12 @@ def _is_sendable(text: str) -> bool:
 
 
 def _object(raw: JsonValue) -> dict[str, JsonValue]:
-    if isinstance(raw, str) and raw.strip():
+    if isinstance(raw, str):
         try:
-            raw = parse(raw)
+            raw = parse(raw) if raw.strip() else None
         except DocumentProblem:
             raw = []  # what is wrong with the text is not said in its words, which may be a key
-    if raw is None or raw == "":
+    if raw is None:
         return {}
     if not isinstance(raw, dict):
         raise ProfileError(f"{CUSTOM_HEADERS} must be an object of names and values, or a JSON text of one")
