@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 
 from llx_magic.backends.local import LocalServer
 from llx_magic.backends.local.environment import without_keys
+from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of
 from tests.notebook.kit import ROOT
 from tests.secrets import scene as scenes
 from tests.secrets.conftest import SWEPT
@@ -124,12 +125,16 @@ def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
     runtime.mkdir()
     (runtime / "xllamacpp.py").write_text(RUNTIME)
     monkeypatch.setenv("PYTHONPATH", str(runtime))
-    monkeypatch.delenv("MINE_IS_HERE", raising=False)
+    for other_name in ("MINE_IS_HERE", "HELD_BY_A_HEADER"):
+        monkeypatch.delenv(other_name, raising=False)
     monkeypatch.setenv("WORK_KEY", world.secrets.get("variable", ""))
     monkeypatch.setenv("HARMLESS", MARK)
+    (tmp_path / MARK).write_bytes(b"")
+    identity = identity_of((tmp_path / MARK).stat())
+    model = ModelFile(state=FileState.FETCHED, path=tmp_path / MARK, identity=identity)
     server = LocalServer()
     try:
-        child = Path(f"/proc/{asyncio.run(server.ready(tmp_path / MARK)).pid}")
+        child = Path(f"/proc/{asyncio.run(server.ready(model)).pid}")
         seen = [(child / "environ").read_bytes(), (child / "cmdline").read_bytes()]
     finally:
         server.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import site
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -57,16 +59,39 @@ print(install_line("keyring"))
     assert run(code, PATH="", HOME="/nowhere").splitlines()[-1].startswith("%pip install 'keyring")
 
 
+SAYS = 'from llx_magic.install import install_line; print(install_line("keyring"))'
+
+
+def bare_python(folder: Path) -> Path:
+    """A Python with our dependencies and without pip, as uv makes environments."""
+    venv.create(folder, with_pip=False)
+    return folder / "bin" / "python"
+
+
+def said_by(python: Path, path: str, cwd: Path) -> str:
+    code = f"import sys; sys.path += {[str(ROOT), *site.getsitepackages()]!r}; {SAYS}"
+    env = {"PATH": path, "HOME": "/nowhere"}
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=env, cwd=cwd).stdout
+
+
+def put_uv(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "uv").write_text("#!/bin/sh\n")
+    (folder / "uv").chmod(0o755)
+
+
 def test_a_python_without_pip_is_installed_into_by_uv(tmp_path):
     """An environment that uv made has no pip."""
-    (tmp_path / "uv").write_text("#!/bin/sh\n")
-    (tmp_path / "uv").chmod(0o755)
-    code = """
-import importlib.util, sys
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name == "pip" else real(name, *more)
-from llx_magic.install import install_line
-print(install_line("keyring"))
-"""
-    said = run(code, PATH=str(tmp_path), HOME="/nowhere")
-    assert said.startswith(f"uv pip install --python {sys.executable} 'keyring")
+    put_uv(tmp_path / "programs")
+    python = bare_python(tmp_path / "bare")
+    said = said_by(python, str(tmp_path / "programs"), tmp_path)
+    assert said.startswith(f"uv pip install --python {python} 'keyring")
+
+
+@pytest.mark.parametrize("path", ["", ":", ".", "here", "{}/nowhere::", "{}"])
+def test_neither_a_uv_nor_a_pip_of_the_working_folder_is_taken_for_an_installer(tmp_path, path):
+    for folder in (tmp_path, tmp_path / "here"):
+        put_uv(folder)
+        (folder / "pip.py").write_text("raise SystemExit('run')")
+    python = bare_python(tmp_path / "bare")
+    assert " -m pip install 'keyring" in said_by(python, path.format(tmp_path), tmp_path)

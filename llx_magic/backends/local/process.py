@@ -10,14 +10,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.local.environment import without_keys
-from llx_magic.backends.local.fetch import MODEL
+from llx_magic.backends.local.environment import for_child, safe_folder
+from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.errors import ModelUnavailable
 from llx_magic.install import install_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from llx_magic.backends.local.modelfile import ModelFile
 
 CONTEXT_TOKENS = 4096
 """The model's window: prompt and reply together."""
@@ -49,7 +50,7 @@ class Serving:
 class Child:
     """The process that serves ``model``; ``serving`` is done when it is loaded, or has failed to load."""
 
-    def __init__(self, command: Sequence[str], model: Path, key: str, ready_seconds: float) -> None:
+    def __init__(self, command: Sequence[str], model: ModelFile, key: str, ready_seconds: float) -> None:
         self.serving: Future[Serving] = Future()
         self.serving.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
         self._command = command
@@ -141,7 +142,8 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
-        order = {"model": str(self._model), "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
+        model, identity = str(self._model.path), self._model.identity
+        order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with self._lock:
             if self._stopped:
                 raise ModelUnavailable("the embedded model was stopped while it was starting")
@@ -151,7 +153,8 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env=without_keys(),
+                env=for_child(),
+                cwd=safe_folder(),
                 start_new_session=True,  # an interrupt of the notebook goes to its whole process group
             )
             assert self._process.stdin is not None
@@ -229,7 +232,8 @@ class Check:
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
                 start_new_session=True,
-                env=without_keys(),
+                env=for_child(),
+                cwd=safe_folder(),
             )
         return self._heard(process)
 

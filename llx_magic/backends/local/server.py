@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.local.fetch import ModelFile, inspect
+from llx_magic.backends.local.fetch import inspect
+from llx_magic.backends.local.modelfile import ModelFile
 from llx_magic.backends.local.process import Check, Child, Serving
 from llx_magic.errors import ModelUnavailable
 
@@ -72,7 +73,7 @@ class LocalServer:
         self._loadable = False
         _SERVERS.add(self)
 
-    async def ready(self, model: Path) -> Serving:
+    async def ready(self, model: ModelFile) -> Serving:
         """Return where the model is served, once it is loaded; start the process unless it is alive.
 
         Callers that come while it loads share it. Cancelling one returns at once and disturbs nobody.
@@ -135,7 +136,7 @@ class LocalServer:
             if each is not None:
                 each.disown()
 
-    def _alive(self, model: Path) -> Child:
+    def _alive(self, model: ModelFile) -> Child:
         with self._lock:
             if self._child is None or self._child.gone:
                 if self._child is not None:

