@@ -305,11 +305,11 @@ class _Exchange:
         content = decoder_for(response.headers.get("content-encoding", ""))
         async with Silence() as silence:
             async for data in response.aiter_raw():
-                before = reader.taken
+                before = reader.done, reader.taken
                 for piece in content.feed(data):
                     for event in body.feed(piece):
                         reader.take(event)
-                if reader.done or reader.taken != before:
+                if (reader.done, reader.taken) != before:
                     silence.grant(reader.patience)
         if not silence.over:
             for event in body.flush():

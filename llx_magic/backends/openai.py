@@ -25,7 +25,7 @@ from llx_magic.backends.openai_chunk import (
     word_in,
 )
 from llx_magic.backends.wire.body import Odd
-from llx_magic.backends.wire.errors import error_of, error_within, read_error
+from llx_magic.backends.wire.errors import error_of, error_within, read_error, says_something
 from llx_magic.backends.wire.lenient import NoJson, read_json
 from llx_magic.backends.wire.reading import NOTHING_CAME, Reading
 from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
@@ -145,7 +145,7 @@ class ReplyReader(Reading):
 
     def _take_rare(self, kind: str, data: str) -> None:
         """Take what is neither a chunk nor a piece of one: an end, an error, a heartbeat, or a body without events."""
-        if data.casefold() == "[done]":
+        if data.strip("[]").casefold() == "done":
             self.done = True
         elif kind == "error":
             if not self.whole_if_cut:
@@ -232,6 +232,8 @@ class ReplyReader(Reading):
             self.add_usage(chunk.usage)
 
     def _take_choice(self, choice: Choice) -> None:
+        if choice.error and says_something(choice.error) and not self.whole_if_cut:
+            self.fail_as_reported(error_of(choice.error))
         words = choice.delta
         if words is None:
             words = choice.message
@@ -247,7 +249,13 @@ class ReplyReader(Reading):
 
     def _take_words(self, words: Words) -> None:
         content = words.content
-        if words.reasoning_content or words.reasoning or words.thinking or words.reasoning_details:
+        if (
+            words.reasoning_content
+            or words.reasoning
+            or words.thinking
+            or words.reasoning_details
+            or (words.reasoning_text or words.thinking_blocks)
+        ):
             self.add_reasoning(reasoning_in(words))
         if content:
             if isinstance(content, str):

@@ -20,7 +20,9 @@ class Words(msgspec.Struct, frozen=True):
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_details: Any = None
+    reasoning_text: Any = None
     thinking: Any = None
+    thinking_blocks: Any = None
     tool_calls: Any = None
     function_call: Any = None
 
@@ -34,6 +36,7 @@ class Choice(msgspec.Struct, frozen=True):
     text: Any = None
     finish_reason: Any = None
     usage: Any = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -101,7 +104,8 @@ def is_of_another_choice(index: JsonValue) -> bool:
 
 def reasoning_in(words: Words) -> str:
     """Return the reasoning of a piece, from the first place that holds any: gateways repeat it under several names."""
-    for place in (words.reasoning_content, words.reasoning, words.thinking, words.reasoning_details):
+    named = (words.reasoning_content, words.reasoning, words.reasoning_text, words.thinking)
+    for place in (*named, words.reasoning_details, words.thinking_blocks):
         if place and (found := place if isinstance(place, str) else _thoughts(place)):
             return found
     return ""

@@ -6,9 +6,8 @@ import http
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from llx_magic.backends.wire.errors import ServerError, describe, read_error
-from llx_magic.backends.wire.kinds import judge
-from llx_magic.backends.wire.waits import wait_asked_for
+from llx_magic.backends.wire.errors import describe, read_error
+from llx_magic.backends.wire.kinds import failure_of
 from llx_magic.backends.wording import Redactor, one_line
 from llx_magic.core.failure import Failure, FailureKind
 
@@ -34,38 +33,6 @@ def refused(
         error.codes.add(named.partition(":")[0].casefold())
     message = _with_detail(status, describe(error, redact))
     return failure_of(error, headers, status=status, message=message, name=name, wall_clock=wall_clock)
-
-
-def failure_of(
-    error: ServerError, headers: Mapping[str, str], *, status: int | None, message: str, name: str, wall_clock: float
-) -> Failure:
-    """Return the failure that an error means, with its status or, where that is None, inside a success.
-
-    Its kind, its wait and whether it is worth repeating are the same either way. An error inside a success that names
-    nothing known is an unusable reply.
-    """
-    verdict = judge(error, status)
-    kind = verdict.kind or FailureKind.BAD_REPLY
-    if kind is FailureKind.CONTENT_FILTER:
-        message = f"filtered by {name}: {message}"
-    limited = kind is FailureKind.RATE_LIMIT
-    waits = limited or kind in (FailureKind.SERVER, FailureKind.CONFLICT) or status is not None
-    return Failure(
-        kind=kind,
-        message=message,
-        status=status,
-        amounts_to=verdict.status if status is None else None,
-        retry_after=wait_asked_for(headers, error, wall_clock, limited=limited) if waits else None,
-        should_retry=_should_retry(verdict.status, headers, kind),
-        quota_exhausted=verdict.quota_exhausted,
-    )
-
-
-def _should_retry(status: int | None, headers: Mapping[str, str], kind: FailureKind) -> bool | None:
-    said = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
-    if said is None and status is not None and status >= 500 and kind in (FailureKind.BAD_REQUEST, FailureKind.ACCESS):
-        return False  # the status alone would have it sent again, and the same request can only be refused again
-    return said
 
 
 def status_line(status: int) -> str:

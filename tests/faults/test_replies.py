@@ -270,6 +270,24 @@ def test_a_loop_that_was_held_up_takes_what_has_arrived_before_it_takes_the_sile
     assert asyncio.run(run()).text == "One two three."
 
 
+@pytest.mark.parametrize(
+    "last", [b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n', b"data: [DONE]\n\n"]
+)
+def test_comments_after_the_end_do_not_hold_a_reply(last):
+    """Only a piece of the reply begins the silence anew."""
+
+    def talk(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        exchange.words()
+        exchange.chunk(last)
+        while True:
+            exchange.chunk(b": still here\n\ndata: ping\n\n")
+            exchange.check_peer()
+
+    with FaultServer(talk) as server:
+        assert ask(server.base_url)[0].text == FaultServer.DEFAULT_TEXT
+
+
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("mode", ["length", "length-of-gemini"])
 def test_a_reply_cut_by_max_tokens_is_a_success_and_says_so(mode, streaming):

@@ -268,6 +268,13 @@ def test_only_what_names_nothing_known_is_an_unusable_reply(document, kind):
     assert read(document)[0].kind is kind
 
 
+def test_an_error_in_a_choice_is_one():
+    """OpenRouter puts its provider's there."""
+    choice = {"index": 0, "delta": {}, "finish_reason": "error", "error": {"code": 429, "message": "slow down"}}
+    for failure in (read(delta("Half"), {"choices": [choice]})[0], read_whole({"choices": [choice]})):
+        assert (failure.kind, failure.message) == (RATE, "the server reported an error: slow down")
+
+
 @pytest.mark.parametrize(("status", "kind"), [(500, RATE), (400, RATE), (502, RATE)])
 def test_a_gateway_that_wraps_its_providers_429_in_a_status_of_its_own_still_limits_the_rate(status, kind):
     """The code inside says what happened."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from llx_magic.backends.openai import ReplyReader
+from llx_magic.backends.sse import ServerEvent
 from llx_magic.backends.wire.finish import Finish, meaning_of, says_nothing
+from llx_magic.backends.wire.reading import AFTER_END_SECONDS, AFTER_FINISH_SECONDS, WITHOUT_TEXT_SECONDS
+from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import FailureKind
-from tests.unit.wire_kit import delta, read
+from tests.faults.asking import Pieces
+from tests.unit.wire_kit import delta, read, text_of
 
 MEANINGS = {
     Finish.STOP: "stop STOP Stop end_turn stop_sequence eos_token eos COMPLETE STOP_SEQUENCE FinishReason.STOP "
@@ -103,6 +108,24 @@ def test_an_error_between_pieces_that_all_have_a_finish_reason_is_heeded():
     """Where text came after a finish reason, such a word does not make a reply whole."""
     events = [delta("One ", "stop"), delta("two ", "stop"), {"error": {"message": "boom"}}]
     assert read(*events)[0].message == "the server reported an error: boom"
+
+
+def patience_after(*chunks: object) -> float | None:
+    reader = ReplyReader("alpha", "m", Pieces(), Redactor(None))
+    for chunk in chunks:
+        reader.take(ServerEvent("message", text_of(chunk)))
+    return reader.patience
+
+
+def test_silence_ends_a_reply_only_once_something_said_that_it_ends():
+    """Long where no text came before the finish reason, short after the end mark; without either the limits govern."""
+    thought = delta(None, reasoning="Hm")
+    assert patience_after(delta("Yes")) is patience_after(thought) is None
+    assert patience_after(delta("Yes", "stop")) == AFTER_FINISH_SECONDS
+    assert patience_after(delta(None, "length")) == AFTER_FINISH_SECONDS
+    assert patience_after(thought, delta(None, "stop")) == WITHOUT_TEXT_SECONDS
+    assert patience_after(thought, delta(None, "stop"), delta("Yes")) == AFTER_FINISH_SECONDS
+    assert patience_after(delta("Yes", "stop"), "[DONE]") == patience_after(delta("Yes"), "[done]") == AFTER_END_SECONDS
 
 
 # --- tools ----------------------------------------------------------------------------------------------------------

@@ -128,8 +128,10 @@ def test_halves_of_a_character_are_joined_and_one_alone_is_replaced(pieces, text
     assert not any("\ud800" <= each <= "\udfff" for each in answer.text)
 
 
-def test_halves_in_reasoning_and_in_names_do_no_harm():
-    """They are replaced."""
+def test_halves_in_reasoning_are_joined_and_those_in_names_do_no_harm():
+    """They are replaced where nothing follows."""
+    halves = [json.dumps(delta(None, reasoning="HALF")).replace("HALF", half) for half in ("\\ud83d", "\\ude00")]
+    assert read(*halves, delta("Yes", "stop"))[0].reasoning == "\U0001f600"
     data = json.dumps({**delta("Yes", "stop", reasoning="HALF"), "model": "HALF", "id": "HALF"})
     answer, _ = read(data.replace("HALF", "\\ud83d"))
     assert (answer.text, answer.reasoning) == ("Yes", "\ufffd")

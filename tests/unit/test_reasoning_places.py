@@ -25,6 +25,8 @@ PLACES = {
         "reasoning": "so it is",
         "reasoning_details": [{"type": "reasoning.text", "text": "so it is"}],
     },
+    "reasoning_text": {"reasoning_text": "so it is"},
+    "LiteLLM": {"thinking_blocks": [{"type": "thinking", "thinking": "so it is", "signature": "x"}]},
     "vLLM, twice": {"reasoning": "so it is", "reasoning_content": "so it is"},
     "OpenRouter, encrypted": {
         "reasoning_details": [

@@ -19,12 +19,12 @@ from llx_magic.backends.wire.families import (
     Family,
     folded,
 )
-from llx_magic.backends.wire.waits import wait_in_words
+from llx_magic.backends.wire.waits import wait_asked_for, wait_in_words
 from llx_magic.backends.wording import LONGEST_READ
-from llx_magic.core.failure import FailureKind
+from llx_magic.core.failure import Failure, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from llx_magic.backends.wire.errors import ServerError
 
@@ -127,3 +127,35 @@ def _verdict(found: Family, status: int, error: ServerError) -> Verdict:
 
 def _is_daily(error: ServerError) -> bool:
     return any("perday" in folded(code) for code in error.codes)
+
+
+def failure_of(
+    error: ServerError, headers: Mapping[str, str], *, status: int | None, message: str, name: str, wall_clock: float
+) -> Failure:
+    """Return the failure that an error means, with its status or, where that is None, inside a success.
+
+    Its kind, its wait and whether it is worth repeating are the same either way. An error inside a success that names
+    nothing known is an unusable reply.
+    """
+    verdict = judge(error, status)
+    kind = verdict.kind or FailureKind.BAD_REPLY
+    if kind is FailureKind.CONTENT_FILTER:
+        message = f"filtered by {name}: {message}"
+    limited = kind is FailureKind.RATE_LIMIT
+    waits = limited or kind in (FailureKind.SERVER, FailureKind.CONFLICT) or status is not None
+    return Failure(
+        kind=kind,
+        message=message,
+        status=status,
+        amounts_to=verdict.status if status is None else None,
+        retry_after=wait_asked_for(headers, error, wall_clock, limited=limited) if waits else None,
+        should_retry=_should_retry(verdict.status, headers, kind),
+        quota_exhausted=verdict.quota_exhausted,
+    )
+
+
+def _should_retry(status: int | None, headers: Mapping[str, str], kind: FailureKind) -> bool | None:
+    said = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+    if said is None and status is not None and status >= 500 and kind in (FailureKind.BAD_REQUEST, FailureKind.ACCESS):
+        return False  # the status alone would have it sent again, and the same request can only be refused again
+    return said

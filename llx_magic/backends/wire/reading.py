@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from llx_magic.backends.status import failure_of
 from llx_magic.backends.wire.errors import ServerError, describe
 from llx_magic.backends.wire.finish import Finish, meaning_of, says_nothing
+from llx_magic.backends.wire.kinds import failure_of
 from llx_magic.backends.wire.thinking import part_without_opening
 from llx_magic.backends.wire.transcript import Transcript
 from llx_magic.backends.wire.usage import counts_of, usage_of

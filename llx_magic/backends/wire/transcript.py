@@ -29,7 +29,8 @@ class Transcript:
     def __init__(self, progress: Progress, redact: Redactor) -> None:
         self._progress = progress
         self._splitter: ThinkSplitter | None = ThinkSplitter()
-        self._half = ""
+        self._text_joiner = _Joiner()
+        self._reasoning_joiner = _Joiner()
         self._hidden_in_text = redact.in_pieces()
         self._hidden_in_reasoning = redact.in_pieces()
         self._text: list[str] = []
@@ -53,8 +54,7 @@ class Transcript:
 
     def add_text(self, piece: str) -> None:
         """Take a piece of the text, which may begin with reasoning between tags."""
-        if self._half or _HALF.search(piece):
-            piece = self._joined(piece)
+        piece = self._text_joiner.feed(piece)
         if self._splitter is not None:
             self._part(self._splitter.feed(piece))
             if self._splitter.over:
@@ -64,16 +64,16 @@ class Transcript:
 
     def add_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning that came apart from the text."""
-        self._give_reasoning(self._hidden_in_reasoning.feed(_without_halves(piece)))
+        self._give_reasoning(self._hidden_in_reasoning.feed(self._reasoning_joiner.feed(piece)))
 
     def close(self, *, reasoning_may_be_all: bool) -> None:
         """Take the end of the reply and give out what was held back.
 
         Reasoning that no tag ended and no text follows becomes the text where it may be all there is.
         """
-        if self._half:
-            self._half = ""
-            self.add_text("\ufffd")
+        if left := self._text_joiner.rest():
+            self.add_text(left)
+        self.add_reasoning(self._reasoning_joiner.rest())
         was_open = False
         if self._splitter is not None:
             was_open = self._splitter.open
@@ -84,13 +84,6 @@ class Transcript:
             text, self._size = self.reasoning, 0
             self._reasoning.clear()
             self._give_text(text)
-
-    def _joined(self, piece: str) -> str:
-        """Join the halves of a character; one that ends the piece waits for the next, one that is alone is replaced."""
-        piece, self._half = self._half + piece, ""
-        if "\ud800" <= piece[-1:] <= "\udbff":
-            piece, self._half = piece[:-1], piece[-1]
-        return _without_halves(piece)
 
     def _part(self, parted: Parted) -> None:
         if parted.reasoning:
@@ -119,8 +112,24 @@ class Transcript:
         raise BackendFailed(Failure(kind=FailureKind.TOO_LARGE, message=message))
 
 
-def _without_halves(text: str) -> str:
-    """Join pairs of halves and replace those that are alone by U+FFFD."""
-    if not _HALF.search(text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+class _Joiner:
+    """Joins the halves of characters in a text that comes in pieces; one that is alone becomes U+FFFD."""
+
+    __slots__ = ("_half",)
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, piece: str) -> str:
+        """Return the piece; a half that ends it waits for the next one."""
+        if not self._half and not _HALF.search(piece):
+            return piece
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def rest(self) -> str:
+        """Return what is left of a half that nothing followed."""
+        half, self._half = self._half, ""
+        return "\ufffd" if half else ""

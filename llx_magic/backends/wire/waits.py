@@ -29,6 +29,7 @@ _IN_WORDS = re.compile(
     rf"((?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
     re.IGNORECASE,
 )
+_IN_SECONDS = re.compile(rf"retry[-_ ]after[:= ]{{1,3}}({_NUMBER})(?!\s{{0,2}}[a-z\d.])", re.IGNORECASE)
 _LONGEST_AGO = 1e9
 """Seconds since 1970 that are certainly a date, and thousand times as many certainly one in milliseconds."""
 
@@ -84,7 +85,10 @@ def duration(text: str) -> float | None:
 def wait_in_words(text: str) -> float | None:
     """Return the wait that a message names: "try again in 6.57s", "retry after 20 seconds"."""
     found = _IN_WORDS.search(text[:LONGEST_READ])
-    return duration(found[1].strip(" ,\t\n").removesuffix(" and")) if found else None
+    if found:
+        return duration(found[1].strip(" ,\t\n").removesuffix(" and"))
+    bare = _IN_SECONDS.search(text[:LONGEST_READ])
+    return float(bare[1]) if bare else None
 
 
 def _seconds(number: str, unit: str) -> float:
