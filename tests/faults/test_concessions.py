@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from llx_magic.backends.http import Endpoint, OpenAIBackend
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, ChatRequest
-from tests.faults.asking import QUESTION, Pieces, answer_of, backend
+from tests.faults.asking import QUESTION, FixedKey, Pieces, answer_of
 from tests.faults.modes import ok
 from tests.faults.server import Exchange, FaultServer, Mode
+
+NUMBERS = itertools.count()
 
 
 def refusing(name: str, document: object, code: int = 400) -> Mode:
@@ -39,14 +43,17 @@ def ask_twice(mode: Mode, request: ChatRequest) -> tuple[list[Answer | Failure],
     async def run() -> list[Answer | Failure]:
         outcomes: list[Answer | Failure] = []
         for progress in (pieces, Pieces()):
-            async with backend(server.base_url) as asked:  # a new one each time: the process remembers
-                try:
-                    outcomes.append(await answer_of(asked, request, progress))
-                except BackendFailed as failed:
-                    outcomes.append(failed.failure)
+            asked = OpenAIBackend("alpha", endpoint, FixedKey())  # a new one each time: the process remembers
+            try:
+                outcomes.append(await answer_of(asked, request, progress))
+            except BackendFailed as failed:
+                outcomes.append(failed.failure)
+            finally:
+                await asked.aclose()
         return outcomes
 
     with FaultServer(mode) as server:
+        endpoint = Endpoint(server.base_url, f"model-{next(NUMBERS)}")  # ports come back, with what is known
         outcomes = asyncio.run(asyncio.wait_for(run(), 30))
         return outcomes, [each.json for each in server.requests], pieces
 

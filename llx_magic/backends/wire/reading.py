@@ -160,8 +160,8 @@ class Reading:
         text, reasoning = self._transcript.text, self._transcript.reasoning
         self._refuse_the_unusable(is_empty=not text.strip())
         notes = self._notes()
-        if parted := part_without_opening(text):
-            reasoning, text = reasoning + parted.reasoning, parted.text
+        if not reasoning and (parted := part_without_opening(text)):
+            reasoning, text = parted
             notes.append("what came before </think> was taken for reasoning")
         return Answer(
             text=text,
