@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 NOTHING: Final = "N/A"
@@ -85,13 +86,16 @@ def count(number: float | None) -> str:
     raise AssertionError("the largest unit takes every number")
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | int | None, digits: int = 3) -> str:
     """Return a number with thousands separators: whole ones whole, others to so many digits (``1,234``, ``0.42``)."""
+    if isinstance(value, int):
+        return f"{value:,}"
     if value is None or not math.isfinite(value):
         return NOTHING
     return _text(_to_digits(_exact(value), digits), ",")
 
 
+@lru_cache(maxsize=1024)
 def percent(part: float | None, whole: float = 1) -> str:
     """Return a share with one decimal: ``99.7%`` for 299 of 300; 0.0% only of none and 100.0% only of all."""
     if part is None or not whole or not math.isfinite(part):
@@ -142,6 +146,7 @@ def ceil_milliseconds(seconds: float) -> int:
     return math.ceil(round(seconds * 1000, 6))
 
 
+@lru_cache(maxsize=1024)  # views are drawn again and again with mostly the same figures
 def _duration(seconds: float | None, rounding: str) -> str:
     if seconds is None or not math.isfinite(seconds):
         return NOTHING

@@ -8,8 +8,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import le
+from itertools import chain, pairwise
 
 from llx_magic.core.events import (
     AttemptFailed,
@@ -311,11 +310,11 @@ class Ledger:
         """Return the events of the requests kept, and what no request caused, oldest first."""
         every = [*self._ended, *self._running.values()]
         events = list(chain.from_iterable(kept.events for kept in every))
+        if not self._apart and all(one.places[-1] < next_.places[0] for one, next_ in pairwise(every)):
+            return tuple(events)  # one after the other, which is the rule and takes no sorting
         places = list(chain.from_iterable(kept.places for kept in every))
         places += [place for place, _ in self._apart]
         events += [event for _, event in self._apart]
-        if all(map(le, places, places[1:])):
-            return tuple(events)
         return tuple(events[index] for index in sorted(range(len(places)), key=places.__getitem__))
 
     def records(self) -> tuple[RequestRecord, ...]:

@@ -195,8 +195,11 @@ def _series(values: Values, kind: Kind, epoch: float) -> pd.Series:
     import pandas as pd
 
     if kind == JOINED:
-        texts = ["; ".join(map(str, value)) if isinstance(value, tuple) else None for value in values]
-        return pd.Series(texts, dtype=pd.StringDtype("python"))
+        known: dict[object, str] = {}
+        for value in values:  # mostly the same few over and over
+            if isinstance(value, tuple) and value not in known:
+                known[value] = "; ".join(map(str, value))
+        return pd.Series(list(map(known.get, values)), dtype=pd.StringDtype("python"))
     if kind == "string":  # named whole, since "string" alone is another type where pyarrow is installed
         return pd.Series(values, dtype=pd.StringDtype("python"))
     if isinstance(kind, tuple):
