@@ -94,7 +94,7 @@ def test_a_plot_of_nothing_says_so(name):
 def test_no_text_leaves_the_figure_or_overlaps_a_neighbour_on_the_axis(name, backends):
     ax = getattr(busy(backends), name)()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         ax.figure.savefig(io.BytesIO(), format="png")
     page = ax.figure.bbox
     begin, end = ax.get_xlim()
