@@ -185,9 +185,9 @@ def frame_of(columns: Mapping[str, Kind], rows: Sequence[tuple[object, ...]], ep
 
 def build(columns: Mapping[str, Kind], values: Mapping[str, Values], epoch: float) -> pd.DataFrame:
     """Make a frame of the values of each column; ``epoch`` is the Unix time at which the clock was zero."""
-    import pandas as pd
+    from llx_magic.observe.inert import InertFrame
 
-    return pd.DataFrame({name: _series(values[name], kind, epoch) for name, kind in columns.items()})
+    return InertFrame({name: _series(values[name], kind, epoch) for name, kind in columns.items()})
 
 
 def _series(values: Values, kind: Kind, epoch: float) -> pd.Series:

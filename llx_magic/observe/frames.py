@@ -151,12 +151,14 @@ def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFram
     """
     import pandas as pd
 
+    from llx_magic.observe.inert import InertFrame
+
     texts = ["prompt", "reply", "backend", "model"]
     rows = [
         {"turn": number, "at": turn["at"], **{column: printable(turn[column] or "") for column in texts}}
         for number, turn in enumerate(turns, 1)
     ]
-    frame = pd.DataFrame(rows, columns=["turn", "at", *texts])
+    frame = InertFrame(rows, columns=["turn", "at", *texts])
     frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601", errors="coerce")
     return frame.astype({"turn": "int64", **dict.fromkeys(texts, "str")})
 

@@ -18,8 +18,10 @@ def reply_frame(text: str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from llx_magic.observe.inert import InertFrame
+
     table = read_table(text)
-    frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
+    frame = InertFrame(list(table.rows), columns=list(table.columns))
     for at in range(len(table.columns)):
         cells = [row[at] for row in table.rows]
         numbers = [cell for cell in cells if isinstance(cell, int) and not isinstance(cell, bool)]
