@@ -181,7 +181,7 @@ def _number(version: str) -> tuple[int, ...]:
 def test(row: Row) -> Outcome:
     """Run the quick part of the suite."""
     left_out = [word for name in LEFT_OUT for word in ("--deselect", name)]
-    words = ["-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-m", "not model and not browser"]
+    words = ["-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "-m", "not model and not browser"]
     selected = ["-k", TRANSPORT] if not row.may_fail else ["-k", "httpx]", "--maxfail", "20"]
     paths = QUICK if not row.may_fail else ("tests/faults/test_connections.py", "tests/faults/test_replies.py")
     log = row.folder / "tests.txt"
