@@ -206,7 +206,7 @@ def _remark(text: str, *, quiet: bool) -> None:
 def _set(words: list[str]) -> int:
     if words == ["--list"]:
         words = []
-    if len(words) > 1 or words[:1] == ["unset"]:
+    if len(words) > 1 or words[:1] == ["unset"] or "=" in "".join(words):
         raise UsageProblem(
             "llx set: a session ends with the command; give --set KEY=VALUE with a prompt, or with llx profile save"
         )

@@ -227,6 +227,7 @@ def test_a_broken_file_is_one_line_that_names_it_and_what_is_wrong_and_nothing_i
     [
         (["profile", "load", "lb"], "give -p lb with a prompt, or type llx profile set-default lb"),
         (["set", "timeout_ms", "5"], "give --set KEY=VALUE"),
+        (["set", "timeout_ms=5"], "give --set KEY=VALUE"),
     ],
     ids=" ".join,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from llx_magic.errors import AllBackendsFailed, ProfileError, SettingError, Usag
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.members import facts_of
 from llx_magic.session.session import EMBEDDED, Session
 from llx_magic.settings.layers import Layer
 from tests.faults.server import FaultServer
@@ -330,6 +332,56 @@ def test_an_unknown_provider_with_an_address_is_asked_as_an_openai_compatible_on
         loaded = Session(session.store).load("odd")
         assert loaded.notes == ("odd: provider 'Some.Gateway' is not known; taken for OpenAI-compatible",)
         assert ask(loaded.balancer).backend == "odd"
+
+
+THEIRS = {
+    "chutes-ai": "llm.chutes.ai",
+    "xAI": "api.x.ai",
+    "kimi": "api.kimi.com",
+    "Synthetic": "api.synthetic.new",
+    "Chutes.ai": "llm.chutes.ai",
+    "cerebras-code": "api.cerebras.ai",
+    "qwen": "dashscope-intl.aliyuncs.com",
+    "openaivercel": "api.openai.com",
+    "lm-studio": "localhost:1234",
+    "LM Studio": "localhost:1234",
+    "llama-cpp": "localhost:8080",
+    "zai": "api.z.ai",
+    "openai-responses": "api.openai.com",
+}
+"""Providers as profiles of the llxprt command line tool name them, and where they are asked."""
+
+
+def test_profiles_of_the_llxprt_command_line_tool_load_with_their_own_keys_kept(session):
+    ephemeral = {
+        "auth-key-name": "chutes-prod", "reasoning.enabled": True, "reasoning.effort": "medium",
+        "context-limit": 200000, "tools.disabled": ["read_file"], "stream-options": {"include_usage": True},
+        "streaming": "enabled", "socket-timeout": 60000, "tool-output-max-items": 50, "api-version": "2024-10-21",
+        "user-agent": "Tool/1.0",
+        "shell-replacement": "none", "auth.noBrowser": True, "retries": 3, "prompt-caching": "24h",
+    }  # fmt: skip
+    for number, provider in enumerate(THEIRS):
+        document = {"version": 1, "provider": provider, "model": "m", "modelParams": {}, "ephemeralSettings": ephemeral}
+        (session.store.folder / f"m{number}.json").write_text(json.dumps(document))
+    names = [f"m{number}" for number in range(len(THEIRS))]
+    both = {
+        "version": 1,
+        "type": "loadbalancer",
+        "policy": "roundrobin",
+        "profiles": names,
+        "provider": "",
+        "model": "",
+    }
+    (session.store.folder / "theirs.json").write_text(json.dumps(both))
+    members = session.load("theirs").balancer.profile.members
+    assert [facts.host for facts in facts_of(replace_key(each) for each in members).values()] == list(THEIRS.values())
+    assert all(len(each.notes) == 1 and each.notes[0].startswith("unknown keys kept: ") for each in members)
+    assert members[0].extra_settings["stream-options"] == {"include_usage": True}
+
+
+def replace_key(member: ModelProfile) -> ModelProfile:
+    """The member without a key in the keyring, which a test has none of."""
+    return replace(member, connection=replace(member.connection, auth_key_name=None))
 
 
 def test_a_member_with_two_places_is_visited_once_at_each(session):
