@@ -16,6 +16,7 @@ from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import UsageProblem
+from llx_magic.newfiles import write_new
 from llx_magic.observe.report import AS_WRITTEN, html_table
 from llx_magic.profiles.files import reason
 from llx_magic.profiles.names import shown
@@ -152,11 +153,16 @@ def _clear(conversations: Conversations, asked: argparse.Namespace) -> Output:
         return Output(_cleared(conversations, asked.name))
     if asked.name is not None:
         raise UsageProblem(f"clear takes the name of a conversation or --all, got {asked.name} and --all")
-    done = [
-        f"{described(row.name)} is left alone: {row.problem}" if row.problem else _cleared(conversations, row.name)
-        for row in conversations.rows()
-    ]
+    done = [_cleared_or_why_not(conversations, row.name) for row in conversations.rows()]
     return Output("\n".join(map(one_line, done)) or "there is no conversation to clear")
+
+
+def _cleared_or_why_not(conversations: Conversations, name: str) -> str:
+    """Return what became of one conversation among several: what happened to those before it must be told too."""
+    try:
+        return _cleared(conversations, name)
+    except UsageProblem as problem:
+        return f"{described(name)} is left alone: {problem}"
 
 
 def _cleared(conversations: Conversations, name: str | None) -> str:
@@ -285,8 +291,7 @@ def _number(option: str, given: str) -> int:
 def _write_new(path: Path, text: str) -> None:
     try:
         target = path.expanduser()
-        with target.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        write_new(target, text.encode("utf-8", "replace"))
     except FileExistsError:
         raise UsageProblem(f"{shown(path)}: is there already and is not overwritten; choose another file") from None
     except (OSError, ValueError, RuntimeError) as problem:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.newfiles import write_new
 from llx_magic.observe.charts import chip
 from llx_magic.observe.palette import STATE_COLOURS, styles
 from llx_magic.observe.panel import standalone_svg
@@ -131,8 +132,7 @@ def _write_new(folder: Path, stem: str, ending: str, content: bytes) -> str:
     for number in itertools.count(1):
         name = f"{stem}{ending}" if number == 1 else f"{stem}_{number}{ending}"
         try:
-            with (folder / name).open("xb") as file:
-                file.write(content)
+            write_new(folder / name, content)
         except FileExistsError:
             continue
         return name

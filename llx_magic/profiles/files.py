@@ -111,18 +111,20 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def keep_copy(path: Path, backup: Path) -> None:
-    """Put the present content of ``path`` at ``backup`` as well, private, without a moment in which either is missing.
+    """Copy the present content of ``path`` to ``backup``, private, without a moment in which either is missing.
+
+    It is a copy and no second name of the file: whoever edits one of the two in its place must not change both, and a
+    system does nothing, without a word, when it is told to rename one name of a file to another.
 
     Raises:
         OSError: where it cannot be done; both are as before.
     """
     temporary = path.with_name(_temporary_name())
     try:
-        if not _linked(path, temporary):
-            with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
-                shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
+        with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
         temporary.replace(backup)
     finally:
         temporary.unlink(missing_ok=True)
@@ -134,13 +136,17 @@ def set_aside(path: Path, backup: Path) -> None:
     Raises:
         OSError: where it cannot be done; the file is where it was.
     """
-    if path.lstat().st_nlink > 1:
+    found = path.lstat()
+    if found.st_nlink == 1:
+        with contextlib.suppress(PermissionError):  # another user's file keeps its mode
+            path.chmod(0o600)
+        path.replace(backup)
+    elif found.st_nlink == 2 and _is_at(backup, found):
+        path.unlink()  # the backup is the file's only other name; so it needs no room on a full disk
+    else:
         keep_copy(path, backup)
         path.unlink()
-        return
-    with contextlib.suppress(PermissionError):  # another user's file keeps its mode
-        path.chmod(0o600)
-    path.replace(backup)
+    _flush_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -273,25 +279,20 @@ def _keep_for_user(descriptor: int) -> None:
             os.fchmod(descriptor, 0o600)
 
 
-def _linked(path: Path, second: Path) -> bool:
-    """Give the file a second name, for the user alone; False where its content must be copied instead."""
-    if path.lstat().st_nlink > 1:
-        return False  # the mode belongs to the file's other names too
+def _is_at(path: Path, found: os.stat_result) -> bool:
     try:
-        os.link(path, second)
-    except OSError:
-        return False  # some file systems have no second names
-    second.chmod(0o600)
-    return True
+        return os.path.samestat(path.lstat(), found)
+    except FileNotFoundError:
+        return False
 
 
 def _flush_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where that can be done; it has taken place all the same where it cannot."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Some file systems flush no folders; the rename is whole there all the same.
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the folder may be written and not read, or its file system flushes none
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

@@ -9,7 +9,7 @@ from pathlib import Path
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.install import install_line
-from llx_magic.profiles.files import locked, read_file, write_file
+from llx_magic.profiles.files import locked, read_file, reason, write_file
 from llx_magic.profiles.key_shapes import spelling_problem
 from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
 from llx_magic.profiles.secret import Secret
@@ -77,7 +77,7 @@ class Keychain:
         """Store a key; True if one of that name was stored from here before.
 
         Raises:
-            ProfileError: for a name or a key that is not allowed.
+            ProfileError: for a name or a key that is not allowed, and where the key is stored but cannot be listed.
             KeyringProblem: where the keyring takes no key.
         """
         key = _checked(name, key)
@@ -85,7 +85,7 @@ class Keychain:
             known = self.names()
             if problem := _store(name, key):
                 raise KeyringProblem(problem)
-            self._write({*known, name})
+            self._write({*known, name}, f"key {name} is stored in the keyring, but not listed")
         _OF_THIS_SESSION.pop(name, None)
         return name in known
 
@@ -93,24 +93,27 @@ class Keychain:
         """Remove a key and its name; one that is kept for this session only is forgotten.
 
         Raises:
-            ProfileError: where none of that name was stored from here.
-            KeyringProblem: where the keyring cannot be used.
+            ProfileError: where none of that name was stored from here, and where the key is removed but stays listed.
+            KeyringProblem: where the keyring cannot be used, or keeps the key all the same.
         """
         check_name(name, what="key name")
         with locked(self._folder, self._folder):
             known = self.names()
-            forgotten = _OF_THIS_SESSION.pop(name, None) is not None
-            if name not in known:
-                if forgotten:
-                    return
+            if name not in known and name not in _OF_THIS_SESSION:
                 raise ProfileError(f"no key is named {name!r}{nearest_name(name, known)}")
-            if problem := _remove(name):
-                raise KeyringProblem(problem)
-            self._write({*known} - {name})
+            if name in known:
+                if problem := _remove(name):
+                    raise KeyringProblem(f"key {name} is not removed: {problem}")
+                self._write({*known} - {name}, f"key {name} is removed from the keyring, but stays listed")
+            _OF_THIS_SESSION.pop(name, None)
 
-    def _write(self, names: Iterable[str]) -> None:
+    def _write(self, names: Iterable[str], done: str) -> None:
+        """Write the list; ``done`` is what was done and is not undone where the list cannot be written."""
         listed: list[JsonValue] = [*sorted(names)]
-        write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
+        try:
+            write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
+        except OSError as problem:
+            raise ProfileError(f"{done}: {shown(self._file)} cannot be written ({reason(problem)})") from None
 
 
 def read_key(name: str) -> Secret | None:
@@ -182,6 +185,8 @@ def _remove(name: str) -> str | None:
 
         if keyring.get_password(SERVICE, name) is not None:
             keyring.delete_password(SERVICE, name)
+            if keyring.get_password(SERVICE, name) is not None:  # a second keyring in a chain has it too, or it is kept
+                return "the operating system's keyring still gives it"
     except Exception as problem:  # noqa: BLE001
         return _explained(problem)
     return None

@@ -20,6 +20,7 @@ from llx_magic.profiles.files import (
     locked,
     profile_files,
     read_file,
+    reason,
     set_aside,
     write_file,
 )
@@ -161,7 +162,8 @@ class ProfileStore:
         """Take the profile away; its file is kept as ``NAME.json.bak``. A default that names it is cleared.
 
         Raises:
-            ProfileError: where there is none in the folder; those that come with the package stay.
+            ProfileError: where there is none in the folder; those that come with the package stay. Also where it is
+                deleted and cannot be cleared as the default, which is said.
         """
         path = self.folder / f"{check_name(name)}{SUFFIX}"
         if not os.path.lexists(path):
@@ -175,7 +177,9 @@ class ProfileStore:
             backup = path.with_name(path.name + ".bak")
             set_aside(path, backup)
             if was_default:
-                self._default_file.unlink(missing_ok=True)
+                self._forget_default(
+                    f"profile {name} is deleted, its file is kept as {backup.name}; but it stays the default: "
+                )
         return DeleteResult(path, backup, used_by, was_default)
 
     def default(self) -> str | None:
@@ -211,7 +215,14 @@ class ProfileStore:
             ProfileError: where the choice cannot be removed.
         """
         with locked(self.folder, self.state_folder):
+            self._forget_default("the default is not cleared: ")
+
+    def _forget_default(self, before: str) -> None:
+        try:
             self._default_file.unlink(missing_ok=True)
+        except OSError as problem:
+            where, why = shown(self._default_file), reason(problem)
+            raise ProfileError(f"{before}{where} cannot be removed ({why})") from None
 
     @property
     def _default_file(self) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from llx_magic.core.reply import Message
 from llx_magic.errors import ProfileError, UsageProblem
 from llx_magic.locks import ForkSafeLock
-from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, write_file
+from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.profiles.names import brief, name_problem, nearest_name, shown
 from llx_magic.profiles.store import config_folder
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
@@ -160,7 +160,8 @@ class Conversations:
         with self._writing():
             if not is_regular(path):
                 raise self._unknown(name)
-            return path.replace(backup_of(path))
+            set_aside(path, backup_of(path))
+        return backup_of(path)
 
     def fork(self, name: str | None, new_name: str, upto: int | None = None) -> int:
         """Copy a conversation, or its first ``upto`` turns, under a new name; return how many turns were copied.

@@ -494,7 +494,9 @@ def test_a_default_that_is_none_is_one_line_and_profiles_are_listed_and_named_al
     assert not any(row.is_default or row.problem for row in store.list())
     assert store.load("a").name == "a"
     if kind == "folder":
-        with pytest.raises(ProfileError, match=r"cannot be written \(is a directory\)"):
+        with pytest.raises(
+            ProfileError, match=r"is not cleared: .*default-profile cannot be removed \(is a directory\)"
+        ):
             store.clear_default()
     else:
         store.clear_default()
