@@ -396,7 +396,7 @@ ROWS: tuple[Row, ...] = (
     *rows(SEEN, WITHDRAWN, {"stall": BROKE.format(r"no further text within 150 ms \(stall_timeout_ms\)")},
           release=Release.NEVER, limits={"stall_timeout_ms": 150}, whole_limits={"timeout_ms": 500},
           whole_says=BROKE.format(r"no whole reply within 500 ms \(timeout_ms\)")),
-    *rows(SEEN, WITHDRAWN, {"trickle": r"first broke off after \d+ words \(no whole reply within 500 ms"},
+    *rows(SEEN, WITHDRAWN, {"trickle": r"first broke off after [\d,]+ words? \(no whole reply within 500 ms"},
           release=Release.NEVER, limits={"timeout_ms": 500}, slow=True),
     # --- whole, whatever comes next -----------------------------------------------------------------------------------
     *rows(FINISHED, ANSWERED, {"finish-then-reset": ""}, release=Release.WHEN_REACHED, usage=False),
@@ -442,7 +442,7 @@ ROWS: tuple[Row, ...] = (
         "endless-body": r"first failed: a reply of more than 16 MiB",
         "gzip-bomb": r"first failed: a reply (?:of more than 16 MiB|with an endless line or event)",
     }),
-    *rows(TOO_MUCH, WITHDRAWN, {"endless-text": r"first broke off after \d+ words \(a reply of more than 16 MiB\)"},
+    *rows(TOO_MUCH, WITHDRAWN, {"endless-text": r"first broke off after [\d,]+ words? \(a reply of more than 16 MiB\)"},
           slow=True),
     *rows(TOO_MUCH, REPEATED_COUNTED, {
         "huge-error": r"first failed: 500 Internal Server Error: scripted: too long again and",
