@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,12 +116,23 @@ def warm_up(backends: Iterable[Backend]) -> None:
     remote = [backend for backend in backends if isinstance(backend, OpenAIBackend)]
     if remote:
         with contextlib.suppress(RuntimeError):  # no thread to be had: the prompt will do it
-            BACKGROUND.submit(_warm_up(remote))
+            warming = BACKGROUND.submit(_warm_up(remote))
+            _WARMING.add(warming)
+            warming.add_done_callback(_WARMING.discard)
 
 
 async def _warm_up(backends: Iterable[OpenAIBackend]) -> None:
     for backend in backends:
         await backend.warm_up()
+
+
+_WARMING: set[concurrent.futures.Future[None]] = set()
+
+if hasattr(os, "register_at_fork"):
+    # A copy made in the middle of an import would wait for ever for the thread that it does not have to finish it.
+    os.register_at_fork(
+        before=lambda: concurrent.futures.wait(tuple(_WARMING), timeout=5.0), after_in_child=_WARMING.clear
+    )
 
 
 def request_params(member: ModelProfile) -> Mapping[str, JsonValue]:

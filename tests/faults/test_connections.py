@@ -25,10 +25,12 @@ from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
 from tests.faults.asking import KEY, FixedKey, Pieces, answer_of, ask, attempt, backend, backend_at, obstacle, question
 from tests.faults.modes import good_bytes
 from tests.faults.server import FaultServer, status, unused_url
+from tests.unit.kit import Bench
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -545,6 +547,20 @@ class ThreadNotingKey(FixedKey):
     def read(self) -> str | None:
         self.threads.append(threading.get_ident())
         return super().read()
+
+
+def test_the_key_is_read_once_for_all_attempts_of_a_visit():
+    """A keyring is not asked again for each of them."""
+
+    async def run(server: FaultServer) -> ThreadNotingKey:
+        key = ThreadNotingKey()
+        async with backend(server.base_url, key) as asked:
+            bench = Bench(asked, clock=LoopClock(), failover_retry_count=3, failover_retry_delay_ms=0)
+            assert (await bench.ask()).attempts == 3
+        return key
+
+    with FaultServer("503", "503", "ok") as server:
+        assert len(asyncio.run(run(server)).threads) == 1
 
 
 @pytest.mark.parametrize("may_block", [False, True])

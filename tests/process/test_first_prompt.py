@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,28 @@ def test_loading_a_profile_in_a_notebook_gets_ready_in_the_background(scripts, h
     """Nothing is sent and nothing is said."""
     assert scripts.run(NOTEBOOK, "600", "pair").splitlines()[-1] == "warm 1"
     assert first.connections == 0
+
+
+FORKS = """
+import os, sys
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "llx_magic")
+shell.run_line_magic("llx_profile", "load pair")
+copy = os.fork()
+if copy == 0:
+    import aiohttp, httpx
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
+shell.run_line_magic("unload_ext", "llx_magic")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of a process are made elsewhere")
+def test_a_copy_of_the_process_made_while_it_gets_ready_can_import_what_was_being_imported(scripts, pair):
+    """It has not the thread that holds the import's lock."""
+    assert scripts.run(FORKS).splitlines()[-1] == "7"
 
 
 @pytest.mark.parametrize(
