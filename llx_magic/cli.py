@@ -16,7 +16,7 @@ from pathlib import Path
 
 from llx_magic import __version__
 from llx_magic.backends import local as embedded
-from llx_magic.commands import chat, keys, local, piped, profiles, prompt, settings, statistics
+from llx_magic.commands import chat, keys, local, piped, profiles, prompt, settings, statistics, trust
 from llx_magic.commands.footer import footer
 from llx_magic.commands.forms import in_form
 from llx_magic.commands.grammar import Grammar, HelpAskedError
@@ -28,6 +28,8 @@ from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line, printable
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
+from llx_magic.session import consent
+from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
 
 ANSWERED, NO_ANSWER, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -76,6 +78,7 @@ def grammar() -> Grammar:
         help="code: only the code of the reply; json: only its JSON, checked; the others: the reply as it is",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.add_argument("--trust", action="store_true", help="let the profile use the keys it names, this time")
     parser.add_argument("--stats", action="store_true", help="the statistics afterwards, on stderr")
     parser.add_argument("--version", action="store_true", help="print the version")
     return parser
@@ -149,7 +152,7 @@ def _prompt(words: list[str], commands: Sequence[str]) -> int:
         print(f"llx {__version__}")
         return ANSWERED
     text = question(asked.question, asked.prompt, commands, partial(_remark, quiet=asked.quiet))
-    session = Session()
+    session = Session(asker=_asker())
     options = _options(asked)
     if options.dry_run:
         print(printable(prompt.preview(*prompt.prepare(session, options, text)).text))
@@ -172,7 +175,8 @@ def _options(asked: argparse.Namespace) -> prompt.PromptOptions:
 
 def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply:
     balancer, asked = prompt.prepare(session, options, text)
-    for note in balancer.profile.notes:
+    foreign = any(member.foreign for member in balancer.profile.members) or options.trust
+    for note in (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes):
         _remark(f"note: {one_line(note)}", quiet=options.quiet)
     whole_only = options.no_stream or options.form in ("code", "json")
     view = TerminalView(sys.stdout, None if options.quiet else sys.stderr, live=sys.stdout.isatty() and not whole_only)
@@ -236,6 +240,20 @@ def _demo(words: list[str]) -> int:
 
 def _progress() -> local.ProgressBar:
     return local.ProgressBar(sys.stderr, live=sys.stderr.isatty())
+
+
+def _asker() -> Asker | None:
+    """Return what asks at a terminal, or None where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def read(question: str) -> str:
+        print(question, end="", file=sys.stderr, flush=True)
+        if line := sys.stdin.readline():
+            return line
+        raise EOFError
+
+    return trust.asker(read)
 
 
 def _ask_hidden(question: str) -> str:

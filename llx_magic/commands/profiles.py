@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from llx_magic.commands import profile_list
+from llx_magic.commands import profile_list, trust
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.core.values import JsonValue
@@ -20,7 +20,8 @@ from llx_magic.profiles.keys import MISSING
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import SaveResult
 from llx_magic.providers.table import find_provider
-from llx_magic.session import wiring
+from llx_magic.session import consent, wiring
+from llx_magic.session.consent import Request
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -38,6 +39,8 @@ _USAGE = """Save, load and look after profiles.
   {0} show NAME
   {0} delete NAME
   {0} set-default NAME | set-default --clear
+  {0} trust NAME_OR_PATH | untrust NAME_OR_PATH | untrust KEY@HOST | untrust --all | trusted
+                      a profile from elsewhere gets a key of yours only after you have allowed it to go to its host
 """
 
 _ONLY_IN_A_SESSION = "  {0} load NAME_OR_PATH\n"
@@ -59,6 +62,12 @@ def grammar(prog: str = "%llx_profile") -> Grammar:
     default = parser.add_action("set-default", "Choose the profile that is used where none is loaded.")
     default.add_argument("profile", metavar="NAME", nargs="?")
     default.add_argument("--clear", action="store_true", help="have no default profile")
+    trust_ = parser.add_action("trust", "Allow a profile from elsewhere to send the keys that it names to its host.")
+    trust_.add_argument("profile", metavar="NAME_OR_PATH")
+    untrust = parser.add_action("untrust", "Take that back.")
+    untrust.add_argument("profile", metavar="NAME_OR_PATH_OR_PAIR", nargs="?")
+    untrust.add_argument("--all", action="store_true", dest="everything", help="all that has been allowed")
+    parser.add_action("trusted", "List which key may go to which host.")
     return parser
 
 
@@ -82,6 +91,9 @@ def run_words(session: Session, words: list[str], prog: str = "%llx_profile") ->
         "show": profile_list.show,
         "delete": _delete,
         "set-default": _set_default,
+        "trust": lambda session, asked: trust.trust(session, asked.profile, lasts=_in_notebook(asked.prog)),
+        "untrust": lambda session, asked: trust.untrust(session, asked.profile, everything=asked.everything),
+        "trusted": lambda session, _asked: trust.trusted(session),
     }
     if asked.action is None:
         return Output(grammar(prog).format_help().rstrip())
@@ -242,13 +254,22 @@ def _load(session: Session, asked: argparse.Namespace) -> Output:
         )
     loaded = session.load(asked.profile)
     profile = loaded.balancer.profile
+    session.consent.seek(profile)
     what = f"{profile.policy}, {', '.join(loaded.balancer.members)}"
     if profile.policy == "single":
         what = f"{profile.members[0].model} at {profile.members[0].provider}"
-    remarks = [f"note: {note}" for note in loaded.notes]
+    remarks = [*consent.lines(profile), *(f"note: {note}" for note in loaded.notes)]
+    if waiting := consent.pending(profile):
+        remarks.append(_how_to_allow(asked.profile, waiting))
     if loaded.dropped:
         remarks.insert(0, f"the profile replaces this session's {', '.join(loaded.dropped)}")
     return Output(bullet_list(f"profile {profile.name} is active: {what}", remarks))
+
+
+def _how_to_allow(named: str, waiting: Sequence[Request]) -> str:
+    members = ", ".join(dict.fromkeys(each.member for each in waiting))
+    quoted = f'"{named}"' if " " in named else named
+    return f"passed over until you allow it: {members}; type %llx_profile trust {quoted}"
 
 
 def _delete(session: Session, asked: argparse.Namespace) -> Output:

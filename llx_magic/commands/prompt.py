@@ -44,6 +44,7 @@ class PromptOptions:
     raw: bool = False
     next_cell: bool = False
     quiet: bool = False
+    trust: bool = False
 
 
 Format = Literal["markdown", "text", "code", "json"]
@@ -137,6 +138,7 @@ def options_of(asked: argparse.Namespace) -> PromptOptions:
         raw=given.get("raw", False),
         next_cell=given.get("next_cell", False),
         quiet=given.get("quiet", False),
+        trust=given.get("trust", False),
     )
 
 
@@ -149,12 +151,15 @@ def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | N
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
 
     With ``--chat`` the earlier turns of the conversation come first; those of ``cell`` itself and later ones do not, so
-    that a cell which runs again asks the same as the first time.
+    that a cell which runs again asks the same as the first time. What the profile may do is asked here, where somebody
+    can be asked, and not for a dry run.
 
     Raises:
         UsageProblem: for an empty prompt, or a profile, setting, backend or conversation that cannot be used.
     """
-    balancer = session.balancer(options.profile)
+    balancer = session.trusted_balancer(options.profile) if options.trust else session.balancer(options.profile)
+    if not options.dry_run:
+        session.consent.seek(balancer.profile)
     messages: tuple[Message, ...] = (Message("user", prompt),)
     system = options.system
     if options.chat is not None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from llx_magic.commands import chat
 from llx_magic.errors import LlxError
 from llx_magic.notebook.completion_place import Place
+from llx_magic.profiles.consent import listed_pairs
 from llx_magic.profiles.document import POLICIES, LoadBalancerProfile
 from llx_magic.profiles.files import SUFFIX, read_file
+from llx_magic.profiles.folders import shipped_folder
 from llx_magic.profiles.keychain import Keychain
 from llx_magic.profiles.names import name_problem
-from llx_magic.profiles.store import shipped_folder
 from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
 from llx_magic.settings.declaration import SETTINGS
@@ -43,6 +44,7 @@ class Sources:
             "profile": lambda _place, typed: None if _is_path(typed) else self._profile_names(),
             "llx_profile show profile": _fixed(self._profile_names),
             "llx_profile set-default profile": _fixed(self._profile_names),
+            "llx_profile untrust profile": self._trusted,
             "llx_profile delete profile": _fixed(lambda: _profiles_in(session().store.folder)),
             "policy": _fixed(lambda: POLICIES),
             "members": self._members,
@@ -111,6 +113,12 @@ class Sources:
             return [member.name for member in embedded_profile().members]
         document = session.store.document(name)
         return list(document.members) if isinstance(document, LoadBalancerProfile) else [document.name]
+
+    def _trusted(self, _place: Place, typed: str) -> Candidates:
+        if _is_path(typed):
+            return None
+        allowed, _problem = self._session().store.trust.look_up()
+        return [*listed_pairs(allowed), *self._profile_names()]
 
     def _key_names(self) -> list[str]:
         return list(Keychain(self._session().store.state_folder).names())

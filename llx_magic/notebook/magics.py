@@ -54,11 +54,12 @@ class LlxMagics(Magics):
 
     def session(self) -> Session:
         """Return this shell's session; made at the first use, by a magic or by ``llx_magic.ask`` on any thread."""
+        from llx_magic.notebook.asking import asker_of
         from llx_magic.session.session import Session
 
         with self._making:
             if self._session is None:
-                self._session = Session(eager=True)
+                self._session = Session(eager=True, asker=asker_of(self._shell))
             return self._session
 
     @property

@@ -12,6 +12,7 @@ from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.names import brief, check_name, listed
+from llx_magic.profiles.trust import Foreign
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 
@@ -32,7 +33,8 @@ class ModelProfile:
     ``params`` go to the model as they are. ``settings`` are the load-balancer settings that this profile suggests; a
     load balancer's own override them. ``extra`` and ``extra_settings`` are keys of the file (at the top and inside
     ``ephemeralSettings``) that mean nothing here and are kept when it is saved again. ``notes`` are remarks from
-    reading the file; they do not count when profiles are compared.
+    reading the file; they do not count when profiles are compared. ``foreign`` says that the file is not the user's
+    own, so that it gets no key without consent.
 
     Raises:
         ProfileError: for a name that is not allowed, or where provider or model is missing.
@@ -48,6 +50,7 @@ class ModelProfile:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     extra_settings: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    foreign: Foreign | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -152,6 +155,10 @@ class Profile:
         if balancer.params:
             members = [replace(member, params={**member.params, **balancer.params}) for member in members]
         return cls(balancer.name, balancer.policy, tuple(members), balancer.settings, path, tuple(notes))
+
+    def trusted(self) -> Self:
+        """Return the profile with all keys allowed that its members ask for, as they are now."""
+        return replace(self, members=tuple(replace(member, foreign=None) for member in self.members))
 
     @classmethod
     def _balanced(

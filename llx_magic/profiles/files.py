@@ -12,6 +12,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +40,19 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one reading of a file gave; the bytes may hold a key and show themselves nowhere.
+
+    ``file`` and ``folder`` are what the system says of that very file and of the folder in which it was opened, so
+    that nothing can be exchanged between looking and reading. ``folder`` is None where the system opens no folders.
+    """
+
+    data: bytes = field(repr=False)
+    file: os.stat_result
+    folder: os.stat_result | None
+
+
 def read_file(path: Path, *, follow_links: bool = False) -> bytes:
     """Return the content of a regular file of at most 1 MiB; a byte more is returned where there is more.
 
@@ -47,28 +61,59 @@ def read_file(path: Path, *, follow_links: bool = False) -> bytes:
     Raises:
         ProfileError: where it is missing, a link, not a regular file, too large, or cannot be read.
     """
+    return _content(path, follow_links=follow_links).data
+
+
+def read_with_facts(path: Path) -> Content:
+    """Return the content as ``read_file`` does, with what the system says of the file and of its folder.
+
+    Raises:
+        ProfileError: as ``read_file``.
+    """
     try:
-        if not follow_links and stat.S_ISLNK(path.lstat().st_mode):
+        folder = _open_folder(path.parent)
+    except (OSError, ValueError) as problem:
+        raise ProfileError(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+    try:
+        return _content(path, folder=folder)
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _content(path: Path, *, follow_links: bool = False, folder: int | None = None) -> Content:
+    name = path if folder is None else Path(path.name)
+    try:
+        if not follow_links and stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             raise ProfileError(f"{shown(path)}: is a symbolic link, which is refused; copy the file there")
-        with open_regular(path, follow_links=follow_links) as file:
-            if os.fstat(file.fileno()).st_size > LARGEST_BYTES:
+        with open_regular(name, follow_links=follow_links, folder=folder) as file:
+            found = os.fstat(file.fileno())
+            if found.st_size > LARGEST_BYTES:
                 raise ProfileError(f"{shown(path)}: is larger than 1 MiB, the most a profile may have")
-            return file.read(LARGEST_BYTES + 1)
+            return Content(file.read(LARGEST_BYTES + 1), found, None if folder is None else os.fstat(folder))
     except (OSError, ValueError) as problem:
         raise ProfileError(f"{shown(path)}: cannot be read ({reason(problem)})") from None
 
 
-def open_regular(path: Path, *, follow_links: bool) -> BinaryIO:
-    """Open a regular file for reading; a pipe is not waited for.
+def _open_folder(folder: Path) -> int | None:
+    if os.open not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
+        return None
+    # Where it can be, the folder is opened for what is in it alone: one that may not be listed will do.
+    return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -> BinaryIO:
+    """Open a regular file for reading; a pipe is not waited for. A relative path begins at the open ``folder``.
 
     Raises:
         OSError: also where it is a folder, a pipe or a device, or a link that is not to be followed.
         ValueError: for a path that no file can have.
     """
-    if not stat.S_ISREG((path.stat() if follow_links else path.lstat()).st_mode):
+    if not stat.S_ISREG(os.stat(path, dir_fd=folder, follow_symlinks=follow_links).st_mode):
         raise OSError(errno.EINVAL, "not a regular file")  # opening a device can already do something
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | (0 if follow_links else getattr(os, "O_NOFOLLOW", 0)))
+    flags |= 0 if follow_links else getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Final
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import KeyMissing, ProfileError
+from llx_magic.profiles.access import OWN, Access
+from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.key_shapes import looks_like_a_key
 from llx_magic.profiles.names import brief
 from llx_magic.profiles.secret import Secret, names_a_secret
@@ -169,6 +170,12 @@ class HeaderSource:
 
     backend: str
     headers: Sequence[Header]
+    access: Access = OWN
+
+    @property
+    def places(self) -> dict[KeyPlace, str]:
+        """Where the values are looked up, with the header that each goes into."""
+        return {KeyPlace("variable", name): each.name for each in self.headers for name in each.variables}
 
     @property
     def hold_secrets(self) -> bool:
@@ -192,11 +199,12 @@ class HeaderSource:
         return values, tuple(dict.fromkeys(secrets))
 
     def _variable(self, header: str, name: str) -> str:
-        value = os.environ.get(name, "").strip()
-        if value and _is_sendable(value):
-            return value
-        wrong = "holds what no header can have" if value else "is not set"
-        del value
+        found = self.access.variable(name)
+        if isinstance(found, str):
+            raise KeyMissing(f"no key for {self.backend}: {found}")
+        if found is not None and _is_sendable(found.reveal()):
+            return found.reveal()
+        wrong = "holds what no header can have" if found is not None else "is not set"
         raise KeyMissing(f"no key for {self.backend}: the variable {name}, which the header {header} names, {wrong}")
 
 

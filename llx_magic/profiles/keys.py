@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.errors import KeyMissing
+from llx_magic.profiles.access import OWN, Access, file_place, is_set
 from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.files import open_regular, reason
 from llx_magic.profiles.key_shapes import placeholder_problem
-from llx_magic.profiles.keychain import KeyringProblem, key_problem, read_key, session_key
+from llx_magic.profiles.keychain import KeyringProblem, key_problem, session_key
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.secret import Secret
-
-_LARGEST_KEY = 65_536
 
 FOUND = "found"
 MISSING = "missing"
@@ -44,15 +40,17 @@ def key_source(
     needs_key: bool,
     sends_to_own_host: bool,
     is_local: bool = False,
+    access: Access = OWN,
 ) -> ProfileKeySource:
     """Return where the profile's key is to be found.
 
     The places that the profile names come first, in this order: a literal key, an environment variable, the keyring,
     a file. Only where it names none does ``provider_variable`` (``OPENAI_API_KEY`` …) count, and only when the
     requests go to the provider's own host. ``needs_key`` says whether the backend refuses requests without one.
-    ``is_local`` says that it is on this machine, where any word may stand for a key.
+    ``is_local`` says that it is on this machine, where any word may stand for a key. ``access`` looks keys up, where it
+    may.
     """
-    return ProfileKeySource(profile, provider_variable, needs_key, sends_to_own_host, is_local)
+    return ProfileKeySource(profile, provider_variable, needs_key, sends_to_own_host, is_local, access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,7 @@ class ProfileKeySource:
     needs_key: bool
     own_host: bool
     is_local: bool
+    access: Access
 
     @property
     def backend(self) -> str:
@@ -80,6 +79,22 @@ class ProfileKeySource:
         """Whether the keyring may have to be asked."""
         name = self.connection.auth_key_name
         return name is not None and session_key(name) is None
+
+    @property
+    def places(self) -> tuple[KeyPlace, ...]:
+        """Where the key is looked for, in order; a key in the profile itself has no place."""
+        named = self.connection
+        if named.auth_key is not None:
+            return ()
+        found = [
+            KeyPlace("variable", named.auth_key_env) if named.auth_key_env else None,
+            KeyPlace("keyring", named.auth_key_name) if named.auth_key_name else None,
+            file_place(named.auth_keyfile) if named.auth_keyfile else None,
+        ]
+        places = tuple(place for place in found if place is not None)
+        if not places and not named.auth_keyfile and self.usual_variable and is_set(self.usual_variable):
+            return (KeyPlace("variable", self.usual_variable),)
+        return places
 
     def read(self) -> str | None:
         """Return the key, or None where the backend needs none.
@@ -120,39 +135,43 @@ class ProfileKeySource:
         name = self.connection.auth_key_env
         if name is None:
             return None
-        key = _variable(name)
-        return f"set the environment variable {name}" if key is None else self._usable(key, f"the variable {name}")
+        found = self.access.variable(name)
+        if found is None:
+            return f"set the environment variable {name}"
+        return self._usable(found, f"the variable {name}")
 
     def _keyring(self) -> _Found:
         name = self.connection.auth_key_name
         if name is None:
             return None
-        if kept := session_key(name):
+        if kept := self.access.kept(name):
             return self._usable(kept, f"the key {name} of this session")
         try:
-            key = read_key(name)
+            found = self.access.stored(name)
         except KeyringProblem as problem:
             return f"{problem}, or type %llx_key set {name} to keep the key for this session"
-        if key is None:
+        if found is None:
             return f"store it with %llx_key set {name}"
-        return self._usable(key, f"the key {name} in the keyring")
+        return self._usable(found, f"the key {name} in the keyring")
 
     def _file(self) -> _Found:
         name = self.connection.auth_keyfile
-        if name is None:
-            return None
-        found = _read_key_file(name)
-        return found if isinstance(found, str) else self._usable(found, f"the key file {shown(Path(name))}")
+        return None if name is None else self._usable(self.access.file(name), f"the key file {shown(Path(name))}")
+
+    @property
+    def usual_variable(self) -> str | None:
+        """The provider's own variable, where it may go to the address; it counts where the profile names no place."""
+        return self.variable if self.own_host else None
 
     def _usual(self) -> _Found:
-        key = _variable(self.variable) if self.variable and self.own_host else None
-        if key is not None:
-            return self._usable(key, f"the variable {self.variable}")
+        usual = self.usual_variable
+        if usual and is_set(usual) and (found := self.access.variable(usual)) is not None:
+            return self._usable(found, f"the variable {usual}")
         if not self.needs_key:
             return None
         store = f"store one with %llx_key set {self.backend} and save the profile with --key-name {self.backend}"
-        if self.variable and self.own_host:
-            return f"set {self.variable}, or {store}"
+        if usual:
+            return f"set {usual}, or {store}"
         if self.variable:
             return (
                 f"{self.variable} goes only to {self.profile.provider}'s own host and base-url is another; save the "
@@ -160,41 +179,11 @@ class ProfileKeySource:
             )
         return store
 
-    def _usable(self, key: Secret, where: str) -> _Held | str:
-        problem = key_problem(key)
+    def _usable(self, found: Secret | str, where: str) -> _Held | str:
+        """Return the key with the place where it was found, or in one line why there is none that can be used."""
+        if isinstance(found, str):
+            return found
+        problem = key_problem(found)
         if problem is None and not self.is_local:
-            problem = placeholder_problem(key.reveal(), provider_needs_key=self.needs_key)
-        return f"{where} cannot be used: {problem}" if problem else _Held(key, where)
-
-
-def _variable(name: str) -> Secret | None:
-    value = os.environ.get(name, "").strip()
-    return Secret(value) if value else None
-
-
-def _read_key_file(name: str) -> Secret | str:
-    try:
-        path = Path(name).expanduser()
-        with open_regular(path, follow_links=True) as file:
-            found = os.fstat(file.fileno())
-            if problem := _file_problem(path, found):
-                return problem
-            content = file.read(_LARGEST_KEY)
-    except (OSError, ValueError) as problem:
-        return f"the key file {shown(Path(name))} cannot be read ({reason(problem)})"
-    except RuntimeError:
-        return f"the key file {shown(Path(name))} cannot be read (no such home folder)"
-    try:
-        return Secret(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return f"the key file {shown(path)} is not text in UTF-8"
-
-
-def _file_problem(path: Path, found: os.stat_result) -> str | None:
-    if found.st_size > _LARGEST_KEY:
-        return f"the key file {shown(path)} is too large for a key"
-    if sys.platform != "win32" and found.st_mode & 0o077:
-        name = shown(path)
-        quoted = name if shlex.quote(name.removeprefix("~/")) == name.removeprefix("~/") else shlex.quote(str(path))
-        return f"the key file can be read by others; type: chmod 600 {quoted}"
-    return None
+            problem = placeholder_problem(found.reveal(), provider_needs_key=self.needs_key)
+        return f"{where} cannot be used: {problem}" if problem else _Held(found, where)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from llx_magic.errors import ProfileError
@@ -24,11 +23,14 @@ from llx_magic.profiles.files import (
     set_aside,
     write_file,
 )
+from llx_magic.profiles.folders import absolute, config_folder, shipped_folder
 from llx_magic.profiles.names import brief, check_name, listed, name_problem, nearest_name, printable, shown
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
+from llx_magic.profiles.ownership import read_judged, this_user
 from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
+from llx_magic.profiles.trust import Foreign, Trust
 
-__all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult", "config_folder", "shipped_folder"]
+__all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
 
 _DEFAULT_FILE = "default-profile"
 
@@ -56,34 +58,19 @@ class DeleteResult:
     was_default: bool
 
 
-def config_folder() -> Path:
-    """Return the folder of all configuration: ``$LLXPRT_CONFIG_HOME``, else ``~/.llxprt``.
-
-    Raises:
-        ProfileError: where the home folder cannot be told.
-    """
-    return _absolute(os.environ.get("LLXPRT_CONFIG_HOME") or "~/.llxprt")
-
-
-@cache
-def shipped_folder() -> Path | None:
-    """Return the folder of the profiles that come with the package, or None where there is none."""
-    here = Path(__file__).parent
-    for folder in (here / "shipped", here.parent.parent / "profiles"):
-        if (folder / "demo.json").is_file():
-            return folder
-    return None
-
-
 class ProfileStore:
     """The profiles in one folder, and those that come with the package.
 
-    ``folder`` is by default ``profiles`` in the configuration folder. Our own state is in ``llx_magic`` beside it.
+    ``folder`` is by default ``profiles`` in the configuration folder. Our own state is in ``llx_magic`` beside it. The
+    files in the folder that nobody but ``user`` can change are the user's own; those from elsewhere say so when they
+    are read, and get no key without consent. ``user`` is by default the one for whom this process acts.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = config_folder() / "profiles" if folder is None else _absolute(folder)
+    def __init__(self, folder: Path | None = None, *, user: int | None = None) -> None:
+        self.folder = config_folder() / "profiles" if folder is None else absolute(folder)
         self.state_folder = self.folder.parent / "llx_magic"
+        self._user = this_user() if user is None else user
+        self.trust = Trust(self.state_folder, self._user)
 
     def load(self, name_or_path: str | os.PathLike[str]) -> Profile:
         """Return the profile of that name, or in that file, with its members.
@@ -101,6 +88,7 @@ class ProfileStore:
             profile = Profile.single(document, resolved)
         else:
             profile = Profile.assemble(document, self._members(document, beside, f"{shown(path)}: "), resolved)
+            profile = replace(profile, notes=(*profile.notes, *self._instead_of_own(profile)))
         is_ours = path.parent == shipped_folder()
         written = (document, *profile.members)
         if not is_ours and any(means_first_piece(each, by_path=beside is not None) for each in written):
@@ -245,7 +233,7 @@ class ProfileStore:
         is_path = isinstance(name_or_path, os.PathLike) or text.startswith("~") or text.endswith(SUFFIX)
         if not is_path and not any(mark in text for mark in (os.sep, os.altsep, "/") if mark):
             return self._find(check_name(text)), None
-        path = _absolute(text)
+        path = absolute(text)
         if path.name and not path.suffix and not os.path.lexists(path):
             path = path.with_name(path.name + SUFFIX)
         if not os.path.lexists(path):
@@ -267,8 +255,14 @@ class ProfileStore:
 
     def _read(self, path: Path) -> Document:
         # No variable holds the content: it may have a literal key, and a verbose traceback shows variables.
-        from_installer = path.parent == shipped_folder()
-        return read_document(read_file(path, follow_links=from_installer), path.stem, label=shown(path))
+        if path.parent == shipped_folder():
+            return read_document(read_file(path, follow_links=True), path.stem, label=shown(path))
+        found = read_judged(path, self._user)
+        document = read_document(found.data, path.stem, label=shown(path))
+        why = found.why_foreign if path.parent == self.folder else "is not one of your own profiles"
+        if why is None or isinstance(document, LoadBalancerProfile):
+            return document
+        return replace(document, foreign=Foreign(path, why, self.trust))
 
     def _check_place(self, document: Document) -> None:
         if isinstance(document, ModelProfile):
@@ -296,6 +290,15 @@ class ProfileStore:
             found[name] = member
         return tuple(found[name] for name in balancer.members)
 
+    def _instead_of_own(self, profile: Profile) -> tuple[str, ...]:
+        """Say of each member that it is not the user's own profile of that name, where there is one."""
+        foreign = {each.name: each.foreign.path for each in profile.members if each.foreign is not None}
+        return tuple(
+            f"{name} is {shown(path)}, not your own profile of that name"
+            for name, path in foreign.items()
+            if path.parent != self.folder and os.path.lexists(self.folder / path.name)
+        )
+
     def _row(self, path: Path, default: str | None, known: Mapping[str, Path]) -> ProfileRow:
         shipped = path.parent == shipped_folder() and path.parent != self.folder
         is_default = path.stem == default
@@ -320,11 +323,3 @@ class ProfileStore:
             if isinstance(document, LoadBalancerProfile) and name in document.members:
                 users.append(path.stem)
         return tuple(users)
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    try:
-        return Path(path).expanduser().absolute()
-    except (RuntimeError, OSError):
-        problem = "the home folder of that user is not known"
-    raise ProfileError(f"{brief(os.fspath(path))}: {problem}")

@@ -16,18 +16,21 @@ from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Origin, Session
 
 
-def load(profile: str | Profile, *, isolated: bool = False, clock: Clock | None = None) -> LoadBalancer:
+def load(
+    profile: str | Profile, *, isolated: bool = False, clock: Clock | None = None, trust: bool = False
+) -> LoadBalancer:
     """Return a profile ready to answer.
 
     ``profile`` is a name, a path, or a ``Profile``. With ``isolated`` its circuits and statistics are its own instead
     of those that all users of the file in this process share. ``clock`` replaces real time and implies a state of its
-    own.
+    own. With ``trust`` a file from elsewhere may use the keys that it names now, through this object only; else it may
+    use those that the user has allowed to go to its host.
 
     Raises:
         ProfileError: where there is none of that name, or it cannot be used.
     """
     found = profile if isinstance(profile, Profile) else ProfileStore().load(profile)
-    return LoadBalancer(found, isolated=isolated, clock=clock)
+    return LoadBalancer(found.trusted() if trust else found, isolated=isolated, clock=clock)
 
 
 def ask(

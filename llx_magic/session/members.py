@@ -9,6 +9,8 @@ from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
+from llx_magic.profiles.access import Access
+from llx_magic.profiles.consent import origin
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.keys import FOUND, MISSING, NONE_NEEDED, ProfileKeySource, key_source
@@ -67,12 +69,17 @@ def key_of(member: ModelProfile, endpoint: Endpoint) -> ProfileKeySource:
         needs_key=known.key_required and at_home and not own_way,
         sends_to_own_host=at_home,
         is_local=endpoint.is_loopback,
+        access=_access(member, endpoint),
     )
 
 
-def headers_of(member: ModelProfile) -> HeaderSource:
+def headers_of(member: ModelProfile, endpoint: Endpoint) -> HeaderSource:
     """Return what reads the member's headers."""
-    return HeaderSource(member.name, member.connection.all_headers)
+    return HeaderSource(member.name, member.connection.all_headers, _access(member, endpoint))
+
+
+def _access(member: ModelProfile, endpoint: Endpoint) -> Access:
+    return Access(member.foreign, origin(endpoint.base_url))
 
 
 def member_problem(member: ModelProfile) -> str | None:
@@ -132,7 +139,7 @@ def _described(member: ModelProfile, endpoint: Endpoint, patience: float) -> str
     Raises:
         KeyMissing: where the keyring does not answer in time.
     """
-    source, headers = key_of(member, endpoint), headers_of(member)
+    source, headers = key_of(member, endpoint), headers_of(member, endpoint)
     found = BACKGROUND.run(KeyReader(_Described(source), patience).read()) if source.may_block else source.describe()
     if headers.hold_secrets and not (found or "").startswith(MISSING):
         try:

@@ -16,6 +16,7 @@ from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.consent import Asker, Consent
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.members import remarks
 from llx_magic.settings.declaration import DEFAULTS, nearest, setting
@@ -65,12 +66,21 @@ class Session:
     """The active profile, the session's settings, and every profile that was asked by name.
 
     ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests. With ``eager``
-    a profile gets ready to send in the background as soon as it is known, so that the first prompt is quick.
+    a profile gets ready to send in the background as soon as it is known, so that the first prompt is quick. ``asker``
+    asks the user what a profile from elsewhere may do; without one nothing is asked and what is not allowed is refused.
     """
 
-    def __init__(self, store: ProfileStore | None = None, clock: Clock | None = None, *, eager: bool = False) -> None:
+    def __init__(
+        self,
+        store: ProfileStore | None = None,
+        clock: Clock | None = None,
+        *,
+        eager: bool = False,
+        asker: Asker | None = None,
+    ) -> None:
         self.store = store or ProfileStore()
         self.conversations = Conversations(self.store.state_folder / "conversations")
+        self.consent = Consent(asker)
         self._clock = clock
         self._eager = eager
         self._lock = ForkSafeLock()
@@ -107,6 +117,14 @@ class Session:
             self._values = {key: value for key, value in self._values.items() if key not in dropped}
             self._active, self._loaded_as = balancer, name_or_path
         return Loaded(balancer, dropped, (*balancer.profile.notes, *remarks(balancer.profile)))
+
+    def trusted_balancer(self, name_or_path: str | None) -> LoadBalancer:
+        """Return the named profile ready to answer, or that in force, with every key allowed that it asks for.
+
+        Raises:
+            ProfileError: where there is none of that name, or it cannot be used.
+        """
+        return self._balancer_of(self.balancer(name_or_path).profile.trusted())
 
     def balancer(self, name_or_path: str | None = None) -> LoadBalancer:
         """Return the named profile ready to answer, or the active one.

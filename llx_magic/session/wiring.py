@@ -197,7 +197,7 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     problem = member_problem(member)
     if endpoint is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    return OpenAIBackend(member.name, endpoint, key_of(member, endpoint), headers_of(member))
+    return OpenAIBackend(member.name, endpoint, key_of(member, endpoint), headers_of(member, endpoint))
 
 
 def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:

@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from llx_magic.notebook.completion import GRAMMARS, LlxCompleter
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.matcher import IDENTIFIER, register, unregister
+from llx_magic.profiles.consent import KeyPlace, Pair
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS
@@ -108,7 +109,8 @@ def test_ipythons_own_names_are_not_mixed_in(shell):
 
 def test_profile_actions(shell):
     """%llx_profile offers its actions."""
-    assert offered(shell, "%llx_profile ") == ["save", "load", "list", "show", "delete", "set-default"]
+    actions = ["save", "load", "list", "show", "delete", "set-default", "trust", "untrust", "trusted"]
+    assert offered(shell, "%llx_profile ") == actions
     assert offered(shell, "%llx_profile s") == ["save", "show", "set-default"]
     assert offered(shell, "%llx_profile save ") == ["loadbalancer", "model"]
 
@@ -129,6 +131,16 @@ def test_only_own_profiles_can_be_deleted(shell):
 def test_set_default_can_be_cleared(shell):
     """set-default offers --clear beside the names."""
     assert "--clear" in offered(shell, "%llx_profile set-default ")
+
+
+def test_what_was_allowed_can_be_taken_back(shell, session):
+    """By the pair itself, or by the profile that asked for it; a path is completed as a file."""
+    pair = Pair(KeyPlace("variable", "WORK_KEY"), "https://gateway.example")
+    session.store.trust.remember([pair])
+    assert offered(shell, "%llx_profile untrust W") == ["WORK_KEY@gateway.example"]
+    assert "alpha" in offered(shell, "%llx_profile untrust ")
+    assert offered(shell, "%llx_profile untrust --a") == ["--all"]
+    assert "alpha" in offered(shell, "%llx_profile trust ")
 
 
 def test_load_balancer_is_put_together(shell):

@@ -14,9 +14,10 @@ from llx_magic.errors import ProfileError
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.folders import config_folder, shipped_folder
 from llx_magic.profiles.names import name_problem
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE
-from llx_magic.profiles.store import ProfileStore, config_folder, shipped_folder
+from llx_magic.profiles.store import ProfileStore
 
 
 def model(name: str = "a", **changes) -> ModelProfile:

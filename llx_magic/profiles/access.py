@@ -1,0 +1,106 @@
+"""The one place where keys are looked up: nothing is read that the profile's file may not have sent to its host."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llx_magic.profiles.consent import KeyPlace
+from llx_magic.profiles.files import open_regular, reason
+from llx_magic.profiles.keychain import read_key, session_key
+from llx_magic.profiles.names import shown
+from llx_magic.profiles.secret import Secret
+from llx_magic.profiles.trust import Foreign
+
+_LARGEST_KEY: Final = 65_536
+
+Found = Secret | str | None
+"""What is at a place: a secret, or why it cannot be had, or None where the place is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one model profile may look up.
+
+    ``foreign`` is None where its file is the user's own, which may name whatever it likes. Otherwise the user must have
+    allowed the pair of the place and ``host``, where the profile's requests go; that is looked up anew each time.
+    """
+
+    foreign: Foreign | None = None
+    host: str | None = None
+
+    def refusal(self, place: KeyPlace) -> str | None:
+        """Return in one line why the place may not be looked into, or None where it may."""
+        return None if self.foreign is None else self.foreign.refusal(place, self.host)
+
+    def variable(self, name: str) -> Found:
+        """Return the value of an environment variable, without white space around it."""
+        if problem := self.refusal(KeyPlace("variable", name)):
+            return problem
+        value = os.environ.get(name, "").strip()
+        return Secret(value) if value else None
+
+    def kept(self, name: str) -> Found:
+        """Return the key of that name that is kept for this session only."""
+        return self.refusal(KeyPlace("keyring", name)) or session_key(name)
+
+    def stored(self, name: str) -> Found:
+        """Return the key of that name in the operating system's keyring, which may take long.
+
+        Raises:
+            KeyringProblem: where the keyring cannot be used.
+        """
+        return self.refusal(KeyPlace("keyring", name)) or read_key(name)
+
+    def file(self, name: str) -> Secret | str:
+        """Return what is in a key file, links to it followed; the name that is allowed is that of the file itself."""
+        place = file_place(name)
+        if place is None:
+            return f"the key file {shown(Path(name))} cannot be read (no such home folder)"
+        return self.refusal(place) or _read_key_file(Path(name).expanduser(), Path(place.name))
+
+
+OWN: Final = Access()
+"""What a profile of the user's own may look up: everything."""
+
+
+def is_set(name: str) -> bool:
+    """Return whether an environment variable holds anything."""
+    return bool(os.environ.get(name, "").strip())
+
+
+def file_place(name: str) -> KeyPlace | None:
+    """Return the place that a key file's name means now, or None where it names the home folder of nobody."""
+    try:
+        return KeyPlace("file", os.path.realpath(Path(name).expanduser()))
+    except (RuntimeError, OSError, ValueError):
+        return None
+
+
+def _read_key_file(named: Path, path: Path) -> Secret | str:
+    try:
+        with open_regular(path, follow_links=False) as file:
+            found = os.fstat(file.fileno())
+            if problem := _file_problem(named, found):
+                return problem
+            content = file.read(_LARGEST_KEY)
+    except (OSError, ValueError) as problem:
+        return f"the key file {shown(named)} cannot be read ({reason(problem)})"
+    try:
+        return Secret(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return f"the key file {shown(named)} is not text in UTF-8"
+
+
+def _file_problem(path: Path, found: os.stat_result) -> str | None:
+    if found.st_size > _LARGEST_KEY:
+        return f"the key file {shown(path)} is too large for a key"
+    if sys.platform != "win32" and found.st_mode & 0o077:
+        name = shown(path)
+        quoted = name if shlex.quote(name.removeprefix("~/")) == name.removeprefix("~/") else shlex.quote(str(path))
+        return f"the key file can be read by others; type: chmod 600 {quoted}"
+    return None

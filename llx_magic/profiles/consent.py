@@ -1,0 +1,116 @@
+"""A key's place and the host it would be sent to: the pair to which a user says yes. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
+
+from llx_magic.profiles.names import name_problem, shown
+
+_HOST_AND_PORT = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]*)?")
+"""Hosts that every reader takes for the same: without escapes, letters of other scripts or anything beside the name."""
+
+_LONGEST_HOST: Final = 255
+_PORTS: Final = {"https": 443, "http": 80}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def origin(base_url: str) -> str | None:
+    """Return scheme, host and port of an address in the one form in which they are compared, or None.
+
+    The usual port is left out and letters are lower case. Nothing else is taken for the same: a dot at the end, another
+    way of writing an IP address, or a name that leads to the same machine is another host. None is for addresses that
+    hold a user name or whose host two readers could understand differently.
+    """
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        return None
+    found = _HOST_AND_PORT.fullmatch(parts.netloc.lower())
+    if found is None or parts.scheme not in _PORTS or port == 0 or "\\" in base_url or not base_url.isprintable():
+        return None
+    host = found[1]
+    if len(host) > _LONGEST_HOST:
+        return None
+    return f"{parts.scheme}://{host}" if port in (None, _PORTS[parts.scheme]) else f"{parts.scheme}://{host}:{port}"
+
+
+def shown_origin(origin: str) -> str:
+    """Return a host as people read it: without ``https://``, which goes without saying."""
+    return origin.removeprefix("https://")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyPlace:
+    """Where a key is: an environment variable, an entry of the keyring, or a file by its real, absolute path."""
+
+    kind: Literal["variable", "keyring", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        """Return the form that can be typed: ``NAME``, ``keyring:NAME`` or ``file:PATH``."""
+        return self.name if self.kind == "variable" else f"{self.kind}:{self.name}"
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Return the place that a typed form means, or None where it means none."""
+        kind, colon, name = text.partition(":")
+        if not colon:
+            return cls("variable", text) if _VARIABLE.fullmatch(text) else None
+        if kind == "keyring":
+            return None if name_problem(name) else cls("keyring", name)
+        return cls("file", name) if kind == "file" and Path(name).is_absolute() and name.isprintable() else None
+
+    @property
+    def said(self) -> str:
+        """The place as a sentence names it."""
+        if self.kind == "file":
+            return f"the file {shown(Path(self.name))}"
+        return self.name if self.kind == "variable" else f"the keyring's {self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """A key's place, and the host (an ``origin``) to which what is there would be sent."""
+
+    place: KeyPlace
+    host: str
+
+    def __str__(self) -> str:
+        """Return the form that can be typed: ``OPENAI_API_KEY@api.openai.com``."""
+        return f"{self.place}@{shown_origin(self.host)}"
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Return the pair that a typed form means, or None where it means none."""
+        place, _, host = text.strip().rpartition("@")
+        found = KeyPlace.read(place)
+        where = origin(host if "://" in host else f"https://{host}")
+        plain = urlsplit(where).netloc if where else ""
+        whole = host.lower().removeprefix("https://").removeprefix("http://")
+        if found is None or where is None or whole.removesuffix(":443").removesuffix(":80") != plain:
+            return None  # a path behind the host, say: a pair is for the whole host, and so must not look narrower
+        return cls(found, where)
+
+    @property
+    def said(self) -> str:
+        """The pair as a sentence names it."""
+        return f"the key from {self.place.said} to {shown_origin(self.host)}"
+
+
+def read_pairs(text: str) -> tuple[frozenset[Pair], tuple[str, ...]]:
+    """Return the pairs of a list that is separated by commas or lines, and the words that are none."""
+    words = [word.strip() for word in re.split(r"[,\n]", text) if word.strip()]
+    found = {word: Pair.read(word) for word in words}
+    pairs = frozenset(pair for pair in found.values() if pair is not None)
+    return pairs, tuple(word for word, pair in found.items() if pair is None)
+
+
+def listed_pairs(pairs: Iterable[Pair]) -> list[str]:
+    """Return the pairs in their typed form, in order."""
+    return [str(pair) for pair in sorted(pairs)]

@@ -1,0 +1,42 @@
+"""Where profiles are kept: the user's own folder, and the folder of those that come with the package."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.names import brief
+
+
+def config_folder() -> Path:
+    """Return the folder of all configuration: ``$LLXPRT_CONFIG_HOME``, else ``~/.llxprt``.
+
+    Raises:
+        ProfileError: where the home folder cannot be told.
+    """
+    return absolute(os.environ.get("LLXPRT_CONFIG_HOME") or "~/.llxprt")
+
+
+@cache
+def shipped_folder() -> Path | None:
+    """Return the folder of the profiles that come with the package, or None where there is none."""
+    here = Path(__file__).parent
+    for folder in (here / "shipped", here.parent.parent / "profiles"):
+        if (folder / "demo.json").is_file():
+            return folder
+    return None
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the path from the root, ``~`` filled in and links left as they are.
+
+    Raises:
+        ProfileError: where the home folder of that user is not known.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, OSError):
+        problem = "the home folder of that user is not known"
+    raise ProfileError(f"{brief(os.fspath(path))}: {problem}")

@@ -1,0 +1,135 @@
+"""Whose a file is: the user's own, or one that others wrote or can write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from llx_magic.profiles.files import read_with_facts, reason
+from llx_magic.profiles.names import shown
+
+ADMINISTRATOR: Final = 0
+"""The user who can read and write everything anyway."""
+
+_MOST_LINKS: Final = 40
+_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What counts of one file or folder: its owner, its mode, and how many names it has."""
+
+    path: Path
+    owner: int
+    mode: int
+    names: int = 1
+
+    @classmethod
+    def of(cls, path: Path, found: os.stat_result) -> Facts:
+        """Take them from what the system says."""
+        return cls(path, found.st_uid, found.st_mode, found.st_nlink)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The content of a file, and why the file is not the user's own, or None; both from the same reading."""
+
+    data: bytes = field(repr=False)
+    why_foreign: str | None
+
+
+def this_user() -> int | None:
+    """Return the user for whom this process acts; None on systems where files have no such owner."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
+    """Return why others can change what is in a folder, as the end of a sentence that begins with a file, or None.
+
+    ``way`` is every folder and link from the root to it. In the folder and the one above it nobody else may write; in
+    those further up the group may, since whoever gives homes to a group does so on purpose, and everybody may where
+    each can remove only what is theirs.
+    """
+    steps = list(way)
+    mine = (user, ADMINISTRATOR)
+    for link in (step for step in steps if stat.S_ISLNK(step.mode)):
+        if link.owner not in mine:
+            return f"is reached over a link of another user ({shown(link.path)})"
+    folders = [step for step in steps if not stat.S_ISLNK(step.mode)]
+    for distance, folder in enumerate(reversed(folders)):
+        if folder.owner not in mine:
+            return f"is in a folder of another user ({shown(folder.path)})"
+        writers = folder.mode & (_BY_OTHERS if distance <= 1 else stat.S_IWOTH)
+        if writers and not (distance > 0 and folder.mode & stat.S_ISVTX):
+            return f"is in a folder that others can write (chmod go-w {shown(folder.path)})"
+    return None
+
+
+def why_file_is_foreign(file: Facts, user: int) -> str | None:
+    """Return why a file is not the user's own, as the end of a sentence, or None; its folder is another question."""
+    if file.owner not in (user, ADMINISTRATOR):
+        return "belongs to another user"
+    if file.mode & _BY_OTHERS:
+        return f"can be written by others (chmod go-w {shown(file.path)})"
+    return "has another name elsewhere (a hard link)" if file.names > 1 else None
+
+
+def way_to(folder: Path) -> Iterator[Facts]:
+    """Yield every folder and link from the root to a folder, links followed one by one.
+
+    Raises:
+        OSError: where one of them is missing or cannot be looked at.
+    """
+    here, links = Path(), 0
+    todo = list(reversed(folder.absolute().parts))
+    while todo:
+        part = todo.pop()
+        here = here.parent if part == ".." else here / part
+        found = here.lstat()
+        yield Facts.of(here, found)
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, "too many links")
+            todo += reversed(here.readlink().parts)
+            here = here.parent
+
+
+def read_judged(path: Path, user: int | None) -> Judged:
+    """Read a file and judge whose it is; without a ``user`` every file that can be read is the user's own.
+
+    Raises:
+        ProfileError: where it cannot be read.
+    """
+    found = read_with_facts(path)
+    if user is None:
+        return Judged(found.data, None)
+    file = replace(Facts.of(path, found.file), names=_names_elsewhere(path, found.file))
+    why = why_file_is_foreign(file, user) or why_foreign_place(path.parent, user, found.folder)
+    return Judged(found.data, why)
+
+
+def why_foreign_place(folder: Path, user: int, opened: os.stat_result | None = None) -> str | None:
+    """Return why others can change what is in a folder, or None; ``opened`` is the folder as it was opened."""
+    try:
+        way = list(way_to(folder))
+    except OSError as problem:
+        return f"is in a folder that cannot be looked at ({reason(problem)})"
+    if opened is not None:
+        way[-1] = Facts.of(way[-1].path, opened)
+    return why_folder_is_foreign(way, user)
+
+
+def _names_elsewhere(path: Path, found: os.stat_result) -> int:
+    """Return how many names the file has outside of its folder, and one more for its own.
+
+    While a profile is saved, the file and its backup are two names of one content for a moment.
+    """
+    if found.st_nlink <= 1:
+        return 1
+    return found.st_nlink + 1 - sum(each.inode() == found.st_ino for each in os.scandir(path.parent))

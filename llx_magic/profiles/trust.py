@@ -1,0 +1,161 @@
+"""What the user has said yes to: which key may go to which host though a file from elsewhere asks for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llx_magic.core.values import JsonValue
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.consent import KeyPlace, Pair, origin, read_pairs
+from llx_magic.profiles.files import locked, write_file
+from llx_magic.profiles.names import brief, shown
+from llx_magic.profiles.ownership import read_judged, why_foreign_place
+from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
+
+VARIABLE: Final = "LLX_TRUST"
+"""Names pairs that are allowed without a question: ``OPENAI_API_KEY@api.openai.com``, separated by commas."""
+
+_FILE: Final = "trusted.json"
+_VERSION: Final = 1
+
+_OF_THIS_PROCESS: set[Pair] = set()
+"""What was allowed and could not be remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The pairs that are allowed: remembered in ``folder``, for this process only, or named by ``LLX_TRUST``.
+
+    ``user`` is the one whose files are believed; None where files have no owner.
+    """
+
+    folder: Path
+    user: int | None
+
+    @property
+    def path(self) -> Path:
+        """The file in which the pairs are remembered."""
+        return self.folder / _FILE
+
+    def look_up(self) -> tuple[frozenset[Pair], str]:
+        """Return all pairs that are allowed now, and in one line what could not be read, or the empty string."""
+        named, no_pairs = read_pairs(os.environ.get(VARIABLE, ""))
+        problems = [f"{VARIABLE} takes KEY@HOST, got {brief(no_pairs[0])}"] if no_pairs else []
+        remembered = frozenset[Pair]()
+        try:
+            remembered = self.remembered()
+        except ProfileError as problem:
+            problems.append(str(problem))
+        return named | remembered | _OF_THIS_PROCESS, "; ".join(problems)
+
+    def remembered(self) -> frozenset[Pair]:
+        """Return the pairs in the file; none where there is no file.
+
+        Raises:
+            ProfileError: where the file cannot be read or believed: nothing in it counts then.
+        """
+        if not os.path.lexists(self.path):
+            return frozenset()
+        found = read_judged(self.path, self.user)
+        if found.why_foreign:
+            raise ProfileError(f"{shown(self.path)} {found.why_foreign}, so nothing in it counts")
+        try:
+            return _read(decode(found.data))
+        except DocumentProblem as problem:
+            raise ProfileError(f"{shown(self.path)}: {problem}, so nothing in it counts") from None
+
+    def remember(self, pairs: Iterable[Pair]) -> None:
+        """Allow the pairs from now on, in every process; a file that cannot be believed is begun anew.
+
+        Raises:
+            ProfileError: where nothing can be remembered; what was allowed before stays.
+        """
+        with locked(self.folder, self.folder):
+            self._refuse_foreign_folder()
+            self._write({*self._kept(), *pairs})
+
+    def forget(self, pairs: Iterable[Pair]) -> None:
+        """Allow the pairs no longer, unless ``LLX_TRUST`` names them.
+
+        Raises:
+            ProfileError: where the file cannot be written; what was allowed for this process only is not, all the same.
+        """
+        gone = set(pairs)
+        _OF_THIS_PROCESS.difference_update(gone)
+        if os.path.lexists(self.path):
+            with locked(self.folder, self.folder):
+                self._write({*self._kept()} - gone)
+
+    def allow_in_this_process(self, pairs: Iterable[Pair]) -> None:
+        """Allow the pairs until this process ends."""
+        _OF_THIS_PROCESS.update(pairs)
+
+    def _kept(self) -> frozenset[Pair]:
+        try:
+            return self.remembered()
+        except _NewerVersion:
+            raise
+        except ProfileError:
+            return frozenset()
+
+    def _refuse_foreign_folder(self) -> None:
+        why = None if self.user is None else why_foreign_place(self.folder, self.user)
+        if why:
+            raise ProfileError(f"{shown(self.path)} {why}: nothing can be remembered there")
+
+    def _write(self, pairs: Iterable[Pair]) -> None:
+        trusted: list[JsonValue] = [{"key": str(pair.place), "host": pair.host} for pair in sorted(pairs)]
+        raw: JsonValue = {"version": _VERSION, "trusted": trusted}
+        write_file(self.path, (json.dumps(raw, indent=2) + "\n").encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """That a profile's file is from elsewhere: which file, why it counts as such, and what the user has allowed."""
+
+    path: Path
+    why: str
+    trust: Trust
+
+    def refusal(self, place: KeyPlace, host: str | None) -> str | None:
+        """Return in one line why the file may not have what is at the place sent to the host, or None where it may."""
+        if host is None:
+            return f"{shown(self.path)} {self.why}, and its host is written in a form that cannot be allowed"
+        pair = Pair(place, host)
+        allowed, problem = self.trust.look_up()
+        if pair in allowed:
+            return None
+        path = shown(self.path)
+        quoted = f'"{path}"' if " " in path else path
+        return (
+            f"not allowed yet: {path} {self.why} and wants to send {pair.said}; to allow it: "
+            f"%llx_profile trust {quoted} (or {VARIABLE}={pair})" + (f"; {problem}" if problem else "")
+        )
+
+
+class _NewerVersion(ProfileError):
+    """The file is of a later version of this package, and is left as it is."""
+
+
+def _read(text: str) -> frozenset[Pair]:
+    raw = parse(text)
+    entries = raw.get("trusted") if isinstance(raw, dict) else None
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > _VERSION:
+        raise _NewerVersion(f"{_FILE} is of version {version}, which is newer than {_VERSION}; update llx-magic")
+    if version != _VERSION or isinstance(version, bool) or not isinstance(entries, list):
+        raise DocumentProblem(f"is no list of trusted pairs of version {_VERSION}")
+    return frozenset(_pair(entry) for entry in entries)
+
+
+def _pair(entry: JsonValue) -> Pair:
+    if isinstance(entry, dict) and entry.keys() == {"key", "host"}:
+        key, host = entry["key"], entry["host"]
+        if isinstance(key, str) and isinstance(host, str) and origin(host) == host and (place := KeyPlace.read(key)):
+            return Pair(place, host)
+    raise DocumentProblem("holds an entry that is no pair of key and host")

@@ -1,0 +1,134 @@
+"""Which keys a profile's members use and where they go; what the user has still to say yes to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llx_magic.errors import ProfileError
+from llx_magic.profiles.consent import Pair, origin, shown_origin
+from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.profiles.headers import HeaderSource
+from llx_magic.profiles.keys import ProfileKeySource
+from llx_magic.profiles.trust import Trust
+from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem
+
+NOT_ALLOWED = "not allowed yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A pair that a profile's file asks for: which member's, and which file says so."""
+
+    member: str
+    path: Path
+    pair: Pair
+
+
+Asker = Callable[[str, Sequence[Request]], Iterable[Pair]]
+"""Takes the profile's name and what its files ask for, and returns the pairs to which the user said yes."""
+
+
+def foreign_pairs(profile: Profile) -> tuple[Request, ...]:
+    """Return every pair that the profile's files from elsewhere ask for, allowed or not, each once."""
+    found: dict[Pair, Request] = {}
+    for member in profile.members:
+        way = None if member.foreign is None else _way(member)
+        if member.foreign is None or way is None or way.host is None:
+            continue
+        for place in (*way.key.places, *way.headers.places):
+            found.setdefault(Pair(place, way.host), Request(member.name, member.foreign.path, Pair(place, way.host)))
+    return tuple(found.values())
+
+
+def pending(profile: Profile) -> tuple[Request, ...]:
+    """Return the pairs that the user has not allowed yet."""
+    asked = foreign_pairs(profile)
+    if not asked:
+        return ()
+    allowed, _problem = trust_of(profile).look_up()
+    return tuple(each for each in asked if each.pair not in allowed)
+
+
+def trust_of(profile: Profile) -> Trust:
+    """Return what has been allowed to the profile's files from elsewhere; it has at least one such file."""
+    return next(member.foreign.trust for member in profile.members if member.foreign is not None)
+
+
+def allow(trust: Trust, pairs: Iterable[Pair]) -> str:
+    """Allow the pairs; returns why they hold for this process only, or the empty string where they are remembered."""
+    pairs = tuple(pairs)
+    try:
+        trust.remember(pairs)
+    except ProfileError as problem:
+        trust.allow_in_this_process(pairs)
+        return f"for this session only: {problem}"
+    return ""
+
+
+def lines(profile: Profile) -> tuple[str, ...]:
+    """Return where each member's requests go and where its key comes from, a line each; no key is looked up.
+
+    Members that run on this machine, in this process or started by it, have none.
+    """
+    waiting = {each.pair for each in pending(profile)}
+    members = {member.name: member for member in profile.members}.values()
+    return tuple(line for member in members if (line := _line(member, waiting)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where a member's requests go, and what they take along; ``host`` is None where nothing can be allowed."""
+
+    host: str | None
+    label: str
+    key: ProfileKeySource
+    headers: HeaderSource
+
+
+def _way(member: ModelProfile) -> _Way | None:
+    endpoint = endpoint_of(member)
+    if endpoint is None or member_problem(member) is not None:
+        return None
+    host = None if endpoint.problem() else origin(endpoint.base_url)
+    return _Way(host, endpoint.label, key_of(member, endpoint), headers_of(member, endpoint))
+
+
+def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
+    way = _way(member)
+    if way is None:
+        return None
+    said = [f"key from {place.said}" for place in way.key.places]
+    if member.connection.auth_key is not None:
+        said = ["key in the profile itself"]
+    said += [f"{header} from {place.said}" for place, header in way.headers.places.items()]
+    asked = set() if way.host is None else {Pair(place, way.host) for place in (*way.key.places, *way.headers.places)}
+    note = f" ({NOT_ALLOWED})" if asked & waiting else ""
+    where = way.label if way.host is None else shown_origin(way.host)
+    return f"{member.name}: {where}, {', '.join(said) or _no_key(way.key)}{note}"
+
+
+def _no_key(key: ProfileKeySource) -> str:
+    return f"no key ({key.usual_variable} is not set)" if key.usual_variable and key.needs_key else "no key"
+
+
+class Consent:
+    """Asks each question once in a session: what was declined is not asked again until it is allowed by command."""
+
+    def __init__(self, asker: Asker | None) -> None:
+        self._asker = asker
+        self._declined: set[Pair] = set()
+
+    def seek(self, profile: Profile) -> None:
+        """Ask for what the profile still needs, where somebody can be asked; nothing waits anywhere else."""
+        if self._asker is None or threading.current_thread() is not threading.main_thread():
+            return
+        asked = [each for each in pending(profile) if each.pair not in self._declined]
+        if not asked:
+            return
+        granted = set(self._asker(profile.name, asked))
+        self._declined |= {each.pair for each in asked} - granted
+        if granted:
+            allow(trust_of(profile), granted)
