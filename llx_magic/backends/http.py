@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from dataclasses import replace
@@ -285,7 +284,8 @@ class _Exchange:
     async def _refusal(self, response: httpx.Response) -> Failure:
         body = bytearray()
         try:
-            async with asyncio.timeout(ERROR_BODY_SECONDS):
+            async with Silence() as silence:
+                silence.grant(ERROR_BODY_SECONDS)
                 await _fill(body, response, LARGEST_ERROR_BODY)
         except foreign_errors():
             pass  # what came of the body is enough

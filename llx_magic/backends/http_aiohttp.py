@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.http_parser import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
 LONGEST_HEADER_LINE = 64 * 1024
@@ -33,6 +35,9 @@ LONGEST_HEADER_LINE = 64 * 1024
 
 _LARGE_BODY = 2**20
 """From how many bytes on a body is sent in pieces."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
+"""How a body in chunks ends, unless fields follow it."""
 
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
@@ -134,6 +139,15 @@ class _Handler(ResponseHandler):
         self.idle = False
         self._head_is_due = False
         self._body: aiohttp.StreamReader | None = None
+        self._payload_of_reply: StreamReader | None = None
+        self._came = 0
+        self._last = b""
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more came than the reply: its bytes, or the end of its last chunk, are not the last that came."""
+        payload = self._payload_of_reply
+        return payload is not None and self._came != payload.total_bytes and self._last != _LAST_CHUNK
 
     @property
     def is_dirty(self) -> bool:
@@ -147,19 +161,37 @@ class _Handler(ResponseHandler):
         """Serve a request."""
         sending.reused = self.sending is not None
         self.sending, self.idle, self._head_is_due, self._body = sending, False, True, None
+        self._payload_of_reply, self._came, self._last = None, 0, b""
 
     def data_received(self, data: bytes) -> None:
         if self.idle and data:  # nothing is aiohttp's way to go on with what it has
             self.close()
             return
-        if self.sending is not None:
-            self.sending.arrived = True
-        head, separator, rest = data.partition(b"\r\n\r\n") if self._head_is_due else (data, b"", b"")
-        if separator:  # what is malformed behind a head must not take the head with it
-            self._head_is_due = False
-        super().data_received(head + separator if separator else head)
-        if rest:
-            super().data_received(rest)
+        while self._head_is_due and data and self.exception() is None:
+            head, separator, data = data.partition(b"\r\n\r\n")
+            self._take_head(head + separator)  # what is malformed behind a head must not take the head with it
+        if data:
+            self._came += len(data)
+            self._last = (self._last + data[-len(_LAST_CHUNK) :])[-len(_LAST_CHUNK) :]
+            super().data_received(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take a head that was read, and what its body will be read from."""
+        super().feed_data(data, size)
+        message, payload = data
+        if self._head_is_due and message.code >= 200:  # those before it only announce it
+            self._head_is_due, self._payload_of_reply = False, payload
+
+    def _take_head(self, data: bytes) -> None:
+        try:
+            if self.sending is not None:
+                self.sending.take(len(data))
+        except httpx.RemoteProtocolError as endless:
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(HttpProcessingError(message=str(endless)))
+        else:
+            super().data_received(data)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         super().set_exception(exc, exc_cause or exc)
@@ -220,7 +252,8 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        super()._release(key, protocol, should_close=should_close)
+        surplus = isinstance(protocol, _Handler) and protocol.has_surplus
+        super()._release(key, protocol, should_close=should_close or surplus)
         if isinstance(protocol, _Handler):
             protocol.idle = True
 

@@ -69,8 +69,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and request.url.scheme == "http"
         hooks = _Hooks(sending, forwarded=forwarded)
         request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
-        place = request.url.netloc
-        idle = self._idle.get(place)
+        idle = self._idle.get(request.url.netloc)
         client = idle.pop() if idle else self._new()
         self._busy.add(client)
         try:
@@ -78,7 +77,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         except BaseException as error:  # noqa: BLE001 - a cancellation too leaves its connection behind
             problem = error if isinstance(error, Exception) else without_frames(error)
         else:
-            keep, drop = functools.partial(self._keep, client, place), functools.partial(self._drop, client)
+            keep, drop = functools.partial(self._keep, client, request.url), functools.partial(self._drop, client)
             body = _Body(response, keep, drop)
             return httpx.Response(response.status_code, headers=response.headers, stream=body, request=request)
         await hooks.aclose()
@@ -95,9 +94,12 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             self._surplus += self._idle.popitem()[1]
         await self._close_surplus()
 
-    async def _keep(self, client: httpx.AsyncClient, place: bytes) -> None:
+    async def _keep(self, client: httpx.AsyncClient, url: httpx.URL) -> None:
+        if _holds_surplus(client, url):
+            await self._drop(client)
+            return
         self._busy.discard(client)
-        idle = self._idle.setdefault(place, deque())
+        idle = self._idle.setdefault(url.netloc, deque())
         idle.append(client)
         while len(idle) > self._kept_alive:
             self._surplus.append(idle.popleft())
@@ -111,6 +113,22 @@ class HttpxTransport(httpx.AsyncBaseTransport):
     async def _close_surplus(self) -> None:
         while self._surplus:  # whoever is cancelled here leaves the rest to the next
             await self._surplus.pop().aclose()
+
+
+def _holds_surplus(client: httpx.AsyncClient, url: httpx.URL) -> bool:
+    """Return whether more came than the reply: h11 would take it for the answer to what is asked next.
+
+    Neither httpx nor httpcore has a public way to h11, so whatever cannot be told counts as more.
+    """
+    pool = getattr(client._transport_for_url(url), "_pool", None)  # noqa: SLF001
+    for connection in getattr(pool, "connections", (None,)):
+        inner: object = connection
+        while (within := getattr(inner, "_connection", None)) is not None:
+            inner = within
+        state = getattr(inner, "_h11_state", None)
+        if state is None or state.trailing_data != (b"", False):
+            return True
+    return False
 
 
 def _for_httpx(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
@@ -208,7 +226,7 @@ def _note_arrivals(connection: _Connection) -> None:
     async def noted(*arguments: object, **named: object) -> bytes:
         data = await read(*arguments, **named)
         if data and (sending := SENDING.get()):
-            sending.arrived = True
+            sending.take(len(data))
         return data
 
     connection.read = noted

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LARGEST_HEAD = 2**20
+"""How many bytes may come before a reply's body: its own head, and those that only announce it."""
+
 
 class Sending:
     """What became of one request on its connection; the transport that sends it fills this in.
 
-    It calls ``stands`` when a connection is ready for the request, and sets ``reused`` where that one has served a
-    request before, ``arrived`` when a byte of a reply comes. One that cannot tell sets ``arrived`` from the start.
+    It calls ``stands`` when a connection is ready for the request, sets ``reused`` where that one has served a request
+    before, and has it ``take`` what comes of the head. One that cannot tell sets ``arrived`` from the start.
     ``at_proxy`` says that whatever goes wrong now is between this machine and its proxy.
     ``hide`` takes the request's key out of a text.
     """
 
-    __slots__ = ("arrived", "at_proxy", "hide", "reused", "stands")
+    __slots__ = ("_head_size", "arrived", "at_proxy", "hide", "reused", "stands")
 
     def __init__(self, stands: Callable[[], None], hide: Callable[[str], str]) -> None:
         self.stands = stands
@@ -26,6 +29,20 @@ class Sending:
         self.reused = False
         self.arrived = False
         self.at_proxy = False
+        self._head_size = 0
+
+    def take(self, size: int) -> None:
+        """Note so many bytes of a reply's head.
+
+        Raises:
+            httpx.RemoteProtocolError: where it seems to have no end.
+        """
+        self.arrived = True
+        self._head_size += size
+        if self._head_size > LARGEST_HEAD:
+            import httpx
+
+            raise httpx.RemoteProtocolError(f"a head of more than {LARGEST_HEAD} bytes")
 
     def end(self) -> None:
         """Let go of the request: connections and timers that were made for it remember this for a while."""

@@ -45,6 +45,9 @@ _NO_CHUNKS = frozenset(("error", *Odd))
 MOST_HEARTBEATS = 10_000
 """How many events a stream may have that are no piece of a reply: one every 60 ms for ten minutes."""
 
+MOST_EMPTY = 100_000
+"""How many events may follow each other that add nothing: some servers send a chunk for each token that is hidden."""
+
 
 def request_body(request: ChatRequest, model: str, without: Collection[Extra] = ()) -> bytes:
     """Return the JSON body for ``POST {base_url}/chat/completions``.
@@ -111,7 +114,7 @@ class ReplyReader(Reading):
         self._is_completion = False
         """Whether a whole message came, and not a piece of one."""
         self._is_json = False
-        self._strays = 0
+        self._strays = self._empty = 0
         self._last_stray = ""
 
     def take(self, event: ServerEvent) -> None:
@@ -125,10 +128,14 @@ class ReplyReader(Reading):
         kind, data = event
         if self.done:
             return
+        before = self.taken
         if data.startswith("{") and kind not in _NO_CHUNKS:
             self._take_json(data)
         else:
             self._take_rare(kind, data.strip())
+        self._empty = self._empty + 1 if self.taken == before else 0
+        if self._empty > MOST_EMPTY:
+            self.fail(f"more than {MOST_EMPTY} events in a row that add nothing to the reply")
 
     def end(self) -> Answer:
         """Take the end of the reply and return the answer.
