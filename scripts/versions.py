@@ -51,6 +51,7 @@ MENDED = {
     "markdown-it-py": ("2.2.0", "CVE-2023-26302"),
     "ipython": ("8.10.0", "CVE-2023-24816"),
     "aiohttp": ("3.12.14", "CVE-2025-53643"),
+    "nbconvert": ("7.17", "CVE-2025-53000"),
     "tornado": ("6.5", "CVE-2025-47287"),
 }
 """The first version of a package in which a published hole is mended, where we let older ones in or once did."""
