@@ -15,7 +15,7 @@ NOTE_LENGTH = 100
 FooterMode = Literal["full", "stable", "none"]
 
 _VARYING = re.compile(
-    r"\d[\d.,]*\s?(?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?|(?<=TPM )\S+|(?<=after )\d+(?= words)"
+    r"\d[\d.,]*\s?(?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?|(?<=TPM )\S+|(?<=after )[\d,]+(?= words?)"
     r"|(?<=took )[\d,]+(?= tokens)"
 )
 """What of a remark is another at each run: times, rates, and how much of a broken reply had come."""

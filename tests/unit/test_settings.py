@@ -267,3 +267,19 @@ def test_every_offered_example_is_accepted():
         for example in declared.kind.examples():
             value = declared.read(example)
             assert declared.read(declared.show(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("circuit_breaker_failure_threshold", 1, "1 failure"),
+        ("circuit_breaker_failure_threshold", 3, "3 failures"),
+        ("timeout_ms", 5000, "5000 ms"),
+        ("timeout_ms", 10_800_000, "10800000 ms (3 h)"),
+        ("timeout_ms", 1, "1 ms"),
+        ("timeout_ms", None, "none"),
+        ("circuit_breaker_enabled", False, "false"),
+    ],
+)
+def test_a_value_in_a_sentence_has_its_unit_and_a_long_time_is_told_as_people_say_it(key, value, told):
+    assert SETTINGS[key].show_with_unit(value) == told
