@@ -13,6 +13,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "profiles").mkdir(parents=True)
     monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(folder))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for name in ("LLXPRT_DEBUG", "LLX_PROFILE", "OPENAI_API_KEY"):
+    for name in ("LLXPRT_DEBUG", "LLX_PROFILE", "LLX_TRUST", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     return folder
