@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
     from llx_magic.core.values import JsonValue
-
-# Any stands for decoded JSON of whatever type: what a field holds is looked at when it is used.
+else:
+    JsonValue = object  # to msgspec: JSON of whatever type; what a field holds is looked at when it is used
 
 
 class Words(msgspec.Struct, frozen=True):
     """A message or a delta of one."""
 
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_details: Any = None
-    reasoning_text: Any = None
-    thinking: Any = None
-    thinking_blocks: Any = None
-    tool_calls: Any = None
-    function_call: Any = None
+    content: JsonValue = None
+    refusal: JsonValue = None
+    reasoning_content: JsonValue = None
+    reasoning: JsonValue = None
+    reasoning_details: JsonValue = None
+    reasoning_text: JsonValue = None
+    thinking: JsonValue = None
+    thinking_blocks: JsonValue = None
+    tool_calls: JsonValue = None
+    function_call: JsonValue = None
 
 
 class Choice(msgspec.Struct, frozen=True):
     """One of the alternatives that were asked for, as a rule the only one."""
 
-    index: Any = 0
+    index: JsonValue = 0
     delta: Words | None = None
     message: Words | None = None
-    text: Any = None
-    finish_reason: Any = None
-    usage: Any = None
-    error: Any = None
+    text: JsonValue = None
+    finish_reason: JsonValue = None
+    usage: JsonValue = None
+    error: JsonValue = None
 
 
 class Chunk(msgspec.Struct, frozen=True):
     """A whole completion, or a piece of one: they differ in ``message`` and ``delta`` only."""
 
     choices: list[Choice] | None = None
-    id: Any = None
-    model: Any = None
-    error: Any = None
-    base_resp: Any = None
-    usage: Any = None
-    x_groq: Any = None
-    usage_metadata: Any = msgspec.field(default=None, name="usageMetadata")
+    id: JsonValue = None
+    model: JsonValue = None
+    error: JsonValue = None
+    base_resp: JsonValue = None
+    usage: JsonValue = None
+    x_groq: JsonValue = None
+    usage_metadata: JsonValue = msgspec.field(default=None, name="usageMetadata")
 
 
 _chunks = msgspec.json.Decoder(Chunk)

@@ -6,8 +6,9 @@ where ``$\href{…}`` makes a link of it, and a spreadsheet calculates what begi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -21,13 +22,47 @@ _CALCULATES = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that spreadsheets take for a formula (OWASP, "CSV Injection")."""
 
 
+def _writing(name: str) -> Callable[..., object]:
+    """Return the method of pandas that writes to a file, of a table in which nothing is calculated."""
+
+    def write(self: pd.DataFrame | pd.Series, *args: object, **kwargs: object) -> object:
+        return getattr(without_formulas(self.to_frame() if isinstance(self, pd.Series) else self), name)(
+            *args, **kwargs
+        )
+
+    return functools.wraps(getattr(pd.DataFrame, name))(write)
+
+
+def _staying(owner: type, name: str) -> Callable[..., object]:
+    """Return the method of pandas, which makes something plain by itself, of something inert again."""
+    method = getattr(owner, name)
+
+    def make(self: pd.DataFrame | pd.Series, *args: object, **kwargs: object) -> object:
+        made = method(self, *args, **kwargs)
+        return InertFrame(made) if isinstance(made, pd.DataFrame) else InertSeries(made)
+
+    return functools.wraps(method)(make)
+
+
+def _to_html(self: InertFrame, *args: object, classes: str | Sequence[str] = (), **kwargs: object) -> object:
+    """Write HTML as pandas does, with the classes that keep it from being typeset."""
+    given = classes.split() if isinstance(classes, str) else classes
+    write: Callable[..., object] = pd.DataFrame.to_html
+    return write(self, *args, classes=[*given, *NOT_TYPESET.split()], **kwargs)
+
+
 class InertFrame(pd.DataFrame):
     """A DataFrame whose text does nothing.
 
     No front end typesets its HTML. In CSV and Excel files made of it a quotation mark stands before each text that
-    would be calculated. What is made of it is inert too, but for what pandas makes a plain frame of by itself.
-    ``pandas.DataFrame(frame)`` is the same table without this.
+    would be calculated. What is made of it is inert too. ``pandas.DataFrame(frame)`` is the same table without this.
     """
+
+    # The annotations of pandas have overloads by the dozen, and call some methods final that are not.
+    to_html = _to_html  # type: ignore[assignment]
+    to_csv = _writing("to_csv")  # type: ignore[assignment]
+    to_excel = _writing("to_excel")  # type: ignore[assignment,misc]
+    describe = _staying(pd.DataFrame, "describe")  # type: ignore[assignment,misc]
 
     @property
     def _constructor(self) -> Callable[..., pd.DataFrame]:
@@ -41,32 +76,17 @@ class InertFrame(pd.DataFrame):
         shown: str | None = super()._repr_html_()  # type: ignore[misc] # the annotations of pandas leave it out
         return None if shown is None else f'<div class="{NOT_TYPESET}">{shown}</div>'
 
-    def to_html(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as pandas has it
-        """Write HTML as pandas does, with the classes that keep it from being typeset."""
-        given = kwargs.pop("classes", None) or []
-        classes = given.split() if isinstance(given, str) else list(given)
-        return super().to_html(*args, classes=[*classes, *NOT_TYPESET.split()], **kwargs)
-
     @property
     def style(self) -> Styler:
         """The styler of pandas, told the same."""
         return super().style.set_table_attributes(f'class="{NOT_TYPESET}"')
 
-    def to_csv(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as pandas has it
-        """Write CSV as pandas does, with a quotation mark before each text that a spreadsheet would calculate."""
-        return without_formulas(self).to_csv(*args, **kwargs)
-
-    def to_excel(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc] # noqa: ANN401 - final for type checkers only
-        """Write Excel's form as pandas does, with a quotation mark before each text that it would calculate."""
-        without_formulas(self).to_excel(*args, **kwargs)
-
-    def describe(self, *args: Any, **kwargs: Any) -> InertFrame:  # type: ignore[misc] # noqa: ANN401 - as above
-        """Describe the columns as pandas does, which makes a plain frame of them."""
-        return InertFrame(super().describe(*args, **kwargs))
-
 
 class InertSeries(pd.Series):
     """A column of an ``InertFrame``."""
+
+    to_csv = _writing("to_csv")  # type: ignore[assignment]
+    value_counts = _staying(pd.Series, "value_counts")  # type: ignore[assignment]
 
     @property
     def _constructor(self) -> Callable[..., pd.Series]:
@@ -75,14 +95,6 @@ class InertSeries(pd.Series):
     @property
     def _constructor_expanddim(self) -> Callable[..., pd.DataFrame]:
         return InertFrame
-
-    def value_counts(self, *args: Any, **kwargs: Any) -> InertSeries:  # noqa: ANN401 - as pandas has it
-        """Count the values as pandas does, which makes a plain column of them."""
-        return InertSeries(super().value_counts(*args, **kwargs))
-
-    def to_csv(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as pandas has it
-        """Write CSV as ``InertFrame`` does."""
-        return self.to_frame().to_csv(*args, **kwargs)
 
 
 def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:

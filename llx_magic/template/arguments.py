@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from llx_magic.template import bounds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Given = Sequence[object]
 Named = Mapping[str, object]
@@ -140,10 +143,10 @@ def _only_a_fitting_frequency(owner: object, given: Given, named: Named) -> None
     rule = given[0] if given else named.get("rule", named.get("freq"))
     if not methods.is_of(owner, "pandas.DataFrame", "pandas.Series") or not isinstance(rule, str):
         return
-    times = cast("Any", owner)[named["on"]] if "on" in named else cast("Any", owner).index
     from llx_magic.template.frames import steps
 
-    count = steps(times, rule)
+    times = cast("methods.Indexed", owner)[named["on"]] if "on" in named else getattr(owner, "index")  # noqa: B009
+    count = steps(cast("pd.DatetimeIndex", times), rule)
     if count > bounds.MOST_ITEMS:
         raise RefusedError(f"{count:,} rows are more than an expression may make ({bounds.MOST_ITEMS:,})")
 

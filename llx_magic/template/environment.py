@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-import operator
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from jinja2 import StrictUndefined
 from jinja2.environment import Environment as Jinja
@@ -21,6 +20,11 @@ from llx_magic.template import bounds, cells, kinds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.limits import Mode
 from llx_magic.template.percent import percent
+
+if TYPE_CHECKING:
+    from jinja2.nodes import EvalContext
+
+    from llx_magic.template.methods import Indexed
 
 FILTERS = """abs batch capitalize center count d default dictsort e escape filesizeformat first float format groupby
 indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr slice
@@ -74,7 +78,7 @@ class Environment(Jinja):
     def getitem(self, obj: object, argument: object) -> object:
         """Return an item, or where a value has no items at all the attribute of that name."""
         try:
-            return self._seen(operator.getitem(cast("Any", obj), argument))
+            return self._seen(cast("Indexed", obj)[argument])
         except LookupError:
             return self.undefined(f"{type(obj).__name__} has no item {argument!r}", obj, str(argument))
         except (AttributeError, TypeError):  # filters such as map(attribute="name") read objects this way
@@ -89,7 +93,7 @@ class Environment(Jinja):
         args: Sequence[object] | None = None,
         kwargs: Mapping[str, object] | None = None,
         context: Context | None = None,
-        eval_ctx: Any = None,  # noqa: ANN401 - Jinja2's own signature
+        eval_ctx: EvalContext | None = None,
     ) -> object:
         """Apply a filter, within bounds; what comes piece by piece is put into a list."""
         if self.mode == "data":
@@ -109,7 +113,7 @@ class Environment(Jinja):
         args: Sequence[object] | None = None,
         kwargs: Mapping[str, object] | None = None,
         context: Context | None = None,
-        eval_ctx: Any = None,  # noqa: ANN401 - Jinja2's own signature
+        eval_ctx: EvalContext | None = None,
     ) -> object:
         """Apply a test, within the bounds of the comparison that it stands for."""
         for each in args or ():
@@ -133,7 +137,7 @@ class Environment(Jinja):
         """Return the item of the first of the names that there is."""
         for name in names if hasattr(type(obj), "__getitem__") else ():
             try:
-                return self._seen(cast("Any", obj)[name])
+                return self._seen(cast("Indexed", obj)[name])
             except (LookupError, AttributeError, TypeError, ValueError):
                 continue
         return otherwise

@@ -11,7 +11,7 @@ import operator
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType
-from typing import Any, cast
+from typing import Protocol, cast
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
@@ -139,10 +139,10 @@ class _Evaluation:
         return not self.of(node.node)
 
     def minus(self, node: nodes.Neg) -> object:
-        return operator.neg(cast("Any", self.of(node.node)))
+        return -cast("_Signed", self.of(node.node))
 
     def plus(self, node: nodes.Pos) -> object:
-        return operator.pos(cast("Any", self.of(node.node)))
+        return +cast("_Signed", self.of(node.node))
 
     def concatenated(self, node: nodes.Concat) -> object:
         texts = [cells.plain(self.of(each)) for each in node.nodes]
@@ -217,7 +217,7 @@ class _Evaluation:
                 given, named = [], dict(cast("Mapping[str, object]", given[0]))
             return formatted(owner, given, named, self._env.getattr)
         if isinstance(owner, str) and name == "replace" and not named:
-            return bounds.replaced(owner, *cast("list[Any]", given))
+            return bounds.replaced(owner, *cast("tuple[str, str]", tuple(given)))
         if isinstance(owner, str) and name == "join":
             return bounds.joined(owner, list(cast("Iterable[str]", given[0])))
         return bounds.collected(method(*given, **named))
@@ -258,38 +258,49 @@ def _nfkc(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
 
 
-_COMPARISONS: dict[str, Callable[[Any, Any], object]] = {
+class _Signed(Protocol):
+    def __neg__(self) -> object: ...
+
+    def __pos__(self) -> object: ...
+
+
+_Comparing = Callable[[object, object], object]
+
+_COMPARISONS: dict[str, _Comparing] = {
     "eq": operator.eq,
     "ne": operator.ne,
-    "gt": operator.gt,
-    "gteq": operator.ge,
-    "lt": operator.lt,
-    "lteq": operator.le,
+    "gt": cast("_Comparing", operator.gt),
+    "gteq": cast("_Comparing", operator.ge),
+    "lt": cast("_Comparing", operator.lt),
+    "lteq": cast("_Comparing", operator.le),
     "in": lambda item, container: bounds.contains(container, item),
     "notin": lambda item, container: not bounds.contains(container, item),
 }
 
-_READ: dict[type[nodes.Node], Callable[[_Evaluation, Any], object]] = {
-    nodes.Name: _Evaluation.name,
-    nodes.Const: _Evaluation.constant,
-    nodes.List: _Evaluation.listed,
-    nodes.Tuple: _Evaluation.tupled,
-    nodes.Dict: _Evaluation.mapped,
-    nodes.Getattr: _Evaluation.attribute,
-    nodes.Getitem: _Evaluation.item,
-    nodes.Slice: _Evaluation.sliced,
-    nodes.CondExpr: _Evaluation.chosen,
-    nodes.And: _Evaluation.conjunction,
-    nodes.Or: _Evaluation.alternative,
-    nodes.Not: _Evaluation.negation,
-    nodes.Neg: _Evaluation.minus,
-    nodes.Pos: _Evaluation.plus,
-    nodes.Concat: _Evaluation.concatenated,
-    nodes.Compare: _Evaluation.compared,
-    nodes.Filter: _Evaluation.filtered,
-    nodes.Test: _Evaluation.tested,
-    nodes.Call: _Evaluation.called,
-    **dict.fromkeys(
-        (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow), _Evaluation.binary
-    ),
-}
+_READ = cast(
+    "Mapping[type[nodes.Node], Callable[[_Evaluation, nodes.Node], object]]",
+    {
+        nodes.Name: _Evaluation.name,
+        nodes.Const: _Evaluation.constant,
+        nodes.List: _Evaluation.listed,
+        nodes.Tuple: _Evaluation.tupled,
+        nodes.Dict: _Evaluation.mapped,
+        nodes.Getattr: _Evaluation.attribute,
+        nodes.Getitem: _Evaluation.item,
+        nodes.Slice: _Evaluation.sliced,
+        nodes.CondExpr: _Evaluation.chosen,
+        nodes.And: _Evaluation.conjunction,
+        nodes.Or: _Evaluation.alternative,
+        nodes.Not: _Evaluation.negation,
+        nodes.Neg: _Evaluation.minus,
+        nodes.Pos: _Evaluation.plus,
+        nodes.Concat: _Evaluation.concatenated,
+        nodes.Compare: _Evaluation.compared,
+        nodes.Filter: _Evaluation.filtered,
+        nodes.Test: _Evaluation.tested,
+        nodes.Call: _Evaluation.called,
+        **dict.fromkeys(
+            (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow), _Evaluation.binary
+        ),
+    },
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from llx_magic.template import frames
 from llx_magic.template.cells import Precision
@@ -13,6 +13,7 @@ from llx_magic.template.tables import MAX_COLUMNS, Column, Shown, Table, markdow
 if TYPE_CHECKING:
     import narwhals as nw
     import pandas as pd
+    from narwhals.typing import IntoDataFrame, IntoSeries
 
 LIBRARIES = frozenset(
     {"polars", "pyarrow", "modin", "cudf", "duckdb", "_duckdb", "ibis", "dask", "pyspark", "sqlframe", "narwhals"}
@@ -43,7 +44,7 @@ def table(value: object, limits: Limits) -> Shown | None:
     """
     import narwhals as nw
 
-    read: object = nw.from_native(cast("Any", _whole(value)), allow_series=True, pass_through=True)
+    read: object = nw.from_native(_whole(value), allow_series=True, pass_through=True)
     if isinstance(read, nw.LazyFrame):
         raise RefusedError(lazy(value))
     if isinstance(read, nw.DataFrame):
@@ -57,7 +58,7 @@ def exchanged(value: object, limits: Limits) -> Shown:
 
     import narwhals.stable.v1 as nw
 
-    read = nw.from_native(cast("Any", value), eager_or_interchange_only=True)
+    read = nw.from_native(cast("IntoDataFrame", value), eager_or_interchange_only=True)
     with warnings.catch_warnings():  # pandas calls the protocol outdated; whoever has such a table cannot help it
         warnings.simplefilter("ignore")
         frame = cast("_Exchanged", read).to_pandas()
@@ -83,7 +84,7 @@ def _whole(value: object) -> object:
     return pa.chunked_array([value]) if isinstance(value, pa.Array) else value
 
 
-def _frame(read: nw.DataFrame[Any], limits: Limits) -> Shown:
+def _frame(read: nw.DataFrame[IntoDataFrame], limits: Limits) -> Shown:
     height, width = read.shape
     if not width:
         return Shown("(empty DataFrame: no rows, no columns)")
@@ -92,11 +93,11 @@ def _frame(read: nw.DataFrame[Any], limits: Limits) -> Shown:
     return markdown(Table(columns, height, read.columns[MAX_COLUMNS:]), limits)
 
 
-def _series(read: nw.Series[Any], limits: Limits) -> Shown:
+def _series(read: nw.Series[IntoSeries], limits: Limits) -> Shown:
     return markdown(Table([_column(read.head(limits.rows), read.name or "value")], len(read)), limits)
 
 
-def _column(values: nw.Series[Any], name: str | None = None) -> Column:
+def _column(values: nw.Series[IntoSeries], name: str | None = None) -> Column:
     import narwhals as nw
 
     kind: object = values.dtype

@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Protocol
 
 _TEXTS = """capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha
 isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip
@@ -62,6 +63,13 @@ reverse rolling_mean rolling_sum round row rows rows_by_key sample select select
 sum_horizontal tail to_dict to_dicts to_arrow to_frame to_list to_numpy to_pandas top_k transpose unique unnest
 unpivot value_counts var with_row_index write_csv write_json lengths len_chars to_lowercase to_uppercase contains
 starts_with ends_with year month day hour minute second weekday strftime to_string date"""
+
+
+class Indexed(Protocol):
+    """Whatever has items; that a value has some is found out by asking."""
+
+    def __getitem__(self, key: object, /) -> object: ...
+
 
 _TABLE: tuple[tuple[str, str], ...] = (
     ("builtins.str", _TEXTS),

@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 _READABLE = 0o644
 """The mode of the model's file, which the umask narrows: what nobody else may do is write, since it is no secret."""
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, FileNotFoundError, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, FileNotFoundError, EOFError, RuntimeError)
 """What a wheel raises that lacks the member, or holds it damaged, encrypted or packed in a way not known."""
 
 
