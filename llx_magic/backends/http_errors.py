@@ -13,6 +13,7 @@ from llx_magic.backends.inflate import Unreadable
 from llx_magic.backends.sse import EventTooLarge
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.machine import in_words, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 85, 92)
 
 https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
 """
+
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+"""What an address says that cannot be reached from here."""
 
 CUT = "connection closed before the reply was complete"
 
@@ -75,10 +79,50 @@ def translate(error: Exception, peer: Peer, redact: Redactor, *, at_proxy: bool,
     """
     import httpx
 
+    if trouble := _trouble_here(error, peer.met(at_proxy=at_proxy), reading=reading):
+        return trouble
     if isinstance(error, httpx.ProxyError):
         return peer.refused(redact(str(error)))
     kind, message = _meaning(error, peer.met(at_proxy=at_proxy), redact, reading=reading)
     return Failure(kind=kind, message=message)
+
+
+def _trouble_here(error: Exception, host: str, *, reading: bool) -> Failure | None:
+    """Return the failure of this machine, where all that went wrong on the way to the host went wrong here."""
+    found = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno is not None]
+    troubles = [trouble for cause in found if (trouble := _at_home(cause, host, reading=reading))]
+    return troubles[0] if troubles and len(troubles) == len(found) else None
+
+
+def _at_home(cause: OSError, host: str, *, reading: bool) -> Failure | None:
+    if trouble := trouble_of(cause):
+        return Failure(kind=FailureKind.LOCAL, message=trouble)
+    if reading or isinstance(cause, ssl.SSLError | ConnectionError | TimeoutError):
+        return None
+    if isinstance(cause, PermissionError):
+        what: str | None = in_words(f"it lets this program make no connection to {host}, as a firewall does")
+    else:  # without descriptors the C library resolves no name, and gives whatever reason
+        what = _no_way_out()
+    # Unlike what others use up and give back, neither comes by asking again.
+    return None if what is None else Failure(kind=FailureKind.LOCAL, message=what, should_retry=False)
+
+
+def _no_way_out() -> str | None:
+    """Return what keeps this machine from every network; None where it has a way to any.
+
+    Only the system is asked, nothing is sent. So a name that cannot be resolved, or an address that cannot be reached,
+    is held against a backend unless all of them are in that case. The addresses are those of RFC 5737 and RFC 3849.
+    """
+    for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asking:
+                asking.connect((address, 9))
+        except OSError as problem:
+            if problem.errno not in _NO_WAY and (trouble := trouble_of(problem)):
+                return trouble
+        else:
+            return None
+    return in_words("it has no network")
 
 
 def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) -> tuple[FailureKind, str]:
@@ -122,7 +166,7 @@ def _system_words(error: OSError, host: str) -> str | None:
         return f"connection refused by {host}"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return f"connection reset by {host}"
-    if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL):
+    if error.errno in _NO_WAY:
         return f"no route to {host}"
     if error.errno == errno.ETIMEDOUT:
         return f"{host} did not answer the connection"

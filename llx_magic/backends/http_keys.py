@@ -60,7 +60,11 @@ class KeyReader:
             self._process, self._given_up = os.getpid(), False
             pending = self._pending = concurrent.futures.Future()
             pending.set_running_or_notify_cancel()  # so that one who stops waiting does not cancel it for others
-            threading.Thread(target=self._fill, args=(pending,), name="llx-key", daemon=True).start()
+            try:
+                threading.Thread(target=self._fill, args=(pending,), name="llx-key", daemon=True).start()
+            except RuntimeError:  # no thread can be started just now
+                self._pending = None
+                raise
         return pending
 
     def _fill(self, pending: _Pending) -> None:

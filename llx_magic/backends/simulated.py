@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from llx_magic.backends.status import refused
 from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.machine import in_words
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError
 from llx_magic.locks import ForkSafeLock
@@ -36,7 +37,7 @@ PARAMETERS = (
 """Every parameter that a simulated model takes."""
 
 PLAIN_STEPS = (
-    "ok", "length", "refused", "reset", "dns", "tls", "html", "empty", "filter", "context", "quota", "stall",
+    "ok", "length", "refused", "reset", "dns", "tls", "local", "html", "empty", "filter", "context", "quota", "stall",
 )  # fmt: skip
 """Steps of a script that take no number."""
 
@@ -225,6 +226,7 @@ _AT_ONCE = {
     "refused": (FailureKind.NETWORK, "connection refused"),
     "reset": (FailureKind.NETWORK, "connection reset"),
     "dns": (FailureKind.NETWORK, "could not resolve host"),
+    "local": (FailureKind.LOCAL, in_words("no file descriptors left in this process")),
     "tls": (FailureKind.TLS, "the certificate was refused: certificate has expired"),
 }
 """Failures of the connection itself, which no latency precedes."""

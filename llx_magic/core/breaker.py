@@ -34,7 +34,7 @@ class Outcome(enum.Enum):
     REFUSAL = "refusal"
     """The backend refused this request but is up."""
     GIVEN_BACK = "given back"
-    """Nothing was learnt: the user cancelled, or a rate limit stood in the way."""
+    """Nothing was learnt: the user cancelled, or a rate limit or trouble of this machine stood in the way."""
 
 
 class Change(enum.Enum):

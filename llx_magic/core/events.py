@@ -186,7 +186,7 @@ class CircuitSetByHand(CircuitChanged, frozen=True, kw_only=True):
 
 
 class ProbeReturned(CircuitChanged, frozen=True, kw_only=True):
-    """The probe taught nothing (cancelled, or a rate limit); the next request probes again."""
+    """The probe taught nothing (cancelled, a rate limit, trouble of this machine); the next request probes again."""
 
     before: str = _HALF_OPEN
     state: str = _OPEN

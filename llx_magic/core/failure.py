@@ -36,6 +36,7 @@ class FailureKind(enum.StrEnum):
     OTHER_STATUS = "unexpected status"
     NOT_SENT = "not sent"
     NETWORK = "network"
+    LOCAL = "trouble of this machine"
     TLS = "TLS"
     TIMEOUT = "timeout"
     BAD_REPLY = "unusable reply"
@@ -119,11 +120,12 @@ def retry_delay(failure: Failure, attempt: int, policy: Policy, jitter: float) -
 
 
 def _worth_repeating(failure: Failure, policy: Policy) -> bool:
-    if failure.kind in (FailureKind.TIMEOUT, FailureKind.TLS, FailureKind.TOO_LARGE) or failure.quota_exhausted:
+    final = failure.kind in (FailureKind.TIMEOUT, FailureKind.TLS, FailureKind.TOO_LARGE)
+    if final or failure.limit is not None or failure.quota_exhausted:
         return False
     if failure.should_retry is not None:
         return failure.should_retry
-    if failure.kind is FailureKind.NETWORK:
+    if failure.kind in (FailureKind.NETWORK, FailureKind.LOCAL):
         return policy.failover_on_network_errors
     if failure.kind is FailureKind.BAD_REPLY:
         return True

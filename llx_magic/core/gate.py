@@ -79,7 +79,7 @@ def outcome_of(failure: Failure) -> Outcome:
         return Outcome.COUNTED_FAILURE
     if failure.kind in REFUSALS:
         return Outcome.REFUSAL
-    if failure.kind is FailureKind.RATE_LIMIT:
+    if failure.kind in (FailureKind.RATE_LIMIT, FailureKind.LOCAL):
         return Outcome.GIVEN_BACK
     return Outcome.UNCOUNTED_FAILURE
 

@@ -48,7 +48,8 @@ PUT_ASIDE = "tokens per minute"
 class Tally:
     """What one backend has done. A request of a backend is one visit, however many attempts it took.
 
-    ``requests == successes + failures + cancelled + in_flight`` holds at all times. Latencies are in seconds, from
+    ``requests == successes + failures + cancelled + in_flight`` holds at all times; a visit
+    that trouble of this machine ended counts among the cancelled. Latencies are in seconds, from
     first sending to the end of the visit, waits included. Their mean is over all visits that ended in success or
     failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
     were streamed. ``skips`` counts by reason how often the backend was passed over without a visit.
@@ -112,16 +113,16 @@ class Tally:
                 self.skips[str(event.reason)] += 1
             case BackendPutAside():
                 self.skips[PUT_ASIDE] += 1
-            case AttemptFailed():
+            case AttemptFailed() if event.failure.kind is not FailureKind.LOCAL:
                 self.timeouts += event.failure.kind is FailureKind.TIMEOUT
                 self.last_error = event.failure.message
             case VisitSucceeded():
                 self._succeed(event)
-            case VisitFailed():
+            case VisitFailed() if event.failure.kind is not FailureKind.LOCAL:
                 self.in_flight -= 1
                 self.failures += 1
                 self._add_latency(event.seconds)
-            case VisitCancelled():
+            case VisitCancelled() | VisitFailed():
                 self.in_flight -= 1
                 self.cancelled += 1
             case _:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
+from llx_magic.core.machine import in_words, trouble_of
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock, Ready, Timer
 from llx_magic.core.reply import Answer, ChatRequest
-from llx_magic.units import ceil_milliseconds, limit
+from llx_magic.units import ceil_milliseconds, duration, limit
 
 HELD_UP_SECONDS = 0.1
 """From how late a timer is, in seconds, the loop counts as held up: by other work on it, or a suspended machine."""
@@ -26,6 +27,11 @@ _WHAT_RAN_OUT = {
     Limit.FIRST_TOKEN: "no text within {}",
     Limit.STALL: "no further text within {}",
 }
+
+
+def unexpected(fault: Exception) -> str:
+    """Name a fault by its kind alone: its text may hold a key."""
+    return f"an unexpected {type(fault).__name__} inside this backend"
 
 
 class _Deadline(NamedTuple):
@@ -151,8 +157,10 @@ class Attempt:
 
     def _faulty(self, fault: Exception) -> Failure:
         """Name the fault's kind alone: its text and its frames may hold a key."""
-        message = f"an unexpected {type(fault).__name__} inside this backend"
-        return Failure(kind=FailureKind.BAD_REPLY, message=message, partial="".join(self._pieces))
+        partial = "".join(self._pieces)
+        if trouble := trouble_of(fault):
+            return Failure(kind=FailureKind.LOCAL, message=trouble, partial=partial)
+        return Failure(kind=FailureKind.BAD_REPLY, message=unexpected(fault), partial=partial)
 
     def _deadline(self) -> _Deadline | None:
         """Return the earliest deadline of the moment; there is none before sending."""
@@ -205,9 +213,12 @@ class Attempt:
         return self._anew.get(deadline.limit, -math.inf) + deadline.limit_ms / 1000 < deadline.when
 
     def _timed_out(self, ran_out: _Deadline) -> Failure:
+        kind, message = FailureKind.TIMEOUT, _WHAT_RAN_OUT[ran_out.limit].format(limit(ran_out.limit_ms), to=self._to)
+        if self._held_up > HELD_UP_SECONDS:
+            kind, message = FailureKind.LOCAL, in_words(f"it stood still for {duration(self._held_up)}; {message}")
         return Failure(
-            kind=FailureKind.TIMEOUT,
-            message=f"{_WHAT_RAN_OUT[ran_out.limit].format(limit(ran_out.limit_ms), to=self._to)} ({ran_out.limit})",
+            kind=kind,
+            message=f"{message} ({ran_out.limit})",
             limit=ran_out.limit,
             limit_ms=ran_out.limit_ms,
             elapsed_ms=max(ceil_milliseconds(self.seconds), ran_out.limit_ms),

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Generic, TypeVar
 
+from llx_magic.core.machine import trouble_of
+from llx_magic.errors import LlxError
 from llx_magic.locks import ForkSafeLock
 
 T = TypeVar("T")
@@ -44,12 +46,19 @@ class BackgroundLoop:
 
         Raises:
             RuntimeError: on the loop's own thread, which would wait for itself for ever.
+            LlxError: where this machine has nothing left to start it with.
         """
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a synchronous call cannot be made from the thread that would have to answer it")
-        with self._lock:  # so that stop() cannot end the loop between looking and submitting
-            return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+        try:
+            with self._lock:  # so that stop() cannot end the loop between looking and submitting
+                return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+        except (OSError, RuntimeError, MemoryError) as problem:
+            work.close()
+            if (trouble := trouble_of(problem)) is None:
+                raise
+        raise LlxError(f"{trouble}; nothing was sent")
 
     def at_end(self, close: Callable[[], Coroutine[object, None, None]]) -> None:
         """Run ``close`` on the loop before it ends, each time that it ends."""
@@ -87,11 +96,14 @@ class BackgroundLoop:
 
     def _ready_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None or not self.running:
-            self._pid = os.getpid()
-            self._loop = asyncio.new_event_loop()
-            arguments = (self._loop, self._closers)
-            self._thread = threading.Thread(target=_serve, args=arguments, name="llx_magic", daemon=True)
-            self._thread.start()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_serve, args=(loop, self._closers), name="llx_magic", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread can be started just now
+                loop.close()
+                raise
+            self._pid, self._loop, self._thread = os.getpid(), loop, thread
         return self._loop
 
     def _forget(self) -> None:

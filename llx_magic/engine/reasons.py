@@ -23,6 +23,10 @@ class Fate(enum.StrEnum):
     CIRCUIT_OPEN = "with an open circuit"
     LIMITED = "limiting the rate"
     FAILED = "failed"
+    OUT_OF_REACH = "out of reach"
+
+
+_FATES = {FailureKind.RATE_LIMIT: Fate.LIMITED, FailureKind.LOCAL: Fate.OUT_OF_REACH}
 
 
 class Withdrawn(NamedTuple):
@@ -72,7 +76,7 @@ class Reasons:
         """Note a failed attempt."""
         self._messages[backend] = failure.message
         self._failures[backend] = failure
-        self._fates[backend] = Fate.LIMITED if failure.kind is FailureKind.RATE_LIMIT else Fate.FAILED
+        self._fates[backend] = _FATES.get(failure.kind, Fate.FAILED)
         self._notes[backend] = f"{backend} failed: {failure.message}"
         if failure.partial:
             words = len(failure.partial.split())

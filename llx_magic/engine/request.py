@@ -27,11 +27,12 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
 from llx_magic.core.gate import Admission, Applicant
+from llx_magic.core.machine import trouble_of
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart
 from llx_magic.core.sampling import sampling_of
 from llx_magic.core.trace import Trace
-from llx_magic.engine.attempt import Attempt
+from llx_magic.engine.attempt import Attempt, unexpected
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.reasons import Reasons
@@ -243,7 +244,10 @@ class RequestRun:
         try:
             return await candidate.backend.prepare()
         except NotReady as problem:
-            name, why = candidate.backend.name, str(problem)
+            why = str(problem)
+        except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering
+            why = trouble_of(fault) or unexpected(fault)
+        name = candidate.backend.name
         self._reasons.not_ready(name, why)
         self._publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=why))
         return None

@@ -18,6 +18,7 @@ from llx_magic.core.events import (
     VisitFailed,
     VisitSucceeded,
 )
+from llx_magic.core.failure import FailureKind
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.trace import Trace
 from llx_magic.locks import ForkSafeLock
@@ -94,7 +95,7 @@ class _Lane:
                 self.latencies.append(event.seconds)
                 if event.completion_tokens is not None:
                     self.rates.take(event, basis)
-            case VisitFailed():
+            case VisitFailed() if event.failure.kind is not FailureKind.LOCAL:
                 self.latencies.append(event.seconds)
                 self.failures.append(event.at)
             case BackendRemoved():

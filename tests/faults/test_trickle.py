@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from llx_magic.backends.http_clients import VARIABLE
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer
 from llx_magic.engine.attempt import Attempt
@@ -19,12 +18,6 @@ from tests.unit.kit import policy_with
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 EMPTY = {"id": "c1", "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]}
 ROLE = {"id": "c1", "choices": [{"index": 0, "delta": {"role": "assistant"}}]}
-
-
-@pytest.fixture(params=["aiohttp", "httpx"])
-def transport(request, monkeypatch) -> str:
-    monkeypatch.setenv(VARIABLE, request.param)
-    return request.param
 
 
 def dripping(begin: bytes, drip: bytes, *, first_word: bool = False, pause: float = 0.002) -> Mode:
@@ -74,7 +67,6 @@ def ends_by_default(drips: Mode, advance: float) -> Failure:
         return asyncio.run(asyncio.wait_for(run(server), 20))
 
 
-@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("what", TRICKLES)
 def test_what_is_no_text_ends_by_the_default_limit_of_the_first_piece(what):
     failure = ends_by_default(TRICKLES[what], 120)
@@ -114,7 +106,6 @@ def test_a_reply_of_one_character_now_and_then_ends_after_ten_minutes_by_default
     assert (failure.limit, seconds) == (Limit.TOTAL, 600)
 
 
-@pytest.mark.usefixtures("transport")
 def test_a_body_that_goes_on_after_the_end_mark_does_not_hold_the_reply():
     def endless(exchange: Exchange) -> None:
         exchange.send(HEAD)
@@ -133,7 +124,6 @@ def test_a_body_that_goes_on_after_the_end_mark_does_not_hold_the_reply():
         assert asyncio.run(asyncio.wait_for(run(server), 10)) == server.text
 
 
-@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize(
     ("begin", "flood"),
     [

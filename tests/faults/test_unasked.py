@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from llx_magic.backends.http_clients import VARIABLE
 from tests.faults.asking import answer_of, backend, question
 from tests.faults.modes import good_bytes
 from tests.faults.server import Exchange, FaultServer, Mode
@@ -16,13 +15,6 @@ from tests.faults.server import Exchange, FaultServer, Mode
 LATER = "meant for somebody else"
 DOCUMENT_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture(params=["aiohttp", "httpx"], autouse=True)
-def transport(request, monkeypatch) -> str:
-    """Everything here holds whichever of the two sends."""
-    monkeypatch.setenv(VARIABLE, request.param)
-    return request.param
 
 
 def document(exchange: Exchange, text: str | None = None) -> bytes:

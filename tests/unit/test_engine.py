@@ -642,6 +642,8 @@ def test_a_limit_that_ran_out_while_the_loop_was_held_up_runs_once_more_and_then
         assert (await asking).backend == "b"
         [failed] = bench.events(AttemptFailed)
         assert (failed.failure.limit, failed.failure.limit_ms) == (limit, 5000)
+        assert failed.failure.kind is FailureKind.LOCAL  # whether it was silent all that time is not known
+        assert (bench.snapshot("a").failures, bench.snapshot("a").timeouts) == (0, 0)
         assert bench.clock.waiting() == 0
 
     run(main)
