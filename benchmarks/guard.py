@@ -26,7 +26,6 @@ import llx_magic
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.openai import ReplyReader
 from llx_magic.backends.sse import EventDecoder
-from llx_magic.backends.wording import Redactor
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.observe import panel
 from llx_magic.observe.timeline import Timeline
@@ -101,7 +100,7 @@ def decoding(chunks: int) -> Callable[[], object]:
     data += [f"data: {json.dumps(last)}\n\n".encode(), b"data: [DONE]\n\n"]
 
     def work() -> object:
-        decoder, reader = EventDecoder(), ReplyReader("guard", "m", Nothing(), Redactor(None))
+        decoder, reader = EventDecoder(), ReplyReader("guard", "m", Nothing())
         for arrived in data:
             for event in decoder.feed(arrived):
                 reader.take(event)

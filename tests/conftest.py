@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
+
+from llx_magic.keys.redaction import LIVE_KEYS, LiveKeys
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -14,6 +18,13 @@ hypothesis.settings.load_profile("any machine")
 # A shell starts what runs in its background with interrupts switched off, and every child of it inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_keys_of_other_tests() -> Iterator[None]:
+    """Forget the keys that a test has used: what was one there is a word in the next."""
+    yield
+    LiveKeys.__init__(LIVE_KEYS)
 
 
 def pytest_unconfigure() -> None:

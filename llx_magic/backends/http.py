@@ -19,10 +19,10 @@ from llx_magic.backends.paths import other_url, settled, url_at, with_path
 from llx_magic.backends.silence import Silence
 from llx_magic.backends.status import refused
 from llx_magic.backends.wire.body import BodyDecoder
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.providers.table import provider_at
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class OpenAIBackend:
         on_trial: set[Extra] = set()
         while True:
             asked = replace(request, streaming=False) if Extra.STREAM in without else request
-            reader = ReplyReader(self._name, self.model, progress, credential.redact)
+            reader = ReplyReader(self._name, self.model, progress)
             try:
                 body = request_body(asked, self.model, without)
                 outcome = await self._exchange(_outgoing(url, body, credential), reader, progress)
@@ -172,16 +172,16 @@ class OpenAIBackend:
 
 
 class _Credential:
-    """What a request proves itself with: headers, and what takes every secret in them out of texts. It shows none."""
+    """The headers that a request proves itself with, shown nowhere: from now on no text repeats a secret of theirs."""
 
-    __slots__ = ("headers", "redact")
+    __slots__ = ("headers",)
 
     def __init__(self, key: str | None, own: Mapping[str, str], secrets: tuple[str, ...]) -> None:
         import httpx
 
         self.headers = httpx.Headers({"Authorization": f"Bearer {key}"} if key else {})
         self.headers.update(own)
-        self.redact = Redactor(key, *secrets)
+        LIVE_KEYS.add(key, *secrets)
 
 
 class _Sender:
@@ -230,15 +230,14 @@ class _Exchange:
     def __init__(self, outgoing: httpx.Request, reader: ReplyReader, progress: Progress, peer: Peer) -> None:
         self._outgoing = outgoing
         self._reader = reader
-        self._redact = reader.redact
         self._progress = progress
         self._peer = peer
-        self._sending = Sending(progress.on_connected, reader.redact)
+        self._sending = Sending(progress.on_connected)
         self._reading = False
 
     async def run(self, transport: httpx.AsyncBaseTransport) -> Answer | Failure | None:
         """Return the answer or the failure; None where a pooled connection proved dead and nothing was received."""
-        self._sending = Sending(self._progress.on_connected, self._redact)
+        self._sending = Sending(self._progress.on_connected)
         try:
             return self._peer.explained(await self._converse(transport))
         except BackendFailed as failed:
@@ -251,7 +250,7 @@ class _Exchange:
     def _cut_short(self, error: Exception) -> Answer | Failure:
         if not self._reader.whole_if_cut:
             at_proxy = self._sending.at_proxy
-            return translate(error, self._peer, self._redact, at_proxy=at_proxy, reading=self._reading)
+            return translate(error, self._peer, at_proxy=at_proxy, reading=self._reading)
         try:
             return self._reader.end()
         except BackendFailed as failed:
@@ -293,7 +292,6 @@ class _Exchange:
             response.status_code,
             response.headers,
             bytes(body[:LARGEST_ERROR_BODY]),
-            redact=self._redact,
             name=self._reader.name,
             wall_clock=time.time(),
         )

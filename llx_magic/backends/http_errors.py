@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llx_magic.backends.http_proxies import Proxy
-    from llx_magic.backends.wording import Redactor
     from llx_magic.core.reply import Answer
 
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 85, 92)
@@ -72,7 +71,7 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError, Unreadable, EventTooLarge)
 
 
-def translate(error: Exception, peer: Peer, redact: Redactor, *, at_proxy: bool, reading: bool) -> Failure:
+def translate(error: Exception, peer: Peer, *, at_proxy: bool, reading: bool) -> Failure:
     """Return the failure that an exception means.
 
     ``at_proxy`` says that the way had not got beyond the proxy, ``reading`` that the response had begun.
@@ -82,8 +81,8 @@ def translate(error: Exception, peer: Peer, redact: Redactor, *, at_proxy: bool,
     if trouble := _trouble_here(error, peer.met(at_proxy=at_proxy), reading=reading):
         return trouble
     if isinstance(error, httpx.ProxyError):
-        return peer.refused(redact(str(error)))
-    kind, message = _meaning(error, peer.met(at_proxy=at_proxy), redact, reading=reading)
+        return peer.refused(str(error))
+    kind, message = _meaning(error, peer.met(at_proxy=at_proxy), reading=reading)
     return Failure(kind=kind, message=message)
 
 
@@ -125,9 +124,9 @@ def _no_way_out() -> str | None:
     return in_words("it has no network")
 
 
-def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) -> tuple[FailureKind, str]:
+def _meaning(error: Exception, host: str, *, reading: bool) -> tuple[FailureKind, str]:
     if isinstance(error, Unreadable):
-        return FailureKind.BAD_REPLY, one_line(redact(str(error)))
+        return FailureKind.BAD_REPLY, one_line(str(error))
     if isinstance(error, UnicodeError) and not reading:
         return FailureKind.NETWORK, _unresolved(host)  # a name that has no form in the DNS
     if isinstance(error, EventTooLarge):
@@ -135,16 +134,16 @@ def _meaning(error: Exception, host: str, redact: Redactor, *, reading: bool) ->
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            why = one_line(redact(cause.verify_message))
+            why = one_line(cause.verify_message)
             hint = how_to_trust() if cause.verify_code in _UNKNOWN_AUTHORITY else ""
             return FailureKind.TLS, f"the certificate of {host} was refused: {why}{hint}"
     for cause in causes:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError) and not reading:
             return FailureKind.TLS, f"no TLS connection to {host}: {_ssl_reason(cause)}"
-    return FailureKind.NETWORK, _network(error, causes, host, redact, reading=reading)
+    return FailureKind.NETWORK, _network(error, causes, host, reading=reading)
 
 
-def _network(error: Exception, causes: list[BaseException], host: str, redact: Redactor, *, reading: bool) -> str:
+def _network(error: Exception, causes: list[BaseException], host: str, *, reading: bool) -> str:
     import httpx
 
     if not reading:
@@ -155,8 +154,8 @@ def _network(error: Exception, causes: list[BaseException], host: str, redact: R
         return CUT if reading else f"connection closed by {host} without a reply"
     if isinstance(error, httpx.RemoteProtocolError):
         # What follows is the offending bytes as Python writes them, of no use to a reader.
-        return f"{host} does not keep to HTTP: {one_line(redact(str(error).partition(': bytearray(')[0]))}"
-    return f"the request to {host} failed: {one_line(redact(str(error))) or type(error).__name__}"
+        return f"{host} does not keep to HTTP: {one_line(str(error).partition(': bytearray(')[0])}"
+    return f"the request to {host} failed: {one_line(str(error)) or type(error).__name__}"
 
 
 def _system_words(error: OSError, host: str) -> str | None:

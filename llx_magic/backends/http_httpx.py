@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import httpx
 
 from llx_magic.backends.http_sending import SENDING, Sending, without_frames
+from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
     import ssl
@@ -64,7 +65,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response's head."""
-        sending = SENDING.get() or Sending(lambda: None, str)
+        sending = SENDING.get() or Sending(lambda: None)
         sending.at_proxy = self._proxy is not None
         forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and request.url.scheme == "http"
         hooks = _Hooks(sending, forwarded=forwarded)
@@ -170,8 +171,8 @@ class _WithoutKey(logging.Filter):
     """Lets every record through, with the key of the request that it is about taken out."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if (sending := SENDING.get()) is not None:
-            record.msg, record.args = sending.hide(record.getMessage()), ()
+        if SENDING.get() is not None:
+            record.msg, record.args = LIVE_KEYS.without(record.getMessage()), ()
         return True
 
 

@@ -18,14 +18,12 @@ class Sending:
     It calls ``stands`` when a connection is ready for the request, sets ``reused`` where that one has served a request
     before, and has it ``take`` what comes of the head. One that cannot tell sets ``arrived`` from the start.
     ``at_proxy`` says that whatever goes wrong now is between this machine and its proxy.
-    ``hide`` takes the request's key out of a text.
     """
 
-    __slots__ = ("_head_size", "arrived", "at_proxy", "hide", "reused", "stands")
+    __slots__ = ("_head_size", "arrived", "at_proxy", "reused", "stands")
 
-    def __init__(self, stands: Callable[[], None], hide: Callable[[str], str]) -> None:
+    def __init__(self, stands: Callable[[], None]) -> None:
         self.stands = stands
-        self.hide = hide
         self.reused = False
         self.arrived = False
         self.at_proxy = False
@@ -46,7 +44,7 @@ class Sending:
 
     def end(self) -> None:
         """Let go of the request: connections and timers that were made for it remember this for a while."""
-        self.stands, self.hide = _nothing, str
+        self.stands = _nothing
 
     @property
     def may_repeat(self) -> bool:

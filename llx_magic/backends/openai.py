@@ -28,9 +28,10 @@ from llx_magic.backends.wire.body import Odd
 from llx_magic.backends.wire.errors import error_of, error_within, read_error, says_something
 from llx_magic.backends.wire.lenient import NoJson, read_json
 from llx_magic.backends.wire.reading import NOTHING_CAME, Reading
-from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
+from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.values import JsonValue
+from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -104,8 +105,8 @@ def _without_surrogates(value: JsonValue) -> JsonValue:
 class ReplyReader(Reading):
     """Takes one reply in OpenAI's form as it arrives."""
 
-    def __init__(self, name: str, model: str, progress: Progress, redact: Redactor) -> None:
-        super().__init__(name, model, progress, redact)
+    def __init__(self, name: str, model: str, progress: Progress) -> None:
+        super().__init__(name, model, progress)
         self._id: object = None
         self._ids_differ = False
         self._named: object = None
@@ -163,7 +164,7 @@ class ReplyReader(Reading):
         elif kind == Odd.EMPTY:
             self.fail("an empty reply body")
         elif kind == Odd.PAGE:
-            self.fail(f"a web page instead of a reply: {one_line(self.redact(read_error(data.encode()).text))}")
+            self.fail(f"a web page instead of a reply: {one_line(read_error(data.encode()).text)}")
         elif kind == Odd.TEXT:
             self._fail_in_words(data, "an unusable reply")
         elif data.startswith(("{", "[{")):
@@ -182,8 +183,8 @@ class ReplyReader(Reading):
     def _fail_in_words(self, said: str, what: str) -> NoReturn:
         """Fail with a text that came instead of JSON: where its words name a kind of failure, it is that."""
         if said.startswith(("{", "[")):  # broken JSON, whose words may be the model's
-            self.fail(f"{what}: {one_line(self.redact(said), 80)!r}")
-        self.fail_as_reported(error_of(said), f"{what}: {one_line(self.redact(said), 80)!r}")
+            self.fail(f"{what}: {one_line(said, 80)!r}")
+        self.fail_as_reported(error_of(said), f"{what}: {one_line(said, 80)!r}")
 
     def _take_json(self, data: str) -> None:
         chunk = read_chunk(data)
@@ -195,7 +196,7 @@ class ReplyReader(Reading):
         except NoJson:
             if self.whole_if_cut:
                 return
-            self.fail(f"an unusable piece of the stream: {one_line(self.redact(data), 80)!r}")
+            self.fail(f"an unusable piece of the stream: {one_line(data, 80)!r}")
         for each in document if isinstance(document, list) else [document]:
             if isinstance(each, dict):
                 self._take_document(each)

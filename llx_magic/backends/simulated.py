@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from llx_magic.backends.status import refused
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
 from llx_magic.core.reply import Answer, Usage
@@ -245,7 +244,7 @@ def _fail(kind: FailureKind, message: str) -> NoReturn:
 def _refuse(name: str, status: int, body: bytes = b"", retry_after: float | None = None) -> NoReturn:
     """Fail as the status would over HTTP, through the same reading of it."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    raise BackendFailed(refused(status, headers, body, redact=Redactor(None), name=name, wall_clock=0.0))
+    raise BackendFailed(refused(status, headers, body, name=name, wall_clock=0.0))
 
 
 def _words(text: str) -> int:

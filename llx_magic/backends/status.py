@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from llx_magic.backends.wire.errors import describe, read_error
 from llx_magic.backends.wire.kinds import failure_of
-from llx_magic.backends.wording import Redactor, one_line
+from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -18,20 +18,18 @@ _PHRASES = {413: "Content Too Large", 422: "Unprocessable Content", 529: "Overlo
 """Phrases that differ between versions of Python, or that no standard names."""
 
 
-def refused(
-    status: int, headers: Mapping[str, str], body: bytes, *, redact: Redactor, name: str, wall_clock: float
-) -> Failure:
+def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, wall_clock: float) -> Failure:
     """Return the failure that a status other than 2xx means.
 
     ``headers`` has names in lower case. ``name`` is the backend's. ``wall_clock`` is Unix time, for a ``Retry-After``
     that is a date where the response has no ``Date`` of its own.
     """
     if 300 <= status < 400:
-        return Failure(kind=FailureKind.REDIRECT, status=status, message=_redirect(status, headers, redact))
+        return Failure(kind=FailureKind.REDIRECT, status=status, message=_redirect(status, headers))
     error = read_error(body)
     if named := headers.get("x-amzn-errortype"):
         error.codes.add(named.partition(":")[0].casefold())
-    message = _with_detail(status, describe(error, redact))
+    message = _with_detail(status, describe(error))
     return failure_of(error, headers, status=status, message=message, name=name, wall_clock=wall_clock)
 
 
@@ -50,7 +48,7 @@ def _with_detail(status: int, detail: str) -> str:
     return head if detail.casefold().strip(" .!") in repeats else f"{head}: {detail}"
 
 
-def _redirect(status: int, headers: Mapping[str, str], redact: Redactor) -> str:
+def _redirect(status: int, headers: Mapping[str, str]) -> str:
     location = headers.get("location", "")
     try:
         parts = urlsplit(location)
@@ -61,4 +59,4 @@ def _redirect(status: int, headers: Mapping[str, str], redact: Redactor) -> str:
     target = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
     if not target:
         return f"base-url redirects to nowhere ({status_line(status)} without a Location)"
-    return f"base-url redirects to {one_line(redact(target), 200)}"
+    return f"base-url redirects to {one_line(target, 200)}"

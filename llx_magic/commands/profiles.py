@@ -12,10 +12,10 @@ from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
+from llx_magic.keys.shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
-from llx_magic.profiles.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.profiles.keys import MISSING
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import SaveResult

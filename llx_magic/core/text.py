@@ -10,7 +10,7 @@ _WHOLE = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # cursor, colour, erase
     r"|\x1b[ -/]*(?![PX\[\]^_])[0-~]"  # the short ones
 )
-_SEQUENCES = re.compile(_WHOLE.pattern + r"|\x1b[PX\[\]^_]")  # or what opens one that never ends
+SEQUENCES = re.compile(_WHOLE.pattern + r"|\x1b[PX\[\]^_]")  # or what opens one that never ends
 
 _OPENING = re.compile("[\x1b\x9b]")
 _CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
     Tabs and line ends stay; CR LF becomes LF and a lone CR is dropped, so that no line can overwrite another.
     """
-    return _SEQUENCES.sub("", text).translate(_FORBIDDEN)
+    return SEQUENCES.sub("", text).translate(_FORBIDDEN)
 
 
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.files import open_regular, reason
 from llx_magic.profiles.keychain import read_key, session_key
 from llx_magic.profiles.names import shown
-from llx_magic.profiles.secret import Secret
 from llx_magic.profiles.trust import Foreign
 
 _LARGEST_KEY: Final = 65_536

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
+from llx_magic.keys.secret import names_a_secret
 from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.files import read_file
 from llx_magic.profiles.headers import CUSTOM_HEADERS
 from llx_magic.profiles.names import listed, shown
-from llx_magic.profiles.secret import names_a_secret
 from llx_magic.profiles.strictjson import DocumentProblem
 
 _GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError
+from llx_magic.keys.secret import Secret, without_secrets
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
 from llx_magic.profiles.document import (
     POLICIES,
@@ -19,7 +20,6 @@ from llx_magic.profiles.document import (
 )
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
 from llx_magic.profiles.names import brief, listed, name_problem, nearest_name
-from llx_magic.profiles.secret import Secret, without_secrets
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue

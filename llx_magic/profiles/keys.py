@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.secret import Secret
+from llx_magic.keys.shapes import placeholder_problem
 from llx_magic.profiles.access import OWN, Access, file_place, is_set
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.key_shapes import placeholder_problem
 from llx_magic.profiles.keychain import KeyringProblem, key_problem, session_key
 from llx_magic.profiles.names import shown
-from llx_magic.profiles.secret import Secret
 
 FOUND = "found"
 MISSING = "missing"

@@ -22,7 +22,6 @@ from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_clients import CLIENTS, way_to
 from llx_magic.backends.http_errors import Peer, translate
 from llx_magic.backends.http_keys import KeyReader
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.clocks import LoopClock
@@ -492,7 +491,7 @@ def test_what_the_system_says_is_put_into_plain_words(cause, kind, words):
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = OSError("All connection attempts failed")
     error.__cause__.__cause__ = cause
-    failure = translate(error, Peer("models.example"), Redactor(KEY), at_proxy=False, reading=False)
+    failure = translate(error, Peer("models.example"), at_proxy=False, reading=False)
     assert failure.kind is kind
     assert words in failure.message
 

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.wording import LONGEST_READ, SHORTEST_FRAGMENT, PieceRedactor, Redactor
+from llx_magic.keys.pieces import SHORTEST_FRAGMENT
+from llx_magic.keys.redaction import LONGEST_READ, LiveKeys
 from tests.secrets.scene import every_form
 from tests.secrets.sweep import Sweep, odd, plain
 
@@ -23,7 +24,7 @@ from tests.secrets.sweep import Sweep, odd, plain
 @pytest.mark.parametrize("key", [odd("a"), plain("a")])
 def test_a_key_goes_in_every_coding_and_in_part(key):
     """And what stands around it stays."""
-    shown = Redactor(key)(f"refused: {every_form(key)} (bad key)")
+    shown = LiveKeys(key).without(f"refused: {every_form(key)} (bad key)")
     assert not Sweep({"key": key}).found_in([shown])
     assert shown.startswith("refused: ***")
     assert shown.endswith(" (bad key)")
@@ -35,7 +36,7 @@ def test_any_part_of_twelve_characters_goes(begin, length, upper):
     key = plain("parts")
     part = key[begin:][:length]
     text = f"<{part.upper() if upper else part}>"
-    assert Redactor(key)(text) == ("<***>" if len(part) >= SHORTEST_FRAGMENT else text)
+    assert LiveKeys(key).without(text) == ("<***>" if len(part) >= SHORTEST_FRAGMENT else text)
 
 
 @given(st.integers(0, 5))
@@ -43,7 +44,7 @@ def test_base64_is_recognised_whatever_stands_before_the_key(before):
     """The same bytes look different at each of three offsets."""
     key = plain("packed")
     text = base64.b64encode(b"x" * before + key.encode()).decode()
-    assert not Sweep({"key": key}).found_in([Redactor(key)(text)])
+    assert not Sweep({"key": key}).found_in([LiveKeys(key).without(text)])
 
 
 LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits + "-_.+/", k=16_384))
@@ -68,11 +69,11 @@ def test_a_key_of_any_length_goes_in_part_and_whole(length, coding):
     """And what stands around it stays."""
     key = LONG[:length]
     for part in (key, key[15:75], key[-33:]):
-        shown = Redactor(key)(f"bad token: {CODINGS[coding](part)}")
+        shown = LiveKeys(key).without(f"bad token: {CODINGS[coding](part)}")
         assert shown.startswith("bad token: ***")
         assert len(shown) < len("bad token: ") + 2 * SHORTEST_FRAGMENT
     text = f"bad token: {CODINGS[coding](key[15:75])}, the server said"
-    assert "***, the server said" in Redactor(key)(text)[-30:] or "base64" in coding
+    assert "***, the server said" in LiveKeys(key).without(text)[-30:] or "base64" in coding
 
 
 @given(st.integers(0, 400))
@@ -80,7 +81,7 @@ def test_a_long_key_that_the_limit_of_reading_splits_shows_no_part(offset):
     """The text is cut before it is looked through, and the end of the cut is dropped."""
     key = LONG[:2_000].replace(".", "x")
     text = "." * (LONGEST_READ - offset) + key + "." * 2 * LONGEST_READ
-    assert set(Redactor(key)(text)) <= {".", "*"}
+    assert set(LiveKeys(key).without(text)) <= {".", "*"}
 
 
 @pytest.mark.parametrize("letters", [LONG, "a" * 16_384, "\\" * 16_384], ids=["mixed", "equal", "backslashes"])
@@ -92,7 +93,7 @@ def test_a_key_of_64_times_the_length_is_far_less_than_64_times_the_work(letters
             re.purge()  # the interpreter keeps compiled patterns
             key = letters[:length]
             began = time.thread_time()
-            Redactor(key)("Incorrect API key provided: " + "x" * 20_000)
+            LiveKeys(key).without("Incorrect API key provided: " + "x" * 20_000)
             return time.thread_time() - began
 
         return min(once() for _ in range(3))
@@ -109,13 +110,13 @@ def pieces(text: str, cuts: list[int]) -> list[str]:
 def test_several_keys_are_taken_out_of_a_text_and_of_its_pieces(cuts):
     keys = [plain("one")[12:], plain("two")[12:], odd("three")]  # without the beginning that all share
     text = " and ".join([*keys, *reversed(keys), "the end"])
-    redact = Redactor(*keys)
-    assert redact(text) == " and ".join(["***"] * 6 + ["the end"])
-    hidden = redact.in_pieces()
+    live = LiveKeys(*keys)
+    assert live.without(text) == " and ".join(["***"] * 6 + ["the end"])
+    hidden = live.in_pieces()
     shown = "".join([*map(hidden.feed, pieces(text, cuts)), hidden.rest()])
     assert not any(key[:SHORTEST_FRAGMENT] in shown for key in keys)
     assert shown.endswith("*** and the end")
-    assert not any(key in repr(redact) + repr(hidden) for key in keys)
+    assert not any(key in repr(live) + repr(hidden) for key in keys)
 
 
 PARTS = st.lists(st.sampled_from(["sk-", "s", "sk-sk", " and ", plain("p")[:15], "{key}"]), max_size=8)
@@ -126,7 +127,7 @@ def test_a_replys_text_loses_the_key_however_it_is_cut_and_nothing_else(parts, c
     """At most seven characters of it are shown, and they are the prefix that all keys of a provider share."""
     key = "sk-" + plain("p")
     text = "".join(parts).replace("{key}", key)
-    hidden = PieceRedactor(key)
+    hidden = LiveKeys(key).in_pieces()
     shown = "".join([hidden.feed(piece) for piece in pieces(text, cuts)] + [hidden.rest()])
     ends_within = any(text.endswith(key[:length]) for length in range(SHORTEST_FRAGMENT, len(key)))
     assert key[:20] not in shown
@@ -137,7 +138,7 @@ def test_a_replys_text_loses_the_key_however_it_is_cut_and_nothing_else(parts, c
 def test_a_reply_that_ends_within_the_key_shows_eleven_characters_of_it_at_most(length):
     """Cut by its own limit, say; of a longer beginning the first seven are shown, which may be out already."""
     key = "sk-" + plain("p")
-    hidden, begun = PieceRedactor(key), key[:length]
+    hidden, begun = LiveKeys(key).in_pieces(), key[:length]
     shown = "".join([*map(hidden.feed, f"key: {begun}"), hidden.rest()])
     assert shown == f"key: {begun if len(begun) < SHORTEST_FRAGMENT else key[:7] + '***'}"
 
@@ -145,7 +146,7 @@ def test_a_reply_that_ends_within_the_key_shows_eleven_characters_of_it_at_most(
 @pytest.mark.parametrize("key", ["", "ollama", "not-needed", "sk-no-key-required"])
 def test_a_placeholder_for_a_key_stays_in_a_replys_text(key):
     """A word that servers on this machine are given may occur in an honest reply."""
-    hidden = Redactor(key).in_pieces()
+    hidden = LiveKeys(key).in_pieces()
     assert hidden.feed(f"Is {key} a word?") + hidden.rest() == f"Is {key} a word?"
     assert "ollama" not in repr(hidden)
 
@@ -154,7 +155,7 @@ def seconds_for(key: str, times: int) -> float:
     """How long the processor works on one piece that is the key so many times, at best of five."""
 
     def once() -> float:
-        hidden, piece = Redactor(key).in_pieces(), key * times
+        hidden, piece = LiveKeys(key).in_pieces(), key * times
         began = time.thread_time()
         assert hidden.feed(piece) == "***" * times
         return time.thread_time() - began

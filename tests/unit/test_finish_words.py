@@ -8,7 +8,6 @@ from llx_magic.backends.openai import ReplyReader
 from llx_magic.backends.sse import ServerEvent
 from llx_magic.backends.wire.finish import Finish, meaning_of, says_nothing
 from llx_magic.backends.wire.reading import AFTER_END_SECONDS, AFTER_FINISH_SECONDS, WITHOUT_TEXT_SECONDS
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import FailureKind
 from tests.faults.asking import Pieces
 from tests.unit.wire_kit import delta, read, text_of
@@ -111,7 +110,7 @@ def test_an_error_between_pieces_that_all_have_a_finish_reason_is_heeded():
 
 
 def patience_after(*chunks: object) -> float | None:
-    reader = ReplyReader("alpha", "m", Pieces(), Redactor(None))
+    reader = ReplyReader("alpha", "m", Pieces())
     for chunk in chunks:
         reader.take(ServerEvent("message", text_of(chunk)))
     return reader.patience

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llx_magic.errors import ProfileError, SettingError
+from llx_magic.keys.secret import Secret, names_a_secret
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
-from llx_magic.profiles.secret import Secret, names_a_secret
 from llx_magic.settings.declaration import SETTINGS
 
 PLAN = {

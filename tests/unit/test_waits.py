@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from llx_magic.backends.openai import ReplyReader
 from llx_magic.backends.wire.waits import LONGEST_WAIT, duration, wait_in_words
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import FailureKind
 from tests.faults.asking import Pieces
 from tests.unit.wire_kit import NOON, read, read_whole, refusal
@@ -84,7 +83,7 @@ GOOGLE = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3
 def test_a_wait_in_the_error_itself_is_heeded(error, seconds):
     """With a status and without one."""
     assert refusal(429, {"error": {"message": "x", **error}}).retry_after == seconds
-    reader = ReplyReader("alpha", "m", Pieces(), Redactor(None))
+    reader = ReplyReader("alpha", "m", Pieces())
     reader.came_with({}, NOON)
     failure = read_whole({"error": {"message": "x", **error}}, reader)
     assert (failure.kind, failure.retry_after) == (FailureKind.RATE_LIMIT, seconds)

@@ -8,9 +8,9 @@ from llx_magic.backends.openai import ReplyReader
 from llx_magic.backends.sse import ServerEvent
 from llx_magic.backends.status import refused
 from llx_magic.backends.wire.body import BodyDecoder
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.failure import BackendFailed, Failure
 from llx_magic.core.reply import Answer
+from llx_magic.keys.redaction import LIVE_KEYS
 from tests.faults.asking import Pieces
 
 KEY = "sk-a-key-of-ours"
@@ -19,8 +19,9 @@ NOON = 1_700_000_000.0
 
 def read(*events: object) -> tuple[Answer | Failure, Pieces]:
     """Read a stream of chunks (strings go as they are); return the answer or the failure, and the pieces."""
+    LIVE_KEYS.add(KEY)
     pieces = Pieces()
-    reader = ReplyReader("alpha", "asked-for", pieces, Redactor(KEY))
+    reader = ReplyReader("alpha", "asked-for", pieces)
     try:
         for each in events:
             event = each if isinstance(each, ServerEvent) else ServerEvent("message", text_of(each))
@@ -32,7 +33,8 @@ def read(*events: object) -> tuple[Answer | Failure, Pieces]:
 
 def read_body(*pieces: bytes, reader: ReplyReader | None = None) -> Answer | Failure:
     """Read the body of a success, in the pieces that it comes in, to the end of the connection."""
-    reader = reader or ReplyReader("alpha", "asked-for", Pieces(), Redactor(KEY))
+    LIVE_KEYS.add(KEY)
+    reader = reader or ReplyReader("alpha", "asked-for", Pieces())
     body = BodyDecoder()
     try:
         for piece in pieces:
@@ -61,6 +63,7 @@ def delta(content: object = None, finish_reason: object = None, **more: object) 
 
 def refusal(status: int, document: object = b"", key: str = KEY, **headers: str) -> Failure:
     """Return what a status with this body means."""
+    LIVE_KEYS.add(key)
     raw = document if isinstance(document, bytes) else text_of(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return refused(status, named, raw, redact=Redactor(key), name="alpha", wall_clock=NOON)
+    return refused(status, named, raw, name="alpha", wall_clock=NOON)

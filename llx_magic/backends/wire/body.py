@@ -6,7 +6,7 @@ import enum
 
 from llx_magic.backends.sse import EventDecoder, EventTooLarge, ServerEvent
 from llx_magic.backends.wire.lenient import NoJson, read_json, read_json_at
-from llx_magic.backends.wording import LONGEST_READ
+from llx_magic.keys.redaction import LONGEST_READ
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 """How many bytes a body may have that is one document."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wire.lenient import NoJson, read_json, read_json_at
-from llx_magic.backends.wording import LONGEST_READ, Redactor, one_line
+from llx_magic.backends.wording import one_line
+from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,9 +83,9 @@ def error_of(document: JsonValue) -> ServerError:
     return error
 
 
-def describe(error: ServerError, redact: Redactor) -> str:
-    """Return the server's own words on one line, without the key, with the token counts where it gave them."""
-    detail = one_line(redact(error.text))
+def describe(error: ServerError) -> str:
+    """Return the server's own words on one line, without keys, with the token counts where it gave them."""
+    detail = one_line(error.text)
     if error.prompt_tokens is not None and error.window is not None:
         counted = f"{error.prompt_tokens} tokens of prompt, window of {error.window}"
         detail = f"{detail} ({counted})" if detail else counted

@@ -20,8 +20,8 @@ from llx_magic.backends.wire.families import (
     folded,
 )
 from llx_magic.backends.wire.waits import wait_asked_for, wait_in_words
-from llx_magic.backends.wording import LONGEST_READ
 from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

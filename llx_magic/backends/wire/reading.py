@@ -10,7 +10,7 @@ from llx_magic.backends.wire.kinds import failure_of
 from llx_magic.backends.wire.thinking import part_without_opening
 from llx_magic.backends.wire.transcript import Transcript
 from llx_magic.backends.wire.usage import counts_of, usage_of
-from llx_magic.backends.wording import Redactor, one_line
+from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer
 
@@ -42,12 +42,11 @@ class Reading:
     """One reply as it is read; a reader of a wire form tells what it finds, and ``end`` judges whether it is whole.
 
     ``model`` is what the answer is credited to where the server names no model; ``name`` is the backend's, for
-    messages; ``redact`` takes the key out of everything that the server says about itself, and out of the text too.
+    messages.
     """
 
-    def __init__(self, name: str, model: str, progress: Progress, redact: Redactor) -> None:
+    def __init__(self, name: str, model: str, progress: Progress) -> None:
         self.name = name
-        self.redact = redact
         self.done = False
         """Whether the server said that nothing follows."""
         self.response_id: str | None = None
@@ -55,7 +54,7 @@ class Reading:
         self.taken = 0
         """How many pieces of the reply were taken: it grows with each that says anything."""
         self._model = model
-        self._transcript = Transcript(progress, redact)
+        self._transcript = Transcript(progress)
         self._headers: Mapping[str, str] = {}
         self._wall_clock = 0.0
         self._counts: dict[str, int] = {}
@@ -122,7 +121,7 @@ class Reading:
         """Note that the reply asks for a tool; the name may be empty."""
         self.taken += 1
         self._asks_for_tool = True
-        shown = one_line(self.redact(name), 60)
+        shown = one_line(name, 60)
         if shown and shown not in self._tools and len(self._tools) < _MOST_TOOLS:
             self._tools.append(shown)
 
@@ -140,12 +139,12 @@ class Reading:
         self.taken += 1
         if self._finish not in _LASTING:
             self._finish = meaning_of(word)
-            self._word = one_line(self.redact(word), 40) if self._finish in (None, Finish.BROKEN) else self._finish
+            self._word = one_line(word, 40) if self._finish in (None, Finish.BROKEN) else self._finish
 
     def credit(self, model: str) -> None:
         """Take the model's name as the server gives it; once text has come it stays."""
         if model != self._model and not self._transcript.has_text:
-            self._model = one_line(self.redact(model), 200) or self._model
+            self._model = one_line(model, 200) or self._model
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -170,7 +169,7 @@ class Reading:
             finish_reason=self._word,
             reasoning=reasoning,
             notes=tuple(notes),
-            response_id=self.response_id and one_line(self.redact(self.response_id), 128),
+            response_id=self.response_id and one_line(self.response_id, 128),
         )
 
     def fail(self, message: str, kind: FailureKind = FailureKind.BAD_REPLY) -> NoReturn:
@@ -180,7 +179,7 @@ class Reading:
     def fail_as_reported(self, error: ServerError, message: str = "") -> NoReturn:
         """Raise the failure that an error inside the reply means, in the server's own words unless told otherwise."""
         if not message:
-            message = f"the server reported an error: {describe(error, self.redact) or 'it does not say which'}"
+            message = f"the server reported an error: {describe(error) or 'it does not say which'}"
         failure = failure_of(
             error, self._headers, status=None, message=message, name=self.name, wall_clock=self._wall_clock
         )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from llx_magic.backends.wire.thinking import Parted, ThinkSplitter
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
-    from llx_magic.backends.wording import Redactor
     from llx_magic.core.ports import Progress
 
 LONGEST_TEXT = 16 * 1024 * 1024
@@ -23,16 +23,16 @@ class Transcript:
     """Takes pieces as they come, reports them, and keeps them.
 
     Reasoning between tags at the head of the text is told apart, halves of a character that came in two pieces are
-    joined, and the key is taken out of both. What cannot be decided yet is held back until the next piece.
+    joined, and keys are taken out of both. What cannot be decided yet is held back until the next piece.
     """
 
-    def __init__(self, progress: Progress, redact: Redactor) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._splitter: ThinkSplitter | None = ThinkSplitter()
         self._text_joiner = _Joiner()
         self._reasoning_joiner = _Joiner()
-        self._hidden_in_text = redact.in_pieces()
-        self._hidden_in_reasoning = redact.in_pieces()
+        self._hidden_in_text = LIVE_KEYS.in_pieces()
+        self._hidden_in_reasoning = LIVE_KEYS.in_pieces()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._size = 0

@@ -8,7 +8,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.wording import LONGEST_READ
+from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,133 @@
+"""The removal of keys from a text that comes in pieces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from llx_magic.core.text import split_at_open_sequence
+from llx_magic.keys.readings import UNSEEN, seen
+
+SHORTEST_REAL: Final = 20
+"""How many characters a key has at least that is looked for in a reply: a shorter one may be an honest word."""
+
+SHOWN_AT_ONCE: Final = 7
+"""How much of what may be the beginning of a key is shown before it is decided."""
+
+SHORTEST_FRAGMENT: Final = 12
+"""How many characters of a key in a row are taken for a part of it."""
+
+_HEAD: Final = 8
+
+
+class Beginnings:
+    """How keys begin, to find them in a text at once, however many there are."""
+
+    __slots__ = ("_by_head", "_short", "first", "longest")
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        by_head: dict[str, list[str]] = {}
+        for key in {seen(key).text for key in keys}:
+            if len(key) >= SHORTEST_REAL:
+                by_head.setdefault(key[:_HEAD], []).append(key)
+        self._by_head = {head: sorted(same, key=len, reverse=True) for head, same in by_head.items()}
+        self._short = frozenset(head[:length] for head in by_head for length in range(1, _HEAD))
+        self.longest = max((len(key) for same in by_head.values() for key in same), default=0)
+        self.first = _first_letters(by_head)
+        """Finds where a key may begin; None where there is no key."""
+
+    def __repr__(self) -> str:
+        """Show nothing of the keys."""
+        return "Beginnings(***)"
+
+    def whole_at(self, text: str, at: int) -> int:
+        """Return how long the key is that stands there, or 0."""
+        same = self._by_head.get(text[at : at + _HEAD], ())
+        return next((len(key) for key in same if text.startswith(key, at)), 0)
+
+    def ends_within(self, text: str, at: int) -> bool:
+        """Return whether the text from there to its end is the beginning of a key."""
+        if len(text) - at < _HEAD:
+            return text[at:] in self._short
+        if len(text) - at >= self.longest:
+            return False
+        begun = text[at:]
+        return any(key.startswith(begun) for key in self._by_head.get(begun[:_HEAD], ()))
+
+
+def _first_letters(heads: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what matches the first letter of a key where the second one, or nothing yet, follows that can be seen."""
+    seconds: dict[str, str] = {}
+    for head in heads:
+        seconds[head[0]] = seconds.get(head[0], "") + re.escape(head[1])
+    each = (rf"{re.escape(one)}[{UNSEEN}]*(?:[{two}\x1b\x9b]|\Z)" for one, two in seconds.items())
+    return re.compile("|".join(each)) if seconds else None
+
+
+class PieceRedactor:
+    """Replaces keys by ``***`` in a text that comes in pieces, wherever it is cut; the rest stays exactly as it is.
+
+    Only a key as it is, since this is the model's own text; what cannot be seen between its letters does not count.
+    What may be the beginning of a key is held back until the next piece decides, apart from ``SHOWN_AT_ONCE``
+    characters of it. Where the text ends within a key, a beginning of ``SHORTEST_FRAGMENT`` characters or more is
+    replaced like the whole.
+    """
+
+    __slots__ = ("_begun", "_known", "_shown")
+
+    def __init__(self, known: Beginnings) -> None:
+        self._known = known
+        self._begun = ""
+        """The end of the text so far where a key may begin with it."""
+        self._shown = 0
+        """How much of that was given out."""
+
+    def __repr__(self) -> str:
+        """Show nothing of the keys."""
+        return "PieceRedactor(***)"
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown now; it may be empty."""
+        first = self._known.first
+        if first is None or not (self._begun or first.search(piece)):
+            return piece
+        text, given = self._begun + piece, self._shown
+        found, begin = self._searched(text)
+        clean: list[str] = []
+        for at, end in found:
+            clean += (text[given:at], "***")
+            given = end
+        ready = begin if len(text) - begin > SHOWN_AT_ONCE else len(text)
+        self._begun, self._shown = text[begin:], max(given, ready) - begin
+        clean.append(text[given:ready])
+        return "".join(clean)
+
+    def rest(self) -> str:
+        """Return what was held back, now that the text has ended: ``***`` for so much of a key that it is one."""
+        held = "***" if len(seen(self._begun).text) >= SHORTEST_FRAGMENT else self._begun[self._shown :]
+        self._begun, self._shown = "", 0
+        return held
+
+    def _searched(self, text: str) -> tuple[list[tuple[int, int]], int]:
+        """Return where whole keys stand, and where one may begin that is not yet whole, or the text's length."""
+        known, first = self._known, self._known.first
+        assert first is not None
+        read, place = seen(split_at_open_sequence(text)[0])
+        found: list[tuple[int, int]] = []
+        after = 0
+        while candidate := first.search(read, after):
+            at = candidate.start()
+            if length := known.whole_at(read, at):
+                after = at + length
+                found.append(place(at, after))
+            elif known.ends_within(read, at) and len(text) - (begin := place(at, at + 1)[0]) <= self._most_held:
+                return found, begin
+            else:
+                after = at + 1
+        return found, len(text)
+
+    @property
+    def _most_held(self) -> int:
+        """So that a server that goes on with what cannot be seen makes nobody hold it all."""
+        return 4 * self._known.longest + 256

@@ -1,0 +1,160 @@
+"""Every way in which a reader may understand a text, each with the places of its characters in the text itself.
+
+A key that a server writes in a disguise stands as itself in one of the readings: without what cannot be seen, without
+escapes, decoded from base64 or from hexadecimal digits. Each takes time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from llx_magic.core.text import SEQUENCES
+
+UNSEEN: Final = (
+    "\\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+"""A class of characters: white space, control and format characters, and marks that join the letter before them."""
+
+_UNSEEN = re.compile(f"{SEQUENCES.pattern}|=[ \\t]*\\r?\\n|[{UNSEEN}]+")
+"""What stands between two letters without parting them: also the line ends of quoted-printable text."""
+
+_MOST_TIMES_ESCAPED: Final = 3
+
+_ESCAPE = re.compile(
+    r"\\++(?:u\{?([0-9a-f]{2,6})\}?|x([0-9a-f]{2})|(?P<octal>[0-3][0-7]{2})|(?P<same>[^\\]))?+"
+    r"|%(?:25){0,8}(?:u00)?([0-9a-f]{2})|&#0{0,8}(?P<decimal>[0-9]{1,3});?|&#x0{0,8}([0-9a-f]{1,2});?|&[a-z]{2,12};",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(rf"{_ESCAPE.pattern}|=([0-9a-f]{{2}})", re.IGNORECASE)
+"""Escapes, and those of quoted-printable text."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2}[:,-]?){8,}", re.IGNORECASE)
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_BASES: Final = {"octal": 8, "decimal": 10}
+
+
+_WORDS = re.compile(rb"[!-~]{8,}")
+"""What of decoded bytes can be a key or a part of one: seldom is there any by chance."""
+
+Place = Callable[[int, int], tuple[int, int]]
+"""Gives for a stretch of what is read the stretch of the text that stands for it."""
+
+
+class Reading(NamedTuple):
+    """What is read, and where it is in the text."""
+
+    text: str
+    place: Place
+
+
+def seen(text: str) -> Reading:
+    """Return the text as it looks: without what cannot be seen."""
+    return _with_replaced(_UNSEEN, Reading(text, _itself), _nothing)
+
+
+def unescaped(text: str) -> Iterator[Reading]:
+    """Give the text as it looks, and then what is left as escapes are taken away, one layer after the other."""
+    first = reading = seen(text)
+    yield first
+    for _ in range(_MOST_TIMES_ESCAPED):
+        if not _ESCAPE.search(reading.text):
+            break
+        reading = _with_replaced(_ESCAPE, reading, _meant)
+        yield reading
+    if "=" in first.text:
+        yield _with_replaced(_QUOTED, first, _meant)
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """Give everything that the text may be read as."""
+    for reading in unescaped(text):
+        yield reading
+        for found in _BASE64.finditer(reading.text):
+            for before in range(4):
+                yield from _unpacked(found[0][before:], found.start() + before, reading.place)
+        for found in _HEXADECIMAL.finditer(reading.text):
+            yield from _digits(found[0], found.start(), reading.place)
+
+
+def _itself(begin: int, end: int) -> tuple[int, int]:
+    return begin, end
+
+
+def _nothing(_: re.Match[str]) -> str:
+    return ""
+
+
+def _with_replaced(wanted: re.Pattern[str], reading: Reading, meant: Callable[[re.Match[str]], str]) -> Reading:
+    text = reading.text
+    if not wanted.search(text):
+        return reading
+    places: list[tuple[int, int]] = []
+
+    def place(begin: int, end: int) -> tuple[int, int]:
+        if not places:  # seldom asked for
+            places.extend(_places(wanted, text, meant))
+        return reading.place(places[begin][0], places[end - 1][1])
+
+    return Reading(wanted.sub(meant, text), place)
+
+
+def _places(wanted: re.Pattern[str], text: str, meant: Callable[[re.Match[str]], str]) -> Iterator[tuple[int, int]]:
+    """Give for each character that is left where it begins and ends in the text."""
+    at = 0
+    for found in wanted.finditer(text):
+        yield from ((each, each + 1) for each in range(at, found.start()))
+        yield from ((found.start(), found.end()) for _ in meant(found))
+        at = found.end()
+    yield from ((each, each + 1) for each in range(at, len(text)))
+
+
+def _meant(found: re.Match[str]) -> str:
+    """Return the character that an escape stands for; a backslash at the end of a text stands for none."""
+    if found.lastgroup == "same":
+        return found["same"]
+    if not found.lastindex:
+        return html.unescape(found[0])[:1] if found[0].startswith("&") else ""
+    code = int(found[found.lastindex], _BASES.get(found.lastgroup or "", 16))
+    return chr(code) if code < 0xD800 else "\ufffd"
+
+
+def _unpacked(digits: str, start: int, outer: Place) -> Iterator[Reading]:
+    """Give the words that base64 stands for, whichever of its two alphabets it uses."""
+    whole = len(digits) - (len(digits) % 4 == 1)
+    packed = digits[:whole].encode().translate(_STANDARD)
+    decoded = base64.b64decode(packed + b"=" * (-whole % 4))
+
+    def place(begin: int, end: int) -> tuple[int, int]:
+        return outer(start + begin * 8 // 6, start + -(-end * 8 // 6))
+
+    yield from _words(decoded, place)
+
+
+def _digits(found: str, start: int, outer: Place) -> Iterator[Reading]:
+    """Give the words that pairs of hexadecimal digits stand for, from the first and from the second digit on."""
+    places = [start + at for at, digit in enumerate(found) if digit.isalnum()]
+    digits = "".join(digit for digit in found if digit.isalnum())
+    for before in range(2):
+        pairs = digits[before : before + (len(digits) - before) // 2 * 2]
+
+        def place(begin: int, end: int, before: int = before) -> tuple[int, int]:
+            return outer(places[before + 2 * begin], places[before + 2 * end - 1] + 1)
+
+        yield from _words(bytes.fromhex(pairs), place)
+
+
+def _words(decoded: bytes, outer: Place) -> Iterator[Reading]:
+    for word in _WORDS.finditer(decoded):
+        yield Reading(word[0].decode(), functools.partial(_moved, word.start(), outer))
+
+
+def _moved(by: int, outer: Place, begin: int, end: int) -> tuple[int, int]:
+    return outer(by + begin, by + end)
