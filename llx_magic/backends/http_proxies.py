@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llx_magic.core.failure import NotReady
+from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,6 +111,7 @@ def read_proxy(value: str, variable: str) -> Proxy | str:
     if shape is None or int(shape["port"] or 1) not in range(1, 65_536):
         return f"{variable} must hold the address of a proxy, such as http://proxy.example:3128"
     name, _, password = user.partition(":")
+    LIVE_KEYS.add(unquote(password))
     return Proxy(kind, host, variable, (unquote(name), unquote(password)) if at else None)
 
 

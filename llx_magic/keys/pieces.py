@@ -8,6 +8,7 @@ from typing import Final
 
 from llx_magic.core.text import split_at_open_sequence
 from llx_magic.keys.readings import UNSEEN, seen
+from llx_magic.keys.secret import Unshown
 
 SHORTEST_REAL: Final = 20
 """How many characters a key has at least that is looked for in a reply: a shorter one may be an honest word."""
@@ -21,7 +22,7 @@ SHORTEST_FRAGMENT: Final = 12
 _HEAD: Final = 8
 
 
-class Beginnings:
+class Beginnings(Unshown):
     """How keys begin, to find them in a text at once, however many there are."""
 
     __slots__ = ("_by_head", "_short", "first", "longest")
@@ -36,10 +37,6 @@ class Beginnings:
         self.longest = max((len(key) for same in by_head.values() for key in same), default=0)
         self.first = _first_letters(by_head)
         """Finds where a key may begin; None where there is no key."""
-
-    def __repr__(self) -> str:
-        """Show nothing of the keys."""
-        return "Beginnings(***)"
 
     def whole_at(self, text: str, at: int) -> int:
         """Return how long the key is that stands there, or 0."""
@@ -65,7 +62,7 @@ def _first_letters(heads: Iterable[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(each)) if seconds else None
 
 
-class PieceRedactor:
+class PieceRedactor(Unshown):
     """Replaces keys by ``***`` in a text that comes in pieces, wherever it is cut; the rest stays exactly as it is.
 
     Only a key as it is, since this is the model's own text; what cannot be seen between its letters does not count.
@@ -82,10 +79,6 @@ class PieceRedactor:
         """The end of the text so far where a key may begin with it."""
         self._shown = 0
         """How much of that was given out."""
-
-    def __repr__(self) -> str:
-        """Show nothing of the keys."""
-        return "PieceRedactor(***)"
 
     def feed(self, piece: str) -> str:
         """Return what can be shown now; it may be empty."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Final
 
 from llx_magic.keys.pieces import SHORTEST_FRAGMENT, Beginnings, PieceRedactor
 from llx_magic.keys.readings import readings, unescaped
+from llx_magic.keys.secret import Unshown
 from llx_magic.locks import ForkSafeLock
 
 LONGEST_READ: Final = 6000
@@ -25,7 +26,7 @@ _MOST: Final = 128
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-class LiveKeys:
+class LiveKeys(Unshown):
     """Keys and other secrets that were used in this process; each is replaced by ``***`` wherever it is repeated.
 
     A key is found in every reading of a text (see ``readings``), in any case, whole or in parts of
@@ -42,13 +43,6 @@ class LiveKeys:
         self._parts: dict[int, set[str]] | None = None
         self._beginnings: Beginnings | None = None
         self.add(*keys)
-
-    def __repr__(self) -> str:
-        """Show nothing of the keys."""
-        return "LiveKeys(***)"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled: they would be written in clear")
 
     def add(self, *keys: str | None) -> None:
         """Remember keys, as the ones that were used last; beyond a number the oldest are forgotten."""

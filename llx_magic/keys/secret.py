@@ -25,7 +25,19 @@ _SECRET_NAMES = frozenset(
 )
 
 
-class Secret:
+class Unshown:
+    """What holds keys: no printed form shows them, and they are not pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled: it would be written in clear")
+
+
+class Secret(Unshown):
     """A key whose every printed form is ``***``; only ``reveal`` gives the key itself."""
 
     __slots__ = ("_value",)
@@ -45,9 +57,6 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not pickled: it would be written in clear")
 
 
 def as_secret(value: Secret | str | None) -> Secret | None:

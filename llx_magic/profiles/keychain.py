@@ -9,6 +9,7 @@ from pathlib import Path
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.install import install_line
+from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.keys.secret import Secret
 from llx_magic.keys.shapes import spelling_problem
 from llx_magic.profiles.files import locked, read_file, reason, write_file
@@ -132,7 +133,9 @@ def _checked(name: str, key: Secret) -> Secret:
     check_name(name, what="key name")
     if problem := key_problem(key):
         raise ProfileError(f"key {name}: {problem}")
-    return Secret(key.reveal().strip())
+    key = Secret(key.reveal().strip())
+    LIVE_KEYS.add(key.reveal())
+    return key
 
 
 def key_problem(key: Secret) -> str | None:
