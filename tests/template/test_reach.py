@@ -171,7 +171,7 @@ def notebook():
             "39.80 19.90 0.12 3 1024",
         ),
         ("{{ path.name }} {{ path.with_suffix('.txt') }} {{ path.parent / 'x' }}", "in.csv /data/in.txt /data/x"),
-        ("{{ answer }} {{ answer.json()['a'] }} {{ answer.code[0].text }}", "[1, 2]"),
+        ("{{ answer }} {{ answer.json()['a'] }} {{ answer.code.blocks[0].text }}", "[1, 2]"),
         (
             "{{ error }} {{ found.group(1) }} {{ tags|sort }} {{ counts.most_common(1) }}",
             "no such column 42 ['a', 'b'] [('a', 2)]",
