@@ -159,7 +159,7 @@ def _read(content: str, name: str) -> Document:
 def newer_version(raw: JsonObject) -> str | None:
     """Say that a document is of a version newer than is understood, so that nobody writes over it; else None."""
     version = raw.get("version")
-    if isinstance(version, bool) or not isinstance(version, int | float) or version <= VERSION:
+    if isinstance(version, bool) or not isinstance(version, int | float) or version % 1 or version <= VERSION:
         return None
     return f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
 
