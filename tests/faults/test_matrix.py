@@ -322,8 +322,8 @@ SYNCHRONOUS = {
 @pytest.mark.parametrize("row", SYNCHRONOUS.values(), ids=SYNCHRONOUS)
 def test_a_fault_has_its_verdict_in_synchronous_code_too(row, monkeypatch, tmp_path):
     """``llx.ask`` of a profile file: the first variant of each fault, with the state that the file's users share."""
-    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path))  # a file of the user's own, which needs no consent
     with stage_of(row, monkeypatch) as stage:
+        monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path))  # a file of the user's own, which needs no consent
         path = write_profiles(tmp_path, stage, row)
         seen = Seen([])
         try:
