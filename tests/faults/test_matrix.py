@@ -319,11 +319,18 @@ SYNCHRONOUS = {
 }
 
 
+def allow_keys(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the user consent to what a profile that is loaded by its path does with keys."""
+    addresses = {"FAULTS_KEY_FIRST": stage.address, "FAULTS_KEY_SECOND": stage.second.base_url}
+    pairs = (f"{key}@{'/'.join(address.split('/')[:3])}" for key, address in addresses.items())
+    monkeypatch.setenv("LLX_TRUST", ",".join(pairs))
+
+
 @pytest.mark.parametrize("row", SYNCHRONOUS.values(), ids=SYNCHRONOUS)
 def test_a_fault_has_its_verdict_in_synchronous_code_too(row, monkeypatch, tmp_path):
     """``llx.ask`` of a profile file: the first variant of each fault, with the state that the file's users share."""
     with stage_of(row, monkeypatch) as stage:
-        monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path))  # a file of the user's own, which needs no consent
+        allow_keys(stage, monkeypatch)
         path = write_profiles(tmp_path, stage, row)
         seen = Seen([])
         try:
