@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ from llx_magic.backends.http_clients import CLIENTS, new_transport, way_to
 from llx_magic.backends.http_errors import Peer, foreign_errors, translate
 from llx_magic.backends.http_keys import KeyReader
 from llx_magic.backends.http_sending import SENDING, Sending
-from llx_magic.backends.inflate import decoder_for
+from llx_magic.backends.inflate import STEP, decoder_for
 from llx_magic.backends.openai import ReplyReader, request_body
 from llx_magic.backends.paths import other_url, settled, url_at, with_path
 from llx_magic.backends.silence import Silence
@@ -307,6 +308,8 @@ class _Exchange:
                 for piece in content.feed(data):
                     for event in body.feed(piece):
                         reader.take(event)
+                    if len(piece) >= STEP:  # a few bytes can become gigabytes, while limits wait for their turn
+                        await asyncio.sleep(0)
                 if (reader.done, reader.taken) != before:
                     silence.grant(reader.patience)
         if not silence.over:

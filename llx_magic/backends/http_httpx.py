@@ -168,17 +168,18 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _WithoutKey(logging.Filter):
-    """Lets every record through, with the key of the request that it is about taken out."""
+    """Lets every record through, with every key of the process taken out of it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if SENDING.get() is not None:
-            record.msg, record.args = LIVE_KEYS.without(record.getMessage()), ()
+        said = record.getMessage()
+        if (without := LIVE_KEYS.without(said)) != said:
+            record.msg, record.args = without, ()
         return True
 
 
 @functools.cache
 def _guard_logs() -> None:
-    """Stand before the loggers of httpx, which write the heads of responses as they came, once in a process."""
+    """Stand before the loggers of httpx, which write responses, and what is wrong with them, as they came."""
     guard = _WithoutKey()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(guard)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _NO_CHUNKS = frozenset(("error", *Odd))
 """Types of events that hold something other than a piece of a reply."""
 
+LONG_HEARTBEAT = 100
+"""Characters of a heartbeat; a longer one counts as several."""
+
 MOST_HEARTBEATS = 10_000
 """How many events a stream may have that are no piece of a reply: one every 60 ms for ten minutes."""
 
@@ -174,7 +177,7 @@ class ReplyReader(Reading):
 
     def _pass_over(self, data: str) -> None:
         """Let a heartbeat pass: an event that is no JSON, or JSON but no object."""
-        self._strays += 1
+        self._strays += 1 + len(data) // LONG_HEARTBEAT
         if self._strays > MOST_HEARTBEATS:
             self.fail(f"more than {MOST_HEARTBEATS} events that are no piece of a reply")
         if any(character.isalpha() for character in data):
