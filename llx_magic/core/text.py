@@ -14,8 +14,9 @@ SEQUENCES = re.compile(_WHOLE.pattern + r"|\x1b[PX\[\]^_]")  # or what opens one
 
 _OPENING = re.compile("[\x1b\x9b]")
 _CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
-_BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # embeddings, overrides, isolates
-_FORBIDDEN = dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL))
+_BIDIRECTIONAL = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # a mark, embeddings, overrides, isolates
+_TAGS = range(0xE0000, 0xE0080)  # letters that nobody sees and programs read
+_FORBIDDEN = dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL, *_TAGS))
 
 
 def printable(text: str) -> str:

@@ -33,7 +33,7 @@ _TAGS = {
 _SCHEMES = {"http", "https", "mailto"}
 
 # A link without a host would lead into the user's own JupyterLab: /logout, or a file beside the notebook.
-_ABROAD = re.compile(r"https?://|mailto:", re.IGNORECASE)
+_ABROAD = re.compile(r"https?://[^/\\?#]|mailto:", re.IGNORECASE)
 
 # Keys are Pygments' token types from general to special; values are what JupyterLab themes colour their editor with,
 # each with a colour for front ends that have no such variable.

@@ -240,3 +240,8 @@ def test_no_text_yields_anything_but_allowed_tags(text):
 @given(st.text(), st.text(max_size=12) | st.sampled_from(["python", "html", "json", "js"]))
 def test_no_code_in_any_language_yields_anything_but_colours(code, language):
     assert read(code_to_html(code, language)).forbidden == []
+
+
+@pytest.mark.parametrize("address", ["http:///logout", "https:///x", "http:////x", "http://?x", "http://#x"])
+def test_a_link_without_a_host_leads_nowhere(address):
+    assert "href" not in markdown_to_html(f"[x]({address})")

@@ -61,3 +61,8 @@ def test_a_control_sequence_cut_anywhere_leaves_nothing_visible(cut):
     first, held = split_at_open_sequence(text[:cut])
     second, held = split_at_open_sequence(held + text[cut:])
     assert printable(first) + printable(second) + printable(held) == "abcde"
+
+
+@pytest.mark.parametrize("hidden", ["\u061c", "\U000e0041", "\U000e007f", "\U000e0001"])
+def test_marks_and_letters_that_nobody_sees_are_removed(hidden):
+    assert printable(f"a{hidden}b") == "ab"
