@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import select
+import time
 import weakref
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from llx_magic.backends.http_sending import SENDING, Sending, without_frames
+from llx_magic.backends.http_sending import SENDING, Sending, is_stale, without_frames
 
 if TYPE_CHECKING:
     import asyncio
@@ -137,6 +138,7 @@ class _Handler(ResponseHandler):
         self.sending: Sending | None = None
         self.broken: HttpProcessingError | None = None
         self.idle = False
+        self.idle_since = 0.0
         self._head_is_due = False
         self._body: aiohttp.StreamReader | None = None
         self._payload_of_reply: StreamReader | None = None
@@ -151,8 +153,11 @@ class _Handler(ResponseHandler):
 
     @property
     def is_dirty(self) -> bool:
-        """Whether the server said what nobody asked for: it would pass for the answer to what is asked next."""
-        if self.should_close or self.transport is None:
+        """Whether nothing may be asked on it: it may have died, or the server said what nobody asked for.
+
+        That would pass for the answer to what is asked next.
+        """
+        if self.should_close or self.transport is None or is_stale(self.idle_since):
             return True
         waiting = self.transport.get_extra_info("socket")
         return waiting is not None and _is_readable(waiting.fileno())
@@ -255,7 +260,7 @@ class _Connector(aiohttp.TCPConnector):
         surplus = isinstance(protocol, _Handler) and protocol.has_surplus
         super()._release(key, protocol, should_close=should_close or surplus)
         if isinstance(protocol, _Handler):
-            protocol.idle = True
+            protocol.idle, protocol.idle_since = True, time.time()
 
     def __del__(self, _warnings: object = None) -> None:
         """Close nothing where the loop has ended, or belongs to the process that this one was forked from."""

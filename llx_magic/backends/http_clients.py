@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.http_proxies import Proxy, proxy_for
+from llx_magic.backends.http_sending import KEPT_ALIVE_SECONDS
 from llx_magic.backends.http_trust import Trust, context_for, trust_in_force
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import NotReady
@@ -24,9 +25,6 @@ VARIABLE = "LLX_HTTP_TRANSPORT"
 
 KEPT_ALIVE = 20
 """How many idle connections httpx's transport keeps."""
-
-KEPT_ALIVE_SECONDS = 15.0
-"""How long an idle connection is kept; servers commonly close theirs after 60 s or more."""
 
 
 @dataclass(frozen=True, slots=True)

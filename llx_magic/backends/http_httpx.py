@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httpx
 
-from llx_magic.backends.http_sending import SENDING, Sending, without_frames
+from llx_magic.backends.http_sending import SENDING, Sending, is_stale, without_frames
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._closed = False
         self._kept_alive = kept_alive
-        self._idle: dict[bytes, deque[httpx.AsyncClient]] = {}
+        self._idle: dict[bytes, deque[tuple[httpx.AsyncClient, float]]] = {}
         self._busy: set[httpx.AsyncClient] = set()
         self._surplus: list[httpx.AsyncClient] = []
         _guard_logs()
@@ -70,8 +71,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and request.url.scheme == "http"
         hooks = _Hooks(sending, forwarded=forwarded)
         request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
-        idle = self._idle.get(request.url.netloc)
-        client = idle.pop() if idle else self._new()
+        client = self._pop_idle(request.url.netloc) or self._new()
         self._busy.add(client)
         try:
             response = await client.send(request, stream=True, follow_redirects=False)
@@ -92,8 +92,17 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         self._closed, self._kept_alive = True, 0
         self._surplus += self._busy
         while self._idle:
-            self._surplus += self._idle.popitem()[1]
+            self._surplus += (client for client, _since in self._idle.popitem()[1])
         await self._close_surplus()
+
+    def _pop_idle(self, place: bytes) -> httpx.AsyncClient | None:
+        idle = self._idle.get(place)
+        while idle:
+            client, since = idle.pop()
+            if not is_stale(since):
+                return client
+            self._surplus.append(client)
+        return None
 
     async def _keep(self, client: httpx.AsyncClient, url: httpx.URL) -> None:
         if _holds_surplus(client, url):
@@ -101,9 +110,9 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             return
         self._busy.discard(client)
         idle = self._idle.setdefault(url.netloc, deque())
-        idle.append(client)
+        idle.append((client, time.time()))
         while len(idle) > self._kept_alive:
-            self._surplus.append(idle.popleft())
+            self._surplus.append(idle.popleft()[0])
         await self._close_surplus()
 
     async def _drop(self, client: httpx.AsyncClient) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+KEPT_ALIVE_SECONDS = 15.0
+"""How long an idle connection is kept; servers commonly close theirs after 60 s or more."""
 
 LARGEST_HEAD = 2**20
 """How many bytes may come before a reply's body: its own head, and those that only announce it."""
@@ -50,6 +54,14 @@ class Sending:
     def may_repeat(self) -> bool:
         """Whether it was sent on a connection that may have died before it, and nothing came back."""
         return self.reused and not self.arrived
+
+
+def is_stale(idle_since: float) -> bool:
+    """Return whether a connection was idle for too long by the time of day.
+
+    The clocks of the libraries stand still while the machine sleeps, and a connection may have died in silence then.
+    """
+    return not 0 <= time.time() - idle_since <= KEPT_ALIVE_SECONDS
 
 
 def _nothing() -> None:

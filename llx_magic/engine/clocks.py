@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 import time
@@ -13,20 +14,32 @@ from llx_magic.core.ports import Timer
 from llx_magic.locks import ForkSafeLock
 
 
+def _clock_that_never_sleeps() -> Callable[[], float]:
+    """Return the monotonic clock that goes on while the machine sleeps.
+
+    It is called otherwise on each system: https://docs.python.org/3/library/time.html#clock-id-constants. On Linux and
+    macOS the one of ``time.monotonic`` stands still meanwhile, so that cool-downs would last and dates be behind.
+    """
+    kind = getattr(time, "CLOCK_BOOTTIME", None) or getattr(time, "CLOCK_MONOTONIC", None)
+    return time.monotonic if kind is None else functools.partial(time.clock_gettime, kind)
+
+
+_now = _clock_that_never_sleeps()
+
+
 class LoopClock:
-    """Real time: the monotonic clock that asyncio's loops use."""
+    """Real time, that in which the machine sleeps included; a wall clock that is set anew changes nothing."""
 
     def __init__(self) -> None:
-        self.epoch = time.time() - time.monotonic()
+        self.epoch = time.time() - _now()
 
     def now(self) -> float:
         """Return monotonic seconds, the same on every loop."""
-        return time.monotonic()
+        return _now()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back on the running loop after ``delay`` seconds."""
-        loop = asyncio.get_running_loop()
-        return _LoopTimer(loop, loop.call_later(delay, callback))
+        return _LoopTimer(_now() + delay, asyncio.get_running_loop().call_later(delay, callback))
 
     async def sleep(self, delay: float) -> None:
         """Return after ``delay`` seconds."""
@@ -34,13 +47,13 @@ class LoopClock:
 
 
 class _LoopTimer:
-    def __init__(self, loop: asyncio.AbstractEventLoop, handle: asyncio.TimerHandle) -> None:
-        self._loop = loop
+    def __init__(self, due: float, handle: asyncio.TimerHandle) -> None:
+        self._due = due
         self._handle = handle
 
     @property
     def late(self) -> float:
-        return self._loop.time() - self._handle.when()
+        return _now() - self._due
 
     def cancel(self) -> None:
         self._handle.cancel()

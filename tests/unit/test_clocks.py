@@ -6,6 +6,8 @@ import asyncio
 import threading
 import time
 
+import pytest
+
 from llx_magic.engine.clocks import LoopClock, ManualClock, VirtualClock
 from tests.unit.kit import settle
 
@@ -114,3 +116,10 @@ def test_real_time_is_the_loops_own():
 
     assert asyncio.run(main()) < 60.0
     assert abs(LoopClock().epoch + LoopClock().now() - time.time()) < 60.0
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the clock has this name on Linux alone")
+def test_real_time_goes_on_while_the_machine_sleeps():
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    now = LoopClock().now()
+    assert before <= now <= time.clock_gettime(time.CLOCK_BOOTTIME)
