@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from llx_magic.backends.http_errors import Peer, translate
-from llx_magic.backends.wording import Redactor
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer
@@ -221,7 +220,7 @@ def _translated(cause: BaseException, *, reading: bool = False):
 
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = cause
-    return translate(error, Peer("models.example"), Redactor("key"), at_proxy=False, reading=reading)
+    return translate(error, Peer("models.example"), at_proxy=False, reading=reading)
 
 
 class InTrouble(Scripted):
