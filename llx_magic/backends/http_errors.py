@@ -88,7 +88,8 @@ def translate(error: Exception, peer: Peer, *, at_proxy: bool, reading: bool) ->
 
 def _trouble_here(error: Exception, host: str, *, reading: bool) -> Failure | None:
     """Return the failure of this machine, where all that went wrong on the way to the host went wrong here."""
-    found = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno is not None]
+    # A bare OSError without a number only gathers others.
+    found = [each for each in _causes(error) if isinstance(each, OSError) and (each.errno or type(each) is not OSError)]
     troubles = [trouble for cause in found if (trouble := _at_home(cause, host, reading=reading))]
     return troubles[0] if troubles and len(troubles) == len(found) else None
 
