@@ -28,8 +28,8 @@ WIDTH = 1280
 SHOWN = (
     "## A first answer",
     "%llx_profile load demo",
-    "Which colours",
-    "%llx_log -n 9",
+    "What is the capital",
+    "%llx_log -n 12",
     "## Statistics",
     "%llx_stats lb",
 )
@@ -67,6 +67,9 @@ def crop(notebook: Notebook, target: Path) -> None:
     """Keep the cells of the picture, and write it as high as they need."""
     sources = [cell.source.partition("\n")[2] or cell.source if cell.source.startswith("%%") else cell.source
                for cell in nbformat.read(NOTEBOOK, as_version=4).cells]  # fmt: skip
+    missing = [beginning for beginning in SHOWN if not any(source.startswith(beginning) for source in sources)]
+    if missing:
+        raise SystemExit(f"the notebook has no cell that begins with {missing[0]!r}")
     kept = [source.startswith(SHOWN) for source in sources]
     bottom = notebook.evaluate(
         """(panel, kept) => {
