@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
-from llx_magic.template import bounds, methods
+from llx_magic.template import bounds, keywords, methods, patterns, zones
 from llx_magic.template.errors import NotDataError, RefusedError
+from llx_magic.template.percent import LARGEST_WIDTH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,11 +18,23 @@ if TYPE_CHECKING:
 Given = Sequence[object]
 Named = Mapping[str, object]
 
-_WRITTEN_TO = frozenset(
-    {"inplace", "in_place", "out", "buf", "path_or_buf", "path", "file", "replace", "with_replacement", "engine"}
-)
+
+class _Columns(Protocol):
+    @property
+    def columns(self) -> Iterable[object]: ...
+
+
 _TO_TEXT = frozenset({"to_csv", "to_json", "to_markdown", "to_string", "write_csv", "write_json"})
 _BY_NAME = frozenset({"agg", "aggregate", "transform"})
+_WIDTHS = frozenset({"indent", "col_space", "line_width", "max_colwidth"})
+_MOST_BINS = 10_000
+_TYPE_KEYS = frozenset({"dtype", "dtypes"})
+_ZONE_KEYS = frozenset({"tz", "tzinfo", "time_zone"})
+_BY_PYTHON = ("pandas.core.strings.accessor.StringMethods", "pandas.DataFrame", "pandas.Series")
+_PATTERN_KEYS = frozenset({"pat", "regex", "to_replace"})
+_BY_PATTERN = frozenset(
+    {"contains", "count", "extract", "extractall", "filter", "findall", "fullmatch", "match", "split"}
+)
 _BY_FREQUENCY = frozenset({"resample", "asfreq"})
 _TEXTUAL = (
     "builtins.str",
@@ -56,26 +70,31 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
     """
     if any(map(_holds_a_function, (*given, *named.values()))):
         raise NotDataError(f"{name}() takes no function here")
-    texts = methods.is_of(owner, "builtins.str", "builtins.bytes", "pandas.core.strings.accessor.StringMethods")
-    written = _WRITTEN_TO.intersection(named) - ({"replace"} if texts else set())
-    if written:
-        raise NotDataError(f"{name}() takes no {min(written)}= here")
+    keywords.check(owner, name, named)
     if name in _TO_TEXT and given:
         raise NotDataError(f"{name}() writes no file here")
     if methods.is_of(owner, *_TEXTUAL) and name not in {"format", "format_map"}:
         bounds.counts((*given, *named.values()))
-    if name.startswith("tz_") and any(str(value).startswith("dateutil") for value in (*given, *named.values())):
-        raise NotDataError(f"{name}() reads no file here")
+    if not methods.is_of(owner, *_TEXTUAL):
+        for each in _texts((*given, *named.values())):
+            zones.check_any(each)
     if methods.is_of(owner, *_OF_MANY_TEXTS) and any(
         isinstance(each, str) and len(each) > _LONG for each in (*given, *named.values())
     ):
         raise RefusedError(f"{name}() takes no text of more than {_LONG:,} characters here")
-    bounds.counts(value for key, value in named.items() if key in {"bins", "window", "periods"})
+    bounds.counts(value for key, value in named.items() if key in {"window", "periods"})
+    _only_a_small_layout(owner, name, given, named)
     if methods.is_of(owner, "numpy.ndarray") and any(methods.is_of(value, "numpy.ndarray") for value in given[1:]):
         raise NotDataError(f"{name}() takes no array to write to here")
     for checked, names in _CHECKS:
         if name in names:
             checked(owner, given, named)
+
+
+def _nothing(_owner: object, given: Given, named: Named) -> None:
+    """Of pyarrow, ``to_pandas`` may give away the memory of the table that it reads."""
+    if given or named:
+        raise NotDataError("to_pandas() takes nothing here")
 
 
 def _holds_a_function(value: object, depth: int = 3) -> bool:
@@ -85,14 +104,42 @@ def _holds_a_function(value: object, depth: int = 3) -> bool:
     return depth > 0 and any(_holds_a_function(each, depth - 1) for each in inner)
 
 
-def _only_known_functions(_owner: object, given: Given, named: Named) -> None:
-    """``agg`` takes the name of any method, and would call that one."""
+def _texts(values: Iterable[object], depth: int = 3) -> Iterator[str]:
+    """Yield the texts among some values and in the lists and mappings of them."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif depth and isinstance(value, Mapping):
+            yield from _texts((*value.keys(), *value.values()), depth - 1)
+        elif depth and isinstance(value, list | tuple | set | frozenset):
+            yield from _texts(value, depth - 1)
+
+
+def _only_a_small_layout(owner: object, name: str, given: Given, named: Named) -> None:
+    """A width is taken for each value of a table."""
+    bounds.counts([*([] if name != "value_counts" else given), named.get("bins")], _MOST_BINS)
+    for key in _WIDTHS.intersection(named):
+        value = named[key]
+        inner = value.values() if isinstance(value, Mapping) else value
+        widths = list(inner) if isinstance(inner, Iterable) and not isinstance(inner, str) else [inner]
+        bounds.counts(widths, LARGEST_WIDTH)
+        widest = max((each for each in widths if isinstance(each, int)), default=0)
+        bounds.text(widest * math.prod(bounds.shape(owner) or ()))
+
+
+def _only_known_functions(owner: object, given: Given, named: Named) -> None:
+    """``agg`` takes the name of any method, and would call that one: each value given to it is a known name."""
     if len(given) > 1:
         raise NotDataError("agg() takes the names of functions only")
-    functions = {key: value for key, value in named.items() if key != "axis" and not isinstance(value, bool)}
-    if "func" in named:
-        functions = {"func": named["func"]}
-    unknown = sorted(set(_function_names((*given, *functions.values()))) - set(_FUNCTIONS.split()))
+    of_columns = not methods.is_of(owner, "pandas.Series", "pandas.api.typing.SeriesGroupBy")
+    names = [*_function_names(given)]
+    for key, value in named.items():
+        if key == "axis" and value in ("index", "columns"):
+            continue
+        # A column and what is made of it.
+        made = value[1:] if of_columns and isinstance(value, tuple) and key != "func" else value
+        names += _function_names([made])
+    unknown = sorted(set(names) - set(_FUNCTIONS.split()))
     if unknown:
         raise NotDataError(f"agg() knows no function {unknown[0]!r} here (allowed: {', '.join(_FUNCTIONS.split())})")
 
@@ -101,27 +148,83 @@ def _function_names(functions: Given) -> Iterator[str]:
     for each in functions:
         if isinstance(each, Mapping):
             yield from _function_names(list(each.values()))
-        elif isinstance(each, tuple):  # a column and what is made of it
-            yield from _function_names(each[1:])
-        elif isinstance(each, list):
+        elif isinstance(each, list | tuple):
             yield from _function_names(each)
-        else:
+        elif not isinstance(each, bool | int | None):
             yield str(each)
 
 
-def _only_known_aggregate(_owner: object, given: Given, named: Named) -> None:
+def _only_known_aggregate(owner: object, given: Given, named: Named) -> None:
     if len(given) > 3:
         raise NotDataError("pivot_table() takes aggfunc by its name, as in aggfunc='sum'")
     _only_known_functions(None, (), {"func": named.get("aggfunc", "mean")})
+    names = dict(zip(("values", "index", "columns"), given, strict=False)) | dict(named)
+    _only_a_fitting_pivot(owner, (), names)
 
 
 def _only_a_type(_owner: object, given: Given, named: Named) -> None:
-    """A type of a large width would make each value as wide."""
-    wanted = [*given[:1], *(value for key, value in named.items() if key in {"dtype", "dtypes"})]
-    for kind in wanted:
-        for each in kind.values() if isinstance(kind, Mapping) else (kind,):
-            if isinstance(each, str) and not _TYPE.fullmatch(each):
+    """A type of a large width would make each value as wide; one with a zone may open a file."""
+    for kind in (*given, *named.values()):
+        if methods.is_of(kind, "pandas.Series", "pandas.DataFrame"):
+            raise NotDataError("a type is given as a text, or as a dict of texts")
+    for kind in [*given[:1], *(named[key] for key in _TYPE_KEYS.intersection(named))]:
+        for each in _texts(kind.values() if isinstance(kind, Mapping) else (kind,)):
+            if not _TYPE.fullmatch(each):
                 raise NotDataError(f"{each!r} is no type")
+            zones.check_type(each)
+
+
+def _only_a_zone(_owner: object, given: Given, named: Named) -> None:
+    for each in _texts((*given[:1], *(named[key] for key in _ZONE_KEYS.intersection(named)))):
+        zones.check(each)
+
+
+def _only_a_quick_pattern(owner: object, given: Given, named: Named) -> None:
+    """Only pandas searches by Python's engine; that of polars takes steps in proportion to the text."""
+    if not methods.is_of(owner, *_BY_PYTHON) or named.get("regex") is False:
+        return
+    for each in _texts((*given[:1], *given[2:3], *(named[key] for key in _PATTERN_KEYS.intersection(named)))):
+        patterns.check(each)
+
+
+def _only_a_quick_replacement(owner: object, given: Given, named: Named) -> None:
+    """``replace`` takes its texts as they are, unless it is told that they are patterns."""
+    if not isinstance(named.get("regex", False), bool) or named.get("regex") or any(given[3:]):
+        _only_a_quick_pattern(owner, given, named)
+
+
+def _distinct(owner: object, names: list[object]) -> int:
+    """Return how many different rows a table has in these columns."""
+    part = cast("methods.Indexed", owner)[names]
+    unique = methods.found(part, "drop_duplicates") or methods.found(part, "unique")
+    return (bounds.shape(unique()) or (0,))[0] if unique else 0
+
+
+def _only_a_fitting_pivot(owner: object, given: Given, named: Named) -> None:
+    """A pivot has a row for each label and a column for each label, whether they meet or not."""
+    table = cast("_Columns", owner)
+    known = list(table.columns)
+    counts = []
+    for key in ("index", "columns", "on"):
+        wanted = named.get(key, given[0] if given and key == "on" else None)
+        names = list(wanted) if isinstance(wanted, list | tuple) else [] if wanted is None else [wanted]
+        if not all(isinstance(name, str | int) and name in known for name in names):
+            raise NotDataError(f"{key} takes the names of columns")
+        if names:
+            counts.append(_distinct(owner, names))
+    height = (bounds.shape(owner) or (0,))[0]
+    rows, columns = counts if len(counts) == 2 else (height, *counts, 1)[:2]
+    bounds.grown(rows, columns)
+
+
+def _only_a_fitting_unstack(owner: object, given: Given, named: Named) -> None:
+    from llx_magic.template.frames import unstacked
+
+    labels = getattr(owner, "index")  # noqa: B009 - of pandas
+    if methods.is_of(labels, "pandas.MultiIndex"):
+        level = given[0] if given else named.get("level", -1)
+        rows, columns = unstacked(cast("pd.MultiIndex", labels), level)
+        bounds.grown(rows, columns * math.prod((bounds.shape(owner) or ())[1:]))
 
 
 def _only_a_comparison(_owner: object, given: Given, named: Named) -> None:
@@ -152,9 +255,15 @@ def _only_a_fitting_frequency(owner: object, given: Given, named: Named) -> None
 
 
 _CHECKS: tuple[tuple[Callable[[object, Given, Named], None], frozenset[str]], ...] = (
+    (_nothing, frozenset({"to_pandas"})),
     (_only_known_functions, _BY_NAME),
     (_only_known_aggregate, frozenset({"pivot_table"})),
-    (_only_a_type, frozenset({"astype", "cast"})),
+    (_only_a_type, frozenset({"astype", "cast", "to_numpy"})),
+    (_only_a_zone, frozenset({"astimezone", "tz_convert", "tz_localize", "convert_time_zone", "replace_time_zone"})),
+    (_only_a_quick_pattern, _BY_PATTERN),
+    (_only_a_quick_replacement, frozenset({"replace"})),
+    (_only_a_fitting_pivot, frozenset({"pivot"})),
+    (_only_a_fitting_unstack, frozenset({"unstack"})),
     (_only_a_comparison, frozenset({"query"})),
     (_only_a_fitting_frequency, _BY_FREQUENCY),
 )

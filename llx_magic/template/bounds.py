@@ -51,7 +51,7 @@ _OPERATORS: dict[str, Callable[[object, object], object]] = {
 
 def spread(left: object, right: object) -> None:
     """Refuse an operation on two arrays that are spread over each other to far more values than they have."""
-    mine, other = _shape(left), _shape(right)
+    mine, other = shape(left), shape(right)
     if not mine or not other or len(mine) > 32 or len(other) > 32:
         return
     count = 1
@@ -84,18 +84,45 @@ def collected(value: object) -> object:
     return value if finite_list is None else finite_list
 
 
-def counts(arguments: Iterable[object]) -> None:
+def counts(arguments: Iterable[object], most: int = MOST_ITEMS) -> None:
     """Refuse a width, count or precision that is too large, wherever it stands among the arguments."""
     for argument in arguments:
         number = _whole(argument)
-        if number is not None and abs(number) > MOST_ITEMS:
-            raise RefusedError(f"{number:,} is more than a width or a count may be ({MOST_ITEMS:,})")
+        if number is not None and abs(number) > most:
+            raise RefusedError(f"{number:,} is more than a width or a count may be ({most:,})")
 
 
 def text(length: int) -> None:
     """Refuse a text that would be longer than a prompt takes."""
     if length > LONGEST_TEXT:
         raise RefusedError(f"a text of {length:,} characters is longer than a prompt takes ({LONGEST_TEXT:,})")
+
+
+def counted(items: Iterator[object]) -> Iterator[object]:
+    """Pass on what is made of each item, while all of it is no longer than a prompt takes."""
+    size = 0
+    for each in items:
+        size += len(each) if isinstance(each, str | bytes | list | tuple) else 1
+        text(size)
+        yield each
+
+
+def tabs(value: str | bytes, size: object = 8) -> None:
+    """Refuse to fill in tabs that would make too long a text."""
+    text(len(value) + value.count("\t" if isinstance(value, str) else b"\t") * (_whole(size) or 0))  # type: ignore[arg-type]
+
+
+def words(value: str, width: object = 79) -> None:
+    """Refuse to break a long word into pieces: for each piece the rest of the word is copied."""
+    longest = max(map(len, value.split()), default=0)
+    if longest**2 > MOST_VALUES * 20 * max(1, _whole(width) or 1):
+        raise RefusedError(f"a word of {longest:,} characters is too long to be wrapped")
+
+
+def grown(rows: int, columns: int) -> None:
+    """Refuse a table of far more values than those it is made of."""
+    if rows * columns > MOST_VALUES // 5:
+        raise RefusedError(f"{rows:,} rows of {columns:,} columns are more than an expression may make")
 
 
 def replaced(value: str, old: str, new: str, count: int = -1) -> str:
@@ -119,16 +146,16 @@ def _multiplied(repeated: object, by: object) -> None:
         if repeated.bit_length() + times.bit_length() > MOST_BITS:
             raise RefusedError(f"a whole number of more than {MOST_BITS:,} bits")
     elif _holds_texts(repeated):
-        text(times * math.prod(_shape(repeated) or ()))
-    elif isinstance(repeated, Sized) and _shape(repeated) is None:
+        text(times * math.prod(shape(repeated) or ()))
+    elif isinstance(repeated, Sized) and shape(repeated) is None:
         _check_size(_size(repeated) * times, repeated)
 
 
 def _added(left: object, right: object) -> None:
     for one, other in ((left, right), (right, left)):
         if isinstance(one, str) and _holds_texts(other):
-            text(len(one) * math.prod(_shape(other) or ()))
-    if isinstance(left, str | bytes | bytearray | list | tuple) and isinstance(right, Sized) and not _shape(right):
+            text(len(one) * math.prod(shape(other) or ()))
+    if isinstance(left, str | bytes | bytearray | list | tuple) and isinstance(right, Sized) and not shape(right):
         _check_size(_size(left) + _size(right), left)
 
 
@@ -154,7 +181,7 @@ def _size(value: Sized) -> int:
 
 def _holds_texts(value: object) -> bool:
     """Return whether a value is an array or a table that may hold texts, which grow where numbers do not."""
-    if _shape(value) is None:
+    if shape(value) is None:
         return False
     kinds = getattr(value, "dtypes", None) if hasattr(type(value), "dtypes") else None
     listed = list(kinds) if isinstance(kinds, Iterable) else [getattr(value, "dtype", None)]
@@ -177,6 +204,7 @@ def _whole(value: object) -> int | None:
     return operator.index(value)  # type: ignore[arg-type]
 
 
-def _shape(value: object) -> tuple[int, ...] | None:
-    shape = getattr(value, "shape", None) if hasattr(type(value), "shape") else None
-    return shape if isinstance(shape, tuple) and all(isinstance(each, int) for each in shape) else None
+def shape(value: object) -> tuple[int, ...] | None:
+    """Return how many values an array or a table has along each axis; None for anything else."""
+    found = getattr(value, "shape", None) if hasattr(type(value), "shape") else None
+    return found if isinstance(found, tuple) and all(isinstance(each, int) for each in found) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from jinja2 import StrictUndefined
@@ -16,10 +16,10 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import is_internal_attribute
 from jinja2.utils import pass_environment
 
-from llx_magic.template import bounds, cells, kinds, methods
+from llx_magic.template import bounds, cells, keyed, kinds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.limits import Mode
-from llx_magic.template.percent import percent
+from llx_magic.template.percent import Text, percent
 
 if TYPE_CHECKING:
     from jinja2.nodes import EvalContext
@@ -78,7 +78,7 @@ class Environment(Jinja):
     def getitem(self, obj: object, argument: object) -> object:
         """Return an item, or where a value has no items at all the attribute of that name."""
         try:
-            return self._seen(cast("Indexed", obj)[argument])
+            return self._seen(cast("Indexed", self._plain(obj))[argument])
         except LookupError:
             return self.undefined(f"{type(obj).__name__} has no item {argument!r}", obj, str(argument))
         except (AttributeError, TypeError):  # filters such as map(attribute="name") read objects this way
@@ -102,7 +102,10 @@ class Environment(Jinja):
         if name in _COUNTED:
             bounds.counts(given)
             bounds.counts(len(each) * 1_000 for each in given if isinstance(each, str) and name in _FOR_EACH_LINE)
-        made = bounds.collected(super().call_filter(name, value, args, kwargs, context, eval_ctx))
+        if name == "wordwrap":
+            bounds.words(str(value), *given[:1])
+        made = super().call_filter(name, value, args, kwargs, context, eval_ctx)
+        made = bounds.collected(bounds.counted(made) if name == "map" and isinstance(made, Iterator) else made)
         bounds.text(len(made) if isinstance(made, str) else 0)
         return self._seen(made)
 
@@ -119,6 +122,9 @@ class Environment(Jinja):
         for each in args or ():
             bounds.spread(value, each)
         return super().call_test(name, value, args, kwargs, context, eval_ctx)
+
+    def _plain(self, obj: object) -> object:
+        return keyed.plain(obj) if self.mode == "data" else obj
 
     def _seen(self, value: object) -> object:
         what = kinds.what_no_data(value) if self.mode == "data" else None
@@ -137,7 +143,7 @@ class Environment(Jinja):
         """Return the item of the first of the names that there is."""
         for name in names if hasattr(type(obj), "__getitem__") else ():
             try:
-                return self._seen(cast("Indexed", obj)[name])
+                return self._seen(cast("Indexed", self._plain(obj))[name])
             except (LookupError, AttributeError, TypeError, ValueError):
                 continue
         return otherwise
@@ -155,7 +161,10 @@ def is_missing(value: object) -> bool:
 
 
 def _as_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=False, default=_json_value)
+    text = Text()
+    for piece in json.JSONEncoder(indent=indent, ensure_ascii=False, default=_json_value).iterencode(value):
+        text.add(piece)
+    return text.whole()
 
 
 def _json_value(value: object) -> object:

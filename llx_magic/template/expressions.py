@@ -18,7 +18,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
-from llx_magic.template import arguments, bounds, cells, kinds, methods
+from llx_magic.template import arguments, bounds, cells, keyed, kinds, methods
 from llx_magic.template.environment import Environment, environment, is_missing
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.limits import Mode
@@ -57,7 +57,7 @@ class Expression:
 
         Raises RefusedError for what an expression may not do.
         """
-        return _Evaluation(self._environment, namespace).of(self._tree)
+        return _Evaluation(self._environment, namespace).whole(self._tree)
 
 
 def is_private(name: str) -> bool:
@@ -74,7 +74,12 @@ class _Evaluation:
         self._context = Context(env, {}, None, {})
 
     def of(self, node: nodes.Node) -> object:
-        """Return the value of a part of the expression."""
+        """Return the value of a part of the expression, to look things up in."""
+        value = self.whole(node)
+        return keyed.plain(value) if self._is_data_only else value
+
+    def whole(self, node: nodes.Node) -> object:
+        """Return the value of a part of the expression as the notebook has it."""
         read = _READ.get(type(node))
         if read is None:
             raise RefusedError(f"no expression of a prompt has a {type(node).__name__.lower()}")
@@ -107,7 +112,7 @@ class _Evaluation:
         return {self.of(pair.key): self.of(pair.value) for pair in node.items}
 
     def attribute(self, node: nodes.Getattr) -> object:
-        return self._env.getattr(self.of(node.node), node.attr)
+        return self._env.getattr(self.whole(node.node), node.attr)
 
     def item(self, node: nodes.Getitem) -> object:
         return self._env.getitem(self.of(node.node), self.of(node.arg))
@@ -218,6 +223,8 @@ class _Evaluation:
             return formatted(owner, given, named, self._env.getattr)
         if isinstance(owner, str) and name == "replace" and not named:
             return bounds.replaced(owner, *cast("tuple[str, str]", tuple(given)))
+        if isinstance(owner, str | bytes) and name == "expandtabs":
+            bounds.tabs(owner, *given, *named.values())
         if isinstance(owner, str) and name == "join":
             return bounds.joined(owner, list(cast("Iterable[str]", given[0])))
         return bounds.collected(method(*given, **named))

@@ -65,6 +65,16 @@ def steps(times: pd.DatetimeIndex, frequency: str) -> int:
     return int((times.max() - times.min()).total_seconds() * 1e9 / nanoseconds) if len(times) else 0
 
 
+def unstacked(labels: pd.MultiIndex, level: object) -> tuple[int, int]:
+    """Return how many rows and columns there are once a level of the labels, or several, becomes columns."""
+    names = list(labels.names)
+    wanted = level if isinstance(level, list | tuple) else [level]
+    moved = {names.index(each) if each in names else int(str(each)) % labels.nlevels for each in wanted}
+    left = [at for at in range(labels.nlevels) if at not in moved]
+    kept = labels.droplevel(sorted(moved)).nunique() if left else 1
+    return kept, labels.droplevel(left).nunique() if left else len(labels)
+
+
 def _texts(values: Sequence[object]) -> Iterator[tuple[object, str]]:
     return zip(values, cells.column(values), strict=True)
 

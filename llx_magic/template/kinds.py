@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Iterator
 
@@ -43,6 +44,7 @@ _NO_DATA: tuple[tuple[tuple[type, ...], str], ...] = (
     ((types.FunctionType, types.MethodDescriptorType, types.WrapperDescriptorType), "a function"),
     ((types.ClassMethodDescriptorType, staticmethod, classmethod, property), "a function"),
     ((types.FrameType, types.CodeType, types.TracebackType), "a part of a running program"),
+    ((type(os.environ),), "the environment of this program"),
     ((types.CoroutineType, types.AsyncGeneratorType), "not computed yet"),
 )
 

@@ -8,6 +8,7 @@ from string import Formatter
 
 from llx_magic.template.cells import LONGEST_TEXT
 from llx_magic.template.errors import RefusedError
+from llx_magic.template.keyed import plain
 
 LARGEST_WIDTH = 1_000
 """Characters that a width or a precision may ask for."""
@@ -21,8 +22,9 @@ Read = Callable[[object, str], object]
 
 def percent(template: str, given: object) -> str:
     """Return ``template % given`` as Python does it; ``*`` as a width is refused."""
+    given = plain(given)
     arguments = given if isinstance(given, tuple) else (given,)
-    text, used = _Text(), 0
+    text, used = Text(), 0
     at = 0
     while (sign := template.find("%", at)) >= 0:
         text.add(template[at:sign])
@@ -62,7 +64,7 @@ def formatted(template: str, arguments: Sequence[object], named: Mapping[str, ob
     return _Fields(attribute).vformat(template, arguments, named)
 
 
-class _Text:
+class Text:
     """Pieces of a text, counted."""
 
     def __init__(self) -> None:
@@ -70,12 +72,14 @@ class _Text:
         self._length = 0
 
     def add(self, piece: str) -> None:
+        """Add a piece; raises RefusedError once all of them are longer than a prompt takes."""
         self._length += len(piece)
         if self._length > LONGEST_TEXT:
             raise RefusedError(f"a text longer than a prompt takes ({LONGEST_TEXT:,} characters)")
         self._pieces.append(piece)
 
     def whole(self) -> str:
+        """Return all pieces as one text."""
         return "".join(self._pieces)
 
 
@@ -84,7 +88,7 @@ class _Fields(Formatter):
 
     def __init__(self, attribute: Read) -> None:
         self._attribute = attribute
-        self._text = _Text()
+        self._text = Text()
 
     def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
         first, *rest = re.split(r"[.\[]", field_name, maxsplit=1)
@@ -101,7 +105,7 @@ class _Fields(Formatter):
 
 
 def _item(value: object, key: str) -> object:
-    return value[int(key) if key.isdigit() else key]  # type: ignore[index]  # it says itself whether it has items
+    return plain(value)[int(key) if key.isdigit() else key]  # type: ignore[index]  # it says itself whether it has items
 
 
 def _checked(*numbers: str | None) -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from llx_magic.template.template import Template
 NAMESPACE = {
     "x": "x", "long": "x" * 1_000_000, "n": 10**10, "xs": [1], "np_n": np.int64(10**10), "frac": Fraction(3, 2),
     "huge": range(10**12), "arr": np.zeros(100_000), "s": pd.Series(["a"]), "many": pd.Series(["a"] * 1000),
+    "df": pd.DataFrame({"a": ["x"]}), "r": "a" * 300, "polar": pl.DataFrame(dict.fromkeys("abc", range(30_000))),
+    "wide": pd.DataFrame(dict.fromkeys("abc", range(30_000))),
     "day": pd.Series([1, 2], index=pd.to_datetime(["2024-01-01", "2024-01-02"])),
 }  # fmt: skip
 
@@ -102,6 +105,46 @@ NAMESPACE = {
         "many.fillna(long)",
         "many.str.join(long)",
         "many.str.slice_replace(0, 1, repl=long)",
+        "('\\t' * 10**6).expandtabs(10**6)",
+        "('\\t' * 10**6).expandtabs(tabsize=10**5)",
+        "range(1000)|map('string')|map('replace', '', 'x' * 1000000)|list",
+        "range(100000)|map('center', 100000)|list",
+        "range(1000)|map('string')|map('indent', 100000, true)|list",
+        "[[1] * 1000]|tojson(indent=1000000)",
+        "([1] * 1000)|tojson(indent=100000)",
+        "df.to_json(indent=10**8)",
+        "df.to_string(col_space=10**8)",
+        "df.to_string(col_space=[10**8])",
+        "df.to_string(col_space={'a': 10**8})",
+        "wide.to_string(col_space=1000)",
+        "wide.pivot(index='a', columns='b', values='c')",
+        "wide.pivot(columns='b', values='c')",
+        "wide.pivot_table(index='a', columns='b', values='c')",
+        "wide.pivot_table('c', 'a', 'b')",
+        "wide.set_index(['a', 'b']).unstack()",
+        "wide.set_index(['a', 'b'])['c'].unstack('a')",
+        "polar.pivot('b', index='a', values='c')",
+        "('a' * 10**6)|wordwrap(1)",
+        "s.value_counts(bins=10**6)",
+        "s.value_counts(false, true, false, 10**6)",
+        "s.replace('(a+)+$', '', regex=true)",
+        "s.replace(regex='(a+)+$', value='')",
+        "df.replace({'a': '(a+)+$'}, '', regex=true)",
+        "df.filter(regex='(a+)+$')",
+        "s.str.contains('(a+)+$')",
+        "s.str.contains('(a|a)*$')",
+        "s.str.extract('(a*)*b')",
+        "s.str.match('(?:a+)*b')",
+        "s.str.findall('(a?){30}b')",
+        "s.str.split('([ab]+){9}c', regex=true)",
+        "s.str.count('a*a*a*b')",
+        "s.str.replace('.*.*.*=', '', regex=true)",
+        "s.str.contains('a?a?a?a?a?aaaaa')",
+        "s.str.contains(r)",
+        "s.str.contains('(a|a)' * 30 ~ 'b')",
+        "s.str.contains('(?=a+)b')",
+        "s.str.contains('(a+)\\\\1')",
+        "s.str.replace(pat='(a+)+$', repl='', regex=true)",
     ],
 )
 def test_what_would_take_all_memory_or_time_is_refused_in_one_line(expression):
@@ -127,6 +170,20 @@ def test_what_would_take_all_memory_or_time_is_refused_in_one_line(expression):
         ("'{:%d.%m.%Y}'.format(when)", "05.01.2024"),
         ("day.resample('6h').sum().shape", "(5,)"),
         ("long|length", "1000000"),
+        ("s.str.replace('([0-9]+)-([0-9]+)', '', regex=true)[0]", "a"),
+        ("s.str.contains('^[a-z]+$', regex=true)[0]", "True"),
+        ("s.str.extract('(?P<x>[a-z.]+)').shape", "(1, 1)"),
+        ("s.str.contains('(?i)red|green|blue|grey|black|white')[0]", "False"),
+        ("s.str.replace('(a)', '\\\\1+++++', regex=true)[0]", "a+++++"),
+        ("s.str.contains('[(]?[0-9]+')[0]", "False"),
+        ("s.str.contains('\\\\(?a')[0]", "True"),
+        ("s.str.contains('((a+)+', regex=false)[0]", "False"),
+        ("wide.head(3).pivot(index='a', columns='b', values='c').shape", "(3, 3)"),
+        ("wide.head(3).set_index(['a', 'b']).unstack().shape", "(3, 3)"),
+        ("wide.a.value_counts(bins=3).sum()", "30000"),
+        ("wide.head(1).to_json(indent=2)", '"a":{'),
+        ("'a\\tb'.expandtabs(4)", "a   b"),
+        ("['a', 'b']|map('center', 5)|list", "['  a  ', '  b  ']"),
     ],
 )
 def test_what_is_large_and_harmless_works(expression, wanted):

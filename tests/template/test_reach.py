@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
 import io
@@ -268,6 +269,14 @@ METHODS_THAT_ACT = {
         to_string(formatters=[act]) to_string(formatters={'a':act}) groupby([act]).sum() sort_values('a',key=act)
         rename(columns=act) a.map(act) a.str.replace('a',act) groupby(act).sum()
         index.tz_localize('dateutil//etc/hosts')
+        index.tz_localize(tz='../../etc/hosts') index.tz_localize('/etc/hosts') index.tz_localize('file:///etc/hosts')
+        a.astype('datetime64[ns,dateutil//etc/hosts]') astype({'a':'datetime64[ns,dateutil//etc/hosts]'})
+        astype(dtype={'a':'datetime64[ns,/etc/hosts]'}) a.to_numpy(dtype='datetime64[ns,dateutil//etc/hosts]')
+        select_dtypes('datetime64[ns,dateutil//etc/hosts]') a.astype(x.a) a.agg(axis='hist') agg(axis='hist')
+        groupby('a').a.agg(axis='hist') groupby('a').agg(axis='hist') a.agg(('hist','sum')) a.agg(x=('hist','sum'))
+        groupby('a').a.agg(('hist','sum')) agg({'a':('hist','sum')}) agg(numeric_only='hist') agg(func=('hist','sum'))
+        a.clip(0,1,inplace=true) a.astype(int,copy=false) to_csv(storage_options={}) to_csv(compression='zip')
+        a.replace(1,2,inplace=true) agg('sum',engine='numba') values.sum(0,out=values)
         a.values.astype('U100000000') a.astype('S100000000') expanding().apply(len) ewm(1).pipe(x)""",
     ),
     "pf": (
@@ -276,9 +285,12 @@ METHODS_THAT_ACT = {
         write_database('t','sqlite://') sql('select 1') map_rows(x) pipe(x) serialize('F') lazy().sink_csv('F')
         insert_column(0,x) replace_column(0,x) drop_in_place('a') extend(x) shrink_to_fit(in_place=true)
         a.map_elements(x) glimpse() to_init_repr() style.save('F') plot.line() hstack(x,in_place=true)
-        sample(n=9,with_replacement=true) join(x)""",
+        sample(n=9,with_replacement=true) join(x) to_pandas(self_destruct=true) to_pandas(use_threads=true)""",
     ),
-    "at": (pa.table({"a": [1]}), "to_pandas().to_csv('F') to_batches() set_column(0,'a',x) __dataframe__() drop('a')"),
+    "at": (pa.table({"a": [1]}), """to_pandas(self_destruct=true) to_pandas(split_blocks=true)
+        to_pandas(null,null) to_pandas(use_threads=false) column('a').to_pandas(memory_pool=null)
+        to_pandas(**{'self_destruct':true}) sort_by('a',memory_pool=null)
+        to_pandas().to_csv('F') to_batches() set_column(0,'a',x) __dataframe__() drop('a')"""),
     "xs": ([3, 1], "sort() append(1) clear() extend([1]) insert(0,1) pop() remove(1) reverse() __setitem__(0,1)"),
     "d": ({"a": 1}, "update({'b':1}) clear() pop('a') popitem() setdefault('b',1) __delitem__('a') fromkeys('ab')"),
     "s": ({1}, "add(2) clear() discard(1) pop() remove(1) update([2])"),
@@ -364,6 +376,70 @@ def test_a_subclass_that_overrides_a_method_runs_nothing():
     refusal("t.upper()", t=Text("a"))
     assert rendered("{{ f.tail(1) }} {{ t.lower() }}", {"f": frame, "t": Text("A")}) == "| a |\n| --- |\n| 1 |\n\n a"
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "tsu.astimezone('dateutil//etc/hosts')", "tsu.tz_convert('dateutil//etc/hosts')",
+        "tsu.astimezone(tz='/etc/hosts')", "tsu.tz_convert(tz='Europe/../../etc/hosts')",
+        "tsu.astimezone('zoneinfo//etc/hosts')", "tsu.replace(tzinfo='dateutil//etc/hosts')",
+        "days.tz_convert('dateutil//etc/hosts')", "days.astype('datetime64[ns, dateutil//etc/hosts]')",
+    ],
+)  # fmt: skip
+def test_no_time_zone_opens_a_file(expression):
+    days = pd.date_range("2024-01-01", periods=2, tz="UTC")
+    message = refusal(expression, tsu=days[0], days=days)
+    assert "names no time zone" in message or "reads no file" in message or "is no type" in message
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Oslo", "America/Argentina/Ushuaia", "Etc/GMT+5", "+01:00", "UTC-03:30"]
+)
+def test_a_time_zone_by_its_name_or_offset_is_one(zone):
+    days = pd.date_range("2024-01-01", periods=2, tz="UTC")
+    text = f"{{{{ tsu.astimezone({zone!r}) }}}} {{{{ days.tz_convert({zone!r}).shape }}}}"
+    assert rendered(text, {"tsu": days[0], "days": days}).endswith("(2,)")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "dd['x']", "dd.x", "'%(y)s' % dd", "'{q[x]}'.format(q=dd)", "'{q.x}'.format(q=dd)", "'%(y)s'|format(**dd)",
+        "'{x}'.format_map(dd)", "s.map(dd)", "s.replace(dd)", "chain['x']", "chain.x", "chain['k']", "dict(chain)",
+        "chain|dictsort", "[dd]|map(attribute='x')|list", "[dd]|sum(attribute='x')", "[[dd]]|map(attribute='0.x')|list",
+        "nest.a.x", "nest['a']['x']", "'{q[a][x]}'.format(q=nest)", "own['x']", "own.x", "chain == {}",
+    ],
+)  # fmt: skip
+def test_looking_up_a_key_that_is_missing_makes_none(expression):
+    made = []
+
+    class Own(dict):
+        def __missing__(self, key):
+            made.append(key)
+            return key
+
+    dd = collections.defaultdict(lambda: made.append("dd"), a=1)
+    namespace = {
+        "dd": dd, "chain": collections.ChainMap(dd, {"k": 1}), "nest": {"a": dd}, "own": Own(a=1),
+        "s": pd.Series(["x", "y"]),
+    }  # fmt: skip
+    with contextlib.suppress(InterpolationError):
+        rendered(f"{{{{ {expression} }}}}", namespace)
+    assert made == []
+    assert dict(dd) == {"a": 1}
+
+
+def test_what_is_in_a_mapping_that_makes_items_is_found():
+    dd = collections.defaultdict(list, a=1)
+    chain = collections.ChainMap(dd, {"k": 2})
+    text = "{{ dd['a'] }} {{ dd.a }} {{ chain.k }} {{ chain['a'] }} {{ '%(a)s' % dd }} {{ n['z'] }}"
+    assert rendered(text, {"dd": dd, "chain": chain, "n": collections.Counter("a")}) == "1 1 2 1 1 0"
+
+
+def test_the_environment_of_the_program_is_no_data():
+    assert "the environment of this program" in refusal("environ", environ=os.environ)
+    assert "the environment of this program" in refusal("box.e", box=type("Box", (), {"e": os.environ})())
 
 
 def test_an_object_that_says_it_is_a_text_has_no_methods_of_one():
