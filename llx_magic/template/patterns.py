@@ -8,6 +8,7 @@ ahead and behind, more than two repetitions side by side and more than a few in 
 from __future__ import annotations
 
 import re
+import string
 
 from llx_magic.template.errors import RefusedError
 
@@ -67,6 +68,9 @@ class _Repeats:
             elif kind == "close":
                 self._close()
             else:
+                if not self._since and not self._last.startswith(_WIDE) and _overlap(self._last, text):
+                    self._wide += 1
+                    self._check()
                 self._last, self._closed, self._since = text, False, self._since + 1
 
     def _choose(self) -> None:
@@ -91,5 +95,15 @@ class _Repeats:
         self._beside = self._beside + 1 if self._since <= 1 else 1
         self._since = 0
         self._branching[-1] = True
+        self._check()
+
+    def _check(self) -> None:
         if self._repeats > MOST_REPEATS or self._wide > MOST_WIDE or self._beside > MOST_WIDE:
             raise RefusedError("a pattern that repeats too many parts; assign the result first")
+
+
+def _overlap(repeated: str, following: str) -> bool:
+    """Return whether what repeats may take what follows it for more of itself, so that it has to be tried again."""
+    if repeated == "()":
+        return True
+    return any(re.fullmatch(repeated, each) and re.fullmatch(following, each) for each in string.printable)
