@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from llx_magic.key_shapes import without_key_shapes
 from llx_magic.units import in_time
 
 
@@ -16,7 +17,13 @@ class LlxError(Exception):
 
 
 class UsageProblem(LlxError):
-    """What was typed or written in a file cannot be used; nothing was sent. The command line exits with 2."""
+    """What was typed or written in a file cannot be used; nothing was sent. The command line exits with 2.
+
+    Where what looks like a key stands in the place of something else, the text does not repeat it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_key_shapes(message))
 
 
 class SettingError(UsageProblem):

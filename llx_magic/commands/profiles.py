@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,10 +13,19 @@ from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
-from llx_magic.keys.shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
+from llx_magic.key_shapes import (
+    NOT_REPEATED,
+    begins_like_a_key,
+    looks_like_a_key,
+    might_be_a_key,
+    path_looks_like_a_key,
+)
+from llx_magic.keys.names import without_secrets
+from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
+from llx_magic.profiles.keychain import Keychain, session_key_names
 from llx_magic.profiles.keys import MISSING
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import SaveResult
@@ -145,7 +155,7 @@ def _save(session: Session, asked: argparse.Namespace) -> Output:
     if asked.kind == "loadbalancer":
         document = session.balancer_document(asked.name, asked.policy, tuple(asked.members), settings)
     else:
-        document = _model_document(asked, settings)
+        document = _model_document(asked, settings, session.store.state_folder)
     wiring.check_document(document)
     result = session.store.save(document)
     remarks = _remarks(session, document, result)
@@ -178,12 +188,13 @@ def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveRes
     return said
 
 
-def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile:
+def _model_document(asked: argparse.Namespace, settings: Values, state_folder: Path) -> ModelProfile:
     if asked.key is not None:
         raise UsageProblem(
             f"a key does not belong in a cell or a command: store it with {_key_command(asked.prog)} set {asked.name} "
             f"and give --key-name {asked.name}, or give --key-env VAR or --key-file FILE"
         )
+    _refuse_keys_as_names(asked, Keychain(state_folder))
     known = find_provider(asked.provider)
     if path_looks_like_a_key(asked.key_file or ""):  # before it is made the path of a file in this folder
         raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{NOT_REPEATED}")
@@ -207,8 +218,45 @@ def _model_document(asked: argparse.Namespace, settings: Values) -> ModelProfile
 
 
 def read_params(given: list[str]) -> dict[str, JsonValue]:
-    """Return ``name=value`` words with each value read as JSON where it is JSON, else as text."""
-    return {name: _json_or_text(value) for name, value in pairs(given, "--param").items()}
+    """Return ``name=value`` words with each value read as JSON where it is JSON, else as text.
+
+    Raises:
+        UsageProblem: also for a key or password, which would be kept in the notebook and in a profile in clear.
+    """
+    params = {name: _json_or_text(value) for name, value in pairs(given, "--param").items()}
+    for name, value in params.items():
+        if without_secrets({name: value})[1] or _holds_a_key(value):
+            raise UsageProblem(
+                f"--param {name}: a key or password does not belong in a cell or a command, and no profile holds one; "
+                "save the profile with --key-env, --key-name or --key-file, or with --header 'NAME=${VARIABLE}'"
+            )
+    return params
+
+
+def _holds_a_key(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return begins_like_a_key(value) or LIVE_KEYS.holds(value)
+    if isinstance(value, dict | list):
+        return any(_holds_a_key(each) for each in (value.values() if isinstance(value, dict) else value))
+    return False
+
+
+def _refuse_keys_as_names(asked: argparse.Namespace, keychain: Keychain) -> None:
+    """Refuse what was given as the name of a variable or of a key and may be the key itself.
+
+    Raises:
+        UsageProblem: without repeating it; a name passes where something is known by it.
+    """
+    stored = {*session_key_names(), *keychain.names()} if asked.key_name else ()
+    for option, name, is_known, how in (
+        ("--key-env", asked.key_env, bool(os.environ.get(asked.key_env or "")), "set the variable"),
+        ("--key-name", asked.key_name, asked.key_name in stored, f"type {_key_command(asked.prog)} set NAME"),
+    ):
+        if name and (LIVE_KEYS.holds(name) or (might_be_a_key(name) and not is_known)):
+            raise UsageProblem(
+                f"{option} takes a name; what was given looks like a key and is not repeated: {how} first, "
+                "if it is the name"
+            )
 
 
 def _json_or_text(value: str) -> JsonValue:

@@ -27,9 +27,6 @@ def printable(text: str) -> str:
     return SEQUENCES.sub("", text).translate(_FORBIDDEN)
 
 
-QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
-"""Quotation marks as people and programs set them around a value: straight, back and typographic ones."""
-
 LONGEST_SEQUENCE = 256
 """How long a control sequence may be for its end to be waited for."""
 

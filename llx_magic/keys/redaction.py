@@ -60,6 +60,10 @@ class LiveKeys(Unshown):
                 self._keys = dict.fromkeys(list(self._keys)[-_MOST:])
                 self._parts = self._beginnings = None
 
+    def holds(self, text: str) -> bool:
+        """Return whether a text, with white space around it or not, is one of the keys."""
+        return text.strip() in self._keys
+
     def without(self, text: str) -> str:
         """Return the text without the keys; of a longer one about the first ``LONGEST_READ`` characters."""
         if not self._keys:

@@ -1,28 +1,8 @@
-"""A key that does not show itself, and the removal of keys from what is written."""
+"""A key that does not show itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NoReturn
-
-from llx_magic.core.values import JsonValue
-
-_SECRET_NAMES = frozenset(
-    {
-        "authkey",
-        "apikey",
-        "xapikey",
-        "authorization",
-        "proxyauthorization",
-        "authtoken",
-        "accesstoken",
-        "refreshtoken",
-        "bearertoken",
-        "clientsecret",
-        "secret",
-        "password",
-    }
-)
 
 
 class Unshown:
@@ -63,31 +43,4 @@ def as_secret(value: Secret | str | None) -> Secret | None:
     """Wrap a bare string, so that a key given as one is hidden as well; the empty string is no key."""
     if isinstance(value, str):
         return Secret(value) if value.strip() else None
-    return value
-
-
-def names_a_secret(name: str) -> bool:
-    """Return whether a value of this name is a key or password, however the name is spelt."""
-    return "".join(letter for letter in name.lower() if letter.isalnum()) in _SECRET_NAMES
-
-
-def without_secrets(values: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
-    """Return the values without keys and passwords at any depth, and the names of those left out."""
-    dropped: list[str] = []
-    kept = {key: _clean(value, dropped) for key, value in values.items() if not _drops(key, dropped)}
-    return kept, tuple(dict.fromkeys(dropped))
-
-
-def _drops(key: str, dropped: list[str]) -> bool:
-    if names_a_secret(key):
-        dropped.append(key)
-        return True
-    return False
-
-
-def _clean(value: JsonValue, dropped: list[str]) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _clean(item, dropped) for key, item in value.items() if not _drops(key, dropped)}
-    if isinstance(value, list):
-        return [_clean(item, dropped) for item in value]
     return value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
-from llx_magic.keys.secret import names_a_secret
+from llx_magic.keys.names import names_a_secret
 from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.files import read_file

@@ -9,7 +9,8 @@ from typing import Final, cast
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError
-from llx_magic.keys.secret import Secret, without_secrets
+from llx_magic.keys.names import without_secrets
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
 from llx_magic.profiles.document import (
     POLICIES,

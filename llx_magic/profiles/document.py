@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
+from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.names import brief, check_name, listed
 from llx_magic.profiles.trust import Foreign
@@ -57,6 +58,8 @@ class ModelProfile:
         for what, given in (("provider", self.provider), ("model", self.model)):
             if not given.strip():
                 raise ProfileError(f"profile {self.name}: {what} is missing")
+            if begins_like_a_key(given):
+                raise ProfileError(f"profile {self.name}: {what} is no name, it looks like a key{NOT_REPEATED}")
         object.__setattr__(self, "settings", checked(self.settings))
 
     @property

@@ -9,8 +9,9 @@ from typing import Final
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import KeyMissing, ProfileError
-from llx_magic.keys.secret import Secret, names_a_secret
-from llx_magic.keys.shapes import looks_like_a_key
+from llx_magic.key_shapes import looks_like_a_key
+from llx_magic.keys.names import names_a_secret
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.access import OWN, Access
 from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.names import brief
@@ -28,11 +29,6 @@ _OF_THE_REQUEST: Final = frozenset({
     "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection",
 })  # fmt: skip
 """Headers that the request itself, or its connection, decides."""
-
-_SECRET_PARTS: Final = frozenset(
-    {"auth", "authorization", "key", "apikey", "token", "secret", "password", "credential", "cookie"}
-)
-_NO_SECRETS: Final = frozenset({"idempotency-key"})
 
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]{0,200}"
 _REFERENCE = re.compile(rf"\$\{{({_VARIABLE})\}}")
@@ -77,13 +73,7 @@ class Header:
         """Whether a key or password itself stands in the profile; it is used and never written."""
         if self.variables:
             return False
-        return is_secret_header(self.name) or any(looks_like_a_key(word) for word in self.value.reveal().split())
-
-
-def is_secret_header(name: str) -> bool:
-    """Return whether a header of this name holds a key, password or session."""
-    parts = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return (bool(parts & _SECRET_PARTS) or names_a_secret(name)) and name.lower() not in _NO_SECRETS
+        return names_a_secret(self.name) or any(looks_like_a_key(word) for word in self.value.reveal().split())
 
 
 def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:

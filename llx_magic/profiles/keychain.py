@@ -9,9 +9,9 @@ from pathlib import Path
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.install import install_line
+from llx_magic.key_shapes import spelling_problem
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.keys.secret import Secret
-from llx_magic.keys.shapes import spelling_problem
 from llx_magic.profiles.files import locked, read_file, reason, write_file
 from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse

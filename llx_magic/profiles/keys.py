@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.errors import KeyMissing
+from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.secret import Secret
-from llx_magic.keys.shapes import placeholder_problem
 from llx_magic.profiles.access import OWN, Access, file_place, is_set
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.consent import KeyPlace

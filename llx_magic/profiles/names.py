@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llx_magic.errors import ProfileError
+from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
 from llx_magic.settings.kinds import any_case
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
@@ -41,6 +42,8 @@ def check_name(name: str, *, what: str = "profile name") -> str:
     """
     if problem := name_problem(name):
         raise ProfileError(f"{what} {brief(name)} {problem}")
+    if begins_like_a_key(name):
+        raise ProfileError(f"what stands where the {what} belongs looks like a key{NOT_REPEATED}")
     return name
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from llx_magic.core.text import QUOTES
+from llx_magic.key_shapes import QUOTES, begins_like_a_key
 from llx_magic.providers.table import provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
@@ -87,6 +87,8 @@ def _refuse_credentials(text: str) -> None:
         raise AddressProblem(
             "must not hold a query or a fragment ('?' or '#'); a key belongs in auth-key-env or auth-key-name"
         )
+    if any(begins_like_a_key(segment) for segment in text.split("/")):
+        raise AddressProblem("must not hold a key; it belongs in auth-key-env or auth-key-name")
 
 
 def _parts(text: str) -> SplitResult | None:

@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 from llx_magic.backends.local import LocalServer
 from llx_magic.backends.local.environment import without_keys
 from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of
+from llx_magic.keys.redaction import LIVE_KEYS
 from tests.notebook.kit import ROOT
 from tests.secrets import scene as scenes
 from tests.secrets.conftest import SWEPT
@@ -120,13 +121,13 @@ class Server:
 
 
 def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
-    """Neither in its environment, going by the variables' names, nor in its command line."""
+    """Neither in its environment, going by the variables' names and values, nor in its command line."""
     runtime = tmp_path / "runtime"
     runtime.mkdir()
     (runtime / "xllamacpp.py").write_text(RUNTIME)
     monkeypatch.setenv("PYTHONPATH", str(runtime))
-    for other_name in ("MINE_IS_HERE", "HELD_BY_A_HEADER"):
-        monkeypatch.delenv(other_name, raising=False)
+    monkeypatch.setenv("WITHOUT_A_WORD_FOR_IT", "Zm9v" * 12)
+    LIVE_KEYS.add("Zm9v" * 12)
     monkeypatch.setenv("WORK_KEY", world.secrets.get("variable", ""))
     monkeypatch.setenv("HARMLESS", MARK)
     (tmp_path / MARK).write_bytes(b"")
@@ -142,6 +143,7 @@ def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
     assert b"HARMLESS=" in seen[0]
     assert b"OPENAI_API_KEY" not in seen[0]
     assert b"WORK_KEY" not in seen[0]
+    assert b"WITHOUT_A_WORD_FOR_IT" not in seen[0]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,8 @@ def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
         ("MYAPIKEY", False), ("AWS_SECRET_ACCESS_KEY", False), ("UV_INDEX_MINE_PASSWORD", False), ("PATH", True),
         ("OPENAI_KEY2", False), ("TOKEN_3_B", False), ("GITHUB_PAT", False), ("OPENAI_APIKEY", False),
         ("OPENAI_APIKEY_2", False), ("MYAPIKEY2_OLD", False), ("PATTERN", True), ("MONKEY", True), ("KEYBOARD", True),
-        ("TOKENIZERS_PARALLELISM", True),
+        ("TOKENIZERS_PARALLELISM", True), ("SSH_AUTH_SOCK", True), ("SMTP_PASS_2", False), ("AWS_ACCESS_KEY_ID", False),
+        ("COOKIE_JAR", False), ("BYPASS", True), ("DBUS_SESSION_BUS_ADDRESS", True),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_named_like_a_key_is_left_out(monkeypatch, name, stays):

@@ -9,8 +9,9 @@ import pytest
 
 from llx_magic.commands import profiles
 from llx_magic.errors import AllBackendsFailed, ProfileError, UsageProblem
+from llx_magic.keys.names import names_a_secret
 from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.headers import is_secret_header, typed_header
+from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
@@ -242,6 +243,6 @@ def test_a_key_typed_into_a_header_is_refused_and_not_repeated(session, given):
 
 
 def test_an_idempotency_key_is_no_secret():
-    assert not is_secret_header("Idempotency-Key")
-    assert not is_secret_header("X-Portkey-Config")
-    assert is_secret_header("Helicone-Auth")
+    assert not names_a_secret("Idempotency-Key")
+    assert not names_a_secret("X-Portkey-Config")
+    assert names_a_secret("Helicone-Auth")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llx_magic.errors import ProfileError, SettingError
-from llx_magic.keys.secret import Secret, names_a_secret
+from llx_magic.keys.names import names_a_secret
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile

@@ -7,16 +7,13 @@ opened in folders that come from others.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from llx_magic.install import own_entries
-
-_SECRET_WORDS = frozenset({
-    "KEY", "KEYS", "PAT", "PATS", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASS", "PASSWD", "PASSWORD", "PASSPHRASE",
-    "CREDENTIAL", "CREDENTIALS",
-})  # fmt: skip
+from llx_magic.key_shapes import begins_like_a_key
+from llx_magic.keys.names import names_a_secret
+from llx_magic.keys.redaction import LIVE_KEYS
 
 _SEARCHED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 """Variables that list folders in which programs, modules and libraries are looked for."""
@@ -51,14 +48,13 @@ def for_child(but: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def without_keys(but: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return this process's environment without the variables that hold a key or password, going by their names.
+    """Return this process's environment without the variables that hold a key or password.
 
-    ``OPENAI_API_KEY``, ``WORK_KEY2`` and ``GITHUB_PAT`` are left out: whatever has such a word in its name, numbered
-    or not. What begins with one of ``but`` stays.
+    They are told by their names (``OPENAI_API_KEY``, ``WORK_KEY2``, ``GITHUB_PAT``), by a value that begins as the keys
+    of a provider do, and by one that was used as a key. What begins with one of ``but`` stays.
     """
-    return {name: value for name, value in os.environ.items() if name.startswith(but) or not _names_a_key(name)}
+    return {name: value for name, value in os.environ.items() if name.startswith(but) or not _holds_a_key(name, value)}
 
 
-def _names_a_key(name: str) -> bool:
-    words = re.split(r"[^A-Z]+", name.upper())  # digits part words too: keys are numbered
-    return not _SECRET_WORDS.isdisjoint(words) or any(word.endswith(("APIKEY", "APIKEYS")) for word in words)
+def _holds_a_key(name: str, value: str) -> bool:
+    return names_a_secret(name) or begins_like_a_key(value) or LIVE_KEYS.holds(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llx_magic.core.text import QUOTES
+QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
+"""Quotation marks as people and programs set them around a value: straight, back and typographic ones."""
 
 _PREFIXED = re.compile(
     r"(?:sk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key|key)-[A-Za-z0-9_\-]{8,}"
@@ -32,10 +33,42 @@ NOT_REPEATED: Final = " and is not repeated: store it with %llx_key set NAME and
 
 def looks_like_a_key(text: str) -> bool:
     """Return whether a text that should be a name is rather a key: it begins like one, or looks drawn at random."""
-    head = text.strip(QUOTES + " ")[:_LONGEST_LOOKED_AT]
+    head = _SCHEME.sub("", text.strip(QUOTES + " ")[:_LONGEST_LOOKED_AT], count=1)
     if _PREFIXED.fullmatch(head) or _HEXADECIMAL.fullmatch(head):
         return True
     return any(len(_CHANGE.findall(word)) > _MOST_CHANGES_IN_A_NAME for word in _WORD.findall(head))
+
+
+def begins_like_a_key(text: str) -> bool:
+    """Return whether a text, perhaps with a word such as Bearer before it, begins as the keys of a provider do."""
+    text = text.strip(QUOTES + " \n")
+    scheme = _SCHEME.match(text)
+    return _PREFIXED.match(text, scheme.end() if scheme else 0) is not None
+
+
+_SHORTER_WORD = re.compile(r"[A-Za-z0-9]{12,}")
+_LONG_WORD = re.compile(r"[A-Za-z0-9]{20,}")
+_SMALL_TO_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
+
+
+def might_be_a_key(text: str) -> bool:
+    """Return whether a name that nothing is known by could as well be a key: it has a long word, or a mixed one."""
+    if looks_like_a_key(text) or _LONG_WORD.search(text):
+        return True
+    words = _SHORTER_WORD.findall(text)
+    mixed = any(len(_CHANGE.findall(word)) + len(_SMALL_TO_CAPITAL.findall(word)) > 1 for word in words)
+    return mixed or len(_CHANGE.findall(text)) > _MOST_CHANGES_IN_A_NAME
+
+
+_WITHIN = re.compile(
+    rf"(?<![A-Za-z0-9_\-.])(?:{_PREFIXED.pattern})"
+    r"|(?<=')[^'\s]{16,}(?=')|(?<=\")[^\"\s]{16,}(?=\")"
+)
+
+
+def without_key_shapes(message: str) -> str:
+    """Return a message of ours with ``***`` for what looks like a key in it, as in a text that was typed."""
+    return _WITHIN.sub(lambda found: "***" if looks_like_a_key(found[0]) else found[0], message)
 
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
