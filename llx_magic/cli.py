@@ -244,7 +244,7 @@ def _progress() -> local.ProgressBar:
 
 def _asker() -> Asker | None:
     """Return what asks at a terminal, or None where nobody can be asked."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):  # <&- in a shell closes it
         return None
 
     def read(question: str) -> str:

@@ -46,6 +46,7 @@ COMMANDS = {
     "%llx_log": ("-p all-ways -n 500",),
     "%llx_trace": ("-p all-ways",),
     "%llx_key": ("list", "delete {member}x"),
+    "%llx_circuit": ("-p all-ways", "close {member} -p all-ways"),
     "%llx_chat": ("list", "show kept", "export kept"),
     "%llx_jobs": ("list", "show 1"),
     "%%llx --dry-run": ("-p all-ways --dry-run\nwhy",),

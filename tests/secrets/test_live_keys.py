@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import html
 import itertools
 import json
@@ -175,8 +176,28 @@ def test_one_backends_key_is_in_no_error_of_another(tmp_path, monkeypatch, mode)
         with pytest.raises(LlxError) as caught:
             asyncio.run(balancer.ask("why"))
     trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    told = [str(caught.value), "".join(trace.format()), *attributes(caught.value)]
+    told = [str(caught.value), *caught.value.lines(), "".join(trace.format()), *attributes(caught.value)]
     told += [repr(each) for each in balancer.decisions()]
+    assert not Sweep({"mine": KEY, "theirs": OTHER}).found_in(told)
+
+
+def test_a_task_whose_error_nobody_takes_shows_no_key(tmp_path, monkeypatch, caplog):
+    """Asyncio in its debug mode says where it was made, and everything is logged."""
+    caplog.set_level("DEBUG")
+
+    async def forget(session: Session) -> None:
+        task = asyncio.ensure_future(session.balancer("theirs").ask("why"))
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    with FaultServer() as server:
+        session = two_profiles(tmp_path, monkeypatch, server.base_url)
+        asyncio.run(session.balancer("mine").ask("why"))
+        server.set_default(fault)
+        asyncio.run(forget(session), debug=True)
+    told = [caplog.text, *(f"{each.__dict__}" for each in caplog.records)]
+    assert any("never retrieved" in each for each in told)
     assert not Sweep({"mine": KEY, "theirs": OTHER}).found_in(told)
 
 
