@@ -178,8 +178,8 @@ def _answer(session: Session, options: prompt.PromptOptions, text: str) -> Reply
     foreign = any(member.foreign for member in balancer.profile.members) or options.trust
     for note in (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes):
         _remark(f"note: {one_line(note)}", quiet=options.quiet)
-    whole_only = options.no_stream or options.form in ("code", "json")
-    view = TerminalView(sys.stdout, None if options.quiet else sys.stderr, live=sys.stdout.isatty() and not whole_only)
+    live = sys.stdout.isatty() and options.shows_all and not options.no_stream
+    view = TerminalView(sys.stdout, None if options.quiet else sys.stderr, live=live)
     try:
         reply = prompt.start(balancer, asked).follow(view.draw)
     except KeyboardInterrupt:

@@ -46,6 +46,11 @@ class PromptOptions:
     quiet: bool = False
     trust: bool = False
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether the whole text of a reply is shown, so that it can be shown while it comes."""
+        return self.form in ("markdown", "text")
+
 
 Format = Literal["markdown", "text", "code", "json"]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
+from llx_magic.commands.forms import in_form
+from llx_magic.commands.prompt import Format
+from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.text import one_line, printable, split_at_open_sequence
@@ -14,13 +17,14 @@ NEXT_DRAWING_SECONDS = 0.05
 
 
 class TerminalView:
-    """Writes the pieces of a reply to ``out`` as they come, where ``live``; else the reply when it is whole.
+    """Writes the pieces of a reply to ``out`` as they come, where ``live``; else what ``form`` asks for, at its end.
 
     Debug lines that are asked for go to ``debug``, if there is one, in their place among the text. What has been
     printed cannot be taken back, so a restart draws a line that says that the text above is withdrawn.
     """
 
-    def __init__(self, out: TextIO, debug: TextIO | None, *, live: bool) -> None:
+    def __init__(self, out: TextIO, debug: TextIO | None, *, live: bool, form: Format = "markdown") -> None:
+        self._form = form
         self._out = out
         self._debug = debug
         self._live = live
@@ -44,11 +48,18 @@ class TerminalView:
     def finish(self, reply: Reply) -> None:
         """Write what is still missing of a whole reply, with a line end."""
         if not self._live or not self._wrote:
-            self._write(printable(reply.text))
+            self._write(printable(self._in_form(reply.text)))
         else:
             self._write(printable(self._held))
         self._end_line()
         self._out.flush()
+
+    def _in_form(self, text: str) -> str:
+        """Return what was asked for of the text; all of it where it has no such thing, which is said elsewhere."""
+        try:
+            return in_form(text, self._form)
+        except ReplyFormatError:
+            return text
 
     def give_up(self, why: str) -> None:
         """Say below an unfinished text that it is unfinished."""

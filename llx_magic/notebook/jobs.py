@@ -85,8 +85,8 @@ class Jobs:
         """
         if number.isdecimal() and (job := self._jobs.get(int(number))):
             return job
-        known = ", ".join(map(str, self._jobs)) or "none"
-        raise UsageProblem(f"there is no job {number}; there are: {known}")
+        known = ", ".join(map(str, self._jobs))
+        raise UsageProblem(f"there is no job {number}; " + (f"there are: {known}" if known else "none was started yet"))
 
     def cancel_all(self) -> None:
         """Cancel what still runs, and wait for it to have ended."""

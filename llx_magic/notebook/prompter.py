@@ -126,8 +126,8 @@ class Prompter:
         if options.quiet:
             return QuietView()
         if not is_kernel(self._shell):
-            live = self._preferences.stream and not options.no_stream and not job
-            return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live)
+            live = self._preferences.stream and not options.no_stream and not job and options.shows_all
+            return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live, form=options.form)
         live = self.is_live(options)
         transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if live else {}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.consent import Pair, origin, shown_origin
+from llx_magic.profiles.consent import KeyPlace, Pair, origin, shown_origin
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.keys import ProfileKeySource
@@ -100,7 +101,7 @@ def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
     way = _way(member)
     if way is None:
         return None
-    said = [f"key from {place.said}" for place in way.key.places]
+    said = [f"key from {place.said}{_absence(place)}" for place in way.key.places]
     if member.connection.auth_key is not None:
         said = ["key in the profile itself"]
     said += [f"{header} from {place.said}" for place, header in way.headers.places.items()]
@@ -108,6 +109,11 @@ def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
     note = f" ({NOT_ALLOWED})" if asked & waiting else ""
     where = way.label if way.host is None else shown_origin(way.host)
     return f"{member.name}: {where}, {', '.join(said) or _no_key(way.key)}{note}"
+
+
+def _absence(place: KeyPlace) -> str:
+    """Say that a variable is not set; a keyring may take its time to answer, so only a request asks it."""
+    return " (not set)" if place.kind == "variable" and place.name not in os.environ else ""
 
 
 def _no_key(key: ProfileKeySource) -> str:

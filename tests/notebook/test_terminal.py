@@ -90,6 +90,19 @@ def test_text_is_printed_while_it_comes(terminal, first):
     assert terminal.finish().startswith("hello.\n")
 
 
+@pytest.mark.parametrize(
+    ("form", "reply", "shown"),
+    [("code", "Sure:\n```python\nx = 1\n```", "x = 1"), ("json", 'Here:\n```json\n{"a": 1}\n```', '{"a": 1}')],
+)
+def test_what_is_asked_for_is_shown_alone(terminal, first, form, reply, shown):
+    first.text = reply
+    said = terminal.run(f"%llx -f {form} Write it.")
+    assert shown in said
+    assert "Sure" not in said
+    assert "Here" not in said
+    assert "```" not in said
+
+
 def test_a_reply_that_breaks_off_is_withdrawn_by_a_ruled_line(terminal, first):
     first.set_default("text-then-reset")
     terminal.begin("%llx hello")
