@@ -7,9 +7,39 @@ from typing import NamedTuple
 from llx_magic.key_shapes import without_key_shapes
 from llx_magic.units import in_time
 
+LONGEST_LINE = 4_000
+"""How many characters an error shows; what quotes more than that helps nobody."""
+
+_KEPT_END = 500
+"""How many of them are the end of the text, where what to do stands."""
+
+
+def as_line(text: str) -> str:
+    """Return the text as one line that any terminal and any encoding takes, cut in its middle where it is too long.
+
+    Whatever does not print (line ends, control characters, halves of characters, overrides of the direction) becomes
+    a blank: errors quote what was typed, found in files, or said by servers.
+    """
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE - _KEPT_END - 1]}…{text[-_KEPT_END:]}"
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+
+
+def brief(value: object) -> str:
+    """Return a value as a message quotes it: on one line, control characters escaped, cut at 60 characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, or nested too deeply
+        text = f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= 60 else text[:57] + "..."
+
 
 class LlxError(Exception):
-    """Anything this package refuses or fails to do, said in one line."""
+    """Anything this package refuses or fails to do; as text it is one line, whatever it quotes."""
+
+    def __str__(self) -> str:
+        """One line."""
+        return as_line(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """Be one line in a notebook too; IPython asks an exception for this before it draws a traceback."""
@@ -86,7 +116,8 @@ class AllBackendsFailed(LlxError):
 
     def __str__(self) -> str:
         """One line: the headline, then each backend's reason, unless the headline has said it."""
-        return "; ".join([self.headline, *(str(reason) for reason in self.reasons if not self._is_said(reason))])
+        others = (str(reason) for reason in self.reasons if not self._is_said(reason))
+        return as_line("; ".join([self.headline, *others]))
 
     def lines(self, *, with_commands: bool = False) -> list[str]:
         """Return how many backends gave no answer and why, then a line for each.
@@ -94,9 +125,10 @@ class AllBackendsFailed(LlxError):
         ``with_commands`` names a notebook's commands that help at once; a shell's process has nothing they could end.
         """
         if len(self.reasons) == 1 and self._is_said(self.reasons[0]):
-            return [self.headline]
+            return [as_line(self.headline)]
         width = max((len(reason.backend) for reason in self.reasons), default=0)
-        return [self.summary, *(reason.line(width, with_command=with_commands) for reason in self.reasons)]
+        lines = [self.summary, *(reason.line(width, with_command=with_commands) for reason in self.reasons)]
+        return [as_line(line) for line in lines]
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines(with_commands=True)

@@ -16,7 +16,7 @@ from llx_magic.backends.status import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
 from llx_magic.core.reply import Answer, Usage
-from llx_magic.errors import SettingError
+from llx_magic.errors import SettingError, brief
 from llx_magic.locks import ForkSafeLock
 from llx_magic.settings.declaration import nearest
 
@@ -29,6 +29,9 @@ from llx_magic.core.values import JsonValue
 
 SILENCE_SECONDS = 86_400.0
 """How long a stalled reply stays silent before the connection is given up, where no time-out ends it sooner."""
+
+LARGEST = 1e12
+"""The largest number that a parameter takes: more milliseconds and tokens than anybody lives to see."""
 
 PARAMETERS = (
     "reply", "latency_ms", "tokens_per_second", "prompt_tokens", "completion_tokens", "script", "cycle", "rate",
@@ -257,7 +260,7 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
         return script
     reply = params.get("reply", script.reply)
     if reply is not None and not isinstance(reply, str):
-        raise SettingError(f"reply must be text, got {reply!r}")
+        raise SettingError(f"reply must be text, got {brief(reply)}")
     rate = params.get("tokens_per_second", script.tokens_per_second)
     return replace(
         script,
@@ -270,27 +273,27 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
 
 
 def _number(key: str, value: JsonValue, unit: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise SettingError(f"{key} must be a number of {unit}, 0 or more, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+        raise SettingError(f"{key} must be a number of {unit}, 0 or more, got {brief(value)}")
     return float(value)
 
 
 def _rate(value: JsonValue) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise SettingError(f"tokens_per_second must be a positive number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
+        raise SettingError(f"tokens_per_second must be a positive number, got {brief(value)}")
     return float(value)
 
 
 def _limit(value: JsonValue) -> Rate:
     found = re.fullmatch(r"([1-9][0-9]{0,8})/([0-9]{1,9}(?:\.[0-9]{1,9})?)", value) if isinstance(value, str) else None
     if found is None or float(found[2]) == 0:
-        raise SettingError(f"rate must be requests and seconds, as in 8/2 for eight in two seconds, got {value!r}")
+        raise SettingError(f"rate must be requests and seconds, as in 8/2 for eight in two seconds, got {brief(value)}")
     return Rate(int(found[1]), float(found[2]))
 
 
 def _count(key: str, value: JsonValue) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise SettingError(f"{key} must be a whole number, 0 or more, got {value!r}")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST):
+        raise SettingError(f"{key} must be a whole number, 0 or more, got {brief(value)}")
     return value
 
 
@@ -298,7 +301,7 @@ def _steps(script: JsonValue) -> tuple[Step, ...]:
     if isinstance(script, int | str) and not isinstance(script, bool):
         script = [step.strip() for step in str(script).split(",")]
     if not isinstance(script, list) or not script:
-        raise SettingError(f"script must be steps separated by commas, or a list of steps, got {script!r}")
+        raise SettingError(f"script must be steps separated by commas, or a list of steps, got {brief(script)}")
     return tuple(_step(step) for step in script)
 
 
@@ -313,5 +316,7 @@ def _step(given: JsonValue) -> Step:
     if re.fullmatch(r"[345][0-9]{2}", word) and (number is not None or not colon):
         return Step("status", number, int(word))
     if word in NUMBERED_STEPS:
-        raise SettingError(f"step {given!r} of the script needs a number of {NUMBERED_STEPS[word]}, as in {word}:12")
-    raise SettingError(f"unknown step {given!r} of the script; allowed are {_ALLOWED}")
+        raise SettingError(
+            f"step {brief(given)} of the script needs a number of {NUMBERED_STEPS[word]}, as in {word}:12"
+        )
+    raise SettingError(f"unknown step {brief(given)} of the script; allowed are {_ALLOWED}")

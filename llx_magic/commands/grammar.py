@@ -18,6 +18,10 @@ SHORT = len("-x")
 class HelpAskedError(LlxError):
     """``--help`` was given; the text is the help."""
 
+    def __str__(self) -> str:
+        """All lines of the help."""
+        return Exception.__str__(self)
+
 
 class Grammar(argparse.ArgumentParser):
     """A parser whose mistakes are errors of one line, which offer the nearest option, and which never exits.

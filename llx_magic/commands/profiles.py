@@ -29,6 +29,7 @@ from llx_magic.profiles.keychain import Keychain, session_key_names
 from llx_magic.profiles.keys import MISSING
 from llx_magic.profiles.names import shown
 from llx_magic.profiles.store import SaveResult
+from llx_magic.profiles.strictjson import DocumentProblem, check_depth
 from llx_magic.providers.table import find_provider
 from llx_magic.session import consent, wiring
 from llx_magic.session.consent import Request
@@ -221,9 +222,10 @@ def read_params(given: list[str]) -> dict[str, JsonValue]:
     """Return ``name=value`` words with each value read as JSON where it is JSON, else as text.
 
     Raises:
-        UsageProblem: also for a key or password, which would be kept in the notebook and in a profile in clear.
+        UsageProblem: also for a key or password, which would be kept in the notebook and in a profile in clear, and for
+            JSON that Python cannot hold.
     """
-    params = {name: _json_or_text(value) for name, value in pairs(given, "--param").items()}
+    params = {name: _json_or_text(name, value) for name, value in pairs(given, "--param").items()}
     for name, value in params.items():
         if without_secrets({name: value})[1] or _holds_a_key(value):
             raise UsageProblem(
@@ -259,11 +261,16 @@ def _refuse_keys_as_names(asked: argparse.Namespace, keychain: Keychain) -> None
             )
 
 
-def _json_or_text(value: str) -> JsonValue:
+def _json_or_text(name: str, value: str) -> JsonValue:
     try:
         found: JsonValue = json.loads(value)
-    except ValueError:
+        check_depth(value)
+    except json.JSONDecodeError:
         return value
+    except (RecursionError, DocumentProblem):
+        raise UsageProblem(f"--param {name} is nested too deeply to be read") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise UsageProblem(f"--param {name} holds a number of too many digits to be read") from None
     return found
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
-from typing import NamedTuple, Self
+import warnings
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 PYTHON = frozenset({"python", "python3", "py", "ipython", "ipython3"})
 """What models write at the fence of code that a notebook can run."""
@@ -56,14 +61,19 @@ def code_of(text: str) -> Code:
 
 def code_blocks(text: str) -> tuple[CodeBlock, ...]:
     """Return the fenced code blocks of a Markdown text, in order."""
-    from markdown_it import MarkdownIt
-
-    tokens = MarkdownIt("commonmark").parse(text)
+    tokens = _parser().parse(text)
     return tuple(
         CodeBlock(token.info.split()[0].lower() if token.info.strip() else "", token.content)
         for token in tokens
         if token.type == "fence"
     )
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark")
 
 
 def read_json(text: str) -> JsonValue:
@@ -100,7 +110,9 @@ def write_json(value: JsonValue) -> str:
 
 def _is_program(text: str) -> bool:
     try:
-        tree = ast.parse(text.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Python finds odd about the model's code, not the user's
+            tree = ast.parse(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(isinstance(node, _DOES_SOMETHING) for node in ast.walk(tree))

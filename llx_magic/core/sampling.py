@@ -13,6 +13,9 @@ _NUMBERS = frozenset({"temperature", "top_p", "top_k", "frequency_penalty", "pre
 _COUNTS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "seed", "n"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
 
+_LARGEST = 2**53
+"""What is told of whole numbers: no more than any reader of JSON takes."""
+
 MOST_STOPS, LONGEST_STOP = 16, 64
 """How many stop sequences are told, and how many characters of one may have; others are left out."""
 
@@ -42,13 +45,14 @@ def read_sampling(told: str | None) -> Sampling:
 def _told(name: str, value: JsonValue) -> int | float | str | list[str] | None:
     if isinstance(value, bool):
         return None
-    if name in _COUNTS and isinstance(value, int):
-        return value
-    if name in _NUMBERS and isinstance(value, int | float) and math.isfinite(value):
+    if name in (*_COUNTS, *_NUMBERS) and isinstance(value, int):
+        return value if abs(value) <= _LARGEST else None
+    if name in _NUMBERS and isinstance(value, float) and math.isfinite(value):
         return value
     if name == "stop":
         stops = value if isinstance(value, list) else [value]
-        return [each for each in stops if isinstance(each, str) and len(each) <= LONGEST_STOP][:MOST_STOPS] or None
+        texts = [each for each in stops if isinstance(each, str) and len(each) <= LONGEST_STOP][:MOST_STOPS]
+        return [each.encode("utf-8", "replace").decode() for each in texts] or None
     if name == "response_format" and isinstance(value, Mapping):
         kind = value.get("type")
         return kind if isinstance(kind, str) and kind in _FORMATS else None

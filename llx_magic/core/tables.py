@@ -37,7 +37,7 @@ def read_table(text: str) -> Table:
     tables = [_lines(*each) for each in fenced] or _markdown_tables(text)
     if len(tables) > 1:
         raise ReplyFormatError(f"the reply holds {len(tables)} tables, and frame() reads one")
-    if tables:
+    if tables and tables[0]:
         return _of_text(*tables[0])
     try:
         value = read_json(text)

@@ -16,13 +16,15 @@ _OPENING = re.compile("[\x1b\x9b]")
 _CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
 _BIDIRECTIONAL = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # a mark, embeddings, overrides, isolates
 _TAGS = range(0xE0000, 0xE0080)  # letters that nobody sees and programs read
-_FORBIDDEN = dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL, *_TAGS))
+_HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # of surrogate pairs, which no encoding can write
+_FORBIDDEN = {**dict.fromkeys((*_CONTROL, *_BIDIRECTIONAL, *_TAGS)), **_HALVES}
 
 
 def printable(text: str) -> str:
     """Return the text without control sequences, control characters and bidirectional overrides.
 
-    Tabs and line ends stay; CR LF becomes LF and a lone CR is dropped, so that no line can overwrite another.
+    Tabs and line ends stay; CR LF becomes LF and a lone CR is dropped, so that no line can overwrite another. Half of a
+    surrogate pair becomes U+FFFD, so that what is returned can be written in UTF-8.
     """
     return SEQUENCES.sub("", text).translate(_FORBIDDEN)
 

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.statistics import LONGEST_NUMBER
 from llx_magic.core.reply import Reply
 from llx_magic.core.text import one_line
 from llx_magic.engine.background import SLICE_SECONDS
@@ -83,7 +84,7 @@ class Jobs:
         Raises:
             UsageProblem: where there is none.
         """
-        if number.isdecimal() and (job := self._jobs.get(int(number))):
+        if number.isdecimal() and len(number) <= LONGEST_NUMBER and (job := self._jobs.get(int(number))):
             return job
         known = ", ".join(map(str, self._jobs))
         raise UsageProblem(f"there is no job {number}; " + (f"there are: {known}" if known else "none was started yet"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from llx_magic.core.values import JsonValue
-from llx_magic.errors import ProfileError, SettingError
+from llx_magic.errors import ProfileError, SettingError, brief
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
@@ -20,7 +20,7 @@ from llx_magic.profiles.document import (
     members_problem,
 )
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
-from llx_magic.profiles.names import brief, listed, name_problem, nearest_name
+from llx_magic.profiles.names import listed, name_problem, nearest_name
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue

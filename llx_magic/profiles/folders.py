@@ -6,8 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from llx_magic.errors import ProfileError
-from llx_magic.profiles.names import brief
+from llx_magic.errors import ProfileError, brief
 
 
 def config_folder() -> Path:

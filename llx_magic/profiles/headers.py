@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from llx_magic.core.values import JsonValue
-from llx_magic.errors import KeyMissing, ProfileError
+from llx_magic.errors import KeyMissing, ProfileError, brief
 from llx_magic.key_shapes import looks_like_a_key
 from llx_magic.keys.names import names_a_secret
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.access import OWN, Access
 from llx_magic.profiles.consent import KeyPlace
-from llx_magic.profiles.names import brief
 from llx_magic.profiles.strictjson import DocumentProblem, parse
 from llx_magic.settings.kinds import any_case
 

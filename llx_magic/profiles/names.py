@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from llx_magic.errors import ProfileError
+from llx_magic.errors import ProfileError, brief
 from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
 from llx_magic.settings.kinds import any_case
 
@@ -60,12 +60,6 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     items = list(names)
     rest = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + rest
-
-
-def brief(value: object) -> str:
-    """Return a value as a message quotes it: on one line, control characters escaped, cut at 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def shown(path: Path) -> str:

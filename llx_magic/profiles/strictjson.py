@@ -8,7 +8,7 @@ import re
 from typing import NoReturn
 
 from llx_magic.core.values import JsonValue
-from llx_magic.profiles.names import brief
+from llx_magic.errors import brief
 
 LARGEST_BYTES = 1 << 20
 """A profile of more than 1 MiB is not one."""
@@ -51,7 +51,7 @@ def parse(text: str) -> JsonValue:
         raise DocumentProblem("is larger than 1 MiB, the most a profile may have")
     if not text.strip():
         raise DocumentProblem("is empty")
-    _check_depth(text)
+    check_depth(text)
     try:
         value: JsonValue = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite, parse_int=_whole
@@ -63,7 +63,12 @@ def parse(text: str) -> JsonValue:
     raise DocumentProblem(message)
 
 
-def _check_depth(text: str) -> None:
+def check_depth(text: str) -> None:
+    """Look at how deep a JSON text is nested, without reading it.
+
+    Raises:
+        DocumentProblem: where that is too deep.
+    """
     depth = 0
     for mark in _MARKS.finditer(text):
         sign = text[mark.start()]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from llx_magic.core.values import JsonValue
-from llx_magic.errors import ProfileError
+from llx_magic.errors import ProfileError, brief
 from llx_magic.profiles.consent import KeyPlace, Pair, origin, read_pairs
 from llx_magic.profiles.files import locked, write_file
-from llx_magic.profiles.names import brief, shown
+from llx_magic.profiles.names import shown
 from llx_magic.profiles.ownership import read_judged, why_foreign_place
 from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
 

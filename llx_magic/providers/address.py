@@ -7,6 +7,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
 from llx_magic.providers.table import provider_at
 
@@ -59,7 +60,7 @@ def base_url(given: str) -> str:
         text = "http" + text.removeprefix("https") if is_this_machine(_host(text)) else text
     parts = _parts(text)
     if parts is None:
-        raise AddressProblem(f"must be an http:// or https:// address, got {_brief(given)}")
+        raise AddressProblem(f"must be an http:// or https:// address, got {brief(given)}")
     origin = f"{parts.scheme}://{_netloc(parts)}"
     return origin + _path(origin, parts)
 
@@ -131,8 +132,3 @@ def _completed(path: str, own: str) -> str:
     """Return the provider's own path where the given one is a beginning of it, or ``/v1`` where that is its end."""
     begun = path.lower() == own.lower() or own.lower().startswith(path.lower() + "/") or not path
     return own if begun or (path == _COMPATIBLE and own.endswith(_COMPATIBLE)) else path
-
-
-def _brief(value: str) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

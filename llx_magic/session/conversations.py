@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.core.reply import Message
-from llx_magic.errors import ProfileError, UsageProblem
+from llx_magic.errors import ProfileError, UsageProblem, brief
 from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.profiles.folders import config_folder
-from llx_magic.profiles.names import brief, name_problem, nearest_name, shown
+from llx_magic.profiles.names import name_problem, nearest_name, shown
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
 
 UNNAMED = ""

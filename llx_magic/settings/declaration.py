@@ -5,13 +5,14 @@ Validation, help, completion, the README's table and the JSON schema are all mad
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from llx_magic.core.values import JsonValue
-from llx_magic.errors import SettingError
+from llx_magic.errors import SettingError, brief
 from llx_magic.settings.kinds import (
     Choice,
     Kind,
@@ -94,12 +95,11 @@ class Setting:
 
 def _shown(raw: JsonValue) -> str:
     """Show a number bare and everything else quoted, cut where it is long."""
-    text = str(raw)
-    if isinstance(raw, str):
-        try:
+    text = brief(raw)
+    if isinstance(raw, str) and raw.isprintable() and raw == raw.strip():
+        with contextlib.suppress(ValueError):
             float(raw)
-        except ValueError:
-            text = repr(raw)
+            text = raw
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -45,7 +45,7 @@ def any_case(*words: str) -> str:
 
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
-_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
+_WITH_UNIT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s{0,9}([a-z]{1,12})", re.IGNORECASE)
 
 
 class NotAllowedError(ValueError):

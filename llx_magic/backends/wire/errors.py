@@ -31,6 +31,9 @@ _WORDS = (
 _WAITS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "retryafterms": 0.001, "estimatedtime": 1.0}
 """What names a wait, and the unit of a bare number there, in seconds."""
 
+_LARGEST = 1e15
+"""A larger number is no wait and no count; Python's integers go beyond what a float can hold."""
+
 _TITLE = re.compile(r"<title[^<>]{0,200}>", re.IGNORECASE)
 _TITLE_END = re.compile("</title", re.IGNORECASE)
 _EVENT_FIELDS = re.compile(r"(?:event:[^\n]{0,80}\n)?(?:data|error): ?")
@@ -185,7 +188,7 @@ def _note(folded: Mapping[str, JsonValue], error: ServerError) -> None:
         if isinstance(wait, str):
             error.waits.append(wait)
         elif isinstance(wait, int | float) and not isinstance(wait, bool):
-            error.waits.append(wait * unit)
+            error.waits.append(min(wait, _LARGEST) * unit)
     quoted = folded.get("headers")
     if isinstance(quoted, dict):
         error.headers |= {name.lower(): str(value) for name, value in quoted.items()}
@@ -199,7 +202,9 @@ def _status(code: JsonValue) -> int | None:
 
 
 def _count(value: JsonValue, otherwise: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
+        return value
+    return otherwise
 
 
 def _unpacked(text: str, error: ServerError, depth: int) -> str:

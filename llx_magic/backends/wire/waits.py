@@ -23,13 +23,13 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 _NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
 _UNIT = r"(?:milliseconds?|millis|msecs?|ms|[smhd])[a-z]{0,8}"
-_PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE)
+_PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE | re.ASCII)
 _IN_WORDS = re.compile(
     r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume)[^\d.;]{0,40}?"
     rf"((?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else a long s is a letter s in the other case, and no unit
 )
-_IN_SECONDS = re.compile(rf"retry[-_ ]after[:= ]{{1,3}}({_NUMBER})(?!\s{{0,2}}[a-z\d.])", re.IGNORECASE)
+_IN_SECONDS = re.compile(rf"retry[-_ ]after[:= ]{{1,3}}({_NUMBER})(?!\s{{0,2}}[a-z\d.])", re.IGNORECASE | re.ASCII)
 _LONGEST_AGO = 1e9
 """Seconds since 1970 that are certainly a date, and thousand times as many certainly one in milliseconds."""
 
