@@ -29,7 +29,6 @@ from llx_magic.backends.simulated import simulated_script
 from llx_magic.backends.sse import EventDecoder
 from llx_magic.backends.status import refused
 from llx_magic.backends.wire.body import BodyDecoder
-from llx_magic.backends.wording import Redactor
 from llx_magic.commands import chat, piped, prompt, settings
 from llx_magic.commands.grammar import HelpAskedError, pairs, shell_words
 from llx_magic.commands.localtime import day_and_time
@@ -40,14 +39,18 @@ from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.core.tables import read_table
 from llx_magic.core.text import one_line, printable, split_at_open_sequence
 from llx_magic.errors import LlxError
+from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.render import markdown_to_html
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
 from llx_magic.profiles.codec import read_document, write_document
+from llx_magic.profiles.consent import read_pairs
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.keychain import Keychain
 from llx_magic.profiles.keys import key_source
 from llx_magic.profiles.names import check_name, nearest_name
+from llx_magic.profiles.ownership import this_user
+from llx_magic.profiles.trust import Trust
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.session.conversations import Conversations
 from llx_magic.settings.declaration import SETTINGS
@@ -57,8 +60,8 @@ from llx_magic.template.template import Template
 SAMPLES = Path(__file__).with_name("samples")
 KEY = "sk-0123456789abcdefghijklmnop"
 
-STEPS_AT_FIRST, STEPS_PER_BYTE = 20_000, 400
-"""How many lines of Python an input may take: so many at any rate, and so many more for each of its bytes."""
+STEPS_AT_FIRST = 20_000
+"""How many lines of Python an input may take at any rate."""
 
 TRACED = 50
 """One of so many inputs is traced, which takes a hundred times as long."""
@@ -81,6 +84,8 @@ class Parser:
     run: Callable[[bytes, random.Random], object]
     samples: tuple[bytes, ...]
     inputs: int = 100_000
+    steps_per_byte: int = 400
+    """How many lines of Python it may take for each byte, beyond ``STEPS_AT_FIRST``."""
 
 
 @dataclass
@@ -117,11 +122,11 @@ def mutated(samples: tuple[bytes, ...], chance: random.Random) -> bytes:
                 other = chance.choice(samples)
                 data[at:] = other[chance.randrange(len(other) + 1) :]
             case 6:
-                often = chance.choice((150, 150, 4000))
+                often = chance.choice((150, 300, 600, 4000))
                 data[at:at] = (
                     often
                     * chance.choice((b"[", b"{", b"(", b"> ", b"- ", b'{"a":', b"$", b"-", b"_"))
-                    * chance.choice((150, 150, 4000))
+                    * chance.choice((150, 300, 600, 4000))
                 )
             case _:
                 data[at:end] = data[at:end].swapcase()
@@ -169,7 +174,7 @@ def _events(data: bytes, chance: random.Random) -> None:
 
 
 def _reply(data: bytes, chance: random.Random) -> None:
-    reader, body = ReplyReader("alpha", "m", _Ears(), Redactor(KEY)), BodyDecoder()
+    reader, body = ReplyReader("alpha", "m", _Ears()), BodyDecoder()
     reader.came_with({}, 1e9)
     for piece in pieces_of(data, chance):
         for event in body.feed(piece):
@@ -187,7 +192,7 @@ def _error_body(data: bytes, chance: random.Random) -> None:
     names = ("retry-after", "retry-after-ms", "date", "x-ratelimit-reset-requests", "location", "x-amzn-errortype")
     headers = {chance.choice(names): value, chance.choice(names): value, "x-ratelimit-remaining-requests": "0"}
     status = chance.choice((302, 400, 401, 404, 413, 429, 500, 503, 599))
-    found = refused(status, headers, rest or data, redact=Redactor(KEY), name="alpha", wall_clock=1e9)
+    found = refused(status, headers, rest or data, name="alpha", wall_clock=1e9)
     _check_line(found.message)
 
 
@@ -295,7 +300,7 @@ def _texts(data: bytes, chance: random.Random) -> None:
         shown, held = split_at_open_sequence(held + text_of(piece))
         printable(shown)
     day_and_time(text)
-    Redactor(KEY)(text)
+    LiveKeys(KEY).without(text)
     try:
         check_name(text)
     except LlxError as problem:
@@ -331,6 +336,17 @@ class Folder:
         (self.path / "keys.json").write_bytes(data)
         Keychain(self.path).names()
 
+    def trusted(self, data: bytes, chance: random.Random) -> None:
+        """The list of what the user has allowed, and the variable that names more."""
+        path = self.path / "trusted.json"
+        path.write_bytes(data)
+        path.chmod(0o600)
+        trust = Trust(self.path, this_user())
+        _, problem = trust.look_up()
+        _check_line(problem)
+        read_pairs(text_of(data))
+        trust.remembered()
+
 
 def samples(name: str) -> tuple[bytes, ...]:
     """Return real inputs: the lines of a file, each with the escapes of Python's bytes."""
@@ -351,14 +367,15 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
         Parser("parameters", _parameters, samples("parameters")),
         Parser("addresses", _address, samples("addresses")),
         Parser("expressions", _expressions, samples("expressions"), 20_000),
-        Parser("Markdown", _markdown, samples("markdown"), 10_000),
-        Parser("forms of replies", _forms, (*samples("markdown"), *samples("forms")), 20_000),
+        Parser("Markdown", _markdown, samples("markdown"), 10_000, 1_000),
+        Parser("forms of replies", _forms, (*samples("markdown"), *samples("forms")), 20_000, 2_000),
         Parser("standard input", _standard_input, samples("standard-input")),
         Parser("options", _options, samples("lines"), 20_000),
         Parser("commands", _commands, samples("lines"), 20_000),
         Parser("texts", _texts, samples("texts")),
         Parser("conversations", files.conversation, samples("conversations"), 20_000),
         Parser("key files", files.key_file, samples("key-files"), 20_000),
+        Parser("what is trusted", files.trusted, samples("trusted"), 20_000),
         Parser("names of keys", files.key_names, samples("key-names"), 20_000),
     )
 
@@ -416,8 +433,9 @@ def fuzz(parser: Parser, inputs: int, seed: int, most_faults: int = 20) -> Findi
         try:
             was_refused, steps = tried(parser, data, chance, traced=number % TRACED == 0)
             found.refused += was_refused
-            found.most_steps = max(found.most_steps, steps / (STEPS_AT_FIRST + STEPS_PER_BYTE * len(data)))
-            if steps > STEPS_AT_FIRST + STEPS_PER_BYTE * len(data):
+            share = steps / (STEPS_AT_FIRST + parser.steps_per_byte * len(data))
+            found.most_steps = max(found.most_steps, share)
+            if share > 1:
                 raise AssertionError(f"{steps} steps for {len(data)} bytes")
         except Exception as problem:  # noqa: BLE001 - whatever escapes is what is looked for
             frame = traceback.extract_tb(problem.__traceback__)[-1]

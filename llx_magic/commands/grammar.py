@@ -15,6 +15,10 @@ SHORT = len("-x")
 """Characters of what is too short to tell what was meant."""
 
 
+MOST_OPTIONS = 500
+"""How many words that look like options a command takes."""
+
+
 class HelpAskedError(LlxError):
     """``--help`` was given; the text is the help."""
 
@@ -49,6 +53,8 @@ class Grammar(argparse.ArgumentParser):
             UsageProblem: for an unknown or incomplete option.
             HelpAskedError: where help is asked for.
         """
+        if sum(word.startswith("-") for word in words) > MOST_OPTIONS:  # argparse looks at all of them for each of them
+            self.error(f"more than {MOST_OPTIONS} options")
         self._answer_help(words)
         try:
             known, rest = self.parse_known_args(list(words))

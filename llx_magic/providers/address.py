@@ -32,6 +32,9 @@ _ENDPOINT = re.compile(
 _OLLAMA = re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE)
 """Ollama's own form, beside which the compatible one is at ``/v1``."""
 
+LONGEST_ADDRESS: Final = 2_000
+"""How many characters an address may have; servers take no longer ones."""
+
 _OLLAMA_PORT: Final = 11434
 _COMPATIBLE: Final = "/v1"
 _PORTS_OF_LOCAL_SERVERS: Final = frozenset({_OLLAMA_PORT, 1234})
@@ -53,6 +56,8 @@ def base_url(given: str) -> str:
     Raises:
         AddressProblem: for anything that is not an http or https address, or may hold a credential.
     """
+    if len(given) > LONGEST_ADDRESS:
+        raise AddressProblem(f"must be an address of at most {LONGEST_ADDRESS} characters, got {len(given)}")
     text = _without_assignment(given.strip(_AROUND)).strip(_AROUND)
     _refuse_credentials(text)
     if "://" not in text and _BARE.fullmatch(text.lstrip("/")):

@@ -271,7 +271,8 @@ def _number(raw: JsonValue) -> int | float | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
     if isinstance(raw, str):
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", raw.strip()):
+        raw = raw.strip()  # of more kinds of blanks than int() takes off by itself
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", raw):
             return None
         raw = float(raw) if any(mark in raw for mark in ".eE") else int(raw)
     if not -LARGEST <= raw <= LARGEST:

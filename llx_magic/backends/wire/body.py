@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 
 from llx_magic.backends.sse import EventDecoder, EventTooLarge, ServerEvent
-from llx_magic.backends.wire.lenient import NoJson, read_json, read_json_at
+from llx_magic.backends.wire.lenient import NoJson, end_of, read_json, read_json_at
 from llx_magic.keys.redaction import LONGEST_READ
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -22,6 +23,10 @@ class Odd(enum.StrEnum):
     """It was one JSON document, which has ended as JSON must."""
 
 
+MOST_DOCUMENTS = 100_000
+"""How many documents a body may have that follow each other without line ends."""
+
+_BETWEEN = re.compile(r"\s*(?:data:\s*)?")
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
@@ -68,7 +73,11 @@ class BodyDecoder:
         return self._take_lines() if is_lines and b"\n" in data else []
 
     def flush(self) -> list[ServerEvent]:
-        """Take the end of the body and return what is left in it."""
+        """Take the end of the body and return what is left in it.
+
+        Raises:
+            EventTooLarge: where it holds more documents than any reply has pieces.
+        """
         if self._layout is _Layout.EVENTS:
             events = self._events.flush()
             if events or self._given or not _is_text(self._head):
@@ -142,7 +151,11 @@ def _event_of(line: str) -> ServerEvent:
 
 
 def _documents(text: str) -> list[ServerEvent]:
-    """Return a document, or several that follow each other, as events, then the remark that it has ended."""
+    """Return a document, or several that follow each other, as events, then the remark that it has ended.
+
+    Raises:
+        EventTooLarge: where they are more than any reply has pieces.
+    """
     events: list[ServerEvent] = []
     at = 0
     while at < len(text):
@@ -151,5 +164,7 @@ def _documents(text: str) -> list[ServerEvent]:
         except NoJson:
             return [*events, _event_of(text[at:]) if events else ServerEvent(Odd.TEXT, text)]
         events.append(ServerEvent("message", text[at:end].strip()))
-        at = end + len(text[end:]) - len(text[end:].lstrip().removeprefix("data:").lstrip())
+        if len(events) > MOST_DOCUMENTS:
+            raise EventTooLarge(f"a reply of more than {MOST_DOCUMENTS} JSON documents")
+        at = end_of(_BETWEEN, text, end)
     return [*events, _ENDED]

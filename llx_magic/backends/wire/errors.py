@@ -97,11 +97,16 @@ def describe(error: ServerError) -> str:
 
 def says_something(value: JsonValue) -> bool:
     """Return whether a field for an error holds one: null, false, 0 and what is empty throughout are none."""
-    if isinstance(value, dict):
-        return any(says_something(each) for each in value.values())
-    if isinstance(value, list):
-        return any(says_something(each) for each in value)
-    return bool(value.strip()) if isinstance(value, str) else bool(value)
+    todo = [value]
+    while todo:  # and no recursion: what can be decoded may be nested deeper than Python can call
+        each = todo.pop()
+        if isinstance(each, dict):
+            todo += each.values()
+        elif isinstance(each, list):
+            todo += each
+        elif each.strip() if isinstance(each, str) else each:
+            return True
+    return False
 
 
 def error_within(document: Mapping[str, JsonValue], *, has_choices: bool) -> bool:

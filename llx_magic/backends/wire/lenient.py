@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 _LONGEST_INTEGER = 400
 """How many digits an integer may have; a longer one is taken for infinite, since no count is that large."""
+
+
+_BLANK = re.compile(r"\s*")
 
 
 class NoJson(ValueError):
@@ -24,6 +28,12 @@ def _integer(digits: str) -> int | float:
 
 _strict = msgspec.json.Decoder()
 _lenient = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
+def end_of(pattern: re.Pattern[str], text: str, begin: int) -> int:
+    """Return where what fits the pattern there ends; nothing of a long text is copied."""
+    found = pattern.match(text, begin)
+    return begin if found is None else found.end()
 
 
 def read_json(text: str) -> JsonValue:
@@ -50,7 +60,7 @@ def read_json_at(text: str, begin: int) -> tuple[JsonValue, int]:
     """
     try:
         value: JsonValue
-        value, end = _lenient.raw_decode(text, begin + len(text[begin:]) - len(text[begin:].lstrip()))
+        value, end = _lenient.raw_decode(text, end_of(_BLANK, text, begin))
     except (ValueError, RecursionError):
         raise NoJson(text[begin : begin + 80]) from None
     return value, end
