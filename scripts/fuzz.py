@@ -43,13 +43,13 @@ from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.render import markdown_to_html
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
+from llx_magic.owners import this_user
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.consent import read_pairs
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.keychain import Keychain
 from llx_magic.profiles.keys import key_source
 from llx_magic.profiles.names import check_name, nearest_name
-from llx_magic.profiles.ownership import this_user
 from llx_magic.profiles.trust import Trust
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.session.conversations import Conversations

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from llx_magic.owners import BY_OTHERS, is_own, why_foreign
 from llx_magic.profiles.files import read_with_facts, reason
 from llx_magic.profiles.names import shown
 
-ADMINISTRATOR: Final = 0
-"""The user who can read and write everything anyway."""
-
 _MOST_LINKS: Final = 40
-_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,6 @@ class Judged:
     why_foreign: str | None
 
 
-def this_user() -> int | None:
-    """Return the user for whom this process acts; None on systems where files have no such owner."""
-    return os.geteuid() if hasattr(os, "geteuid") else None
-
-
 def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
     """Return why others can change what is in a folder, as the end of a sentence that begins with a file, or None.
 
@@ -56,15 +48,14 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
     each can remove only what is theirs.
     """
     steps = list(way)
-    mine = (user, ADMINISTRATOR)
     for link in (step for step in steps if stat.S_ISLNK(step.mode)):
-        if link.owner not in mine:
+        if not is_own(link.owner, user):
             return f"is reached over a link of another user ({shown(link.path)})"
     folders = [step for step in steps if not stat.S_ISLNK(step.mode)]
     for distance, folder in enumerate(reversed(folders)):
-        if folder.owner not in mine:
+        if not is_own(folder.owner, user):
             return f"is in a folder of another user ({shown(folder.path)})"
-        writers = folder.mode & (_BY_OTHERS if distance <= 1 else stat.S_IWOTH)
+        writers = folder.mode & (BY_OTHERS if distance <= 1 else stat.S_IWOTH)
         if writers and not (distance > 0 and folder.mode & stat.S_ISVTX):
             return f"is in a folder that others can write (chmod go-w {shown(folder.path)})"
     return None
@@ -72,10 +63,8 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
 
 def why_file_is_foreign(file: Facts, user: int) -> str | None:
     """Return why a file is not the user's own, as the end of a sentence, or None; its folder is another question."""
-    if file.owner not in (user, ADMINISTRATOR):
-        return "belongs to another user"
-    if file.mode & _BY_OTHERS:
-        return f"can be written by others (chmod go-w {shown(file.path)})"
+    if why := why_foreign(file.owner, file.mode, user):
+        return f"{why} (chmod go-w {shown(file.path)})" if is_own(file.owner, user) else why
     return "has another name elsewhere (a hard link)" if file.names > 1 else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llx_magic.errors import ProfileError, brief
+from llx_magic.owners import this_user
 from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
@@ -26,7 +27,7 @@ from llx_magic.profiles.files import (
 from llx_magic.profiles.folders import absolute, config_folder, shipped_folder
 from llx_magic.profiles.names import check_name, listed, name_problem, nearest_name, printable, shown
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
-from llx_magic.profiles.ownership import read_judged, this_user
+from llx_magic.profiles.ownership import read_judged
 from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
 from llx_magic.profiles.trust import Foreign, Trust
 

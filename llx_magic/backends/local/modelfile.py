@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llx_magic import owners
+
 if TYPE_CHECKING:
     from io import BufferedReader
 
@@ -27,8 +29,6 @@ Identity = tuple[int, int, int, int, int]
 The second of these times cannot be set by hand, so nobody writes to a file without changing it.
 """
 
-_ADMINISTRATOR = 0
-_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OWN_FOLDER = "set LLX_CACHE_HOME to a folder of your own and type %llx_local pull"
 
 _HASHED: dict[Path, tuple[Identity, str]] = {}
@@ -174,18 +174,15 @@ def _folder_problem(folder: Path) -> str | None:
     why = _why_foreign(found)
     if why is None:
         return None
-    may_change = found.st_uid == os.geteuid()
+    may_change = found.st_uid == owners.this_user()
     mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_OWN_FOLDER}" if may_change else _OWN_FOLDER
     return f"the embedded model's folder {_shown(folder)} {why}: {mend}"
 
 
 def _why_foreign(found: os.stat_result) -> str | None:
     """Return why a file or folder is not the user's own; on Windows, whose permissions are not a mode, None."""
-    if not hasattr(os, "geteuid"):
-        return None
-    if found.st_uid not in (os.geteuid(), _ADMINISTRATOR):
-        return "belongs to another user"
-    return "can be written by others" if found.st_mode & _BY_OTHERS else None
+    user = owners.this_user()
+    return None if user is None else owners.why_foreign(found.st_uid, found.st_mode, user)
 
 
 def _shown(path: Path) -> str:
