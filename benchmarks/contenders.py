@@ -140,7 +140,8 @@ class Ours:
                 self._write(folder, name, {"base-url": url, "auth-key-env": "BENCHMARK_KEY"}, "openai", MODEL)
             if len(names) > 1:
                 self._write(folder, "balancer", {}, "", "", type="loadbalancer", policy="failover", profiles=names)
-            self._balancer = llx_magic.load(str(Path(folder, f"{'balancer' if len(names) > 1 else names[0]}.json")))
+            path = Path(folder, f"{'balancer' if len(names) > 1 else names[0]}.json")
+            self._balancer = llx_magic.load(str(path), trust=True)
         self._delta = llx_magic.Delta
         self._settings: dict[str, object] = {} if made_for == "stream" else {"streaming": "disabled"}
         if made_for == "failover":
