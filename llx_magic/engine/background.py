@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from llx_magic.core.machine import trouble_of
 from llx_magic.errors import LlxError
@@ -121,6 +122,8 @@ class Running(Generic[T, P]):
         self._done = threading.Event()
         self._work = work
         self._future: concurrent.futures.Future[T] | None = None
+        self._task: asyncio.Task[T] | None = None
+        self._is_given_up = False
 
     @property
     def done(self) -> bool:
@@ -130,7 +133,7 @@ class Running(Generic[T, P]):
     def begin(self) -> concurrent.futures.Future[T]:
         """Start the coroutine, unless it has been started."""
         if self._future is None:
-            self._future = self._loop.submit(self._work(self._take))
+            self._future = self._loop.submit(self._run())
             self._future.add_done_callback(self._finish)
         return self._future
 
@@ -157,10 +160,28 @@ class Running(Generic[T, P]):
             draw(_drain(self._parts))
             raise
         finally:  # who cannot draw, or was interrupted twice, will not be back for the reply that would be paid for
-            if self._future is not None and not self.done:
-                self._future.cancel()
+            self._give_up()
         draw(_drain(self._parts))
         return future.result()
+
+    async def _run(self) -> T:
+        """Run the coroutine as a task that is known here, so that it can be cancelled without its future."""
+        self._task = cast("asyncio.Task[T]", asyncio.current_task())
+        if self._is_given_up:
+            raise asyncio.CancelledError
+        return await self._work(self._take)
+
+    def _give_up(self) -> None:
+        """Cancel what still runs, also where an interrupt broke into ``Future.cancel``.
+
+        That method marks the future as cancelled before it tells the loop, and does nothing when called again.
+        """
+        self._is_given_up = True
+        if self._future is not None:
+            self._future.cancel()
+        if self._task is not None and not self._task.done():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
+                self._task.get_loop().call_soon_threadsafe(_cancel_once, self._task)
 
     def _pause(self, seconds: float) -> None:
         while seconds > 0 and not self._done.wait(min(seconds, SLICE_SECONDS)):
@@ -173,6 +194,12 @@ class Running(Generic[T, P]):
     def _finish(self, _future: concurrent.futures.Future[T]) -> None:
         self._done.set()
         self._arrived.set()
+
+
+def _cancel_once(task: asyncio.Task[T]) -> None:
+    """Cancel a task that is not being cancelled; a second time would break off the closing of its connection."""
+    if not task.cancelling():
+        task.cancel()
 
 
 def _drain(parts: deque[P]) -> list[P]:

@@ -154,7 +154,7 @@ def test_a_model_killed_in_the_middle_of_a_reply_is_one_more_backend_that_failed
 SLOW_RUNTIME = """
 import os, time
 from pathlib import Path
-Path("trying").write_text(str(os.getpid()))
+Path(TRYING).write_text(str(os.getpid()))
 time.sleep(3600)
 """
 
@@ -176,7 +176,8 @@ if "forks" in sys.argv:
 def slow_runtime(local, scripts) -> Path:
     """A runtime whose import never ends, and the file that names the process that tries."""
     (scripts.folder / "runtime").mkdir()
-    (scripts.folder / "runtime" / "xllamacpp.py").write_text(SLOW_RUNTIME)
+    source = SLOW_RUNTIME.replace("TRYING", repr(str(scripts.folder / "trying")))
+    (scripts.folder / "runtime" / "xllamacpp.py").write_text(source)
     scripts.env["PYTHONPATH"] += os.pathsep + str(scripts.folder / "runtime")
     return scripts.folder / "trying"
 

@@ -109,6 +109,29 @@ def test_an_interrupt_or_an_error_of_drawing_cancels_the_work_and_is_raised(loop
     assert work.ended.wait(10)
 
 
+def test_a_second_interrupt_while_the_first_one_cancels_does_not_leave_the_work_running(loop):
+    """``Future.cancel`` marks the future before it tells the loop; an interrupt between the two must lose nothing."""
+    work, held = Work(), threading.Event()
+
+    async def hold() -> None:
+        held.wait(30)
+
+    def interrupt(*_given: object) -> float:
+        raise KeyboardInterrupt
+
+    def interrupt_the_prompt(_parts: list[str]) -> float:
+        assert work.begun.wait(30)
+        raise KeyboardInterrupt
+
+    loop.submit(hold())  # so that the second interrupt stands before what the loop adds to the future
+    running = loop.start(work)
+    running.begin().add_done_callback(interrupt)
+    held.set()
+    with pytest.raises(KeyboardInterrupt):
+        running.follow(interrupt_the_prompt)
+    assert work.ended.wait(30)
+
+
 def test_cancelling_a_submitted_future_cancels_its_work(loop):
     work = Work()
     future = loop.submit(work())

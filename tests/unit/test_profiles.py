@@ -16,6 +16,7 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.names import name_problem
 from llx_magic.settings.declaration import SETTINGS
 
 PLAN = {
@@ -342,7 +343,7 @@ def test_values_that_json_cannot_hold_are_refused_when_written():
         write_document(model("a", params={"x": float("nan")}))
 
 
-NAMES = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_-]{0,20}x", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_-]{0,20}x", fullmatch=True).filter(lambda name: not name_problem(name))
 KEYS = st.text(max_size=12).filter(lambda key: not names_a_secret(key))
 JSON = st.recursive(
     st.none()
