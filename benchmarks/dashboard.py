@@ -22,7 +22,7 @@ LIMITS = {3: (2.0, 4.0), 20: (10.0, None)}
 
 SETUP = """
 import asyncio, json, time
-from llx_magic.notebook.dashboard_view import Dashboard
+from llx_magic.notebook.dashboard_widget import Dashboard
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 

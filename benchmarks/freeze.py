@@ -27,7 +27,7 @@ WATCH = """() => {
 
 CELLS = (
     "import json, pathlib, time\nfrom IPython.display import HTML, display\n"
-    "from llx_magic.notebook.render import markdown_to_html\n"
+    "from llx_magic.text.markdown import markdown_to_html\n"
     "begun = time.process_time()\n"
     "shown = markdown_to_html(json.loads(pathlib.Path({path!r}).read_text())[{name!r}])\n"
     "print(round(time.process_time() - begun, 2))"

@@ -26,9 +26,9 @@ import llx_magic
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.openai import ReplyReader
 from llx_magic.backends.sse import EventDecoder
+from llx_magic.dashboard import panel
+from llx_magic.dashboard.timeline import Timeline
 from llx_magic.engine.clocks import VirtualClock
-from llx_magic.observe import panel
-from llx_magic.observe.timeline import Timeline
 
 RECORD = Path(__file__).with_name("guard.json")
 MARGIN, MARGIN_OF_ANOTHER_PYTHON = 1.25, 1.75

@@ -22,8 +22,8 @@ from llx_magic.core.breaker import CircuitBreaker, Outcome
 from llx_magic.core.gate import Applicant, Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
-from llx_magic.observe import panel
-from llx_magic.observe.timeline import Timeline
+from llx_magic.dashboard import panel
+from llx_magic.dashboard.timeline import Timeline
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import turn_of
 from llx_magic.settings.layers import Layer, policy

@@ -23,14 +23,14 @@ from llx_magic.commands.grammar import Grammar, HelpAskedError
 from llx_magic.commands.output import Output
 from llx_magic.commands.question import question
 from llx_magic.commands.terminal import TerminalView
-from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.reply import Reply
-from llx_magic.core.text import one_line, printable
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
 from llx_magic.session import consent
 from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
+from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.screen import one_line, printable
 
 ANSWERED, NO_ANSWER, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 

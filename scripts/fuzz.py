@@ -33,29 +33,30 @@ from llx_magic.commands import chat, piped, prompt, settings
 from llx_magic.commands.grammar import HelpAskedError, pairs, shell_words
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.profiles import read_params
-from llx_magic.core.blocks import code_of, json_text, read_json, write_json
+from llx_magic.consent.pairs import read_pairs
+from llx_magic.consent.trust import Trust
 from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.core.sampling import read_sampling, sampling_of
-from llx_magic.core.tables import read_table
-from llx_magic.core.text import one_line, printable, split_at_open_sequence
 from llx_magic.errors import LlxError
+from llx_magic.files.names import check_name
+from llx_magic.files.owners import this_user
+from llx_magic.keys.keychain import Keychain
 from llx_magic.keys.redaction import LiveKeys
-from llx_magic.notebook.render import markdown_to_html
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
-from llx_magic.owners import this_user
 from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.consent import read_pairs
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.keychain import Keychain
-from llx_magic.profiles.keys import key_source
-from llx_magic.profiles.names import check_name, nearest_name
-from llx_magic.profiles.trust import Trust
+from llx_magic.profiles.key_source import key_source
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.session.conversations import Conversations
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import read_values
 from llx_magic.template.template import Template
+from llx_magic.text.blocks import code_of, json_text, read_json, write_json
+from llx_magic.text.markdown import markdown_to_html
+from llx_magic.text.screen import one_line, printable, split_at_open_sequence
+from llx_magic.text.tables import read_table
+from llx_magic.text.wording import nearest_name
 
 SAMPLES = Path(__file__).with_name("samples")
 KEY = "sk-0123456789abcdefghijklmnop"

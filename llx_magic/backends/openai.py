@@ -30,8 +30,8 @@ from llx_magic.backends.wire.lenient import NoJson, read_json
 from llx_magic.backends.wire.reading import NOTHING_CAME, Reading
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
-from llx_magic.core.values import JsonValue
 from llx_magic.keys.redaction import LONGEST_READ
+from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from llx_magic.core.values import JsonValue
+    from llx_magic.text.values import JsonValue
 else:
     JsonValue = object  # to msgspec: JSON of whatever type; what a field holds is looked at when it is used
 

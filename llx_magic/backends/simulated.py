@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from llx_magic.core.ports import Clock, Progress
     from llx_magic.core.reply import ChatRequest
-from llx_magic.core.values import JsonValue
+from llx_magic.text.values import JsonValue
 
 SILENCE_SECONDS = 86_400.0
 """How long a stalled reply stays silent before the connection is given up, where no time-out ends it sooner."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.output import Output, text_table
-from llx_magic.core.text import one_line, printable
 from llx_magic.errors import UsageProblem
-from llx_magic.newfiles import write_new
+from llx_magic.files.newfiles import write_new
+from llx_magic.files.private import reason
 from llx_magic.observe.report import AS_WRITTEN, html_table
-from llx_magic.profiles.files import reason
-from llx_magic.profiles.names import shown
 from llx_magic.session.conversations import Conversation, Conversations
 from llx_magic.session.turns import Turn, counted, described
+from llx_magic.text.screen import one_line, printable
+from llx_magic.text.wording import shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,11 +200,11 @@ def _export(conversations: Conversations, asked: argparse.Namespace) -> ChatResu
         return ChatResult(Output(text.rstrip("\n")))
     path = Path(asked.file)
     _write_new(path, text)
-    return ChatResult(Output(f"{described(found.name)}: {counted(len(found.turns))} written to {shown(path)}"))
+    return ChatResult(Output(f"{described(found.name)}: {counted(len(found.turns))} written to {shown_path(path)}"))
 
 
 def _as_frame(found: Conversation) -> ChatResult:
-    from llx_magic.observe.frames import conversation_frame
+    from llx_magic.observe.frames.frames import conversation_frame
 
     frame = conversation_frame([dataclasses.asdict(turn) for turn in found.turns])
     columns = ("turn", "at", "prompt", "reply", "backend", "model")
@@ -293,7 +293,9 @@ def _write_new(path: Path, text: str) -> None:
         target = path.expanduser()
         write_new(target, text.encode("utf-8", "replace"))
     except FileExistsError:
-        raise UsageProblem(f"{shown(path)}: is there already and is not overwritten; choose another file") from None
+        raise UsageProblem(
+            f"{shown_path(path)}: is there already and is not overwritten; choose another file"
+        ) from None
     except (OSError, ValueError, RuntimeError) as problem:
         why = reason(problem) if isinstance(problem, (OSError, ValueError)) else "the home folder cannot be told"
-        raise UsageProblem(f"{shown(path)}: cannot be written ({why})") from None
+        raise UsageProblem(f"{shown_path(path)}: cannot be written ({why})") from None

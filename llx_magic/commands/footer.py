@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from llx_magic.core.reply import Reply
-from llx_magic.core.text import one_line
+from llx_magic.text.screen import one_line
 from llx_magic.units import duration, number
 
 NOTE_LENGTH = 100

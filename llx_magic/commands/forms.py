@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llx_magic.commands.prompt import Format
-from llx_magic.core.blocks import ReplyFormatError, code_of, json_text
+from llx_magic.text.blocks import ReplyFormatError, code_of, json_text
 
 
 def in_form(text: str, form: Format) -> str:

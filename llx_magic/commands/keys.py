@@ -10,10 +10,10 @@ from collections.abc import Callable
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.errors import UsageProblem
+from llx_magic.files.names import check_name
 from llx_magic.key_shapes import looks_like_a_key
+from llx_magic.keys.keychain import Keychain, KeyringProblem, keep_for_session, read_key, session_key_names
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.keychain import Keychain, KeyringProblem, keep_for_session, read_key, session_key_names
-from llx_magic.profiles.names import check_name
 from llx_magic.session.session import Session
 
 AskHidden = Callable[[str], str]

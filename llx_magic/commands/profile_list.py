@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from llx_magic.commands.output import Output, bullet_list, text_table
-from llx_magic.core.text import one_line, printable
 from llx_magic.errors import ProfileError
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
-from llx_magic.profiles.keys import MISSING
+from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import ProfileRow
 from llx_magic.session.members import MemberFacts, facts_of
 from llx_magic.session.session import Session
+from llx_magic.text.screen import one_line, printable
 
 LONGEST_PROBLEM = 100
 """Characters of what is wrong with a profile in the list; loading it says all of it."""

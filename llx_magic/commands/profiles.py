@@ -11,8 +11,8 @@ from pathlib import Path
 from llx_magic.commands import profile_list, trust
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import UsageProblem
+from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.key_shapes import (
     NOT_REPEATED,
     begins_like_a_key,
@@ -20,16 +20,14 @@ from llx_magic.key_shapes import (
     might_be_a_key,
     path_looks_like_a_key,
 )
+from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
-from llx_magic.profiles.keychain import Keychain, session_key_names
-from llx_magic.profiles.keys import MISSING
-from llx_magic.profiles.names import shown
+from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
-from llx_magic.profiles.strictjson import DocumentProblem, check_depth
 from llx_magic.providers.table import find_provider
 from llx_magic.session import consent, wiring
 from llx_magic.session.consent import Request
@@ -37,6 +35,8 @@ from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import shown_path
 
 _USAGE = """Save, load and look after profiles.
 
@@ -184,7 +184,7 @@ def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveRes
                 show = SETTINGS[key].show
                 said.append(
                     f"{key} of {name} ({show(value)}) is overridden by {show(balancer.settings[key])}; "
-                    f"to keep it, take {key} out of {shown(result.path)}"
+                    f"to keep it, take {key} out of {shown_path(result.path)}"
                 )
     return said
 

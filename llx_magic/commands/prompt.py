@@ -12,10 +12,8 @@ from typing import Literal
 from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
 from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import read_params
-from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.request import Watch
 from llx_magic.errors import AllBackendsFailed
@@ -23,6 +21,8 @@ from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
+from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.values import JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import TextIO
 
 from llx_magic.commands.forms import in_form
 from llx_magic.commands.prompt import Format
-from llx_magic.core.blocks import ReplyFormatError
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.text import one_line, printable, split_at_open_sequence
 from llx_magic.observe.debug import shown_lines
+from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 
 NEXT_DRAWING_SECONDS = 0.05
 

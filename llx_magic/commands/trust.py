@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from llx_magic.commands.output import Output, bullet_list
+from llx_magic.consent.pairs import Pair, listed_pairs
+from llx_magic.consent.trust import VARIABLE
 from llx_magic.errors import UsageProblem
-from llx_magic.profiles.consent import Pair, listed_pairs
-from llx_magic.profiles.names import shown
-from llx_magic.profiles.trust import VARIABLE
 from llx_magic.session import consent
 from llx_magic.session.consent import Asker, Request
 from llx_magic.session.session import Session
+from llx_magic.text.wording import shown_path
 
 
 def asker(read: Callable[[str], str]) -> Asker:
@@ -34,8 +34,8 @@ def asker(read: Callable[[str], str]) -> Asker:
 def _question(profile: str, requests: Sequence[Request]) -> str:
     if len(requests) == 1:
         only = requests[0]
-        return f"profile {profile} ({shown(only.path)}) wants to send {only.pair.said}: allow? [y/N] "
-    asked = [f"{number}. {each.pair.said} ({shown(each.path)})" for number, each in enumerate(requests, 1)]
+        return f"profile {profile} ({shown_path(only.path)}) wants to send {only.pair.said}: allow? [y/N] "
+    asked = [f"{number}. {each.pair.said} ({shown_path(each.path)})" for number, each in enumerate(requests, 1)]
     return bullet_list(f"profile {profile} wants to send", asked) + "\nallow all? [y/N, or the numbers of some] "
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from llx_magic.core.blocks import Code, ReplyFormatError, code_of, read_json
 from llx_magic.core.events import VisitSucceeded
-from llx_magic.core.text import printable
 from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
-from llx_magic.core.values import JsonValue
+from llx_magic.text.blocks import Code, ReplyFormatError, code_of, read_json
+from llx_magic.text.screen import printable
+from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
     import pandas as pd

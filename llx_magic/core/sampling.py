@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llx_magic.core.values import JsonValue
+from llx_magic.text.values import JsonValue
 
 _NUMBERS = frozenset({"temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty"})
 _COUNTS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "seed", "n"})

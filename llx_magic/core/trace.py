@@ -28,7 +28,7 @@ from llx_magic.core.events import (
     VisitCancelled,
     VisitSucceeded,
 )
-from llx_magic.core.text import printable
+from llx_magic.text.screen import printable
 from llx_magic.units import below, countdown, duration, exact, number, plural
 
 BAR_WIDTH = 24

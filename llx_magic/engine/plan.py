@@ -9,7 +9,7 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import Message
-from llx_magic.core.values import JsonValue
+from llx_magic.text.values import JsonValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
-from llx_magic.core.values import JsonValue
+from llx_magic.text.values import JsonValue
 
 _SECRET: Final = frozenset({
     "password", "passwd", "pwd", "passphrase", "passcode", "passwort", "kennwort", "secret", "credential", "cred",

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from llx_magic.core.text import split_at_open_sequence
 from llx_magic.keys.readings import UNSEEN, seen
 from llx_magic.keys.secret import Unshown
+from llx_magic.text.screen import split_at_open_sequence
 
 SHORTEST_REAL: Final = 20
 """How many characters a key has at least that is looked for in a reply: a shorter one may be an honest word."""

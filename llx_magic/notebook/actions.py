@@ -14,14 +14,15 @@ from llx_magic.commands import chat, circuit, keys, local, profiles, prompt, set
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import Output
 from llx_magic.core.reply import Reply
-from llx_magic.core.text import printable
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.notebook import dashboard, jobs
+from llx_magic.notebook import dashboards as dashboard
+from llx_magic.notebook import jobs
 from llx_magic.notebook.completion import LlxCompleter
-from llx_magic.notebook.dashboard import Dashboards
+from llx_magic.notebook.dashboards import Dashboards
 from llx_magic.notebook.prompter import LAST_REPLY, Preferences, Prompter, is_kernel
 from llx_magic.observe import waterfall
 from llx_magic.session.session import Session
+from llx_magic.text.screen import printable
 
 
 class Actions:

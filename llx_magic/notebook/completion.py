@@ -13,7 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from llx_magic.commands import chat, circuit, keys, local, profiles, prompt, settings, statistics
 from llx_magic.commands.grammar import Grammar
 from llx_magic.errors import LlxError
-from llx_magic.notebook import dashboard, jobs
+from llx_magic.notebook import dashboards as dashboard
+from llx_magic.notebook import jobs
 from llx_magic.notebook.completion_place import Place, Typed, quoted, split, typed_in, unquoted
 from llx_magic.notebook.completion_sources import Sources
 from llx_magic.session.session import Session

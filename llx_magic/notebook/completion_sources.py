@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from llx_magic.commands import chat
+from llx_magic.consent.pairs import listed_pairs
 from llx_magic.errors import LlxError
+from llx_magic.files.folders import shipped_folder
+from llx_magic.files.names import name_problem
+from llx_magic.files.private import SUFFIX, read_file
+from llx_magic.keys.keychain import Keychain
 from llx_magic.notebook.completion_place import Place
-from llx_magic.profiles.consent import listed_pairs
 from llx_magic.profiles.document import POLICIES, LoadBalancerProfile
-from llx_magic.profiles.files import SUFFIX, read_file
-from llx_magic.profiles.folders import shipped_folder
-from llx_magic.profiles.keychain import Keychain
-from llx_magic.profiles.names import name_problem
 from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
 from llx_magic.settings.declaration import SETTINGS

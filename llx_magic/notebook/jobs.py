@@ -14,10 +14,10 @@ from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.commands.statistics import LONGEST_NUMBER
 from llx_magic.core.reply import Reply
-from llx_magic.core.text import one_line
 from llx_magic.engine.background import SLICE_SECONDS
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.report import html_table
+from llx_magic.text.screen import one_line
 
 KEPT = 100
 """How many ended jobs are remembered."""

@@ -20,7 +20,6 @@ from llx_magic.commands.prompt import PromptOptions
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
 from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.text import printable
 from llx_magic.core.trace import Trace
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
@@ -34,6 +33,7 @@ from llx_magic.session.balancer import Ask, LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.template.limits import Limits, Mode
 from llx_magic.template.template import Rendered, Template
+from llx_magic.text.screen import printable
 
 LAST_REPLY = "_llx"
 """The variable that holds the last reply."""

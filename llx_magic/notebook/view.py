@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from llx_magic.commands.footer import FooterMode, footer
-from llx_magic.core.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.text import one_line, printable
-from llx_magic.notebook.render import code_to_html, markdown_to_html
 from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import shown_lines
 from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.text.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
+from llx_magic.text.markdown import code_to_html, markdown_to_html
+from llx_magic.text.screen import one_line, printable
 
 Bundle = dict[str, str]
 """What a front end is sent: MIME types and their text.

@@ -1,1 +1,1 @@
-"""Events in; debug lines, statistics, tables and plots out."""
+"""Events in; debug lines, reports, tables, plots and spans out."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
-from llx_magic.core.text import printable
+from llx_magic.text.screen import printable
 from llx_magic.units import countdown, duration, in_time, milliseconds, number, percent, plural, whole
 
 AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'

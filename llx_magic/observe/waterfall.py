@@ -9,10 +9,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from llx_magic.core.text import one_line
 from llx_magic.core.trace import Step, Trace
 from llx_magic.observe.palette import STATE_COLOURS
 from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.text.screen import one_line
 from llx_magic.units import duration
 
 _ANSWERED = f"var(--jp-success-color1,{STATE_COLOURS['closed']})"

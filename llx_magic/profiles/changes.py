@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError
+from llx_magic.files.private import read_file
+from llx_magic.files.strictjson import DocumentProblem
 from llx_magic.keys.names import names_a_secret
 from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
-from llx_magic.profiles.files import read_file
 from llx_magic.profiles.headers import CUSTOM_HEADERS
-from llx_magic.profiles.names import listed, shown
-from llx_magic.profiles.strictjson import DocumentProblem
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import listed, shown_path
 
 _GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}
 
@@ -44,11 +44,11 @@ def read_previous(path: Path) -> Previous:
     try:
         raw = read_object(read_file(path))
         newer = newer_version(raw)
-        return Previous(raw, read_document(read_file(path), path.stem, label=shown(path)))
+        return Previous(raw, read_document(read_file(path), path.stem, label=shown_path(path)))
     except (ProfileError, DocumentProblem) as problem:
         if newer is None:
             return Previous({}, None, str(problem))
-    raise ProfileError(f"{shown(path)}: {newer}, or delete the profile (its file is kept as {path.name}.bak)")
+    raise ProfileError(f"{shown_path(path)}: {newer}, or delete the profile (its file is kept as {path.name}.bak)")
 
 
 def describe_changes(old: JsonObject, new: JsonObject) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import ProfileError, SettingError, brief
+from llx_magic.files.names import name_problem
+from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
@@ -20,11 +21,11 @@ from llx_magic.profiles.document import (
     members_problem,
 )
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
-from llx_magic.profiles.names import listed, name_problem, nearest_name
-from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import write_values
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import listed, nearest_name
 
 VERSION: Final = 1
 """The newest form of the file that is understood, and the one that is written."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from llx_magic.errors import ProfileError
+from llx_magic.files.names import NAME_PATTERN, name_problem
 from llx_magic.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
-from llx_magic.profiles.names import NAME_PATTERN, name_problem
 from llx_magic.providers.address import AddressProblem, base_url
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from llx_magic.core.values import JsonValue
+from llx_magic.consent.trust import Foreign
 from llx_magic.errors import ProfileError, brief
+from llx_magic.files.names import check_name
 from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
 from llx_magic.profiles.connection import Connection
-from llx_magic.profiles.names import check_name, listed
-from llx_magic.profiles.trust import Foreign
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import listed
 
 BalancerPolicy = Literal["failover", "roundrobin"]
 """How a load balancer orders its members: by priority each time, or in turn."""

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from llx_magic.core.values import JsonValue
+from llx_magic.consent.access import OWN, Access
+from llx_magic.consent.pairs import KeyPlace
 from llx_magic.errors import KeyMissing, ProfileError, brief
+from llx_magic.files.strictjson import DocumentProblem, parse
 from llx_magic.key_shapes import looks_like_a_key
 from llx_magic.keys.names import names_a_secret
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.access import OWN, Access
-from llx_magic.profiles.consent import KeyPlace
-from llx_magic.profiles.strictjson import DocumentProblem, parse
-from llx_magic.settings.kinds import any_case
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import any_case
 
 CUSTOM_HEADERS: Final = "custom-headers"
 """The key of ``ephemeralSettings``; its value is an object, or a JSON text of one."""

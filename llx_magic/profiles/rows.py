@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from llx_magic.profiles.document import Document, LoadBalancerProfile, Profile
-from llx_magic.profiles.names import listed, printable
+from llx_magic.text.wording import listed, with_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ProfileRow:
 def broken_row(path: Path, problem: str, *, is_default: bool = False, shipped: bool = False) -> ProfileRow:
     """Return the row of a file that cannot be loaded."""
     return ProfileRow(
-        name=printable(path.stem),
+        name=with_marks(path.stem),
         kind="broken",
         detail="",
         path=path,
@@ -47,7 +47,7 @@ def sound_row(path: Path, profile: Profile, members: tuple[str, ...], *, is_defa
     return ProfileRow(
         name=path.stem,
         kind="model" if profile.policy == "single" else profile.policy,
-        detail=printable(listed(members) if members else f"{first.provider} {first.model}"),
+        detail=with_marks(listed(members) if members else f"{first.provider} {first.model}"),
         path=path,
         is_default=is_default,
         shipped=shipped,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from llx_magic.core.values import JsonValue
+from llx_magic.files.names import NAME_PATTERN
 from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, ConnectionKey
 from llx_magic.profiles.document import POLICIES
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
-from llx_magic.profiles.names import NAME_PATTERN
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import text_schema
+from llx_magic.text.values import JsonValue
 
 JsonObject = dict[str, JsonValue]
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.errors import ProfileError, brief
-from llx_magic.owners import this_user
-from llx_magic.profiles.changes import read_previous, with_kept_keys
-from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
-from llx_magic.profiles.files import (
+from llx_magic.files.folders import absolute, config_folder, shipped_folder
+from llx_magic.files.names import check_name, name_problem
+from llx_magic.files.owners import this_user
+from llx_magic.files.ownership import read_judged
+from llx_magic.files.private import (
     SUFFIX,
     folder_problem,
     is_regular,
@@ -24,12 +25,12 @@ from llx_magic.profiles.files import (
     set_aside,
     write_file,
 )
-from llx_magic.profiles.folders import absolute, config_folder, shipped_folder
-from llx_magic.profiles.names import check_name, listed, name_problem, nearest_name, printable, shown
+from llx_magic.profiles.changes import read_previous, with_kept_keys
+from llx_magic.profiles.codec import read_document, write_document
+from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
-from llx_magic.profiles.ownership import read_judged
 from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
-from llx_magic.profiles.trust import Foreign, Trust
+from llx_magic.text.wording import listed, nearest_name, shown_path, with_marks
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
 
@@ -88,7 +89,7 @@ class ProfileStore:
         if isinstance(document, ModelProfile):
             profile = Profile.single(document, resolved)
         else:
-            profile = Profile.assemble(document, self._members(document, beside, f"{shown(path)}: "), resolved)
+            profile = Profile.assemble(document, self._members(document, beside, f"{shown_path(path)}: "), resolved)
             profile = replace(profile, notes=(*profile.notes, *self._instead_of_own(profile)))
         is_ours = path.parent == shipped_folder()
         written = (document, *profile.members)
@@ -116,7 +117,7 @@ class ProfileStore:
                 paths.setdefault(path.stem, path)
         rows = [self._row(paths[name], default, paths) for name in sorted(paths)]
         if problem := folder_problem(self.folder):
-            name = printable(self.folder.name)
+            name = with_marks(self.folder.name)
             rows.insert(0, ProfileRow(name=name, kind="broken", detail="", path=self.folder, problem=problem))
         return tuple(rows)
 
@@ -157,10 +158,10 @@ class ProfileStore:
         path = self.folder / f"{check_name(name)}{SUFFIX}"
         if not os.path.lexists(path):
             where = self._find(name)
-            raise ProfileError(f"profile {name} comes with llx_magic ({shown(where)}) and cannot be deleted")
+            raise ProfileError(f"profile {name} comes with llx_magic ({shown_path(where)}) and cannot be deleted")
         with locked(self.folder, self.state_folder):
             if not is_regular(path):
-                raise ProfileError(f"{shown(path)}: has gone meanwhile")
+                raise ProfileError(f"{shown_path(path)}: has gone meanwhile")
             used_by = self._users(name)
             was_default = self._default_text() == name
             backup = path.with_name(path.name + ".bak")
@@ -181,7 +182,7 @@ class ProfileStore:
             return None
         name = self._default_text()
         if name is None:
-            where = shown(self._default_file)
+            where = shown_path(self._default_file)
             raise ProfileError(f"{where}: holds no profile name; type %llx_profile set-default --clear")
         return name
 
@@ -210,7 +211,7 @@ class ProfileStore:
         try:
             self._default_file.unlink(missing_ok=True)
         except OSError as problem:
-            where, why = shown(self._default_file), reason(problem)
+            where, why = shown_path(self._default_file), reason(problem)
             raise ProfileError(f"{before}{where} cannot be removed ({why})") from None
 
     @property
@@ -238,9 +239,9 @@ class ProfileStore:
         if path.name and not path.suffix and not os.path.lexists(path):
             path = path.with_name(path.name + SUFFIX)
         if not os.path.lexists(path):
-            raise ProfileError(f"{shown(path)}: there is no such file")
+            raise ProfileError(f"{shown_path(path)}: there is no such file")
         if problem := name_problem(path.stem):
-            raise ProfileError(f"{shown(path)}: the file's name without {SUFFIX} {problem}")
+            raise ProfileError(f"{shown_path(path)}: the file's name without {SUFFIX} {problem}")
         return path, path.parent
 
     def _find(self, name: str, beside: Path | None = None, before: str = "", what: str = "profile") -> Path:
@@ -251,15 +252,15 @@ class ProfileStore:
                 return path
         stems = (path.stem for folder in folders for path in profile_files(folder))
         known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded, nor always be printed
-        looked = listed(folder_problem(folder) or shown(folder) for folder in folders)
+        looked = listed(folder_problem(folder) or shown_path(folder) for folder in folders)
         raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest_name(name, known)}; looked in {looked}")
 
     def _read(self, path: Path) -> Document:
         # No variable holds the content: it may have a literal key, and a verbose traceback shows variables.
         if path.parent == shipped_folder():
-            return read_document(read_file(path, follow_links=True), path.stem, label=shown(path))
+            return read_document(read_file(path, follow_links=True), path.stem, label=shown_path(path))
         found = read_judged(path, self._user)
-        document = read_document(found.data, path.stem, label=shown(path))
+        document = read_document(found.data, path.stem, label=shown_path(path))
         why = found.why_foreign if path.parent == self.folder else "is not one of your own profiles"
         if why is None or isinstance(document, LoadBalancerProfile):
             return document
@@ -295,7 +296,7 @@ class ProfileStore:
         """Say of each member that it is not the user's own profile of that name, where there is one."""
         foreign = {each.name: each.foreign.path for each in profile.members if each.foreign is not None}
         return tuple(
-            f"{name} is {shown(path)}, not your own profile of that name"
+            f"{name} is {shown_path(path)}, not your own profile of that name"
             for name, path in foreign.items()
             if path.parent != self.folder and os.path.lexists(self.folder / path.name)
         )
@@ -308,7 +309,7 @@ class ProfileStore:
             document = self._read(path)
             missing = [each for each in members_of(document) if each not in known]
             if missing:  # what is nearest is not looked for: that takes its time, and there may be many such files
-                raise ProfileError(f"{shown(path)}: unknown member {brief(missing[0])}")
+                raise ProfileError(f"{shown_path(path)}: unknown member {brief(missing[0])}")
             profile = Profile.single(document, path) if isinstance(document, ModelProfile) else self.load(path.stem)
         except ProfileError as problem:
             return broken_row(path, str(problem), is_default=is_default, shipped=shipped)

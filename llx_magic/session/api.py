@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from llx_magic import hosts
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Reply
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Origin, Session
+from llx_magic.text.values import JsonValue
 
 
 def load(

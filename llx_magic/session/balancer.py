@@ -11,18 +11,18 @@ from typing import Self
 from llx_magic.core.failure import NotReady
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
-from llx_magic.observe.reply_frame import reply_frame
+from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import Profile
 from llx_magic.session import wiring
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.declaration import nearest
 from llx_magic.settings.layers import Values, read_cell_values
+from llx_magic.text.values import JsonValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llx_magic.consent.pairs import KeyPlace, Pair, origin, shown_origin
+from llx_magic.consent.trust import Trust
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.consent import KeyPlace, Pair, origin, shown_origin
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.keys import ProfileKeySource
-from llx_magic.profiles.trust import Trust
+from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem
 
 NOT_ALLOWED = "not allowed yet"

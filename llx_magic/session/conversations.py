@@ -12,11 +12,12 @@ from pathlib import Path
 
 from llx_magic.core.reply import Message
 from llx_magic.errors import ProfileError, UsageProblem, brief
+from llx_magic.files.folders import config_folder
+from llx_magic.files.names import name_problem
+from llx_magic.files.private import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.locks import ForkSafeLock
-from llx_magic.profiles.files import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
-from llx_magic.profiles.folders import config_folder
-from llx_magic.profiles.names import name_problem, nearest_name, shown
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
+from llx_magic.text.wording import nearest_name, shown_path
 
 UNNAMED = ""
 """The name of the conversation that has none: it lives in memory and ends with the session."""
@@ -122,7 +123,7 @@ class Conversations:
         except FileNotFoundError:
             return ()
         except OSError as problem:
-            raise UsageProblem(f"{shown(self.folder)}: cannot be read ({reason(problem)})") from None
+            raise UsageProblem(f"{shown_path(self.folder)}: cannot be read ({reason(problem)})") from None
         return tuple(sorted(path.stem for path in entries if path.suffix == _SUFFIX and not name_problem(path.stem)))
 
     def rows(self) -> tuple[ConversationRow, ...]:
@@ -223,7 +224,7 @@ class Conversations:
         except FileNotFoundError:
             return None
         except OSError as problem:
-            raise UsageProblem(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+            raise UsageProblem(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
         except ProfileError as problem:
             raise UsageProblem(str(problem)) from None
         return decode(path, content)

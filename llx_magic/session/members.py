@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http_keys import KeyReader
+from llx_magic.consent.access import Access
+from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
-from llx_magic.profiles.access import Access
-from llx_magic.profiles.consent import origin
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.keys import FOUND, MISSING, NONE_NEEDED, ProfileKeySource, key_source
+from llx_magic.profiles.key_source import FOUND, MISSING, NONE_NEEDED, ProfileKeySource, key_source
 from llx_magic.providers.table import Provider, find_provider, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")

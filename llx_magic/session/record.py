@@ -12,7 +12,8 @@ from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import UsageProblem
-from llx_magic.observe import frames, plots
+from llx_magic.observe.frames import frames
+from llx_magic.observe.plots import plots
 from llx_magic.profiles.document import Profile
 from llx_magic.settings.layers import Layer, Values, policy
 

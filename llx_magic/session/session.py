@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.locks import ForkSafeLock
@@ -22,6 +21,7 @@ from llx_magic.session.members import remarks
 from llx_magic.settings.declaration import DEFAULTS, nearest, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
+from llx_magic.text.values import JsonValue
 
 VARIABLE = "LLX_PROFILE"
 EMBEDDED = "smollm2-135m-instruct"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llx_magic.core.reply import Reply
-from llx_magic.core.text import one_line
 from llx_magic.errors import UsageProblem
-from llx_magic.profiles.names import shown
+from llx_magic.text.screen import one_line
+from llx_magic.text.wording import shown_path
 
 VERSION = 1
 MOST_TURNS = 1000
@@ -74,7 +74,9 @@ def decode(path: Path, content: bytes) -> tuple[Turn, ...]:
     import msgspec
 
     if len(content) > MOST_BYTES:
-        raise UsageProblem(f"{shown(path)}: is larger than {MOST_BYTES >> 20} MiB, the most a conversation may have")
+        raise UsageProblem(
+            f"{shown_path(path)}: is larger than {MOST_BYTES >> 20} MiB, the most a conversation may have"
+        )
     try:
         version = msgspec.json.decode(content, type=_Head).version
         if version <= VERSION:
@@ -82,8 +84,10 @@ def decode(path: Path, content: bytes) -> tuple[Turn, ...]:
     except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
         why = one_line(str(problem), 200)
     else:
-        raise UsageProblem(f"{shown(path)}: has version {version}, made by a newer llx_magic; this one reads {VERSION}")
-    raise UsageProblem(f"{shown(path)}: is no conversation ({why}); repair the file, or delete the conversation")
+        raise UsageProblem(
+            f"{shown_path(path)}: has version {version}, made by a newer llx_magic; this one reads {VERSION}"
+        )
+    raise UsageProblem(f"{shown_path(path)}: is no conversation ({why}); repair the file, or delete the conversation")
 
 
 def encode(name: str | None, turns: tuple[Turn, ...]) -> bytes:

@@ -16,7 +16,6 @@ from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend
 from llx_magic.core.gate import Gate
 from llx_magic.core.ports import Backend, Clock
-from llx_magic.core.values import JsonValue
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
@@ -26,6 +25,7 @@ from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
 from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem, provider_of
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
+from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
 """The parameter of a simulated model that makes its waits exact and instant."""

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import SettingError, brief
 from llx_magic.settings.kinds import (
     Choice,
@@ -22,10 +21,11 @@ from llx_magic.settings.kinds import (
     StatusCodes,
     Switch,
     Whole,
-    any_case,
     fits,
     text_schema,
 )
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import any_case
 from llx_magic.units import duration
 
 

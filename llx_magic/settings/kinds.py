@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from llx_magic.core.values import JsonValue
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import any_case
 
 SettingValue = bool | int | float | str | frozenset[int] | None
 """What a setting holds once it has been checked; None means switched off."""
@@ -35,13 +36,6 @@ def text_schema(pattern: str) -> dict[str, JsonValue]:
 def fits(pattern: str, text: str) -> bool:
     """Return whether a text fits a pattern, with any white space around it."""
     return re.fullmatch(rf"\s*(?:{pattern})\s*", text) is not None
-
-
-def any_case(*words: str) -> str:
-    """Return the pattern of some words in any case; they are of letters, digits and hyphens."""
-    return "|".join(
-        "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else each for each in word) for word in words
-    )
 
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}

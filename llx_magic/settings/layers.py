@@ -9,10 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from llx_magic.core.policy import Policy
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import SettingError
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
 from llx_magic.settings.kinds import SettingValue
+from llx_magic.text.values import JsonValue
 
 Values = Mapping[str, SettingValue]
 """Checked values of some settings; a key that is absent is not set in that layer."""

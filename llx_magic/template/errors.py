@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llx_magic.core.text import one_line
 from llx_magic.errors import UsageProblem
+from llx_magic.text.screen import one_line
 
 LINE_LENGTH = 300
 """Characters of the whole line that a user reads."""

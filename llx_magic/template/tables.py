@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llx_magic.core.text import one_line
 from llx_magic.template import cells
 from llx_magic.template.cells import Precision
 from llx_magic.template.limits import Limits
+from llx_magic.text.screen import one_line
 
 MAX_COLUMNS = 30
 """Columns of a table that are shown; a note says which are not."""

@@ -21,7 +21,7 @@ def test_the_page_lives_on_under_every_reply_that_ended_it(lab: LabPage):
     (lab.home / "heavy.json").write_text(texts)
     shown = (
         "import json, pathlib\nfrom IPython.display import HTML, display\n"
-        "from llx_magic.notebook.render import markdown_to_html\n"
+        "from llx_magic.text.markdown import markdown_to_html\n"
         f"texts = json.loads(pathlib.Path({str(lab.home / 'heavy.json')!r}).read_text())"
     )
     notebook = lab.open("heavy.ipynb", [shown, "for text in texts: display(HTML(markdown_to_html(text)))", "1 + 1"])

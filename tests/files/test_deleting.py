@@ -13,9 +13,9 @@ import pytest
 
 from llx_magic.commands import chat
 from llx_magic.errors import LlxError, ProfileError, UsageProblem
+from llx_magic.files.newfiles import write_new
+from llx_magic.keys.keychain import Keychain, KeyringProblem, keep_for_session, session_key
 from llx_magic.keys.secret import Secret
-from llx_magic.newfiles import write_new
-from llx_magic.profiles.keychain import Keychain, KeyringProblem, keep_for_session, session_key
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.conversations import Conversations
 from tests.files.test_saving import as_an_ordinary_user, give_away, in_a_copy, killed_at, model

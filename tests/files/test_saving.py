@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from llx_magic.errors import ProfileError
+from llx_magic.files.private import locked
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
-from llx_magic.profiles.files import locked
 from llx_magic.profiles.store import ProfileStore
 from tests.notebook.kit import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.notebook import bounds
-from llx_magic.notebook.render import LEFT_OUT, TOO_LONG, Colouring, code_to_html, markdown_to_html
+from llx_magic.text import bounds
+from llx_magic.text.markdown import LEFT_OUT, TOO_LONG, Colouring, code_to_html, markdown_to_html
 from tests.browser.heavy import HEAVY
 
 PLAIN_MOST = bounds.MOST_COST + 5000

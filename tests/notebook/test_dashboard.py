@@ -14,8 +14,8 @@ import pytest
 
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, LlxError
-from llx_magic.notebook.dashboard import Dashboards, Painter, grammar
-from llx_magic.notebook.dashboard_view import AT_MOST_BYTES, Dashboard
+from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard
+from llx_magic.notebook.dashboards import Dashboards, Painter, grammar
 from llx_magic.session.balancer import LoadBalancer
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, wait_until
 from tests.unit.kit import balancer, simulated
@@ -289,7 +289,7 @@ def test_a_terminal_is_told_and_gets_the_statistics(trio, capsys: pytest.Capture
 def test_without_ipywidgets_it_says_so_and_prints_the_statistics(
     shell: User, trio, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "llx_magic.notebook.dashboard_view")
+    monkeypatch.delitem(sys.modules, "llx_magic.notebook.dashboard_widget")
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     Dashboards(shell.shell, lambda: ()).show(trio)
     said = capsys.readouterr().out.splitlines()

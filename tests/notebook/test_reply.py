@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.blocks import ReplyFormatError, code_of, read_json
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.reply import Reply, Usage
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.reply_frame import reply_frame
+from llx_magic.observe.frames.reply import reply_frame
+from llx_magic.text.blocks import ReplyFormatError, code_of, read_json
 
 
 def reply(text: str = "Hello.", **facts) -> Reply:

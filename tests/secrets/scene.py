@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from llx_magic.commands import keys
-from llx_magic.profiles.keychain import ORIGINAL_SERVICE, SERVICE
+from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE
 from llx_magic.session.session import Session
 from tests.faults.server import Exchange, FaultServer, Mode
 from tests.notebook.kit import write_balancer, write_model

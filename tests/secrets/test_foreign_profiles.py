@@ -14,11 +14,11 @@ import pytest
 
 import llx_magic
 from llx_magic.commands import profiles, prompt
+from llx_magic.consent.trust import VARIABLE
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.profiles.keychain import SERVICE
+from llx_magic.keys.keychain import SERVICE
 from llx_magic.profiles.store import ProfileStore
-from llx_magic.profiles.trust import VARIABLE
 from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
 from tests.notebook.kit import PlainShell, RedrawingShell, opened, wait_until

@@ -17,10 +17,10 @@ from urllib.parse import quote
 import pytest
 
 from llx_magic.backends.wording import one_line
-from llx_magic.core.text import printable
 from llx_magic.errors import LlxError
 from llx_magic.keys.redaction import LIVE_KEYS, LONGEST_READ, LiveKeys
 from llx_magic.session.session import Session
+from llx_magic.text.screen import printable
 from tests.faults.server import FaultServer
 from tests.notebook.kit import write_model
 from tests.secrets.sweep import Sweep, attributes, plain

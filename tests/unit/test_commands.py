@@ -25,10 +25,10 @@ from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import PromptOptions, prepare
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import LlxError, SettingError, UsageProblem
+from llx_magic.keys.keychain import KeyringProblem
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.keychain import KeyringProblem
-from llx_magic.profiles.keys import key_source
+from llx_magic.profiles.key_source import key_source
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS

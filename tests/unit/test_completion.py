@@ -10,10 +10,10 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
+from llx_magic.consent.pairs import KeyPlace, Pair
 from llx_magic.notebook.completion import GRAMMARS, LlxCompleter
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.matcher import IDENTIFIER, register, unregister
-from llx_magic.profiles.consent import KeyPlace, Pair
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS

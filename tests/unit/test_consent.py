@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from llx_magic.consent.pairs import KeyPlace, Pair, origin, read_pairs
+from llx_magic.consent.trust import VARIABLE, Trust
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.consent import KeyPlace, Pair, origin, read_pairs
-from llx_magic.profiles.ownership import Facts, way_to, why_file_is_foreign, why_folder_is_foreign
-from llx_magic.profiles.trust import VARIABLE, Trust
+from llx_magic.files.ownership import Facts, way_to, why_file_is_foreign, why_folder_is_foreign
 
 ROOT = Path(__file__).parents[2]
 ME, OTHER = 1000, 2000
@@ -312,9 +312,16 @@ def test_nothing_is_remembered_where_others_can_write(trust):
 
 def test_keys_are_looked_up_in_one_place_only():
     """A way round the consent would have to name the environment, the keyring or a key file by itself."""
-    folder = ROOT / "llx_magic" / "profiles"
+    rooms = ("profiles", "consent", "keys", "files", "providers", "settings")
     reads = re.compile(r"os\.environ[.\[]|getenv\(|\bread_key\(|session_key\(|keyring\.get_password")
-    found = {path.name for path in folder.glob("*.py") if reads.search(path.read_text())}
-    assert found == {"access.py", "folders.py", "keychain.py", "keys.py", "trust.py"}
-    keys = (folder / "keys.py").read_text()
+    paths = [path for room in rooms for path in (ROOT / "llx_magic" / room).rglob("*.py")]
+    found = {f"{path.parent.name}/{path.name}" for path in paths if reads.search(path.read_text())}
+    assert found == {
+        "consent/access.py",
+        "consent/trust.py",
+        "files/folders.py",
+        "keys/keychain.py",
+        "profiles/key_source.py",
+    }
+    keys = (ROOT / "llx_magic/profiles/key_source.py").read_text()
     assert reads.findall(keys) == ["session_key("]  # whether the keyring is needed at all

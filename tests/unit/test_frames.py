@@ -15,8 +15,8 @@ from llx_magic.core import events as facts
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
-from llx_magic.observe.columns import EVENTS, WITH_UNIT
-from llx_magic.observe.frames import attempts_frame, circuit_frame, events_frame
+from llx_magic.observe.frames.columns import EVENTS, WITH_UNIT
+from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, events_frame
 from tests.unit.kit import Bench, Scripted, balancer, simulated
 
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs")

@@ -16,18 +16,18 @@ from llx_magic.backends.wire.errors import read_error
 from llx_magic.backends.wire.thinking import ThinkSplitter, part_without_opening
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.grammar import shell_words
-from llx_magic.core.blocks import code_of, read_json
 from llx_magic.core.failure import BackendFailed
-from llx_magic.core.tables import read_table
-from llx_magic.core.text import one_line, printable, split_at_open_sequence
 from llx_magic.errors import LlxError
+from llx_magic.files.strictjson import parse
 from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.profiles.codec import read_document
-from llx_magic.profiles.names import nearest_name
-from llx_magic.profiles.strictjson import parse
 from llx_magic.providers.address import base_url
 from llx_magic.session.turns import decode
+from llx_magic.text.blocks import code_of, read_json
+from llx_magic.text.screen import one_line, printable, split_at_open_sequence
+from llx_magic.text.tables import read_table
+from llx_magic.text.wording import nearest_name
 
 KEY = "sk-0123456789abcdefghijklmnop"
 MOST = 10.0

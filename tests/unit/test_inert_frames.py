@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import llx_magic as llx
-from llx_magic.observe.inert import InertFrame
-from llx_magic.observe.reply_frame import reply_frame
+from llx_magic.observe.frames.inert import InertFrame
+from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.template.limits import Limits
 from llx_magic.template.template import Template

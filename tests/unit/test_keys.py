@@ -14,11 +14,11 @@ import keyring.errors
 import pytest
 
 from llx_magic.errors import KeyMissing, ProfileError
+from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE, Keychain, KeyringProblem
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.keychain import ORIGINAL_SERVICE, SERVICE, Keychain, KeyringProblem
-from llx_magic.profiles.keys import key_source
+from llx_magic.profiles.key_source import key_source
 
 KEY = "sk-very-secret"
 

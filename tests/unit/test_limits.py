@@ -12,15 +12,15 @@ from llx_magic.backends.status import refused
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.profiles import read_params
 from llx_magic.commands.settings import grammar
-from llx_magic.core.blocks import ReplyFormatError, code_of
 from llx_magic.core.reply import ChatRequest, Message, Reply
 from llx_magic.core.sampling import read_sampling, sampling_of
-from llx_magic.core.tables import read_table
-from llx_magic.core.text import printable
 from llx_magic.errors import LONGEST_LINE, AllBackendsFailed, LlxError, Reason, SettingError, UsageProblem, brief
 from llx_magic.notebook.view import shaped
 from llx_magic.session.conversations import Conversations
 from llx_magic.settings.declaration import setting
+from llx_magic.text.blocks import ReplyFormatError, code_of
+from llx_magic.text.screen import printable
+from llx_magic.text.tables import read_table
 
 DIGITS = "9" * 5000
 DEEP = "[" * 100_000

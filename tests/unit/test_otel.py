@@ -24,7 +24,7 @@ from llx_magic.engine.background import BackgroundLoop
 from llx_magic.engine.clocks import LoopClock, ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.otel import instrument
-from llx_magic.observe.otel_names import SPAN_EVENTS, about_backend, error_type
+from llx_magic.observe.otel.names import SPAN_EVENTS, about_backend, error_type
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.providers.table import PROVIDERS
 from tests.unit.kit import balancer, settle, simulated

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.observe import panel
-from llx_magic.observe.charts import chip, nice_ceiling
-from llx_magic.observe.export import export, png
-from llx_magic.observe.frames import stats_frame
-from llx_magic.observe.sheet import SHEET
-from llx_magic.observe.timeline import Timeline, View
+from llx_magic.dashboard import panel
+from llx_magic.dashboard.charts import chip, nice_ceiling
+from llx_magic.dashboard.export import export, png
+from llx_magic.dashboard.style import SHEET
+from llx_magic.dashboard.timeline import Timeline, View
+from llx_magic.observe.frames.frames import stats_frame
 from tests.unit.kit import backend_snapshot, balancer, simulated
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""

@@ -22,8 +22,8 @@ from llx_magic.core import events as facts
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
-from llx_magic.observe.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
+from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
+from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
 from tests.unit.kit import balancer, simulated
 
 PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")

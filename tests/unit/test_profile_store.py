@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from llx_magic.errors import ProfileError
+from llx_magic.files.folders import config_folder, shipped_folder
+from llx_magic.files.names import name_problem
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
-from llx_magic.profiles.folders import config_folder, shipped_folder
-from llx_magic.profiles.names import name_problem
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE
 from llx_magic.profiles.store import ProfileStore
 
@@ -420,7 +420,7 @@ def test_importing_the_store_does_not_import_the_keyring():
     """Heavy packages wait until they are used."""
     import subprocess
 
-    code = "import sys, llx_magic.profiles.store, llx_magic.profiles.keys; print('keyring' in sys.modules)"
+    code = "import sys, llx_magic.profiles.store, llx_magic.profiles.key_source; print('keyring' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llx_magic.errors import ProfileError, SettingError
+from llx_magic.files.names import name_problem
 from llx_magic.keys.names import names_a_secret
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
-from llx_magic.profiles.names import name_problem
 from llx_magic.settings.declaration import SETTINGS
 
 PLAN = {

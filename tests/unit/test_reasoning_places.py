@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.blocks import code_blocks, read_json
+from llx_magic.text.blocks import code_blocks, read_json
 from tests.unit.wire_kit import delta, read, read_whole
 
 PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "so it is"}]}]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.notebook.render import markdown_to_html
 from llx_magic.observe.report import html_table
+from llx_magic.text.markdown import markdown_to_html
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.text import one_line, printable, split_at_open_sequence
+from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.tokens import TokenWindow
-from llx_magic.observe.timeline import (
+from llx_magic.dashboard.timeline import (
     CHANGES_KEPT,
     EVENTS_PER_REQUEST,
     LATENCIES_KEPT,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic import owners
+from llx_magic.files import owners
 
 if TYPE_CHECKING:
     from io import BufferedReader

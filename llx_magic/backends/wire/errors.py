@@ -13,7 +13,7 @@ from llx_magic.keys.redaction import LONGEST_READ
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llx_magic.core.values import JsonValue
+    from llx_magic.text.values import JsonValue
 
 _DEEPEST = 8
 """How many objects within each other are looked into."""

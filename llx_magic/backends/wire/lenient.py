@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from llx_magic.core.values import JsonValue
+    from llx_magic.text.values import JsonValue
 
 _LONGEST_INTEGER = 400
 """How many digits an integer may have; a longer one is taken for infinite, since no count is that large."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llx_magic.core.ports import Progress
-    from llx_magic.core.values import JsonValue
+    from llx_magic.text.values import JsonValue
 
 AFTER_FINISH_SECONDS = 1.0
 """How long the next piece is waited for once a finish reason came: usage, the end mark, or text after all."""

@@ -10,7 +10,7 @@ from llx_magic.core.reply import Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llx_magic.core.values import JsonValue
+    from llx_magic.text.values import JsonValue
 
 LARGEST_COUNT = 2**53
 """A count beyond this is a mistake: no JSON number holds it exactly."""

@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError, ProfileError
+from llx_magic.files.names import check_name, name_problem
+from llx_magic.files.private import locked, read_file, reason, write_file
+from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.install import install_line
 from llx_magic.key_shapes import spelling_problem
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.files import locked, read_file, reason, write_file
-from llx_magic.profiles.names import check_name, name_problem, nearest_name, shown
-from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import nearest_name, shown_path
 
 SERVICE = "llx_magic"
 """The keyring's service under which keys are stored."""
@@ -68,10 +69,10 @@ class Keychain:
         try:
             value = parse(decode(read_file(self._file)))
         except DocumentProblem as problem:
-            raise ProfileError(f"{shown(self._file)}: {problem}") from None
+            raise ProfileError(f"{shown_path(self._file)}: {problem}") from None
         names = value.get("names") if isinstance(value, dict) else None
         if not isinstance(names, list):
-            raise ProfileError(f"{shown(self._file)}: must be an object with a list of names")
+            raise ProfileError(f"{shown_path(self._file)}: must be an object with a list of names")
         return tuple(sorted(name for name in names if isinstance(name, str) and not name_problem(name)))
 
     def set(self, name: str, key: Secret) -> bool:
@@ -114,7 +115,7 @@ class Keychain:
         try:
             write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
         except OSError as problem:
-            raise ProfileError(f"{done}: {shown(self._file)} cannot be written ({reason(problem)})") from None
+            raise ProfileError(f"{done}: {shown_path(self._file)} cannot be written ({reason(problem)})") from None
 
 
 def read_key(name: str) -> Secret | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from llx_magic.consent.access import OWN, Access, file_place, is_set
+from llx_magic.consent.pairs import KeyPlace
 from llx_magic.errors import KeyMissing
 from llx_magic.key_shapes import placeholder_problem
+from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.access import OWN, Access, file_place, is_set
 from llx_magic.profiles.connection import Connection
-from llx_magic.profiles.consent import KeyPlace
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.keychain import KeyringProblem, key_problem, session_key
-from llx_magic.profiles.names import shown
+from llx_magic.text.wording import shown_path
 
 FOUND = "found"
 MISSING = "missing"
@@ -156,7 +156,7 @@ class ProfileKeySource:
 
     def _file(self) -> _Found:
         name = self.connection.auth_keyfile
-        return None if name is None else self._usable(self.access.file(name), f"the key file {shown(Path(name))}")
+        return None if name is None else self._usable(self.access.file(name), f"the key file {shown_path(Path(name))}")
 
     @property
     def usual_variable(self) -> str | None:

@@ -17,8 +17,8 @@ from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
-from llx_magic.observe.otel_metrics import Instruments
-from llx_magic.observe.otel_names import (
+from llx_magic.observe.otel.metrics import Instruments
+from llx_magic.observe.otel.names import (
     ERROR_OF_REQUEST,
     OUTCOMES,
     SCHEMA_URL,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from llx_magic.observe.otel_names import Attributes
+    from llx_magic.observe.otel.names import Attributes
 
 _log = logging.getLogger(__name__)
 

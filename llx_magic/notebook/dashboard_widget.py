@@ -15,13 +15,14 @@ import ipywidgets as widgets
 
 from llx_magic.core.events import Event
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.text import one_line, printable
+from llx_magic.dashboard import panel
+from llx_magic.dashboard.style import SHEET
+from llx_magic.dashboard.timeline import Timeline, View
 from llx_magic.errors import LlxError
-from llx_magic.notebook.dashboard import key_of
-from llx_magic.observe import panel, report
-from llx_magic.observe.sheet import SHEET
-from llx_magic.observe.timeline import Timeline, View
+from llx_magic.notebook.dashboards import key_of
+from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.text.screen import one_line, printable
 
 SPANS = {"1 min": 60.0, "5 min": 300.0, "60 min": 3600.0}
 """The spans of time that can be chosen, in seconds."""
@@ -291,7 +292,7 @@ class Dashboard:
         Raises:
             OSError: where the folder cannot be written to.
         """
-        from llx_magic.observe.export import export
+        from llx_magic.dashboard.export import export
 
         snapshot = self.balancer.snapshot()
         stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")

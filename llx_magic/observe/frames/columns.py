@@ -185,7 +185,7 @@ def frame_of(columns: Mapping[str, Kind], rows: Sequence[tuple[object, ...]], ep
 
 def build(columns: Mapping[str, Kind], values: Mapping[str, Values], epoch: float) -> pd.DataFrame:
     """Make a frame of the values of each column; ``epoch`` is the Unix time at which the clock was zero."""
-    from llx_magic.observe.inert import InertFrame
+    from llx_magic.observe.frames.inert import InertFrame
 
     return InertFrame({name: _series(values[name], kind, epoch) for name, kind in columns.items()})
 

@@ -10,7 +10,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from llx_magic.notebook.bounds import SOURCE
+from llx_magic.text.bounds import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from llx_magic.core.blocks import ReplyFormatError, code_blocks, read_json
-from llx_magic.core.values import JsonValue
+from llx_magic.text.blocks import ReplyFormatError, code_blocks, read_json
+from llx_magic.text.values import JsonValue
 
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _FRACTION = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")

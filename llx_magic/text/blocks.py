@@ -8,8 +8,8 @@ import json
 import warnings
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import LlxError
+from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

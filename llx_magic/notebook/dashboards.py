@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands.grammar import Grammar, shell_words
-from llx_magic.core.text import printable
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
-    from llx_magic.notebook.dashboard_view import Dashboard
+    from llx_magic.notebook.dashboard_widget import Dashboard
 
 AT_MOST_EVERY = 0.25
 """The shortest time between two updates, in seconds."""
@@ -126,7 +126,7 @@ class Dashboards:
                 self._shell.display_pub.publish(bundle, transient={"display_id": display}, update=True)
 
     def _of(self, balancer: LoadBalancer) -> Dashboard:
-        from llx_magic.notebook.dashboard_view import Dashboard
+        from llx_magic.notebook.dashboard_widget import Dashboard
 
         key = key_of(balancer)
         with self._lock:

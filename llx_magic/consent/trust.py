@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from llx_magic.core.values import JsonValue
+from llx_magic.consent.pairs import KeyPlace, Pair, origin, read_pairs
 from llx_magic.errors import ProfileError, brief
-from llx_magic.profiles.consent import KeyPlace, Pair, origin, read_pairs
-from llx_magic.profiles.files import locked, write_file
-from llx_magic.profiles.names import shown
-from llx_magic.profiles.ownership import read_judged, why_foreign_place
-from llx_magic.profiles.strictjson import DocumentProblem, decode, parse
+from llx_magic.files.ownership import read_judged, why_foreign_place
+from llx_magic.files.private import locked, write_file
+from llx_magic.files.strictjson import DocumentProblem, decode, parse
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import shown_path
 
 VARIABLE: Final = "LLX_TRUST"
 """Names pairs that are allowed without a question: ``OPENAI_API_KEY@api.openai.com``, separated by commas."""
@@ -63,11 +63,11 @@ class Trust:
             return frozenset()
         found = read_judged(self.path, self.user)
         if found.why_foreign:
-            raise ProfileError(f"{shown(self.path)} {found.why_foreign}, so nothing in it counts")
+            raise ProfileError(f"{shown_path(self.path)} {found.why_foreign}, so nothing in it counts")
         try:
             return _read(decode(found.data))
         except DocumentProblem as problem:
-            raise ProfileError(f"{shown(self.path)}: {problem}, so nothing in it counts") from None
+            raise ProfileError(f"{shown_path(self.path)}: {problem}, so nothing in it counts") from None
 
     def remember(self, pairs: Iterable[Pair]) -> None:
         """Allow the pairs from now on, in every process; a file that cannot be believed is begun anew.
@@ -106,7 +106,7 @@ class Trust:
     def _refuse_foreign_folder(self) -> None:
         why = None if self.user is None else why_foreign_place(self.folder, self.user)
         if why:
-            raise ProfileError(f"{shown(self.path)} {why}: nothing can be remembered there")
+            raise ProfileError(f"{shown_path(self.path)} {why}: nothing can be remembered there")
 
     def _write(self, pairs: Iterable[Pair]) -> None:
         trusted: list[JsonValue] = [{"key": str(pair.place), "host": pair.host} for pair in sorted(pairs)]
@@ -125,12 +125,12 @@ class Foreign:
     def refusal(self, place: KeyPlace, host: str | None) -> str | None:
         """Return in one line why the file may not have what is at the place sent to the host, or None where it may."""
         if host is None:
-            return f"{shown(self.path)} {self.why}, and its host is written in a form that cannot be allowed"
+            return f"{shown_path(self.path)} {self.why}, and its host is written in a form that cannot be allowed"
         pair = Pair(place, host)
         allowed, problem = self.trust.look_up()
         if pair in allowed:
             return None
-        path = shown(self.path)
+        path = shown_path(self.path)
         quoted = f'"{path}"' if " " in path else path
         return (
             f"not allowed yet: {path} {self.why} and wants to send {pair.said}; to allow it: "

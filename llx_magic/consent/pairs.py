@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from llx_magic.profiles.names import name_problem, shown
+from llx_magic.files.names import name_problem
+from llx_magic.text.wording import shown_path
 
 _HOST_AND_PORT = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]*)?")
 """Hosts that every reader takes for the same: without escapes, letters of other scripts or anything beside the name."""
@@ -70,7 +71,7 @@ class KeyPlace:
     def said(self) -> str:
         """The place as a sentence names it."""
         if self.kind == "file":
-            return f"the file {shown(Path(self.name))}"
+            return f"the file {shown_path(Path(self.name))}"
         return self.name if self.kind == "variable" else f"the keyring's {self.name}"
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from llx_magic.consent.pairs import KeyPlace
+from llx_magic.consent.trust import Foreign
+from llx_magic.files.private import open_regular, reason
+from llx_magic.keys.keychain import read_key, session_key
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.consent import KeyPlace
-from llx_magic.profiles.files import open_regular, reason
-from llx_magic.profiles.keychain import read_key, session_key
-from llx_magic.profiles.names import shown
-from llx_magic.profiles.trust import Foreign
+from llx_magic.text.wording import shown_path
 
 _LARGEST_KEY: Final = 65_536
 
@@ -60,7 +60,7 @@ class Access:
         """Return what is in a key file, links to it followed; the name that is allowed is that of the file itself."""
         place = file_place(name)
         if place is None:
-            return f"the key file {shown(Path(name))} cannot be read (no such home folder)"
+            return f"the key file {shown_path(Path(name))} cannot be read (no such home folder)"
         return self.refusal(place) or _read_key_file(Path(name).expanduser(), Path(place.name))
 
 
@@ -89,18 +89,18 @@ def _read_key_file(named: Path, path: Path) -> Secret | str:
                 return problem
             content = file.read(_LARGEST_KEY)
     except (OSError, ValueError) as problem:
-        return f"the key file {shown(named)} cannot be read ({reason(problem)})"
+        return f"the key file {shown_path(named)} cannot be read ({reason(problem)})"
     try:
         return Secret(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return f"the key file {shown(named)} is not text in UTF-8"
+        return f"the key file {shown_path(named)} is not text in UTF-8"
 
 
 def _file_problem(path: Path, found: os.stat_result) -> str | None:
     if found.st_size > _LARGEST_KEY:
-        return f"the key file {shown(path)} is too large for a key"
+        return f"the key file {shown_path(path)} is too large for a key"
     if sys.platform != "win32" and found.st_mode & 0o077:
-        name = shown(path)
+        name = shown_path(path)
         quoted = name if shlex.quote(name.removeprefix("~/")) == name.removeprefix("~/") else shlex.quote(str(path))
         return f"the key file can be read by others; type: chmod 600 {quoted}"
     return None

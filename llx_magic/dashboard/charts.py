@@ -11,11 +11,11 @@ from html import escape
 
 from llx_magic.core.events import RequestAnswered, RequestFailed
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.text import one_line
 from llx_magic.core.trace import Step, Trace
+from llx_magic.dashboard.style import GUTTER
+from llx_magic.dashboard.timeline import ENDINGS, REQUESTS_KEPT, View
 from llx_magic.observe.palette import styles
-from llx_magic.observe.sheet import GUTTER
-from llx_magic.observe.timeline import ENDINGS, REQUESTS_KEPT, View
+from llx_magic.text.screen import one_line
 from llx_magic.units import count, countdown, duration, number
 
 MINUS = "\N{MINUS SIGN}"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from llx_magic.owners import BY_OTHERS, is_own, why_foreign
-from llx_magic.profiles.files import read_with_facts, reason
-from llx_magic.profiles.names import shown
+from llx_magic.files.owners import BY_OTHERS, is_own, why_foreign
+from llx_magic.files.private import read_with_facts, reason
+from llx_magic.text.wording import shown_path
 
 _MOST_LINKS: Final = 40
 
@@ -50,21 +50,21 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
     steps = list(way)
     for link in (step for step in steps if stat.S_ISLNK(step.mode)):
         if not is_own(link.owner, user):
-            return f"is reached over a link of another user ({shown(link.path)})"
+            return f"is reached over a link of another user ({shown_path(link.path)})"
     folders = [step for step in steps if not stat.S_ISLNK(step.mode)]
     for distance, folder in enumerate(reversed(folders)):
         if not is_own(folder.owner, user):
-            return f"is in a folder of another user ({shown(folder.path)})"
+            return f"is in a folder of another user ({shown_path(folder.path)})"
         writers = folder.mode & (BY_OTHERS if distance <= 1 else stat.S_IWOTH)
         if writers and not (distance > 0 and folder.mode & stat.S_ISVTX):
-            return f"is in a folder that others can write (chmod go-w {shown(folder.path)})"
+            return f"is in a folder that others can write (chmod go-w {shown_path(folder.path)})"
     return None
 
 
 def why_file_is_foreign(file: Facts, user: int) -> str | None:
     """Return why a file is not the user's own, as the end of a sentence, or None; its folder is another question."""
     if why := why_foreign(file.owner, file.mode, user):
-        return f"{why} (chmod go-w {shown(file.path)})" if is_own(file.owner, user) else why
+        return f"{why} (chmod go-w {shown_path(file.path)})" if is_own(file.owner, user) else why
     return "has another name elsewhere (a hard link)" if file.names > 1 else None
 
 

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llx_magic.core.text import one_line
 from llx_magic.observe.palette import Style
+from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def axes_or_new(ax: Axes | None, height: float) -> Axes:
     """Return the Axes given, or those of a new figure ``height`` inches high."""
     if ax is not None:
         return ax
-    from llx_magic.observe.canvas import new_axes
+    from llx_magic.observe.plots.figure import new_axes
 
     return new_axes(_WIDTH, height)
 

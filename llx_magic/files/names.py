@@ -1,15 +1,12 @@
-"""Names of profiles and keys: what is allowed, what is meant, how a path is shown."""
+"""Names of profiles and keys: what is allowed."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 from llx_magic.errors import ProfileError, brief
 from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
-from llx_magic.settings.kinds import any_case
+from llx_magic.text.wording import any_case
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _RESERVED = frozenset(
@@ -45,35 +42,3 @@ def check_name(name: str, *, what: str = "profile name") -> str:
     if begins_like_a_key(name):
         raise ProfileError(f"what stands where the {what} belongs looks like a key{NOT_REPEATED}")
     return name
-
-
-def nearest_name(given: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` for the closest known name, else ``; there are: …``."""
-    names = sorted(set(known))
-    if close := difflib.get_close_matches(given, names, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]}?"
-    return f"; there are: {listed(names)}" if names else "; there are none yet"
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Join names with commas; after ``most`` the rest is counted."""
-    items = list(names)
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
-
-
-def shown(path: Path) -> str:
-    """Return a path as a message shows it: ``~`` for the home folder, nothing that could break the line."""
-    text = str(path)
-    try:
-        home = str(Path.home())
-    except RuntimeError:
-        home = ""
-    if home and home != "/" and (path.is_relative_to(home)):
-        text = str(Path("~") / path.relative_to(home))
-    return printable(text if len(text) <= 300 else "..." + text[-297:])
-
-
-def printable(text: str) -> str:
-    """Return the text with ``?`` for every character that is not printable, broken file names included."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

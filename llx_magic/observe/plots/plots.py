@@ -11,10 +11,10 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.core.circuits import BY_HAND
-from llx_magic.core.text import one_line
-from llx_magic.observe import drawing
-from llx_magic.observe.drawing import DAY, NOTHING, Key, days_of, ink, key_of, line_of, look_of, short
 from llx_magic.observe.palette import STATE_COLOURS, styles
+from llx_magic.observe.plots import marks as drawing
+from llx_magic.observe.plots.marks import DAY, NOTHING, Key, days_of, ink, key_of, line_of, look_of, short
+from llx_magic.text.screen import one_line
 from llx_magic.units import count, duration, exact
 
 if TYPE_CHECKING:

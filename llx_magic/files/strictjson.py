@@ -7,8 +7,8 @@ import math
 import re
 from typing import NoReturn
 
-from llx_magic.core.values import JsonValue
 from llx_magic.errors import brief
+from llx_magic.text.values import JsonValue
 
 LARGEST_BYTES = 1 << 20
 """A profile of more than 1 MiB is not one."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.names import shown
-from llx_magic.profiles.strictjson import LARGEST_BYTES
+from llx_magic.files.strictjson import LARGEST_BYTES
+from llx_magic.text.wording import shown_path
 
 LOCK_SECONDS = 10.0
 """How long a writer waits for another; writing takes milliseconds."""
@@ -73,7 +73,7 @@ def read_with_facts(path: Path) -> Content:
     try:
         folder = _open_folder(path.parent)
     except (OSError, ValueError) as problem:
-        raise ProfileError(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+        raise ProfileError(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
     try:
         return _content(path, folder=folder)
     finally:
@@ -85,14 +85,14 @@ def _content(path: Path, *, follow_links: bool = False, folder: int | None = Non
     name = path if folder is None else Path(path.name)
     try:
         if not follow_links and stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            raise ProfileError(f"{shown(path)}: is a symbolic link, which is refused; copy the file there")
+            raise ProfileError(f"{shown_path(path)}: is a symbolic link, which is refused; copy the file there")
         with open_regular(name, follow_links=follow_links, folder=folder) as file:
             found = os.fstat(file.fileno())
             if found.st_size > LARGEST_BYTES:
-                raise ProfileError(f"{shown(path)}: is larger than 1 MiB, the most a profile may have")
+                raise ProfileError(f"{shown_path(path)}: is larger than 1 MiB, the most a profile may have")
             return Content(file.read(LARGEST_BYTES + 1), found, None if folder is None else os.fstat(folder))
     except (OSError, ValueError) as problem:
-        raise ProfileError(f"{shown(path)}: cannot be read ({reason(problem)})") from None
+        raise ProfileError(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
 
 
 def _open_folder(folder: Path) -> int | None:
@@ -132,7 +132,7 @@ def is_regular(path: Path) -> bool:
         return False
     if stat.S_ISREG(mode):
         return True
-    raise ProfileError(f"{shown(path)}: is a symbolic link or not a regular file, which is refused")
+    raise ProfileError(f"{shown_path(path)}: is a symbolic link or not a regular file, which is refused")
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -211,7 +211,7 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
         descriptor = os.open(state / "lock", flags, 0o600)
         _keep_for_user(descriptor)
     except OSError as problem:
-        raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
+        raise ProfileError(f"{shown_path(folder)}: cannot be written ({reason(problem)})") from None
     _OPEN_LOCKS.add(descriptor)
     try:
         _wait_for(descriptor, folder)
@@ -219,7 +219,7 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
         try:
             yield
         except OSError as problem:
-            raise ProfileError(f"{shown(folder)}: cannot be written ({reason(problem)})") from None
+            raise ProfileError(f"{shown_path(folder)}: cannot be written ({reason(problem)})") from None
     finally:
         _OPEN_LOCKS.discard(descriptor)
         os.close(descriptor)
@@ -269,7 +269,7 @@ def folder_problem(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as problem:
-        return f"{shown(folder)}: cannot be read ({reason(problem)})"
+        return f"{shown_path(folder)}: cannot be read ({reason(problem)})"
     return None
 
 
@@ -286,10 +286,10 @@ def _wait_for(descriptor: int, folder: Path) -> None:
             _lock(descriptor)
         except (BlockingIOError, PermissionError):
             if time.monotonic() > deadline:
-                raise ProfileError(f"{shown(folder)}: another process is writing there; try again") from None
+                raise ProfileError(f"{shown_path(folder)}: another process is writing there; try again") from None
             time.sleep(0.005)
         except OSError as problem:
-            raise ProfileError(f"{shown(folder)}: cannot be locked ({reason(problem)})") from None
+            raise ProfileError(f"{shown_path(folder)}: cannot be locked ({reason(problem)})") from None
         else:
             return
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.newfiles import write_new
-from llx_magic.observe.charts import chip
+from llx_magic.dashboard.charts import chip
+from llx_magic.dashboard.panel import standalone_svg
+from llx_magic.dashboard.timeline import Strip, View
+from llx_magic.files.newfiles import write_new
 from llx_magic.observe.palette import STATE_COLOURS, styles
-from llx_magic.observe.panel import standalone_svg
 from llx_magic.observe.report import caption
-from llx_magic.observe.timeline import Strip, View
 from llx_magic.units import count
 
 if TYPE_CHECKING:

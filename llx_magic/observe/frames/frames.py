@@ -17,8 +17,7 @@ from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import Failure
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
-from llx_magic.core.text import printable
-from llx_magic.observe.columns import (
+from llx_magic.observe.frames.columns import (
     ATTEMPTS,
     CIRCUIT,
     COOL_DOWNS,
@@ -32,6 +31,7 @@ from llx_magic.observe.columns import (
     read,
 )
 from llx_magic.observe.rates import Basis, curves
+from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +151,7 @@ def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFram
     """
     import pandas as pd
 
-    from llx_magic.observe.inert import InertFrame
+    from llx_magic.observe.frames.inert import InertFrame
 
     texts = ["prompt", "reply", "backend", "model"]
     rows = [

@@ -11,12 +11,12 @@ from html import escape
 from typing import NamedTuple
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.text import one_line
-from llx_magic.observe.charts import chip, circuits, curves, requests
+from llx_magic.dashboard.charts import chip, circuits, curves, requests
+from llx_magic.dashboard.style import GUTTER, RIGHT, SHEET
+from llx_magic.dashboard.timeline import View
 from llx_magic.observe.palette import Style, styles
 from llx_magic.observe.report import prompts_in_words
-from llx_magic.observe.sheet import GUTTER, RIGHT, SHEET
-from llx_magic.observe.timeline import View
+from llx_magic.text.screen import one_line
 from llx_magic.units import NOTHING, below, duration, exact, number, percent, plural
 
 _COLUMNS = (

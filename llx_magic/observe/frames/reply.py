@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llx_magic.core.tables import read_table
+from llx_magic.text.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ def reply_frame(text: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from llx_magic.observe.inert import InertFrame
+    from llx_magic.observe.frames.inert import InertFrame
 
     table = read_table(text)
     frame = InertFrame(list(table.rows), columns=list(table.columns))

@@ -14,8 +14,8 @@ import re
 import time
 from typing import TYPE_CHECKING, cast
 
-from llx_magic.notebook import bounds
-from llx_magic.notebook.mathematics import read_mathematics
+from llx_magic.text import bounds
+from llx_magic.text.mathematics import read_mathematics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

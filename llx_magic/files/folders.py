@@ -21,8 +21,8 @@ def config_folder() -> Path:
 @cache
 def shipped_folder() -> Path | None:
     """Return the folder of the profiles that come with the package, or None where there is none."""
-    here = Path(__file__).parent
-    for folder in (here / "shipped", here.parent.parent / "profiles"):
+    package = Path(__file__).parents[1]
+    for folder in (package / "profiles" / "shipped", package.parent / "profiles"):
         if (folder / "demo.json").is_file():
             return folder
     return None

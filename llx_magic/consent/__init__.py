@@ -1,0 +1,1 @@
+"""Which keys may go to which hosts: asked once, remembered in ``trusted.json``."""

@@ -1,0 +1,1 @@
+"""The dashboard's picture: events and a snapshot in, HTML out. Pure."""

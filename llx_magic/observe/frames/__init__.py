@@ -1,0 +1,1 @@
+"""DataFrames of what a profile has done."""

@@ -1,0 +1,46 @@
+"""How messages name things: the nearest known name, a list that is cut, a path in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def nearest_name(given: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the closest known name, else ``; there are: …``."""
+    names = sorted(set(known))
+    if close := difflib.get_close_matches(given, names, n=1, cutoff=0.6):
+        return f"; did you mean {close[0]}?"
+    return f"; there are: {listed(names)}" if names else "; there are none yet"
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Join names with commas; after ``most`` the rest is counted."""
+    items = list(names)
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + rest
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a message shows it: ``~`` for the home folder, nothing that could break the line."""
+    text = str(path)
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        home = ""
+    if home and home != "/" and (path.is_relative_to(home)):
+        text = str(Path("~") / path.relative_to(home))
+    return with_marks(text if len(text) <= 300 else "..." + text[-297:])
+
+
+def with_marks(text: str) -> str:
+    """Return the text with ``?`` for every character that is not printable, broken file names included."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def any_case(*words: str) -> str:
+    """Return the pattern of some words in any case; they are of letters, digits and hyphens."""
+    return "|".join(
+        "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else each for each in word) for word in words
+    )
