@@ -51,7 +51,7 @@ oldest: export PYTHONPATH := $(CURDIR)/$(VENV)/ipython-$(OLDEST)
 oldest: $(VENV)/.oldest
 	@$(BIN)/python -c "import IPython; assert IPython.__version__ == '$(OLDEST)', IPython.__version__"
 	$(BIN)/python -m pytest tests/notebook/test_magics.py tests/notebook/test_transform.py \
-		tests/notebook/test_terminal.py tests/unit/test_completion.py
+		tests/notebook/test_terminal.py tests/notebook/test_completion.py
 
 # The two that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
 notebooks: $(VENV)/.test

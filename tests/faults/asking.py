@@ -13,7 +13,7 @@ from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
-from tests.unit.kit import policy_with
+from tests.engine.kit import policy_with
 
 KEY = "sk-test/Se+cret=0123456789"
 QUESTION = (Message("user", "Why test?"),)

@@ -26,10 +26,10 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
+from tests.engine.kit import Bench
 from tests.faults.asking import KEY, FixedKey, Pieces, answer_of, ask, attempt, backend, backend_at, obstacle, question
 from tests.faults.modes import good_bytes
 from tests.faults.server import FaultServer, status, unused_url
-from tests.unit.kit import Bench
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

@@ -23,8 +23,8 @@ from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed
+from tests.engine.kit import DOWN, Bench, Scripted, balancer, failure, simulated
 from tests.faults.server import Exchange, FaultServer
-from tests.unit.kit import DOWN, Bench, Scripted, balancer, failure, simulated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limits are those of POSIX")
 

@@ -11,9 +11,9 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import ManualClock, VirtualClock
+from tests.engine.kit import policy_with
 from tests.faults.asking import answer_of, attempt, backend, question
 from tests.faults.server import Exchange, FaultServer, Mode, sse
-from tests.unit.kit import policy_with
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 EMPTY = {"id": "c1", "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]}

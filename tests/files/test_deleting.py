@@ -19,8 +19,8 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.conversations import Conversations
 from tests.files.test_saving import as_an_ordinary_user, give_away, in_a_copy, killed_at, model
-from tests.unit.test_conversations import turn
-from tests.unit.test_keys import KEY, MemoryKeyring
+from tests.profiles.test_keys import KEY, MemoryKeyring
+from tests.session.test_conversations import turn
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, and takes permissions away")
 

@@ -17,8 +17,8 @@ from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard
 from llx_magic.notebook.dashboards import Dashboards, Painter, grammar
 from llx_magic.session.balancer import LoadBalancer
+from tests.engine.kit import balancer, simulated
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, wait_until
-from tests.unit.kit import balancer, simulated
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

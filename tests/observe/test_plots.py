@@ -1,0 +1,309 @@
+"""Plots: shown without pyplot, told apart without colour, and fit for one backend, many and none."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import math
+import re
+import subprocess
+import sys
+import time
+import warnings
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.axes import Axes
+from matplotlib.dates import num2date
+from matplotlib.figure import Figure
+
+from llx_magic.core import events as facts
+from llx_magic.core.tokens import TokenWindow
+from llx_magic.core.trace import Trace
+from llx_magic.errors import AllBackendsFailed
+from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
+from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
+from tests.engine.kit import balancer, simulated
+
+PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
+
+
+def busy(backends: int = 3, scripts: tuple[str, ...] = ("ok,503,503,503,ok", "cut:2,ok", "ok"), **settings):
+    members = [
+        simulated(f"backend-{place}", scripts[place % len(scripts)], latency_ms=200, tokens_per_second=50, cycle=True)
+        for place in range(backends)
+    ]
+    lb = balancer(*members, **settings)
+
+    async def main() -> None:
+        for _ in range(12):
+            try:
+                await lb.ask("why")
+            except AllBackendsFailed:
+                assert backends == 1
+            lb._live.clock.advance(20)
+
+    asyncio.run(main())
+    return lb
+
+
+def texts(ax: Axes) -> list[str]:
+    """All that is written on the figure."""
+    from matplotlib.text import Text
+
+    ax.figure.canvas.draw()
+    return [text.get_text() for text in ax.figure.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_is_shown_as_a_picture_where_it_is_the_value_of_a_cell(name):
+    ax = getattr(busy(), name)()
+    for shown in (ax, ax.figure):
+        bundle, metadata = DisplayFormatter().format(shown)
+        assert bundle["image/png"].startswith(b"\x89PNG") or bundle["image/png"].startswith("iVBOR")
+        assert metadata["image/png"]["width"] == 768
+
+
+def test_drawing_and_showing_leave_pyplot_alone():
+    code = (
+        "import sys\nfrom tests.observe.test_plots import busy, PLOTS\nlb = busy()\n"
+        "[getattr(lb, name)()._repr_png_() for name in PLOTS]\nprint('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_goes_on_the_axes_that_are_given(name):
+    mine = Figure().add_subplot()
+    assert getattr(busy(), name)(ax=mine) is mine
+    assert mine.has_data()
+    assert not hasattr(mine, "_repr_png_")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_of_nothing_says_so(name):
+    ax = getattr(balancer(simulated("a"), simulated("b")), name)()
+    assert "nothing has been asked yet" in texts(ax)
+    assert ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("backends", [1, 3, 9])
+def test_no_text_leaves_the_figure_or_overlaps_a_neighbour_on_the_axis(name, backends):
+    ax = getattr(busy(backends), name)()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ax.figure.savefig(io.BytesIO(), format="png")
+    page = ax.figure.bbox
+    begin, end = ax.get_xlim()
+    ticks = [label for label in ax.get_xticklabels() if label.get_text() and begin <= label.get_position()[0] <= end]
+    drawn = [ax._left_title, *ticks, *ax.get_yticklabels(), ax.xaxis.label]
+    drawn += ax.get_legend().get_texts() if ax.get_legend() else []
+    for box in (text.get_window_extent() for text in drawn if text.get_text()):
+        assert page.x0 - 1 <= box.x0 <= box.x1 <= page.x1 + 1
+        assert page.y0 - 1 <= box.y0 <= box.y1 <= page.y1 + 1
+    boxes = sorted((label.get_window_extent() for label in ticks), key=lambda box: box.x0)
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_axes_name_their_unit(name):
+    ax = getattr(busy(), name)()
+    zones = {f"time ({zone})" for zone in time.tzname}
+    assert ax.get_xlabel() in zones | {"seconds from the start of the request"}
+    assert ax.get_ylabel() in {"plot_latency": ["time taken"], "plot_tpm": ["tokens per minute"]}.get(name, [""])
+
+
+def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
+    lb = busy()
+    lb.open_circuit("backend-2")
+    lb._live.clock.advance(60)
+    lb.close_circuit("backend-2")
+    ax = lb.plot_circuit()
+    looks = {(bar.get_hatch(), round(bar.get_paths()[0].get_extents().height, 2)) for bar in ax.collections}
+    assert len({hatch for hatch, _ in looks}) == len({height for _, height in looks}) == len(looks) == 3
+    assert {"closed", "open", "half-open", "by hand"} <= set(texts(ax))
+
+
+def test_every_line_of_nine_backends_differs_without_its_colour():
+    lb = busy(9, ("ok",), order="roundrobin")
+    lines = [line for line in lb.plot_tpm().lines if len(line.get_xdata()) and line.get_marker() != "None"]
+    assert len(lines) == 9
+    assert len({(line.get_marker(), line._unscaled_dash_pattern) for line in lines}) == 9
+
+
+def test_a_backend_has_the_same_style_in_every_plot():
+    lb = busy()
+    found = {}
+    for name in ("plot_latency", "plot_tpm"):
+        ax = getattr(lb, name)()
+        for key, text in zip(ax.get_legend().legend_handles, ax.get_legend().get_texts(), strict=True):
+            if text.get_text().startswith("backend-"):
+                found.setdefault(text.get_text()[:9], set()).add((key.get_color(), key.get_marker()))
+    assert found
+    assert all(len(styles) == 1 for styles in found.values())
+
+
+def test_one_backend_needs_no_legend_and_is_named_in_the_title():
+    ax = balancer_of_one().plot_tpm()
+    assert ax.get_legend() is None
+    assert ax.get_title(loc="left") == "Tokens per minute: a"
+
+
+def balancer_of_one():
+    lb = balancer(simulated("a", latency_ms=500))
+    asyncio.run(lb.ask("why"))
+    return lb
+
+
+def test_limits_in_force_are_drawn_and_a_distant_one_is_named():
+    lb = busy(tpm_threshold=20, timeout_ms=500)
+    assert "threshold 20" in texts(lb.plot_tpm())
+    assert "timeout 500 ms" in texts(lb.plot_latency())
+    far = busy(timeout_ms=600_000).plot_latency()
+    assert "↑ timeout 10 min" in texts(far)
+    assert far.get_ylim()[1] < 10
+
+
+def test_time_is_that_of_the_users_zone(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        ax = balancer_of_one().plot_latency()
+        at = ax.get_lines()[0].get_xdata()[0]
+        written = [ax.get_xlabel(), *ticks(ax.xaxis), ax.xaxis.get_offset_text().get_text()]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert num2date(at).isoformat() == "2026-01-01T00:00:00+00:00"
+    assert "time (JST)" in written
+    assert any(text.startswith("09:00") for text in written)
+
+
+def ticks(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def minutes(line) -> list[tuple[float, float]]:
+    begin = line.get_xdata()[0]
+    return [(round((at - begin) * 24 * 60, 2), rate) for at, rate in zip(*line.get_data(), strict=True)]
+
+
+def replied_at(*moments: float, **settings):
+    lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60), **settings)
+    for at in moments:
+        lb._live.clock.advance(at - lb._live.clock.now())
+        asyncio.run(lb.ask("why"))
+    return lb
+
+
+def test_the_rate_falls_while_nothing_comes_and_there_is_a_gap_after_five_minutes():
+    lb = replied_at(0, 1200)
+    lb._live.clock.advance(60)
+    curve = minutes(lb.plot_tpm().get_lines()[0])
+    window = TokenWindow()
+    window.add(0, 1, 60)
+    told = [(at, rate) for at, rate in curve if at < 5]
+    assert len(told) > 50
+    assert all(rate == pytest.approx(window.rate(1 + 60 * at, "elapsed"), rel=0.02) for at, rate in told)
+    assert all(math.isnan(rate) for at, rate in curve if 5 <= at < 20)
+    assert curve[-1][1] == pytest.approx(60 / (61 / 60))
+
+
+def test_nothing_is_drawn_between_replies_whose_rate_is_not_known_there():
+    """After a reset the replies before it still count, and nobody remembers them."""
+    lb = replied_at(*range(0, 60, 2))
+    lb.reset_statistics()
+    asyncio.run(lb.ask("why"))
+    lb._live.clock.advance(30)
+    curve = minutes(lb.plot_tpm().get_lines()[0])
+    assert curve[0][1] == pytest.approx(lb.tpm().tpm[0])
+    assert all(math.isnan(rate) for _at, rate in curve[1:])
+
+
+def test_a_cool_down_is_seen_and_explained():
+    lb = balancer(simulated("a", "429:30"), simulated("b"))
+    asyncio.run(lb.ask("why"))
+    lb._live.clock.advance(60)
+    ax = lb.plot_circuit()
+    assert "cooling down" in texts(ax)
+    [bar] = [path for each in ax.collections if each.get_hatch() == "\\\\\\\\" for path in each.get_paths()]
+    assert bar.get_extents().width * 86_400 == pytest.approx(30)
+
+
+def test_thousands_of_intervals_are_one_path_for_each_state_and_lane():
+    events: list[facts.Event] = []
+    for at in range(0, 9000, 3):
+        events += [
+            facts.CircuitOpened(at=at, request=1, backend="a", before="closed", failures=3),
+            facts.CircuitHalfOpened(at=at + 1, request=1, backend="a"),
+            facts.CircuitClosed(at=at + 2, request=1, backend="a", before="half-open"),
+        ]
+    ax = plot_circuit(circuit_frame(events, {"a": "closed"}, 0, 9000, 0.0), cool_downs_frame([], 0.0), ["a"])
+    assert [len(each.get_paths()) for each in ax.collections] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("most", "written"), [(5e-5, "0.02 ms"), (200.0, "3 min 20 s")])
+def test_an_axis_of_durations_is_in_peoples_units(most, written):
+    events = []
+    for number in range(1, 12):
+        begin = facts.AttemptStarted(at=number, request=number, backend="a", attempt=1, attempts=1)
+        ended = facts.VisitCancelled(at=number + most, request=number, backend="a", attempts=1, seconds=most)
+        events += [begin, ended]
+    shown = ticks(plot_latency(attempts_frame(events, 0.0), {"a": None}).yaxis)
+    assert written in shown
+    assert all(re.fullmatch(r"[\d.]+ (ms|s|min)( \d+ s)?", text) for text in shown)
+
+
+def test_an_axis_of_rates_is_in_short_numbers():
+    lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60_000))
+    asyncio.run(lb.ask("why"))
+    assert "2 M" in ticks(lb.plot_tpm().yaxis)
+
+
+def test_an_attempt_is_pale_until_its_first_token():
+    lb = balancer(simulated("a", latency_ms=1000, tokens_per_second=5))
+    asyncio.run(lb.ask("why"))
+    pale, full = lb.plot_waterfall().patches
+    assert (pale.get_x(), pale.get_width()) == pytest.approx((0, 1))
+    assert full.get_x() == pytest.approx(1)
+    assert pale.get_alpha() != full.get_alpha() or pale.get_facecolor()[3] < full.get_facecolor()[3]
+
+
+def test_a_request_is_chosen_by_its_number():
+    assert busy().plot_waterfall(2).get_title(loc="left").startswith("Request 2:")
+
+
+HOSTILE = ("_hidden", "$\\frac{", "<b>\x1b[31m" + "x" * 200)
+
+
+def test_hostile_names_and_messages_are_written_as_they_are():
+    events = []
+    for number, name in enumerate(HOSTILE, 1):
+        events += [
+            facts.RequestStarted(at=number, request=number, policy="failover", order=(name,)),
+            facts.BackendSkipped(
+                at=number, request=number, backend=name, reason=facts.SkipReason.NOT_READY, message="$\\sum_{ $"
+            ),
+            facts.AttemptStarted(at=number, request=number, backend=name, attempt=1, attempts=1),
+            facts.VisitSucceeded(
+                at=number + 1, request=number, backend=name, attempts=1, seconds=1, ttft=None, prompt_tokens=1,
+                completion_tokens=1, finish_reason="stop", model="m", generating_seconds=0, tpm=60.0,
+            ),
+        ]  # fmt: skip
+    states = dict.fromkeys(HOSTILE, "closed")
+    limits = dict(zip(HOSTILE, (1000, 2000, 3000), strict=True))
+    for ax in (
+        plot_circuit(circuit_frame(events, states, 1, 9, 0.0), cool_downs_frame(events, 0.0), HOSTILE),
+        plot_latency(attempts_frame(events, 0.0), limits),
+        plot_tpm(tpm_frame(events, 0.0), curves_frame(events, {}, 9, 0.0), limits),
+    ):
+        written = " ".join(texts(ax))
+        assert "_hidden" in written
+        assert "$\\frac{" in written
+        assert "\x1b" not in written
+        ax._repr_png_()
+    waterfall = plot_waterfall(Trace(tuple(events[4:8])))
+    assert "skipped: $\\sum_{ $" in texts(waterfall)

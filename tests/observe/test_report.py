@@ -1,0 +1,125 @@
+"""Statistics as people read them: the plan's layout to the letter, and a table in which every text is escaped."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.core.statistics import Prompts
+from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain, prompts_in_words
+from tests.engine.kit import backend_snapshot
+
+
+def backend(name: str, **facts) -> BackendSnapshot:
+    return backend_snapshot(name, **facts)
+
+
+def snapshot(*backends: BackendSnapshot) -> Snapshot:
+    return Snapshot(profile="testlb489", at=0.0, backends=backends)
+
+
+THE_PLANS = snapshot(
+    backend(
+        "synthetic", state="open", requests=8, success_rate=0.75, mean_latency=1.456, prompt_tokens=3000,
+        completion_tokens=200, tpm=640.0,
+    ),
+    backend("chutes", requests=4, success_rate=1.0, mean_latency=0.98, completion_tokens=1800, tpm=900.0),
+    backend("groqgpt"),
+)  # fmt: skip
+
+LAYOUT = """\
+Load Balancer Statistics
+Profile: testlb489
+Total Requests: 12
+
+Backend Metrics:
+  synthetic
+    Requests: 8
+    Success Rate: 75.0%
+    Avg Latency: 1456ms
+    Tokens: 3200
+    TPM: 640
+
+  chutes
+    Requests: 4
+    Success Rate: 100.0%
+    Avg Latency: 980ms
+    Tokens: 1800
+    TPM: 900
+
+  groqgpt
+    Requests: 0
+    Success Rate: N/A
+    Avg Latency: N/A
+    Tokens: 0
+    TPM: 0
+
+Circuit Breaker States:
+  synthetic: open
+  chutes: closed
+  groqgpt: closed"""
+
+
+def test_the_text_is_the_plans_layout_to_the_letter():
+    assert plain(THE_PLANS) == LAYOUT
+
+
+def test_a_breaker_that_is_switched_off_reads_disabled():
+    assert plain(snapshot(backend("a", state="disabled"))).endswith("  a: disabled")
+
+
+def test_the_circuit_in_words_says_what_it_waits_for():
+    assert circuit_in_words(backend("a", state="open", seconds_until_probe=12.4)) == "open, probe in 13 s"
+    assert circuit_in_words(backend("a", state="open")) == "open, probe due"
+    assert circuit_in_words(backend("a", state="open", seconds_until_probe=0.2)) == "open, probe in 1 s"
+    assert circuit_in_words(backend("a", cooling_down=7.0)) == "closed, cooling down 7 s"
+    assert circuit_in_words(backend("a", cooling_down=3595.0)) == "closed, cooling down 59 min 55 s"
+    assert circuit_in_words(backend("a", cooling_down=0.0)) == "closed, cooling down, one request is out first"
+    assert circuit_in_words(backend("a", tpm=1.0, tpm_threshold=2.0)) == "closed, below TPM"
+    assert circuit_in_words(backend("a", tpm=2.0, tpm_threshold=2.0)) == "closed"
+
+
+def test_an_error_message_cannot_bring_markup_into_the_table():
+    shown = as_html(snapshot(backend("a", last_error='<script>alert("x")</script>')))
+    assert "<script" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_headings_cells_and_caption_of_any_table_are_escaped():
+    shown = html_table(["<h>"], [["<c>"]], caption="<t>")
+    assert all(raw not in shown for raw in ("<h>", "<c>", "<t>"))
+
+
+def test_a_table_of_nothing_says_that_nothing_was_asked():
+    assert "nothing has been asked of this profile yet" in as_html(snapshot(backend("a")))
+    assert "nothing has been asked" not in as_html(THE_PLANS)
+
+
+def test_prompts_that_nobody_answered_stand_below_the_plans_layout():
+    failed = dataclasses.replace(THE_PLANS, prompts=Prompts(answered=4, failed=10))
+    assert plain(failed) == f"{LAYOUT}\n\nPrompts: 14 asked, 4 answered, 10 failed"
+    assert "prompts: 14 asked, 4 answered, 10 failed" in as_html(failed)
+
+
+def test_rarer_outcomes_of_prompts_are_told_where_there_are_any():
+    prompts = Prompts(answered=1200, failed=0, cancelled=1, running=2)
+    assert prompts_in_words(prompts) == "1,203 asked, 1,200 answered, 0 failed, 1 cancelled, 2 running"
+
+
+def test_the_table_tells_unknown_from_nothing_and_part_from_whole():
+    shown = as_html(
+        snapshot(
+            backend("a", requests=300, success_rate=299 / 300, mean_latency=0.0002, completion_tokens=1_234_567),
+            backend("b", tpm=0.3),
+        )
+    )
+    for text in ("99.7%", "0.2 ms", "1,234,567", "N/A", ">0.3<"):
+        assert text in shown
+    assert "100" not in shown
+
+
+def test_nothing_reads_as_none_in_the_plans_layout_where_it_is_something():
+    shown = plain(snapshot(backend("a", success_rate=9999 / 10_000, mean_latency=0.0002, tpm=0.3)))
+    assert "Success Rate: 99.99%" in shown
+    assert "Avg Latency: 0.2ms" in shown
+    assert "TPM: 0.3" in shown
