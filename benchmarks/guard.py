@@ -24,8 +24,8 @@ from typing import Any
 
 import llx_magic
 from llx_magic import LoadBalancer, ModelProfile, Profile
-from llx_magic.backends.openai import ReplyReader
-from llx_magic.backends.sse import EventDecoder
+from llx_magic.backends.reading.sse import EventDecoder
+from llx_magic.backends.wires.openai import ReplyReader
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.engine.clocks import VirtualClock

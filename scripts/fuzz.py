@@ -24,11 +24,11 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from llx_magic.backends.openai import ReplyReader, request_body
+from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.sse import EventDecoder
+from llx_magic.backends.reading.status import refused
 from llx_magic.backends.simulated import simulated_script
-from llx_magic.backends.sse import EventDecoder
-from llx_magic.backends.status import refused
-from llx_magic.backends.wire.body import BodyDecoder
+from llx_magic.backends.wires.openai import ReplyReader, request_body
 from llx_magic.commands import chat, piped, prompt, settings
 from llx_magic.commands.grammar import HelpAskedError, pairs, shell_words
 from llx_magic.commands.localtime import day_and_time

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 import llx_magic as llx
-from llx_magic.backends.http_clients import VARIABLE
+from llx_magic.backends.http.connections import VARIABLE
 
 SOAK = Path(__file__).resolve().parent.parent / "benchmarks" / "soak.py"
 

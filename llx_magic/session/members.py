@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_keys import KeyReader
+from llx_magic.backends.http.keys import KeyReader
 from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llx_magic.backends.http import OpenAIBackend
-from llx_magic.backends.http_clients import CLIENTS
+from llx_magic.backends.http.backend import OpenAIBackend
+from llx_magic.backends.http.connections import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend

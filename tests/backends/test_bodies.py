@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.inflate import decoder_for
-from llx_magic.backends.sse import EventTooLarge
-from llx_magic.backends.wire.body import BodyDecoder
+from llx_magic.backends.http.decompress import decoder_for
+from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.sse import EventTooLarge
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer, Usage
-from tests.backends.wire_kit import delta, read_body
+from tests.backends.kit import delta, read_body
 
 PIECES = [delta("Gr\u00fcn "), delta("\u2602 \u2028 "), delta("\U0001f600.", "stop")]
 USAGE = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}

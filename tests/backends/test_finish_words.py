@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from llx_magic.backends.openai import ReplyReader
-from llx_magic.backends.sse import ServerEvent
-from llx_magic.backends.wire.finish import Finish, meaning_of, says_nothing
-from llx_magic.backends.wire.reading import AFTER_END_SECONDS, AFTER_FINISH_SECONDS, WITHOUT_TEXT_SECONDS
+from llx_magic.backends.reading.finish import Finish, meaning_of, says_nothing
+from llx_magic.backends.reading.reply import AFTER_END_SECONDS, AFTER_FINISH_SECONDS, WITHOUT_TEXT_SECONDS
+from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.backends.wires.openai import ReplyReader
 from llx_magic.core.failure import FailureKind
-from tests.backends.wire_kit import delta, read, text_of
+from tests.backends.kit import delta, read, text_of
 from tests.faults.asking import Pieces
 
 MEANINGS = {

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.openai_chunk import chunk_of, read_chunk
-from llx_magic.backends.sse import ServerEvent
-from llx_magic.backends.wire.lenient import NoJson, read_json
+from llx_magic.backends.reading.lenient import NoJson, read_json
+from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.backends.wires.openai_chunk import chunk_of, read_chunk
 from llx_magic.core.failure import FailureKind
-from tests.backends.wire_kit import delta, read, read_body, read_whole
+from tests.backends.kit import delta, read, read_body, read_whole
 
 ODD = [None, False, True, 0, 7, -1.5, "", "x", [], {}, [1], {"x": [1]}, [None], [{}], [[]], 10**400]
 HARMLESS = [

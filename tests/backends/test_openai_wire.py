@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from llx_magic.backends.concessions import Extra
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.openai import ReplyReader, request_body
-from llx_magic.backends.sse import ServerEvent
-from llx_magic.backends.wire.waits import LONGEST_WAIT, retry_after
+from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.backends.reading.waits import LONGEST_WAIT, retry_after
+from llx_magic.backends.wires.openai import ReplyReader, request_body
 from llx_magic.backends.wording import LONGEST_DETAIL, one_line
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import ChatRequest, Message, Usage
 from llx_magic.keys.redaction import LIVE_KEYS, LONGEST_READ, LiveKeys
-from tests.backends.wire_kit import KEY, NOON, delta, read, read_whole, refusal
+from tests.backends.kit import KEY, NOON, delta, read, read_whole, refusal
 from tests.faults.asking import Pieces
 
 NOON_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"

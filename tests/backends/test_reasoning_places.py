@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.text.blocks import code_blocks, read_json
-from tests.backends.wire_kit import delta, read, read_whole
+from tests.backends.kit import delta, read, read_whole
 
 PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "so it is"}]}]
 

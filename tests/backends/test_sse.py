@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.sse import EventDecoder, EventTooLarge, ServerEvent
+from llx_magic.backends.reading.sse import EventDecoder, EventTooLarge, ServerEvent
 
 
 def decode(*pieces: bytes, limit: int = 2**20) -> list[ServerEvent]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.wire.usage import counts_of, usage_of
+from llx_magic.backends.reading.usage import counts_of, usage_of
 from llx_magic.core.reply import Usage
-from tests.backends.wire_kit import delta, read, read_whole
+from tests.backends.kit import delta, read, read_whole
 
 PLAIN = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 

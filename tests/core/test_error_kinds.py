@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from llx_magic.backends.sse import ServerEvent
+from llx_magic.backends.reading.sse import ServerEvent
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.cooldown import cool_down_seconds
 from llx_magic.core.failure import FailureKind, retry_delay
 from llx_magic.core.gate import outcome_of
 from llx_magic.settings.layers import policy
-from tests.backends.wire_kit import KEY, delta, read, read_body, read_whole, refusal
+from tests.backends.kit import KEY, delta, read, read_body, read_whole, refusal
 
 CONTEXT, FILTER, ACCESS = FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER, FailureKind.ACCESS
 RATE, SERVER, REQUEST = FailureKind.RATE_LIMIT, FailureKind.SERVER, FailureKind.BAD_REQUEST

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
 from llx_magic.core.failure import BackendFailed, Failure, NotReady
 from llx_magic.core.ports import Backend, Progress
 from llx_magic.core.reply import Answer, ChatRequest, Message

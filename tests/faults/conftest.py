@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llx_magic.backends.http_clients import CLIENTS, VARIABLE
-from llx_magic.backends.http_trust import VARIABLES as CERTIFICATES
+from llx_magic.backends.http.connections import CLIENTS, VARIABLE
+from llx_magic.backends.http.trust import VARIABLES as CERTIFICATES
 from llx_magic.engine.background import BACKGROUND
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import llx_magic as llx
-from llx_magic.backends.http_trust import VARIABLES as CERTIFICATES
+from llx_magic.backends.http.trust import VARIABLES as CERTIFICATES
 from tests.faults.matrix import ATTEMPTS, FIRST_TEXT, FIRST_USAGE, SECOND_TEXT, Place, Release, Row, script
 from tests.faults.server import FaultServer, unused_url
 from tests.notebook.kit import write_balancer, write_model

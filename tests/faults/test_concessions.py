@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llx_magic.backends.http import Endpoint, OpenAIBackend
+from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, ChatRequest
 from tests.faults.asking import QUESTION, FixedKey, Pieces, answer_of

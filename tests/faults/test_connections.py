@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_clients import CLIENTS, way_to
-from llx_magic.backends.http_errors import Peer, translate
-from llx_magic.backends.http_keys import KeyReader
+from llx_magic.backends.http.connections import CLIENTS, way_to
+from llx_magic.backends.http.errors import Peer, translate
+from llx_magic.backends.http.keys import KeyReader
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.clocks import LoopClock
@@ -340,7 +340,7 @@ def test_a_forked_copy_neither_uses_nor_closes_the_connections():
 def test_importing_the_backend_does_not_import_httpx():
     """The first question does, so that loading the extension costs nothing."""
     heavy = ("httpx", "ssl", "httpcore", "aiohttp")
-    code = f"import sys, llx_magic.backends.http; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, llx_magic.backends.http.backend; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() in ("[]", "['ssl']")
 
@@ -616,7 +616,7 @@ def test_a_keyring_that_never_answers_does_not_hold_up_the_end_of_the_process():
     """Its reading is given up together with the process."""
     program = (
         "import asyncio, contextlib, threading\n"
-        "from llx_magic.backends.http_keys import KeyReader\n"
+        "from llx_magic.backends.http.keys import KeyReader\n"
         "class Locked:\n"
         "    may_block = True\n"
         "    def read(self): threading.Event().wait()\n"

@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
-from llx_magic.backends.inflate import decoder_for
-from llx_magic.backends.wire.body import BodyDecoder
+from llx_magic.backends.http.decompress import decoder_for
+from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.core.failure import BackendFailed, FailureKind
 from tests.faults.asking import KEY, answer_of, attempt, backend
 from tests.faults.server import Exchange, FaultServer

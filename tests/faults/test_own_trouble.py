@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.http_errors import Peer, translate
+from llx_magic.backends.http.errors import Peer, translate
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer

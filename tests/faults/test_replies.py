@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from llx_magic.backends.wire.reading import AFTER_FINISH_SECONDS
+from llx_magic.backends.reading.reply import AFTER_FINISH_SECONDS
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, Usage
 from tests.faults.asking import KEY, Pieces, answer_of, ask, attempt, backend, question

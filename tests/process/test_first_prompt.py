@@ -61,12 +61,12 @@ shell.run_line_magic("load_ext", "llx_magic")
 assert "aiohttp" not in sys.modules
 shell.run_line_magic("llx_profile", "load " + sys.argv[2])
 for _ in range(int(sys.argv[1])):
-    if "llx_magic.backends.http_aiohttp" in sys.modules:
+    if "llx_magic.backends.http.aiohttp" in sys.modules:
         break
     time.sleep(0.05)
 threads = [each.name for each in threading.enumerate()]
 shell.run_line_magic("unload_ext", "llx_magic")
-print("warm" if "llx_magic.backends.http_aiohttp" in sys.modules else "cold", threads.count("llx_magic"))
+print("warm" if "llx_magic.backends.http.aiohttp" in sys.modules else "cold", threads.count("llx_magic"))
 """
 
 

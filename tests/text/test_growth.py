@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.openai import ReplyReader
-from llx_magic.backends.sse import EventDecoder
-from llx_magic.backends.wire.body import BodyDecoder
-from llx_magic.backends.wire.errors import read_error
-from llx_magic.backends.wire.thinking import ThinkSplitter, part_without_opening
+from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.errors import read_error
+from llx_magic.backends.reading.sse import EventDecoder
+from llx_magic.backends.reading.thinking import ThinkSplitter, part_without_opening
+from llx_magic.backends.wires.openai import ReplyReader
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.grammar import shell_words
 from llx_magic.core.failure import BackendFailed

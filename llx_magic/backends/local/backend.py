@@ -15,7 +15,7 @@ from llx_magic.errors import ModelUnavailable, ProfileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llx_magic.backends.http import OpenAIBackend
+    from llx_magic.backends.http.backend import OpenAIBackend
     from llx_magic.backends.local.process import Serving
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import Answer, ChatRequest
@@ -95,7 +95,7 @@ class LocalBackend:
         for known, backend in self._clients:
             if known == serving:
                 return backend
-        from llx_magic.backends.http import Endpoint, OpenAIBackend
+        from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
 
         backend = OpenAIBackend(self.name, Endpoint(f"{serving.url}/v1", self.model), _ChildKey(serving))
         # the one before is kept until closed: another loop may still be reading from it

@@ -13,7 +13,7 @@ from llx_magic.keys.redaction import LONGEST_READ
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llx_magic.backends.wire.errors import ServerError
+    from llx_magic.backends.reading.errors import ServerError
 
 LONGEST_WAIT = 1e9
 """The largest wait that is told apart from a larger one, in seconds."""

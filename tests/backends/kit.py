@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from llx_magic.backends.openai import ReplyReader
-from llx_magic.backends.sse import ServerEvent
-from llx_magic.backends.status import refused
-from llx_magic.backends.wire.body import BodyDecoder
+from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.backends.reading.status import refused
+from llx_magic.backends.wires.openai import ReplyReader
 from llx_magic.core.failure import BackendFailed, Failure
 from llx_magic.core.reply import Answer
 from llx_magic.keys.redaction import LIVE_KEYS

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from llx_magic.backends.concessions import Extra, conceded, is_lasting, refused_at, remember
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_clients import CLIENTS, new_transport, way_to
-from llx_magic.backends.http_errors import Peer, foreign_errors, translate
-from llx_magic.backends.http_keys import KeyReader
-from llx_magic.backends.http_sending import SENDING, Sending
-from llx_magic.backends.inflate import STEP, decoder_for
-from llx_magic.backends.openai import ReplyReader, request_body
+from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
+from llx_magic.backends.http.decompress import STEP, decoder_for
+from llx_magic.backends.http.errors import Peer, foreign_errors, translate
+from llx_magic.backends.http.keys import KeyReader
+from llx_magic.backends.http.sending import SENDING, Sending
+from llx_magic.backends.http.silence import Silence
 from llx_magic.backends.paths import other_url, settled, url_at, with_path
-from llx_magic.backends.silence import Silence
-from llx_magic.backends.status import refused
-from llx_magic.backends.wire.body import BodyDecoder
+from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.status import refused
+from llx_magic.backends.wires.openai import ReplyReader, request_body
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing

@@ -6,8 +6,8 @@ import http
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from llx_magic.backends.wire.errors import describe, read_error
-from llx_magic.backends.wire.kinds import failure_of
+from llx_magic.backends.reading.errors import describe, read_error
+from llx_magic.backends.reading.kinds import failure_of
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.wire.lenient import NoJson, read_json, read_json_at
+from llx_magic.backends.reading.lenient import NoJson, read_json, read_json_at
 from llx_magic.backends.wording import one_line
 from llx_magic.keys.redaction import LONGEST_READ
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from llx_magic.backends.wire.thinking import Parted, ThinkSplitter
+from llx_magic.backends.reading.thinking import Parted, ThinkSplitter
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.keys.redaction import LIVE_KEYS
 

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from llx_magic.backends.http_proxies import Proxy, is_excepted, proxy_for, read_proxy
+from llx_magic.backends.http.proxies import Proxy, is_excepted, proxy_for, read_proxy
 from llx_magic.core.failure import NotReady
 
 MATCHED = [

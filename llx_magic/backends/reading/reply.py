@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from llx_magic.backends.wire.errors import ServerError, describe
-from llx_magic.backends.wire.finish import Finish, meaning_of, says_nothing
-from llx_magic.backends.wire.kinds import failure_of
-from llx_magic.backends.wire.thinking import part_without_opening
-from llx_magic.backends.wire.transcript import Transcript
-from llx_magic.backends.wire.usage import counts_of, usage_of
+from llx_magic.backends.reading.errors import ServerError, describe
+from llx_magic.backends.reading.finish import Finish, meaning_of, says_nothing
+from llx_magic.backends.reading.kinds import failure_of
+from llx_magic.backends.reading.thinking import part_without_opening
+from llx_magic.backends.reading.transcript import Transcript
+from llx_magic.backends.reading.usage import counts_of, usage_of
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer

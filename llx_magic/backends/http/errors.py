@@ -8,9 +8,9 @@ import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.http_trust import how_to_trust
-from llx_magic.backends.inflate import Unreadable
-from llx_magic.backends.sse import EventTooLarge
+from llx_magic.backends.http.decompress import Unreadable
+from llx_magic.backends.http.trust import how_to_trust
+from llx_magic.backends.reading.sse import EventTooLarge
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.machine import in_words, trouble_of
@@ -18,7 +18,7 @@ from llx_magic.core.machine import in_words, trouble_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llx_magic.backends.http_proxies import Proxy
+    from llx_magic.backends.http.proxies import Proxy
     from llx_magic.core.reply import Answer
 
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 85, 92)

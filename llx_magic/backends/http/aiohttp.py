@@ -18,7 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from llx_magic.backends.http_sending import SENDING, Sending, is_stale, without_frames
+from llx_magic.backends.http.sending import SENDING, Sending, is_stale, without_frames
 
 if TYPE_CHECKING:
     import asyncio

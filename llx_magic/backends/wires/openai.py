@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from llx_magic.backends.concessions import Extra
-from llx_magic.backends.openai_chunk import (
+from llx_magic.backends.reading.body import Odd
+from llx_magic.backends.reading.errors import error_of, error_within, read_error, says_something
+from llx_magic.backends.reading.lenient import NoJson, read_json
+from llx_magic.backends.reading.reply import NOTHING_CAME, Reading
+from llx_magic.backends.wires.openai_chunk import (
     Choice,
     Chunk,
     Content,
@@ -24,10 +28,6 @@ from llx_magic.backends.openai_chunk import (
     tools_in,
     word_in,
 )
-from llx_magic.backends.wire.body import Odd
-from llx_magic.backends.wire.errors import error_of, error_within, read_error, says_something
-from llx_magic.backends.wire.lenient import NoJson, read_json
-from llx_magic.backends.wire.reading import NOTHING_CAME, Reading
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.keys.redaction import LONGEST_READ
@@ -36,7 +36,7 @@ from llx_magic.text.values import JsonValue
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from llx_magic.backends.sse import ServerEvent
+    from llx_magic.backends.reading.sse import ServerEvent
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import Answer, ChatRequest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import re
 
-from llx_magic.backends.sse import EventDecoder, EventTooLarge, ServerEvent
-from llx_magic.backends.wire.lenient import NoJson, end_of, read_json, read_json_at
+from llx_magic.backends.reading.lenient import NoJson, end_of, read_json, read_json_at
+from llx_magic.backends.reading.sse import EventDecoder, EventTooLarge, ServerEvent
 from llx_magic.keys.redaction import LONGEST_READ
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024

@@ -9,9 +9,9 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.http_proxies import Proxy, proxy_for
-from llx_magic.backends.http_sending import KEPT_ALIVE_SECONDS
-from llx_magic.backends.http_trust import Trust, context_for, trust_in_force
+from llx_magic.backends.http.proxies import Proxy, proxy_for
+from llx_magic.backends.http.sending import KEPT_ALIVE_SECONDS
+from llx_magic.backends.http.trust import Trust, context_for, trust_in_force
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import NotReady
 
@@ -61,10 +61,10 @@ def new_transport(way: Way) -> httpx.AsyncBaseTransport:
     """
     context = context_for(way.trust)
     if way.transport == "httpx":
-        from llx_magic.backends.http_httpx import HttpxTransport
+        from llx_magic.backends.http.httpx import HttpxTransport
 
         return HttpxTransport(context, proxy=way.proxy, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
-    from llx_magic.backends.http_aiohttp import AiohttpTransport
+    from llx_magic.backends.http.aiohttp import AiohttpTransport
 
     return AiohttpTransport(context, kept_alive_seconds=KEPT_ALIVE_SECONDS)
 

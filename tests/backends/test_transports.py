@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http_aiohttp import AiohttpTransport
-from llx_magic.backends.http_clients import CLIENTS, VARIABLE, new_transport, way_to
-from llx_magic.backends.http_httpx import HttpxTransport
+from llx_magic.backends.http.aiohttp import AiohttpTransport
+from llx_magic.backends.http.connections import CLIENTS, VARIABLE, new_transport, way_to
+from llx_magic.backends.http.httpx import HttpxTransport
 from llx_magic.core.failure import BackendFailed
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from tests.faults.asking import KEY, answer_of, ask, backend, backend_at, obstacle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from llx_magic.backends.wire.families import (
+from llx_magic.backends.reading.families import (
     ACCESS,
     CAPACITY,
     CONFLICT,
@@ -19,14 +19,14 @@ from llx_magic.backends.wire.families import (
     Family,
     folded,
 )
-from llx_magic.backends.wire.waits import wait_asked_for, wait_in_words
+from llx_magic.backends.reading.waits import wait_asked_for, wait_in_words
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llx_magic.backends.wire.errors import ServerError
+    from llx_magic.backends.reading.errors import ServerError
 
 
 class Verdict(NamedTuple):

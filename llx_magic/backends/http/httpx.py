@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import httpx
 
-from llx_magic.backends.http_sending import SENDING, Sending, is_stale, without_frames
+from llx_magic.backends.http.sending import SENDING, Sending, is_stale, without_frames
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from llx_magic.backends.http_proxies import Proxy
+    from llx_magic.backends.http.proxies import Proxy
 
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
