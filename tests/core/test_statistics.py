@@ -60,60 +60,45 @@ def test_a_backend_never_asked_has_no_rates_and_zero_counts():
     assert (tally.requests, tally.success_rate, tally.mean_latency, tally.tokens_per_second) == (0, None, None, None)
 
 
-def test_success_rate_leaves_cancelled_and_running_visits_out():
-    async def main() -> None:
-        bench = Bench(Scripted("a", "x", "x", "x", DOWN), Scripted("b"))
-        for _ in range(4):
-            await bench.ask()
-        assert bench.snapshot("a").success_rate == 0.75
-
-    asyncio.run(main())
-
-
-def test_latency_is_from_sending_to_the_end_of_the_visit_with_the_waits_in_it():
-    async def main() -> None:
-        bench = Bench(Scripted("a", DOWN, "fine"), Scripted("b"), failover_retry_count=2)
+async def test_success_rate_leaves_cancelled_and_running_visits_out():
+    bench = Bench(Scripted("a", "x", "x", "x", DOWN), Scripted("b"))
+    for _ in range(4):
         await bench.ask()
-        a = bench.snapshot("a")
-        assert (a.mean_latency, a.p50_latency, a.p95_latency) == (1.0, 1.0, 1.0)
-
-    asyncio.run(main())
+    assert bench.snapshot("a").success_rate == 0.75
 
 
-def test_tokens_per_second_are_those_of_generating_after_the_first_piece():
-    async def main() -> None:
-        lb = balancer(simulated("a", reply="one two three four five six seven eight nine ten", latency_ms=3000,
-                                tokens_per_second=2.5, completion_tokens=20))  # fmt: skip
-        reply = await lb.ask("why")
-        [a] = lb.snapshot().backends
-        assert a.ttft == 3.0
-        assert a.tokens_per_second == pytest.approx(2.5)
-        assert reply.tokens_per_second == lb.history().tokens_per_second.iloc[0] == a.tokens_per_second
-
-    asyncio.run(main())
+async def test_latency_is_from_sending_to_the_end_of_the_visit_with_the_waits_in_it():
+    bench = Bench(Scripted("a", DOWN, "fine"), Scripted("b"), failover_retry_count=2)
+    await bench.ask()
+    a = bench.snapshot("a")
+    assert (a.mean_latency, a.p50_latency, a.p95_latency) == (1.0, 1.0, 1.0)
 
 
-def test_history_and_events_are_bounded_by_the_limit():
-    async def main() -> None:
-        lb = balancer(simulated("a"), simulated("b"), history_limit=7)
-        for _ in range(50):
-            await lb.ask("why")
-        assert len(lb.history()) == 7
-        assert list(lb.history()["request"]) == list(range(44, 51))
-        assert {event.request for event in lb.decisions()} == set(range(44, 51))
-
-    asyncio.run(main())
+async def test_tokens_per_second_are_those_of_generating_after_the_first_piece():
+    lb = balancer(simulated("a", reply="one two three four five six seven eight nine ten", latency_ms=3000,
+                            tokens_per_second=2.5, completion_tokens=20))  # fmt: skip
+    reply = await lb.ask("why")
+    [a] = lb.snapshot().backends
+    assert a.ttft == 3.0
+    assert a.tokens_per_second == pytest.approx(2.5)
+    assert reply.tokens_per_second == lb.history().tokens_per_second.iloc[0] == a.tokens_per_second
 
 
-def test_a_new_limit_holds_from_the_next_request_on():
-    async def main() -> None:
-        bench = Bench(Scripted("a"))
-        for _ in range(10):
-            await bench.ask()
-        await bench.ask(history_limit=3)
-        assert [record.request for record in bench.live.records()] == [9, 10, 11]
+async def test_history_and_events_are_bounded_by_the_limit():
+    lb = balancer(simulated("a"), simulated("b"), history_limit=7)
+    for _ in range(50):
+        await lb.ask("why")
+    assert len(lb.history()) == 7
+    assert list(lb.history()["request"]) == list(range(44, 51))
+    assert {event.request for event in lb.decisions()} == set(range(44, 51))
 
-    asyncio.run(main())
+
+async def test_a_new_limit_holds_from_the_next_request_on():
+    bench = Bench(Scripted("a"))
+    for _ in range(10):
+        await bench.ask()
+    await bench.ask(history_limit=3)
+    assert [record.request for record in bench.live.records()] == [9, 10, 11]
 
 
 def test_samples_for_percentiles_are_bounded():
@@ -136,42 +121,36 @@ def test_a_request_that_runs_is_remembered_however_many_others_end_meanwhile():
     assert not ledger._running
 
 
-def test_a_reset_clears_counts_and_history_but_not_circuits_rates_or_visits_under_way():
-    async def main() -> None:
-        release = asyncio.Event()
+async def test_a_reset_clears_counts_and_history_but_not_circuits_rates_or_visits_under_way():
+    release = asyncio.Event()
 
-        async def late(_request, _progress):
-            await release.wait()
-            raise AssertionError
+    async def late(_request, _progress):
+        await release.wait()
+        raise AssertionError
 
-        bench = Bench(Scripted("a", DOWN, DOWN, DOWN), Scripted("b", "x", "x", "x", late))
-        for _ in range(3):
-            await bench.ask()
-        task = asyncio.create_task(bench.ask())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        bench.live.reset_statistics()
-        a, b = bench.snapshot("a"), bench.snapshot("b")
-        assert (a.state, a.requests, a.attempts) == ("open", 0, 0)
-        assert (b.requests, b.in_flight, b.tokens) == (1, 1, 0)
-        assert bench.live.records() == ()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        b = bench.snapshot("b")
-        assert (b.requests, b.in_flight, b.cancelled) == (1, 0, 1)
-
-    asyncio.run(main())
+    bench = Bench(Scripted("a", DOWN, DOWN, DOWN), Scripted("b", "x", "x", "x", late))
+    for _ in range(3):
+        await bench.ask()
+    task = asyncio.create_task(bench.ask())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bench.live.reset_statistics()
+    a, b = bench.snapshot("a"), bench.snapshot("b")
+    assert (a.state, a.requests, a.attempts) == ("open", 0, 0)
+    assert (b.requests, b.in_flight, b.tokens) == (1, 1, 0)
+    assert bench.live.records() == ()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    b = bench.snapshot("b")
+    assert (b.requests, b.in_flight, b.cancelled) == (1, 0, 1)
 
 
-def test_total_requests_are_the_visits_of_all_backends():
-    async def main() -> None:
-        lb = balancer(simulated("a", "503"), simulated("b"), simulated("c"))
-        for _ in range(2):
-            await lb.ask("why")
-        assert lb.snapshot().total_requests == 4
-        assert len(lb.history()) == 2
-
-    asyncio.run(main())
+async def test_total_requests_are_the_visits_of_all_backends():
+    lb = balancer(simulated("a", "503"), simulated("b"), simulated("c"))
+    for _ in range(2):
+        await lb.ask("why")
+    assert lb.snapshot().total_requests == 4
+    assert len(lb.history()) == 2
 
 
 SCRIPTS = st.lists(
@@ -365,85 +344,66 @@ def test_threads_with_loops_of_their_own_may_mix_freely_on_one_profile():
         ({"reply": "one two three", "tokens_per_second": 0.5}, "fewer than ten pieces"),
     ],
 )
-def test_a_burst_has_no_speed(params, why):
+async def test_a_burst_has_no_speed(params, why):
     """45,000 tokens a second is what a buffer does, not a model."""
-
-    async def main() -> None:
-        lb = balancer(simulated("a", **{"reply": "one two three four five six seven eight nine ten eleven", **params}))
-        reply = await lb.ask("why")
-        assert reply.tokens_per_second is None, why
-        assert lb.snapshot().backends[0].tokens_per_second is None
-
-    asyncio.run(main())
+    lb = balancer(simulated("a", **{"reply": "one two three four five six seven eight nine ten eleven", **params}))
+    reply = await lb.ask("why")
+    assert reply.tokens_per_second is None, why
+    assert lb.snapshot().backends[0].tokens_per_second is None
 
 
-def test_usage_of_nothing_is_no_usage():
-    async def main() -> None:
-        none = Answer(text="fine", model="m", usage=Usage(0, 0), finish_reason="stop")
-        bench = Bench(Scripted("a", none), Scripted("b"), tpm_threshold=100)
-        replies = [await bench.ask() for _ in range(2)]
-        assert [reply.backend for reply in replies] == ["a", "a"]
-        assert replies[0].usage is None
-        assert bench.snapshot("a").tpm is None
-        assert bench.events(VisitSucceeded)[0].completion_tokens is None
-
-    asyncio.run(main())
+async def test_usage_of_nothing_is_no_usage():
+    none = Answer(text="fine", model="m", usage=Usage(0, 0), finish_reason="stop")
+    bench = Bench(Scripted("a", none), Scripted("b"), tpm_threshold=100)
+    replies = [await bench.ask() for _ in range(2)]
+    assert [reply.backend for reply in replies] == ["a", "a"]
+    assert replies[0].usage is None
+    assert bench.snapshot("a").tpm is None
+    assert bench.events(VisitSucceeded)[0].completion_tokens is None
 
 
-def test_prompts_are_counted_once_however_many_backends_they_met():
-    async def main() -> None:
-        bench = Bench(Scripted("a", DOWN, DOWN, "fine", "fine"), Scripted("b", DOWN, DOWN, "fine"))
-        outcomes = await asyncio.gather(*(bench.ask() for _ in range(4)), return_exceptions=True)
-        assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 2
-        prompts = bench.live.snapshot([]).prompts
-        assert (prompts.asked, prompts.answered, prompts.failed, prompts.cancelled) == (4, 2, 2, 0)
-
-    asyncio.run(main())
+async def test_prompts_are_counted_once_however_many_backends_they_met():
+    bench = Bench(Scripted("a", DOWN, DOWN, "fine", "fine"), Scripted("b", DOWN, DOWN, "fine"))
+    outcomes = await asyncio.gather(*(bench.ask() for _ in range(4)), return_exceptions=True)
+    assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 2
+    prompts = bench.live.snapshot([]).prompts
+    assert (prompts.asked, prompts.answered, prompts.failed, prompts.cancelled) == (4, 2, 2, 0)
 
 
-def test_prompts_under_way_and_stopped_ones_are_counted_and_a_reset_leaves_those_under_way():
-    async def main() -> None:
-        async def never(_request, _progress):
-            await asyncio.Event().wait()
+async def test_prompts_under_way_and_stopped_ones_are_counted_and_a_reset_leaves_those_under_way():
+    async def never(_request, _progress):
+        await asyncio.Event().wait()
 
-        bench = Bench(Scripted("a", never), clock=ManualClock())
-        tasks = [asyncio.create_task(bench.ask()) for _ in range(3)]
-        await settle()
-        tasks[0].cancel()
-        await settle()
-        prompts = bench.live.snapshot([]).prompts
-        assert (prompts.asked, prompts.cancelled, prompts.running) == (3, 1, 2)
-        bench.live.reset_statistics()
-        assert (bench.live.snapshot([]).prompts.asked, bench.live.snapshot([]).prompts.running) == (2, 2)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    asyncio.run(main())
+    bench = Bench(Scripted("a", never), clock=ManualClock())
+    tasks = [asyncio.create_task(bench.ask()) for _ in range(3)]
+    await settle()
+    tasks[0].cancel()
+    await settle()
+    prompts = bench.live.snapshot([]).prompts
+    assert (prompts.asked, prompts.cancelled, prompts.running) == (3, 1, 2)
+    bench.live.reset_statistics()
+    assert (bench.live.snapshot([]).prompts.asked, bench.live.snapshot([]).prompts.running) == (2, 2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_skips_are_counted_by_reason():
-    async def main() -> None:
-        bench = Bench(Scripted("a", DOWN), Scripted("b"), circuit_breaker_failure_threshold=1)
-        for _ in range(3):
-            await bench.ask()
-        assert bench.snapshot("a").skips == (("circuit open", 2),)
-
-    asyncio.run(main())
+async def test_skips_are_counted_by_reason():
+    bench = Bench(Scripted("a", DOWN), Scripted("b"), circuit_breaker_failure_threshold=1)
+    for _ in range(3):
+        await bench.ask()
+    assert bench.snapshot("a").skips == (("circuit open", 2),)
 
 
-def test_a_request_is_remembered_whole_or_not_at_all():
-    async def main() -> None:
-        bench = Bench(Scripted("a", DOWN), Scripted("b"), history_limit=1, failover_retry_count=20)
-        for _ in range(3):
-            await bench.ask(circuit_breaker_enabled=False)
-        events = bench.live.events()
-        assert {event.request for event in events} == {3}
-        assert isinstance(events[0], RequestStarted)
-        assert isinstance(events[-1], RequestAnswered)
-        assert len(events) > 60
-
-    asyncio.run(main())
+async def test_a_request_is_remembered_whole_or_not_at_all():
+    bench = Bench(Scripted("a", DOWN), Scripted("b"), history_limit=1, failover_retry_count=20)
+    for _ in range(3):
+        await bench.ask(circuit_breaker_enabled=False)
+    events = bench.live.events()
+    assert {event.request for event in events} == {3}
+    assert isinstance(events[0], RequestStarted)
+    assert isinstance(events[-1], RequestAnswered)
+    assert len(events) > 60
 
 
 def test_of_a_request_with_very_many_events_the_beginning_and_the_end_are_kept():

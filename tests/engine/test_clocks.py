@@ -12,56 +12,44 @@ from llx_magic.engine.clocks import LoopClock, ManualClock, VirtualClock
 from tests.engine.kit import settle
 
 
-def test_by_hand_calls_fall_due_in_the_order_of_their_times_each_at_its_own_time():
-    async def main() -> None:
-        clock, made = ManualClock(), []
-        for delay in (3.0, 1.0, 2.0, 9.0):
-            clock.call_later(delay, lambda delay=delay: made.append(delay))
-        clock.advance(5.0)
-        await settle()
-        assert made == [1.0, 2.0, 3.0]
-        assert clock.now() == 5.0
-        assert clock.waiting() == 1
-
-    asyncio.run(main())
+async def test_by_hand_calls_fall_due_in_the_order_of_their_times_each_at_its_own_time():
+    clock, made = ManualClock(), []
+    for delay in (3.0, 1.0, 2.0, 9.0):
+        clock.call_later(delay, lambda delay=delay: made.append(delay))
+    clock.advance(5.0)
+    await settle()
+    assert made == [1.0, 2.0, 3.0]
+    assert clock.now() == 5.0
+    assert clock.waiting() == 1
 
 
-def test_a_call_that_was_cancelled_is_never_made_even_when_it_is_due_already():
-    async def main() -> None:
-        clock, made = ManualClock(), []
-        timer = clock.call_later(1.0, lambda: made.append("too late"))
-        clock.advance(1.0)
-        timer.cancel()
-        await settle()
-        assert made == []
-        assert clock.waiting() == 0
-
-    asyncio.run(main())
+async def test_a_call_that_was_cancelled_is_never_made_even_when_it_is_due_already():
+    clock, made = ManualClock(), []
+    timer = clock.call_later(1.0, lambda: made.append("too late"))
+    clock.advance(1.0)
+    timer.cancel()
+    await settle()
+    assert made == []
+    assert clock.waiting() == 0
 
 
-def test_a_sleep_that_was_cancelled_leaves_nothing_behind():
-    async def main() -> None:
-        clock = ManualClock()
-        sleeping = asyncio.create_task(clock.sleep(10.0))
-        await settle()
-        assert clock.waiting() == 1
-        sleeping.cancel()
-        await settle()
-        assert clock.waiting() == 0
-
-    asyncio.run(main())
+async def test_a_sleep_that_was_cancelled_leaves_nothing_behind():
+    clock = ManualClock()
+    sleeping = asyncio.create_task(clock.sleep(10.0))
+    await settle()
+    assert clock.waiting() == 1
+    sleeping.cancel()
+    await settle()
+    assert clock.waiting() == 0
 
 
-def test_time_can_be_moved_from_another_thread():
-    async def main() -> float:
-        clock = ManualClock()
-        sleeping = asyncio.create_task(clock.sleep(60.0))
-        await settle()
-        threading.Thread(target=clock.advance, args=(60.0,)).start()
-        await sleeping
-        return clock.now()
-
-    assert asyncio.run(main()) == 60.0
+async def test_time_can_be_moved_from_another_thread():
+    clock = ManualClock()
+    sleeping = asyncio.create_task(clock.sleep(60.0))
+    await settle()
+    threading.Thread(target=clock.advance, args=(60.0,)).start()
+    await sleeping
+    assert clock.now() == 60.0
 
 
 def test_a_loop_that_has_ended_does_not_disturb_the_others():
@@ -81,40 +69,30 @@ def test_a_loop_that_has_ended_does_not_disturb_the_others():
     assert made == ["here"]
 
 
-def test_virtual_time_jumps_when_everybody_waits_and_waits_are_exact():
-    async def main() -> list[tuple[str, float]]:
-        clock, woken = VirtualClock(), []
+async def test_virtual_time_jumps_when_everybody_waits_and_waits_are_exact():
+    clock, woken = VirtualClock(), []
 
-        async def sleeper(name: str, seconds: float) -> None:
+    async def sleeper(name: str, seconds: float) -> None:
+        for _ in range(2):
             await clock.sleep(seconds)
             woken.append((name, clock.now()))
-            await clock.sleep(seconds)
-            woken.append((name, clock.now()))
-
-        await asyncio.gather(sleeper("day", 86_400.0), sleeper("hour", 3600.0))
-        return woken
 
     began = time.monotonic()
-    assert asyncio.run(main()) == [("hour", 3600.0), ("hour", 7200.0), ("day", 86_400.0), ("day", 172_800.0)]
+    await asyncio.gather(sleeper("day", 86_400.0), sleeper("hour", 3600.0))
+    assert woken == [("hour", 3600.0), ("hour", 7200.0), ("day", 86_400.0), ("day", 172_800.0)]
     assert time.monotonic() - began < 3600.0
 
 
-def test_virtual_time_does_not_move_while_nobody_waits_for_it():
-    async def main() -> float:
-        clock = VirtualClock()
-        await clock.sleep(0)
-        await settle()
-        return clock.now()
-
-    assert asyncio.run(main()) == 0.0
+async def test_virtual_time_does_not_move_while_nobody_waits_for_it():
+    clock = VirtualClock()
+    await clock.sleep(0)
+    await settle()
+    assert clock.now() == 0.0
 
 
-def test_real_time_is_the_loops_own():
-    async def main() -> float:
-        clock = LoopClock()
-        return abs(clock.now() - asyncio.get_running_loop().time())
-
-    assert asyncio.run(main()) < 60.0
+async def test_real_time_is_the_loops_own():
+    clock = LoopClock()
+    assert abs(clock.now() - asyncio.get_running_loop().time()) < 60.0
     assert abs(LoopClock().epoch + LoopClock().now() - time.time()) < 60.0
 
 

@@ -61,54 +61,46 @@ def in_a_fork(ask) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_child_probes_anew_what_its_parent_is_probing():
+async def test_a_forked_child_probes_anew_what_its_parent_is_probing():
     """The probe under way is the parent's; in the child nobody would ever give its place back."""
+    release = asyncio.Event()
 
-    async def main() -> None:
-        release = asyncio.Event()
+    async def probed(_request, _progress):
+        await release.wait()
+        return answer("up again")
 
-        async def probed(_request, _progress):
-            await release.wait()
-            return answer("up again")
-
-        bench = Bench(Scripted("a", DOWN, probed), Scripted("b"), clock=ManualClock(),
-                      circuit_breaker_failure_threshold=1)  # fmt: skip
-        await bench.ask()
-        await bench.pass_time(30.0)
-        probe = asyncio.create_task(bench.ask())
-        await settle()
-        assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("half-open", 1)
-        assert in_a_fork(lambda: state(bench)) == repr(("open", 0, 0.0))
-        release.set()
-        assert (await probe).backend == "a"
-        assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("closed", 0)
-
-    asyncio.run(main())
+    bench = Bench(Scripted("a", DOWN, probed), Scripted("b"), clock=ManualClock(),
+                  circuit_breaker_failure_threshold=1)  # fmt: skip
+    await bench.ask()
+    await bench.pass_time(30.0)
+    probe = asyncio.create_task(bench.ask())
+    await settle()
+    assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("half-open", 1)
+    assert in_a_fork(lambda: state(bench)) == repr(("open", 0, 0.0))
+    release.set()
+    assert (await probe).backend == "a"
+    assert (bench.snapshot("a").state, bench.snapshot("a").in_flight) == ("closed", 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.parametrize("seconds", [1.0, 6.0], ids=["while they wait", "while one of them goes first"])
-def test_in_a_forked_child_nobody_waits_for_the_rate_limit_that_its_parents_requests_wait_for(seconds):
+async def test_in_a_forked_child_nobody_waits_for_the_rate_limit_that_its_parents_requests_wait_for(seconds):
     """They go on in the parent; in the child they would stand in line, or hold a turn, for ever."""
+    release = asyncio.Event()
 
-    async def main() -> None:
-        release = asyncio.Event()
+    async def held(_request, _progress):
+        await release.wait()
+        return answer("back")
 
-        async def held(_request, _progress):
-            await release.wait()
-            return answer("back")
-
-        bench = Bench(Scripted("a", replace(LIMITED, retry_after=6.0), held, "back"), clock=ManualClock())
-        asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
-        await bench.pass_time(seconds)
-        cool_down = bench.gates["a"].cool_down
-        assert cool_down.has_line
-        assert in_a_fork(lambda: (cool_down.has_line, cool_down.refuses(99, 6.0))) == repr((False, False))
-        release.set()
-        await bench.pass_time(6.0)
-        assert [task.result().text for task in asking] == ["back"] * 3
-
-    asyncio.run(main())
+    bench = Bench(Scripted("a", replace(LIMITED, retry_after=6.0), held, "back"), clock=ManualClock())
+    asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
+    await bench.pass_time(seconds)
+    cool_down = bench.gates["a"].cool_down
+    assert cool_down.has_line
+    assert in_a_fork(lambda: (cool_down.has_line, cool_down.refuses(99, 6.0))) == repr((False, False))
+    release.set()
+    await bench.pass_time(6.0)
+    assert [task.result().text for task in asking] == ["back"] * 3
 
 
 def test_a_call_from_the_loops_own_thread_is_refused():
@@ -182,16 +174,11 @@ class Faulty(Scripted):
         raise UnicodeEncodeError("utf-8", "sk-secret", 0, 1, "no")
 
 
-def test_a_fault_inside_one_backend_goes_to_the_next_and_does_not_quote_it():
+async def test_a_fault_inside_one_backend_goes_to_the_next_and_does_not_quote_it():
     """It counts as an unusable reply, not as the user's cancellation, and its text stays inside."""
-
-    async def main():
-        bench = Bench(Faulty("a"), Scripted("b", "fine"))
-        reply = await bench.ask()
-        assert reply.backend == "b"
-        assert "sk-secret" not in " ".join(reply.notes)
-        return reply
-
-    reply = asyncio.run(main())
+    bench = Bench(Faulty("a"), Scripted("b", "fine"))
+    reply = await bench.ask()
+    assert reply.backend == "b"
+    assert "sk-secret" not in " ".join(reply.notes)
     failures = [event.failure.kind for event in reply.trace if hasattr(event, "failure")]
     assert set(failures) == {FailureKind.BAD_REPLY}

@@ -28,10 +28,6 @@ def limited(seconds: float):
     return replace(LIMITED, retry_after=seconds)
 
 
-def run(main) -> None:
-    asyncio.run(main())
-
-
 class LimitedBackend(Scripted):
     """Answers so many requests in a window of time, or so many at once, after a while; counts its refusals."""
 
@@ -64,323 +60,254 @@ def crowd_of(*rooms: int, clock=None, **how) -> Bench:
 # --- who waits, and how long ----------------------------------------------------------------------------------------
 
 
-def test_a_request_that_only_rate_limits_refuse_waits_for_the_first_that_ends():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(9.0), "a is back"), Scripted("b", limited(6.0), "b is back"))
-        reply = await bench.ask()
-        assert (reply.text, bench.clock.now()) == ("b is back", 6.0)
-        [started] = bench.events(CoolDownWaitStarted)
-        assert (started.backend, started.seconds) == ("b", 6.0)
-        [ended] = bench.events(CoolDownWaitEnded)
-        assert (ended.backend, ended.seconds) == ("b", 6.0)
-        assert "waited 6 s for a rate limit" in reply.notes
-
-    run(main)
+async def test_a_request_that_only_rate_limits_refuse_waits_for_the_first_that_ends():
+    bench = Bench(Scripted("a", limited(9.0), "a is back"), Scripted("b", limited(6.0), "b is back"))
+    reply = await bench.ask()
+    assert (reply.text, bench.clock.now()) == ("b is back", 6.0)
+    [started] = bench.events(CoolDownWaitStarted)
+    assert (started.backend, started.seconds) == ("b", 6.0)
+    [ended] = bench.events(CoolDownWaitEnded)
+    assert (ended.backend, ended.seconds) == ("b", 6.0)
+    assert "waited 6 s for a rate limit" in reply.notes
 
 
-def test_the_wait_stands_in_the_trace():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"))
-        trace = (await bench.ask()).trace
-        [wait] = [step for step in trace.steps if step.kind == "wait"]
-        assert (wait.backend, wait.begin, wait.end, wait.text) == ("a", 0.0, 6.0, "waited 6 s for a rate limit")
-
-    run(main)
+async def test_the_wait_stands_in_the_trace():
+    bench = Bench(Scripted("a", limited(6.0), "back"))
+    trace = (await bench.ask()).trace
+    [wait] = [step for step in trace.steps if step.kind == "wait"]
+    assert (wait.backend, wait.begin, wait.end, wait.text) == ("a", 0.0, 6.0, "waited 6 s for a rate limit")
 
 
-def test_a_request_that_finds_every_backend_cooling_down_waits_too():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(9.0), "a is back"), Scripted("b", limited(6.0), "b is back"))
-        with pytest.raises(AllBackendsFailed):
-            await bench.ask(cooldown_wait_ms="none")
-        assert (await bench.ask()).text == "b is back"
-        skipped = [event.backend for event in bench.events(BackendSkipped)]
-        assert skipped == ["a", "b", "a"]
-
-    run(main)
+async def test_a_request_that_finds_every_backend_cooling_down_waits_too():
+    bench = Bench(Scripted("a", limited(9.0), "a is back"), Scripted("b", limited(6.0), "b is back"))
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask(cooldown_wait_ms="none")
+    assert (await bench.ask()).text == "b is back"
+    skipped = [event.backend for event in bench.events(BackendSkipped)]
+    assert skipped == ["a", "b", "a"]
 
 
 @pytest.mark.parametrize("only", [None, "a"], ids=["a profile", "one backend"])
-def test_with_none_nobody_waits(only):
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b", DOWN))
+async def test_with_none_nobody_waits(only):
+    bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b", DOWN))
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask(cooldown_wait_ms="none", only=only)
+    assert bench.clock.now() == 0.0
+
+
+async def test_a_wait_beyond_the_limit_fails_at_once():
+    bench = Bench(Scripted("a", limited(6.0)), Scripted("b", limited(7.0)))
+    with pytest.raises(AllBackendsFailed) as caught:
+        await bench.ask(cooldown_wait_ms=5999)
+    assert bench.clock.now() == 0.0
+    assert [reason.seconds_left for reason in caught.value.reasons] == [6.0, 7.0]
+
+
+async def test_where_all_circuits_are_open_the_error_comes_at_once():
+    bench = Bench(Scripted("a", DOWN), Scripted("b", DOWN), circuit_breaker_failure_threshold=1)
+    for _ in range(2):
         with pytest.raises(AllBackendsFailed):
-            await bench.ask(cooldown_wait_ms="none", only=only)
-        assert bench.clock.now() == 0.0
-
-    run(main)
-
-
-def test_a_wait_beyond_the_limit_fails_at_once():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0)), Scripted("b", limited(7.0)))
-        with pytest.raises(AllBackendsFailed) as caught:
-            await bench.ask(cooldown_wait_ms=5999)
-        assert bench.clock.now() == 0.0
-        assert [reason.seconds_left for reason in caught.value.reasons] == [6.0, 7.0]
-
-    run(main)
-
-
-def test_where_all_circuits_are_open_the_error_comes_at_once():
-    async def main() -> None:
-        bench = Bench(Scripted("a", DOWN), Scripted("b", DOWN), circuit_breaker_failure_threshold=1)
-        for _ in range(2):
-            with pytest.raises(AllBackendsFailed):
-                await bench.ask()
-        assert bench.clock.now() == 0.0
-        assert not bench.events(CoolDownWaitStarted)
-
-    run(main)
+            await bench.ask()
+    assert bench.clock.now() == 0.0
+    assert not bench.events(CoolDownWaitStarted)
 
 
 @pytest.mark.parametrize("other", [DOWN, failure(status=401)], ids=["503", "401"])
-def test_another_backend_that_fails_otherwise_does_not_forbid_to_wait_and_is_not_asked_again(other):
-    async def main() -> None:
-        a, b = Scripted("a", other), Scripted("b", limited(6.0), "back")
-        bench = Bench(a, b, circuit_breaker_failure_threshold=1)
-        assert (await bench.ask()).text == "back"
-        assert len(a.asked) == 1
-        b.steps = [*b.steps[:2], limited(6.0), "back again"]
-        assert (await bench.ask()).text == "back again"  # the circuit of a is open
-
-    run(main)
+async def test_another_backend_that_fails_otherwise_does_not_forbid_to_wait_and_is_not_asked_again(other):
+    a, b = Scripted("a", other), Scripted("b", limited(6.0), "back")
+    bench = Bench(a, b, circuit_breaker_failure_threshold=1)
+    assert (await bench.ask()).text == "back"
+    assert len(a.asked) == 1
+    b.steps = [*b.steps[:2], limited(6.0), "back again"]
+    assert (await bench.ask()).text == "back again"  # the circuit of a is open
 
 
-def test_a_backend_whose_circuit_stays_open_beyond_its_cool_down_is_not_waited_for():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0)), Scripted("b", DOWN), circuit_breaker_failure_threshold=1)
-        bench.live.set_circuit(bench.gates["a"], open_it=False)
-        with pytest.raises(AllBackendsFailed):
-            await bench.ask(cooldown_wait_ms="none")
-        bench.live.set_circuit(bench.gates["a"], open_it=True)
-        with pytest.raises(AllBackendsFailed):
-            await bench.ask()
-        assert bench.clock.now() == 0.0
-
-    run(main)
+async def test_a_backend_whose_circuit_stays_open_beyond_its_cool_down_is_not_waited_for():
+    bench = Bench(Scripted("a", limited(6.0)), Scripted("b", DOWN), circuit_breaker_failure_threshold=1)
+    bench.live.set_circuit(bench.gates["a"], open_it=False)
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask(cooldown_wait_ms="none")
+    bench.live.set_circuit(bench.gates["a"], open_it=True)
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask()
+    assert bench.clock.now() == 0.0
 
 
-def test_a_backend_that_is_not_ready_does_not_forbid_to_wait():
-    async def main() -> None:
-        bench = Bench(Scripted("a", obstacle="no key"), Scripted("b", limited(6.0), "back"))
-        assert (await bench.ask()).text == "back"
-
-    run(main)
+async def test_a_backend_that_is_not_ready_does_not_forbid_to_wait():
+    bench = Bench(Scripted("a", obstacle="no key"), Scripted("b", limited(6.0), "back"))
+    assert (await bench.ask()).text == "back"
 
 
 # --- one candidate --------------------------------------------------------------------------------------------------
 
 
-def test_a_prompt_of_one_backend_waits_for_its_rate_limit_where_that_is_short():
-    async def main() -> None:
-        a = Scripted("a", limited(6.0), "back", "again")
-        bench = Bench(a)
-        with pytest.raises(AllBackendsFailed):
-            await bench.ask(cooldown_wait_ms="none")
-        assert (await bench.ask()).text == "back"
-        assert bench.clock.now() == 6.0
-        assert len(a.asked) == 2
-
-    run(main)
+async def test_a_prompt_of_one_backend_waits_for_its_rate_limit_where_that_is_short():
+    a = Scripted("a", limited(6.0), "back", "again")
+    bench = Bench(a)
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask(cooldown_wait_ms="none")
+    assert (await bench.ask()).text == "back"
+    assert bench.clock.now() == 6.0
+    assert len(a.asked) == 2
 
 
-def test_a_prompt_of_one_backend_asks_at_once_where_the_rate_limit_is_longer_than_anybody_waits():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(3600.0), "back after all"))
-        with pytest.raises(AllBackendsFailed):
-            await bench.ask()
-        assert (await bench.ask()).text == "back after all"
-        assert bench.clock.now() == 0.0
-
-    run(main)
+async def test_a_prompt_of_one_backend_asks_at_once_where_the_rate_limit_is_longer_than_anybody_waits():
+    bench = Bench(Scripted("a", limited(3600.0), "back after all"))
+    with pytest.raises(AllBackendsFailed):
+        await bench.ask()
+    assert (await bench.ask()).text == "back after all"
+    assert bench.clock.now() == 0.0
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 2.0, 4.0, None], ids=str)
-def test_a_backend_that_limits_for_ever_is_given_up(seconds):
-    async def main() -> None:
-        a = Scripted("a", replace(LIMITED, retry_after=seconds))
-        bench = Bench(a, failover_retry_count=2)
-        with pytest.raises(AllBackendsFailed, match="429"):
-            await bench.ask()
-        assert bench.clock.now() <= 25.0
-        assert len(a.asked) <= 24
-
-    run(main)
+async def test_a_backend_that_limits_for_ever_is_given_up(seconds):
+    a = Scripted("a", replace(LIMITED, retry_after=seconds))
+    bench = Bench(a, failover_retry_count=2)
+    with pytest.raises(AllBackendsFailed, match="429"):
+        await bench.ask()
+    assert bench.clock.now() <= 25.0
+    assert len(a.asked) <= 24
 
 
-def test_a_crowd_before_a_backend_that_limits_for_ever_is_given_up_together():
-    async def main() -> None:
-        a, b = Scripted("a", limited(2.0)), Scripted("b", limited(3.0))
-        bench = Bench(a, b, failover_retry_count=2)
-        outcomes = await asyncio.gather(*(bench.ask() for _ in range(100)), return_exceptions=True)
-        assert {type(outcome) for outcome in outcomes} == {AllBackendsFailed}
-        assert bench.clock.now() <= 20.0
-        assert len(a.asked) + len(b.asked) <= 2 * 100 + 60
-        assert bench.clock.waiting() == 0
-
-    run(main)
+async def test_a_crowd_before_a_backend_that_limits_for_ever_is_given_up_together():
+    a, b = Scripted("a", limited(2.0)), Scripted("b", limited(3.0))
+    bench = Bench(a, b, failover_retry_count=2)
+    outcomes = await asyncio.gather(*(bench.ask() for _ in range(100)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {AllBackendsFailed}
+    assert bench.clock.now() <= 20.0
+    assert len(a.asked) + len(b.asked) <= 2 * 100 + 60
+    assert bench.clock.waiting() == 0
 
 
 # --- a crowd --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rooms", [(8, 8), (8,), (3, 5, 1)], ids=str)
-def test_a_crowd_is_answered_whole_in_about_the_time_that_the_rates_allow(rooms):
-    async def main() -> None:
-        bench = crowd_of(*rooms)
-        await asyncio.gather(*(bench.ask() for _ in range(160)))
-        least = 2.0 * (160 / sum(rooms) - 1)
-        assert least <= bench.clock.now() <= 1.35 * least + 4.0
-        windows = bench.clock.now() / 2.0
-        refusals = sum(backend.refusals for backend in bench.backends)
-        assert refusals <= 160 * len(rooms) + len(rooms) * (2 * windows + 24)
-        assert bench.clock.waiting() == 0
-
-    run(main)
+async def test_a_crowd_is_answered_whole_in_about_the_time_that_the_rates_allow(rooms):
+    bench = crowd_of(*rooms)
+    await asyncio.gather(*(bench.ask() for _ in range(160)))
+    least = 2.0 * (160 / sum(rooms) - 1)
+    assert least <= bench.clock.now() <= 1.35 * least + 4.0
+    windows = bench.clock.now() / 2.0
+    refusals = sum(backend.refusals for backend in bench.backends)
+    assert refusals <= 160 * len(rooms) + len(rooms) * (2 * windows + 24)
+    assert bench.clock.waiting() == 0
 
 
-def test_a_crowd_is_answered_whole_by_backends_that_take_so_many_at_once():
-    async def main() -> None:
-        bench = crowd_of(8, 8, at_once=True)
-        await asyncio.gather(*(bench.ask() for _ in range(400)))
-        assert bench.clock.now() <= 12.0  # 2.5 s would do for who knows the limits; each that is found costs 2 s
-        assert sum(backend.refusals for backend in bench.backends) <= 2 * 400 + 40
-
-    run(main)
+async def test_a_crowd_is_answered_whole_by_backends_that_take_so_many_at_once():
+    bench = crowd_of(8, 8, at_once=True)
+    await asyncio.gather(*(bench.ask() for _ in range(400)))
+    assert bench.clock.now() <= 12.0  # 2.5 s would do for who knows the limits; each that is found costs 2 s
+    assert sum(backend.refusals for backend in bench.backends) <= 2 * 400 + 40
 
 
-def test_those_who_wait_are_answered_in_the_order_in_which_they_came():
-    async def main() -> None:
-        bench = crowd_of(4, 4)
-        await asyncio.gather(*(bench.ask() for _ in range(80)))
-        asked = [event.request for event in bench.events(AttemptStarted)]
-        last = list(dict.fromkeys(reversed(asked)))[::-1]  # by the attempt that was answered
-        at_first = 8  # answered before anybody was refused
-        held = {asked[4], asked[80 + 4]}  # these waited where they were, to go first
-        waited = [number for number in last[at_first:] if number not in held]
-        assert waited == sorted(waited)
-
-    run(main)
+async def test_those_who_wait_are_answered_in_the_order_in_which_they_came():
+    bench = crowd_of(4, 4)
+    await asyncio.gather(*(bench.ask() for _ in range(80)))
+    asked = [event.request for event in bench.events(AttemptStarted)]
+    last = list(dict.fromkeys(reversed(asked)))[::-1]  # by the attempt that was answered
+    at_first = 8  # answered before anybody was refused
+    held = {asked[4], asked[80 + 4]}  # these waited where they were, to go first
+    waited = [number for number in last[at_first:] if number not in held]
+    assert waited == sorted(waited)
 
 
-def test_at_the_end_of_a_cool_down_one_goes_first_and_the_others_wait_until_it_is_settled():
-    async def main() -> None:
-        clock = ManualClock()
-        bench = crowd_of(100, clock=clock, takes=5.0)
-        a = bench.backends[0]
-        a.began, a.used = 0.0, 100
-        asking = [asyncio.create_task(bench.ask(only="b0")) for _ in range(10)]
-        await settle()
-        assert len(a.asked) == 1
-        await bench.pass_time(2.0)
-        assert len(a.asked) == 2
-        await bench.pass_time(4.9)
-        assert len(a.asked) == 2
-        await bench.pass_time(0.1)
-        assert len(a.asked) == 4
-        for _ in range(4):
-            await bench.pass_time(5.0)
-        assert all(task.result().text == "fine" for task in asking)
-
-    run(main)
+async def test_at_the_end_of_a_cool_down_one_goes_first_and_the_others_wait_until_it_is_settled():
+    clock = ManualClock()
+    bench = crowd_of(100, clock=clock, takes=5.0)
+    a = bench.backends[0]
+    a.began, a.used = 0.0, 100
+    asking = [asyncio.create_task(bench.ask(only="b0")) for _ in range(10)]
+    await settle()
+    assert len(a.asked) == 1
+    await bench.pass_time(2.0)
+    assert len(a.asked) == 2
+    await bench.pass_time(4.9)
+    assert len(a.asked) == 2
+    await bench.pass_time(0.1)
+    assert len(a.asked) == 4
+    for _ in range(4):
+        await bench.pass_time(5.0)
+    assert all(task.result().text == "fine" for task in asking)
 
 
-def test_a_newcomer_goes_to_the_end_of_the_line_and_past_it_to_a_backend_that_is_free():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b"), clock=ManualClock())
-        waiting = asyncio.create_task(bench.ask(only="a"))
-        await settle()
-        assert (await bench.ask()).backend == "b"
-        await bench.pass_time(6.0)
-        assert (await waiting).text == "back"
-        assert (await bench.ask()).backend == "a"
-
-    run(main)
+async def test_a_newcomer_goes_to_the_end_of_the_line_and_past_it_to_a_backend_that_is_free():
+    bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b"), clock=ManualClock())
+    waiting = asyncio.create_task(bench.ask(only="a"))
+    await settle()
+    assert (await bench.ask()).backend == "b"
+    await bench.pass_time(6.0)
+    assert (await waiting).text == "back"
+    assert (await bench.ask()).backend == "a"
 
 
 # --- leaving --------------------------------------------------------------------------------------------------------
 
 
-def test_who_is_cancelled_while_it_waits_gives_its_place_to_the_next():
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"), clock=ManualClock())
-        asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
-        await settle()
-        asking[0].cancel()
-        await settle()
-        await bench.pass_time(6.0)
-        assert [task.cancelled() for task in asking] == [True, False, False]
-        assert [task.result().text for task in asking[1:]] == ["back", "back"]
-        assert bench.clock.waiting() == 0
-
-    run(main)
+async def test_who_is_cancelled_while_it_waits_gives_its_place_to_the_next():
+    bench = Bench(Scripted("a", limited(6.0), "back"), clock=ManualClock())
+    asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
+    await settle()
+    asking[0].cancel()
+    await settle()
+    await bench.pass_time(6.0)
+    assert [task.cancelled() for task in asking] == [True, False, False]
+    assert [task.result().text for task in asking[1:]] == ["back", "back"]
+    assert bench.clock.waiting() == 0
 
 
 @pytest.mark.parametrize("turns", range(8))
-def test_who_is_cancelled_when_it_has_been_called_gives_its_turn_to_the_next(turns):
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"), clock=ManualClock())
-        asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
-        await settle()
-        bench.clock.advance(6.0)
-        await settle(turns)
-        asking[0].cancel()
-        await settle()
-        await bench.pass_time(6.0)
-        assert [task.result().text for task in asking[1:]] == ["back", "back"]
-
-    run(main)
+async def test_who_is_cancelled_when_it_has_been_called_gives_its_turn_to_the_next(turns):
+    bench = Bench(Scripted("a", limited(6.0), "back"), clock=ManualClock())
+    asking = [asyncio.create_task(bench.ask()) for _ in range(3)]
+    await settle()
+    bench.clock.advance(6.0)
+    await settle(turns)
+    asking[0].cancel()
+    await settle()
+    await bench.pass_time(6.0)
+    assert [task.result().text for task in asking[1:]] == ["back", "back"]
 
 
 @pytest.mark.parametrize("how", ["lifted", "replaced"])
-def test_those_who_wait_are_woken_by_hand(how):
-    async def main() -> None:
-        bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b", limited(7.0), "b"), clock=ManualClock())
-        asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
+async def test_those_who_wait_are_woken_by_hand(how):
+    bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b", limited(7.0), "b"), clock=ManualClock())
+    asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
+    await settle()
+    if how == "lifted":
+        bench.live.reset_gate(bench.gates["a"])
         await settle()
-        if how == "lifted":
-            bench.live.reset_gate(bench.gates["a"])
-            await settle()
-            assert [event.backend for event in bench.events(CoolDownLifted)] == ["a"]
-        else:
-            bench.replace(fresh=["a"], kept=["b"])
-            await bench.pass_time(6.0)  # they asked the backend that was replaced, and go on with it
-        await settle()
-        assert [task.result().text for task in asking] == ["back"] * 5
-
-    run(main)
+        assert [event.backend for event in bench.events(CoolDownLifted)] == ["a"]
+    else:
+        bench.replace(fresh=["a"], kept=["b"])
+        await bench.pass_time(6.0)  # they asked the backend that was replaced, and go on with it
+    await settle()
+    assert [task.result().text for task in asking] == ["back"] * 5
 
 
-def test_a_quota_that_is_spent_while_others_wait_sends_all_of_them_away_at_once():
-    async def main() -> None:
-        spent = replace(LIMITED, quota_exhausted=True)
-        bench = Bench(Scripted("a", limited(6.0), spent), Scripted("b", DOWN), clock=ManualClock())
-        asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
-        await bench.pass_time(6.0)
-        assert all(isinstance(task.exception(), AllBackendsFailed) for task in asking)
-        assert len(bench.backends[0].asked) == 2
-
-    run(main)
+async def test_a_quota_that_is_spent_while_others_wait_sends_all_of_them_away_at_once():
+    spent = replace(LIMITED, quota_exhausted=True)
+    bench = Bench(Scripted("a", limited(6.0), spent), Scripted("b", DOWN), clock=ManualClock())
+    asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
+    await bench.pass_time(6.0)
+    assert all(isinstance(task.exception(), AllBackendsFailed) for task in asking)
+    assert len(bench.backends[0].asked) == 2
 
 
-def test_a_crowd_that_is_let_go_by_hand_is_no_stampede():
-    async def main() -> None:
-        clock = ManualClock()
-        bench = crowd_of(1000, clock=clock, takes=1.0)
-        a = bench.backends[0]
-        a.began, a.used = 0.0, 1000
-        asking = [asyncio.create_task(bench.ask()) for _ in range(50)]
-        await settle()
-        a.used = 0
-        bench.live.reset_gate(bench.gates["b0"])
-        await settle(200)
-        assert a.used <= 2
-        while not all(task.done() for task in asking):
-            await bench.pass_time(1.0)
-        assert {task.result().text for task in asking} == {"fine"}
-
-    run(main)
+async def test_a_crowd_that_is_let_go_by_hand_is_no_stampede():
+    clock = ManualClock()
+    bench = crowd_of(1000, clock=clock, takes=1.0)
+    a = bench.backends[0]
+    a.began, a.used = 0.0, 1000
+    asking = [asyncio.create_task(bench.ask()) for _ in range(50)]
+    await settle()
+    a.used = 0
+    bench.live.reset_gate(bench.gates["b0"])
+    await settle(200)
+    assert a.used <= 2
+    while not all(task.done() for task in asking):
+        await bench.pass_time(1.0)
+    assert {task.result().text for task in asking} == {"fine"}
 
 
 # --- loops and threads ----------------------------------------------------------------------------------------------
@@ -421,7 +348,7 @@ def test_a_loop_that_has_stopped_or_ended_while_it_waits_holds_up_nobody():
         await settle()
         assert asking.result().text == "back"
 
-    run(main)
+    asyncio.run(main())
     stopped.run_until_complete(settle())
     assert left[0].result().text == "back"
     stopped.close()
@@ -459,14 +386,11 @@ def test_of_any_crowd_everybody_who_stays_is_answered_once(rooms, at_once, takes
         assert bench.clock.waiting() == 0
         assert not any(gate.cool_down.has_line for gate in bench.gates.values())
 
-    run(main)
+    asyncio.run(main())
 
 
-def test_simulated_backends_with_a_rate_answer_a_crowd_in_exact_virtual_time():
-    async def main() -> None:
-        lb = balancer(simulated("a", rate="8/2", latency_ms=100), simulated("b", rate="8/2", latency_ms=100))
-        replies = await asyncio.gather(*(lb.ask(f"prompt {number}") for number in range(100)))
-        assert len(replies) == 100
-        assert 12.0 <= lb.now() <= 16.0
-
-    run(main)
+async def test_simulated_backends_with_a_rate_answer_a_crowd_in_exact_virtual_time():
+    lb = balancer(simulated("a", rate="8/2", latency_ms=100), simulated("b", rate="8/2", latency_ms=100))
+    replies = await asyncio.gather(*(lb.ask(f"prompt {number}") for number in range(100)))
+    assert len(replies) == 100
+    assert 12.0 <= lb.now() <= 16.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import zlib
@@ -33,35 +32,27 @@ def flood(data: bytes):
     return send
 
 
-def test_events_that_are_no_piece_of_a_reply_are_bounded_by_their_size_too():
+async def test_events_that_are_no_piece_of_a_reply_are_bounded_by_their_size_too():
     """Ten events of ten megabytes each are not ten heartbeats."""
-
-    async def main() -> None:
-        with FaultServer(flood(compressed(b"data: " + b"a" * 10**7 + b"\n\n", 10))) as server:
-            async with backend(server.base_url) as asked:
-                with pytest.raises(BackendFailed, match="more than 10000 events") as caught:
-                    await answer_of(asked)
-            assert caught.value.failure.kind is FailureKind.BAD_REPLY
-
-    asyncio.run(main())
+    with FaultServer(flood(compressed(b"data: " + b"a" * 10**7 + b"\n\n", 10))) as server:
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed, match="more than 10000 events") as caught:
+                await answer_of(asked)
+        assert caught.value.failure.kind is FailureKind.BAD_REPLY
 
 
-def test_a_limit_ends_a_reply_that_is_still_being_decompressed():
+async def test_a_limit_ends_a_reply_that_is_still_being_decompressed():
     """The limit is far shorter than reading all of it takes, and the failure comes far earlier."""
     data = compressed(b'data: {"choices": [{"delta": {}}], "padding": "' + b"a" * 10**6 + b'"}\n\n', 600)
-
-    async def main() -> BackendFailed:
-        with FaultServer(flood(data)) as server:
-            async with backend(server.base_url) as asked:
-                with pytest.raises(BackendFailed) as caught:
-                    await attempt(asked, timeout_ms=200)
-        return caught.value
-
     began = time.monotonic()
     for piece in decoder_for("gzip").feed(data):
         BodyDecoder().feed(piece)
     whole = time.monotonic() - began
-    failure = asyncio.run(main()).failure
+    with FaultServer(flood(data)) as server:
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed) as caught:
+                await attempt(asked, timeout_ms=200)
+    failure = caught.value.failure
     assert failure.kind is FailureKind.TIMEOUT
     assert failure.elapsed_ms / 1000 < max(whole, 1.0)
 
@@ -72,15 +63,12 @@ def malformed(exchange: Exchange) -> None:
     exchange.send(f"{KEY}\r\n".encode())
 
 
-def test_what_is_logged_of_a_malformed_body_holds_no_key(caplog):
+async def test_what_is_logged_of_a_malformed_body_holds_no_key(caplog):
     caplog.set_level(1)
     logging.getLogger("httpcore").setLevel(1)
 
-    async def main() -> None:
-        with FaultServer(malformed) as server:
-            async with backend(server.base_url) as asked:
-                with pytest.raises(BackendFailed):
-                    await answer_of(asked)
-
-    asyncio.run(main())
+    with FaultServer(malformed) as server:
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed):
+                await answer_of(asked)
     assert KEY not in caplog.text

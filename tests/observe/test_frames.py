@@ -107,18 +107,15 @@ def test_history_has_a_row_per_request_with_times_in_utc():
     assert str(history.started.dt.tz) == "UTC"
 
 
-def test_a_failed_request_is_in_the_history_with_its_error_and_every_reason():
+async def test_a_failed_request_is_in_the_history_with_its_error_and_every_reason():
     lb = balancer(simulated("a", "503"), simulated("b", "refused"))
 
-    async def main() -> None:
-        for _ in range(2):
-            try:
-                await lb.ask("why")
-            except AllBackendsFailed:
-                continue
-            raise AssertionError
-
-    asyncio.run(main())
+    for _ in range(2):
+        try:
+            await lb.ask("why")
+        except AllBackendsFailed:
+            continue
+        raise AssertionError
     row = lb.history().iloc[0]
     assert row.outcome == "failed"
     assert "no backend could answer" in row.error
@@ -173,31 +170,25 @@ def test_there_is_a_row_per_attempt_with_what_became_of_it():
     assert (attempts.attempt == 1).all()
 
 
-def test_attempts_of_requests_at_the_same_time_are_told_apart():
-    async def main() -> pd.DataFrame:
-        lb = balancer(simulated("a", latency_ms=100), simulated("b"))
-        await asyncio.gather(*(lb.ask("why") for _ in range(5)))
-        return lb.attempts()
-
-    attempts = asyncio.run(main())
+async def test_attempts_of_requests_at_the_same_time_are_told_apart():
+    lb = balancer(simulated("a", latency_ms=100), simulated("b"))
+    await asyncio.gather(*(lb.ask("why") for _ in range(5)))
+    attempts = lb.attempts()
     assert list(attempts.request) == [1, 2, 3, 4, 5]
     assert attempts.seconds.tolist() == pytest.approx([0.1] * 5)
 
 
-def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
-    async def main() -> tuple[pd.DataFrame, pd.DataFrame]:
-        async def never(_request, _progress):
-            await asyncio.Event().wait()
+async def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
+    async def never(_request, _progress):
+        await asyncio.Event().wait()
 
-        bench = Bench(Scripted("a", never), clock=ManualClock())
-        task = asyncio.ensure_future(bench.ask())
-        await bench.pass_time(3)
-        running = attempts_frame(bench.live.events(), 0.0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return running, attempts_frame(bench.live.events(), 0.0)
-
-    running, stopped = asyncio.run(main())
+    bench = Bench(Scripted("a", never), clock=ManualClock())
+    task = asyncio.ensure_future(bench.ask())
+    await bench.pass_time(3)
+    running = attempts_frame(bench.live.events(), 0.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    stopped = attempts_frame(bench.live.events(), 0.0)
     assert list(running.outcome) == ["running"]
     assert running.seconds.isna().all()
     assert list(stopped.outcome) == ["cancelled"]
@@ -229,15 +220,12 @@ def test_tokens_per_minute_follow_the_basis_in_force():
     assert asyncio.run(main("busy")).tpm.tolist() == pytest.approx([600, 600])
 
 
-def test_intervals_of_a_circuit_follow_each_other_without_a_gap():
+async def test_intervals_of_a_circuit_follow_each_other_without_a_gap():
     lb = balancer(simulated("a", "503,503,ok"), simulated("b"), circuit_breaker_failure_threshold=2)
 
-    async def main() -> None:
-        for _ in range(3):
-            await lb.ask("why")
-            lb._live.clock.advance(31)
-
-    asyncio.run(main())
+    for _ in range(3):
+        await lb.ask("why")
+        lb._live.clock.advance(31)
     of_a = lb.circuit().query("backend == 'a'")
     assert list(of_a.state) == ["closed", "open", "half-open", "closed"]
     assert list(of_a.cause) == [
@@ -284,18 +272,16 @@ def test_with_the_breaker_off_the_interval_that_lasts_is_disabled_as_the_statist
     assert list(lb.circuit().groupby("backend").state.last()) == list(lb.stats().state) == ["disabled"] * 2
 
 
-def test_a_removed_backend_ends_when_it_was_removed_and_a_fresh_one_begins_when_it_was_added():
+async def test_a_removed_backend_ends_when_it_was_removed_and_a_fresh_one_begins_when_it_was_added():
     bench = Bench(Scripted("a"), Scripted("b"), clock=ManualClock())
 
-    async def main() -> pd.DataFrame:
-        await bench.ask()
-        await bench.pass_time(10)
-        bench.replace(fresh=["c"], kept=["a"])
-        await bench.pass_time(10)
-        live = bench.live
-        return circuit_frame(live.events(), {"a": "closed", "c": "closed"}, live.remembered_since(), 20.0, 0.0)
-
-    frame = asyncio.run(main()).set_index("backend")
+    await bench.ask()
+    await bench.pass_time(10)
+    bench.replace(fresh=["c"], kept=["a"])
+    await bench.pass_time(10)
+    live = bench.live
+    found = circuit_frame(live.events(), {"a": "closed", "c": "closed"}, live.remembered_since(), 20.0, 0.0)
+    frame = found.set_index("backend")
     assert frame.seconds.to_dict() == {"a": 20, "b": 10, "c": 10}
     assert pd.isna(frame.ended["a"])
     assert frame.ended["b"] == pd.Timestamp(10, unit="s", tz="UTC")
@@ -358,14 +344,11 @@ def test_the_trace_of_a_request_that_is_not_remembered_is_an_error_that_says_whi
         balancer(simulated("a"), simulated("b")).trace(1)
 
 
-def test_no_more_requests_are_kept_than_the_setting_says():
+async def test_no_more_requests_are_kept_than_the_setting_says():
     lb = balancer(simulated("a"), simulated("b"), history_limit=3)
 
-    async def main() -> None:
-        for _ in range(8):
-            await lb.ask("why")
-
-    asyncio.run(main())
+    for _ in range(8):
+        await lb.ask("why")
     assert list(lb.history().request) == [6, 7, 8]
     assert list(lb.events().request.unique()) == [6, 7, 8]
     assert len(lb.events()) == 18

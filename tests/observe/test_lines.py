@@ -229,16 +229,13 @@ def test_an_event_as_a_row_has_its_kind_and_its_failure_spread_out():
     }
 
 
-def test_every_line_of_a_busy_profile_is_one_line():
-    async def main() -> None:
-        bench = Bench(Scripted("a", LIMITED, DOWN), Scripted("b"), failover_retry_count=2)
-        for _ in range(5):
-            await bench.ask()
-        got = [line for event in bench.live.events() for _channel, line in lines(event)]
-        assert got
-        assert all("\n" not in line for line in got)
-
-    asyncio.run(main())
+async def test_every_line_of_a_busy_profile_is_one_line():
+    bench = Bench(Scripted("a", LIMITED, DOWN), Scripted("b"), failover_retry_count=2)
+    for _ in range(5):
+        await bench.ask()
+    got = [line for event in bench.live.events() for _channel, line in lines(event)]
+    assert got
+    assert all("\n" not in line for line in got)
 
 
 @pytest.mark.parametrize(

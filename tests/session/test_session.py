@@ -143,23 +143,18 @@ def test_parameters_of_the_request_go_over_those_of_the_profile():
     assert ask(lb).text == "from the profile"
 
 
-def test_a_change_of_settings_during_a_request_does_not_change_it():
-    async def main() -> None:
-        clock, values = ManualClock(), [{}]
-        lb = balancer(
-            simulated("a", "503"), simulated("b"), clock=clock, session=lambda: values[0], failover_retry_count=1
-        )
-        values[0] = {"failover_retry_count": 3}
-        task = asyncio.create_task(lb.ask("why"))
+async def test_a_change_of_settings_during_a_request_does_not_change_it():
+    clock, values = ManualClock(), [{}]
+    lb = balancer(simulated("a", "503"), simulated("b"), clock=clock, session=lambda: values[0], failover_retry_count=1)
+    values[0] = {"failover_retry_count": 3}
+    task = asyncio.create_task(lb.ask("why"))
+    await settle()
+    values[0] = {"failover_retry_count": 1}
+    for _ in range(3):
+        clock.advance(8.0)
         await settle()
-        values[0] = {"failover_retry_count": 1}
-        for _ in range(3):
-            clock.advance(8.0)
-            await settle()
-        assert (await task).attempts == 4
-        assert (await lb.ask("why")).attempts == 2
-
-    asyncio.run(main())
+    assert (await task).attempts == 4
+    assert (await lb.ask("why")).attempts == 2
 
 
 # --- one request -----------------------------------------------------------------------------------------------------
@@ -191,12 +186,9 @@ def test_a_pinned_backend_answers_alone_without_failover_or_turns():
     assert ask(lb).backend == "b"  # the first turn is still that of a, which fails
 
 
-def test_a_stream_yields_pieces_restarts_and_the_reply_last():
-    async def main() -> list[object]:
-        lb = balancer(simulated("a", "cut:1", reply="one two"), simulated("b", reply="three four"))
-        return [part async for part in lb.stream("why")]
-
-    *shown, reply = asyncio.run(main())
+async def test_a_stream_yields_pieces_restarts_and_the_reply_last():
+    lb = balancer(simulated("a", "cut:1", reply="one two"), simulated("b", reply="three four"))
+    *shown, reply = [part async for part in lb.stream("why")]
     assert shown == [
         Delta("one"),
         Restart("a", "connection closed before the reply was complete", "b"),
