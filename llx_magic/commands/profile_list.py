@@ -10,6 +10,7 @@ from llx_magic.commands.output import Output, bullet_list, text_table
 from llx_magic.errors import ProfileError
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
+from llx_magic.profiles.document import SINGLE
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import ProfileRow
 from llx_magic.session.members import MemberFacts, facts_of
@@ -59,7 +60,7 @@ def _cells(row: ProfileRow, facts: Mapping[str, MemberFacts], active: str | None
     if row.profile is None:
         return (row.name, row.kind, one_line(row.problem or "", LONGEST_PROBLEM), "", "", marks)
     members = [facts[member.name] for member in row.profile.members]
-    if row.profile.policy == "single":
+    if row.profile.policy == SINGLE:
         (member,) = members
         return (row.name, row.kind, row.detail, printable(member.host), _key(member), marks)
     unready = dict.fromkeys(member.name for member in members if not member.is_ready)

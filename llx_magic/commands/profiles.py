@@ -11,6 +11,7 @@ from pathlib import Path
 from llx_magic.commands import profile_list, trust
 from llx_magic.commands.grammar import Grammar, pairs, shell_words
 from llx_magic.commands.output import Output, bullet_list
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.key_shapes import (
@@ -24,7 +25,7 @@ from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.profiles.connection import Connection
-from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
@@ -38,10 +39,12 @@ from llx_magic.settings.layers import Values, read_values
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
 
+_POLICIES = " or ".join(ROUTINGS)
+
 _USAGE = """Save, load and look after profiles.
 
   {0} save loadbalancer NAME POLICY MEMBER... [--set k=v]...
-                      POLICY is failover or roundrobin; the settings in force are saved
+                      POLICY is {policies}; the settings in force are saved
   {0} save model NAME --provider P --model M [--base-url U] [--key-env VAR | --key-name N | --key-file F]
                       [--header 'n=v']... [--param k=v]... [--set k=v]... [--price-input X --price-output X]
                       a header's value names a secret by its variable: x-api-key=${{GATEWAY_KEY}};
@@ -60,7 +63,7 @@ _ONLY_IN_A_SESSION = "  {0} load NAME_OR_PATH\n"
 def grammar(prog: str = "%llx_profile") -> Grammar:
     """Return the grammar of the command."""
     usage = _USAGE + _ONLY_IN_A_SESSION if _in_notebook(prog) else _USAGE
-    parser = Grammar(prog, usage.format(prog))
+    parser = Grammar(prog, usage.format(prog, policies=_POLICIES))
     _save_grammar(parser.add_action("save", "Save a load balancer or a model as a profile."), prog)
     load = parser.add_action("load", "Make a profile the active one (in a notebook; a command line takes -p NAME).")
     load.add_argument("profile", metavar="NAME_OR_PATH")
@@ -120,9 +123,9 @@ def _key_command(prog: str) -> str:
 
 
 def _save_grammar(parser: Grammar, prog: str) -> None:
-    balancer = parser.add_action("loadbalancer", "Save several models behind a policy.", "kind")
+    balancer = parser.add_action("loadbalancer", "Save several models behind a routing.", "kind")
     balancer.add_argument("name", metavar="NAME")
-    balancer.add_argument("policy", metavar="POLICY", help="failover or roundrobin")
+    balancer.add_argument("policy", metavar="POLICY", help=_POLICIES)
     balancer.add_argument("members", metavar="MEMBER", nargs="*", help="model profiles, by priority")
     model = parser.add_action("model", "Save one model at one provider.", "kind")
     model.add_argument("name", metavar="NAME")
@@ -311,7 +314,7 @@ def _load(session: Session, asked: argparse.Namespace) -> Output:
     profile = loaded.balancer.profile
     session.consent.seek(profile)
     what = f"{profile.policy}, {', '.join(loaded.balancer.members)}"
-    if profile.policy == "single":
+    if profile.policy == SINGLE:
         what = f"{profile.members[0].model} at {profile.members[0].provider}"
     remarks = [*consent.lines(profile), *(f"note: {note}" for note in loaded.notes)]
     if waiting := consent.pending(profile):

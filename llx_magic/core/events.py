@@ -49,7 +49,9 @@ class RequestStarted(Event, frozen=True, kw_only=True):
 
 
 class SubProfileSelected(BackendEvent, frozen=True, kw_only=True):
-    """Round robin chose where this request begins."""
+    """A routing other than failover chose where this request begins."""
+
+    policy: str
 
 
 class BackendSkipped(BackendEvent, frozen=True, kw_only=True):

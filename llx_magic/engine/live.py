@@ -20,6 +20,7 @@ from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, Hold, Permit
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
+from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
 from llx_magic.engine.visit import Visit
@@ -30,6 +31,8 @@ Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
 
 _log = logging.getLogger(__name__)
+
+_NO_TALLY = Tally()
 
 
 class LiveProfile:
@@ -92,15 +95,13 @@ class LiveProfile:
             self._requests += 1
             return self._requests
 
-    def next_turn(self) -> int:
-        """Count the requests that round robin has placed, from 0."""
+    def standings(self, backends: Iterable[str], *, take_turn: bool) -> tuple[list[Standing], int]:
+        """Return what a routing looks at: each backend's load, and how many requests took their turn before."""
         with self._lock:
-            self._turns += 1
-            return self._turns - 1
-
-    def peek_turn(self) -> int:
-        """Return where round robin would begin next, without taking the turn."""
-        return self._turns
+            turn = self._turns
+            self._turns += take_turn
+            tallies = [(name, self._ledger.tallies.get(name, _NO_TALLY)) for name in backends]
+            return [Standing(name, tally.in_flight, tally.mean_latency) for name, tally in tallies], turn
 
     def preview(self, gate: Gate, policy: Policy, *, sole: bool) -> str:
         """Say what ``admit`` would decide now, in a few words."""
@@ -280,7 +281,7 @@ class LiveProfile:
             self._room.look(now)
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
-        tally = self._ledger.tallies.get(gate.name) or Tally()
+        tally = self._ledger.tallies.get(gate.name, _NO_TALLY)
         return BackendSnapshot.of(gate, tally, policy, now)
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:

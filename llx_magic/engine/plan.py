@@ -9,6 +9,8 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import Message
+from llx_magic.core.routing import Routing
+from llx_magic.engine.live import LiveProfile
 from llx_magic.text.values import JsonValue
 
 
@@ -26,7 +28,7 @@ class Candidate:
 class Plan:
     """One request as it was asked: nothing that changes later changes it."""
 
-    policy: str
+    routing: Routing
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
     json: bool = False
@@ -37,15 +39,12 @@ class Plan:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
 
-    @property
-    def takes_turns(self) -> bool:
-        """Whether each request begins with the next backend."""
-        return self.policy == "roundrobin"
-
-    def order(self, turn: int) -> tuple[Candidate, ...]:
-        """Return the candidates as the ``turn``-th request (from 0) considers them."""
-        begin = turn % len(self.candidates) if self.takes_turns else 0
-        return self.candidates[begin:] + self.candidates[:begin]
+    def order(self, live: LiveProfile, *, take_turn: bool = True) -> tuple[Candidate, ...]:
+        """Return the candidates as this request considers them; it counts as a turn unless that is not wanted."""
+        if self.routing.order is None:
+            return self.candidates
+        standings, turn = live.standings(names_of(self.candidates), take_turn=take_turn)
+        return tuple(self.candidates[place] for place in self.routing.order(standings, turn))
 
 
 def names_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ class RequestRun:
         Raises:
             AllBackendsFailed: with every backend's reason and the longest partial text.
         """
-        order = self._order()
+        order = self._plan.order(self._live)
         self._announce(order)
         try:
             reply = await self._decide(order)
@@ -228,16 +228,11 @@ class RequestRun:
         visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
         return answer
 
-    def _order(self) -> tuple[Candidate, ...]:
-        return self._plan.order(self._live.next_turn() if self._plan.takes_turns else 0)
-
     def _announce(self, order: tuple[Candidate, ...]) -> None:
-        plan = self._plan
-        self._publish(
-            RequestStarted(**self._stamp(), policy=plan.policy, order=names_of(order), conversation=plan.conversation)
-        )
-        if self._plan.takes_turns:
-            self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name))
+        policy, conversation = self._plan.routing.name, self._plan.conversation
+        self._publish(RequestStarted(**self._stamp(), policy=policy, order=names_of(order), conversation=conversation))
+        if self._plan.routing.order is not None:
+            self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name, policy=policy))
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""

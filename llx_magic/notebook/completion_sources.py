@@ -10,13 +10,14 @@ from pathlib import Path
 
 from llx_magic.commands import chat
 from llx_magic.consent.pairs import listed_pairs
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import LlxError
 from llx_magic.files.folders import shipped_folder
 from llx_magic.files.names import name_problem
 from llx_magic.files.private import SUFFIX, read_file
 from llx_magic.keys.keychain import Keychain
 from llx_magic.notebook.completion_place import Place
-from llx_magic.profiles.document import POLICIES, LoadBalancerProfile
+from llx_magic.profiles.document import LoadBalancerProfile
 from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
 from llx_magic.settings.declaration import SETTINGS
@@ -46,7 +47,7 @@ class Sources:
             "llx_profile set-default profile": _fixed(self._profile_names),
             "llx_profile untrust profile": self._trusted,
             "llx_profile delete profile": _fixed(lambda: _profiles_in(session().store.folder)),
-            "policy": _fixed(lambda: POLICIES),
+            "policy": _fixed(lambda: ROUTINGS),
             "members": self._members,
             "provider": _fixed(lambda: PROVIDERS),
             "key_env": _key_variables,

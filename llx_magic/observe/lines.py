@@ -54,7 +54,7 @@ def _several_attempts(event: Event) -> bool:
 
 FORMS: tuple[Form, ...] = (
     Form(facts.RequestStarted, LB, "[LB:request] Request {request}: policy {policy}, order {order}"),
-    Form(facts.SubProfileSelected, LB, "[LB:roundrobin] Selected sub-profile: {backend}"),
+    Form(facts.SubProfileSelected, LB, "[LB:{policy}] Selected sub-profile: {backend}"),
     Form(
         facts.BackendSkipped,
         LB,

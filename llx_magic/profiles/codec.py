@@ -7,19 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from llx_magic.core.routing import routing_named
 from llx_magic.errors import ProfileError, SettingError, brief
 from llx_magic.files.names import name_problem
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
-from llx_magic.profiles.document import (
-    POLICIES,
-    Document,
-    LoadBalancerProfile,
-    ModelProfile,
-    members_problem,
-)
+from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, members_problem
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue
@@ -188,9 +183,7 @@ def _is_balancer(raw: JsonObject) -> bool:
 
 def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
     policy = reading.text("policy")
-    if policy not in POLICIES:
-        said = f"unknown policy {brief(policy)}" if policy else "policy is missing"
-        raise DocumentProblem(said + nearest_name(policy, POLICIES))
+    routing_named(policy)  # before the members, whose number depends on it
     members = _read_members(reading)
     if problem := members_problem(reading.name, policy, members):
         raise DocumentProblem(problem)

@@ -1,4 +1,4 @@
-"""Profiles as values: one model, several models behind a policy, and what can be loaded."""
+"""Profiles as values: one model, several models behind a routing, and what can be loaded."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from llx_magic.consent.trust import Foreign
-from llx_magic.errors import ProfileError, brief
+from llx_magic.core.routing import routing_named
+from llx_magic.errors import ProfileError
 from llx_magic.files.names import check_name
 from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
 from llx_magic.profiles.connection import Connection
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import listed
 
-BalancerPolicy = Literal["failover", "roundrobin"]
-"""How a load balancer orders its members: by priority each time, or in turn."""
-
-POLICIES: tuple[BalancerPolicy, ...] = ("failover", "roundrobin")
-"""Every policy a load-balancer profile may name."""
+SINGLE = "single"
+"""The policy of a model profile that is loaded by itself."""
 
 RawSetting = SettingValue | JsonValue
 """A setting as a caller may give it: checked already, or as a file or a prompt has it."""
@@ -76,9 +73,10 @@ class ModelProfile:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerProfile:
-    """Several model profiles, by name, behind a policy; one that is named more than once has more than one place.
+    """Several model profiles, by name; one that is named more than once has more than one place.
 
-    ``params`` override those of every member. The other fields are those of ``ModelProfile``.
+    ``policy`` names the routing by which they are asked. ``params`` override those of every member. The other fields
+    are those of ``ModelProfile``.
 
     Raises:
         ProfileError: for a name or policy that is not allowed, too few members, or itself as a member.
@@ -86,7 +84,7 @@ class LoadBalancerProfile:
     """
 
     name: str
-    policy: BalancerPolicy
+    policy: str
     members: tuple[str, ...]
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     params: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -108,12 +106,12 @@ class LoadBalancerProfile:
 class Profile:
     """What can be loaded: its candidates in priority order and the settings of its own layer.
 
-    ``policy`` is "single" for a model profile loaded by itself: one candidate. ``path`` is the file it came from, or
-    None. ``notes`` are one-line remarks for the user, such as a setting that does not count where it stands.
+    ``policy`` names the routing; it is ``SINGLE`` for a model profile loaded by itself. ``path`` is the file it came
+    from, or None. ``notes`` are one-line remarks for the user, such as a setting that does not count where it stands.
     """
 
     name: str
-    policy: Literal["failover", "roundrobin", "single"]
+    policy: str
     members: tuple[ModelProfile, ...]
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     path: Path | None = None
@@ -129,7 +127,7 @@ class Profile:
             ProfileError: for a name that is not allowed, or fewer than two members.
             SettingError: for an unknown setting or a value that is not allowed.
         """
-        return cls._balanced(name, "failover", members, settings or {})
+        return cls.balanced(name, "failover", members, settings)
 
     @classmethod
     def roundrobin(
@@ -141,13 +139,13 @@ class Profile:
             ProfileError: for a name that is not allowed, or no member.
             SettingError: for an unknown setting or a value that is not allowed.
         """
-        return cls._balanced(name, "roundrobin", members, settings or {})
+        return cls.balanced(name, "roundrobin", members, settings)
 
     @classmethod
     def single(cls, model: ModelProfile, path: Path | None = None) -> Self:
         """Build the profile of one model by itself; all of its settings count."""
         notes = tuple(f"{model.name}: {note}" for note in model.notes)
-        return cls(model.name, "single", (model,), model.settings, path, notes)
+        return cls(model.name, SINGLE, (model,), model.settings, path, notes)
 
     @classmethod
     def assemble(cls, balancer: LoadBalancerProfile, members: Sequence[ModelProfile], path: Path | None = None) -> Self:
@@ -165,13 +163,15 @@ class Profile:
         return replace(self, members=tuple(replace(member, foreign=None) for member in self.members))
 
     @classmethod
-    def _balanced(
-        cls,
-        name: str,
-        policy: BalancerPolicy,
-        members: Sequence[ModelProfile],
-        settings: Mapping[str, RawSetting],
+    def balanced(
+        cls, name: str, policy: str, members: Sequence[ModelProfile], settings: Mapping[str, RawSetting] | None = None
     ) -> Self:
+        """Build a profile that asks its members by the routing that ``policy`` names, without any file.
+
+        Raises:
+            ProfileError: for a name or policy that is not allowed, too few members, or two of the same name.
+            SettingError: for an unknown setting or a value that is not allowed.
+        """
         names = tuple(member.name for member in members)
         known: dict[str, ModelProfile] = {}
         for member in members:
@@ -179,24 +179,22 @@ class Profile:
                 raise ProfileError(
                     f"profile {name}: different members must have different names, got {member.name} twice"
                 )
-        return cls.assemble(LoadBalancerProfile(name, policy, names, checked(settings)), members)
+        return cls.assemble(LoadBalancerProfile(name, policy, names, checked(settings or {})), members)
 
 
 Document = ModelProfile | LoadBalancerProfile
 """What one profile file holds."""
 
 
-def members_problem(name: str, policy: BalancerPolicy, members: Sequence[str]) -> str | None:
-    """Return why the policy cannot work with the members, as a sentence, or None."""
-    if policy not in POLICIES:
-        return f"policy must be {' or '.join(POLICIES)}, got {brief(policy)}"
+def members_problem(name: str, policy: str, members: Sequence[str]) -> str | None:
+    """Return why the policy cannot work with the members, as a sentence, or None.
+
+    Raises:
+        ProfileError: for a policy that names no routing.
+    """
     if name in members:
         return f"{name} cannot be a member of itself"
-    least = 2 if policy == "failover" else 1
-    if len(members) >= least:
-        return None
-    needs = "at least two members" if least == 2 else "at least one member"
-    return f"{policy} needs {needs}, got {listed(members) or 'none'}"
+    return routing_named(policy).members_problem(members)
 
 
 def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:

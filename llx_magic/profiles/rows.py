@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from llx_magic.profiles.document import Document, LoadBalancerProfile, Profile
+from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, Profile
 from llx_magic.text.wording import listed, with_marks
 
 
@@ -14,12 +13,13 @@ from llx_magic.text.wording import listed, with_marks
 class ProfileRow:
     """One profile file as a list shows it.
 
-    ``detail`` is the members, or provider and model; ``problem`` is why it cannot be loaded, or None. ``shipped``
-    files come with the package. ``profile`` is what it comes to, or None where it is broken.
+    ``kind`` is the policy of a load balancer, ``model`` or ``broken``. ``detail`` is the members, or provider and
+    model; ``problem`` is why it cannot be loaded, or None. ``shipped`` files come with the package. ``profile`` is what
+    it comes to, or None where it is broken.
     """
 
     name: str
-    kind: Literal["failover", "roundrobin", "model", "broken"]
+    kind: str
     detail: str
     path: Path
     problem: str | None = None
@@ -46,7 +46,7 @@ def sound_row(path: Path, profile: Profile, members: tuple[str, ...], *, is_defa
     first = profile.members[0]
     return ProfileRow(
         name=path.stem,
-        kind="model" if profile.policy == "single" else profile.policy,
+        kind="model" if profile.policy == SINGLE else profile.policy,
         detail=with_marks(listed(members) if members else f"{first.provider} {first.model}"),
         path=path,
         is_default=is_default,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.files.names import NAME_PATTERN
 from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, ConnectionKey
-from llx_magic.profiles.document import POLICIES
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import text_schema
@@ -27,7 +27,7 @@ def profile_schema() -> JsonObject:
     is_balancer: JsonObject = {"properties": {"type": text_schema(TYPES[0])}, "required": ["type"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A profile of llx_magic: a model, or several models behind a policy",
+        "title": "A profile of llx_magic: a model, or several models behind a routing",
         "type": "object",
         "properties": _top(),
         "if": is_balancer,
@@ -50,13 +50,18 @@ def _top() -> JsonObject:
 
 def _balancer() -> JsonObject:
     member: JsonObject = {"type": "string", "pattern": f"^{NAME_PATTERN}{_END}"}
-    least_of_failover: JsonObject = {
-        "if": {"properties": {"policy": {"pattern": r"^\s*failover\s*$"}}},
-        "then": {"properties": {"profiles": {"minItems": 2}}},
-    }
+    helps = " or ".join(routing.help for routing in ROUTINGS.values())
+    least: list[JsonValue] = [
+        {
+            "if": {"properties": {"policy": {"pattern": rf"^\s*{name}\s*$"}}},
+            "then": {"properties": {"profiles": {"minItems": routing.least_members}}},
+        }
+        for name, routing in ROUTINGS.items()
+        if routing.least_members > 1
+    ]
     return {
         "properties": {
-            "policy": {**text_schema("|".join(POLICIES)), "description": "By priority each time, or in turn"},
+            "policy": {**text_schema("|".join(ROUTINGS)), "description": f"How the members are asked: {helps}"},
             "profiles": {
                 "type": "array",
                 "minItems": 1,
@@ -67,7 +72,7 @@ def _balancer() -> JsonObject:
             "model": _nullable(_text()),
         },
         "required": ["policy", "profiles"],
-        "allOf": [least_of_failover],
+        "allOf": least,
     }
 
 

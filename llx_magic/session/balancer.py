@@ -11,13 +11,14 @@ from typing import Self
 from llx_magic.core.failure import NotReady
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
+from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun, Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.frames.reply import reply_frame
-from llx_magic.profiles.document import Profile
+from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.declaration import nearest
@@ -136,7 +137,7 @@ class LoadBalancer(ProfileRecord):
         """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""
         plan = self._plan(asked)
         verdicts = []
-        for candidate in plan.order(self._live.peek_turn()):
+        for candidate in plan.order(self._live, take_turn=False):
             verdict = self._live.preview(candidate.gate, candidate.policy, sole=plan.sole)
             try:
                 await candidate.backend.prepare()
@@ -220,9 +221,9 @@ class LoadBalancer(ProfileRecord):
         )
         if asked.backend is not None:
             candidates = candidates[:1]  # one that has several places is asked once where it is pinned
-        order = "failover" if asked.backend or self.profile.policy == "single" else self.profile.policy
+        pinned = asked.backend is not None or self.profile.policy == SINGLE
         return Plan(
-            policy=order,
+            routing=FAILOVER if pinned else routing_named(self.profile.policy),
             candidates=candidates,
             messages=asked.messages,
             json=asked.json,

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.errors import LlxError, UsageProblem
+from llx_magic.errors import LlxError
 from llx_magic.locks import ForkSafeLock
-from llx_magic.profiles.document import POLICIES, BalancerPolicy, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.consent import Asker, Consent
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.members import remarks
-from llx_magic.settings.declaration import DEFAULTS, nearest, setting
+from llx_magic.settings.declaration import DEFAULTS, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
 from llx_magic.text.values import JsonValue
@@ -230,11 +230,8 @@ class Session:
         Raises:
             ProfileError: for a policy, a name or members that are not allowed.
         """
-        if policy not in POLICIES:
-            raise UsageProblem(f"unknown policy {policy!r}{nearest(policy, POLICIES)}")
-        chosen: BalancerPolicy = "failover" if policy == "failover" else "roundrobin"
         values = {**self.settings_to_save(), **settings}
-        return LoadBalancerProfile(name, chosen, members, _without_needless_none(values))
+        return LoadBalancerProfile(name, policy, members, _without_needless_none(values))
 
     def close(self) -> None:
         """Close all connections and forget which profile is loaded; the session can go on being used."""

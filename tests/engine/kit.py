@@ -9,6 +9,7 @@ from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
@@ -115,7 +116,7 @@ class Bench:
             for backend in self.backends
             if only in (None, backend.name)
         )
-        plan = Plan(policy=self.order, candidates=candidates, messages=(Message("user", "why"),))
+        plan = Plan(routing=ROUTINGS[self.order], candidates=candidates, messages=(Message("user", "why"),))
         return RequestRun(self.live, plan, jitter, watch or self.seen.append)
 
     async def ask(self, **options) -> Reply:

@@ -37,6 +37,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Applicant
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
@@ -244,7 +245,7 @@ class Stage:
             Candidate(each, self.gates[each.name], policy, {}) for each in self.backends if sole in (None, each.name)
         )
         order = self.order if sole is None else "failover"
-        plan = Plan(policy=order, candidates=candidates, messages=(Message("user", str(asking.number)),))
+        plan = Plan(routing=ROUTINGS[order], candidates=candidates, messages=(Message("user", str(asking.number)),))
         run = RequestRun(self.live, plan, lambda: 0.0, asking.watch)
         self.askings.append(asking)
         asking.task = self.loop.create_task(run.run())

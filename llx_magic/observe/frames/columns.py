@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import FailureKind
+from llx_magic.core.routing import ROUTINGS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 STATES = (*(str(state) for state in CircuitState), "disabled")
 """The states of a circuit; disabled where the circuit breaker is switched off."""
 
-POLICIES = ("failover", "roundrobin")
+POLICIES = tuple(ROUTINGS)
 REQUEST_OUTCOMES = ("answered", "failed", "cancelled")
 ATTEMPT_OUTCOMES = ("answered", "failed", "cancelled", "running")
 FAILURE_KINDS = tuple(str(kind) for kind in FailureKind)
