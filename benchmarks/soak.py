@@ -34,6 +34,7 @@ from soak_server import NAMES, SoakServer
 
 import llx_magic as llx
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import CircuitState
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.session.balancer import LoadBalancer
 
@@ -86,6 +87,7 @@ class Auditor:
         self.seen: Counter[type[facts.Event]] = Counter()
         self.faults: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
+        self.circuits: Counter[str] = Counter()
         self._running: set[int] = set()
         self._visits: set[tuple[int, str]] = set()
         self._probes: dict[str, int] = {}
@@ -99,11 +101,8 @@ class Auditor:
             case facts.RequestAnswered() | facts.RequestFailed() | facts.RequestCancelled():
                 self._claim(event.request in self._running, "a request ended twice")
                 self._running.discard(event.request)
-            case facts.CircuitHalfOpened():
-                self._claim(event.backend not in self._probes, "two probes of one backend at once")
-                self._probes[event.backend] = event.request
-            case facts.CircuitClosed():
-                self._probes.pop(event.backend, None)  # a pinned request may close it before the probe has ended
+            case facts.CircuitChanged():
+                self._circuit(event)
             case facts.VisitStarted():
                 self._claim((event.request, event.backend) not in self._visits, "a visit began twice")
                 self._visits.add((event.request, event.backend))
@@ -115,6 +114,14 @@ class Auditor:
                 self._visits.discard((event.request, event.backend))
                 if self._probes.get(event.backend) == event.request:
                     del self._probes[event.backend]
+
+    def _circuit(self, event: facts.CircuitChanged) -> None:
+        self.circuits[event.cause] += 1
+        if event.after is CircuitState.HALF_OPEN:
+            self._claim(event.backend not in self._probes, "two probes of one backend at once")
+            self._probes[event.backend] = event.request
+        elif event.after is CircuitState.CLOSED:
+            self._probes.pop(event.backend, None)  # a pinned request may close it before the probe has ended
 
     def add_up(self) -> None:
         """Compare the balancer's own counts with what was seen; to be called when nothing is under way."""
@@ -391,7 +398,7 @@ def _holdings(warm: Held, end: Held, allowed_mb: float) -> list[Row]:
 def _figures(run: Soak, auditors: list[Auditor], met: object, seconds: float) -> dict[str, object]:
     seen = sum((auditor.seen for auditor in auditors), Counter[type[facts.Event]]())
     kinds = sum((auditor.kinds for auditor in auditors), Counter[str]())
-    circuits = (facts.CircuitOpened, facts.CircuitHalfOpened, facts.CircuitClosed, facts.ProbeReturned)
+    circuits = sum((auditor.circuits for auditor in auditors), Counter[str]())
     return {
         "seconds": round(seconds, 1),
         "requests_per_second": round(run.outcomes["asked"] / seconds, 1),
@@ -401,7 +408,7 @@ def _figures(run: Soak, auditors: list[Auditor], met: object, seconds: float) ->
         "retries": seen[facts.RetryScheduled],
         "skips": seen[facts.BackendSkipped],
         "put_aside": seen[facts.BackendPutAside],
-        "circuits": {kind.__name__: seen[kind] for kind in circuits},
+        "circuits": dict(sorted(circuits.items())),
         "cool_downs": seen[facts.CoolDownStarted],
         "failures": dict(sorted(kinds.items())),
         "met": met,

@@ -14,6 +14,7 @@ import pytest
 
 import llx_magic as llx
 from llx_magic.backends.http.connections import VARIABLE
+from llx_magic.core.breaker import Cause
 
 SOAK = Path(__file__).resolve().parent.parent / "benchmarks" / "soak.py"
 
@@ -32,7 +33,7 @@ def test_thousands_of_requests_lose_splice_and_leave_nothing(tmp_path: Path) -> 
     assert counted["requests"] > 1000, "no more than the warm-up"
     assert counted["lost"] == counted["spliced, cut or somebody else's"] == 0
     assert figures["restarts"] > 0
-    assert all(figures["circuits"][each] > 0 for each in ("CircuitOpened", "CircuitHalfOpened", "CircuitClosed"))
+    assert all(figures["circuits"][each] > 0 for each in (Cause.FAILURES, Cause.RECOVERY_TIME, Cause.RECOVERED))
 
 
 MESSAGE = {"role": "assistant", "content": "fine"}

@@ -7,7 +7,8 @@ import argparse
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.output import Output, text_table
 from llx_magic.core.breaker import CircuitState
-from llx_magic.core.snapshot import DISABLED, BackendSnapshot
+from llx_magic.core.circuits import DISABLED
+from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.session.balancer import LoadBalancer

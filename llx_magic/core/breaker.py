@@ -37,13 +37,18 @@ class Outcome(enum.Enum):
     """Nothing was learnt: the user cancelled, or a rate limit or trouble of this machine stood in the way."""
 
 
-class Change(enum.Enum):
-    """How settling a ticket moved the state."""
+class Cause(enum.StrEnum):
+    """Why a circuit changed its state, in the words in which every view says it."""
 
-    OPENED = "opened"
-    REOPENED = "reopened"
-    CLOSED = "closed"
-    PROBE_RETURNED = "probe returned"
+    FAILURES = "failures in the window"
+    """So many failures as the threshold allows opened it."""
+    RECOVERY_TIME = "the recovery time had passed"
+    """The circuit is half-open, and this request is the probe."""
+    PROBE_FAILED = "the probe failed"
+    PROBE_RETURNED = "the probe taught nothing"
+    """It was cancelled, or met a rate limit or trouble of this machine; the next request probes again."""
+    RECOVERED = "the backend has recovered"
+    BY_HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,11 @@ class CircuitBreaker:
         """Return whether the state is unchanged since the ticket was handed out."""
         return ticket.stretch is self._stretch
 
-    def settle(self, ticket: Ticket, outcome: Outcome, now: float, policy: Policy) -> Change | None:
-        """Take the outcome of a visit; a ticket from before the last change of state moves nothing."""
+    def settle(self, ticket: Ticket, outcome: Outcome, now: float, policy: Policy) -> Cause | None:
+        """Take the outcome of a visit and return why that changed the state, if it did.
+
+        A ticket from an older state changes nothing.
+        """
         if not self.still_current(ticket):
             return None
         if ticket.is_probe:
@@ -120,32 +128,32 @@ class CircuitBreaker:
         """Close the circuit and forget its failures because the user says so."""
         self._close()
 
-    def _settle_probe(self, outcome: Outcome, now: float) -> Change:
+    def _settle_probe(self, outcome: Outcome, now: float) -> Cause:
         if outcome is Outcome.GIVEN_BACK:
             self._move(CircuitState.OPEN)
-            return Change.PROBE_RETURNED
+            return Cause.PROBE_RETURNED
         if outcome in (Outcome.SUCCESS, Outcome.REFUSAL):
             return self._close()
         self._opened_at = now
         self._move(CircuitState.OPEN)
-        return Change.REOPENED
+        return Cause.PROBE_FAILED
 
-    def _settle_against_advice(self, outcome: Outcome) -> Change | None:
+    def _settle_against_advice(self, outcome: Outcome) -> Cause | None:
         return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
 
-    def _count(self, now: float, policy: Policy) -> Change | None:
+    def _count(self, now: float, policy: Policy) -> Cause | None:
         self._forget_old(now, policy)
         self._failures.append(now)
         if len(self._failures) < policy.circuit_breaker_failure_threshold:
             return None
         self._opened_at = now
         self._move(CircuitState.OPEN)
-        return Change.OPENED
+        return Cause.FAILURES
 
-    def _close(self) -> Change:
+    def _close(self) -> Cause:
         self._failures.clear()
         self._move(CircuitState.CLOSED)
-        return Change.CLOSED
+        return Cause.RECOVERED
 
     def _move(self, state: CircuitState) -> None:
         self.state = state

@@ -1,33 +1,31 @@
-"""What a backend's circuit and its cool-downs were over time, read from events: the one place where it is inferred."""
+"""What a backend's circuit and its cool-downs were over time, read from events: for all views."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import (
     BackendAdded,
     BackendEvent,
     BackendRemoved,
     CircuitChanged,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
-    CircuitSetByHand,
     CoolDownEnded,
     CoolDownLifted,
     CoolDownStarted,
     Event,
-    ProbeReturned,
 )
 from llx_magic.units import plural
 
 DISABLED = "disabled"
 """The state of a circuit whose breaker is switched off."""
 
+STATES = (*map(str, CircuitState), DISABLED)
+"""Every state in which a circuit can be shown."""
+
 FIRST_REMEMBERED = "first remembered"
-BY_HAND = "by hand"
+ADDED = "the backend was added"
 
 MOMENTS = (CircuitChanged, BackendAdded, BackendRemoved)
 """The events that begin or end a stretch."""
@@ -97,21 +95,13 @@ def cool_down(spans: list[tuple[float, float]], event: BackendEvent) -> None:
 
 
 def _begun_by(event: BackendEvent) -> tuple[str, float, str]:
-    state = event.state if isinstance(event, CircuitChanged) else str(CircuitState.CLOSED)
-    return state, event.at, _cause(event)
+    if not isinstance(event, CircuitChanged):
+        return CircuitState.CLOSED, event.at, ADDED
+    return event.after, event.at, cause_in_words(event)
 
 
-_CAUSES: dict[type[BackendEvent], str] = {
-    CircuitSetByHand: BY_HAND,
-    CircuitOpened: "the probe failed",
-    CircuitHalfOpened: "the recovery time had passed",
-    CircuitClosed: "the backend has recovered",
-    ProbeReturned: "the probe taught nothing",
-    BackendAdded: "the backend was added",
-}
-
-
-def _cause(event: BackendEvent) -> str:
-    if isinstance(event, CircuitOpened) and event.failures is not None:
-        return f"{plural(event.failures, 'failure')} in the window"
-    return _CAUSES[type(event)]
+def cause_in_words(change: CircuitChanged) -> str:
+    """Return why the circuit changed."""
+    if change.cause is Cause.FAILURES and change.failures is not None:
+        return f"{plural(change.failures, 'failure')} in the window"
+    return str(change.cause)

@@ -10,10 +10,8 @@ import enum
 
 import msgspec
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.failure import Failure
-
-_CLOSED, _OPEN, _HALF_OPEN = (str(state) for state in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN))
 
 
 class SkipReason(enum.StrEnum):
@@ -157,41 +155,15 @@ class VisitCancelled(BackendEvent, frozen=True, kw_only=True):
 
 
 class CircuitChanged(BackendEvent, frozen=True, kw_only=True):
-    """The circuit went from the state ``before`` to ``state``, and why is told by the kind of event."""
+    """The circuit went from one state to another; ``failures`` says how many were in the window where they opened it.
 
-    before: str
-    state: str
+    ``request`` is 0 where it was done by hand, since no request did it.
+    """
 
-
-class CircuitHalfOpened(CircuitChanged, frozen=True, kw_only=True):
-    """The recovery time had passed and this request became the probe."""
-
-    before: str = _OPEN
-    state: str = _HALF_OPEN
-
-
-class CircuitOpened(CircuitChanged, frozen=True, kw_only=True):
-    """The circuit opened; ``failures`` in the window did it, or None where a failed probe reopened it."""
-
-    state: str = _OPEN
-    failures: int | None
-
-
-class CircuitClosed(CircuitChanged, frozen=True, kw_only=True):
-    """The backend has recovered."""
-
-    state: str = _CLOSED
-
-
-class CircuitSetByHand(CircuitChanged, frozen=True, kw_only=True):
-    """The user opened or closed the circuit; ``request`` is 0, since no request did it."""
-
-
-class ProbeReturned(CircuitChanged, frozen=True, kw_only=True):
-    """The probe taught nothing (cancelled, a rate limit, trouble of this machine); the next request probes again."""
-
-    before: str = _HALF_OPEN
-    state: str = _OPEN
+    before: CircuitState
+    after: CircuitState
+    cause: Cause
+    failures: int | None = None
 
 
 class BackendAdded(BackendEvent, frozen=True, kw_only=True):
@@ -201,7 +173,7 @@ class BackendAdded(BackendEvent, frozen=True, kw_only=True):
 class BackendRemoved(BackendEvent, frozen=True, kw_only=True):
     """The profile was loaded again without this backend as it was; ``request`` is 0. Its circuit ended ``before``."""
 
-    before: str
+    before: CircuitState
 
 
 class CoolDownStarted(BackendEvent, frozen=True, kw_only=True):

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from llx_magic.core.breaker import Change, CircuitBreaker, CircuitState, Outcome, Ticket
+from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome, Ticket
 from llx_magic.core.cooldown import CoolDown, Patience, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
     BackendPutAside,
     BackendSkipped,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
+    CircuitChanged,
     CoolDownEnded,
     CoolDownStarted,
-    ProbeReturned,
     SkipReason,
     TpmMeasured,
     VisitStarted,
@@ -110,7 +107,7 @@ class Gate:
             if len(measured) > 1 and not sole:
                 return Admission(permit=None, put_aside=True, events=measured)
         permit = self._take_permit(request, now, policy)
-        half_opened = (CircuitHalfOpened(at=now, request=request, backend=self.name),) if permit.is_probe else ()
+        half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
@@ -173,13 +170,23 @@ class Gate:
         """Take the outcome of a visit and give back what its permit held."""
         events: list[BackendEvent] = []
         if permit.ticket is not None:
-            before = str(self.breaker.state)
-            change = self.breaker.settle(permit.ticket, outcome, now, policy)
-            if change is not None:
-                events.append(self._circuit_event(change, before, permit.request, now, policy))
+            before = self.breaker.state
+            cause = self.breaker.settle(permit.ticket, outcome, now, policy)
+            if cause is not None:
+                failures = self.breaker.failures_in_window(now, policy) if cause is Cause.FAILURES else None
+                events.append(self._changed(before, cause, permit.request, now, failures))
         if self.cool_down.settle(permit.request, now, learnt=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
+
+    def set_by_hand(self, now: float, *, open_it: bool) -> CircuitChanged:
+        """Open or close the circuit because the user says so."""
+        before = self.breaker.state
+        if open_it:
+            self.breaker.open_by_hand(now)
+        else:
+            self.breaker.close_by_hand()
+        return self._changed(before, Cause.BY_HAND, 0, now)
 
     def _rate_limit_is_over(self, outcome: Outcome, now: float) -> bool:
         """Return whether a visit's outcome ends the cool-down; before its time only an answer does."""
@@ -231,14 +238,15 @@ class Gate:
         self.cool_down.admit(request)
         return permit
 
-    def _circuit_event(self, change: Change, before: str, request: int, now: float, policy: Policy) -> BackendEvent:
-        match change:
-            case Change.OPENED:
-                failures = self.breaker.failures_in_window(now, policy)
-                return CircuitOpened(at=now, request=request, backend=self.name, before=before, failures=failures)
-            case Change.REOPENED:
-                return CircuitOpened(at=now, request=request, backend=self.name, before=before, failures=None)
-            case Change.CLOSED:
-                return CircuitClosed(at=now, request=request, backend=self.name, before=before)
-            case Change.PROBE_RETURNED:
-                return ProbeReturned(at=now, request=request, backend=self.name)
+    def _changed(
+        self, before: CircuitState, cause: Cause, request: int, now: float, failures: int | None = None
+    ) -> CircuitChanged:
+        return CircuitChanged(
+            at=now,
+            request=request,
+            backend=self.name,
+            before=before,
+            after=self.breaker.state,
+            cause=cause,
+            failures=failures,
+        )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from llx_magic.core.breaker import CircuitState
+from llx_magic.core.circuits import DISABLED
 from llx_magic.core.gate import Gate
 from llx_magic.core.policy import Policy
 from llx_magic.core.statistics import Prompts, Tally, median
-
-DISABLED = "disabled"
-"""What stands for the circuit's state where the circuit breaker is switched off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

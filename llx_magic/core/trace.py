@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from llx_magic.core.circuits import cause_in_words
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
     BackendEvent,
     BackendPutAside,
     BackendSkipped,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
+    CircuitChanged,
     CoolDownStarted,
     CoolDownWaitEnded,
     Event,
@@ -205,9 +204,7 @@ _MOMENTS: dict[type[Event], Callable[..., tuple[str, str]]] = {
         f"put aside: {below(event.tpm, event.threshold, ',')} TPM is below {exact(event.threshold, ',')}",
     ),
     SecondPassStarted: lambda event: ("note", f"nothing answered, trying {', '.join(event.backends)} after all"),
-    CircuitHalfOpened: lambda _event: ("note", "circuit half-open: this request is the probe"),
-    CircuitOpened: lambda _event: ("note", "circuit opened"),
-    CircuitClosed: lambda _event: ("note", "circuit closed: recovered"),
+    CircuitChanged: lambda event: ("note", f"circuit {event.after}: {cause_in_words(event)}"),
     CoolDownStarted: lambda event: ("note", f"cooling down for {duration(event.seconds)}"),
     ReplyRestarted: lambda event: (
         "note",

@@ -11,7 +11,7 @@ from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
     BackendAdded,
     BackendRemoved,
-    CircuitSetByHand,
+    CircuitChanged,
     CoolDownLifted,
     Event,
     VisitCancelled,
@@ -258,14 +258,8 @@ class LiveProfile:
         self._room.abandon(now)
         self._ledger.forget_running()
 
-    def _set_circuit(self, gate: Gate, *, open_it: bool) -> CircuitSetByHand:
-        now, before = self.clock.now(), str(gate.breaker.state)
-        if open_it:
-            gate.breaker.open_by_hand(now)
-        else:
-            gate.breaker.close_by_hand()
-        state = str(gate.breaker.state)
-        event = CircuitSetByHand(at=now, request=0, backend=gate.name, before=before, state=state)
+    def _set_circuit(self, gate: Gate, *, open_it: bool) -> CircuitChanged:
+        event = gate.set_by_hand(self.clock.now(), open_it=open_it)
         self._record((event,))
         return event
 
@@ -277,8 +271,10 @@ class LiveProfile:
             now = self.clock.now()
             seconds = now - permit.admitted_at
             cancelled = VisitCancelled(at=now, request=permit.request, backend=gate.name, attempts=0, seconds=seconds)
-            self._record((cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, policy)))
+            events = (cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
+            self._record(events)
             self._room.look(now)
+        self._tell(events)
 
     def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name, _NO_TALLY)
@@ -306,7 +302,7 @@ class LiveProfile:
 
 
 def _removed(gate: Gate, now: float) -> BackendRemoved:
-    return BackendRemoved(at=now, request=0, backend=gate.name, before=str(gate.breaker.state))
+    return BackendRemoved(at=now, request=0, backend=gate.name, before=gate.breaker.state)
 
 
 _ALL: weakref.WeakSet[LiveProfile] = weakref.WeakSet()

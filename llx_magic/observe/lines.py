@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import Cause
 from llx_magic.core.events import Event, SkipReason
 from llx_magic.core.failure import Failure, Limit
 from llx_magic.units import below, exact, whole
@@ -40,12 +41,8 @@ def _skipped_for(*reasons: SkipReason) -> Callable[[Event], bool]:
     return lambda event: isinstance(event, facts.BackendSkipped) and event.reason in reasons
 
 
-def _reopened(event: Event) -> bool:
-    return isinstance(event, facts.CircuitOpened) and event.failures is None
-
-
-def _threshold_reached(event: Event) -> bool:
-    return not _reopened(event)
+def _changed_by(*causes: Cause) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, facts.CircuitChanged) and event.cause in causes
 
 
 def _several_attempts(event: Event) -> bool:
@@ -85,7 +82,13 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.SecondPassStarted, LB, "[LB:failover] Nothing answered, trying those below the TPM threshold: {backends}"
     ),
-    Form(facts.CircuitHalfOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Testing recovery (half-open)"),
+    Form(
+        facts.CircuitChanged,
+        CIRCUIT_BREAKER,
+        "[circuit-breaker] {backend}: Testing recovery (half-open)",
+        _changed_by(Cause.RECOVERY_TIME),
+        "the recovery time had passed and this request became the probe",
+    ),
     Form(facts.AttemptStarted, LB, "[LB:failover] Trying backend: {backend} (attempt {attempt}/{attempts})"),
     Form(facts.FirstTokenReceived, LB, "[LB:stream] {backend}: First token after {milliseconds}ms"),
     Form(facts.AttemptFailed, LB, "[LB:timeout] {backend}: Request exceeded {limit_ms}ms", _limit_is(Limit.TOTAL)),
@@ -113,22 +116,49 @@ FORMS: tuple[Form, ...] = (
     Form(facts.VisitSucceeded, LB, "[LB:failover] Success on backend: {backend}"),
     Form(facts.VisitCancelled, LB, "[LB:failover] Cancelled on backend: {backend}"),
     Form(
-        facts.CircuitOpened,
+        facts.CircuitChanged,
         CIRCUIT_BREAKER,
         "[circuit-breaker] {backend}: Marked unhealthy ({failures} failures in window)",
-        _threshold_reached,
+        _changed_by(Cause.FAILURES),
+        "the failures in the window reached the threshold",
     ),
-    Form(facts.CircuitOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Probe failed", _reopened),
-    Form(facts.CircuitOpened, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = open"),
-    Form(facts.CircuitClosed, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: Recovered (state = closed)"),
-    Form(facts.CircuitSetByHand, CIRCUIT_BREAKER, "[circuit-breaker] {backend}: State = {state} (set by hand)"),
-    Form(facts.BackendAdded, LB, "[LB:profile] Backend added: {backend}"),
-    Form(facts.BackendRemoved, LB, "[LB:profile] Backend removed: {backend}"),
     Form(
-        facts.ProbeReturned,
+        facts.CircuitChanged,
+        CIRCUIT_BREAKER,
+        "[circuit-breaker] {backend}: Probe failed",
+        _changed_by(Cause.PROBE_FAILED),
+        "a failed probe opened the circuit again",
+    ),
+    Form(
+        facts.CircuitChanged,
+        CIRCUIT_BREAKER,
+        "[circuit-breaker] {backend}: State = open",
+        _changed_by(Cause.FAILURES, Cause.PROBE_FAILED),
+        "after either of these two",
+    ),
+    Form(
+        facts.CircuitChanged,
+        CIRCUIT_BREAKER,
+        "[circuit-breaker] {backend}: Recovered (state = closed)",
+        _changed_by(Cause.RECOVERED),
+        "the backend has recovered",
+    ),
+    Form(
+        facts.CircuitChanged,
+        CIRCUIT_BREAKER,
+        "[circuit-breaker] {backend}: State = {after} (set by hand)",
+        _changed_by(Cause.BY_HAND),
+        "the user opened or closed the circuit",
+    ),
+    Form(
+        facts.CircuitChanged,
         CIRCUIT_BREAKER,
         "[circuit-breaker] {backend}: Probe settled nothing, the next request probes again",
+        _changed_by(Cause.PROBE_RETURNED),
+        "the probe was cancelled, or met a rate limit or trouble of this machine",
     ),
+    Form(facts.BackendAdded, LB, "[LB:profile] Backend added: {backend}"),
+    Form(facts.BackendRemoved, LB, "[LB:profile] Backend removed: {backend}"),
     Form(facts.CoolDownEnded, LB, "[LB:cooldown] {backend}: Cool-down over"),
     Form(facts.CoolDownLifted, LB, "[LB:cooldown] {backend}: Cool-down lifted (by hand)"),
     Form(

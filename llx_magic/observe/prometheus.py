@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from llx_magic.core.circuits import STATES
 from llx_magic.core.events import SkipReason
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import PUT_ASIDE
@@ -14,9 +15,6 @@ from llx_magic.errors import UsageProblem
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The ``Content-Type`` under which the page is served."""
-
-STATES = ("closed", "half-open", "open", "disabled")
-"""Every value of the label ``state``."""
 
 REASONS = (*(str(reason) for reason in SkipReason), PUT_ASIDE)
 """Every value of the label ``reason``."""

@@ -7,14 +7,14 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from llx_magic.core.breaker import Change, CircuitBreaker, CircuitState, Outcome
+from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome
 from tests.engine.kit import policy_with
 
 POLICY = policy_with()  # 3 failures in 60 s, 30 s until a probe
 OPEN, HALF_OPEN, CLOSED = CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED
 
 
-def visit(breaker: CircuitBreaker, outcome: Outcome, now: float, policy=POLICY) -> Change | None:
+def visit(breaker: CircuitBreaker, outcome: Outcome, now: float, policy=POLICY) -> Cause | None:
     return breaker.settle(breaker.admit(now, policy), outcome, now, policy)
 
 
@@ -35,7 +35,7 @@ def test_a_new_circuit_is_closed_and_refuses_nobody():
 def test_the_failure_that_reaches_the_threshold_opens_it():
     breaker = CircuitBreaker()
     changes = [visit(breaker, Outcome.COUNTED_FAILURE, now) for now in (0.0, 1.0, 2.0)]
-    assert changes == [None, None, Change.OPENED]
+    assert changes == [None, None, Cause.FAILURES]
     assert breaker.failures_in_window(2.0, POLICY) == 3
 
 
@@ -53,7 +53,7 @@ def test_a_success_does_not_clear_the_failures_of_a_closed_circuit():
     breaker = CircuitBreaker()
     for outcome in (Outcome.COUNTED_FAILURE, Outcome.SUCCESS, Outcome.COUNTED_FAILURE, Outcome.SUCCESS):
         visit(breaker, outcome, 0.0)
-    assert visit(breaker, Outcome.COUNTED_FAILURE, 0.0) is Change.OPENED
+    assert visit(breaker, Outcome.COUNTED_FAILURE, 0.0) is Cause.FAILURES
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_of_fifty_callers_who_wait_for_the_recovery_exactly_one_probes():
 
 def test_a_probe_that_succeeds_closes_the_circuit_and_clears_its_failures():
     breaker = opened()
-    assert visit(breaker, Outcome.SUCCESS, 30.0) is Change.CLOSED
+    assert visit(breaker, Outcome.SUCCESS, 30.0) is Cause.RECOVERED
     assert breaker.failures_in_window(30.0, POLICY) == 0
 
 
 def test_a_probe_whose_request_is_to_blame_closes_the_circuit_since_the_backend_is_up():
-    assert visit(opened(), Outcome.REFUSAL, 30.0) is Change.CLOSED
+    assert visit(opened(), Outcome.REFUSAL, 30.0) is Cause.RECOVERED
 
 
 def test_a_probe_given_back_lets_the_very_next_request_probe():
     breaker = opened()
-    assert visit(breaker, Outcome.GIVEN_BACK, 30.0) is Change.PROBE_RETURNED
+    assert visit(breaker, Outcome.GIVEN_BACK, 30.0) is Cause.PROBE_RETURNED
     assert breaker.state is OPEN
     assert not breaker.refuses(30.0, POLICY)
     assert breaker.admit(30.0, POLICY).is_probe
@@ -104,7 +104,7 @@ def test_a_probe_given_back_lets_the_very_next_request_probe():
 @pytest.mark.parametrize("outcome", [Outcome.COUNTED_FAILURE, Outcome.UNCOUNTED_FAILURE], ids=str)
 def test_any_other_failure_of_a_probe_reopens_for_the_full_recovery_time(outcome):
     breaker = opened()
-    assert visit(breaker, outcome, 40.0) is Change.REOPENED
+    assert visit(breaker, outcome, 40.0) is Cause.PROBE_FAILED
     assert breaker.seconds_until_probe(40.0, POLICY) == 30.0
     assert breaker.refuses(69.9, POLICY)
     assert breaker.admit(70.0, POLICY).is_probe
@@ -120,7 +120,7 @@ def test_a_result_from_before_the_last_change_of_state_moves_nothing(outcome):
     probe = breaker.admit(30.0, POLICY)
     assert breaker.settle(before, outcome, 31.0, POLICY) is None
     assert breaker.state is HALF_OPEN
-    assert breaker.settle(probe, Outcome.SUCCESS, 32.0, POLICY) is Change.CLOSED
+    assert breaker.settle(probe, Outcome.SUCCESS, 32.0, POLICY) is Cause.RECOVERED
     assert breaker.settle(before, outcome, 33.0, POLICY) is None
     assert breaker.failures_in_window(33.0, POLICY) == 0
 
@@ -129,7 +129,7 @@ def test_a_visit_against_advice_that_succeeds_closes_an_open_circuit():
     breaker = opened()
     forced = breaker.admit(1.0, POLICY)
     assert not forced.is_probe
-    assert breaker.settle(forced, Outcome.SUCCESS, 2.0, POLICY) is Change.CLOSED
+    assert breaker.settle(forced, Outcome.SUCCESS, 2.0, POLICY) is Cause.RECOVERED
 
 
 def test_a_visit_against_advice_that_fails_leaves_an_open_circuit_as_it_is():

@@ -6,15 +6,12 @@ import itertools
 
 import pytest
 
-from llx_magic.core.breaker import CircuitState, Outcome
+from llx_magic.core.breaker import Cause, CircuitState, Outcome
 from llx_magic.core.events import (
     BackendPutAside,
     BackendSkipped,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
+    CircuitChanged,
     CoolDownEnded,
-    ProbeReturned,
     SkipReason,
     TpmMeasured,
     VisitStarted,
@@ -59,6 +56,10 @@ def with_tpm(tpm: float) -> Gate:
     return gate
 
 
+def causes(events) -> list[Cause]:
+    return [event.cause for event in events]
+
+
 def kinds(events) -> list[type]:
     return [type(event) for event in events]
 
@@ -79,9 +80,9 @@ def test_the_probe_is_announced_and_all_others_are_refused_until_it_is_settled()
     gate = opened()
     probe = admit(gate, 30.0)
     assert probe.permit.is_probe
-    assert kinds(probe.events) == [CircuitHalfOpened, VisitStarted]
+    assert kinds(probe.events) == [CircuitChanged, VisitStarted]
     assert all(admit(gate, 31.0).permit is None for _ in range(49))
-    assert kinds(gate.settle(probe.permit, Outcome.SUCCESS, 32.0, POLICY)) == [CircuitClosed]
+    assert causes(gate.settle(probe.permit, Outcome.SUCCESS, 32.0, POLICY)) == [Cause.RECOVERED]
     assert admit(gate, 32.0).permit is not None
 
 
@@ -91,9 +92,8 @@ def test_opening_reopening_and_a_probe_given_back_are_said():
     assert said[:2] == [(), ()]
     assert [event.failures for event in said[2]] == [3]
     [reopened] = visit(gate, Outcome.COUNTED_FAILURE, 30.0)
-    assert isinstance(reopened, CircuitOpened)
-    assert reopened.failures is None
-    assert kinds(visit(gate, Outcome.GIVEN_BACK, 60.0)) == [ProbeReturned]
+    assert (reopened.cause, reopened.failures) == (Cause.PROBE_FAILED, None)
+    assert causes(visit(gate, Outcome.GIVEN_BACK, 60.0)) == [Cause.PROBE_RETURNED]
 
 
 def test_a_cool_down_refuses_with_the_seconds_left():
@@ -171,7 +171,7 @@ def test_a_backend_that_is_due_for_a_probe_is_not_measured():
     gate = opened(30.0)
     gate.tokens.add(0.0, 30.0, 1)
     admission = admit(gate, 60.0, WITH_TPM)
-    assert kinds(admission.events) == [CircuitHalfOpened, VisitStarted]
+    assert kinds(admission.events) == [CircuitChanged, VisitStarted]
 
 
 def test_to_be_put_aside_takes_no_permit_and_changes_nothing():
@@ -191,7 +191,7 @@ def test_the_outcome_of_a_sole_candidate_is_recorded_all_the_same():
     for _ in range(3):
         visit(gate, Outcome.COUNTED_FAILURE, 0.0, sole=True)
     assert gate.breaker.state is CircuitState.OPEN
-    assert kinds(visit(gate, Outcome.SUCCESS, 1.0, sole=True)) == [CircuitClosed]
+    assert causes(visit(gate, Outcome.SUCCESS, 1.0, sole=True)) == [Cause.RECOVERED]
 
 
 def test_a_request_without_the_breaker_neither_consults_nor_records():

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
+from llx_magic.core.breaker import Cause
 from llx_magic.core.events import (
     AttemptStarted,
     BackendEvent,
-    CircuitHalfOpened,
-    CircuitSetByHand,
+    CircuitChanged,
     RequestAnswered,
     RequestCancelled,
     RequestFailed,
@@ -36,7 +36,7 @@ from llx_magic.core.statistics import (
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
-from tests.engine.kit import DOWN, Bench, Scripted, balancer, settle, simulated
+from tests.engine.kit import DOWN, Bench, Scripted, balancer, circuit_changed, settle, simulated
 
 
 def started(request: int) -> RequestStarted:
@@ -208,7 +208,7 @@ class Auditor:
         self.probes: dict[str, set[int]] = {name: set() for name in lb.members}
 
     def __call__(self, event) -> None:
-        if isinstance(event, CircuitHalfOpened):
+        if isinstance(event, CircuitChanged) and event.cause is Cause.RECOVERY_TIME:
             self.probes[event.backend].add(event.request)
             self.claim(len(self.probes[event.backend]) == 1, f"two probes of {event.backend} at once")
         if isinstance(event, VisitSucceeded | VisitFailed | VisitCancelled):
@@ -421,9 +421,9 @@ def test_of_a_request_with_very_many_events_the_beginning_and_the_end_are_kept()
 def test_events_of_requests_at_the_same_time_are_in_the_order_in_which_they_happened():
     ledger = Ledger(["a"], 10)
     told = [
-            started(1), started(2), CircuitHalfOpened(at=0.0, request=2, backend="a"),
+            started(1), started(2), circuit_changed(0.0, Cause.RECOVERY_TIME, request=2),
             VisitStarted(at=0.0, request=1, backend="a", is_probe=False),
-            CircuitSetByHand(at=0.0, request=0, backend="a", before="half-open", state="closed"),
+            circuit_changed(0.0, Cause.BY_HAND, request=0),
             RequestCancelled(at=0.0, request=2, seconds=0.0), RequestCancelled(at=0.0, request=1, seconds=0.0),
     ]  # fmt: skip
     for event in told:
@@ -434,7 +434,7 @@ def test_events_of_requests_at_the_same_time_are_in_the_order_in_which_they_happ
 def test_what_no_request_caused_is_bounded_by_itself():
     ledger = Ledger(["a"], 1)
     for n in range(3000):
-        ledger.fold(CircuitSetByHand(at=n, request=0, backend="a", before="closed", state="open"))
+        ledger.fold(circuit_changed(n, Cause.BY_HAND, request=0))
     assert len(ledger.events()) == EVENTS_OF_NO_REQUEST
     assert ledger.since == 3000 - EVENTS_OF_NO_REQUEST - 1
 

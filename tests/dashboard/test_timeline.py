@@ -10,17 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import (
     BackendAdded,
     BackendRemoved,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
-    CircuitSetByHand,
     CoolDownEnded,
     CoolDownStarted,
     Event,
-    ProbeReturned,
     RequestAnswered,
     RequestStarted,
     VisitFailed,
@@ -35,7 +31,7 @@ from llx_magic.dashboard.timeline import (
     REQUESTS_KEPT,
     Timeline,
 )
-from tests.engine.kit import DOWN, backend_snapshot
+from tests.engine.kit import DOWN, backend_snapshot, circuit_changed
 
 
 def started(request: int, at: float = 0.0) -> Event:
@@ -63,16 +59,15 @@ def failed(at: float) -> Event:
 
 
 def opened(at: float, failures: int | None = 3) -> Event:
-    before = "half-open" if failures is None else "closed"
-    return CircuitOpened(at=at, request=1, backend="a", before=before, failures=failures)
+    return circuit_changed(at, Cause.PROBE_FAILED if failures is None else Cause.FAILURES, failures=failures)
 
 
 def half_opened(at: float) -> Event:
-    return CircuitHalfOpened(at=at, request=1, backend="a")
+    return circuit_changed(at, Cause.RECOVERY_TIME)
 
 
 def closed(at: float) -> Event:
-    return CircuitClosed(at=at, request=1, backend="a", before="half-open")
+    return circuit_changed(at, Cause.RECOVERED)
 
 
 def folded(*events: Event) -> Timeline:
@@ -118,7 +113,7 @@ def test_a_probe_that_fails_or_is_given_back_leads_back_to_open() -> None:
         half_opened(60),
         opened(61, None),
         half_opened(70),
-        ProbeReturned(at=71, request=1, backend="a"),
+        circuit_changed(71, Cause.PROBE_RETURNED),
     )
     assert [each[0] for each in states(timeline, 100, state="open")] == [
         "closed", "open", "half-open", "open", "half-open", "open",
@@ -143,12 +138,12 @@ def test_the_state_of_now_is_the_one_that_is_given() -> None:
 
 @pytest.mark.parametrize("before", ["closed", "open", "half-open"])
 def test_a_circuit_set_by_hand_tells_what_it_was_before(before: str) -> None:
-    by_hand = CircuitSetByHand(at=70, request=0, backend="a", before=before, state="closed")
+    by_hand = circuit_changed(70, Cause.BY_HAND, request=0, before=before, after="closed")
     assert states(folded(started(1), by_hand), 100) == [(before, 40, 70), ("closed", 70, 100)]
 
 
 def test_a_backend_that_was_replaced_begins_anew_and_a_removed_one_ends() -> None:
-    removed = BackendRemoved(at=70, request=0, backend="a", before="open")
+    removed = BackendRemoved(at=70, request=0, backend="a", before=CircuitState.OPEN)
     added = BackendAdded(at=80, request=0, backend="a")
     assert states(folded(started(1), removed), 100) == [("open", 40, 70)]
     assert states(folded(started(1), removed, added), 100) == [("open", 40, 70), ("closed", 80, 100)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.breaker import Cause, CircuitState
+from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
@@ -81,6 +82,24 @@ def answer(text: str = "fine", *, tokens: int | None = 10, finish_reason: str | 
     return Answer(text=text, model="m", usage=usage, finish_reason=finish_reason)
 
 
+_MOVES = {
+    Cause.FAILURES: ("closed", "open"),
+    Cause.RECOVERY_TIME: ("open", "half-open"),
+    Cause.PROBE_FAILED: ("half-open", "open"),
+    Cause.PROBE_RETURNED: ("half-open", "open"),
+    Cause.RECOVERED: ("half-open", "closed"),
+}
+
+
+def circuit_changed(at: float, cause: Cause, **facts) -> CircuitChanged:
+    """A change of the circuit of ``a``: from and to what follows from the cause, unless it is said."""
+    before, after = _MOVES.get(cause, ("closed", "open"))
+    given = {"request": 1, "backend": "a", "before": before, "after": after, **facts}
+    return CircuitChanged(
+        at=at, cause=cause, **{**given, **{name: CircuitState(given[name]) for name in ("before", "after")}}
+    )
+
+
 def backend_snapshot(name: str = "a", **facts) -> BackendSnapshot:
     """A backend of which nothing is known, but for some facts."""
     unknown = dict.fromkeys(
@@ -129,6 +148,10 @@ class Bench:
             if (not kinds or isinstance(event, kinds))
             and (backend is None or (isinstance(event, BackendEvent) and event.backend == backend))
         ]
+
+    def changes(self, cause: Cause) -> list[Event]:
+        """The changes of circuits for this reason."""
+        return [event for event in self.events(CircuitChanged) if event.cause is cause]
 
     def snapshot(self, name: str):
         return self.live.snapshot([(self.gates[name], self.policy())]).backends[0]

@@ -7,19 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
     BackendPutAside,
     BackendSkipped,
-    CircuitClosed,
-    CircuitHalfOpened,
-    CircuitOpened,
+    CircuitChanged,
     CoolDownStarted,
     Event,
     FirstTokenReceived,
-    ProbeReturned,
     ReplyRestarted,
     RequestAnswered,
     RequestCancelled,
@@ -257,9 +254,9 @@ async def test_a_probe_that_is_cancelled_gives_its_permit_back_and_the_next_requ
     probe.cancel()
     with pytest.raises(asyncio.CancelledError):
         await probe
-    assert bench.events(ProbeReturned)
+    assert bench.changes(Cause.PROBE_RETURNED)
     assert (await bench.ask()).backend == "a"
-    assert bench.events(CircuitClosed)
+    assert bench.changes(Cause.RECOVERED)
     assert bench.clock.waiting() == 0
 
 
@@ -292,7 +289,7 @@ async def test_without_the_breaker_a_request_neither_asks_the_circuit_nor_is_rec
     await open_circuit(bench)
     await bench.ask(circuit_breaker_enabled=False)
     assert len(a.asked) == 9
-    assert not bench.events(CircuitHalfOpened)
+    assert not bench.changes(Cause.RECOVERY_TIME)
 
 
 async def test_without_the_breaker_an_open_circuit_is_no_reason_to_name_a_wait():
@@ -773,7 +770,7 @@ async def test_a_watcher_that_fails_at_the_moment_of_admission_does_not_cost_the
     await bench.pass_time(30.0)
 
     def fragile(part) -> None:
-        if isinstance(part, CircuitHalfOpened):
+        if isinstance(part, CircuitChanged) and part.cause is Cause.RECOVERY_TIME:
             raise OSError("the output is gone")
 
     with pytest.raises(OSError, match="gone"):
@@ -817,7 +814,7 @@ async def test_an_interrupt_while_the_probe_is_told_gives_its_place_back():
     bench.clock.advance(30.0)
 
     def interrupted(event: Event) -> None:
-        if isinstance(event, CircuitHalfOpened):
+        if isinstance(event, CircuitChanged) and event.cause is Cause.RECOVERY_TIME:
             raise KeyboardInterrupt
 
     bench.live.subscribe(interrupted)
@@ -879,4 +876,4 @@ async def test_kept_backends_keep_their_circuits_and_counts_and_new_ones_begin_a
 async def test_an_opening_is_said_with_the_failures_that_did_it():
     bench = Bench(Scripted("a", DOWN), Scripted("b"))
     await open_circuit(bench)
-    assert [event.failures for event in bench.events(CircuitOpened)] == [3]
+    assert [event.failures for event in bench.changes(Cause.FAILURES)] == [3]

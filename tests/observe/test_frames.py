@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import Cause
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
-from llx_magic.observe.frames.columns import EVENTS, WITH_UNIT
+from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
 from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, events_frame
-from tests.engine.kit import Bench, Scripted, balancer, simulated
+from tests.engine.kit import Bench, Scripted, balancer, circuit_changed, simulated
 
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs")
 
@@ -137,8 +138,8 @@ def kinds_of_event(kind: type[Event] = Event) -> set[type[Event]]:
 
 def test_every_field_of_every_event_has_a_column():
     fields = {field.name for kind in kinds_of_event() for field in msgspec.structs.fields(kind)} - {"failure"}
-    assert {WITH_UNIT.get(name, name) for name in fields} <= set(EVENTS)
-    assert facts.CircuitSetByHand in kinds_of_event(BackendEvent)
+    assert {COLUMN_OF.get(name, name) for name in fields} <= set(EVENTS)
+    assert facts.CircuitChanged in kinds_of_event(BackendEvent)
 
 
 def test_an_event_of_the_frame_holds_what_the_event_holds():
@@ -328,7 +329,7 @@ def test_a_speed_is_in_the_history_where_it_can_be_told():
 def test_what_a_circuit_was_before_the_oldest_change_kept_is_told_by_that_change():
     events = (
         facts.RequestStarted(at=0, request=8, policy="failover", order=("a", "b")),
-        facts.CircuitHalfOpened(at=4, request=9, backend="a"),
+        circuit_changed(4, Cause.RECOVERY_TIME, request=9),
     )
     frame = circuit_frame(events, {"a": "half-open", "b": "open"}, 0, 10, 0.0)
     assert list(frame.state) == ["open", "half-open", "open"]

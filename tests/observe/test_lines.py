@@ -8,11 +8,12 @@ import logging
 import pytest
 
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import Cause
 from llx_magic.core.events import Event
 from llx_magic.core.failure import FailureKind, Limit
 from llx_magic.observe.debug import shown, write_debug_lines
 from llx_magic.observe.lines import CIRCUIT_BREAKER, FORMS, LB, as_dict, lines, reference
-from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, failure, simulated
+from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, circuit_changed, failure, simulated
 
 
 def written(lb) -> list[str]:
@@ -181,7 +182,7 @@ def test_the_variable_chooses_channels_by_patterns(patterns, lb, circuit):
     assert (shown(LB, patterns), shown(CIRCUIT_BREAKER, patterns)) == (lb, circuit)
 
 
-OPENED = facts.CircuitOpened(at=0.0, request=1, backend="a", before="closed", failures=3)
+OPENED = circuit_changed(0.0, Cause.FAILURES, failures=3)
 
 
 def test_lines_go_to_stderr_only_where_the_variable_asks_and_without_a_time(monkeypatch, capsys):

@@ -19,12 +19,13 @@ from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import Cause
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
 from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
-from tests.engine.kit import balancer, simulated
+from tests.engine.kit import balancer, circuit_changed, simulated
 
 PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
 
@@ -237,9 +238,9 @@ def test_thousands_of_intervals_are_one_path_for_each_state_and_lane():
     events: list[facts.Event] = []
     for at in range(0, 9000, 3):
         events += [
-            facts.CircuitOpened(at=at, request=1, backend="a", before="closed", failures=3),
-            facts.CircuitHalfOpened(at=at + 1, request=1, backend="a"),
-            facts.CircuitClosed(at=at + 2, request=1, backend="a", before="half-open"),
+            circuit_changed(at, Cause.FAILURES, failures=3),
+            circuit_changed(at + 1, Cause.RECOVERY_TIME),
+            circuit_changed(at + 2, Cause.RECOVERED),
         ]
     ax = plot_circuit(circuit_frame(events, {"a": "closed"}, 0, 9000, 0.0), cool_downs_frame([], 0.0), ["a"])
     assert [len(each.get_paths()) for each in ax.collections] == [1, 1, 1]

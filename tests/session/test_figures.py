@@ -173,7 +173,7 @@ def test_intervals_of_circuits_follow_the_changes_and_end_in_the_present_state(t
     for snapshot in told.lb.snapshot().backends:
         rows = circuit[circuit.backend == snapshot.name]
         changes = told.of(facts.CircuitChanged, snapshot.name)
-        states = ["closed", *(each.state for each in changes)]
+        states = ["closed", *(each.after for each in changes)]
         assert [each.before for each in changes] == states[:-1]
         began_changed = bool(changes) and changes[0].at == told.events[0].at
         assert list(rows.state) == states[began_changed:]

@@ -7,16 +7,14 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.breaker import Cause
+from llx_magic.core.circuits import STATES
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.routing import ROUTINGS
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-STATES = (*(str(state) for state in CircuitState), "disabled")
-"""The states of a circuit; disabled where the circuit breaker is switched off."""
 
 POLICIES = tuple(ROUTINGS)
 REQUEST_OUTCOMES = ("answered", "failed", "cancelled")
@@ -133,6 +131,7 @@ EVENTS: dict[str, Kind] = {
     "failures": "Int64",
     "before": STATES,
     "state": STATES,
+    "cause": tuple(map(str, Cause)),
     "policy": POLICIES,
     "order": JOINED,
     "conversation": "string",
@@ -148,8 +147,8 @@ Values: TypeAlias = "list[object] | np.ndarray"
 _STORED_AS = {"int64": "int64", "float64": "float64", "Int64": "float64", "time": "float64"}
 _ROWS_AT_A_TIME = 500
 
-WITH_UNIT = {"delay": "delay_seconds", "ttft": "ttft_seconds"}
-"""Fields of events whose column names the unit."""
+COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state"}
+"""The columns of those fields of events that are not named as their column, mostly for want of a unit."""
 
 
 def read(columns: Mapping[str, tuple[str, Kind]], rows: Sequence[object], epoch: float) -> pd.DataFrame:

@@ -20,12 +20,12 @@ from llx_magic.core.statistics import RequestRecord
 from llx_magic.observe.frames.columns import (
     ATTEMPTS,
     CIRCUIT,
+    COLUMN_OF,
     COOL_DOWNS,
     EVENTS,
     HISTORY,
     STATS,
     TPM,
-    WITH_UNIT,
     build,
     frame_of,
     read,
@@ -84,7 +84,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     ``finish_reason``, ``model`` and ``response_id`` of a reply; whether an attempt is ``streaming`` and the
     ``sampling`` parameters that it sends, as JSON; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before
     a further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
-    tokens per minute; ``failures`` that opened a circuit; the ``state`` of a circuit after a change and ``before``;
+    tokens per minute; the ``state`` of a circuit after a change and ``before``, the ``cause`` of the change, and the
+    ``failures`` in the window where they opened it;
     ``policy``, ``order`` and ``conversation`` of a request; ``backends`` of a second pass; ``failed``, ``next`` and
     ``words`` of a restart. The backends of ``order`` and ``backends`` are joined by semicolons.
     """
@@ -216,7 +217,7 @@ def _intervals(
 def _readers(event: Event, columns: Mapping[str, list[object]]) -> list[tuple[list[object], Callable[[Event], object]]]:
     """Return which columns an event of this type fills, and with what."""
     kind = type(event).__name__
-    paths = {WITH_UNIT.get(name, name): name for name in event.__struct_fields__}
+    paths = {COLUMN_OF.get(name, name): name for name in event.__struct_fields__}
     if paths.pop("failure", None):
         paths |= {name: f"failure.{name}" for name in ("message", "kind", "status")}
     named: list[tuple[list[object], Callable[[Event], object]]] = [(columns["event"], lambda _event: kind)]

@@ -19,6 +19,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
 from llx_magic.observe.otel.metrics import Instruments
 from llx_magic.observe.otel.names import (
+    CIRCUIT_EVENTS,
     ERROR_OF_REQUEST,
     OUTCOMES,
     SCHEMA_URL,
@@ -169,6 +170,9 @@ class Instrumentation:
                 self._answered(request, event)
             case facts.VisitCancelled():
                 self._end_attempt(request, event.at, "cancelled")
+            case facts.CircuitChanged() if event.cause in CIRCUIT_EVENTS:
+                about = fields_of(event, ("backend", "failures"))
+                request.span.add_event(CIRCUIT_EVENTS[event.cause], about, self._ns(event.at))
             case _ if type(event) in SPAN_EVENTS:
                 name, fields = SPAN_EVENTS[type(event)]
                 request.span.add_event(name, fields_of(event, fields), self._ns(event.at))
@@ -275,7 +279,7 @@ class Instrumentation:
             case facts.ReplyRestarted():
                 self._instruments.restarts.add(1, {**profile, "llx.backend": event.failed})
             case facts.CircuitChanged():
-                labels = {**profile, "llx.backend": event.backend, "llx.circuit.state": event.state}
+                labels = {**profile, "llx.backend": event.backend, "llx.circuit.state": str(event.after)}
                 self._instruments.circuits.add(1, labels)
 
     def _labels(self, request: _Open, more: Mapping[str, AttributeValue]) -> Attributes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from llx_magic.core import events as facts
+from llx_magic.core.breaker import Cause
 from llx_magic.core.failure import Failure
 from llx_magic.core.sampling import read_sampling
 from llx_magic.providers.table import find_provider
@@ -35,12 +36,17 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.CoolDownEnded: ("llx.cool_down_ended", ("backend",)),
     facts.CoolDownWaitStarted: ("llx.cool_down_wait_started", ("backend", "seconds")),
     facts.CoolDownWaitEnded: ("llx.cool_down_wait_ended", ("backend", "seconds")),
-    facts.CircuitHalfOpened: ("llx.circuit_half_opened", ("backend",)),
-    facts.CircuitOpened: ("llx.circuit_opened", ("backend", "failures")),
-    facts.CircuitClosed: ("llx.circuit_closed", ("backend",)),
-    facts.ProbeReturned: ("llx.probe_returned", ("backend",)),
     facts.ReplyRestarted: ("llx.reply_restarted", ("failed", "next", "words")),
 }
+
+CIRCUIT_EVENTS: Mapping[Cause, str] = {
+    Cause.RECOVERY_TIME: "llx.circuit_half_opened",
+    Cause.FAILURES: "llx.circuit_opened",
+    Cause.PROBE_FAILED: "llx.circuit_opened",
+    Cause.PROBE_RETURNED: "llx.probe_returned",
+    Cause.RECOVERED: "llx.circuit_closed",
+}
+"""The span events of a circuit's changes, by cause; a change by hand belongs to no request, so to no span."""
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
-from llx_magic.core.circuits import BY_HAND
+from llx_magic.core.breaker import Cause
 from llx_magic.observe.palette import STATE_COLOURS, styles
 from llx_magic.observe.plots import marks as drawing
 from llx_magic.observe.plots.marks import DAY, NOTHING, Key, days_of, ink, key_of, line_of, look_of, short
@@ -85,7 +85,7 @@ def plot_circuit(
         _bars(ax, bars, look, STATE_COLOURS[state])
         if state == "half-open":  # a probe is often too short to be seen as a bar
             _marks(ax, [(lane, at) for lane, at, _ in bars], **_PROBE)
-    by_hand = circuit.cause == BY_HAND
+    by_hand = circuit.cause == str(Cause.BY_HAND)
     _marks(ax, [(row[0] - 0.45, row[2]) for row, set_ in zip(spans, by_hand, strict=True) if set_], **_SET_BY_HAND)
     cooled = zip(cool_downs.backend, days_of(cool_downs.began), cool_downs.seconds / DAY, strict=True)
     cooling = [(place[name] + 0.38, at, min(days, end - at)) for name, at, days in cooled if name in place and at < end]
@@ -273,8 +273,8 @@ def _state_keys(circuit: pd.DataFrame, *, any_cooling: bool) -> list[Key]:
         keys.append(("a probe begins", key_of(**_PROBE, color=ink(), linestyle="")))
     if any_cooling:
         keys.append(("cooling down", patch(STATE_COLOURS["half-open"], _COOLING)))
-    if (circuit.cause == BY_HAND).any():
-        keys.append((BY_HAND, key_of(**_SET_BY_HAND, color=ink(), linestyle="")))
+    if (circuit.cause == str(Cause.BY_HAND)).any():
+        keys.append((str(Cause.BY_HAND), key_of(**_SET_BY_HAND, color=ink(), linestyle="")))
     return keys
 
 
