@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.dashboard.charts import chip
+from llx_magic.dashboard.charts.circuits import chip
 from llx_magic.dashboard.panel import standalone_svg
 from llx_magic.dashboard.timeline import Strip, View
 from llx_magic.files.newfiles import write_new

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from html import escape
-from typing import NamedTuple
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.dashboard.charts import chip, circuits, curves, requests
-from llx_magic.dashboard.style import GUTTER, RIGHT, SHEET
+from llx_magic.dashboard.charts import CHARTS
+from llx_magic.dashboard.charts.circuits import chip
+from llx_magic.dashboard.style import BASE, GUTTER, RIGHT
 from llx_magic.dashboard.timeline import View
 from llx_magic.observe.palette import Style, styles
 from llx_magic.observe.report import prompts_in_words
@@ -26,30 +26,19 @@ _COLUMNS = (
 
 _PAGE = 780
 
-HEADINGS = (
-    "<b>Circuits</b> line: closed · half bar: half-open · hatched: open · dots: cooling down · tick: failure",
-    "<b>Tokens per minute</b> dashed: threshold",
-    "<b>Latest requests</b> hatched: failed · thin: until the first token · filled: answering · line: waiting",
-)
-"""What stands above each chart and does not change."""
+SHEET = (BASE + "".join(chart.style for chart in CHARTS)).replace("\n    ", "").replace("\n", "")
+"""The style sheet on one line, which stands beside the parts."""
+
+PARTS = ("table", *(chart.name for chart in CHARTS))
+"""The parts of the dashboard, from top to bottom."""
 
 
-class Panel(NamedTuple):
-    """The parts of the dashboard, each by itself, so that only what has changed need be sent.
+def draw(snapshot: Snapshot, view: View) -> dict[str, str]:
+    """Return each part by itself, so that only what has changed need be sent: the table of backends and the charts.
 
-    They belong into elements of class ``llx`` with the style sheet beside them. The height of each depends on the
-    number of backends alone.
+    They belong into elements of class ``llx``. The height of each depends on the number of backends alone.
     """
-
-    table: str
-    circuits: str
-    curves: str
-    requests: str
-
-
-def draw(snapshot: Snapshot, view: View) -> Panel:
-    """Return the table of backends and the charts of circuits, tokens per minute and latest requests."""
-    return Panel(_table(snapshot, view), circuits(snapshot, view), curves(snapshot, view), requests(snapshot, view))
+    return {"table": _table(snapshot, view), **{chart.name: chart.draw(snapshot, view) for chart in CHARTS}}
 
 
 def whole(snapshot: Snapshot, view: View) -> str:
@@ -66,8 +55,9 @@ def standalone_svg(snapshot: Snapshot, view: View) -> str:
     """Return the charts as one SVG file on white paper."""
     top, parts = 34, [f"<text class='t' x='12' y='20'>{escape(snapshot.profile)}</text>"]
     plot = _PAGE - 24 - GUTTER - RIGHT
-    for heading, svg in zip(HEADINGS, draw(snapshot, view)[1:], strict=True):
-        words = heading.replace("<b>", "<tspan font-weight='bold'>").replace("</b>", "</tspan>")
+    for chart in CHARTS:
+        svg = chart.draw(snapshot, view)
+        words = chart.heading.replace("<b>", "<tspan font-weight='bold'>").replace("</b>", "</tspan>")
         parts.append(f"<text x='12' y='{top + 12}'>{words}</text>")
         parts.append(svg.replace("<svg ", f"<svg x='{12 + GUTTER}' y='{top + 20}' width='{plot}' ", 1))
         top += _height(svg) + 36

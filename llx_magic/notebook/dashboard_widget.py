@@ -16,7 +16,7 @@ import ipywidgets as widgets
 from llx_magic.core.events import Event
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.style import SHEET
+from llx_magic.dashboard.charts import CHARTS
 from llx_magic.dashboard.timeline import Timeline, View
 from llx_magic.errors import LlxError
 from llx_magic.notebook.dashboards import key_of
@@ -75,7 +75,7 @@ class Dashboard:
         self._ended = False
         self._pending: dict[str, str] = {}
         self._seen: tuple[BackendSnapshot, ...] = ()
-        self._parts: dict[str, Widget] = {name: _html() for name in panel.Panel._fields}
+        self._parts: dict[str, Widget] = {name: _html() for name in panel.PARTS}
         self._make_controls()
         self.box = widgets.VBox([*self._control_rows(), *self._rows()])
         self.box.add_class("llx-dashboard")
@@ -120,7 +120,7 @@ class Dashboard:
             snapshot = self.balancer.snapshot()
             if self._dirty or _is_moving(snapshot) or snapshot.backends != self._seen:
                 self._dirty, self._seen = False, snapshot.backends
-                self._pending |= panel.draw(snapshot, self._view(snapshot))._asdict()
+                self._pending |= panel.draw(snapshot, self._view(snapshot))
             return self._send()
 
     def bundle(self) -> dict[str, object]:
@@ -242,7 +242,7 @@ class Dashboard:
 
     def _control_rows(self) -> list[object]:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        style = widgets.HTML(f"<style>{SHEET}</style>", layout=widgets.Layout(display="none"))
+        style = widgets.HTML(f"<style>{panel.SHEET}</style>", layout=widgets.Layout(display="none"))
         watching = widgets.HBox([self._profile, self._span, self._pause, self._export, self._close], layout=wrap)
         acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
         self._tools = [style, watching, acting]
@@ -250,7 +250,7 @@ class Dashboard:
 
     def _rows(self) -> list[object]:
         table, *charts = self._parts.values()
-        headings = [_html(f"<p>{heading}</p>") for heading in panel.HEADINGS]
+        headings = [_html(f"<p>{chart.heading}</p>") for chart in CHARTS]
         pairs = [widget for pair in zip(headings, charts, strict=True) for widget in pair]
         self._all = [*self._tools, table, *pairs, self._message]
         return [table, *pairs, self._tools[2], self._message]

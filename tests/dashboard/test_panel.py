@@ -15,9 +15,10 @@ import pytest
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.charts import chip, nice_ceiling
+from llx_magic.dashboard.charts.circuits import chip
+from llx_magic.dashboard.charts.rates import nice_ceiling
 from llx_magic.dashboard.export import export, png
-from llx_magic.dashboard.style import SHEET
+from llx_magic.dashboard.panel import SHEET
 from llx_magic.dashboard.timeline import Timeline, View
 from llx_magic.observe.frames.frames import stats_frame
 from tests.engine.kit import backend_snapshot, balancer, simulated
@@ -92,16 +93,16 @@ def test_every_state_has_words_of_its_own(facts: dict[str, object], words: str) 
     """A state is told by its words; colour only repeats them."""
     assert chip(backend(**facts))[1] == words
     snapshot, view = drawn(backend(**facts))
-    assert f">{words}</b>" in panel.draw(snapshot, view).table
+    assert f">{words}</b>" in panel.draw(snapshot, view)["table"]
 
 
 def test_the_table_is_one_to_a_screen_reader() -> None:
     """Columns and rows have headers with their scope, the table a caption; every picture has a role and a title."""
     parts = panel.draw(*lived())
-    table = Elements(parts.table)
+    table = Elements(parts["table"])
     assert len(table.named("caption")) == 1
     assert [each["scope"] for each in table.named("th")] == ["col"] * 10 + ["row"] * 3
-    for part in parts:
+    for part in parts.values():
         pictures = [each for each in Elements(part).named("svg") if "viewbox" not in each]
         assert all(each["role"] == "img" for each in pictures)
         assert part.count("<title>") == len(pictures)
@@ -111,7 +112,7 @@ def test_the_table_is_one_to_a_screen_reader() -> None:
 def test_whatever_a_name_or_an_error_holds_stays_text(place: str) -> None:
     given = backend(HOSTILE if place == "name" else "a", last_error=HOSTILE if place == "error" else None)
     snapshot, view = drawn(given, profile=HOSTILE if place == "profile" else "lb")
-    for part in panel.draw(snapshot, view):
+    for part in panel.draw(snapshot, view).values():
         elements = Elements(part)
         assert not elements.named("img", "script")
         assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
@@ -122,14 +123,14 @@ def test_whatever_a_name_or_an_error_holds_stays_text(place: str) -> None:
 
 def test_nothing_of_a_reply_is_shown() -> None:
     snapshot, view = lived()
-    text = "".join(panel.draw(snapshot, view))
+    text = "".join(panel.draw(snapshot, view).values())
     assert "This is backend" not in text
     assert "✓ backend-" in text
 
 
 def test_an_update_of_three_backends_is_small() -> None:
     """No part is larger than 2 KB, and all together stay below the size at which they are sent one after another."""
-    sizes = [len(part.encode()) for part in panel.draw(*lived())]
+    sizes = [len(part.encode()) for part in panel.draw(*lived()).values()]
     assert max(sizes) <= 2048
     assert sum(sizes) <= 6144
 
@@ -137,26 +138,29 @@ def test_an_update_of_three_backends_is_small() -> None:
 def test_twenty_backends_are_drawn() -> None:
     snapshot, view = lived(20)
     parts = panel.draw(snapshot, view)
-    assert parts.table.count("scope='row'") == 20
-    assert f"height='{20 * 24 + 18}'" in parts.circuits
+    assert parts["table"].count("scope='row'") == 20
+    assert f"height='{20 * 24 + 18}'" in parts["circuits"]
 
 
 def test_heights_depend_on_the_number_of_backends_alone() -> None:
     """Nothing jumps when something happens."""
     before = drawn(*(backend(f"backend-{place}") for place in range(3)))
-    heights = [[re.findall(r"height='(\d+)'", part) for part in panel.draw(*state)[1:]] for state in (before, lived())]
+    heights = [
+        [re.findall(r"height='(\d+)'", part) for name, part in panel.draw(*state).items() if name != "table"]
+        for state in (before, lived())
+    ]
     assert heights[0] == heights[1]
 
 
 def test_it_is_drawn_before_anything_has_happened() -> None:
     parts = panel.draw(*drawn(backend()))
-    assert "none yet" in parts.requests
-    assert "no failure" in parts.table
+    assert "none yet" in parts["requests"]
+    assert "no failure" in parts["table"]
 
 
 def test_a_failure_is_a_tick_and_an_open_circuit_is_hatched() -> None:
     """Both are there without colour: the tick by its place below the lane, the open state by its dashes."""
-    circuits = panel.draw(*lived()).circuits
+    circuits = panel.draw(*lived())["circuits"]
     assert re.search(r"class='lf' d='M\d+ 17v6", circuits)
     assert "class='lo'" in circuits
     assert re.search(r"\.lo\{[^}]*stroke-dasharray", SHEET)
