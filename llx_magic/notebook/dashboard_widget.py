@@ -292,13 +292,17 @@ class Dashboard:
         Raises:
             OSError: where the folder cannot be written to.
         """
-        from llx_magic.dashboard.export import export
+        from llx_magic.dashboard.export import export, png
 
         snapshot = self.balancer.snapshot()
         stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         tables = {"stats": self.balancer.stats(), "history": self.balancer.history()}
         stem = f"llx-dashboard-{self.balancer.name}-{stamp}"
-        names, parquet = export(Path.cwd(), stem, snapshot, self._view(snapshot), tables)
+        pictures = {
+            ".svg": panel.standalone_svg(snapshot, self._view(snapshot)).encode(),
+            ".png": png(report.caption(snapshot), [self.balancer.plot_circuit, self.balancer.plot_tpm]),
+        }
+        names, parquet = export(Path.cwd(), stem, pictures, tables)
         rest = "" if parquet else "; no Parquet, since pyarrow is not installed"
         return f"written into the working folder: {', '.join(names)}{rest}"
 

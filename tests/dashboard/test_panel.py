@@ -204,10 +204,10 @@ def test_scales_are_round() -> None:
 
 def test_export_writes_every_file_and_replaces_none(tmp_path) -> None:
     """The same name twice gives a number to the second."""
-    snapshot, view = lived()
-    tables = {"stats": stats_frame(snapshot)}
-    names, _ = export(tmp_path, "a/b c", snapshot, view, tables)
-    again, _ = export(tmp_path, "a/b c", snapshot, view, tables)
+    tables = {"stats": stats_frame(lived()[0])}
+    pictures = {".svg": b"<svg/>", ".png": b"\x89PNG"}
+    names, _ = export(tmp_path, "a/b c", pictures, tables)
+    again, _ = export(tmp_path, "a/b c", pictures, tables)
     assert names == ["a_b_c.svg", "a_b_c.png", "a_b_c-stats.csv", "a_b_c-stats.parquet"]
     assert again == ["a_b_c_2.svg", "a_b_c_2.png", "a_b_c_2-stats.csv", "a_b_c_2-stats.parquet"]
     assert {path.name for path in tmp_path.iterdir()} == {*names, *again}
@@ -219,7 +219,7 @@ def test_a_parquet_file_holds_the_frame_as_it_was(tmp_path) -> None:
     lb = balancer(simulated("first", "503"), simulated("second"), failover_retry_count=1)
     asyncio.run(lb.ask("why"))
     tables = {"stats": lb.stats(), "history": lb.history()}
-    export(tmp_path, "kept", *drawn(*lb.snapshot().backends), tables)
+    export(tmp_path, "kept", {}, tables)
     for name, frame in tables.items():
         found = pd.read_parquet(tmp_path / f"kept-{name}.parquet")
         pd.testing.assert_frame_equal(
@@ -231,12 +231,12 @@ def test_a_parquet_file_holds_the_frame_as_it_was(tmp_path) -> None:
 def test_without_pyarrow_there_is_no_parquet_file_and_it_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
-    snapshot, view = lived()
-    names, parquet = export(tmp_path, "plain", snapshot, view, {"stats": stats_frame(snapshot)})
-    assert (names, parquet) == (["plain.svg", "plain.png", "plain-stats.csv"], False)
+    names, parquet = export(tmp_path, "plain", {".svg": b"<svg/>"}, {"stats": stats_frame(lived()[0])})
+    assert (names, parquet) == (["plain.svg", "plain-stats.csv"], False)
 
 
 def test_the_png_takes_names_as_they_are() -> None:
     """A name that looks like mathematics or begins with an underscore is a name."""
-    snapshot, view = drawn(backend("$x^2$"), backend("_hidden"))
-    assert png(snapshot, view).startswith(b"\x89PNG")
+    lb = balancer(simulated("_other", "503"), simulated("_hidden"), failover_retry_count=1)
+    asyncio.run(lb.ask("why"))
+    assert png("$x^2$", [lb.plot_circuit, lb.plot_tpm]).startswith(b"\x89PNG")
