@@ -42,9 +42,9 @@ def export(
 
 def png(title: str, plots: Sequence[Plot]) -> bytes:
     """Return the plots below each other as a PNG file."""
-    from matplotlib.figure import Figure
+    from llx_magic.observe.plots.figure import ShownFigure
 
-    figure = Figure(figsize=(9.0, 3.4 * len(plots)), dpi=150, layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 3.4 * len(plots)), dpi=150, layout="constrained")
     figure.suptitle(title, parse_math=False, fontsize="medium")
     for plot, axes in zip(plots, figure.subplots(len(plots), 1), strict=True):
         plot(ax=axes)
