@@ -1,6 +1,7 @@
 """Who holds the session that synchronous callers use: a notebook, while it has this package's extension loaded.
 
-It imports nothing, so that ``%load_ext`` stays light; the session itself is made when it is first asked for.
+So it also knows how a command is typed here. It imports nothing, so that ``%load_ext`` stays light; the session itself
+is made when it is first asked for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,16 @@ def leave(session_of: SessionOf) -> None:
 def is_notebook() -> bool:
     """Return whether there is a host, so that what is typed may be a magic."""
     return bool(_hosts)
+
+
+def command(words: str) -> str:
+    """Return a command as the user types it here: ``profile list`` is a magic in a notebook, else a word of ``llx``."""
+    return f"%llx_{words}" if _hosts else f"llx {words}"
+
+
+def use_of(profile: str) -> str:
+    """Return what to type to ask a profile: a notebook loads it for good, a command line names it with each prompt."""
+    return command(f"profile load {profile}") if _hosts else f"llx -p {profile}"
 
 
 def session_of_host() -> Session | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from llx_magic.hosts import command
+
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 """Quotation marks as people and programs set them around a value: straight, back and typographic ones."""
 
@@ -27,8 +29,10 @@ _MOST_CHANGES_IN_A_NAME: Final = 3
 
 _LONGEST_LOOKED_AT: Final = 1000
 
-NOT_REPEATED: Final = " and is not repeated: store it with %llx_key set NAME and name that (auth-key-name)"
-"""How an error ends about a key that stands where it would be shown and written."""
+
+def not_repeated() -> str:
+    """Return how an error ends about a key that stands where it would be shown and written."""
+    return f" and is not repeated: store it with {command('key set NAME')} and name that (auth-key-name)"
 
 
 def looks_like_a_key(text: str) -> bool:

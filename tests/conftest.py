@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from llx_magic import hosts
 from llx_magic.keys.redaction import LIVE_KEYS, LiveKeys
+from llx_magic.session.session import Session
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -37,6 +39,18 @@ def no_keys_of_other_tests() -> Iterator[None]:
     """Forget the keys that a test has used: what was one there is a word in the next."""
     yield
     LiveKeys.__init__(LIVE_KEYS)
+
+
+@pytest.fixture
+def in_notebook() -> Iterator[hosts.SessionOf]:
+    """Have a notebook in this process, so that messages name its magics; it has no shell and is the value."""
+
+    def session() -> Session:
+        raise AssertionError("this notebook has no session")
+
+    hosts.enter(session)
+    yield session
+    hosts.leave(session)
 
 
 def pytest_unconfigure() -> None:

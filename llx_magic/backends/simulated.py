@@ -18,7 +18,7 @@ from llx_magic.core.machine import in_words
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError, brief
 from llx_magic.locks import ForkSafeLock
-from llx_magic.settings.declaration import nearest
+from llx_magic.text.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

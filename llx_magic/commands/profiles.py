@@ -15,10 +15,10 @@ from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.key_shapes import (
-    NOT_REPEATED,
     begins_like_a_key,
     looks_like_a_key,
     might_be_a_key,
+    not_repeated,
     path_looks_like_a_key,
 )
 from llx_magic.keys.keychain import Keychain, session_key_names
@@ -152,7 +152,7 @@ def _save_grammar(parser: Grammar, prog: str) -> None:
 def _save(session: Session, asked: argparse.Namespace) -> Output:
     if looks_like_a_key(asked.name):
         raise UsageProblem(
-            f"{asked.prog} save takes the profile's name first; what was given looks like a key{NOT_REPEATED}"
+            f"{asked.prog} save takes the profile's name first; what was given looks like a key{not_repeated()}"
         )
     settings = read_values(pairs(asked.sets, "--set"))
     document: Document
@@ -201,7 +201,7 @@ def _model_document(asked: argparse.Namespace, settings: Values, state_folder: P
     _refuse_keys_as_names(asked, Keychain(state_folder))
     known = find_provider(asked.provider)
     if path_looks_like_a_key(asked.key_file or ""):  # before it is made the path of a file in this folder
-        raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{NOT_REPEATED}")
+        raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{not_repeated()}")
     connection = Connection(
         base_url=asked.base_url,
         auth_key_env=asked.key_env,

@@ -9,8 +9,9 @@ from llx_magic.commands.output import Output, text_table
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.session.session import Session
-from llx_magic.settings.declaration import SETTINGS, nearest, setting
+from llx_magic.settings.declaration import SETTINGS, setting
 from llx_magic.settings.help import HEADINGS, help_text, rows
+from llx_magic.text.wording import nearest
 
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*=\s*")
 
@@ -77,7 +78,7 @@ def run(session: Session, line: str, prog: str = "%llx_set") -> Output:
             return _unset(session, tuple(keys), everything=asked.all)
         case [key]:
             setting(key)
-            return Output(help_text(key, session.resolved()[key], for_command_line=not prog.startswith("%")))
+            return Output(help_text(key, session.resolved()[key]))
         case [key, *_]:
             raise SettingError(f"unknown setting {key!r}{nearest(key, (*SETTINGS, 'unset'))}")
     raise UsageProblem(f"{prog}: cannot make sense of {line!r}")

@@ -14,6 +14,7 @@ from llx_magic.errors import ProfileError, brief
 from llx_magic.files.ownership import read_judged, why_foreign_place
 from llx_magic.files.private import locked, write_file
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
+from llx_magic.hosts import command
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
 
@@ -134,7 +135,7 @@ class Foreign:
         quoted = f'"{path}"' if " " in path else path
         return (
             f"not allowed yet: {path} {self.why} and wants to send {pair.said}; to allow it: "
-            f"%llx_profile trust {quoted} (or {VARIABLE}={pair})" + (f"; {problem}" if problem else "")
+            f"{command(f'profile trust {quoted}')} (or {VARIABLE}={pair})" + (f"; {problem}" if problem else "")
         )
 
 

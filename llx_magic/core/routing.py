@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from llx_magic.errors import ProfileError, brief
-from llx_magic.text.wording import listed, nearest_name
+from llx_magic.text.wording import listed, nearest
 
 
 class Standing(NamedTuple):
@@ -65,4 +65,4 @@ def routing_named(word: str) -> Routing:
     if found := ROUTINGS.get(word):
         return found
     said = f"unknown policy {brief(word)}" if word else "policy is missing"
-    raise ProfileError(said + nearest_name(word, ROUTINGS))
+    raise ProfileError(said + nearest(word, ROUTINGS))

@@ -12,6 +12,7 @@ from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed, Reason
+from llx_magic.hosts import command
 from llx_magic.units import below, duration, exact, plural
 
 
@@ -115,8 +116,8 @@ class Reasons:
         message = self._messages.get(name, "not asked")
         if hold is None:
             return Reason(name, message)
-        command = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
-        return Reason(name, message, hold.seconds, f"%llx_circuit {command} {name}")
+        action = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
+        return Reason(name, message, hold.seconds, command(f"circuit {action} {name}"))
 
     def _refusal(self) -> str:
         """Return that the request was refused, where nothing else went wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from llx_magic.errors import ProfileError, brief
-from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
+from llx_magic.key_shapes import begins_like_a_key, not_repeated
 from llx_magic.text.wording import any_case
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
@@ -40,5 +40,5 @@ def check_name(name: str, *, what: str = "profile name") -> str:
     if problem := name_problem(name):
         raise ProfileError(f"{what} {brief(name)} {problem}")
     if begins_like_a_key(name):
-        raise ProfileError(f"what stands where the {what} belongs looks like a key{NOT_REPEATED}")
+        raise ProfileError(f"what stands where the {what} belongs looks like a key{not_repeated()}")
     return name

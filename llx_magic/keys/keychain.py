@@ -15,7 +15,7 @@ from llx_magic.key_shapes import spelling_problem
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.keys.secret import Secret
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import nearest_name, shown_path
+from llx_magic.text.wording import nearest, shown_path
 
 SERVICE = "llx_magic"
 """The keyring's service under which keys are stored."""
@@ -102,7 +102,7 @@ class Keychain:
         with locked(self._folder, self._folder):
             known = self.names()
             if name not in known and name not in _OF_THIS_SESSION:
-                raise ProfileError(f"no key is named {name!r}{nearest_name(name, known)}")
+                raise ProfileError(f"no key is named {name!r}{nearest(name, sorted(known))}")
             if name in known:
                 if problem := _remove(name):
                     raise KeyringProblem(f"key {name} is not removed: {problem}")

@@ -11,6 +11,7 @@ from llx_magic.core.routing import routing_named
 from llx_magic.errors import ProfileError, SettingError, brief
 from llx_magic.files.names import name_problem
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
+from llx_magic.hosts import command
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
@@ -20,7 +21,7 @@ from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import write_values
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import listed, nearest_name
+from llx_magic.text.wording import listed, nearest
 
 VERSION: Final = 1
 """The newest form of the file that is understood, and the one that is written."""
@@ -177,7 +178,7 @@ def _is_balancer(raw: JsonObject) -> bool:
         return False
     word = _text("type", kind)
     if word not in TYPES:
-        raise DocumentProblem(f"unknown type {brief(word)}{nearest_name(word, TYPES[:2])}")
+        raise DocumentProblem(f"unknown type {brief(word)}{nearest(word, TYPES[:2])}")
     return word == "loadbalancer"
 
 
@@ -229,7 +230,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
     if key:
         reading.notes.append(
             f"the file holds a key in clear (auth-key): it is used but never written; move it with "
-            f"%llx_key set {reading.name} and name it in auth-key-name"
+            f"{command(f'key set {reading.name}')} and name it in auth-key-name"
         )
     prices = {key: _number(key, ephemeral.get(key)) for key in PRICE_KEYS}
     connection = Connection(

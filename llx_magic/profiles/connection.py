@@ -10,7 +10,7 @@ from typing import Final
 
 from llx_magic.errors import ProfileError
 from llx_magic.files.names import NAME_PATTERN, name_problem
-from llx_magic.key_shapes import NOT_REPEATED, looks_like_a_key, path_looks_like_a_key
+from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like_a_key
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
 from llx_magic.providers.address import AddressProblem, base_url
@@ -102,7 +102,7 @@ class Connection:
             ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
         ):
             if holds_one:
-                raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{NOT_REPEATED}")
+                raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{not_repeated()}")
 
     @property
     def all_headers(self) -> tuple[Header, ...]:

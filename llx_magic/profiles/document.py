@@ -12,7 +12,7 @@ from llx_magic.consent.trust import Foreign
 from llx_magic.core.routing import routing_named
 from llx_magic.errors import ProfileError
 from llx_magic.files.names import check_name
-from llx_magic.key_shapes import NOT_REPEATED, begins_like_a_key
+from llx_magic.key_shapes import begins_like_a_key, not_repeated
 from llx_magic.profiles.connection import Connection
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
@@ -57,7 +57,7 @@ class ModelProfile:
             if not given.strip():
                 raise ProfileError(f"profile {self.name}: {what} is missing")
             if begins_like_a_key(given):
-                raise ProfileError(f"profile {self.name}: {what} is no name, it looks like a key{NOT_REPEATED}")
+                raise ProfileError(f"profile {self.name}: {what} is no name, it looks like a key{not_repeated()}")
         object.__setattr__(self, "settings", checked(self.settings))
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from llx_magic.consent.access import OWN, Access, file_place, is_set
 from llx_magic.consent.pairs import KeyPlace
 from llx_magic.errors import KeyMissing
+from llx_magic.hosts import command, is_notebook
 from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
 from llx_magic.keys.secret import Secret
@@ -149,9 +150,10 @@ class ProfileKeySource:
         try:
             found = self.access.stored(name)
         except KeyringProblem as problem:
-            return f"{problem}, or type %llx_key set {name} to keep the key for this session"
+            keep = f", or type {command(f'key set {name}')} to keep the key for this session" if is_notebook() else ""
+            return f"{problem}{keep}"
         if found is None:
-            return f"store it with %llx_key set {name}"
+            return f"store it with {command(f'key set {name}')}"
         return self._usable(found, f"the key {name} in the keyring")
 
     def _file(self) -> _Found:
@@ -169,7 +171,8 @@ class ProfileKeySource:
             return self._usable(found, f"the variable {usual}")
         if not self.needs_key:
             return None
-        store = f"store one with %llx_key set {self.backend} and save the profile with --key-name {self.backend}"
+        keep = command(f"key set {self.backend}")
+        store = f"store one with {keep} and save the profile with --key-name {self.backend}"
         if usual:
             return f"set {usual}, or {store}"
         if self.variable:

@@ -25,12 +25,13 @@ from llx_magic.files.private import (
     set_aside,
     write_file,
 )
+from llx_magic.hosts import command
 from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
 from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
-from llx_magic.text.wording import listed, nearest_name, shown_path, with_marks
+from llx_magic.text.wording import listed, nearest, shown_path, with_marks
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
 
@@ -183,7 +184,7 @@ class ProfileStore:
         name = self._default_text()
         if name is None:
             where = shown_path(self._default_file)
-            raise ProfileError(f"{where}: holds no profile name; type %llx_profile set-default --clear")
+            raise ProfileError(f"{where}: holds no profile name; type {command('profile set-default --clear')}")
         return name
 
     def set_default(self, name: str) -> None:
@@ -253,7 +254,7 @@ class ProfileStore:
         stems = (path.stem for folder in folders for path in profile_files(folder))
         known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded, nor always be printed
         looked = listed(folder_problem(folder) or shown_path(folder) for folder in folders)
-        raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest_name(name, known)}; looked in {looked}")
+        raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest(name, sorted(known))} (looked in {looked})")
 
     def _read(self, path: Path) -> Document:
         # No variable holds the content: it may have a literal key, and a verbose traceback shows variables.

@@ -7,13 +7,13 @@ the README's table, OpenTelemetry's names and the question whose own host an add
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
 from llx_magic.errors import ProfileError
+from llx_magic.text.wording import closest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,8 +259,8 @@ def provider(name: str) -> Provider:
 
 def unknown_provider(name: str) -> str:
     """Say that no provider has that name: with the nearest one, or all where none is near, and what serves as well."""
-    near = difflib.get_close_matches(_folded(name), _BY_FOLDED_NAME, n=1)
-    hint = f"did you mean {_BY_FOLDED_NAME[near[0]].name!r}?" if near else f"known: {', '.join(sorted(PROVIDERS))};"
+    near = closest(_folded(name), _BY_FOLDED_NAME)
+    hint = f"did you mean {_BY_FOLDED_NAME[near].name!r}?" if near else f"known: {', '.join(sorted(PROVIDERS))};"
     return f"unknown provider {name!r}, {hint} any other serves with a base-url, if it speaks OpenAI's chat completions"
 
 

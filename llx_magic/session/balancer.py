@@ -21,9 +21,9 @@ from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
 from llx_magic.session.record import NO_VALUES, ProfileRecord
-from llx_magic.settings.declaration import nearest
 from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import nearest
 
 
 @dataclass(frozen=True, slots=True)

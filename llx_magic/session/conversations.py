@@ -17,7 +17,7 @@ from llx_magic.files.names import name_problem
 from llx_magic.files.private import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.locks import ForkSafeLock
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
-from llx_magic.text.wording import nearest_name, shown_path
+from llx_magic.text.wording import nearest, shown_path
 
 UNNAMED = ""
 """The name of the conversation that has none: it lives in memory and ends with the session."""
@@ -213,7 +213,7 @@ class Conversations:
         return self.folder / f"{name}{_SUFFIX}"
 
     def _unknown(self, name: str) -> UsageProblem:
-        return UsageProblem(f"there is no conversation {name}{nearest_name(name, self.names())}")
+        return UsageProblem(f"there is no conversation {name}{nearest(name, self.names())}")
 
     def _read(self, path: Path) -> tuple[Turn, ...] | None:
         try:

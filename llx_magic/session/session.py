@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
 from llx_magic.engine.background import BACKGROUND
-from llx_magic.errors import LlxError
+from llx_magic.errors import LlxError, ProfileError, brief
+from llx_magic.hosts import command, use_of
 from llx_magic.locks import ForkSafeLock
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
@@ -27,10 +28,6 @@ VARIABLE = "LLX_PROFILE"
 EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
 """So small a model does not know when to stop."""
-
-STAND_IN = "a stand-in, not to be relied on: no profile is loaded (%llx_profile load NAME)"
-"""What every reply says that the embedded model gave for want of a profile."""
-
 
 _UNSET = object()
 
@@ -55,6 +52,11 @@ class Loaded:
 
 def _without_needless_none(values: Values) -> dict[str, SettingValue]:
     return {key: value for key, value in values.items() if value is not None or DEFAULTS[key] is not None}
+
+
+def _stand_in() -> str:
+    """Return what every reply says that the embedded model gave for want of a profile."""
+    return f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
 
 
 def embedded_profile() -> Profile:
@@ -151,8 +153,8 @@ class Session:
                 return None
             if held := self._stands_against(active.profile.settings, saved.settings):
                 return (
-                    f"{active.name} is in use with this session's {', '.join(held)}: type %llx_profile load "
-                    f"{self._loaded_as} to use what was saved"
+                    f"{active.name} is in use with this session's {', '.join(held)}: type "
+                    f"{command(f'profile load {self._loaded_as}')} to use what was saved"
                 )
             balancer = self._balancer_of(saved)
         except LlxError as problem:
@@ -176,8 +178,16 @@ class Session:
             return self._active, Origin.LOADED
         for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
             if wanted:
-                return self._balancer_of(self.store.load(wanted)), origin
-        return self._balancer_of(embedded_profile(), replies_say=(STAND_IN,)), Origin.EMBEDDED
+                return self._balancer_of(self._chosen(wanted, origin)), origin
+        return self._balancer_of(embedded_profile(), replies_say=(_stand_in(),)), Origin.EMBEDDED
+
+    def _chosen(self, name: str, origin: Origin) -> Profile:
+        """Return the profile that a variable or the default names; an error says which of them named it."""
+        try:
+            return self.store.load(name)
+        except ProfileError as problem:
+            by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
+            raise ProfileError(f"{by} {brief(name)}: {problem}") from None
 
     def set(self, key: str, raw: JsonValue) -> SettingValue:
         """Check a value and set it for the session.

@@ -6,8 +6,6 @@ Validation, help, completion, the README's table and the JSON schema are all mad
 from __future__ import annotations
 
 import contextlib
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +23,7 @@ from llx_magic.settings.kinds import (
     text_schema,
 )
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import any_case
+from llx_magic.text.wording import any_case, nearest
 from llx_magic.units import duration
 
 
@@ -264,13 +262,6 @@ def setting(key: str) -> Setting:
     if found := SETTINGS.get(key):
         return found
     raise SettingError(f"unknown setting {key!r}{nearest(key, SETTINGS)}")
-
-
-def nearest(given: str, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` for the closest of the allowed names, else ``; allowed: …``."""
-    names = list(allowed)
-    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join(names)}"
 
 
 def json_schema() -> dict[str, JsonValue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llx_magic.hosts import command, is_notebook
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
 
 if TYPE_CHECKING:
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     from llx_magic.settings.layers import Resolved
 
 
-def help_text(key: str, present: Resolved, *, for_command_line: bool = False) -> str:
+def help_text(key: str, present: Resolved) -> str:
     """Return what ``%llx_set KEY`` prints: meaning, allowed values, default, value in force and where it comes from.
 
-    It ends with how to set it: with a magic, or ``for_command_line`` with an option.
+    It ends with how to set it: with a magic, or on a command line with an option.
     """
     declared = setting(key)
     allowed = declared.kind.allowed + (", or none to switch it off" if declared.optional else "")
-    how = f"Set it with %llx_set {key} VALUE, remove it with %llx_set unset {key}."
-    if for_command_line:
+    how = f"Set it with {command(f'set {key} VALUE')}, remove it with {command(f'set unset {key}')}."
+    if not is_notebook():
         how = f"Set it for one prompt, or in a profile that is saved, with --set {key}=VALUE."
     return "\n".join(
         [

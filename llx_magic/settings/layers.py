@@ -10,6 +10,7 @@ import msgspec
 
 from llx_magic.core.policy import Policy
 from llx_magic.errors import SettingError
+from llx_magic.hosts import command, is_notebook
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.text.values import JsonValue
@@ -81,12 +82,17 @@ def read_cell_values(raw: Mapping[str, JsonValue]) -> dict[str, SettingValue]:
     values = read_values(raw)
     for key in values:
         if SETTINGS[key].scope == "profile":
-            raise SettingError(f"{key} cannot be set for one request: it governs the whole profile; use %llx_set {key}")
+            raise SettingError(f"{key} cannot be set for one request: it governs the whole profile; {_elsewhere(key)}")
     if values.get("circuit_breaker_enabled"):
         raise SettingError(
-            "circuit_breaker_enabled can only be set to false for one request; use %llx_set for the rest"
+            f"circuit_breaker_enabled can only be set to false for one request; {_elsewhere('circuit_breaker_enabled')}"
         )
     return values
+
+
+def _elsewhere(key: str) -> str:
+    """Say where a setting of the whole profile is set."""
+    return f"use {command(f'set {key}')}" if is_notebook() else f"save the profile with --set {key}=VALUE"
 
 
 def usable_in_member(key: str) -> bool:

@@ -6,7 +6,6 @@ single brace is plain text.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from llx_magic.template.finder import spans
 from llx_magic.template.limits import Limits, Mode
 from llx_magic.template.tables import Shown
 from llx_magic.text.screen import one_line
+from llx_magic.text.wording import closest
 
 if TYPE_CHECKING:
     from llx_magic.template.expressions import Expression
@@ -132,5 +132,5 @@ def _undefined(source: str, error: Exception, namespace: Mapping[str, object]) -
     if name is None:
         return problem
     known = sorted(known for known in namespace if not known.startswith("_"))
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"'{name}' is not defined" + (f"; did you mean {nearest[0]}?" if nearest else RAW)
+    meant = closest(name, known)
+    return f"'{name}' is not defined" + (f"; did you mean {meant}?" if meant else RAW)

@@ -7,12 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def nearest_name(given: str, known: Iterable[str]) -> str:
+def closest(given: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known name that is most like the given one; ``likeness`` is the least that counts, from 0 to 1."""
+    return next(iter(difflib.get_close_matches(given, list(known), n=1, cutoff=likeness)), None)
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?`` for the closest known name, else ``; there are: …``."""
-    names = sorted(set(known))
-    if close := difflib.get_close_matches(given, names, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]}?"
-    return f"; there are: {listed(names)}" if names else "; there are none yet"
+    names = list(dict.fromkeys(known))
+    if (meant := closest(given, names)) is not None:
+        return f"; did you mean {meant}?"
+    return f"; there are: {listed(names)}" if names else "; there are none"
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -81,7 +81,7 @@ def names(folder: Path) -> set[str]:
 def test_nothing_is_fetched_by_looking(cache, weights):
     found = inspect(cache, weights=weights)
     assert found.state is FileState.NOT_FETCHED
-    assert found.problem == "the embedded model is not fetched: type %llx_local pull"
+    assert found.problem == "the embedded model is not fetched: type llx local pull"
     assert not cache.exists()
 
 
@@ -111,7 +111,7 @@ def test_damage_is_seen_and_pull_mends_it(cache, weights, damage):
     path.write_bytes(damage)
     found = inspect(cache, weights=weights)
     assert found.state is FileState.DAMAGED
-    assert found.problem == ("the embedded model's file is damaged: type %llx_local pull to mend it")
+    assert found.problem == ("the embedded model's file is damaged: type llx local pull to mend it")
     assert pull(cache, weights=weights).state is FileState.FETCHED
     assert path.read_bytes() == CONTENT
 

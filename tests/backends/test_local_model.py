@@ -348,7 +348,7 @@ def test_the_key_is_in_no_command_line_and_no_repr(server, runtime):
 
 def test_a_backend_without_its_file_says_what_to_type(tmp_path):
     backend = LocalBackend("local", cache=tmp_path)
-    with pytest.raises(NotReady, match=r"^the embedded model is not fetched: type %llx_local pull$"):
+    with pytest.raises(NotReady, match=r"^the embedded model is not fetched: type llx local pull$"):
         asyncio.run(backend.prepare())
 
 
@@ -362,7 +362,7 @@ def test_a_file_that_has_gone_since_it_was_looked_at_is_said_and_nothing_is_star
     with pytest.raises(BackendFailed) as caught:
         asyncio.run(backend.answer(ask("hello"), Pieces()))
     assert caught.value.failure.kind is FailureKind.NOT_SENT
-    assert caught.value.failure.message == "the embedded model is not fetched: type %llx_local pull"
+    assert caught.value.failure.message == "the embedded model is not fetched: type llx local pull"
     assert server.status().state == "stopped"
 
 

@@ -67,7 +67,7 @@ def test_a_folder_that_others_can_write_is_refused_in_a_line_that_says_what_to_t
     assert found.state is FileState.REFUSED
     assert found.problem == (
         f"the embedded model's folder {cache} can be written by others: type chmod go-w {cache}, or set "
-        "LLX_CACHE_HOME to a folder of your own and type %llx_local pull"
+        "LLX_CACHE_HOME to a folder of your own and type llx local pull"
     )
     with pytest.raises(ModelUnavailable) as caught:
         pull(cache, weights=weights)
@@ -83,7 +83,7 @@ def test_a_folder_of_another_user_is_refused(cache, weights):
     os.chown(cache, SOMEBODY, -1)
     assert inspect(cache, weights=weights).problem == (
         f"the embedded model's folder {cache} belongs to another user: set LLX_CACHE_HOME to a folder of your own and "
-        "type %llx_local pull"
+        "type llx local pull"
     )
 
 
@@ -91,7 +91,7 @@ def test_a_folder_of_another_user_is_refused(cache, weights):
 def test_a_file_of_another_user_is_not_used_and_pull_replaces_it(cache, weights):
     path = pull(cache, weights=weights).path
     os.chown(path, SOMEBODY, -1)
-    problem = "the embedded model's file belongs to another user: type %llx_local pull to mend it"
+    problem = "the embedded model's file belongs to another user: type llx local pull to mend it"
     assert inspect(cache, weights=weights).problem == problem
     assert pull(cache, weights=weights).path.stat().st_uid == os.geteuid()
 
@@ -100,7 +100,7 @@ def test_a_file_of_another_user_is_not_used_and_pull_replaces_it(cache, weights)
 def test_a_file_that_others_can_write_is_not_used_and_pull_replaces_it(cache, weights):
     path = pull(cache, weights=weights).path
     path.chmod(0o666)
-    problem = "the embedded model's file can be written by others: type %llx_local pull to mend it"
+    problem = "the embedded model's file can be written by others: type llx local pull to mend it"
     assert inspect(cache, weights=weights).problem == problem
     assert stat.S_IMODE(pull(cache, weights=weights).path.stat().st_mode) & 0o022 == 0
 

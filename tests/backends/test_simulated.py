@@ -243,7 +243,7 @@ def test_it_is_always_ready_and_nothing_is_to_close():
     ("params", "words"),
     [
         ({"replay": "x"}, ["'replay'", "did you mean reply?"]),
-        ({"zzz": "x"}, ["'zzz'", "allowed: reply, latency_ms"]),
+        ({"zzz": "x"}, ["'zzz'", "there are: reply, latency_ms"]),
         ({"script": "ok, refusd"}, ["'refusd'", "refused", "cut:WORDS"]),
         ({"script": "99"}, ["99", "a status from 300 to 599"]),
         ({"script": "200"}, ["200", "a status from 300 to 599"]),

@@ -14,6 +14,8 @@ from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 
+pytestmark = pytest.mark.usefixtures("in_notebook")
+
 
 @pytest.fixture
 def clock() -> ManualClock:

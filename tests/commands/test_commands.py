@@ -19,6 +19,7 @@ import keyring.backends.null
 import keyring.errors
 import pytest
 
+from llx_magic import hosts
 from llx_magic.commands import keys, local, profile_list, profiles, settings, statistics
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.output import bullet_list, text_table
@@ -33,6 +34,8 @@ from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
 from tests.profiles.test_keys import BrokenKeyring, MemoryKeyring
+
+pytestmark = pytest.mark.usefixtures("in_notebook")
 
 
 @pytest.fixture
@@ -406,7 +409,8 @@ def test_the_help_of_a_command_lists_its_actions_with_their_meaning(name):
     assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines)
 
 
-def test_the_command_line_is_not_told_to_type_magics(session):
+def test_the_command_line_is_not_told_to_type_magics(session, in_notebook):
+    hosts.leave(in_notebook)
     for text in (
         settings.grammar("llx set").format_help(),
         settings.run(session, "timeout_ms", "llx set").text,

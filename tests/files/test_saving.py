@@ -489,7 +489,7 @@ def test_a_default_that_is_none_is_one_line_and_profiles_are_listed_and_named_al
     store.save(model("a"))
     path = store.state_folder / "default-profile"
     BAD_DEFAULTS[kind](path)
-    with pytest.raises(ProfileError, match="default-profile: holds no profile name; type %llx_profile set-default"):
+    with pytest.raises(ProfileError, match="default-profile: holds no profile name; type llx profile set-default"):
         store.default()
     assert not any(row.is_default or row.problem for row in store.list())
     assert store.load("a").name == "a"

@@ -141,7 +141,7 @@ def test_an_unknown_profile_offers_the_nearest_and_says_where_it_looked(filled, 
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ProfileError) as caught:
         filled.load("frist")
-    assert str(caught.value).startswith("unknown profile 'frist'; did you mean first?; looked in ~/config/profiles")
+    assert str(caught.value).startswith("unknown profile 'frist'; did you mean first? (looked in ~/config/profiles, ")
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_a_literal_key_is_read_with_a_note_and_never_shown_or_written():
     """The key in the file serves requests and appears nowhere else."""
     document = read_document(text({"auth-key": "sk-very-secret"}), "x")
     assert document.connection.auth_key.reveal() == "sk-very-secret"
-    assert "never written; move it with %llx_key set x" in document.notes[0]
+    assert "never written; move it with llx key set x" in document.notes[0]
     profile = Profile.single(document)
     for shape in (repr(document), str(document), repr(profile), write_document(document), str(document.notes)):
         assert "very-secret" not in shape

@@ -16,6 +16,8 @@ from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.session.session import Session
 from tests.secrets.sweep import plain
 
+pytestmark = pytest.mark.usefixtures("in_notebook")
+
 SECRET_NAMES = [
     "password", "Password", "passwd", "pwd", "passphrase", "userPassword", "db_password2", "token", "TOKEN", "apiToken",
     "access_token", "accessToken", "ACCESSTOKEN", "refresh-token", "id_token", "bot_token", "HF_TOKEN", "token_3",

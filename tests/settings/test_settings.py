@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llx_magic.core.policy import Policy
 from llx_magic.errors import SettingError
-from llx_magic.settings.declaration import DEFAULTS, SETTINGS, json_schema, nearest, setting
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS, json_schema, setting
 from llx_magic.settings.help import help_text, markdown_table, rows
 from llx_magic.settings.layers import (
     Layer,
@@ -24,6 +24,7 @@ from llx_magic.settings.layers import (
     usable_in_member,
     write_values,
 )
+from llx_magic.text.wording import nearest
 
 DURATIONS = [key for key in SETTINGS if key.endswith("_ms")]
 OPTIONAL = [key for key, declared in SETTINGS.items() if declared.optional]
@@ -70,7 +71,7 @@ def test_a_refusal_names_the_key_what_is_allowed_and_what_was_given(key, raw, sa
 def test_an_unknown_key_offers_the_nearest():
     with pytest.raises(SettingError, match=r"unknown setting 'timeout'; did you mean timeout_ms\?"):
         setting("timeout")
-    assert nearest("zzz", ["alpha", "beta"]) == "; allowed: alpha, beta"
+    assert nearest("zzz", ["alpha", "beta"]) == "; there are: alpha, beta"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_written_values_read_back_the_same():
     assert "tpm_threshold" not in write_values(DEFAULTS, with_none=False)
 
 
-def test_help_names_value_origin_allowed_default_and_how_to_change_it():
+def test_help_names_value_origin_allowed_default_and_how_to_change_it(in_notebook):
     text = help_text("timeout_ms", Resolved(30000, Layer.SESSION))
     for piece in ("timeout_ms = 30000", "from: session", "or none", "Default: 600000 ms", "unset timeout_ms"):
         assert piece in text

@@ -27,7 +27,7 @@ from llx_magic.session.turns import decode
 from llx_magic.text.blocks import code_of, read_json
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 from llx_magic.text.tables import read_table
-from llx_magic.text.wording import nearest_name
+from llx_magic.text.wording import nearest
 
 KEY = "sk-0123456789abcdefghijklmnop"
 MOST = 10.0
@@ -157,7 +157,7 @@ TEXTS = {
     "words": (shell_words, "a 'b' ", 5_000),
     "lines that go on": (lambda text: hand_over_prompts(text.splitlines(keepends=True)), "%llx a?\n", 2_000),
     "addresses": (lambda text: base_url(f"https://h{text}"), "/chat/completions", 100),
-    "a name": (lambda text: nearest_name(text, ("alpha", "beta")), "ab", 100_000),
+    "a name": (lambda text: nearest(text, ("alpha", "beta")), "ab", 100_000),
     "a profile of brackets": (parse, "[", 100_000),
     "a profile of one text": (lambda text: parse(f'{{"a":"{text}'), '\\"', 100_000),
     "a key in pieces": (without_key, KEY[:12], 1_000),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.files import owners
+from llx_magic.hosts import command
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -29,7 +30,10 @@ Identity = tuple[int, int, int, int, int]
 The second of these times cannot be set by hand, so nobody writes to a file without changing it.
 """
 
-_OWN_FOLDER = "set LLX_CACHE_HOME to a folder of your own and type %llx_local pull"
+
+def _own_folder() -> str:
+    return f"set LLX_CACHE_HOME to a folder of your own and type {command('local pull')}"
+
 
 _HASHED: dict[Path, tuple[Identity, str]] = {}
 """The hash that this process has found at each path, and the identity of what it hashed."""
@@ -115,7 +119,7 @@ def inspect(cache: Path | None, weights: Weights) -> ModelFile:
         with open_plain(path) as file:
             return _judged(file, path, weights)
     except (FileNotFoundError, NotADirectoryError):
-        problem = "the embedded model is not fetched: type %llx_local pull"
+        problem = f"the embedded model is not fetched: type {command('local pull')}"
         return ModelFile(state=FileState.NOT_FETCHED, path=path, problem=problem)
     except OSError as trouble:
         reason = (trouble.strerror or type(trouble).__name__).lower()
@@ -155,7 +159,7 @@ def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
 
 
 def _damaged(seen: ModelFile, why: str) -> ModelFile:
-    return replace(seen, problem=f"the embedded model's file {why}: type %llx_local pull to mend it")
+    return replace(seen, problem=f"the embedded model's file {why}: type {command('local pull')} to mend it")
 
 
 def _hash_of(file: BufferedReader, path: Path, identity: Identity) -> str:
@@ -175,7 +179,7 @@ def _folder_problem(folder: Path) -> str | None:
     if why is None:
         return None
     may_change = found.st_uid == owners.this_user()
-    mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_OWN_FOLDER}" if may_change else _OWN_FOLDER
+    mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_own_folder()}" if may_change else _own_folder()
     return f"the embedded model's folder {_shown(folder)} {why}: {mend}"
 
 
