@@ -2,6 +2,7 @@
 # make test   lint, types, imports, unit and acceptance tests, notebooks
 # make lab    JupyterLab on the quickstart notebook
 # make versions   a quick part of the tests on each Python found, with the oldest and the newest allowed packages
+# make docs   what is made from the code, and the pages of the documentation as a site
 # make bench  what all of it costs, against other clients, each of which is installed in an environment of its own
 
 SHELL := /bin/sh
@@ -81,6 +82,8 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 
 docs: $(VENV)/.test
 	$(BIN)/python scripts/make_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "the pages are at site/index.html"
 
 $(VENV)/.oldest: $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --target $(VENV)/ipython-$(OLDEST) --no-deps \
@@ -96,4 +99,4 @@ versions: $(VENV)/bin/python
 	$(BIN)/python scripts/versions.py $(if $(ONLY),--only $(ONLY))
 
 clean:
-	rm -rf $(VENV) .versions .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .versions .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site

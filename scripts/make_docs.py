@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 from pathlib import Path
 
+from llx_magic import cli
+from llx_magic.commands.grammar import Grammar
+from llx_magic.notebook.completion import GRAMMARS
 from llx_magic.observe.lines import reference
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.providers.table import PROVIDERS
@@ -14,9 +17,36 @@ from llx_magic.settings.help import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PROVIDERS_PAGE = """\
+# Providers
+
+These are known by name, however it is spelt (`Chutes.ai`, `LM Studio`). Any other server that speaks OpenAI's chat
+completions works with `--base-url URL`, whatever `--provider` says. A provider that is neither known nor has a base-url
+is passed over, with the reason. [Backends without a key](../without-a-key.md) describes `local` and `simulated`.
+
+{table}
+"""
+
+SETTINGS_PAGE = """\
+# Settings
+
+From the weakest to the strongest: the default, the member's profile, the load balancer's profile, the session
+(`%llx_set KEY VALUE`), the cell (`--set KEY=VALUE`). `none` switches an optional setting off.
+[Failover explained](../failover.md) tells what they do together.
+
+{table}
+"""
+
+COMMANDS_PAGE = """\
+# Commands
+
+What each command says when it is asked for `--help`. In a notebook `%%llx` makes the cell the prompt, and the others
+are `%llx_set`, `%llx_profile` and so on. In a shell they are words behind `llx`.
+"""
+
 
 def providers_table() -> str:
-    """Return the README's table of providers."""
+    """Return the table of the providers that are known by name."""
     lines = ["| provider | base URL | key variable | |", "|---|---|---|---|"]
     for known in PROVIDERS.values():
         url = f"`{known.base_url}`" if known.base_url else ""
@@ -25,26 +55,45 @@ def providers_table() -> str:
     return "\n".join(lines)
 
 
+def commands_page() -> str:
+    """Return the page with the help of every command and of its actions."""
+    out = [COMMANDS_PAGE]
+    for parser in (cli.grammar(), *(make() for make in GRAMMARS.values())):
+        out += helped(parser, 2)
+    return "\n".join(out)
+
+
+def helped(parser: Grammar, level: int) -> list[str]:
+    """Return the help of a command under a heading, and that of its actions below it."""
+    out = [f"{'#' * level} {parser.prog}", "", "```text", parser.format_help().rstrip(), "```", ""]
+    for action in parser.subcommands().values():
+        out += helped(action, level + 1)
+    return out
+
+
 def fresh() -> dict[Path, str]:
     """Return each document as it should be."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, table in (("providers", providers_table()), ("settings", markdown_table())):
-        block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
-        readme = re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _match: block, readme, flags=re.DOTALL)  # noqa: B023
-    schema = json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n"
-    docs = ROOT / "docs"
-    return {ROOT / "README.md": readme, docs / "debug-lines.md": reference(), docs / "profile.schema.json": schema}
+    os.environ["COLUMNS"] = "100"  # help is as wide as the terminal otherwise
+    docs, pages = ROOT / "docs", ROOT / "docs" / "reference"
+    return {
+        docs / "profile.schema.json": json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n",
+        pages / "commands.md": commands_page(),
+        pages / "debug-lines.md": reference(),
+        pages / "providers.md": PROVIDERS_PAGE.format(table=providers_table()),
+        pages / "settings.md": SETTINGS_PAGE.format(table=markdown_table()),
+    }
 
 
 def main() -> int:
     """Write, or with ``--check`` say which are stale."""
-    stale = [path for path, text in fresh().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    documents = fresh()
+    stale = [path for path, text in documents.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is stale: make docs")
+            print(f"{path.relative_to(ROOT)} is stale: python scripts/make_docs.py")
         return bool(stale)
     for path in stale:
-        path.write_text(fresh()[path], encoding="utf-8")
+        path.write_text(documents[path], encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
     return 0
 

@@ -220,7 +220,7 @@ def _figures(event: Event) -> dict[str, object]:
 
 
 def reference() -> str:
-    """Return the Markdown reference of every debug line, as ``docs/debug-lines.md`` holds it."""
+    """Return the Markdown reference of every debug line, as ``docs/reference/debug-lines.md`` holds it."""
     out = [
         "# Debug lines",
         "",

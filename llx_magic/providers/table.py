@@ -1,7 +1,7 @@
 """The providers known by name: where they are, and which variable holds their key.
 
 Base URLs and variables are those of the providers' own documentation of their OpenAI-compatible endpoints. Completion,
-the README's table, OpenTelemetry's names and the question whose own host an address is at are all made from
+the table of the documentation, OpenTelemetry's names and the question whose own host an address is at are all made from
 ``PROVIDERS``.
 """
 

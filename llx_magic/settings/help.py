@@ -56,7 +56,7 @@ def rows(present: Mapping[str, Resolved]) -> list[Row]:
 
 
 def markdown_table() -> str:
-    """Return the table of the README: key, default, unit, meaning."""
+    """Return the table of the documentation: key, default, unit, meaning."""
     lines = ["| setting | default | unit | meaning |", "|---|---|---|---|"]
     for key, declared in SETTINGS.items():
         default = declared.show(DEFAULTS[key]).replace(",", ", ")
