@@ -20,13 +20,13 @@ from quick_server import _Connection as QuickConnection
 from llx_magic import Connection, LoadBalancer, Message, ModelProfile, Profile
 from llx_magic.core.breaker import CircuitBreaker, Outcome
 from llx_magic.core.gate import Applicant, Gate
-from llx_magic.core.policy import Policy
 from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import turn_of
-from llx_magic.settings.layers import Layer, policy
+from llx_magic.settings.declaration import Settings
+from llx_magic.settings.layers import Layer, settings_of
 
 KEY_VARIABLE, KEY = "LLX_SCALING_KEY", "sk-scaling-0123456789abcdef0123456789abcdef"
 TEXT = "The quick brown fox jumps over the lazy dog, and then it does so again. " * 4
@@ -239,8 +239,8 @@ def in_window(seconds: float, many: int, step: Callable[[float, float], None]) -
     return lambda: go(100)
 
 
-def rules(**settings: object) -> Policy:
-    return policy({Layer.PROFILE: {"circuit_breaker_failure_threshold": NEVER, **settings}})
+def rules(**settings: object) -> Settings:
+    return settings_of({Layer.PROFILE: {"circuit_breaker_failure_threshold": NEVER, **settings}})
 
 
 def breaker(failures: int) -> Work:

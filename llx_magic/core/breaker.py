@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llx_magic.core.policy import Policy
+    from llx_magic.settings.declaration import Settings
 
 
 class CircuitState(enum.StrEnum):
@@ -74,28 +74,28 @@ class CircuitBreaker:
         self._opened_at = 0.0
         self._stretch = object()
 
-    def failures_in_window(self, now: float, policy: Policy) -> int:
+    def failures_in_window(self, now: float, settings: Settings) -> int:
         """Count the failures younger than the window."""
-        self._forget_old(now, policy)
+        self._forget_old(now, settings)
         return len(self._failures)
 
-    def seconds_until_probe(self, now: float, policy: Policy) -> float:
+    def seconds_until_probe(self, now: float, settings: Settings) -> float:
         """Return the seconds until a probe is due: 0 when due, closed or half-open."""
         if self.state is not CircuitState.OPEN:
             return 0.0
-        return max(0.0, self._opened_at + policy.circuit_breaker_recovery_timeout_ms / 1000 - now)
+        return max(0.0, self._opened_at + settings.circuit_breaker_recovery_timeout_ms / 1000 - now)
 
-    def refuses(self, now: float, policy: Policy) -> bool:
+    def refuses(self, now: float, settings: Settings) -> bool:
         """Return whether a visit must be skipped now: open and not yet due, or a probe is under way."""
-        return self.state is CircuitState.HALF_OPEN or self.seconds_until_probe(now, policy) > 0
+        return self.state is CircuitState.HALF_OPEN or self.seconds_until_probe(now, settings) > 0
 
-    def probe_due(self, now: float, policy: Policy) -> bool:
+    def probe_due(self, now: float, settings: Settings) -> bool:
         """Return whether the next ticket would be the probe."""
-        return self.state is CircuitState.OPEN and self.seconds_until_probe(now, policy) <= 0
+        return self.state is CircuitState.OPEN and self.seconds_until_probe(now, settings) <= 0
 
-    def admit(self, now: float, policy: Policy) -> Ticket:
+    def admit(self, now: float, settings: Settings) -> Ticket:
         """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice."""
-        if self.probe_due(now, policy):
+        if self.probe_due(now, settings):
             self._move(CircuitState.HALF_OPEN)
             return Ticket(self._stretch, is_probe=True)
         return Ticket(self._stretch)
@@ -104,7 +104,7 @@ class CircuitBreaker:
         """Return whether the state is unchanged since the ticket was handed out."""
         return ticket.stretch is self._stretch
 
-    def settle(self, ticket: Ticket, outcome: Outcome, now: float, policy: Policy) -> Cause | None:
+    def settle(self, ticket: Ticket, outcome: Outcome, now: float, settings: Settings) -> Cause | None:
         """Take the outcome of a visit and return why that changed the state, if it did.
 
         A ticket from an older state changes nothing.
@@ -116,7 +116,7 @@ class CircuitBreaker:
         if self.state is not CircuitState.CLOSED:
             return self._settle_against_advice(outcome)
         if outcome is Outcome.COUNTED_FAILURE:
-            return self._count(now, policy)
+            return self._count(now, settings)
         return None
 
     def open_by_hand(self, now: float) -> None:
@@ -141,10 +141,10 @@ class CircuitBreaker:
     def _settle_against_advice(self, outcome: Outcome) -> Cause | None:
         return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
 
-    def _count(self, now: float, policy: Policy) -> Cause | None:
-        self._forget_old(now, policy)
+    def _count(self, now: float, settings: Settings) -> Cause | None:
+        self._forget_old(now, settings)
         self._failures.append(now)
-        if len(self._failures) < policy.circuit_breaker_failure_threshold:
+        if len(self._failures) < settings.circuit_breaker_failure_threshold:
             return None
         self._opened_at = now
         self._move(CircuitState.OPEN)
@@ -159,7 +159,7 @@ class CircuitBreaker:
         self.state = state
         self._stretch = object()
 
-    def _forget_old(self, now: float, policy: Policy) -> None:
-        horizon = now - policy.circuit_breaker_failure_window_ms / 1000
+    def _forget_old(self, now: float, settings: Settings) -> None:
+        horizon = now - settings.circuit_breaker_failure_window_ms / 1000
         while self._failures and self._failures[0] <= horizon:
             self._failures.popleft()

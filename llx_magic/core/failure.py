@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from llx_magic.errors import LlxError
 
 if TYPE_CHECKING:
-    from llx_magic.core.policy import Policy
+    from llx_magic.settings.declaration import Settings
 
 RETRY_AFTER_AT_MOST = 5.0
 """The longest ``Retry-After``, in seconds, that is waited for on the same backend."""
@@ -103,37 +103,37 @@ class BackendFailed(LlxError):
         super().__init__(failure.message)
 
 
-def retry_delay(failure: Failure, attempt: int, policy: Policy, jitter: float) -> float | None:
+def retry_delay(failure: Failure, attempt: int, settings: Settings, jitter: float) -> float | None:
     """Return the seconds to wait before trying the same backend again, or None to end the visit.
 
     ``attempt`` is the number of the attempt that failed, from 1. ``jitter`` is a random number in [0, 1): the delay is
     lengthened by at most a quarter of itself. A server's ``Retry-After`` replaces the delay up to 5 s and ends the
     visit beyond; ``x-should-retry`` is obeyed; text that was already shown is never asked for again here.
     """
-    if attempt >= policy.failover_retry_count or failure.partial or not _worth_repeating(failure, policy):
+    if attempt >= settings.failover_retry_count or failure.partial or not _worth_repeating(failure, settings):
         return None
     if failure.retry_after is not None:
         return failure.retry_after if failure.retry_after <= RETRY_AFTER_AT_MOST else None
-    first = policy.failover_retry_delay_ms / 1000
+    first = settings.failover_retry_delay_ms / 1000
     doubled: float = first * 2 ** min(attempt - 1, 16)
     return min(doubled, max(LONGEST_RETRY_DELAY, first)) * (1 + jitter / 4)
 
 
-def _worth_repeating(failure: Failure, policy: Policy) -> bool:
+def _worth_repeating(failure: Failure, settings: Settings) -> bool:
     final = failure.kind in (FailureKind.TIMEOUT, FailureKind.TLS, FailureKind.TOO_LARGE)
     if final or failure.limit is not None or failure.quota_exhausted:
         return False
     if failure.should_retry is not None:
         return failure.should_retry
     if failure.kind in (FailureKind.NETWORK, FailureKind.LOCAL):
-        return policy.failover_on_network_errors
+        return settings.failover_on_network_errors
     if failure.kind is FailureKind.BAD_REPLY:
         return True
     if failure.kind in (FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER):
         return False
-    return (failure.status or failure.amounts_to) in policy.failover_status_codes
+    return (failure.status or failure.amounts_to) in settings.failover_status_codes
 
 
-def may_fail_over(failure: Failure, policy: Policy) -> bool:
-    """Return whether the next backend is asked: always, but for a content filter unless the policy says so."""
-    return failure.kind is not FailureKind.CONTENT_FILTER or policy.failover_on_content_filter
+def may_fail_over(failure: Failure, settings: Settings) -> bool:
+    """Return whether the next backend is asked: always, but for a content filter unless the settings say so."""
+    return failure.kind is not FailureKind.CONTENT_FILTER or settings.failover_on_content_filter

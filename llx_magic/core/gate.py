@@ -23,7 +23,7 @@ from llx_magic.core.tokens import TokenWindow
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
-    from llx_magic.core.policy import Policy
+    from llx_magic.settings.declaration import Settings
 
 
 class Applicant(NamedTuple):
@@ -90,46 +90,46 @@ class Gate:
         self.cool_down = CoolDown()
         self.tokens = TokenWindow()
 
-    def admit(self, applicant: Applicant, now: float, policy: Policy) -> Admission:
+    def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
 
         One that has no other candidate is refused only by a rate limit that it can wait for. The permit is taken last,
         after every other reason to pass the backend over.
         """
         request, sole = applicant.request, applicant.sole
-        if refusal := self._refusal(applicant, now, policy):
+        if refusal := self._refusal(applicant, now, settings):
             cooling_down = refusal.reason is SkipReason.COOLING_DOWN
             return Admission(permit=None, cooling_down=cooling_down, events=(refusal,))
-        probe_due = policy.circuit_breaker_enabled and self.breaker.probe_due(now, policy)
+        probe_due = settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings)
         measured: tuple[BackendEvent, ...] = ()
         if not probe_due and not applicant.second_pass:
-            measured = self._measure_tpm(request, now, policy)
+            measured = self._measure_tpm(request, now, settings)
             if len(measured) > 1 and not sole:
                 return Admission(permit=None, put_aside=True, events=measured)
-        permit = self._take_permit(request, now, policy)
+        permit = self._take_permit(request, now, settings)
         half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
-    def preview(self, now: float, policy: Policy, *, sole: bool) -> str:
+    def preview(self, now: float, settings: Settings, *, sole: bool) -> str:
         """Say what ``admit`` would decide now; nothing is taken or recorded."""
-        refusal = self._refusal(Applicant(request=0, sole=sole), now, policy)
+        refusal = self._refusal(Applicant(request=0, sole=sole), now, settings)
         if refusal is not None:
             left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
             return f"{'waited for' if sole else 'skipped'}: {refusal.message}{left}"
-        if policy.circuit_breaker_enabled and self.breaker.probe_due(now, policy):
+        if settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings):
             return "asked once, as the probe of its half-open circuit"
-        measured = self._measure_tpm(0, now, policy)
+        measured = self._measure_tpm(0, now, settings)
         if len(measured) > 1 and not sole:
             return "put aside for its tokens per minute, asked only if no other answers"
-        return f"asked, up to {policy.failover_retry_count} times"
+        return f"asked, up to {settings.failover_retry_count} times"
 
-    def held_back(self, now: float, policy: Policy) -> Hold | None:
+    def held_back(self, now: float, settings: Settings) -> Hold | None:
         """Return what keeps requests away now, the longer one of circuit and cool-down; None when nothing does."""
         cooling = self.cool_down.seconds_left(now)
         circuit = None
-        if policy.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
-            circuit = self.breaker.seconds_until_probe(now, policy)
+        if settings.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
+            circuit = self.breaker.seconds_until_probe(now, settings)
         if circuit is not None and circuit >= (cooling or 0.0):
             return Hold(circuit, SkipReason.CIRCUIT_OPEN)
         return None if cooling is None else Hold(cooling, SkipReason.COOLING_DOWN)
@@ -149,31 +149,31 @@ class Gate:
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
         return CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds), goes_first
 
-    def is_worth_waiting(self, applicant: Applicant, now: float, policy: Policy) -> bool:
+    def is_worth_waiting(self, applicant: Applicant, now: float, settings: Settings) -> bool:
         """Return whether the request should wait for this backend's rate limit.
 
         Not where its circuit would still refuse when the cool-down is over.
         """
         left = self.cool_down.seconds_left(now) or 0.0
-        if not applicant.sole and policy.circuit_breaker_enabled and self.breaker.refuses(now + left, policy):
+        if not applicant.sole and settings.circuit_breaker_enabled and self.breaker.refuses(now + left, settings):
             return False
-        return self.cool_down.is_worth_waiting(now, self.patience_of(applicant, now, policy))
+        return self.cool_down.is_worth_waiting(now, self.patience_of(applicant, now, settings))
 
     @staticmethod
-    def patience_of(applicant: Applicant, now: float, policy: Policy) -> Patience:
+    def patience_of(applicant: Applicant, now: float, settings: Settings) -> Patience:
         """Return how long the request waits at most."""
-        limit = policy.cooldown_wait_ms
+        limit = settings.cooldown_wait_ms
         since = now if applicant.waiting_since is None else applicant.waiting_since
         return Patience(since, None if limit is None else limit / 1000)
 
-    def settle(self, permit: Permit, outcome: Outcome, now: float, policy: Policy) -> tuple[BackendEvent, ...]:
+    def settle(self, permit: Permit, outcome: Outcome, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
         """Take the outcome of a visit and give back what its permit held."""
         events: list[BackendEvent] = []
         if permit.ticket is not None:
             before = self.breaker.state
-            cause = self.breaker.settle(permit.ticket, outcome, now, policy)
+            cause = self.breaker.settle(permit.ticket, outcome, now, settings)
             if cause is not None:
-                failures = self.breaker.failures_in_window(now, policy) if cause is Cause.FAILURES else None
+                failures = self.breaker.failures_in_window(now, settings) if cause is Cause.FAILURES else None
                 events.append(self._changed(before, cause, permit.request, now, failures))
         if self.cool_down.settle(permit.request, now, learnt=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
@@ -194,10 +194,10 @@ class Gate:
             return False
         return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
-    def _refusal(self, applicant: Applicant, now: float, policy: Policy) -> BackendSkipped | None:
-        breaks = policy.circuit_breaker_enabled and not applicant.sole
-        if breaks and self.breaker.refuses(now, policy):
-            left = self.breaker.seconds_until_probe(now, policy)
+    def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
+        breaks = settings.circuit_breaker_enabled and not applicant.sole
+        if breaks and self.breaker.refuses(now, settings):
+            left = self.breaker.seconds_until_probe(now, settings)
             return BackendSkipped(
                 at=now,
                 request=applicant.request,
@@ -208,7 +208,7 @@ class Gate:
             )
         if not self.cool_down.refuses(applicant.request, now):
             return None
-        if applicant.sole and not self.is_worth_waiting(applicant, now, policy):
+        if applicant.sole and not self.is_worth_waiting(applicant, now, settings):
             return None
         return BackendSkipped(
             at=now,
@@ -219,21 +219,21 @@ class Gate:
             seconds_left=self.cool_down.seconds_left(now) or 0.0,
         )
 
-    def _measure_tpm(self, request: int, now: float, policy: Policy) -> tuple[BackendEvent, ...]:
-        if policy.tpm_threshold is None:
+    def _measure_tpm(self, request: int, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
+        if settings.tpm_threshold is None:
             return ()
         self.tokens.forget(now)
-        tpm = self.tokens.rate(now, policy.tpm_basis)
+        tpm = self.tokens.rate(now, settings.tpm_basis)
         if tpm is None:
             return ()
         measured = TpmMeasured(at=now, request=request, backend=self.name, tpm=tpm)
-        if tpm >= policy.tpm_threshold:
+        if tpm >= settings.tpm_threshold:
             return (measured,)
-        aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=policy.tpm_threshold)
+        aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=settings.tpm_threshold)
         return (measured, aside)
 
-    def _take_permit(self, request: int, now: float, policy: Policy) -> Permit:
-        ticket = self.breaker.admit(now, policy) if policy.circuit_breaker_enabled else None
+    def _take_permit(self, request: int, now: float, settings: Settings) -> Permit:
+        ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
         permit = Permit(request, now, ticket)
         self.cool_down.admit(request)
         return permit

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.gate import Gate
-from llx_magic.core.policy import Policy
 from llx_magic.core.statistics import Prompts, Tally, median
+from llx_magic.settings.declaration import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +55,13 @@ class BackendSnapshot:
         return self.tpm is not None and self.tpm_threshold is not None and self.tpm < self.tpm_threshold
 
     @classmethod
-    def of(cls, gate: Gate, tally: Tally, policy: Policy, now: float) -> BackendSnapshot:
+    def of(cls, gate: Gate, tally: Tally, settings: Settings, now: float) -> BackendSnapshot:
         """Read one backend's gate and tally."""
-        enabled = policy.circuit_breaker_enabled
+        enabled = settings.circuit_breaker_enabled
         return cls(
             name=gate.name,
             state=str(gate.breaker.state) if enabled else DISABLED,
-            seconds_until_probe=gate.breaker.seconds_until_probe(now, policy) if enabled else 0.0,
+            seconds_until_probe=gate.breaker.seconds_until_probe(now, settings) if enabled else 0.0,
             cooling_down=gate.cool_down.seconds_left(now),
             requests=tally.requests,
             successes=tally.successes,
@@ -72,8 +72,8 @@ class BackendSnapshot:
             timeouts=tally.timeouts,
             prompt_tokens=tally.prompt_tokens,
             completion_tokens=tally.completion_tokens,
-            tpm=gate.tokens.rate(now, policy.tpm_basis),
-            tpm_threshold=policy.tpm_threshold,
+            tpm=gate.tokens.rate(now, settings.tpm_basis),
+            tpm_threshold=settings.tpm_threshold,
             success_rate=tally.success_rate,
             mean_latency=tally.mean_latency,
             p50_latency=tally.percentile(0.5),
@@ -82,7 +82,7 @@ class BackendSnapshot:
             tokens_per_second=tally.tokens_per_second,
             last_error=tally.last_error,
             skips=tuple(sorted(tally.skips.items())),
-            failures_in_window=gate.breaker.failures_in_window(now, policy),
+            failures_in_window=gate.breaker.failures_in_window(now, settings),
         )
 
     @property

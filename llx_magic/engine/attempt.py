@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.machine import in_words, trouble_of
-from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock, Ready, Timer
 from llx_magic.core.reply import Answer, ChatRequest
+from llx_magic.settings.declaration import Settings
 from llx_magic.units import ceil_milliseconds, duration, limit
 
 HELD_UP_SECONDS = 0.1
@@ -52,10 +52,10 @@ class Attempt:
     """
 
     def __init__(
-        self, clock: Clock, policy: Policy, on_first: Callable[[float], None], on_piece: Callable[[str], None]
+        self, clock: Clock, settings: Settings, on_first: Callable[[float], None], on_piece: Callable[[str], None]
     ) -> None:
         self._clock = clock
-        self._policy = policy
+        self._settings = settings
         self._on_first = on_first
         self._on_piece = on_piece
         self.pieces = 0
@@ -115,7 +115,7 @@ class Attempt:
         """Take a piece of reasoning: a sign of life."""
         self._last_at = self._clock.now()
         self.pieces += 1
-        if self._first_at is None and self._policy.streaming:
+        if self._first_at is None and self._settings.streaming:
             self._first_at = self._last_at
             self._on_first(self.ttft or 0.0)
             self._rearm()  # the stall limit may end before the limit on the first piece would have
@@ -164,15 +164,15 @@ class Attempt:
 
     def _deadline(self) -> _Deadline | None:
         """Return the earliest deadline of the moment; there is none before sending."""
-        policy = self._policy
+        settings = self._settings
         running: list[tuple[float | None, Limit, int | None]] = [
-            (self._sent_at, Limit.TOTAL, policy.timeout_ms),
-            (self._connecting_since, Limit.CONNECT, policy.connect_timeout_ms),
+            (self._sent_at, Limit.TOTAL, settings.timeout_ms),
+            (self._connecting_since, Limit.CONNECT, settings.connect_timeout_ms),
         ]
-        if policy.streaming and self._first_at is None:
-            running.append((self._sent_at, Limit.FIRST_TOKEN, policy.first_token_timeout_ms))
-        elif policy.streaming:
-            running.append((self._last_at, Limit.STALL, policy.stall_timeout_ms))
+        if settings.streaming and self._first_at is None:
+            running.append((self._sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms))
+        elif settings.streaming:
+            running.append((self._last_at, Limit.STALL, settings.stall_timeout_ms))
         return min(
             (
                 _Deadline(max(since, self._anew.get(limit, since)) + limit_ms / 1000, limit, limit_ms)

@@ -18,7 +18,6 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, Hold, Permit
-from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Clock
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
@@ -26,6 +25,7 @@ from llx_magic.core.statistics import Ledger, RequestRecord, Tally
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
+from llx_magic.settings.declaration import Settings
 
 Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
@@ -41,16 +41,16 @@ class LiveProfile:
     Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
     """
 
-    def __init__(self, name: str, backends: Iterable[str], clock: Clock, history_limit: int) -> None:
+    def __init__(self, name: str, backends: Iterable[str], clock: Clock) -> None:
         self.name = name
         self.clock = clock
         self._lock = ForkSafeLock()
         self._gates = {backend: Gate(backend) for backend in backends}
-        self._ledger = Ledger(self._gates, history_limit)
+        self._ledger = Ledger(self._gates, Settings().history_limit)
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
         self._turns = 0
-        self._out: dict[Permit, tuple[Gate, Policy]] = {}
+        self._out: dict[Permit, tuple[Gate, Settings]] = {}
         self._room = WaitingRoom()
         _ALL.add(self)
 
@@ -88,10 +88,14 @@ class LiveProfile:
         with self._lock:
             self._subscribers = tuple(known for known in self._subscribers if known != subscriber)
 
-    def next_request(self, history_limit: int) -> int:
+    def keep(self, requests: int) -> None:
+        """Keep the history of so many requests from now on."""
+        with self._lock:
+            self._ledger.resize(requests)
+
+    def next_request(self) -> int:
         """Number a new request, from 1."""
         with self._lock:
-            self._ledger.resize(history_limit)
             self._requests += 1
             return self._requests
 
@@ -103,10 +107,10 @@ class LiveProfile:
             tallies = [(name, self._ledger.tallies.get(name, _NO_TALLY)) for name in backends]
             return [Standing(name, tally.in_flight, tally.mean_latency) for name, tally in tallies], turn
 
-    def preview(self, gate: Gate, policy: Policy, *, sole: bool) -> str:
+    def preview(self, gate: Gate, settings: Settings, *, sole: bool) -> str:
         """Say what ``admit`` would decide now, in a few words."""
         with self._lock:
-            return gate.preview(self.clock.now(), policy, sole=sole)
+            return gate.preview(self.clock.now(), settings, sole=sole)
 
     def publish(self, *events: Event) -> None:
         """Record the events, then tell the subscribers."""
@@ -114,14 +118,14 @@ class LiveProfile:
             self._record(events)
         self._tell(events)
 
-    def admit(self, gate: Gate, applicant: Applicant, policy: Policy) -> Admission:
+    def admit(self, gate: Gate, applicant: Applicant, settings: Settings) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
             now = self.clock.now()
-            admission = gate.admit(applicant, now, policy)
+            admission = gate.admit(applicant, now, settings)
             self._record(admission.events)
             if admission.permit is not None:
-                self._out[admission.permit] = (gate, policy)
+                self._out[admission.permit] = (gate, settings)
                 self._room.use_turn(applicant.request, gate)
         try:
             self._tell(admission.events)
@@ -150,7 +154,7 @@ class LiveProfile:
         self._tell((started,))
         return started, goes_first
 
-    def join_line(self, waiter: Waiter, wanted: Iterable[tuple[Gate, Policy]], *, sole: bool) -> Gate | None:
+    def join_line(self, waiter: Waiter, wanted: Iterable[tuple[Gate, Settings]], *, sole: bool) -> Gate | None:
         """Let a request wait for those of the backends for which that is worth while.
 
         Returns the one that may be asked first, or None where there is none to wait for.
@@ -159,9 +163,10 @@ class LiveProfile:
         with self._lock:
             now = self.clock.now()
             self._room.leave(waiter, now)
-            worth = [(gate, policy) for gate, policy in wanted if gate.is_worth_waiting(applicant, now, policy)]
+            worth = [(gate, settings) for gate, settings in wanted if gate.is_worth_waiting(applicant, now, settings)]
             if worth:
-                self._room.join(waiter, [(gate, gate.patience_of(applicant, now, policy)) for gate, policy in worth])
+                patience = [(gate, gate.patience_of(applicant, now, settings)) for gate, settings in worth]
+                self._room.join(waiter, patience)
             self._room.look(now)
             return min(
                 (gate for gate, _ in worth), key=lambda gate: gate.cool_down.seconds_left(now) or 0.0, default=None
@@ -196,16 +201,16 @@ class LiveProfile:
             tally = self._ledger.tallies.get(backend)
             return tally.last_error if tally else None
 
-    def held_back(self, gate: Gate, policy: Policy) -> Hold | None:
+    def held_back(self, gate: Gate, settings: Settings) -> Hold | None:
         """Return what keeps requests from the backend now; None when nothing does."""
         with self._lock:
-            return gate.held_back(self.clock.now(), policy)
+            return gate.held_back(self.clock.now(), settings)
 
-    def snapshot(self, backends: Iterable[tuple[Gate, Policy]]) -> Snapshot:
-        """Return the state and the counts of these backends at this moment, by the policies in force."""
+    def snapshot(self, backends: Iterable[tuple[Gate, Settings]]) -> Snapshot:
+        """Return the state and the counts of these backends at this moment, by the settings in force."""
         with self._lock:
             now = self.clock.now()
-            taken = tuple(self._backend_snapshot(gate, policy, now) for gate, policy in backends)
+            taken = tuple(self._backend_snapshot(gate, settings, now) for gate, settings in backends)
             prompts = self._ledger.prompts
         return Snapshot(profile=self.name, at=now, backends=taken, prompts=prompts)
 
@@ -252,8 +257,8 @@ class LiveProfile:
     def leave_visits(self) -> None:
         """Give back what the visits under way hold: in a forked copy of the process nobody goes on with them."""
         now = self.clock.now()
-        for permit, (gate, policy) in self._out.items():
-            self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
+        for permit, (gate, settings) in self._out.items():
+            self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
@@ -267,18 +272,18 @@ class LiveProfile:
         with self._lock:
             if permit is None or permit not in self._out:
                 return
-            gate, policy = self._out.pop(permit)
+            gate, settings = self._out.pop(permit)
             now = self.clock.now()
             seconds = now - permit.admitted_at
             cancelled = VisitCancelled(at=now, request=permit.request, backend=gate.name, attempts=0, seconds=seconds)
-            events = (cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, policy))
+            events = (cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, settings))
             self._record(events)
             self._room.look(now)
         self._tell(events)
 
-    def _backend_snapshot(self, gate: Gate, policy: Policy, now: float) -> BackendSnapshot:
+    def _backend_snapshot(self, gate: Gate, settings: Settings, now: float) -> BackendSnapshot:
         tally = self._ledger.tallies.get(gate.name, _NO_TALLY)
-        return BackendSnapshot.of(gate, tally, policy, now)
+        return BackendSnapshot.of(gate, tally, settings, now)
 
     def _settle(self, visit: Visit) -> tuple[Event, ...]:
         now = self.clock.now()
@@ -286,7 +291,7 @@ class LiveProfile:
         if usage is not None:
             visit.gate.tokens.add(visit.began, now, usage.total_tokens)
         outcome, ended = visit.ending(now)
-        return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.policy))
+        return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.settings))
 
     def _record(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.gate import Gate
-from llx_magic.core.policy import Policy
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import Message
 from llx_magic.core.routing import Routing
 from llx_magic.engine.live import LiveProfile
+from llx_magic.settings.declaration import Settings
 from llx_magic.text.values import JsonValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One backend with the policy that was frozen for this request and the parameters of its model."""
+    """One backend with the settings that were frozen for this request and the parameters of its model."""
 
     backend: Backend
     gate: Gate
-    policy: Policy
+    settings: Settings
     params: Mapping[str, JsonValue]
 
 

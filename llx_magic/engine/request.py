@@ -62,7 +62,7 @@ class RequestRun:
         self._watch = watch
         self._clock = live.clock
         self._started = self._clock.now()
-        self._request = live.next_request(plan.candidates[0].policy.history_limit)
+        self._request = live.next_request()
         self._reasons = Reasons()
         self._events: list[Event] = []
         self._waiter: Waiter | None = None
@@ -135,7 +135,7 @@ class RequestRun:
     async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
         self._waiter = self._waiter or Waiter(self._request, self._clock.now())
-        wanted = [(each.gate, each.policy) for each in limited]
+        wanted = [(each.gate, each.settings) for each in limited]
         first = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
         if first is None:
             return False
@@ -151,9 +151,9 @@ class RequestRun:
         return True
 
     async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
-        """Make up to the policy's number of attempts; a visit without an answer sends the request on."""
+        """Make as many attempts as the settings allow; a visit without an answer sends the request on."""
         assert admission.permit is not None
-        visit = Visit(admission.permit, candidate.gate, candidate.policy, self._plan.sole)
+        visit = Visit(admission.permit, candidate.gate, candidate.settings, self._plan.sole)
         try:
             self._forward(admission.events)  # within, so that whoever watches cannot cost the permit
             while visit.answer is None and visit.failure is None:
@@ -164,7 +164,7 @@ class RequestRun:
                     visit.failure = await self._wait_or_give_up(visit, failed.failure)
         finally:
             self._forward(self._live.settle(visit))
-        if visit.failure is not None and not may_fail_over(visit.failure, candidate.policy):
+        if visit.failure is not None and not may_fail_over(visit.failure, candidate.settings):
             raise self._reasons.refused_for_good(names_of(self._plan.candidates), visit.failure)
         return visit
 
@@ -172,7 +172,7 @@ class RequestRun:
         """Wait before the next attempt and return None, or return the failure that ends the visit."""
         delay = None
         if not visit.permit.is_probe:
-            delay = retry_delay(failure, visit.attempts, visit.policy, self._jitter())
+            delay = retry_delay(failure, visit.attempts, visit.settings, self._jitter())
         if failure.kind is FailureKind.RATE_LIMIT:
             started, goes_first = self._live.limited(visit, failure, will_retry=delay is not None)
             self._forward((started,))
@@ -190,7 +190,7 @@ class RequestRun:
 
     async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
         """Send once; the failure, if any, is noted and raised."""
-        name, policy = visit.backend, visit.policy
+        name, settings = visit.backend, visit.settings
         self._withdraw(name)
         self._reasons.attempts += 1
         self._publish(
@@ -198,14 +198,14 @@ class RequestRun:
                 **self._stamp(),
                 backend=name,
                 attempt=visit.attempts,
-                attempts=policy.failover_retry_count,
-                streaming=policy.streaming,
+                attempts=settings.failover_retry_count,
+                streaming=settings.streaming,
                 sampling=sampling_of(candidate.params, json=self._plan.json),
             )
         )
         attempt = Attempt(
             self._clock,
-            policy,
+            settings,
             on_first=lambda seconds: self._publish(FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)),
             on_piece=lambda piece: self._watch(Delta(piece)),
         )
@@ -255,7 +255,7 @@ class RequestRun:
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
         )
-        admission = self._live.admit(candidate.gate, applicant, candidate.policy)
+        admission = self._live.admit(candidate.gate, applicant, candidate.settings)
         if admission.permit is None:
             self._forward(admission.events)
         for event in admission.events:
@@ -285,7 +285,7 @@ class RequestRun:
         return ChatRequest(
             messages=self._plan.messages,
             params=candidate.params,
-            streaming=candidate.policy.streaming,
+            streaming=candidate.settings.streaming,
             json=self._plan.json,
         )
 
@@ -305,7 +305,7 @@ class RequestRun:
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
-        holds = {each.backend.name: self._live.held_back(each.gate, each.policy) for each in order}
+        holds = {each.backend.name: self._live.held_back(each.gate, each.settings) for each in order}
         return self._reasons.nobody_answered(holds)
 
     def _publish(self, event: Event) -> None:

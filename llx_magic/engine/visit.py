@@ -8,8 +8,8 @@ from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.gate import Gate, Permit, outcome_of
-from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer
+from llx_magic.settings.declaration import Settings
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Visit:
 
     permit: Permit
     gate: Gate
-    policy: Policy
+    settings: Settings
     sole: bool
     attempts: int = 0
     sent_at: float | None = None
@@ -61,7 +61,7 @@ class Visit:
                 model=self.answer.model,
                 generating_seconds=self.generating_seconds,
                 pieces=self.pieces,
-                tpm=self.gate.tokens.rate(now, self.policy.tpm_basis) if usage else None,
+                tpm=self.gate.tokens.rate(now, self.settings.tpm_basis) if usage else None,
                 response_id=self.answer.response_id,
             )
         if self.failure is not None:

@@ -20,7 +20,7 @@ from llx_magic.notebook.completion_place import Place
 from llx_magic.profiles.document import LoadBalancerProfile
 from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.session.session import VARIABLE, Session, embedded_profile
-from llx_magic.settings.declaration import SETTINGS
+from llx_magic.settings.declaration import SETTINGS, Scope
 from llx_magic.settings.layers import usable_in_member
 
 _BALANCER = re.compile(rb'"type"\s*:\s*"loadbalancer"')
@@ -152,12 +152,12 @@ def _assignments(place: Place, typed: str) -> Candidates:
     """Return ``key=`` for each setting that can be set here, or ``key=value`` once the key is typed."""
     key, equals, _ = typed.partition("=")
     if equals:
-        only_off = place.magic == "llx" and key == "circuit_breaker_enabled"
+        only_off = place.magic == "llx" and key in SETTINGS and SETTINGS[key].scope is Scope.SWITCH_OFF
         return [f"{key}={value}" for value in (["false"] if only_off else _examples(key))]
     given = {word.partition("=")[0] for word in place.given.get("sets", [])}
     keys_here = [name for name in SETTINGS if name not in given]
     if place.magic == "llx":
-        keys_here = [name for name in keys_here if SETTINGS[name].scope == "request"]
+        keys_here = [name for name in keys_here if SETTINGS[name].scope is not Scope.PROFILE]
     elif place.path == ("save", "model"):
         keys_here = [name for name in keys_here if usable_in_member(name)]
     return [f"{name}=" for name in keys_here]

@@ -149,7 +149,7 @@ class Dashboard:
         return float(self._span.value) / STEPS
 
     def _basis(self) -> Literal["elapsed", "busy"]:
-        return next(iter(self.balancer.policies().values())).tpm_basis
+        return next(iter(self.balancer.settings().values())).tpm_basis
 
     def _view(self, snapshot: Snapshot) -> View:
         self._timeline.basis = self._basis()

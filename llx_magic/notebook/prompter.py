@@ -208,10 +208,10 @@ class _Asking:
         return None if self._options.quiet or self._prompter.is_live(self._options) else Output(job.line)
 
     def _status(self) -> Status:
-        policies = self.balancer.policies(self.asked.settings)
+        settings = self.balancer.settings(self.asked.settings)
 
         def limit(backend: str) -> float | None:
-            milliseconds = policies[backend].first_word_limit_ms
+            milliseconds = settings[backend].first_word_limit_ms
             return None if milliseconds is None else milliseconds / 1000
 
         return Status(limit, self.balancer.now)

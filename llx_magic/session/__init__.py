@@ -1,4 +1,4 @@
-"""Puts the parts together: profiles become backends, settings become policies, and a prompt becomes a reply."""
+"""Puts the parts together: profiles become backends, and a prompt becomes a reply."""
 
 from __future__ import annotations
 

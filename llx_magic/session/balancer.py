@@ -138,7 +138,7 @@ class LoadBalancer(ProfileRecord):
         plan = self._plan(asked)
         verdicts = []
         for candidate in plan.order(self._live, take_turn=False):
-            verdict = self._live.preview(candidate.gate, candidate.policy, sole=plan.sole)
+            verdict = self._live.preview(candidate.gate, candidate.settings, sole=plan.sole)
             try:
                 await candidate.backend.prepare()
             except NotReady as problem:
@@ -213,9 +213,9 @@ class LoadBalancer(ProfileRecord):
         return paid / 1e6
 
     def _plan(self, asked: Ask) -> Plan:
-        policies = self.policies(asked.settings)
+        settings = self.settings(asked.settings)
         candidates = tuple(
-            Candidate(backend, gate, policies[member.name], {**wiring.request_params(member), **asked.params})
+            Candidate(backend, gate, settings[member.name], {**wiring.request_params(member), **asked.params})
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if asked.backend in (None, member.name)
         )

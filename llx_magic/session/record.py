@@ -1,4 +1,4 @@
-"""What can be read about a loaded profile: its policies in force, statistics, frames, plots and traces."""
+"""What can be read about a loaded profile: its settings in force, statistics, frames, plots and traces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
 from llx_magic.core.gate import Gate
-from llx_magic.core.policy import Policy
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.live import LiveProfile
@@ -15,7 +14,8 @@ from llx_magic.errors import UsageProblem
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
 from llx_magic.profiles.document import Profile
-from llx_magic.settings.layers import Layer, Values, policy
+from llx_magic.settings.declaration import Settings
+from llx_magic.settings.layers import Layer, Values, settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class ProfileRecord:
         self._live = live
         self._gates = gates
         self._session = session
-        self._policies: tuple[Values, dict[str, Policy]] | None = None
+        self._settings: tuple[Values, dict[str, Settings]] | None = None
 
     @property
     def name(self) -> str:
@@ -49,29 +49,23 @@ class ProfileRecord:
         """The backends' names, in priority order; one that has several places is named at its first."""
         return tuple(dict.fromkeys(member.name for member in self.profile.members))
 
-    def policies(self, cell: Values = NO_VALUES) -> dict[str, Policy]:
-        """Return the policy in force for each backend, with a cell's values on top."""
+    def settings(self, cell: Values = NO_VALUES) -> dict[str, Settings]:
+        """Return the settings in force for each backend, with a cell's values on top."""
         session = self._session()
-        if not cell and self._policies is not None and self._policies[0] is session:
-            return self._policies[1]
-        policies = {
-            member.name: policy(
-                {
-                    Layer.MEMBER: member.member_settings,
-                    Layer.PROFILE: self.profile.settings,
-                    Layer.SESSION: session,
-                    Layer.CELL: cell,
-                }
-            )
-            for member in self.profile.members
+        if self._settings is None or self._settings[0] is not session:
+            self._settings = session, self._add_up(session, NO_VALUES)
+            self._live.keep(next(iter(self._settings[1].values())).history_limit)
+        return self._add_up(session, cell) if cell else self._settings[1]
+
+    def _add_up(self, session: Values, cell: Values) -> dict[str, Settings]:
+        above = {Layer.PROFILE: self.profile.settings, Layer.SESSION: session, Layer.CELL: cell}
+        return {
+            member.name: settings_of({Layer.MEMBER: member.member_settings, **above}) for member in self.profile.members
         }
-        if not cell:
-            self._policies = (session, policies)
-        return policies
 
     def snapshot(self) -> Snapshot:
         """Return the state and the counts of every backend at this moment."""
-        return self._live.snapshot((self._gates[name], policy) for name, policy in self.policies().items())
+        return self._live.snapshot((self._gates[name], settings) for name, settings in self.settings().items())
 
     def stats(self) -> pd.DataFrame:
         """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
@@ -134,13 +128,13 @@ class ProfileRecord:
 
     def plot_latency(self, *, ax: Axes | None = None) -> Axes:
         """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
-        limits = {name: policy.timeout_ms for name, policy in self.policies().items()}
+        limits = {name: settings.timeout_ms for name, settings in self.settings().items()}
         return plots.plot_latency(self.attempts(), limits, ax=ax)
 
     def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
-        thresholds = {name: policy.tpm_threshold for name, policy in self.policies().items()}
-        basis = {name: policy.tpm_basis for name, policy in self.policies().items()}
+        thresholds = {name: settings.tpm_threshold for name, settings in self.settings().items()}
+        basis = {name: settings.tpm_basis for name, settings in self.settings().items()}
         curves = frames.curves_frame(self.decisions(), basis, self.now(), self.epoch)
         return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
 

@@ -24,7 +24,6 @@ from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
 from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem, provider_of
-from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
@@ -154,10 +153,7 @@ def _clock_for(profile: Profile) -> Clock:
 
 
 def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
-    limit = profile.settings.get("history_limit", DEFAULTS["history_limit"])
-    if not isinstance(limit, int):
-        raise ProfileError(f"profile {profile.name}: {SETTINGS['history_limit'].key} must be a whole number")
-    live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock, limit)
+    live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock)
     live.subscribe(write_debug_lines)
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
 

@@ -1,13 +1,14 @@
-"""The one declaration of every setting.
+"""The one declaration of every setting: the fields of ``Settings``.
 
-Validation, help, completion, the README's table and the JSON schema are all made from ``SETTINGS``.
+Validation, help, completion, the README's table and the JSON schema are all made from them.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import Literal
+import enum
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal, get_args, get_type_hints
 
 from llx_magic.errors import SettingError, brief
 from llx_magic.settings.kinds import (
@@ -27,21 +28,28 @@ from llx_magic.text.wording import any_case, nearest
 from llx_magic.units import duration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One setting: its name, what it may hold, what it means.
+class Scope(enum.Enum):
+    """Where a setting can be set, beside the layers in which every one can."""
 
-    ``optional`` settings can be switched off with ``none``. ``scope`` says where it can be set: "request" anywhere,
-    "profile" not for one cell and not by a member, since the state it governs belongs to the whole profile.
+    REQUEST = "also by a member, and for one request"
+    SWITCH_OFF = "not by a member; for one request it can only be switched off"
+    PROFILE = "neither by a member nor for one request, since what it governs belongs to the whole profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one setting may hold, what it means, and where it can be set.
+
+    ``key``, ``default`` and ``optional`` (whether ``none`` switches it off) are those of the field that it stands at.
     """
 
-    key: str
     kind: Kind
-    default: JsonValue
     unit: str
     meaning: str
+    scope: Scope = Scope.REQUEST
+    key: str = ""
+    default: SettingValue = None
     optional: bool = False
-    scope: Literal["request", "profile"] = "request"
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Return the checked value of what was typed or found in a file; ``none`` (null in a file) is None.
@@ -69,7 +77,7 @@ class Setting:
         if self.optional:
             value = {"anyOf": [value, {"type": "null"}, text_schema(_NONE)]}
         unit = f" ({self.unit})" if self.unit else ""
-        return {**value, "default": self.default, "description": self.meaning + unit}
+        return {**value, "default": self.write(self.default), "description": self.meaning + unit}
 
     def show_with_unit(self, value: SettingValue) -> str:
         """Return the value with its unit, as a sentence has it; a long time also as people say it."""
@@ -105,151 +113,159 @@ _NONE = any_case("none")
 _MS = "a number of milliseconds"
 _DURATIONS = ("5000", "30000", "60000", "none")
 
-_DECLARED = (
-    Setting(
-        key="tpm_threshold",
-        kind=Number(),
-        default=None,
-        optional=True,
-        unit="tokens/min",
-        meaning="Least tokens per minute over the last 5 minutes; below it the request fails over",
-    ),
-    Setting(
-        key="tpm_basis",
-        kind=Choice(("elapsed", "busy")),
-        default="elapsed",
-        unit="",
-        meaning="What tokens are divided by: minutes that passed, or minutes the backend was answering (busy), "
-        "so that your own pauses do not make it look slow",
-    ),
-    Setting(
-        key="timeout_ms",
-        kind=Whole(_MS, offered=("60000", "600000", "none")),
-        default=600_000,
-        optional=True,
-        unit="ms",
-        meaning="Limit of one attempt as a whole, from sending to the last byte",
-    ),
-    Setting(
-        key="connect_timeout_ms",
-        kind=Whole(_MS, offered=_DURATIONS),
-        default=10_000,
-        optional=True,
-        unit="ms",
-        meaning="Limit until the connection stands",
-    ),
-    Setting(
-        key="first_token_timeout_ms",
-        kind=Whole(_MS, offered=_DURATIONS),
-        default=120_000,
-        optional=True,
-        unit="ms",
-        meaning="Limit from sending to the first piece of text or reasoning",
-    ),
-    Setting(
-        key="stall_timeout_ms",
-        kind=Whole(_MS, offered=_DURATIONS),
-        default=60_000,
-        optional=True,
-        unit="ms",
-        meaning="Limit between two pieces of a streamed reply",
-    ),
-    Setting(
-        key="streaming",
-        kind=Switch("enabled", "disabled"),
-        default="enabled",
-        unit="",
-        meaning="Whether the backend is asked for a stream; disabled asks for the whole reply at once",
-    ),
-    Setting(
-        key="circuit_breaker_enabled",
-        kind=Switch(),
-        default=True,
-        unit="",
-        meaning="Whether a backend that keeps failing is left alone for a while",
-    ),
-    Setting(
-        key="circuit_breaker_failure_threshold",
-        kind=Whole("a number of failures", offered=("2", "3", "5")),
-        default=3,
-        unit="failures",
-        scope="profile",
-        meaning="Failures within the window that open the circuit",
-    ),
-    Setting(
-        key="circuit_breaker_failure_window_ms",
-        kind=Whole(_MS, offered=("60000", "300000")),
-        default=60_000,
-        unit="ms",
-        scope="profile",
-        meaning="How long a failure is remembered",
-    ),
-    Setting(
-        key="circuit_breaker_recovery_timeout_ms",
-        kind=Whole(_MS, offered=("10000", "30000")),
-        default=30_000,
-        unit="ms",
-        scope="profile",
-        meaning="How long an open circuit waits before one request probes the backend (half-open)",
-    ),
-    Setting(
-        key="failover_retry_count",
-        kind=Whole("a number of attempts", offered=("1", "2", "3")),
-        default=2,
-        unit="attempts",
-        meaning="Attempts per backend, in all, before the next backend is asked",
-    ),
-    Setting(
-        key="failover_retry_delay_ms",
-        kind=Whole(_MS, minimum=0, offered=("0", "1000")),
-        default=1000,
-        unit="ms",
-        meaning="Wait before the second attempt, lengthened at random by at most a quarter; doubles after that, to 8 s",
-    ),
-    Setting(
-        key="failover_status_codes",
-        kind=StatusCodes(),
-        default=[408, 409, 425, 429, 500, 502, 503, 504, 529],
-        unit="",
-        meaning="HTTP statuses that are tried again on the same backend; any other goes straight to the next",
-    ),
-    Setting(
-        key="failover_on_network_errors",
-        kind=Switch(),
-        default=True,
-        unit="",
-        meaning="Whether network errors are tried again on the same backend (they fail over in any case)",
-    ),
-    Setting(
-        key="failover_on_content_filter",
-        kind=Switch(),
-        default=False,
-        unit="",
-        meaning="Whether a refusal by a content filter goes to the next backend",
-    ),
-    Setting(
-        key="cooldown_wait_ms",
-        kind=Whole(_MS, offered=_DURATIONS),
-        default=10_000,
-        optional=True,
-        unit="ms",
-        meaning="The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from "
-        "answering",
-    ),
-    Setting(
-        key="history_limit",
-        kind=Whole("a number of requests", offered=("1000", "10000")),
-        default=10_000,
-        unit="requests",
-        scope="profile",
-        meaning="Requests kept for history()",
-    ),
-)
+TpmBasis = Literal["elapsed", "busy"]
 
-SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _DECLARED}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings by which one request treats one backend, each with its declaration; units are in the names.
+
+    Made without arguments it holds the defaults.
+    """
+
+    tpm_threshold: Annotated[
+        float | None,
+        Setting(
+            Number(), "tokens/min", "Least tokens per minute over the last 5 minutes; below it the request fails over"
+        ),
+    ] = None
+    tpm_basis: Annotated[
+        TpmBasis,
+        Setting(
+            Choice(get_args(TpmBasis)),
+            "",
+            "What tokens are divided by: minutes that passed, or minutes the backend was answering (busy), "
+            "so that your own pauses do not make it look slow",
+        ),
+    ] = "elapsed"
+    timeout_ms: Annotated[
+        int | None,
+        Setting(
+            Whole(_MS, offered=("60000", "600000", "none")),
+            "ms",
+            "Limit of one attempt as a whole, from sending to the last byte",
+        ),
+    ] = 600_000
+    connect_timeout_ms: Annotated[
+        int | None,
+        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit until the connection stands"),
+    ] = 10_000
+    first_token_timeout_ms: Annotated[
+        int | None,
+        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit from sending to the first piece of text or reasoning"),
+    ] = 120_000
+    stall_timeout_ms: Annotated[
+        int | None,
+        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit between two pieces of a streamed reply"),
+    ] = 60_000
+    streaming: Annotated[
+        bool,
+        Setting(
+            Switch("enabled", "disabled"),
+            "",
+            "Whether the backend is asked for a stream; disabled asks for the whole reply at once",
+        ),
+    ] = True
+    circuit_breaker_enabled: Annotated[
+        bool,
+        Setting(Switch(), "", "Whether a backend that keeps failing is left alone for a while", Scope.SWITCH_OFF),
+    ] = True
+    circuit_breaker_failure_threshold: Annotated[
+        int,
+        Setting(
+            Whole("a number of failures", offered=("2", "3", "5")),
+            "failures",
+            "Failures within the window that open the circuit",
+            Scope.PROFILE,
+        ),
+    ] = 3
+    circuit_breaker_failure_window_ms: Annotated[
+        int,
+        Setting(Whole(_MS, offered=("60000", "300000")), "ms", "How long a failure is remembered", Scope.PROFILE),
+    ] = 60_000
+    circuit_breaker_recovery_timeout_ms: Annotated[
+        int,
+        Setting(
+            Whole(_MS, offered=("10000", "30000")),
+            "ms",
+            "How long an open circuit waits before one request probes the backend (half-open)",
+            Scope.PROFILE,
+        ),
+    ] = 30_000
+    failover_retry_count: Annotated[
+        int,
+        Setting(
+            Whole("a number of attempts", offered=("1", "2", "3")),
+            "attempts",
+            "Attempts per backend, in all, before the next backend is asked",
+        ),
+    ] = 2
+    failover_retry_delay_ms: Annotated[
+        int,
+        Setting(
+            Whole(_MS, minimum=0, offered=("0", "1000")),
+            "ms",
+            "Wait before the second attempt, lengthened at random by at most a quarter; doubles after that, to 8 s",
+        ),
+    ] = 1000
+    failover_status_codes: Annotated[
+        frozenset[int],
+        Setting(
+            StatusCodes(),
+            "",
+            "HTTP statuses that are tried again on the same backend; any other goes straight to the next",
+        ),
+    ] = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+    failover_on_network_errors: Annotated[
+        bool,
+        Setting(
+            Switch(), "", "Whether network errors are tried again on the same backend (they fail over in any case)"
+        ),
+    ] = True
+    failover_on_content_filter: Annotated[
+        bool,
+        Setting(Switch(), "", "Whether a refusal by a content filter goes to the next backend"),
+    ] = False
+    cooldown_wait_ms: Annotated[
+        int | None,
+        Setting(
+            Whole(_MS, offered=_DURATIONS),
+            "ms",
+            "The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from "
+            "answering",
+        ),
+    ] = 10_000
+    history_limit: Annotated[
+        int,
+        Setting(
+            Whole("a number of requests", offered=("1000", "10000")),
+            "requests",
+            "Requests kept for history()",
+            Scope.PROFILE,
+        ),
+    ] = 10_000
+
+    @property
+    def first_word_limit_ms(self) -> int | None:
+        """The milliseconds from sending within which something must have come; None where nothing limits that."""
+        limits = (self.timeout_ms, self.first_token_timeout_ms if self.streaming else None)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _declared() -> dict[str, Setting]:
+    found, hints = {}, get_type_hints(Settings, include_extras=True)
+    for each in fields(Settings):
+        holds, declared = get_args(hints[each.name])
+        found[each.name] = replace(
+            declared, key=each.name, default=each.default, optional=type(None) in get_args(holds)
+        )
+    return found
+
+
+SETTINGS: dict[str, Setting] = _declared()
 """Every setting by its key, in the order in which tables show them."""
 
-DEFAULTS: dict[str, SettingValue] = {setting.key: setting.read(setting.default) for setting in _DECLARED}
+DEFAULTS: dict[str, SettingValue] = {key: declared.default for key, declared in SETTINGS.items()}
 """The value of each setting where no layer sets it."""
 
 
@@ -262,15 +278,3 @@ def setting(key: str) -> Setting:
     if found := SETTINGS.get(key):
         return found
     raise SettingError(f"unknown setting {key!r}{nearest(key, SETTINGS)}")
-
-
-def json_schema() -> dict[str, JsonValue]:
-    """Return the JSON schema of the settings in ``ephemeralSettings``: exactly what reading accepts, texts included."""
-    properties: dict[str, JsonValue] = {key: declared.schema() for key, declared in SETTINGS.items()}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ephemeralSettings of a profile",
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": True,
-    }

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from llx_magic.core.policy import Policy
 from llx_magic.errors import SettingError
 from llx_magic.hosts import command, is_notebook
-from llx_magic.settings.declaration import DEFAULTS, SETTINGS, setting
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS, Scope, Settings, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.text.values import JsonValue
 
@@ -52,15 +51,12 @@ def resolve(layers: Mapping[Layer, Values]) -> dict[str, Resolved]:
     return resolved
 
 
-def policy(layers: Mapping[Layer, Values]) -> Policy:
-    """Return the frozen policy that the layers add up to.
-
-    A member's values for what belongs to the whole profile do not count: see ``usable_in_member``.
-    """
+def settings_of(layers: Mapping[Layer, Values]) -> Settings:
+    """Return the settings that the layers add up to."""
     values: dict[str, SettingValue] = dict(DEFAULTS)
     for layer in Layer:
         values.update(layers.get(layer, _NO_VALUES))
-    return msgspec.convert(values, Policy)
+    return msgspec.convert(values, Settings)
 
 
 def read_values(raw: Mapping[str, JsonValue]) -> dict[str, SettingValue]:
@@ -76,17 +72,15 @@ def read_cell_values(raw: Mapping[str, JsonValue]) -> dict[str, SettingValue]:
     """Check settings that are for one request only.
 
     Raises:
-        SettingError: also for what belongs to the whole profile; of the circuit breaker a single request can only say
-            ``circuit_breaker_enabled=false``, which neither consults nor records.
+        SettingError: also for what a single request may not set, or not to this value.
     """
     values = read_values(raw)
-    for key in values:
-        if SETTINGS[key].scope == "profile":
+    for key, value in values.items():
+        scope = SETTINGS[key].scope
+        if scope is Scope.PROFILE:
             raise SettingError(f"{key} cannot be set for one request: it governs the whole profile; {_elsewhere(key)}")
-    if values.get("circuit_breaker_enabled"):
-        raise SettingError(
-            f"circuit_breaker_enabled can only be set to false for one request; {_elsewhere('circuit_breaker_enabled')}"
-        )
+        if scope is Scope.SWITCH_OFF and value:
+            raise SettingError(f"{key} can only be set to false for one request; {_elsewhere(key)}")
     return values
 
 
@@ -96,8 +90,8 @@ def _elsewhere(key: str) -> str:
 
 
 def usable_in_member(key: str) -> bool:
-    """Return whether a member profile may set it: not the circuit breaker's, nor what belongs to the whole profile."""
-    return SETTINGS[key].scope == "request" and key != "circuit_breaker_enabled"
+    """Return whether a member profile may set it."""
+    return SETTINGS[key].scope is Scope.REQUEST
 
 
 def write_values(values: Values, *, with_none: bool = True) -> dict[str, JsonValue]:

@@ -11,7 +11,7 @@ from llx_magic.core.breaker import Outcome
 from llx_magic.core.cooldown import cool_down_seconds
 from llx_magic.core.failure import FailureKind, retry_delay
 from llx_magic.core.gate import outcome_of
-from llx_magic.settings.layers import policy
+from llx_magic.settings.layers import settings_of
 from tests.backends.kit import KEY, delta, read, read_body, read_whole, refusal
 
 CONTEXT, FILTER, ACCESS = FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER, FailureKind.ACCESS
@@ -346,4 +346,4 @@ def test_no_key_is_shown_from_any_of_these_places():
 
 def delay_after(failure) -> float | None:
     """Return how long the first retry at the same backend would be waited for."""
-    return retry_delay(failure, 1, policy({}), 0.0)
+    return retry_delay(failure, 1, settings_of({}), 0.0)

@@ -17,21 +17,21 @@ from llx_magic.core.events import (
     VisitStarted,
 )
 from llx_magic.core.gate import Admission, Applicant, Gate
-from tests.engine.kit import LIMITED, failure, policy_with
+from tests.engine.kit import LIMITED, failure, settings_with
 
 NUMBERS = itertools.count(1)
-POLICY = policy_with()
-WITH_TPM = policy_with(tpm_threshold=500)
+SETTINGS = settings_with()
+WITH_TPM = settings_with(tpm_threshold=500)
 
 
-def admit(gate: Gate, now: float, policy=POLICY, *, sole: bool = False, second_pass: bool = False) -> Admission:
-    return gate.admit(Applicant(request=next(NUMBERS), sole=sole, second_pass=second_pass), now, policy)
+def admit(gate: Gate, now: float, settings=SETTINGS, *, sole: bool = False, second_pass: bool = False) -> Admission:
+    return gate.admit(Applicant(request=next(NUMBERS), sole=sole, second_pass=second_pass), now, settings)
 
 
-def visit(gate: Gate, outcome: Outcome, now: float, policy=POLICY, **how):
-    permit = admit(gate, now, policy, **how).permit
+def visit(gate: Gate, outcome: Outcome, now: float, settings=SETTINGS, **how):
+    permit = admit(gate, now, settings, **how).permit
     assert permit is not None
-    return gate.settle(permit, outcome, now, policy)
+    return gate.settle(permit, outcome, now, settings)
 
 
 def opened(at: float = 0.0) -> Gate:
@@ -45,7 +45,7 @@ def cooling(seconds: float | None = 60.0) -> Gate:
     gate = Gate("a")
     permit = admit(gate, 0.0).permit
     gate.limited(permit, failure(LIMITED.kind, "429", retry_after=seconds), 0.0, will_retry=False)
-    gate.settle(permit, Outcome.GIVEN_BACK, 0.0, POLICY)
+    gate.settle(permit, Outcome.GIVEN_BACK, 0.0, SETTINGS)
     return gate
 
 
@@ -82,7 +82,7 @@ def test_the_probe_is_announced_and_all_others_are_refused_until_it_is_settled()
     assert probe.permit.is_probe
     assert kinds(probe.events) == [CircuitChanged, VisitStarted]
     assert all(admit(gate, 31.0).permit is None for _ in range(49))
-    assert causes(gate.settle(probe.permit, Outcome.SUCCESS, 32.0, POLICY)) == [Cause.RECOVERED]
+    assert causes(gate.settle(probe.permit, Outcome.SUCCESS, 32.0, SETTINGS)) == [Cause.RECOVERED]
     assert admit(gate, 32.0).permit is not None
 
 
@@ -106,12 +106,12 @@ def test_at_the_end_of_a_cool_down_one_request_goes_first():
     first = admit(gate, 60.0).permit
     assert first is not None
     assert all(admit(gate, 60.0).permit is None for _ in range(49))
-    assert kinds(gate.settle(first, Outcome.SUCCESS, 61.0, POLICY)) == [CoolDownEnded]
+    assert kinds(gate.settle(first, Outcome.SUCCESS, 61.0, SETTINGS)) == [CoolDownEnded]
     assert admit(gate, 61.0).permit is not None
 
 
 def test_a_cool_down_works_with_the_breaker_off():
-    off = policy_with(circuit_breaker_enabled=False)
+    off = settings_with(circuit_breaker_enabled=False)
     gate = Gate("a")
     permit = admit(gate, 0.0, off).permit
     gate.limited(permit, LIMITED, 0.0, will_retry=False)
@@ -159,7 +159,7 @@ def test_an_unknown_rate_is_never_below_and_not_mentioned():
 
 
 def test_without_a_threshold_the_rate_is_not_mentioned():
-    assert kinds(admit(with_tpm(1), 60.0, POLICY).events) == [VisitStarted]
+    assert kinds(admit(with_tpm(1), 60.0, SETTINGS).events) == [VisitStarted]
 
 
 def test_the_second_pass_does_not_look_at_the_rate():
@@ -195,7 +195,7 @@ def test_the_outcome_of_a_sole_candidate_is_recorded_all_the_same():
 
 
 def test_a_request_without_the_breaker_neither_consults_nor_records():
-    off = policy_with(circuit_breaker_enabled=False)
+    off = settings_with(circuit_breaker_enabled=False)
     gate = opened()
     admission = admit(gate, 1.0, off)
     assert admission.permit.ticket is None

@@ -94,11 +94,13 @@ async def test_history_and_events_are_bounded_by_the_limit():
 
 
 async def test_a_new_limit_holds_from_the_next_request_on():
-    bench = Bench(Scripted("a"))
+    session = {}
+    lb = balancer(simulated("a"), session=lambda: session)
     for _ in range(10):
-        await bench.ask()
-    await bench.ask(history_limit=3)
-    assert [record.request for record in bench.live.records()] == [9, 10, 11]
+        await lb.ask("why")
+    session = {"history_limit": 3}
+    await lb.ask("why")
+    assert list(lb.history()["request"]) == [9, 10, 11]
 
 
 def test_samples_for_percentiles_are_bounded():
@@ -311,8 +313,8 @@ async def everybody_can_still_be_asked(lb: LoadBalancer, clock: VirtualClock) ->
     """After the longest cool-down no permit is held: nothing refuses a request any more."""
     clock.advance(3700.0)
     for name, gate in lb._live._gates.items():
-        policy = lb.policies()[name]
-        assert not gate.breaker.refuses(clock.now(), policy), f"the circuit of {name} is wedged"
+        settings = lb.settings()[name]
+        assert not gate.breaker.refuses(clock.now(), settings), f"the circuit of {name} is wedged"
         assert not gate.cool_down.refuses(10**6, clock.now()), f"the cool-down of {name} is wedged"
 
 

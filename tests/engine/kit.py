@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
-from llx_magic.core.policy import Policy
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
@@ -18,12 +17,13 @@ from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.settings.layers import Layer, policy, read_values
+from llx_magic.settings.declaration import Settings
+from llx_magic.settings.layers import Layer, read_values, settings_of
 
 
-def policy_with(**settings) -> Policy:
+def settings_with(**settings) -> Settings:
     """The defaults, with some settings in their place."""
-    return policy({Layer.SESSION: read_values(settings)})
+    return settings_of({Layer.SESSION: read_values(settings)})
 
 
 def failure(kind: FailureKind = FailureKind.SERVER, message: str = "503 Service Unavailable", **facts) -> Failure:
@@ -121,17 +121,18 @@ class Bench:
         self.backends = backends
         self.order = order
         self.settings = {"failover_retry_count": 1, **settings}
-        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, 100)
+        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock)
+        self.live.keep(self.rules().history_limit)
         self.gates = self.live.gates()
         self.seen: list[Delta | Restart | Event] = []
         self.live.subscribe(lambda event: None)
 
-    def policy(self, **settings) -> Policy:
-        return policy_with(**{**self.settings, **settings})
+    def rules(self, **settings) -> Settings:
+        return settings_with(**{**self.settings, **settings})
 
     def start(self, *, only: str | None = None, watch=None, jitter=lambda: 0.0, **settings) -> RequestRun:
         candidates = tuple(
-            Candidate(backend, self.gates[backend.name], self.policy(**settings), {})
+            Candidate(backend, self.gates[backend.name], self.rules(**settings), {})
             for backend in self.backends
             if only in (None, backend.name)
         )
@@ -154,7 +155,7 @@ class Bench:
         return [event for event in self.events(CircuitChanged) if event.cause is cause]
 
     def snapshot(self, name: str):
-        return self.live.snapshot([(self.gates[name], self.policy())]).backends[0]
+        return self.live.snapshot([(self.gates[name], self.rules())]).backends[0]
 
     def replace(self, *, fresh: Sequence[str], kept: Sequence[str]) -> None:
         """Replace backends, and load the profile again."""
@@ -179,7 +180,7 @@ def simulated(name: str, script: str = "ok", **params) -> ModelProfile:
 
 
 def balancer(*members: ModelProfile, order: str = "failover", clock=None, session=None, **settings) -> LoadBalancer:
-    """Simulated members behind a policy, on virtual time, without jitter."""
+    """Simulated members behind a routing, on virtual time, without jitter."""
     if len(members) == 1 and order == "failover":
         profile = Profile.single(members[0])
     else:

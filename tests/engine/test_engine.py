@@ -164,7 +164,7 @@ async def test_where_all_refuse_the_request_the_error_begins_with_the_first_refu
     assert str(failed).startswith("a refused the request: 400 Bad Request")
 
 
-async def test_a_content_filter_ends_the_request_unless_the_policy_sends_it_on():
+async def test_a_content_filter_ends_the_request_unless_the_settings_send_it_on():
     filtered = failure(FailureKind.CONTENT_FILTER, "filtered by a")
     a, b = Scripted("a", filtered), Scripted("b")
     bench = Bench(a, b)
@@ -323,7 +323,7 @@ async def test_a_late_result_of_an_earlier_state_moves_nothing():
     release.set()
     await early
     a = bench.gates["a"].breaker
-    assert (a.state, a.failures_in_window(bench.clock.now(), bench.policy())) == (CircuitState.CLOSED, 0)
+    assert (a.state, a.failures_in_window(bench.clock.now(), bench.rules())) == (CircuitState.CLOSED, 0)
 
 
 # --- cool-down ------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
 from llx_magic.errors import AllBackendsFailed
-from tests.engine.kit import failure, policy_with
+from tests.engine.kit import failure, settings_with
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -211,7 +211,7 @@ class Stage:
         self.sendings: list[Sending] = []
         self.askings: list[Asking] = []
         self.backends = tuple(Puppet(name, self) for name in NAMES)
-        self.live = LiveProfile("stage", NAMES, self.clock, 1000)
+        self.live = LiveProfile("stage", NAMES, self.clock)
         self.live.subscribe(self.see)
         self.gates = self.live.gates()
         self.circuits = {name: Circuit() for name in NAMES}
@@ -240,9 +240,9 @@ class Stage:
 
     def ask(self, sole: str | None, breaker: bool, streaming: bool) -> Asking:
         asking = Asking(len(self.askings) + 1, sole, breaker)
-        policy = policy_with(**SETTINGS, circuit_breaker_enabled=breaker, streaming=streaming)
+        settings = settings_with(**SETTINGS, circuit_breaker_enabled=breaker, streaming=streaming)
         candidates = tuple(
-            Candidate(each, self.gates[each.name], policy, {}) for each in self.backends if sole in (None, each.name)
+            Candidate(each, self.gates[each.name], settings, {}) for each in self.backends if sole in (None, each.name)
         )
         order = self.order if sole is None else "failover"
         plan = Plan(routing=ROUTINGS[order], candidates=candidates, messages=(Message("user", str(asking.number)),))
@@ -341,7 +341,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     @initialize(order=st.sampled_from(["failover", "roundrobin"]), down=st.sets(st.sampled_from(NAMES)))
     def it_begins(self, order, down):
-        """By either policy, with the circuits of some backends open already."""
+        """By either routing, with the circuits of some backends open already."""
         self.stage.order = order
         for name in sorted(down):
             for _ in range(2):
@@ -459,8 +459,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         assert not [number for number, _ in self.stage.admitted if number in over]
 
     def snapshot(self):
-        policy = policy_with(**SETTINGS)
-        return self.stage.live.snapshot((gate, policy) for gate in self.stage.gates.values()).backends
+        settings = settings_with(**SETTINGS)
+        return self.stage.live.snapshot((gate, settings) for gate in self.stage.gates.values()).backends
 
     def teardown(self):
         """End everything; then, once every wait is over, each backend admits somebody again."""
@@ -483,8 +483,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         for backend in self.stage.backends:
             backend.blocked = False
         for name in NAMES:
-            policy = policy_with(**SETTINGS)
-            admission = self.stage.live.admit(self.stage.gates[name], Applicant(request=10**6), policy)
+            settings = settings_with(**SETTINGS)
+            admission = self.stage.live.admit(self.stage.gates[name], Applicant(request=10**6), settings)
             assert admission.permit is not None, f"{name} is wedged: {admission.events}"
 
 

@@ -13,7 +13,7 @@ from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
-from tests.engine.kit import policy_with
+from tests.engine.kit import settings_with
 
 KEY = "sk-test/Se+cret=0123456789"
 QUESTION = (Message("user", "Why test?"),)
@@ -66,8 +66,8 @@ async def answer_of(asked: Backend, request: ChatRequest | None = None, progress
 
 
 async def attempt(asked: Backend, request: ChatRequest | None = None, **settings) -> Answer:
-    """Ask a backend once as the engine does, under the limits of a policy."""
-    held_to = Attempt(LoopClock(), policy_with(**settings), on_first=lambda _s: None, on_piece=lambda _p: None)
+    """Ask a backend once as the engine does, under the limits of some settings."""
+    held_to = Attempt(LoopClock(), settings_with(**settings), on_first=lambda _s: None, on_piece=lambda _p: None)
     return await held_to.run(await asked.prepare(), request or question())
 
 

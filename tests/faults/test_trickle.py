@@ -11,7 +11,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import ManualClock, VirtualClock
-from tests.engine.kit import policy_with
+from tests.engine.kit import settings_with
 from tests.faults.asking import answer_of, attempt, backend, question
 from tests.faults.server import Exchange, FaultServer, Mode, sse
 
@@ -50,7 +50,7 @@ def ends_by_default(drips: Mode, advance: float) -> Failure:
 
     async def run(server: FaultServer) -> Failure:
         clock, seen = ManualClock(), asyncio.Event()
-        held_to = Attempt(clock, policy_with(), on_first=lambda _s: seen.set(), on_piece=lambda _p: None)
+        held_to = Attempt(clock, settings_with(), on_first=lambda _s: seen.set(), on_piece=lambda _p: None)
         async with backend(server.base_url) as asked:
             asking = asyncio.create_task(held_to.run(await asked.prepare(), question()))
             await asyncio.to_thread(server.reached.wait, 10)
@@ -75,7 +75,7 @@ def test_what_is_no_text_ends_by_the_default_limit_of_the_first_piece(what):
 
 @pytest.mark.parametrize("drip", [b": ping\n\n", b"data: ping\n\n", sse(EMPTY), b"\n"])
 def test_what_is_no_text_after_a_piece_ends_by_the_default_limit_of_the_next(drip):
-    failure = ends_by_default(dripping(HEAD, drip, first_word=True), policy_with().stall_timeout_ms / 1000)
+    failure = ends_by_default(dripping(HEAD, drip, first_word=True), settings_with().stall_timeout_ms / 1000)
     assert (failure.kind, failure.limit, failure.partial) == (FailureKind.TIMEOUT, Limit.STALL, "A")
 
 
@@ -97,7 +97,7 @@ class Drips:
 def test_a_reply_of_one_character_now_and_then_ends_after_ten_minutes_by_default(streaming):
     async def run() -> tuple[Failure, float]:
         clock = VirtualClock()
-        held_to = Attempt(clock, policy_with(streaming=streaming), lambda _s: None, lambda _p: None)
+        held_to = Attempt(clock, settings_with(streaming=streaming), lambda _s: None, lambda _p: None)
         with pytest.raises(BackendFailed) as caught:
             await held_to.run(Drips(clock), question(streaming=streaming))
         return caught.value.failure, clock.now()

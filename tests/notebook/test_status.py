@@ -16,7 +16,7 @@ from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.reply import Delta
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import CellView
-from llx_magic.settings.layers import Layer, policy
+from llx_magic.settings.layers import Layer, settings_of
 from tests.notebook.test_view import Recorder
 
 STARTED = AttemptStarted(at=100.0, request=1, backend="alpha", attempt=1, attempts=2)
@@ -118,4 +118,4 @@ def test_an_attempt_starts_the_clock_anew():
     ],
 )
 def test_the_limit_is_the_least_of_those_that_hold_until_something_comes(settings, milliseconds):
-    assert policy({Layer.CELL: settings}).first_word_limit_ms == milliseconds
+    assert settings_of({Layer.CELL: settings}).first_word_limit_ms == milliseconds

@@ -156,7 +156,7 @@ def test_prompts_add_up_to_what_was_asked(told):
 
 
 def test_the_rate_after_each_reply_and_now_is_that_of_the_last_five_minutes(told):
-    basis = told.lb.policies()["a"].tpm_basis
+    basis = told.lb.settings()["a"].tpm_basis
     for reply in told.of(facts.VisitSucceeded):
         at_once = [each for each in told.of(facts.VisitSucceeded, reply.backend) if each.at == reply.at]
         if reply.completion_tokens is not None and at_once == [reply]:

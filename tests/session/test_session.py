@@ -133,8 +133,8 @@ def test_what_a_member_says_of_the_circuit_is_ignored_with_a_note():
     profile = Profile.failover("lb", [loud, simulated("b")])
     lb = llx_magic.LoadBalancer(profile, clock=VirtualClock())
     assert profile.notes == ("a: circuit_breaker_failure_threshold in a member is ignored",)
-    assert lb.policies()["a"].circuit_breaker_failure_threshold == 3
-    assert lb.policies()["a"].timeout_ms == 7
+    assert lb.settings()["a"].circuit_breaker_failure_threshold == 3
+    assert lb.settings()["a"].timeout_ms == 7
 
 
 def test_parameters_of_the_request_go_over_those_of_the_profile():
