@@ -236,7 +236,7 @@ def test_a_process_that_never_gets_ready_is_given_up(runtime):
 def test_a_missing_library_is_named_with_debians_package(server, runtime):
     runtime(source="raise ImportError('libgomp.so.1: cannot open shared object file: No such file or directory')")
     expected = "the embedded model needs the library libgomp.so.1: install it (Debian's package is libgomp1)"
-    assert asyncio.run(server.obstacle()) == expected
+    assert asyncio.run(server.obstacle(MODEL_FILE)) == expected
     with pytest.raises(ModelUnavailable) as caught:
         ready(server)
     assert str(caught.value) == expected
@@ -246,7 +246,7 @@ def test_a_missing_runtime_is_named_with_the_line_that_installs_it_for_this_very
     child = Path(sys.modules["llx_magic.backends.local.server"].__file__).with_name("child.py")
     server = LocalServer((sys.executable, "-I", "-S", str(child)))
     expected = f"the embedded model's runtime xllamacpp is not installed: type {install_line('local')}"
-    assert asyncio.run(server.obstacle()) == expected == server.runtime_problem()
+    assert asyncio.run(server.obstacle(MODEL_FILE)) == expected == server.runtime_problem()
     assert " -m pip install 'xllamacpp" in expected
 
 
@@ -274,19 +274,19 @@ def test_stopping_while_the_runtime_is_tried_says_that_it_was_stopped(server, ru
     runtime(source="import time; time.sleep(60)")
 
     async def stop_early() -> str | None:
-        task = asyncio.create_task(server.obstacle())
-        await asyncio.to_thread(wait_until, lambda: server._check is not None and server._check._process is not None)
+        task = asyncio.create_task(server.obstacle(MODEL_FILE))
+        await asyncio.to_thread(wait_until, lambda: server.status().pid is not None)
         await asyncio.to_thread(server.stop)
         return await task
 
-    assert asyncio.run(stop_early()) == "the embedded model was stopped while its runtime was tried"
+    assert asyncio.run(stop_early()) == "the embedded model was stopped while it was loading"
 
 
 def test_an_obstacle_that_was_removed_is_no_longer_one(server, runtime):
     runtime(source="raise ImportError('broken')")
-    assert "broken" in asyncio.run(server.obstacle())
+    assert "broken" in asyncio.run(server.obstacle(MODEL_FILE))
     runtime()
-    assert asyncio.run(server.obstacle()) is None
+    assert asyncio.run(server.obstacle(MODEL_FILE)) is None
 
 
 def test_the_process_goes_when_its_parent_is_killed(runtime):

@@ -59,7 +59,8 @@ class LocalBackend:
         Raises:
             NotReady: for what is missing (the model, its runtime, a library), with what mends it.
         """
-        problem = (await asyncio.to_thread(inspect, self._cache)).problem or await self._server.obstacle()
+        file = await asyncio.to_thread(inspect, self._cache)
+        problem = file.problem or await self._server.obstacle(file)
         if problem is not None:
             raise NotReady(problem)
         return self

@@ -1,9 +1,9 @@
 """What runs in the model's own process: loads the model, serves it on loopback, and goes when its parent goes.
 
 Run by its path, so that neither this package nor the user's folder is imported. The first line on standard input
-is a JSON object, an ``Order``; the answer is one JSON line on standard output, with ``url``, with ``error``, or with
-``missing``, the name of a package. Standard input stays open for as long as the parent lives: its end is the order to
-exit, and comes also when the parent was killed. With ``--check`` it only says whether the runtime can be loaded.
+is a JSON object, an ``Order``. The answer is JSON lines on standard output: ``runtime`` once the runtime is loaded,
+then ``url`` once the model is; or ``error``, or ``missing``, the name of a package. Standard input stays open for as
+long as the parent lives: its end is the order to exit, and comes also when the parent was killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Order(TypedDict):
     """What the parent asks for, on standard input.
 
     ``identity`` is that of the content whose hash the parent has checked: device, inode, size, and the two times of its
-    last change in nanoseconds.
+    last change in nanoseconds. With an empty ``model`` the child only says whether the runtime can be loaded.
     """
 
     model: str
@@ -55,20 +55,17 @@ def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _take_standard_output()
-    only_checks = "--check" in sys.argv[1:]
-    if only_checks:
-        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+    order: Order = json.loads(sys.stdin.buffer.readline())
+    watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
+    watcher.start()
     try:
         import xllamacpp
     except ImportError as problem:
         _say(answers, **_explain(problem))
         sys.exit(3)
-    if only_checks:
-        _say(answers, url="")
+    _say(answers, runtime="loaded")
+    if not order["model"]:
         return
-    order: Order = json.loads(sys.stdin.buffer.readline())
-    watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
-    watcher.start()
     try:
         with open(order["model"], "rb") as file:  # noqa: PTH123 - the child imports as little as it can
             _refuse_another(order, os.fstat(file.fileno()))
@@ -104,7 +101,6 @@ def _take_standard_output() -> int:
 
 def _say(answers: int, **line: str) -> None:
     os.write(answers, (json.dumps(line) + "\n").encode())
-    os.close(answers)
 
 
 def _explain(problem: ImportError) -> dict[str, str]:

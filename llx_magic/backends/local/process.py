@@ -26,9 +26,6 @@ CONTEXT_TOKENS = 4096
 STOP_SECONDS = 2.0
 """How long the child may take to leave by itself before it is killed, and again to be gone after that."""
 
-CHECK_SECONDS = 30.0
-"""How long loading the runtime alone may take."""
-
 LAST_WORDS = 4096
 """How many bytes of the child's standard error are kept, for the message when it dies."""
 
@@ -48,11 +45,17 @@ class Serving:
 
 
 class Child:
-    """The process that serves ``model``; ``serving`` is done when it is loaded, or has failed to load."""
+    """The process that serves ``model``, or that only tries the runtime where ``model`` is None.
 
-    def __init__(self, command: Sequence[str], model: ModelFile, key: str, ready_seconds: float) -> None:
+    ``obstacle`` is done when the runtime is loaded, with None, or with one line that says why it cannot be. ``serving``
+    is done when the model is loaded, or has failed to load.
+    """
+
+    def __init__(self, command: Sequence[str], model: ModelFile | None, key: str, ready_seconds: float) -> None:
+        self.obstacle: Future[str | None] = Future()
         self.serving: Future[Serving] = Future()
-        self.serving.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
+        for future in (self.obstacle, self.serving):
+            future.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
         self._command = command
         self._model = model
         self._key = key
@@ -105,22 +108,27 @@ class Child:
 
     def disown(self) -> None:
         """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
-        if self._process is not None:
-            disown(self._process)
+        if self._process is None:
+            return
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.returncode = 0  # not ours to wait for
 
     def _load(self) -> None:
+        problem = "the embedded model's process cannot be started"
         try:
-            serving = self._start()
-        except ModelUnavailable as problem:
-            self.serving.set_exception(problem)
-        except OSError as problem:
-            reason = problem.strerror or type(problem).__name__
-            self.serving.set_exception(ModelUnavailable(f"the embedded model's process cannot be started: {reason}"))
-        else:
-            self.serving.set_result(serving)
-        finally:
-            if not self.serving.done():  # a defect must not leave everybody waiting
-                self.serving.set_exception(ModelUnavailable("the embedded model's process cannot be started"))
+            self.serving.set_result(self._start())
+        except ModelUnavailable as known:
+            problem = str(known)
+        except OSError as error:
+            problem = f"{problem}: {error.strerror or type(error).__name__}"
+        finally:  # a defect must not leave everybody waiting
+            if not self.obstacle.done():
+                self.obstacle.set_result(problem)
+            if not self.serving.done():
+                self.serving.set_exception(ModelUnavailable(problem))
 
     def _start(self) -> Serving:
         process = self._spawn()
@@ -132,6 +140,9 @@ class Child:
         giving_up.start()
         try:
             line = read_line(process.stdout.readline())
+            if "runtime" in line:
+                self.obstacle.set_result(None)
+                line = read_line(process.stdout.readline())
         finally:
             giving_up.cancel()
             process.stdout.close()
@@ -142,8 +153,10 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
-        model, identity = str(self._model.path), self._model.identity
-        order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
+        order: dict[str, object] = {"model": ""}
+        if self._model is not None:
+            model, identity = str(self._model.path), self._model.identity
+            order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with self._lock:
             if self._stopped:
                 raise ModelUnavailable("the embedded model was stopped while it was starting")
@@ -181,89 +194,6 @@ class Child:
         return f"the embedded model's process ended while loading (exit status {process.returncode}){words}"
 
 
-class Check:
-    """A process that only says whether the runtime can be loaded; ``problem`` is done when it has.
-
-    It runs in a daemon thread: Python waits for every thread of an executor before it exits, and loading a broken
-    runtime may take its time.
-    """
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self.problem: Future[str | None] = Future()
-        self.problem.set_running_or_notify_cancel()
-        self._command = (*command, "--check")
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopped = False
-
-    def launch(self) -> None:
-        """Begin, and return at once."""
-        threading.Thread(target=self._run, name="llx-local-check", daemon=True).start()
-
-    def stop(self) -> None:
-        """End it; what it would have found is not known."""
-        with self._lock:
-            self._stopped = True
-            if self._process is not None and self._process.returncode is None:
-                self._process.kill()
-
-    def disown(self) -> None:
-        """In a forked copy of the parent: close our ends, and leave the process to who started it."""
-        if self._process is not None:
-            disown(self._process)
-
-    def _run(self) -> None:
-        problem: str | None = "the embedded model's process cannot be started"
-        try:
-            problem = self._look()
-        except OSError as error:
-            problem = f"{problem}: {error.strerror or type(error).__name__}"
-        finally:
-            self.problem.set_result(problem)
-
-    def _look(self) -> str | None:
-        with self._lock:
-            if self._stopped:
-                return "the embedded model was stopped while its runtime was tried"
-            process = self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,  # held open: its end tells the process that we have gone
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                start_new_session=True,
-                env=for_child(),
-                cwd=safe_folder(),
-            )
-        return self._heard(process)
-
-    def _heard(self, process: subprocess.Popen[bytes]) -> str | None:
-        assert process.stdout is not None
-        giving_up = threading.Timer(CHECK_SECONDS, process.kill)
-        giving_up.daemon = True
-        giving_up.start()
-        with process:
-            line = read_line(process.stdout.readline())
-        in_time = not giving_up.finished.is_set()
-        giving_up.cancel()
-        if "url" in line:
-            return None
-        if self._stopped:
-            return "the embedded model was stopped while its runtime was tried"
-        if not in_time:
-            return f"the embedded model's runtime was not loaded within {CHECK_SECONDS:.0f} s"
-        return _said(line) or f"the embedded model's runtime cannot be loaded (exit status {process.returncode})"
-
-
-def disown(process: subprocess.Popen[bytes]) -> None:
-    """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    process.returncode = 0  # not ours to wait for
-
-
 def _said(line: dict[str, str]) -> str | None:
     """Return the one line that says what the child complains of, or None where it said nothing."""
     if "missing" in line:
@@ -272,7 +202,7 @@ def _said(line: dict[str, str]) -> str | None:
 
 
 def read_line(raw: bytes) -> dict[str, str]:
-    """Read the child's one line; an empty mapping where it is not what was agreed."""
+    """Read a line of the child's; an empty mapping where it is not what was agreed."""
     try:
         line = json.loads(raw)
     except ValueError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.backends.local.fetch import inspect
 from llx_magic.backends.local.modelfile import ModelFile
-from llx_magic.backends.local.process import Check, Child, Serving
+from llx_magic.backends.local.process import Child, Serving
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ class LocalServer:
         self._ready_seconds = ready_seconds
         self._lock = threading.Lock()
         self._child: Child | None = None
-        self._check: Check | None = None
-        self._loadable = False
         _SERVERS.add(self)
 
     async def ready(self, model: ModelFile) -> Serving:
@@ -94,23 +92,23 @@ class LocalServer:
         if (child := self._child) is not None:
             await asyncio.to_thread(child.see_off, DYING_SECONDS)
 
-    async def obstacle(self) -> str | None:
-        """Say in one line why the runtime cannot be loaded, or None; a success is remembered."""
-        if self._loadable or self.status().state == "running":
-            return None
-        return self._learnt(await asyncio.wrap_future(self._checking().problem))
+    async def obstacle(self, model: ModelFile) -> str | None:
+        """Say in one line why the runtime cannot be loaded, or None; the model goes on loading after that."""
+        return await asyncio.wrap_future(self._alive(model).obstacle)
 
     def runtime_problem(self) -> str | None:
-        """As ``obstacle``, for who has no loop; the calling thread waits."""
-        return None if self._loadable else self._learnt(self._checking().problem.result())
+        """As ``obstacle``, where there is no model yet; the calling thread waits."""
+        trial = Child(self._command, None, "", self._ready_seconds)
+        trial.launch()
+        try:
+            return trial.obstacle.result()
+        finally:
+            trial.stop()
 
     def stop(self) -> bool:
         """End the process, within four seconds; whether there was one. The next prompt starts it again."""
         with self._lock:
             child, self._child = self._child, None
-            check, self._check = self._check, None
-        if check is not None:
-            check.stop()
         return child is not None and child.stop()
 
     def status(self) -> ServerStatus:
@@ -131,10 +129,8 @@ class LocalServer:
         """Leave the child to the process that started it; called in a forked copy of that process."""
         self._lock = threading.Lock()
         child, self._child = self._child, None
-        check, self._check = self._check, None
-        for each in (child, check):
-            if each is not None:
-                each.disown()
+        if child is not None:
+            child.disown()
 
     def _alive(self, model: ModelFile) -> Child:
         with self._lock:
@@ -144,17 +140,6 @@ class LocalServer:
                 self._child = Child(self._command, model, secrets.token_urlsafe(24), self._ready_seconds)
                 self._child.launch()
             return self._child
-
-    def _learnt(self, problem: str | None) -> str | None:
-        self._loadable = problem is None
-        return problem
-
-    def _checking(self) -> Check:
-        with self._lock:
-            if self._check is None or self._check.problem.done():
-                self._check = Check(self._command)
-                self._check.launch()
-            return self._check
 
 
 def _resident_bytes(pid: int) -> int | None:
