@@ -125,10 +125,10 @@ class Child:
         except OSError as error:
             problem = f"{problem}: {error.strerror or type(error).__name__}"
         finally:  # a defect must not leave everybody waiting
-            if not self.obstacle.done():
-                self.obstacle.set_result(problem)
             if not self.serving.done():
                 self.serving.set_exception(ModelUnavailable(problem))
+            if not self.obstacle.done():  # last, so that whoever hears of an obstacle finds this process gone
+                self.obstacle.set_result(problem)
 
     def _start(self) -> Serving:
         process = self._spawn()
