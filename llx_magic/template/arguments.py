@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from llx_magic.template import bounds, keywords, methods, patterns, zones
+from llx_magic.template import bounds, keywords, kinds, methods, patterns, zones
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.percent import LARGEST_WIDTH
 
@@ -68,7 +68,7 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
 
     Raises NotDataError with what is refused of them.
     """
-    if any(map(_holds_a_function, (*given, *named.values()))):
+    if any(map(kinds.holds_a_function, (*given, *named.values()))):
         raise NotDataError(f"{name}() takes no function here")
     keywords.check(owner, name, named)
     if name in _TO_TEXT and given:
@@ -95,13 +95,6 @@ def _nothing(_owner: object, given: Given, named: Named) -> None:
     """Of pyarrow, ``to_pandas`` may give away the memory of the table that it reads."""
     if given or named:
         raise NotDataError("to_pandas() takes nothing here")
-
-
-def _holds_a_function(value: object, depth: int = 3) -> bool:
-    if callable(value):
-        return True
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
-    return depth > 0 and any(_holds_a_function(each, depth - 1) for each in inner)
 
 
 def _texts(values: Iterable[object], depth: int = 3) -> Iterator[str]:

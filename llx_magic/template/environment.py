@@ -77,6 +77,8 @@ class Environment(Jinja):
 
     def getitem(self, obj: object, argument: object) -> object:
         """Return an item, or where a value has no items at all the attribute of that name."""
+        if self.mode == "data" and kinds.holds_a_function(argument):
+            raise NotDataError("an item is not found by a function")
         try:
             return self._seen(cast("Indexed", self._plain(obj))[argument])
         except LookupError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from llx_magic.template import arrays, cells, foreign, frames, pictures
 from llx_magic.template.errors import RefusedError
@@ -35,6 +35,20 @@ def shown(value: object, limits: Limits) -> Shown:
 def what_no_data(value: object) -> str | None:
     """Say what kind of thing that is no data a value is; None for data."""
     return next((what for kinds, what in _NO_DATA if isinstance(value, kinds)), None)
+
+
+def holds_a_function(value: object, depth: int = 3) -> bool:
+    """Return whether a value, or one in it, can be called, as pandas does with an argument or an index that can be."""
+    if callable(value):
+        return True
+    inner: Iterable[object] = ()
+    if isinstance(value, slice):
+        inner = (value.start, value.stop, value.step)
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple | set):
+        inner = value
+    return depth > 0 and any(holds_a_function(each, depth - 1) for each in inner)
 
 
 _NO_DATA: tuple[tuple[tuple[type, ...], str], ...] = (

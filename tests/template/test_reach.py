@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import io
 import itertools
 import math
@@ -221,6 +222,18 @@ def test_nothing_of_the_users_ran_for_a_refused_call():
     client = Client()
     for expression in ("client.fetch()", "client()", "[1]|map(client)|list", "sorted([2], key=client)"):
         refusal(expression, client=client)
+    assert client.acted == []
+
+
+INDEXED_BY_A_CALL = ["x[act]", "x.loc[act]", "x.loc[:, act]", "x.loc[(act,)]", "x.iloc[act]", "x.a[act]"]
+INDEXED_BY_A_CALL += ["x.a.iloc[act]", "x[[act]]", "x.loc[act:act]", "[x]|map(attribute=act)|list"]
+
+
+@pytest.mark.parametrize("expression", INDEXED_BY_A_CALL)
+def test_an_index_that_can_be_called_is_refused_before_a_library_calls_it(expression):
+    client = Client()
+    refusal(expression, x=pd.DataFrame({"a": [5]}), act=client)
+    refusal(expression, x=pd.DataFrame({"a": [5]}), act=functools.partial(client.fetch, 1))
     assert client.acted == []
 
 
