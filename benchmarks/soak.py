@@ -35,6 +35,7 @@ from soak_server import NAMES, SoakServer
 import llx_magic as llx
 from llx_magic.core import events as facts
 from llx_magic.core.breaker import CircuitState
+from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.session.balancer import LoadBalancer
 
@@ -91,6 +92,7 @@ class Auditor:
         self._running: set[int] = set()
         self._visits: set[tuple[int, str]] = set()
         self._probes: dict[str, int] = {}
+        self._own_trouble = 0
         lb.subscribe(self)
 
     def __call__(self, event: facts.Event) -> None:
@@ -112,6 +114,8 @@ class Auditor:
             case facts.VisitSucceeded() | facts.VisitFailed() | facts.VisitCancelled():
                 self._claim((event.request, event.backend) in self._visits, "a visit ended twice")
                 self._visits.discard((event.request, event.backend))
+                own = isinstance(event, facts.VisitFailed) and event.failure.kind is FailureKind.LOCAL
+                self._own_trouble += own
                 if self._probes.get(event.backend) == event.request:
                     del self._probes[event.backend]
 
@@ -126,11 +130,12 @@ class Auditor:
     def add_up(self) -> None:
         """Compare the balancer's own counts with what was seen; to be called when nothing is under way."""
         backends = self._lb.snapshot().backends
+        # A visit that trouble of this machine ended is held against no backend: it counts among the cancelled.
         totals = {
             facts.VisitStarted: sum(each.requests for each in backends),
             facts.VisitSucceeded: sum(each.successes for each in backends),
-            facts.VisitFailed: sum(each.failures for each in backends),
-            facts.VisitCancelled: sum(each.cancelled for each in backends),
+            facts.VisitFailed: sum(each.failures for each in backends) + self._own_trouble,
+            facts.VisitCancelled: sum(each.cancelled for each in backends) - self._own_trouble,
             facts.AttemptStarted: sum(each.attempts for each in backends),
         }
         for kind, counted in totals.items():
