@@ -1,9 +1,11 @@
-# make demo   a prompt that fails over, for real, to the embedded model; no key needed
-# make test   lint, types, imports, unit and acceptance tests, notebooks
-# make lab    JupyterLab on the quickstart notebook
-# make versions   a quick part of the tests on each Python found, with the oldest and the newest allowed packages
-# make docs   what is made from the code, and the pages of the documentation as a site
-# make bench  what all of it costs, against other clients, each of which is installed in an environment of its own
+# make demo      a prompt that fails over, for real, to the embedded model; no key needed
+# make check     lint, types, import rules and the tests of what decides and acts: under a minute
+# make test      everything but what is slow: as well the tests of files, faults, notebooks, a browser and acceptance
+# make slow      what takes minutes: the long soak, how costs grow, the benchmarks, the oldest IPython, thorough properties
+# make versions  a quick part of the tests on each Python found, with the oldest and the newest allowed packages
+# make lab       JupyterLab on the quickstart notebook
+# make docs      what is made from the code, and the pages of the documentation as a site
+# make bench     what all of it costs, against other clients, each of which is installed in an environment of its own
 
 SHELL := /bin/sh
 VENV := .venv
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo test lab lint types unit oldest notebooks docs bench versions clean
+.PHONY: demo check test slow lab lint types quick unit outside browser notebooks soak thorough oldest docs bench versions clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -26,8 +28,16 @@ lab: $(VENV)/.lab
 	@echo "JupyterLab opens on notebooks/quickstart.ipynb; end it with Ctrl-C twice."
 	@$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/quickstart.ipynb
 
-test: $(VENV)/.test lint types unit oldest notebooks
+check: lint types quick
+	@echo "make check: all passed"
+
+# The parts that run beside each other wait for servers, kernels and a browser most of their time.
+test: lint types
+	@$(MAKE) --no-print-directory -j 2 $(TOGETHER) unit outside
 	@echo "make test: all passed"
+
+slow: soak oldest thorough
+	@echo "make slow: all passed"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -38,26 +48,44 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-# The browser tests have a process of their own: what drives the browser keeps an event loop running there.
+# Two tests at a time, and no test that the whole suite calls slow.
+PYTEST := $(BIN)/python -m pytest
+TWO := -n 2 --dist worksteal
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+quick: $(VENV)/.test
+	$(PYTEST) $(TWO) -m "not slow and not model" tests/core tests/engine tests/settings tests/commands
+
 unit: $(VENV)/.test
 	@$(BIN)/llx local pull
+	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser
+
+# What drives the browser keeps an event loop running in its process, so these tests have a process of their own.
+# The two notebooks that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
+outside: browser notebooks
+
+browser: $(VENV)/.test
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests --ignore tests/browser
-	$(BIN)/python -m pytest tests/browser
+	$(PYTEST) tests/browser
+
+notebooks: $(VENV)/.test
+	TZ=UTC $(PYTEST) --nbval --nbval-current-env \
+		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
+
+soak: $(VENV)/.test
+	$(PYTEST) -m slow tests
+
+thorough: $(VENV)/.test
+	$(PYTEST) $(TWO) --hypothesis-profile thorough -m "not slow" tests/core tests/engine
 
 # The same magics on the oldest IPython that is supported; the rest of the environment stays as it is.
 OLDEST := 8.12.3
 oldest: export PYTHONPATH := $(CURDIR)/$(VENV)/ipython-$(OLDEST)
 oldest: $(VENV)/.oldest
 	@$(BIN)/python -c "import IPython; assert IPython.__version__ == '$(OLDEST)', IPython.__version__"
-	$(BIN)/python -m pytest tests/notebook/test_magics.py tests/notebook/test_transform.py \
+	$(PYTEST) $(TWO) tests/notebook/test_magics.py tests/notebook/test_transform.py \
 		tests/notebook/test_terminal.py tests/notebook/test_completion.py
-
-# The two that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
-notebooks: $(VENV)/.test
-	TZ=UTC $(BIN)/python -m pytest --nbval --nbval-current-env \
-		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "llx_magic needs Python 3.11 or later on PATH (or: make PYTHON=/path/to/python)"; exit 1; }

@@ -15,9 +15,10 @@ from llx_magic import hosts
 from llx_magic.keys.redaction import LIVE_KEYS, LiveKeys
 from llx_magic.session.session import Session
 
-# How long an example takes is the machine's business.
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+# How long an example takes is the machine's business. `--hypothesis-profile thorough` takes ten times as many.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile("quick")
 
 # A shell starts what runs in its background with interrupts switched off, and every child of it inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

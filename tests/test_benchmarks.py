@@ -21,6 +21,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return bench
 
 
+@pytest.mark.slow
 def test_calls_are_measured_against_bare_httpx(tmp_path: Path) -> None:
     """The shortest run ends well, its table has our column, and each of our figures is a ratio above 0."""
     file = tmp_path / "figures.json"
@@ -40,6 +41,7 @@ def test_calls_are_measured_against_bare_httpx(tmp_path: Path) -> None:
     assert figures["missing"] == {}
 
 
+@pytest.mark.slow
 def test_watching_is_measured_against_nobody_watching(tmp_path: Path) -> None:
     """Each way of watching our calls has a ratio to the plain one, whose own is 1."""
     file = tmp_path / "figures.json"

@@ -22,6 +22,7 @@ def scaling(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return scaling
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_nothing_is_worse_than_linear(tmp_path: Path) -> None:
     """The short form of the benchmark passes, has a figure for every kind of size, and draws them."""

@@ -234,4 +234,4 @@ class BreakerAgainstModel(RuleBasedStateMachine):
 
 
 TestBreakerAgainstModel = BreakerAgainstModel.TestCase
-TestBreakerAgainstModel.settings = budget(max_examples=100, stateful_step_count=30, deadline=None)
+TestBreakerAgainstModel.settings = budget(stateful_step_count=30)

@@ -93,6 +93,4 @@ class LineAgainstModel(RuleBasedStateMachine):
 
 
 TestLineAgainstModel = LineAgainstModel.TestCase
-TestLineAgainstModel.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLineAgainstModel.settings = settings(stateful_step_count=40, suppress_health_check=list(HealthCheck))

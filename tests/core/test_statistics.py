@@ -7,7 +7,6 @@ import threading
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from llx_magic.core.breaker import Cause
@@ -268,7 +267,6 @@ async def one_request(lb: LoadBalancer, clock: VirtualClock, ask) -> None:
     assert reply.text in {f"This is {reply.backend} and nobody else.", f"This is {reply.backend}"}
 
 
-@budget(max_examples=200, deadline=None)
 @given(
     scripts=st.tuples(SCRIPTS, SCRIPTS, SCRIPTS),
     asks=ASKS,

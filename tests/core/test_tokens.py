@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from llx_magic.core.tokens import TokenWindow
@@ -96,7 +95,6 @@ def naive(replies, now: float, basis: str) -> float | None:
 STEP = st.tuples(st.integers(2, 20_000), st.integers(0, 15_000), st.integers(0, 5000))
 
 
-@budget(max_examples=100, deadline=None)
 @given(steps=st.lists(STEP, min_size=1, max_size=12), later=st.integers(0, 40_000))
 def test_on_a_grid_of_10_ms_it_agrees_with_the_rule_word_by_word(steps, later):
     tokens, replies, clock = TokenWindow(), [], 20_000

@@ -500,6 +500,4 @@ def one_sending(text: str, number: int, backend: str | None) -> bool:
 
 
 TestEngineAgainstModel = EngineAgainstModel.TestCase
-TestEngineAgainstModel.settings = budget(
-    max_examples=350, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestEngineAgainstModel.settings = budget(stateful_step_count=40, suppress_health_check=list(HealthCheck))

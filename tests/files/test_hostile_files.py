@@ -261,7 +261,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(place=st.sampled_from(MUTANTS), value=ANY_JSON)
 def test_any_json_value_in_any_place_is_a_profile_or_one_line(place, value):
     """Values that nobody thought of."""

@@ -224,19 +224,17 @@ MARKUP = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(st.lists(MARKUP, max_size=30).map("".join))
 def test_no_mixture_of_markup_yields_anything_but_allowed_tags(text):
     assert read(markdown_to_html(text)).forbidden == []
 
 
-@settings(max_examples=200)
 @given(st.text())
 def test_no_text_yields_anything_but_allowed_tags(text):
     assert read(markdown_to_html(text)).forbidden == []
 
 
-@settings(max_examples=200)
 @given(st.text(), st.text(max_size=12) | st.sampled_from(["python", "html", "json", "js"]))
 def test_no_code_in_any_language_yields_anything_but_colours(code, language):
     assert read(code_to_html(code, language)).forbidden == []
