@@ -1,7 +1,7 @@
-"""Who holds the session that synchronous callers use: a notebook, while it has this package's extension loaded.
+"""The host: the notebook whose session synchronous callers use, while this package's extension is loaded in it.
 
-So it also knows how a command is typed here. It imports nothing, so that ``%load_ext`` stays light; the session itself
-is made when it is first asked for.
+Messages depend on it too: it decides whether a command is typed as a magic or as a word of ``llx``. This module
+imports nothing, so that ``%load_ext`` stays light. The session is made when it is first needed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llx_magic.session.session import Session
 
 SessionOf = Callable[[], "Session"]
-"""Returns a host's session; on any thread."""
+"""A function that returns a host's session; it may be called on any thread."""
 
 _hosts: list[SessionOf] = []
 
@@ -24,23 +24,23 @@ def enter(session_of: SessionOf) -> None:
 
 
 def leave(session_of: SessionOf) -> None:
-    """Give the place back to the host before it, or to nobody; harmless when repeated."""
+    """Let ``llx_magic.ask`` use the session of the host before this one, if any. Calling it twice is harmless."""
     if session_of in _hosts:
         _hosts.remove(session_of)
 
 
 def is_notebook() -> bool:
-    """Return whether there is a host, so that what is typed may be a magic."""
+    """Return whether there is a host, so that commands are typed as magics."""
     return bool(_hosts)
 
 
 def command(words: str) -> str:
-    """Return a command as the user types it here: ``profile list`` is a magic in a notebook, else a word of ``llx``."""
+    """Return a command as it is typed here: ``%llx_profile list`` in a notebook, ``llx profile list`` elsewhere."""
     return f"%llx_{words}" if _hosts else f"llx {words}"
 
 
 def use_of(profile: str) -> str:
-    """Return what to type to ask a profile: a notebook loads it for good, a command line names it with each prompt."""
+    """Return what to type to ask a profile: a notebook loads it once, a command line names it with each prompt."""
     return command(f"profile load {profile}") if _hosts else f"llx -p {profile}"
 
 

@@ -1,4 +1,4 @@
-"""What to type where an optional package is missing: a line that works from any folder."""
+"""Tells what to type where an optional package is missing: a command that works from any folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DISTRIBUTION = "llx-magic"
 
 
 def install_line(extra: str) -> str:
-    """Return the command that installs what an extra brings into the environment of this Python.
+    """Return the command that installs the packages of an extra into the environment of this Python.
 
-    In a notebook it is IPython's ``%pip``; elsewhere it names the interpreter, since the ``pip`` of a shell may belong
-    to another one. Where this Python has no pip it is uv's. The packages are named rather than the extra: this package
-    itself may have been installed from a folder.
+    In a notebook the command is IPython's ``%pip``. Elsewhere it names the interpreter, since ``pip`` in a shell may
+    belong to another one. Where this Python has no pip, it is uv's command. It names the packages and not the extra,
+    since this package itself may have been installed from a folder.
     """
     packages = " ".join(f"'{requirement}'" for requirement in requirements(extra))
     in_notebook = hosts.is_notebook()
@@ -31,20 +31,20 @@ def install_line(extra: str) -> str:
 
 
 def has_pip() -> bool:
-    """Return whether this Python has pip among its installed packages; a ``pip.py`` in the working folder is not it."""
+    """Return whether pip is installed for this Python; a ``pip.py`` in the working folder does not count."""
     folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
     return PathFinder.find_spec("pip", folders) is not None
 
 
 def find_program(name: str) -> str | None:
-    """Return where the program is found through ``PATH``, or None; the working folder is not looked into."""
+    """Return the program's path as ``PATH`` gives it, or None; the working folder is not searched."""
     suffix = ".exe" if sys.platform == "win32" else ""
     candidates = (Path(folder, name + suffix) for folder in own_entries(os.environ.get("PATH", os.defpath)))
     return next((str(path) for path in candidates if shutil.which(path) is not None), None)
 
 
 def own_entries(searched: str) -> list[str]:
-    """Return the folders of a variable such as ``PATH`` that do not depend on the working folder and are not it."""
+    """Return the absolute folders of a variable such as ``PATH``, without the working folder."""
     folders = [folder for folder in searched.split(os.pathsep) if Path(folder).is_absolute()]
     return [folder for folder in folders if not _is_working_folder(Path(folder))]
 
@@ -52,15 +52,15 @@ def own_entries(searched: str) -> list[str]:
 def _is_working_folder(folder: Path) -> bool:
     try:
         return folder.samefile(Path())
-    except (OSError, ValueError):  # one of the two is not there
+    except (OSError, ValueError):  # one of the two folders does not exist
         return False
 
 
 def requirements(extra: str) -> tuple[str, ...]:
-    """Return what the extra brings, as this package's own metadata has it."""
+    """Return the packages of the extra, as this package's metadata names them."""
     try:
         declared = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:  # run from its source, without having been installed
+    except importlib.metadata.PackageNotFoundError:  # this package runs from its sources and is not installed
         declared = []
     marker = f"extra == '{extra}'"
     found = [each.partition(";")[0].strip() for each in declared if each.replace('"', "'").endswith(marker)]
@@ -68,7 +68,7 @@ def requirements(extra: str) -> tuple[str, ...]:
 
 
 def shown_interpreter() -> str:
-    """Return this Python's path as a shell takes it, with ``~`` for the home folder where that needs no quotes."""
+    """Return this Python's path, quoted for a shell, with ``~`` for the home folder where that needs no quotes."""
     path, home = Path(sys.executable), Path.home()
     quoted = shlex.quote(str(path))
     if path.is_relative_to(home) and quoted == str(path):

@@ -1,4 +1,4 @@
-"""What a key looks like where none belongs, and what only stands in the place of one. No text here repeats it."""
+"""Tells what looks like a key, and what only stands in the place of one. No message of this module repeats the text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from llx_magic.hosts import command
 
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
-"""Quotation marks as people and programs set them around a value: straight, back and typographic ones."""
+"""The quotation marks that people and programs put around a value: straight, back and typographic ones."""
 
 _PREFIXED = re.compile(
     r"(?:sk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key)-[A-Za-z0-9_\-]{8,}|key-[A-Za-z0-9]{16,}"
@@ -17,7 +17,7 @@ _PREFIXED = re.compile(
     r"|(?:gsk|sk|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
     r"(?=[A-Za-z_]{0,80}[0-9]|[A-Z_]{0,80}[a-z]{1,80}[A-Z])[A-Za-z0-9_\-.]{16,}"
 )
-"""How the keys of many providers begin; after an underscore, as names have it, only what no name goes on with."""
+"""The beginnings of many providers' keys. Names hold underscores too; behind one only text that no name has counts."""
 
 _HEXADECIMAL = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{32,}", re.IGNORECASE
@@ -25,18 +25,20 @@ _HEXADECIMAL = re.compile(
 _WORD = re.compile(r"[A-Za-z0-9+/=]{24,}")
 _CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _MOST_CHANGES_IN_A_NAME: Final = 3
-"""Between letters and digits, within one word: ``gpt4o2024`` has three, 32 characters drawn at random about fifteen."""
+"""A change between letters and digits within a word: ``gpt4o2024`` has three, 32 random characters have about
+fifteen.
+"""
 
 _LONGEST_LOOKED_AT: Final = 1000
 
 
 def not_repeated() -> str:
-    """Return how an error ends about a key that stands where it would be shown and written."""
+    """Return the end of an error about a key that was typed where it would be shown and saved."""
     return f" and is not repeated: store it with {command('key set NAME')} and name that (auth-key-name)"
 
 
 def looks_like_a_key(text: str) -> bool:
-    """Return whether a text that should be a name is rather a key: it begins like one, or looks drawn at random."""
+    """Return whether a text that should be a name is probably a key: it begins like one, or looks random."""
     head = _SCHEME.sub("", text.strip(QUOTES + " ")[:_LONGEST_LOOKED_AT], count=1)
     if _PREFIXED.fullmatch(head) or _HEXADECIMAL.fullmatch(head):
         return True
@@ -44,7 +46,7 @@ def looks_like_a_key(text: str) -> bool:
 
 
 def begins_like_a_key(text: str) -> bool:
-    """Return whether a text, perhaps with a word such as Bearer before it, begins as the keys of a provider do."""
+    """Return whether a text begins like a provider's key; a word such as Bearer may stand before it."""
     text = text.strip(QUOTES + " \n")
     scheme = _SCHEME.match(text)
     return _PREFIXED.match(text, scheme.end() if scheme else 0) is not None
@@ -56,7 +58,7 @@ _SMALL_TO_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 
 
 def might_be_a_key(text: str) -> bool:
-    """Return whether a name that nothing is known by could as well be a key: it has a long word, or a mixed one."""
+    """Return whether an unknown name could be a key: one of its words is long, or mixes letters and digits."""
     if looks_like_a_key(text) or _LONG_WORD.search(text):
         return True
     words = _SHORTER_WORD.findall(text)
@@ -71,7 +73,7 @@ _WITHIN = re.compile(
 
 
 def without_key_shapes(message: str) -> str:
-    """Return a message of ours with ``***`` for what looks like a key in it, as in a text that was typed."""
+    """Return a message with ``***`` in the place of anything in it that looks like a key, such as in quoted input."""
     return _WITHIN.sub(lambda found: "***" if looks_like_a_key(found[0]) else found[0], message)
 
 
@@ -79,9 +81,9 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 
 
 def path_looks_like_a_key(path: str) -> bool:
-    """Return whether what should be a file's path is rather a key, or ends with one that was taken for a file's name.
+    """Return whether a text that should be the path of a file is probably a key, or ends with one.
 
-    What has an ending such as ``.txt``, or stands in a folder without beginning like a key, is a path.
+    A text with an ending such as ``.txt`` is a path. So is one within a folder, if it does not begin like a key.
     """
     name = re.split(r"[/\\]", path.strip())[-1]
     if _SUFFIX.search(name) and not name.startswith("eyJ"):
@@ -98,7 +100,7 @@ _SCHEME = re.compile(r"(?:bearer|token|basic|apikey)\s", re.IGNORECASE)
 
 
 def spelling_problem(text: str) -> str | None:
-    """Return what stands around a key, as the end of a sentence that does not repeat it, or None."""
+    """Return what was copied along with a key, as the end of a sentence that does not repeat it, or None."""
     text = text.strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and any(line.startswith(("#", "//", ";")) for line in lines):
@@ -118,13 +120,13 @@ _NOTHING: Final = frozenset({
     "none", "null", "nil", "undefined", "nan", "true", "false", "n/a", "na", "tbd", "todo", "fixme", "changeme",
     "replaceme", "placeholder", "example", "sample", "apikey", "mykey", "myapikey", "skmykey", "dummy", "fake",
 })  # fmt: skip
-"""Words, without what stands between their parts, that programs and people write for "there is no key here"."""
+"""Words, without separators, that programs and people write in the place of a key."""
 
 _STAND_INS: Final = frozenset({
     "empty", "none", "ollama", "lmstudio", "llamacpp", "vllm", "local", "nokey", "nokeyrequired", "sknokeyrequired",
     "notneeded", "notrequired", "unused", "dummy", "fake", "anything", "x", "na", "n/a", "null", "placeholder",
 })  # fmt: skip
-"""What is given to a server that wants some word where others have a key."""
+"""Words for servers that accept any key but require one."""
 
 _REFERENCE = re.compile(
     r"\$\{[^}]{0,200}\}|\$\(.{0,200}\)|\$(?:env:)?[A-Za-z_]\w{0,200}|%[A-Za-z_]\w{0,200}%|\{\{.{0,200}\}\}"
@@ -140,9 +142,9 @@ _PLEASE = re.compile(
 
 
 def placeholder_problem(text: str, *, provider_needs_key: bool) -> str | None:
-    """Return what a text stands for that is no key, as the end of a sentence that does not repeat it, or None.
+    """Return why a text is only in the place of a key, as the end of a sentence that does not repeat it, or None.
 
-    A word that servers are given which want any (``EMPTY``, ``ollama``) passes, unless the provider needs a real key.
+    A word for servers that accept any key (``EMPTY``, ``ollama``) passes, unless the provider needs a real key.
     """
     text = text.strip()
     plain = re.sub(r"[-_ ]", "", text.casefold())

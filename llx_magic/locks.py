@@ -1,4 +1,8 @@
-"""Locks that a forked child can take: whoever held one in the parent is not there to give it back."""
+"""Locks that work after a fork.
+
+The thread that held a lock in the parent does not exist in the child, so nobody would release it there:
+https://bugs.python.org/issue6721
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from types import TracebackType
 
 
 class ForkSafeLock:
-    """A lock for short sections; in a forked child it begins unlocked."""
+    """A lock for short sections; in a forked child it is unlocked."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,8 +1,8 @@
-"""Figures as text: in units that people read, and whole and plain for debug lines.
+"""Writes figures as text: in readable units for people, and as plain numbers for debug lines.
 
-For people, something is never written as nothing: a duration, a count or a share that is not zero does not read 0, and
-one that is not whole does not read 100%. Debug lines have no separators and no powers of ten, and a figure that stands
-beside the limit it missed is written with as many digits as it takes to see which is which. Durations are in seconds.
+For people, a duration, a count or a share that is not zero never reads 0, and a share below the whole never reads
+100%. Debug lines have no separators and no powers of ten. A figure beside the limit that it missed has as many
+digits as are needed to tell them apart. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import Final
 
 NOTHING: Final = "N/A"
-"""What stands for a figure that is not known."""
+"""The text for a figure that is not known."""
 
 _EVERY_DIGIT: Final = Context(prec=700)
-"""Precise enough for every float there is."""
+"""Enough digits for every float."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -25,14 +25,16 @@ _FINE: Final = (
     (Decimal(10), Decimal(1), "s", Decimal("0.01")),
     (Decimal(60), Decimal(1), "s", Decimal("0.1")),
 )
-"""Below how many seconds, how many of which unit a second has, the unit, and the step that is shown."""
+"""For durations below a number of seconds: how many of the unit make a second, the unit, and the smallest step
+shown.
+"""
 
 _COARSE: Final = (
     (_HOUR, _MINUTE, "min", 1, "s"),
     (_DAY, _HOUR, "h", _MINUTE, "min"),
     (math.inf, _DAY, "d", _HOUR, "h"),
 )
-"""Below how many seconds, the seconds and the name of the larger unit, and of the smaller one beside it."""
+"""For durations below a number of seconds: length and name of the larger unit, and of the smaller one beside it."""
 
 
 def duration(seconds: float | None) -> str:
@@ -41,12 +43,12 @@ def duration(seconds: float | None) -> str:
 
 
 def duration_floor(seconds: float | None) -> str:
-    """Return a duration that is not longer than the one given: what is compared with a limit not yet reached."""
+    """Return a duration, rounded down, to stand beside a limit that was not reached."""
     return _duration(seconds, ROUND_FLOOR)
 
 
 def duration_ceil(seconds: float | None) -> str:
-    """Return a duration that is not shorter than the one given: what is compared with a limit that was exceeded."""
+    """Return a duration, rounded up, to stand beside a limit that was exceeded."""
     return _duration(seconds, ROUND_CEILING)
 
 
@@ -58,13 +60,13 @@ def countdown(seconds: float | None) -> str:
 
 
 def in_time(seconds: float | None) -> str:
-    """Return when something comes, as it stands in a sentence: ``in 12 s``, or ``now``."""
+    """Return when something will happen, for use in a sentence: ``in 12 s`` or ``now``."""
     left = countdown(seconds)
     return left if left in ("now", NOTHING) else f"in {left}"
 
 
 def limit(limit_ms: int) -> str:
-    """Return a limit in milliseconds, as its setting is written; from a minute on as a duration: ``2 h 5 min``."""
+    """Return a limit in milliseconds, as its setting is written, or from a minute on as a duration: ``2 h 5 min``."""
     return f"{limit_ms} ms" if limit_ms < 1000 * _MINUTE else duration(limit_ms / 1000)
 
 
@@ -87,7 +89,7 @@ def count(number: float | None) -> str:
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
-    """Return a number with thousands separators: whole ones whole, others to so many digits (``1,234``, ``0.42``)."""
+    """Return a number with thousands separators; one that is not whole has ``digits`` digits (``1,234``, ``0.42``)."""
     if isinstance(value, int):
         return f"{value:,}"
     if value is None or not math.isfinite(value):
@@ -97,7 +99,7 @@ def number(value: float | int | None, digits: int = 3) -> str:
 
 @lru_cache(maxsize=1024)
 def percent(part: float | None, whole: float = 1) -> str:
-    """Return a share with one decimal: ``99.7%`` for 299 of 300; 0.0% only of none and 100.0% only of all."""
+    """Return a share with one decimal: ``99.7%`` for 299 of 300. Only none reads 0.0%, and only all reads 100.0%."""
     if part is None or not whole or not math.isfinite(part):
         return NOTHING
     share = 100 * _exact(part) / _exact(whole)
@@ -113,7 +115,7 @@ def plural(number: int, noun: str, several: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
-# Without separators: what debug lines are written with; for people each takes one
+# These write numbers for debug lines, without separators; with ``separator``, for people
 
 
 def exact(value: float, separator: str = "") -> str:
@@ -124,13 +126,13 @@ def exact(value: float, separator: str = "") -> str:
 
 
 def whole(value: float, separator: str = "") -> str:
-    """Return a number without its decimals, or with two digits where it would read 0."""
+    """Return a number without decimals, or with two digits if it would read 0 otherwise."""
     shown = _rounded(_exact(value), Decimal(1))
     return _text(shown if shown or not value else _to_digits(_exact(value), 2), separator)
 
 
 def below(value: float, limit: float, separator: str = "") -> str:
-    """Return ``value``, which is less than ``limit``, without decimals where it then still reads as less."""
+    """Return ``value``, which is less than ``limit``, without decimals if it still reads as less."""
     top, size = _exact(limit), _exact(value)
     if _rounded(size, Decimal(1)) < top:
         return whole(value, separator)
@@ -142,11 +144,11 @@ def below(value: float, limit: float, separator: str = "") -> str:
 
 
 def ceil_milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, rounded up but for what a difference of two clock readings adds by itself."""
+    """Return whole milliseconds, rounded up, except for the rounding error of a difference of two clock readings."""
     return math.ceil(round(seconds * 1000, 6))
 
 
-@lru_cache(maxsize=1024)  # views are drawn again and again with mostly the same figures
+@lru_cache(maxsize=1024)  # views are redrawn often, mostly with the same figures
 def _duration(seconds: float | None, rounding: str) -> str:
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
@@ -175,7 +177,7 @@ def _split_millisecond(time: Decimal, rounding: str) -> str:
 
 
 def _exact(value: float) -> Decimal:
-    """Return the number as it is written, not as it is stored: 0.1 is a tenth."""
+    """Return the number as Python writes it and not as it is stored: 0.1 is exactly a tenth."""
     return Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
 
 
@@ -184,7 +186,7 @@ def _rounded(value: Decimal, step: Decimal, rounding: str = ROUND_HALF_EVEN) -> 
 
 
 def _to_digits(value: Decimal, digits: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
-    """Round to so many significant digits, never in front of the decimal point."""
+    """Round to a number of significant digits; digits before the decimal point are never rounded."""
     if value == value.to_integral_value():
         return value
     last = min(0, value.adjusted() - digits + 1)

@@ -1,4 +1,4 @@
-"""The one place where keys are looked up: nothing is read that the profile's file may not have sent to its host."""
+"""The one place where keys are looked up. It reads only keys that the profile's file may send to its host."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ Found = Secret | str | None
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one model profile may look up.
+    """The keys that one model profile may look up.
 
-    ``foreign`` is None where its file is the user's own, which may name whatever it likes. Otherwise the user must have
-    allowed the pair of the place and ``host``, where the profile's requests go; that is looked up anew each time.
+    ``foreign`` is None where the profile's file is the user's own; such a file may name any place. Otherwise the
+    user must have allowed the pair of the place and ``host``, the host that the profile's requests go to. Consent is
+    looked up anew each time.
     """
 
     foreign: Foreign | None = None
@@ -57,7 +58,7 @@ class Access:
         return self.refusal(KeyPlace("keyring", name)) or read_key(name)
 
     def file(self, name: str) -> Secret | str:
-        """Return what is in a key file, links to it followed; the name that is allowed is that of the file itself."""
+        """Return the content of a key file. Links are followed, and consent is to the path of the file itself."""
         place = file_place(name)
         if place is None:
             return f"the key file {shown_path(Path(name))} cannot be read (no such home folder)"
@@ -65,7 +66,7 @@ class Access:
 
 
 OWN: Final = Access()
-"""What a profile of the user's own may look up: everything."""
+"""The access of a profile of the user's own: every place."""
 
 
 def is_set(name: str) -> bool:
@@ -74,7 +75,7 @@ def is_set(name: str) -> bool:
 
 
 def file_place(name: str) -> KeyPlace | None:
-    """Return the place that a key file's name means now, or None where it names the home folder of nobody."""
+    """Return the place that a key file's name means now, or None where its home folder is not known."""
     try:
         return KeyPlace("file", os.path.realpath(Path(name).expanduser()))
     except (RuntimeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A key's place and the host it would be sent to: the pair to which a user says yes. No I/O."""
+"""Pairs of a key's place and the host to which it would be sent: what a user consents to. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llx_magic.files.names import name_problem
 from llx_magic.text.wording import shown_path
 
 _HOST_AND_PORT = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]*)?")
-"""Hosts that every reader takes for the same: without escapes, letters of other scripts or anything beside the name."""
+"""A host that every parser of URLs reads in the same way: without escapes, and in ASCII letters only."""
 
 _LONGEST_HOST: Final = 255
 _PORTS: Final = {"https": 443, "http": 80}
@@ -21,11 +21,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def origin(base_url: str) -> str | None:
-    """Return scheme, host and port of an address in the one form in which they are compared, or None.
+    """Return scheme, host and port of an address in normal form, so that two of them can be compared, or None.
 
-    The usual port is left out and letters are lower case. Nothing else is taken for the same: a dot at the end, another
-    way of writing an IP address, or a name that leads to the same machine is another host. None is for addresses that
-    hold a user name or whose host two readers could understand differently.
+    In normal form the default port is left out and letters are in lower case. Everything else makes another host: a
+    dot at the end, another way to write an IP address, another name of the same machine. An address has no normal
+    form (None) if it holds a user name, or if two parsers could read its host differently.
     """
     try:
         parts = urlsplit(base_url)
@@ -42,7 +42,7 @@ def origin(base_url: str) -> str | None:
 
 
 def shown_origin(origin: str) -> str:
-    """Return a host as people read it: without ``https://``, which goes without saying."""
+    """Return a host for a message: ``https://``, the usual case, is left out."""
     return origin.removeprefix("https://")
 
 
@@ -95,7 +95,7 @@ class Pair:
         plain = urlsplit(where).netloc if where else ""
         whole = host.lower().removeprefix("https://").removeprefix("http://")
         if found is None or where is None or whole.removesuffix(":443").removesuffix(":80") != plain:
-            return None  # a path behind the host, say: a pair is for the whole host, and so must not look narrower
+            return None  # such as a path behind the host: consent is to the whole host and must not look narrower
         return cls(found, where)
 
     @property

@@ -1,4 +1,4 @@
-"""What the user has said yes to: which key may go to which host though a file from elsewhere asks for it."""
+"""The user's consent: which key may go to which host even though a file from elsewhere asks for it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
 
 VARIABLE: Final = "LLX_TRUST"
-"""Names pairs that are allowed without a question: ``OPENAI_API_KEY@api.openai.com``, separated by commas."""
+"""The environment variable with the pairs that are allowed without asking, separated by commas:
+``OPENAI_API_KEY@api.openai.com``.
+"""
 
 _FILE: Final = "trusted.json"
 _VERSION: Final = 1
 
 _OF_THIS_PROCESS: set[Pair] = set()
-"""What was allowed and could not be remembered."""
+"""The pairs that were allowed in this process and could not be written to the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The pairs that are allowed: remembered in ``folder``, for this process only, or named by ``LLX_TRUST``.
+    """The pairs that are allowed: in a file in ``folder``, for this process only, or in ``LLX_TRUST``.
 
-    ``user`` is the one whose files are believed; None where files have no owner.
+    Only files of ``user`` are believed; None where files have no owner.
     """
 
     folder: Path
@@ -44,7 +46,7 @@ class Trust:
         return self.folder / _FILE
 
     def look_up(self) -> tuple[frozenset[Pair], str]:
-        """Return all pairs that are allowed now, and in one line what could not be read, or the empty string."""
+        """Return all pairs that are allowed now, and one line that says what could not be read, or the empty string."""
         named, no_pairs = read_pairs(os.environ.get(VARIABLE, ""))
         problems = [f"{VARIABLE} takes KEY@HOST, got {brief(no_pairs[0])}"] if no_pairs else []
         remembered = frozenset[Pair]()
@@ -71,7 +73,7 @@ class Trust:
             raise ProfileError(f"{shown_path(self.path)}: {problem}, so nothing in it counts") from None
 
     def remember(self, pairs: Iterable[Pair]) -> None:
-        """Allow the pairs from now on, in every process; a file that cannot be believed is begun anew.
+        """Allow the pairs from now on, in every process. A file that cannot be believed is replaced by a new one.
 
         Raises:
             ProfileError: where nothing can be remembered; what was allowed before stays.
@@ -84,7 +86,8 @@ class Trust:
         """Allow the pairs no longer, unless ``LLX_TRUST`` names them.
 
         Raises:
-            ProfileError: where the file cannot be written; what was allowed for this process only is not, all the same.
+            ProfileError: where the file cannot be written. Pairs that were allowed for this process only are taken
+            back even then.
         """
         gone = set(pairs)
         _OF_THIS_PROCESS.difference_update(gone)
@@ -117,14 +120,14 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """That a profile's file is from elsewhere: which file, why it counts as such, and what the user has allowed."""
+    """A profile's file that is not the user's own: which file it is, why it is not, and what the user has allowed."""
 
     path: Path
     why: str
     trust: Trust
 
     def refusal(self, place: KeyPlace, host: str | None) -> str | None:
-        """Return in one line why the file may not have what is at the place sent to the host, or None where it may."""
+        """Return in one line why the file may not send the key at the place to the host, or None where it may."""
         if host is None:
             return f"{shown_path(self.path)} {self.why}, and its host is written in a form that cannot be allowed"
         pair = Pair(place, host)
@@ -140,7 +143,7 @@ class Foreign:
 
 
 class _NewerVersion(ProfileError):
-    """The file is of a later version of this package, and is left as it is."""
+    """The file was written by a later version of this package; it is left as it is."""
 
 
 def _read(text: str) -> frozenset[Pair]:

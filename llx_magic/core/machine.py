@@ -1,4 +1,4 @@
-"""Trouble of this machine: it says nothing about whoever is asked, so it is held against nobody."""
+"""Trouble of this machine, such as missing memory. It says nothing about a backend, so it counts against none."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WORDS = {
 
 
 def in_words(what: str) -> str:
-    """Return the line that says that something is wrong here and nowhere else."""
+    """Return the message for something that is wrong on this machine."""
     return f"trouble of this machine: {what}"
 
 
 def trouble_of(error: BaseException) -> str | None:
-    """Return in a line what has run out on this machine, where that is what the error says; else None."""
+    """Return a message if the error says that this machine has run out of something, otherwise None."""
     if isinstance(error, MemoryError):
         return in_words(_WORDS[errno.ENOMEM])
     if isinstance(error, RuntimeError) and "start new thread" in str(error):

@@ -29,7 +29,7 @@ def shipped_folder() -> Path | None:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return the path from the root, ``~`` filled in and links left as they are.
+    """Return the absolute path; ``~`` is replaced by the home folder and links are not resolved.
 
     Raises:
         ProfileError: where the home folder of that user is not known.

@@ -1,4 +1,4 @@
-"""Names of profiles and keys: what is allowed."""
+"""Which names profiles and keys may have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _RESERVED = frozenset(
 )
 
 NAME_PATTERN = rf"(?!(?:{any_case(*sorted(_RESERVED))})(?:\.|\s*$))(?!.*\.{any_case('json')}\s*$){_NAME.pattern}"
-"""What ``name_problem`` allows, as a pattern that means the same in Python and in ECMAScript, for the JSON schema."""
+"""The names that ``name_problem`` allows, for the JSON schema; the pattern means the same in Python and in
+ECMAScript.
+"""
 
 
 def name_problem(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Files that a user asked for by name: new ones, whole or not there."""
+"""Writes files that a user named. Such a file is new, and it is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet; whatever ends the writing early, a full disk included, leaves none.
+    """Write a file that does not exist yet. If the writing ends early, by a full disk for example, no file is left.
 
     Raises:
         FileExistsError: where something is there; it is left as it is.

@@ -1,4 +1,4 @@
-"""Whose a file is: the user's own, or one that others wrote or can write."""
+"""Tells whether a file is the user's own, or whether others wrote it or can write it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LINKS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What counts of one file or folder: its owner, its mode, and how many names it has."""
+    """The facts about one file or folder: its owner, its mode, and how many names (hard links) it has."""
 
     path: Path
     owner: int
@@ -28,24 +28,24 @@ class Facts:
 
     @classmethod
     def of(cls, path: Path, found: os.stat_result) -> Facts:
-        """Take them from what the system says."""
+        """Take the facts from the result of ``os.stat``."""
         return cls(path, found.st_uid, found.st_mode, found.st_nlink)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The content of a file, and why the file is not the user's own, or None; both from the same reading."""
+    """The content of a file, and why the file is not the user's own, or None. Both come from the same open file."""
 
     data: bytes = field(repr=False)
     why_foreign: str | None
 
 
 def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
-    """Return why others can change what is in a folder, as the end of a sentence that begins with a file, or None.
+    """Return why others can change what is in a folder, as the end of a sentence about a file in it, or None.
 
-    ``way`` is every folder and link from the root to it. In the folder and the one above it nobody else may write; in
-    those further up the group may, since whoever gives homes to a group does so on purpose, and everybody may where
-    each can remove only what is theirs.
+    ``way`` holds every folder and link from the root to it. Nobody else may write in the folder or in its parent. In
+    folders further up the group may write, since home folders that belong to a group are made so on purpose.
+    Everybody may write there if the sticky bit lets each user remove only their own files.
     """
     steps = list(way)
     for link in (step for step in steps if stat.S_ISLNK(step.mode)):
@@ -62,14 +62,14 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
 
 
 def why_file_is_foreign(file: Facts, user: int) -> str | None:
-    """Return why a file is not the user's own, as the end of a sentence, or None; its folder is another question."""
+    """Return why a file is not the user's own, as the end of a sentence, or None. Its folder is not looked at."""
     if why := why_foreign(file.owner, file.mode, user):
         return f"{why} (chmod go-w {shown_path(file.path)})" if is_own(file.owner, user) else why
     return "has another name elsewhere (a hard link)" if file.names > 1 else None
 
 
 def way_to(folder: Path) -> Iterator[Facts]:
-    """Yield every folder and link from the root to a folder, links followed one by one.
+    """Yield every folder and link on the way from the root to a folder; links are followed one by one.
 
     Raises:
         OSError: where one of them is missing or cannot be looked at.
@@ -90,7 +90,7 @@ def way_to(folder: Path) -> Iterator[Facts]:
 
 
 def read_judged(path: Path, user: int | None) -> Judged:
-    """Read a file and judge whose it is; without a ``user`` every file that can be read is the user's own.
+    """Read a file and tell whether it is the user's own. If ``user`` is None, every file that can be read is.
 
     Raises:
         ProfileError: where it cannot be read.
@@ -115,7 +115,7 @@ def why_foreign_place(folder: Path, user: int, opened: os.stat_result | None = N
 
 
 def _names_elsewhere(path: Path, found: os.stat_result) -> int:
-    """Return how many names the file has outside of its folder, and one more for its own.
+    """Return how many names (hard links) the file has outside of its folder, plus one for the file itself.
 
     While a profile is saved, the file and its backup are two names of one content for a moment.
     """

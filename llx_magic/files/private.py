@@ -21,12 +21,14 @@ from llx_magic.files.strictjson import LARGEST_BYTES
 from llx_magic.text.wording import shown_path
 
 LOCK_SECONDS = 10.0
-"""How long a writer waits for another; writing takes milliseconds."""
+"""How long in seconds a writer waits for another; writing takes milliseconds."""
 
 SUFFIX = ".json"
 _TEMPORARY = ".llx-"
 _LEFTOVER = re.compile(rf"{re.escape(_TEMPORARY)}[0-9a-f]{{16}}")
-"""The name of a file that a killed writer left; a user's own may begin in the same way."""
+"""Matches the name of a file that a killed writer left. A user's own file may begin in the same way, so all of the
+name counts.
+"""
 
 if sys.platform == "win32":
     import msvcrt
@@ -42,10 +44,11 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one reading of a file gave; the bytes may hold a key and show themselves nowhere.
+    """The content of a file that was read. It may hold a key, so it has no printed form.
 
-    ``file`` and ``folder`` are what the system says of that very file and of the folder in which it was opened, so
-    that nothing can be exchanged between looking and reading. ``folder`` is None where the system opens no folders.
+    ``file`` and ``folder`` are the results of ``os.fstat`` for the open file and for the folder in which it was
+    opened, so nobody can exchange either between the check and the reading. ``folder`` is None on systems that
+    cannot open folders.
     """
 
     data: bytes = field(repr=False)
@@ -54,7 +57,7 @@ class Content:
 
 
 def read_file(path: Path, *, follow_links: bool = False) -> bytes:
-    """Return the content of a regular file of at most 1 MiB; a byte more is returned where there is more.
+    """Return the content of a regular file, at most 1 MiB and one byte: the extra byte tells that it is too large.
 
     ``follow_links`` is for files that an installer has put there.
 
@@ -98,7 +101,7 @@ def _content(path: Path, *, follow_links: bool = False, folder: int | None = Non
 def _open_folder(folder: Path) -> int | None:
     if os.open not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
         return None
-    # Where it can be, the folder is opened for what is in it alone: one that may not be listed will do.
+    # O_PATH, where there is one, needs no permission to list the folder.
     return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -110,7 +113,7 @@ def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -
         ValueError: for a path that no file can have.
     """
     if not stat.S_ISREG(os.stat(path, dir_fd=folder, follow_symlinks=follow_links).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")  # opening a device can already do something
+        raise OSError(errno.EINVAL, "not a regular file")  # opening a device may already have an effect
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     flags |= 0 if follow_links else getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, dir_fd=folder)
@@ -136,9 +139,9 @@ def is_regular(path: Path) -> bool:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put the content there whole: written beside with mode 0600, flushed to the disk, then renamed.
+    """Write the whole content to a temporary file with mode 0600, flush it to the disk, and rename it to ``path``.
 
-    Called with the folder locked. Who reads meanwhile sees the old content or the new, also after a power cut.
+    The caller holds the folder's lock. A reader sees either the old content or the new, also after a power cut.
 
     Raises:
         OSError: where it cannot be written; the old content stands.
@@ -156,10 +159,11 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def keep_copy(path: Path, backup: Path) -> None:
-    """Copy the present content of ``path`` to ``backup``, private, without a moment in which either is missing.
+    """Copy ``path`` to ``backup`` (mode 0600) atomically: there is no moment in which either is missing.
 
-    It is a copy and no second name of the file: whoever edits one of the two in its place must not change both, and a
-    system does nothing, without a word, when it is told to rename one name of a file to another.
+    It is a copy and not a hard link. An editor that writes one of the two in place must not change both. Also,
+    renaming one hard link of a file to another does nothing and reports success:
+    https://pubs.opengroup.org/onlinepubs/9799919799/functions/rename.html
 
     Raises:
         OSError: where it cannot be done; both are as before.
@@ -176,7 +180,7 @@ def keep_copy(path: Path, backup: Path) -> None:
 
 
 def set_aside(path: Path, backup: Path) -> None:
-    """Give the file the name of its backup, private: one that has other names elsewhere is copied, and they stay.
+    """Rename the file to its backup (mode 0600). If it has other hard links, it is copied and they stay.
 
     Raises:
         OSError: where it cannot be done; the file is where it was.
@@ -196,10 +200,10 @@ def set_aside(path: Path, backup: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, state: Path) -> Iterator[None]:
-    """Hold the folder for one writer among all processes and threads; the system frees it when a holder dies.
+    """Hold the folder's lock: one writer among all processes and threads. If its holder dies, the system frees it.
 
-    Where they are missing, both folders are made, with mode 0700. ``state`` holds the lock, so that nothing of ours
-    lies among the profiles. What a killed writer left behind is removed.
+    Missing folders are made, with mode 0700. The lock's file is in ``state``, so that it does not lie among the
+    profiles. Temporary files that a killed writer left are removed.
 
     Raises:
         ProfileError: where the folder cannot be made or written, or another writer holds it for ten seconds.
@@ -229,7 +233,7 @@ _OPEN_LOCKS: set[int] = set()
 
 
 def _leave_locks() -> None:
-    """In a forked child: a copy of a lock's descriptor would hold the lock for as long as the child lives."""
+    """Close the locks' descriptors in a forked child; otherwise it would hold the locks as long as it lives."""
     while _OPEN_LOCKS:
         with contextlib.suppress(OSError):
             os.close(_OPEN_LOCKS.pop())
@@ -240,7 +244,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def private_folder(folder: Path) -> None:
-    """Make the folder and what is missing above it, for the user alone; one that is there keeps its mode.
+    """Make the folder and its missing parents with mode 0700; a folder that exists keeps its mode.
 
     A folder may be shared on purpose, and each file that is put there is private by itself.
 
@@ -254,7 +258,7 @@ def private_folder(folder: Path) -> None:
 
 
 def profile_files(folder: Path) -> tuple[Path, ...]:
-    """Return what is called as a profile's file in the folder, by name; nothing where it cannot be looked into."""
+    """Return the folder's files that are named like profiles, by name; none where it cannot be read."""
     try:
         names = [each.name for each in os.scandir(folder)]
     except (OSError, ValueError):
@@ -263,7 +267,7 @@ def profile_files(folder: Path) -> tuple[Path, ...]:
 
 
 def folder_problem(folder: Path) -> str | None:
-    """Return why a folder that is there cannot be looked into, or None."""
+    """Return why an existing folder cannot be read, or None."""
     try:
         os.scandir(folder).close()
     except FileNotFoundError:
@@ -274,7 +278,7 @@ def folder_problem(folder: Path) -> str | None:
 
 
 def reason(problem: OSError | ValueError) -> str:
-    """Return why the system refused, in its words, on one line and without the path."""
+    """Return the operating system's reason for an error, on one line and without the path."""
     text = problem.strerror if isinstance(problem, OSError) else None
     return (text or str(problem) or type(problem).__name__).splitlines()[0].lower()
 
@@ -315,9 +319,10 @@ def _new_file(path: Path) -> BinaryIO:
 
 
 def _keep_for_user(descriptor: int) -> None:
-    """Give the user what the umask took away at the file's creation; another user's file stays as it is.
+    """Give the user the permissions that the umask took away when the file was made.
 
-    So does one that has another name: somebody linked it here, and the mode belongs to the other name too.
+    Another user's file stays as it is. So does a file with another hard link: somebody linked it here, and its mode
+    belongs to the other name too.
     """
     if hasattr(os, "fchmod") and os.fstat(descriptor).st_nlink == 1:
         with contextlib.suppress(PermissionError):
@@ -332,7 +337,7 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut, where that can be done; it has taken place all the same where it cannot."""
+    """Flush the folder, so that a rename survives a power cut, where the file system can do that."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):  # the folder may be written and not read, or its file system flushes none

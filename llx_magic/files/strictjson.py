@@ -1,4 +1,4 @@
-"""JSON read strictly: whatever is odd about a text is refused in one line, whatever its size and depth."""
+"""A strict reader of JSON (RFC 8259). Everything else is refused in one line, whatever its size and depth."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from llx_magic.errors import brief
 from llx_magic.text.values import JsonValue
 
 LARGEST_BYTES = 1 << 20
-"""A profile of more than 1 MiB is not one."""
+"""The most bytes that a profile's file may have."""
 
 DEEPEST = 64
-"""Levels of nesting; Python's own reader would exhaust its stack on hostile ones."""
+"""The most levels of nesting; Python's own parser would exhaust its stack on a hostile file."""
 
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
 class DocumentProblem(ValueError):
-    """What is wrong with a document, as the end of a sentence that begins with the file's name."""
+    """A document cannot be read; the text is the end of a sentence that begins with the file's name."""
 
 
 def decode(content: bytes) -> str:

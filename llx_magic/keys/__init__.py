@@ -1,1 +1,1 @@
-"""Keys: how one is held, what names and shapes they have, and how they are taken out of foreign texts."""
+"""Keys: how they are kept and named, and how they are removed from texts of others."""

@@ -1,4 +1,4 @@
-"""Keys in the operating system's keyring; of those only the names are kept in a file, since a keyring lists none."""
+"""Keys in the operating system's keyring. A keyring cannot list its entries, so the names are kept in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICE = "llx_magic"
 """The keyring's service under which keys are stored."""
 
 ORIGINAL_SERVICE = "llxprt-code-provider-keys"
-"""Where the command line tool whose profiles are read keeps its keys; looked at second, never written."""
+"""The service under which the llxprt command line tool keeps its keys. It is read after ours and never written."""
 
 
 class KeyringProblem(LlxError):
@@ -29,7 +29,7 @@ class KeyringProblem(LlxError):
 
 
 _OF_THIS_SESSION: dict[str, Secret] = {}
-"""Keys that no keyring took, by name: in this process's memory and nowhere else."""
+"""Keys by name where there is no keyring: they are in this process's memory only."""
 
 
 def session_key(name: str) -> Secret | None:
@@ -59,7 +59,7 @@ class Keychain:
         self._file = state_folder / "keys.json"
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the keys stored from here, in order.
+        """Return the names of the keys that llx_magic has stored, in order.
 
         Raises:
             ProfileError: where the list cannot be read.
@@ -76,7 +76,7 @@ class Keychain:
         return tuple(sorted(name for name in names if isinstance(name, str) and not name_problem(name)))
 
     def set(self, name: str, key: Secret) -> bool:
-        """Store a key; True if one of that name was stored from here before.
+        """Store a key. Return True if llx_magic has stored one of that name before.
 
         Raises:
             ProfileError: for a name or a key that is not allowed, and where the key is stored but cannot be listed.
@@ -92,11 +92,12 @@ class Keychain:
         return name in known
 
     def delete(self, name: str) -> None:
-        """Remove a key and its name; one that is kept for this session only is forgotten.
+        """Remove a key and its name. A key that is kept for this session only is forgotten.
 
         Raises:
-            ProfileError: where none of that name was stored from here, and where the key is removed but stays listed.
-            KeyringProblem: where the keyring cannot be used, or keeps the key all the same.
+            ProfileError: where llx_magic has stored none of that name, and where the key is removed but its name
+            stays listed.
+            KeyringProblem: where the keyring cannot be used, or still has the key afterwards.
         """
         check_name(name, what="key name")
         with locked(self._folder, self._folder):
@@ -110,7 +111,7 @@ class Keychain:
             _OF_THIS_SESSION.pop(name, None)
 
     def _write(self, names: Iterable[str], done: str) -> None:
-        """Write the list; ``done`` is what was done and is not undone where the list cannot be written."""
+        """Write the list of names. If that fails, the error begins with ``done``: what is done and stays so."""
         listed: list[JsonValue] = [*sorted(names)]
         try:
             write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
@@ -119,7 +120,7 @@ class Keychain:
 
 
 def read_key(name: str) -> Secret | None:
-    """Return the key of that name, ours first, then the original tool's; None where there is none.
+    """Return the key of that name: ours, otherwise that of the llxprt tool, otherwise None.
 
     Raises:
         KeyringProblem: where the keyring cannot be used.
@@ -174,7 +175,7 @@ def _store(name: str, key: Secret) -> str | None:
         import keyring
 
         keyring.set_password(SERVICE, name, key.reveal())
-        if keyring.get_password(SERVICE, name) != key.reveal():  # the null backend takes a key and keeps none
+        if keyring.get_password(SERVICE, name) != key.reveal():  # keyring.backends.null accepts a key and keeps none
             return (
                 "the operating system's keyring does not keep keys; use an environment variable or a key file instead"
             )
@@ -189,7 +190,7 @@ def _remove(name: str) -> str | None:
 
         if keyring.get_password(SERVICE, name) is not None:
             keyring.delete_password(SERVICE, name)
-            if keyring.get_password(SERVICE, name) is not None:  # a second keyring in a chain has it too, or it is kept
+            if keyring.get_password(SERVICE, name) is not None:  # another keyring of the chainer backend has it too
                 return "the operating system's keyring still gives it"
     except Exception as problem:  # noqa: BLE001
         return _explained(problem)

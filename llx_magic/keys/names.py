@@ -1,4 +1,4 @@
-"""Which names say that their value is a secret: of parameters, of keys in files, of headers and of variables alike."""
+"""Tells which names mean a secret value: the names of parameters, of keys in files, of headers and of variables."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SECRET: Final = frozenset({
     "password", "passwd", "pwd", "passphrase", "passcode", "passwort", "kennwort", "secret", "credential", "cred",
     "authorization", "bearer", "cookie", "jwt", "pat", "signature", "sig", "sessionid",
 })  # fmt: skip
-"""Words that make a name one of a secret wherever they stand in it, in the plural as well."""
+"""A name with one of these words in it, or with its plural, means a secret."""
 
 _RUN_TOGETHER = re.compile(
     r"(?:apikey|password|passwd|passphrase|secret|credential|authorization|connectionstring"
     r"|(?:auth|access|refresh|bearer|session|api|id|security|private|secret|master|signing|encryption|account|sas)"
     r"(?:token|key))$"
 )
-"""How a name, or a word of one, ends that has nothing between its words."""
+"""The ends of names whose words are not separated, such as ``apikey``."""
 
 _WHOLE: Final = frozenset({"session", "xsession", "pass"})
 
@@ -35,19 +35,19 @@ _OPENS_NOTHING: Final = frozenset(
     {"idempotency", "cache", "primary", "foreign", "public", "sort", "partition", "index"}
 )
 _NO_SECRET_AFTER: Final = {"token": _PIECES_OF_TEXT, "key": _OPENS_NOTHING}
-"""Words that are secrets, unless one of these stands before them."""
+"""Words that mean a secret, unless one of these words stands before them,"""
 
 _NO_SECRET_BEFORE: Final = {
     "token": frozenset({"per", "to", "id", "bias", "healing", "ratio"}),
     "key": frozenset({"value"}),
 }
-"""Or one of these behind them."""
+"""or one of these behind them."""
 
 _ABOUT: Final = frozenset({
     "name", "env", "variable", "file", "keyfile", "path", "type", "length", "len", "limit", "count", "size", "budget",
     "expiry", "expires", "ttl", "header", "scheme", "format", "algorithm", "required", "threshold",
 })  # fmt: skip
-"""A name that ends with one of these tells something about a secret, such as where it is."""
+"""A name that ends with one of these words describes a secret, such as where it is; its value is none."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -71,7 +71,7 @@ def names_a_secret(name: str) -> bool:
 
 
 def _is_secret(words: list[str], at: int) -> bool:
-    """Return whether a word of several meanings stands for a secret among the others."""
+    """Return whether a word with several meanings, such as ``token``, means a secret beside the other words."""
     word = words[at]
     if word not in _NO_SECRET_AFTER:
         return False

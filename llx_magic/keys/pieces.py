@@ -1,4 +1,4 @@
-"""The removal of keys from a text that comes in pieces."""
+"""Removes keys from a text that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from llx_magic.keys.secret import Unshown
 from llx_magic.text.screen import split_at_open_sequence
 
 SHORTEST_REAL: Final = 20
-"""How many characters a key has at least that is looked for in a reply: a shorter one may be an honest word."""
+"""The least length of a key that is looked for in a reply; a shorter one may be an ordinary word."""
 
 SHOWN_AT_ONCE: Final = 7
-"""How much of what may be the beginning of a key is shown before it is decided."""
+"""How many characters are shown of a text that may turn out to be the beginning of a key."""
 
 SHORTEST_FRAGMENT: Final = 12
-"""How many characters of a key in a row are taken for a part of it."""
+"""The least number of consecutive characters that count as a part of a key."""
 
 _HEAD: Final = 8
 
 
 class Beginnings(Unshown):
-    """How keys begin, to find them in a text at once, however many there are."""
+    """An index of the beginnings of keys; it finds any of them in a text in one pass, however many there are."""
 
     __slots__ = ("_by_head", "_short", "first", "longest")
 
@@ -36,15 +36,15 @@ class Beginnings(Unshown):
         self._short = frozenset(head[:length] for head in by_head for length in range(1, _HEAD))
         self.longest = max((len(key) for same in by_head.values() for key in same), default=0)
         self.first = _first_letters(by_head)
-        """Finds where a key may begin; None where there is no key."""
+        """Matches where a key may begin; None where there are no keys."""
 
     def whole_at(self, text: str, at: int) -> int:
-        """Return how long the key is that stands there, or 0."""
+        """Return the length of the key at this position, or 0."""
         same = self._by_head.get(text[at : at + _HEAD], ())
         return next((len(key) for key in same if text.startswith(key, at)), 0)
 
     def ends_within(self, text: str, at: int) -> bool:
-        """Return whether the text from there to its end is the beginning of a key."""
+        """Return whether the text from this position to its end is the beginning of a key."""
         if len(text) - at < _HEAD:
             return text[at:] in self._short
         if len(text) - at >= self.longest:
@@ -54,7 +54,7 @@ class Beginnings(Unshown):
 
 
 def _first_letters(heads: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what matches the first letter of a key where the second one, or nothing yet, follows that can be seen."""
+    """Return a pattern for the first letter of a key, followed by its second letter or by the end of the text."""
     seconds: dict[str, str] = {}
     for head in heads:
         seconds[head[0]] = seconds.get(head[0], "") + re.escape(head[1])
@@ -63,12 +63,12 @@ def _first_letters(heads: Iterable[str]) -> re.Pattern[str] | None:
 
 
 class PieceRedactor(Unshown):
-    """Replaces keys by ``***`` in a text that comes in pieces, wherever it is cut; the rest stays exactly as it is.
+    """Replaces keys by ``***`` in a text that arrives in pieces, wherever it is cut. The rest stays as it is.
 
-    Only a key as it is, since this is the model's own text; what cannot be seen between its letters does not count.
-    What may be the beginning of a key is held back until the next piece decides, apart from ``SHOWN_AT_ONCE``
-    characters of it. Where the text ends within a key, a beginning of ``SHORTEST_FRAGMENT`` characters or more is
-    replaced like the whole.
+    Only keys in plain form are replaced, with or without invisible characters between their letters, since this is
+    the model's own text. The possible beginning of a key is held back, except for ``SHOWN_AT_ONCE`` characters of
+    it, until the next piece tells whether it is one. If the text ends within a key, a beginning of
+    ``SHORTEST_FRAGMENT`` characters or more is replaced too.
     """
 
     __slots__ = ("_begun", "_known", "_shown")
@@ -76,12 +76,12 @@ class PieceRedactor(Unshown):
     def __init__(self, known: Beginnings) -> None:
         self._known = known
         self._begun = ""
-        """The end of the text so far where a key may begin with it."""
+        """The end of the text so far, if a key may begin there."""
         self._shown = 0
-        """How much of that was given out."""
+        """How many characters of it have been shown."""
 
     def feed(self, piece: str) -> str:
-        """Return what can be shown now; it may be empty."""
+        """Return the text that can be shown now; it may be empty."""
         first = self._known.first
         if first is None or not (self._begun or first.search(piece)):
             return piece
@@ -97,13 +97,13 @@ class PieceRedactor(Unshown):
         return "".join(clean)
 
     def rest(self) -> str:
-        """Return what was held back, now that the text has ended: ``***`` for so much of a key that it is one."""
+        """Return the text that was held back, now that the end has come: ``***`` where it is enough of a key."""
         held = "***" if len(seen(self._begun).text) >= SHORTEST_FRAGMENT else self._begun[self._shown :]
         self._begun, self._shown = "", 0
         return held
 
     def _searched(self, text: str) -> tuple[list[tuple[int, int]], int]:
-        """Return where whole keys stand, and where one may begin that is not yet whole, or the text's length."""
+        """Return where whole keys are, and where an incomplete one may begin (or the length of the text)."""
         known, first = self._known, self._known.first
         assert first is not None
         read, place = seen(split_at_open_sequence(text)[0])
@@ -122,5 +122,5 @@ class PieceRedactor(Unshown):
 
     @property
     def _most_held(self) -> int:
-        """So that a server that goes on with what cannot be seen makes nobody hold it all."""
+        """The most characters that are held back: a server may send invisible characters without end."""
         return 4 * self._known.longest + 256

@@ -1,7 +1,7 @@
-"""Every way in which a reader may understand a text, each with the places of its characters in the text itself.
+"""The readings of a text: each way in which it can be decoded, with the position of each character in the text.
 
-A key that a server writes in a disguise stands as itself in one of the readings: without what cannot be seen, without
-escapes, decoded from base64 or from hexadecimal digits. Each takes time in proportion to the text.
+A key that a server has disguised is in plain form in one of the readings: without invisible characters, without
+escapes, decoded from base64 or from hexadecimal digits. The time of each reading is proportional to the text.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ UNSEEN: Final = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
-"""A class of characters: white space, control and format characters, and marks that join the letter before them."""
+"""Invisible characters as a class: white space, control and format characters, and combining marks."""
 
 _UNSEEN = re.compile(f"{SEQUENCES.pattern}|=[ \\t]*\\r?\\n|[{UNSEEN}]+")
-"""What stands between two letters without parting them: also the line ends of quoted-printable text."""
+"""Matches text that is invisible between two letters: terminal sequences, and soft line ends of quoted-printable
+text (https://www.rfc-editor.org/rfc/rfc2045#section-6.7).
+"""
 
 _MOST_TIMES_ESCAPED: Final = 3
 
@@ -33,7 +35,7 @@ _ESCAPE = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(rf"{_ESCAPE.pattern}|=([0-9a-f]{{2}})", re.IGNORECASE)
-"""Escapes, and those of quoted-printable text."""
+"""Escapes, with those of quoted-printable text."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2}[:,-]?){8,}", re.IGNORECASE)
@@ -42,26 +44,26 @@ _BASES: Final = {"octal": 8, "decimal": 10}
 
 
 _WORDS = re.compile(rb"[!-~]{8,}")
-"""What of decoded bytes can be a key or a part of one: seldom is there any by chance."""
+"""Matches decoded bytes that can be a key or a part of one; random bytes seldom match."""
 
 Place = Callable[[int, int], tuple[int, int]]
-"""Gives for a stretch of what is read the stretch of the text that stands for it."""
+"""A function from an interval of a reading to the interval of the original text that it stands for."""
 
 
 class Reading(NamedTuple):
-    """What is read, and where it is in the text."""
+    """One reading of a text, and where its characters are in the original."""
 
     text: str
     place: Place
 
 
 def seen(text: str) -> Reading:
-    """Return the text as it looks: without what cannot be seen."""
+    """Return the text without invisible characters."""
     return _with_replaced(_UNSEEN, Reading(text, _itself), _nothing)
 
 
 def unescaped(text: str) -> Iterator[Reading]:
-    """Give the text as it looks, and then what is left as escapes are taken away, one layer after the other."""
+    """Yield the text without invisible characters, then with its escapes undone, one layer after the other."""
     first = reading = seen(text)
     yield first
     for _ in range(_MOST_TIMES_ESCAPED):
@@ -74,7 +76,7 @@ def unescaped(text: str) -> Iterator[Reading]:
 
 
 def readings(text: str) -> Iterator[Reading]:
-    """Give everything that the text may be read as."""
+    """Yield all readings of the text."""
     for reading in unescaped(text):
         yield reading
         for found in _BASE64.finditer(reading.text):
@@ -99,7 +101,7 @@ def _with_replaced(wanted: re.Pattern[str], reading: Reading, meant: Callable[[r
     places: list[tuple[int, int]] = []
 
     def place(begin: int, end: int) -> tuple[int, int]:
-        if not places:  # seldom asked for
+        if not places:  # made only when a key was found
             places.extend(_places(wanted, text, meant))
         return reading.place(places[begin][0], places[end - 1][1])
 
@@ -107,7 +109,7 @@ def _with_replaced(wanted: re.Pattern[str], reading: Reading, meant: Callable[[r
 
 
 def _places(wanted: re.Pattern[str], text: str, meant: Callable[[re.Match[str]], str]) -> Iterator[tuple[int, int]]:
-    """Give for each character that is left where it begins and ends in the text."""
+    """Yield where each remaining character begins and ends in the text."""
     at = 0
     for found in wanted.finditer(text):
         yield from ((each, each + 1) for each in range(at, found.start()))
@@ -117,7 +119,7 @@ def _places(wanted: re.Pattern[str], text: str, meant: Callable[[re.Match[str]],
 
 
 def _meant(found: re.Match[str]) -> str:
-    """Return the character that an escape stands for; a backslash at the end of a text stands for none."""
+    """Return the character that an escape stands for; a backslash at the end of the text is dropped."""
     if found.lastgroup == "same":
         return found["same"]
     if not found.lastindex:
@@ -127,7 +129,7 @@ def _meant(found: re.Match[str]) -> str:
 
 
 def _unpacked(digits: str, start: int, outer: Place) -> Iterator[Reading]:
-    """Give the words that base64 stands for, whichever of its two alphabets it uses."""
+    """Yield the words in decoded base64, of either alphabet (https://www.rfc-editor.org/rfc/rfc4648#section-5)."""
     whole = len(digits) - (len(digits) % 4 == 1)
     packed = digits[:whole].encode().translate(_STANDARD)
     decoded = base64.b64decode(packed + b"=" * (-whole % 4))
@@ -139,7 +141,7 @@ def _unpacked(digits: str, start: int, outer: Place) -> Iterator[Reading]:
 
 
 def _digits(found: str, start: int, outer: Place) -> Iterator[Reading]:
-    """Give the words that pairs of hexadecimal digits stand for, from the first and from the second digit on."""
+    """Yield the words in decoded hexadecimal digits; pairs may begin at the first digit or at the second."""
     places = [start + at for at, digit in enumerate(found) if digit.isalnum()]
     digits = "".join(digit for digit in found if digit.isalnum())
     for before in range(2):

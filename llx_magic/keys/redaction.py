@@ -1,4 +1,4 @@
-"""The keys that this process has used, and their removal from whatever a server, a library or a file says."""
+"""Remembers the keys that this process has used and removes them from texts of servers, libraries and files."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from llx_magic.keys.secret import Unshown
 from llx_magic.locks import ForkSafeLock
 
 LONGEST_READ: Final = 6000
-"""How many characters of foreign text are looked through, for a key or for words that tell a kind of failure."""
+"""How many characters of a text of others are read, for keys and for words that tell the kind of a failure."""
 
 _BEYOND: Final = 512
-"""How many characters are read beyond that: what the cut has split begins within them, and they are not shown."""
+"""How many characters are read beyond that, but not shown, so that a key that the cut splits is still found."""
 
 SHORTEST_KEY: Final = 8
-"""How many characters a key has at least; fewer are a placeholder, such as ``EMPTY``, and a word like any other."""
+"""The least length of a key; a shorter one is a placeholder such as ``EMPTY``, and may be an ordinary word."""
 
 _MOST: Final = 128
-"""How many keys are remembered, those that were used last: one that was replaced may still come in a late error."""
+"""How many keys are remembered, the latest used. A key that was replaced may still be in a late error."""
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class LiveKeys(Unshown):
-    """Keys and other secrets that were used in this process; each is replaced by ``***`` wherever it is repeated.
+    """The keys and other secrets that this process has used; each is replaced by ``***`` wherever it is repeated.
 
-    A key is found in every reading of a text (see ``readings``), in any case, whole or in parts of
-    ``SHORTEST_FRAGMENT`` characters or more; one of fewer than ``SHORTEST_KEY`` characters is not looked for, since
-    honest words would be taken away.
+    A key is found in every reading of a text (see ``readings``), in upper and lower case, whole or in parts of
+    ``SHORTEST_FRAGMENT`` characters or more. A key of fewer than ``SHORTEST_KEY`` characters is not looked for,
+    since ordinary words would be removed.
     """
 
     __slots__ = ("_beginnings", "_keys", "_lock", "_parts")
 
     def __init__(self, *keys: str | None) -> None:
         self._keys: dict[str, None] = {}
-        """The one that was used last is the last."""
+        """In the order of their last use."""
         self._lock = ForkSafeLock()
         self._parts: dict[int, set[str]] | None = None
         self._beginnings: Beginnings | None = None
         self.add(*keys)
 
     def add(self, *keys: str | None) -> None:
-        """Remember keys, as the ones that were used last; beyond a number the oldest are forgotten."""
+        """Remember keys as the latest used; beyond a limit, those that were used longest ago are forgotten."""
         with self._lock:
             for key in keys:
                 if key is None or len(key) < SHORTEST_KEY:
@@ -56,7 +56,7 @@ class LiveKeys(Unshown):
                         _note_parts(key, self._parts)
                 self._keys.pop(key, None)
                 self._keys[key] = None
-            if len(self._keys) > 2 * _MOST:  # seldom, since all that is made of them is made anew
+            if len(self._keys) > 2 * _MOST:  # at twice the limit, since the index is then made again
                 self._keys = dict.fromkeys(list(self._keys)[-_MOST:])
                 self._parts = self._beginnings = None
 
@@ -65,21 +65,21 @@ class LiveKeys(Unshown):
         return text.strip() in self._keys
 
     def without(self, text: str) -> str:
-        """Return the text without the keys; of a longer one about the first ``LONGEST_READ`` characters."""
+        """Return the text without the keys, cut at about ``LONGEST_READ`` characters."""
         if not self._keys:
             return text[:LONGEST_READ]
         read = text[: LONGEST_READ + _BEYOND]
         found = sorted(self._found(read))
         shown, kept = "", 0
         for begin, end in found:
-            if begin > kept or not shown:  # else it goes on where the one before it ends
+            if begin > kept or not shown:  # otherwise it continues the key before it
                 shown += read[kept:begin] + "***"
             kept = max(kept, end)
         rest = read[kept:] if len(read) == len(text) else read[kept:-_BEYOND]
         return (shown + rest)[:LONGEST_READ]
 
     def in_pieces(self) -> PieceRedactor:
-        """Return what takes the keys out of a reply's text as it comes."""
+        """Return a redactor for the text of one reply, which arrives in pieces."""
         beginnings = self._beginnings
         if beginnings is None:
             with self._lock:
@@ -87,7 +87,7 @@ class LiveKeys(Unshown):
         return PieceRedactor(beginnings)
 
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        """Give where something of a key begins and ends."""
+        """Yield where a key, or a part of one, begins and ends."""
         parts = self._known_parts()
         if len(text) < min(parts, default=SHORTEST_FRAGMENT):
             return
@@ -109,17 +109,17 @@ class LiveKeys(Unshown):
 
 
 def _note_parts(key: str, parts: dict[int, set[str]]) -> None:
-    """Note all parts of a key by their length, as it is and as it is read where it looks escaped itself."""
+    """Index all parts of a key by their length: of the key itself, and of its readings if it looks escaped."""
     for reading in unescaped(key):
         folded = reading.text.translate(_LOWER)
         size = min(len(folded), SHORTEST_FRAGMENT)
-        if size >= SHORTEST_KEY // 2:  # an escape within a short key takes some of its few characters
+        if size >= SHORTEST_KEY // 2:  # undoing an escape makes a short key shorter still
             known = parts.setdefault(size, set())
             known.update(folded[at : at + size] for at in range(len(folded) - size + 1))
 
 
 def _stretches(text: str, size: int, known: set[str]) -> Iterator[tuple[int, int]]:
-    """Give each stretch of the text all of whose parts are known."""
+    """Yield (start, end) of each run of the text whose every part is a part of a key."""
     begin = end = -1
     for at in range(len(text) - size + 1):
         if text[at : at + size] in known:
@@ -133,4 +133,4 @@ def _stretches(text: str, size: int, known: set[str]) -> Iterator[tuple[int, int
 
 
 LIVE_KEYS: Final = LiveKeys()
-"""Those of this process: every redaction looks for all of them, since one server may know another one's key."""
+"""The keys of this process. Every redaction looks for all of them, since one server may know the key of another."""

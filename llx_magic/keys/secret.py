@@ -1,4 +1,4 @@
-"""A key that does not show itself."""
+"""A wrapper for keys that hides them when it is printed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 class Unshown:
-    """What holds keys: no printed form shows them, and they are not pickled."""
+    """A base of objects that hold keys: they have no printed form and cannot be pickled."""
 
     __slots__ = ()
 
@@ -18,7 +18,7 @@ class Unshown:
 
 
 class Secret(Unshown):
-    """A key whose every printed form is ``***``; only ``reveal`` gives the key itself."""
+    """A key that prints as ``***``; only ``reveal`` returns the key itself."""
 
     __slots__ = ("_value",)
 
@@ -40,7 +40,7 @@ class Secret(Unshown):
 
 
 def as_secret(value: Secret | str | None) -> Secret | None:
-    """Wrap a bare string, so that a key given as one is hidden as well; the empty string is no key."""
+    """Wrap a key that was given as a string, so that it is hidden too; the empty string is no key."""
     if isinstance(value, str):
         return Secret(value) if value.strip() else None
     return value
