@@ -9,8 +9,8 @@ from pathlib import Path
 
 from llx_magic import cli
 from llx_magic.commands.grammar import Grammar
+from llx_magic.core.describe import FORMS
 from llx_magic.notebook.completion import GRAMMARS
-from llx_magic.observe.lines import reference
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
@@ -71,6 +71,25 @@ def helped(parser: Grammar, level: int) -> list[str]:
     return out
 
 
+def debug_lines() -> str:
+    """Return the page of every debug line."""
+    lines = [
+        "# Debug lines",
+        "",
+        "Written through `logging` (`llx_magic.lb`, `llx_magic.circuit_breaker`) at level DEBUG, and to stderr when",
+        "`LLXPRT_DEBUG` holds a matching pattern (`llxprt:*`, `llxprt:lb`, `llxprt:circuit-breaker`). `%llx_log` shows",
+        "them with the time of day. This page is made from the table in `llx_magic/core/describe.py`.",
+        "",
+        "| line | event | when |",
+        "|---|---|---|",
+    ]
+    for form in FORMS:
+        pattern = form.pattern.replace("{", "<").replace("}", ">")
+        said = (form.event.__doc__ or "").strip().splitlines()[0]
+        lines.append(f"| `{pattern}` | `{form.event.__name__}` | {form.meaning or said} |")
+    return "\n".join(lines) + "\n"
+
+
 def fresh() -> dict[Path, str]:
     """Return each document as it should be."""
     os.environ["COLUMNS"] = "100"  # help is as wide as the terminal otherwise
@@ -78,7 +97,7 @@ def fresh() -> dict[Path, str]:
     return {
         docs / "profile.schema.json": json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n",
         pages / "commands.md": commands_page(),
-        pages / "debug-lines.md": reference(),
+        pages / "debug-lines.md": debug_lines(),
         pages / "providers.md": PROVIDERS_PAGE.format(table=providers_table()),
         pages / "settings.md": SETTINGS_PAGE.format(table=markdown_table()),
     }

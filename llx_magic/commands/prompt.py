@@ -15,7 +15,7 @@ from llx_magic.commands.profiles import read_params
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.engine.background import BACKGROUND, Running
-from llx_magic.engine.request import Watch
+from llx_magic.engine.scope import Watch
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.debug import drawn_by_a_view
 from llx_magic.session.balancer import Ask, LoadBalancer

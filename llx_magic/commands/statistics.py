@@ -7,10 +7,10 @@ import re
 from llx_magic.commands.grammar import Grammar, shell_words
 from llx_magic.commands.localtime import time_of_day
 from llx_magic.commands.output import Output
+from llx_magic.core.describe import lines
 from llx_magic.core.trace import Trace
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import report
-from llx_magic.observe.lines import lines
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.text.screen import one_line

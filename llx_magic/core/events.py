@@ -7,6 +7,7 @@ publishes events and knows no consumer; counters, debug lines, traces and tables
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -229,3 +230,14 @@ class RequestCancelled(Event, frozen=True, kw_only=True):
     """The user stopped the request."""
 
     seconds: float
+
+
+RequestEnded = RequestAnswered | RequestFailed | RequestCancelled
+"""The last event of a request."""
+
+OUTCOMES: Mapping[type[Event], str] = {
+    RequestAnswered: "answered",
+    RequestFailed: "failed",
+    RequestCancelled: "cancelled",
+}
+"""What became of a request, by its last event."""

@@ -69,8 +69,8 @@ class Failure:
     ``message`` is one line with no key in it. ``status`` is the HTTP status where the response was no success;
     ``amounts_to`` is the status that an error inside a success stands for. ``retry_after`` is in seconds.
     ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request itself cannot
-    succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how long. ``partial`` is the
-    text that had already arrived; the engine fills it in.
+    succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how long. ``words`` says
+    how much text had already arrived, None where none had; the engine fills it in.
     """
 
     kind: FailureKind
@@ -83,7 +83,7 @@ class Failure:
     limit: Limit | None = None
     limit_ms: int | None = None
     elapsed_ms: int | None = None
-    partial: str = ""
+    words: int | None = None
 
     @property
     def counts(self) -> bool:
@@ -110,7 +110,7 @@ def retry_delay(failure: Failure, attempt: int, settings: Settings, jitter: floa
     lengthened by at most a quarter of itself. A server's ``Retry-After`` replaces the delay up to 5 s and ends the
     visit beyond; ``x-should-retry`` is obeyed; text that was already shown is never asked for again here.
     """
-    if attempt >= settings.failover_retry_count or failure.partial or not _worth_repeating(failure, settings):
+    if attempt >= settings.failover_retry_count or failure.words is not None or not _worth_repeating(failure, settings):
         return None
     if failure.retry_after is not None:
         return failure.retry_after if failure.retry_after <= RETRY_AFTER_AT_MOST else None

@@ -6,11 +6,13 @@ import math
 import statistics as numbers
 from array import array
 from collections import Counter, deque
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
+from llx_magic.core.describe import why
 from llx_magic.core.events import (
+    OUTCOMES,
     AttemptFailed,
     AttemptStarted,
     BackendEvent,
@@ -29,7 +31,6 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.tokens import generated_tokens, tokens_per_second
-from llx_magic.units import below, exact
 
 SAMPLES_KEPT = 1000
 """How many of the latest latencies and first-token times the percentiles are taken from."""
@@ -186,16 +187,10 @@ class RequestRecord:
     def fold(self, event: Event) -> None:
         """Take one event of this request into account."""
         match event:
-            case BackendSkipped():
-                self.decisions += (f"{event.backend}: {event.message}",)
-            case BackendPutAside():
-                self.decisions += (
-                    f"{event.backend}: TPM {below(event.tpm, event.threshold)} below {exact(event.threshold)}",
-                )
+            case BackendSkipped() | BackendPutAside() | VisitFailed():
+                self.decisions += (f"{event.backend}: {why(event)}",)
             case AttemptStarted():
                 self.attempts += 1
-            case VisitFailed():
-                self.decisions += (f"{event.backend}: {event.failure.message}",)
             case ReplyRestarted():
                 self.restarts += 1
             case VisitSucceeded():
@@ -206,15 +201,10 @@ class RequestRecord:
                 )
                 self.finish_reason = event.finish_reason
             case RequestAnswered() | RequestFailed() | RequestCancelled():
-                self._end(event)
+                self.seconds, self.outcome = event.seconds, OUTCOMES[type(event)]
+                self.error = event.message if isinstance(event, RequestFailed) else None
             case _:
                 pass
-
-    def _end(self, event: RequestAnswered | RequestFailed | RequestCancelled) -> None:
-        self.seconds = event.seconds
-        self.outcome = {RequestAnswered: "answered", RequestFailed: "failed"}.get(type(event), "cancelled")
-        if isinstance(event, RequestFailed):
-            self.error = event.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +296,11 @@ class Ledger:
     def prompts(self) -> Prompts:
         """What became of all prompts since the last reset."""
         return Prompts(running=len(self._running), **self._outcomes)
+
+    def events_of(self, request: int) -> Sequence[Event]:
+        """Return the events of a request under way, oldest first; the list grows with it."""
+        kept = self._running.get(request)
+        return kept.events if kept else ()
 
     def events(self) -> tuple[Event, ...]:
         """Return the events of the requests kept, and what no request caused, oldest first."""

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from llx_magic.core.circuits import cause_in_words
+from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
+    OUTCOMES,
     AttemptFailed,
     AttemptStarted,
     BackendEvent,
     BackendPutAside,
     BackendSkipped,
-    CircuitChanged,
-    CoolDownStarted,
     CoolDownWaitEnded,
     Event,
     FirstTokenReceived,
-    ReplyRestarted,
     RequestAnswered,
     RequestCancelled,
     RequestFailed,
     RequestStarted,
     RetryScheduled,
-    SecondPassStarted,
     VisitCancelled,
+    VisitFailed,
     VisitSucceeded,
 )
 from llx_magic.text.screen import printable
-from llx_magic.units import below, countdown, duration, exact, number, plural
+from llx_magic.units import duration, number
 
 BAR_WIDTH = 24
 """Characters of the bar in a text waterfall."""
@@ -79,7 +77,8 @@ class Trace:
             return "nothing has been asked yet"
         order = next((event for event in self.events if isinstance(event, RequestStarted)), None)
         asked = f" ({order.policy}: {', '.join(order.order)})" if order else ""
-        return f"Request {self.request}: {_ending(self.events[-1])}{asked}"
+        outcome = words(self.events[-1]) if type(self.events[-1]) in OUTCOMES else "under way"
+        return f"Request {self.request}: {outcome}{asked}"
 
     def __str__(self) -> str:
         """The waterfall as text: when, who, a bar from start to end, what happened."""
@@ -106,18 +105,6 @@ class Trace:
 def trace_of(events: Iterable[Event], request: int) -> Trace:
     """Return the trace of one request out of the events of many."""
     return Trace(tuple(event for event in events if event.request == request))
-
-
-def _ending(event: Event) -> str:
-    match event:
-        case RequestAnswered():
-            return f"answered by {event.backend} in {duration(event.seconds)}"
-        case RequestFailed():
-            return f"failed after {duration(event.seconds)}"
-        case RequestCancelled():
-            return f"cancelled after {duration(event.seconds)}"
-        case _:
-            return "under way"
 
 
 def _bar(step: Step, total: float) -> str:
@@ -151,18 +138,10 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
             case AttemptFailed() | VisitSucceeded() | VisitCancelled() if open_attempt:
                 yield _attempt(open_attempt, event, zero)
                 open_attempt = None
-            case RetryScheduled():
-                why = "as the server asked" if event.asked_by_server else "before the next attempt"
-                text = f"waits {duration(event.delay)}, {why}"
-                yield Step(backend=event.backend, kind="wait", text=text, begin=now, end=now + event.delay)
-            case CoolDownWaitEnded():
-                text = f"waited {duration(event.seconds)} for a rate limit"
-                yield Step(backend=event.backend, kind="wait", text=text, begin=now - event.seconds, end=now)
-            case _:
-                if moment := _moment(event):
-                    kind, text = moment
-                    backend = event.backend if isinstance(event, BackendEvent) else ""
-                    yield Step(backend=backend, kind=kind, text=text, begin=now, end=now)
+            case VisitFailed() | RequestAnswered() | RequestFailed() | RequestCancelled():
+                pass  # the last attempt and the headline say it
+            case _ if text := words(event):
+                yield _moment(event, text, now)
     if open_attempt:
         yield _attempt(open_attempt, None, zero)
 
@@ -172,7 +151,7 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
     which = f"attempt {begin.attempt}/{begin.attempts}"
     match ended:
         case AttemptFailed():
-            text = f"{which} failed after {duration(ended.seconds)}: {ended.failure.message}"
+            text = f"{which} failed after {duration(ended.seconds)}: {why(ended)}"
         case VisitSucceeded():
             words = "no usage reported"
             if ended.completion_tokens is not None:
@@ -194,25 +173,17 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
     )
 
 
-_MOMENTS: dict[type[Event], Callable[..., tuple[str, str]]] = {
-    BackendSkipped: lambda event: (
-        "skip",
-        f"skipped: {event.message}" + (f", {countdown(event.seconds_left)} left" if event.seconds_left else ""),
-    ),
-    BackendPutAside: lambda event: (
-        "aside",
-        f"put aside: {below(event.tpm, event.threshold, ',')} TPM is below {exact(event.threshold, ',')}",
-    ),
-    SecondPassStarted: lambda event: ("note", f"nothing answered, trying {', '.join(event.backends)} after all"),
-    CircuitChanged: lambda event: ("note", f"circuit {event.after}: {cause_in_words(event)}"),
-    CoolDownStarted: lambda event: ("note", f"cooling down for {duration(event.seconds)}"),
-    ReplyRestarted: lambda event: (
-        "note",
-        f"{event.failed} broke off after {plural(event.words, 'word')}: withdrawn, {event.next} answers from the start",
-    ),
+def _moment(event: Event, text: str, now: float) -> Step:
+    """Return the step of what is no attempt: waits have a length, all else has none."""
+    backend = event.backend if isinstance(event, BackendEvent) else ""
+    begin = now - event.seconds if isinstance(event, CoolDownWaitEnded) else now
+    end = now + event.delay if isinstance(event, RetryScheduled) else now
+    return Step(backend=backend, kind=_KINDS.get(type(event), "note"), text=text, begin=begin, end=end)
+
+
+_KINDS: dict[type[Event], str] = {
+    BackendSkipped: "skip",
+    BackendPutAside: "aside",
+    RetryScheduled: "wait",
+    CoolDownWaitEnded: "wait",
 }
-
-
-def _moment(event: Event) -> tuple[str, str] | None:
-    describe = _MOMENTS.get(type(event))
-    return describe(event) if describe else None

@@ -11,9 +11,7 @@ from llx_magic.core.events import (
     BackendEvent,
     BackendRemoved,
     Event,
-    RequestAnswered,
-    RequestCancelled,
-    RequestFailed,
+    RequestEnded,
     RequestStarted,
     VisitFailed,
     VisitSucceeded,
@@ -41,9 +39,6 @@ SAMPLE_SECONDS = 2.0
 
 LONGEST_SPAN = 3600.0
 """How far back, in seconds, a view can look."""
-
-ENDINGS = (RequestAnswered, RequestFailed, RequestCancelled)
-"""How a request ends."""
 
 _SAMPLES_KEPT = int(LONGEST_SPAN / SAMPLE_SECONDS) + 1
 
@@ -221,7 +216,7 @@ class Timeline:
             while len(self._requests) > REQUESTS_KEPT:
                 self._requests.popitem(last=False)
         events = self._requests.get(event.request)
-        if events is not None and (len(events) < EVENTS_PER_REQUEST or isinstance(event, ENDINGS)):
+        if events is not None and (len(events) < EVENTS_PER_REQUEST or isinstance(event, RequestEnded)):
             events.append(event)
 
     def _new_lane(self) -> _Lane:

@@ -74,6 +74,15 @@ class Attempt:
         self._task: asyncio.Task[object] | None = None
 
     @property
+    def text(self) -> str:
+        """The text that has come."""
+        return "".join(self._pieces)
+
+    @property
+    def _words(self) -> int | None:
+        return len(self.text.split()) if self._pieces else None
+
+    @property
     def sent_at(self) -> float | None:
         """When it was sent, on the clock; None where it was not."""
         return self._sent_at
@@ -124,7 +133,7 @@ class Attempt:
         """Return the backend's whole reply.
 
         Raises:
-            BackendFailed: as the backend says, or for the time-out that ran out; ``partial`` holds the text so far.
+            BackendFailed: as the backend says, or for the time-out that ran out.
         """
         self._task = asyncio.current_task()
         assert self._task is not None
@@ -153,14 +162,13 @@ class Attempt:
             return ended
         if self._task.cancelling() > cancellations_before:
             return asyncio.CancelledError()
-        return BackendFailed(replace(ended.failure, partial="".join(self._pieces)))
+        return BackendFailed(replace(ended.failure, words=self._words))
 
     def _faulty(self, fault: Exception) -> Failure:
         """Name the fault's kind alone: its text and its frames may hold a key."""
-        partial = "".join(self._pieces)
         if trouble := trouble_of(fault):
-            return Failure(kind=FailureKind.LOCAL, message=trouble, partial=partial)
-        return Failure(kind=FailureKind.BAD_REPLY, message=unexpected(fault), partial=partial)
+            return Failure(kind=FailureKind.LOCAL, message=trouble, words=self._words)
+        return Failure(kind=FailureKind.BAD_REPLY, message=unexpected(fault), words=self._words)
 
     def _deadline(self) -> _Deadline | None:
         """Return the earliest deadline of the moment; there is none before sending."""
@@ -222,5 +230,5 @@ class Attempt:
             limit=ran_out.limit,
             limit_ms=ran_out.limit_ms,
             elapsed_ms=max(ceil_milliseconds(self.seconds), ran_out.limit_ms),
-            partial="".join(self._pieces),
+            words=self._words,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
@@ -22,6 +22,7 @@ from llx_magic.core.ports import Clock
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
+from llx_magic.engine.scope import RequestScope, Watch
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
@@ -49,6 +50,7 @@ class LiveProfile:
         self._ledger = Ledger(self._gates, Settings().history_limit)
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
+        self._scopes: dict[int, RequestScope] = {}
         self._turns = 0
         self._out: dict[Permit, tuple[Gate, Settings]] = {}
         self._room = WaitingRoom()
@@ -93,11 +95,16 @@ class LiveProfile:
         with self._lock:
             self._ledger.resize(requests)
 
-    def next_request(self) -> int:
-        """Number a new request, from 1."""
+    def open(self, watch: Watch) -> RequestScope:
+        """Begin a new request, numbered from 1, whose events ``watch`` gets too; to be closed at its end."""
         with self._lock:
             self._requests += 1
-            return self._requests
+            scope = self._scopes[self._requests] = RequestScope(self._requests, self.clock.now(), watch)
+            return scope
+
+    def close(self, scope: RequestScope) -> None:
+        """Follow the request no longer."""
+        self._scopes.pop(scope.number, None)
 
     def standings(self, backends: Iterable[str], *, take_turn: bool) -> tuple[list[Standing], int]:
         """Return what a routing looks at: each backend's load, and how many requests took their turn before."""
@@ -113,7 +120,7 @@ class LiveProfile:
             return gate.preview(self.clock.now(), settings, sole=sole)
 
     def publish(self, *events: Event) -> None:
-        """Record the events, then tell the subscribers."""
+        """Record the events, then tell the subscribers and whoever follows the request."""
         with self._lock:
             self._record(events)
         self._tell(events)
@@ -134,7 +141,7 @@ class LiveProfile:
             raise
         return admission
 
-    def settle(self, visit: Visit) -> tuple[Event, ...]:
+    def settle(self, visit: Visit) -> None:
         """Take the visit's outcome and give back what its permit held; to be called on every way out of a visit."""
         with self._lock:
             self._out.pop(visit.permit, None)
@@ -142,17 +149,16 @@ class LiveProfile:
             self._record(events)
             self._room.look(self.clock.now())
         self._tell(events)
-        return events
 
-    def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> tuple[Event, bool]:
-        """Start the cool-down that a 429 asks for; also says whether the visit may wait for its end."""
+    def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> bool:
+        """Start the cool-down that a 429 asks for; return whether the visit may wait for its end."""
         with self._lock:
             now = self.clock.now()
             started, goes_first = visit.gate.limited(visit.permit, failure, now, will_retry=will_retry)
             self._record((started,))
             self._room.look(now)
         self._tell((started,))
-        return started, goes_first
+        return goes_first
 
     def join_line(self, waiter: Waiter, wanted: Iterable[tuple[Gate, Settings]], *, sole: bool) -> Gate | None:
         """Let a request wait for those of the backends for which that is worth while.
@@ -195,11 +201,10 @@ class LiveProfile:
         with self._lock:
             return visit.gate.may_continue(visit.permit, sole=visit.sole)
 
-    def last_error(self, backend: str) -> str | None:
-        """Return the backend's latest failure, in one line."""
+    def last_errors(self) -> dict[str, str | None]:
+        """Return each backend's latest failure, in one line."""
         with self._lock:
-            tally = self._ledger.tallies.get(backend)
-            return tally.last_error if tally else None
+            return {name: tally.last_error for name, tally in self._ledger.tallies.items()}
 
     def held_back(self, gate: Gate, settings: Settings) -> Hold | None:
         """Return what keeps requests from the backend now; None when nothing does."""
@@ -213,6 +218,11 @@ class LiveProfile:
             taken = tuple(self._backend_snapshot(gate, settings, now) for gate, settings in backends)
             prompts = self._ledger.prompts
         return Snapshot(profile=self.name, at=now, backends=taken, prompts=prompts)
+
+    def events_of(self, request: int) -> Sequence[Event]:
+        """Return the events of a request under way; they grow until it has ended."""
+        with self._lock:
+            return self._ledger.events_of(request)
 
     def events(self) -> tuple[Event, ...]:
         """Return the events kept, oldest first."""
@@ -260,6 +270,7 @@ class LiveProfile:
         for permit, (gate, settings) in self._out.items():
             self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
+        self._scopes.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
 
@@ -304,6 +315,8 @@ class LiveProfile:
                     subscriber(event)
                 except Exception:  # noqa: BLE001 - an observer's fault must not decide where a prompt goes
                     _log.warning("an observer of events failed", exc_info=True)
+            if scope := self._scopes.get(event.request):
+                scope.take(event)
 
 
 def _removed(gate: Gate, now: float) -> BackendRemoved:

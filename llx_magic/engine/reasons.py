@@ -5,15 +5,24 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
-from llx_magic.core.events import BackendSkipped, SkipReason
+from llx_magic.core.describe import why, words
+from llx_magic.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    BackendPutAside,
+    BackendSkipped,
+    CoolDownWaitEnded,
+    Event,
+    ReplyRestarted,
+    SkipReason,
+)
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed, Reason
 from llx_magic.hosts import command
-from llx_magic.units import below, duration, exact, plural
+from llx_magic.units import duration
 
 
 class Fate(enum.StrEnum):
@@ -27,66 +36,46 @@ class Fate(enum.StrEnum):
     OUT_OF_REACH = "out of reach"
 
 
-_FATES = {FailureKind.RATE_LIMIT: Fate.LIMITED, FailureKind.LOCAL: Fate.OUT_OF_REACH}
-
-
-class Withdrawn(NamedTuple):
-    """Text that was shown and no longer counts."""
-
-    backend: str
-    reason: str
-    words: int
+_FATES: dict[SkipReason | FailureKind, Fate] = {
+    SkipReason.NOT_READY: Fate.NOT_USABLE,
+    SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
+    SkipReason.COOLING_DOWN: Fate.LIMITED,
+    FailureKind.RATE_LIMIT: Fate.LIMITED,
+    FailureKind.LOCAL: Fate.OUT_OF_REACH,
+}
 
 
 class Reasons:
-    """Collects, backend by backend, why a request went on."""
+    """Why a request went on from each backend, folded from its events."""
 
     def __init__(self) -> None:
         self.attempts = 0
-        self.withdrawn: Withdrawn | None = None
-        self._messages: dict[str, str] = {}
+        self.withdrawn: AttemptFailed | None = None
+        """The failure that broke off a text which is still shown, though it no longer counts."""
+        self._last: dict[str, BackendSkipped | BackendPutAside | AttemptFailed] = {}
         self._failures: dict[str, Failure] = {}
-        self._notes: dict[str, str] = {}
-        self._fates: dict[str, Fate] = {}
         self._waited = 0.0
 
-    def not_ready(self, backend: str, obstacle: str) -> None:
-        """Note that nothing could be sent to the backend."""
-        self._fates[backend] = Fate.NOT_USABLE
-        self._messages[backend] = obstacle
-        self._notes[backend] = f"{backend} skipped: {obstacle}"
-
-    def skipped(self, skip: BackendSkipped, last_error: str | None) -> None:
-        """Note that a backend was passed over, and its last known error."""
-        backend, message = skip.backend, skip.message
-        self._fates[backend] = Fate.CIRCUIT_OPEN if skip.reason is SkipReason.CIRCUIT_OPEN else Fate.LIMITED
-        self._messages[backend] = f"{message}; its last error: {last_error}" if last_error else message
-        self._notes[backend] = f"{backend} skipped: {message}"
-
-    def put_aside(self, backend: str, tpm: float, threshold: float) -> None:
-        """Note that the backend was put aside for its tokens per minute."""
-        self._messages[backend] = self._notes[backend] = (
-            f"{backend} put aside: TPM {below(tpm, threshold, ',')} below {exact(threshold, ',')}"
-        )
-
-    def waited(self, seconds: float) -> None:
-        """Note that the request waited for a rate limit to end."""
-        self._waited += seconds
-
-    def failed(self, backend: str, failure: Failure) -> None:
-        """Note a failed attempt."""
-        self._messages[backend] = failure.message
-        self._failures[backend] = failure
-        self._fates[backend] = _FATES.get(failure.kind, Fate.FAILED)
-        self._notes[backend] = f"{backend} failed: {failure.message}"
-        if failure.partial:
-            words = len(failure.partial.split())
-            self.withdrawn = Withdrawn(backend, failure.message, words)
-            self._notes[backend] = f"{backend} broke off after {plural(words, 'word')} ({failure.message}), restarted"
+    def fold(self, event: Event) -> None:
+        """Take one event of the request into account."""
+        match event:
+            case AttemptStarted():
+                self.attempts += 1
+            case BackendSkipped() | BackendPutAside():
+                self._last[event.backend] = event
+            case AttemptFailed():
+                self._last[event.backend] = event
+                self._failures[event.backend] = event.failure
+                if event.failure.words is not None:
+                    self.withdrawn = event
+            case ReplyRestarted():
+                self.withdrawn = None
+            case CoolDownWaitEnded():
+                self._waited += event.seconds
 
     def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
         """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
-        notes = [note for name, note in self._notes.items() if name != backend]
+        notes = [f"{name} {words(event)}" for name, event in self._last.items() if name != backend]
         if self._waited:
             notes.append(f"waited {duration(self._waited)} for a rate limit")
         if answer.finish_reason == "length":
@@ -95,25 +84,27 @@ class Reasons:
             notes.append("the backend did not say why it finished")
         return (*notes, *answer.notes)
 
-    def nobody_answered(self, holds: Mapping[str, Hold | None]) -> AllBackendsFailed:
-        """Return the error that names every backend, in order, with what holds it back from now on."""
-        reasons = tuple(self._reason(name, hold) for name, hold in holds.items())
+    def nobody_answered(self, holds: Mapping[str, Hold | None], errors: Mapping[str, str | None]) -> AllBackendsFailed:
+        """Return the error that names every backend, in order, with what holds it back from now on.
+
+        ``errors`` are the latest ones of all requests: they tell why a circuit is open.
+        """
+        reasons = tuple(self._reason(name, hold, errors.get(name)) for name, hold in holds.items())
         refused = self._refusal()
         return AllBackendsFailed(
-            refused or self._headline(holds),
-            reasons,
-            summary=refused or self._summary(tuple(holds)),
-            partial=self._longest_partial(),
+            refused or self._headline(holds), reasons, summary=refused or self._summary(tuple(holds))
         )
 
     def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
         """Return the error of a request that no further backend is asked to answer."""
         headline = f"{failure.message}; no further backend was asked (failover_on_content_filter is false)"
-        reasons = tuple(self._reason(name, None) for name in order)
-        return AllBackendsFailed(headline, reasons, partial=failure.partial)
+        return AllBackendsFailed(headline, tuple(self._reason(name, None, None) for name in order))
 
-    def _reason(self, name: str, hold: Hold | None) -> Reason:
-        message = self._messages.get(name, "not asked")
+    def _reason(self, name: str, hold: Hold | None, error: str | None) -> Reason:
+        last = self._last.get(name)
+        message = "not asked" if last is None else why(last)
+        if error and isinstance(last, BackendSkipped) and last.reason is not SkipReason.NOT_READY:
+            message = f"{message}; its last error: {error}"
         if hold is None:
             return Reason(name, message)
         action = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
@@ -128,7 +119,7 @@ class Reasons:
         return f"{name} refused the request: {failure.message}"
 
     def _headline(self, order: Iterable[str]) -> str:
-        if all(self._fates.get(name) is Fate.NOT_USABLE for name in order):
+        if all(self._fate(name) is Fate.NOT_USABLE for name in order):
             return "no backend can be used, nothing was sent"
         if not self._failures:
             return "no backend may be asked just now"
@@ -138,8 +129,14 @@ class Reasons:
         """Return the headline with how many backends came to what."""
         if len(order) == 1:
             return self._headline(order)
-        fates = Counter(self._fates.get(name, Fate.NOT_ASKED) for name in order)
+        fates = Counter(self._fate(name) for name in order)
         return f"{self._headline(order)}: {', '.join(f'{number} {fate}' for fate, number in fates.items())}"
 
-    def _longest_partial(self) -> str:
-        return max((failure.partial for failure in self._failures.values()), key=len, default="")
+    def _fate(self, name: str) -> Fate:
+        match self._last.get(name):
+            case BackendSkipped(reason=reason):
+                return _FATES[reason]
+            case AttemptFailed(failure=failure):
+                return _FATES.get(failure.kind, Fate.FAILED)
+            case _:
+                return Fate.NOT_ASKED

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
-    BackendPutAside,
     BackendSkipped,
     CoolDownWaitEnded,
     CoolDownWaitStarted,
-    Event,
     FirstTokenReceived,
     ReplyRestarted,
     RequestAnswered,
@@ -35,13 +33,10 @@ from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import Attempt, unexpected
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan, names_of
-from llx_magic.engine.reasons import Reasons
+from llx_magic.engine.scope import Watch
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
-
-Watch = Callable[[Delta | Restart | Event], None]
-"""Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
 
 
 class _Stamp(TypedDict):
@@ -59,12 +54,10 @@ class RequestRun:
         self._live = live
         self._plan = plan
         self._jitter = jitter
-        self._watch = watch
         self._clock = live.clock
-        self._started = self._clock.now()
-        self._request = live.next_request()
-        self._reasons = Reasons()
-        self._events: list[Event] = []
+        self._scope = live.open(watch)
+        self._reasons = self._scope.reasons
+        self._partial = ""
         self._waiter: Waiter | None = None
         self._given_up: list[Candidate] = []
 
@@ -74,24 +67,31 @@ class RequestRun:
         Raises:
             AllBackendsFailed: with every backend's reason and the longest partial text.
         """
-        order = self._plan.order(self._live)
-        self._announce(order)
         try:
-            reply = await self._decide(order)
-        except AllBackendsFailed as failed:
-            self._publish(RequestFailed(**self._stamp(), message=str(failed), seconds=self._age()))
-            failed.trace = tuple(self._events)
-            raise
-        except BaseException:
-            self._publish(RequestCancelled(**self._stamp(), seconds=self._age()))
-            raise
+            order = self._plan.order(self._live)
+            self._announce(order)
+            return await self._ended(order)
         finally:
             if self._waiter is not None:
                 self._live.leave_line(self._waiter)
-        self._publish(
+            self._live.close(self._scope)
+
+    async def _ended(self, order: tuple[Candidate, ...]) -> Reply:
+        """Decide, and publish what the request came to."""
+        events = self._live.events_of(self._scope.number)
+        try:
+            reply = await self._decide(order)
+        except AllBackendsFailed as failed:
+            self._live.publish(RequestFailed(**self._stamp(), message=str(failed), seconds=self._age()))
+            failed.partial, failed.trace = self._partial, tuple(events)
+            raise
+        except BaseException:
+            self._live.publish(RequestCancelled(**self._stamp(), seconds=self._age()))
+            raise
+        self._live.publish(
             RequestAnswered(**self._stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
         )
-        return replace(reply, trace=Trace(tuple(self._events)))
+        return replace(reply, trace=Trace(tuple(events)))
 
     async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
         """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering."""
@@ -114,7 +114,7 @@ class RequestRun:
         put_aside: list[Candidate] = []
         for candidates, second_pass in ((order, False), (put_aside, True)):
             if second_pass and put_aside:
-                self._publish(SecondPassStarted(**self._stamp(), backends=names_of(put_aside)))
+                self._live.publish(SecondPassStarted(**self._stamp(), backends=names_of(put_aside)))
             for candidate in candidates:
                 ready = await self._prepared(candidate)
                 if ready is None:
@@ -134,7 +134,7 @@ class RequestRun:
 
     async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
-        self._waiter = self._waiter or Waiter(self._request, self._clock.now())
+        self._waiter = self._waiter or Waiter(self._scope.number, self._clock.now())
         wanted = [(each.gate, each.settings) for each in limited]
         first = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
         if first is None:
@@ -142,12 +142,10 @@ class RequestRun:
         began = self._clock.now()
         if not self._waiter.is_called:
             left = first.cool_down.seconds_left(began) or 0.0
-            self._publish(CoolDownWaitStarted(**self._stamp(), backend=first.name, seconds=left))
+            self._live.publish(CoolDownWaitStarted(**self._stamp(), backend=first.name, seconds=left))
             await self._live.wait_in_line(self._waiter)
             name = (self._waiter.turn or first).name
-            waited = self._clock.now() - began
-            self._reasons.waited(waited)
-            self._publish(CoolDownWaitEnded(**self._stamp(), backend=name, seconds=waited))
+            self._live.publish(CoolDownWaitEnded(**self._stamp(), backend=name, seconds=self._clock.now() - began))
         return True
 
     async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
@@ -155,7 +153,6 @@ class RequestRun:
         assert admission.permit is not None
         visit = Visit(admission.permit, candidate.gate, candidate.settings, self._plan.sole)
         try:
-            self._forward(admission.events)  # within, so that whoever watches cannot cost the permit
             while visit.answer is None and visit.failure is None:
                 visit.attempts += 1
                 try:
@@ -163,7 +160,7 @@ class RequestRun:
                 except BackendFailed as failed:
                     visit.failure = await self._wait_or_give_up(visit, failed.failure)
         finally:
-            self._forward(self._live.settle(visit))
+            self._live.settle(visit)
         if visit.failure is not None and not may_fail_over(visit.failure, candidate.settings):
             raise self._reasons.refused_for_good(names_of(self._plan.candidates), visit.failure)
         return visit
@@ -174,13 +171,12 @@ class RequestRun:
         if not visit.permit.is_probe:
             delay = retry_delay(failure, visit.attempts, visit.settings, self._jitter())
         if failure.kind is FailureKind.RATE_LIMIT:
-            started, goes_first = self._live.limited(visit, failure, will_retry=delay is not None)
-            self._forward((started,))
+            goes_first = self._live.limited(visit, failure, will_retry=delay is not None)
             delay = delay if goes_first else None
         if delay is None:
             return failure
         asked = failure.retry_after is not None
-        self._publish(
+        self._live.publish(
             RetryScheduled(
                 **self._stamp(), backend=visit.backend, attempt=visit.attempts, delay=delay, asked_by_server=asked
             )
@@ -189,11 +185,10 @@ class RequestRun:
         return None if self._live.may_continue(visit) else failure
 
     async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
-        """Send once; the failure, if any, is noted and raised."""
+        """Send once; the failure, if any, is published and raised."""
         name, settings = visit.backend, visit.settings
         self._withdraw(name)
-        self._reasons.attempts += 1
-        self._publish(
+        self._live.publish(
             AttemptStarted(
                 **self._stamp(),
                 backend=name,
@@ -206,21 +201,18 @@ class RequestRun:
         attempt = Attempt(
             self._clock,
             settings,
-            on_first=lambda seconds: self._publish(FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)),
-            on_piece=lambda piece: self._watch(Delta(piece)),
+            on_first=lambda seconds: self._live.publish(
+                FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)
+            ),
+            on_piece=lambda piece: self._scope.show(Delta(piece)),
         )
         try:
             answer = await attempt.run(ready, self._chat_request(candidate))
         except BackendFailed as failed:
-            self._reasons.failed(name, failed.failure)
-            self._publish(
-                AttemptFailed(
-                    **self._stamp(),
-                    backend=name,
-                    attempt=visit.attempts,
-                    failure=replace(failed.failure, partial=""),  # events are kept, and a text may be long
-                    seconds=attempt.seconds,
-                )
+            self._partial = max(self._partial, attempt.text, key=len)
+            number, failure, seconds = visit.attempts, failed.failure, attempt.seconds
+            self._live.publish(
+                AttemptFailed(**self._stamp(), backend=name, attempt=number, failure=failure, seconds=seconds)
             )
             raise
         finally:
@@ -230,9 +222,11 @@ class RequestRun:
 
     def _announce(self, order: tuple[Candidate, ...]) -> None:
         policy, conversation = self._plan.routing.name, self._plan.conversation
-        self._publish(RequestStarted(**self._stamp(), policy=policy, order=names_of(order), conversation=conversation))
+        self._live.publish(
+            RequestStarted(**self._stamp(), policy=policy, order=names_of(order), conversation=conversation)
+        )
         if self._plan.routing.order is not None:
-            self._publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name, policy=policy))
+            self._live.publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name, policy=policy))
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""
@@ -243,43 +237,27 @@ class RequestRun:
         except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering
             why = trouble_of(fault) or unexpected(fault)
         name = candidate.backend.name
-        self._reasons.not_ready(name, why)
-        self._publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=why))
+        self._live.publish(BackendSkipped(**self._stamp(), backend=name, reason=SkipReason.NOT_READY, message=why))
         return None
 
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
-        name = candidate.backend.name
         applicant = Applicant(
-            request=self._request,
+            request=self._scope.number,
             sole=self._plan.sole,
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
         )
-        admission = self._live.admit(candidate.gate, applicant, candidate.settings)
-        if admission.permit is None:
-            self._forward(admission.events)
-        for event in admission.events:
-            if isinstance(event, BackendSkipped):
-                self._reasons.skipped(event, self._live.last_error(name))
-            elif isinstance(event, BackendPutAside):
-                self._reasons.put_aside(name, event.tpm, event.threshold)
-        return admission
+        return self._live.admit(candidate.gate, applicant, candidate.settings)
 
     def _withdraw(self, next_backend: str) -> None:
         """Take back what a broken-off reply has shown, now that another backend answers from the start."""
         if (withdrawn := self._reasons.withdrawn) is None:
             return
-        self._reasons.withdrawn = None
-        self._publish(
-            ReplyRestarted(
-                **self._stamp(),
-                failed=withdrawn.backend,
-                reason=withdrawn.reason,
-                next=next_backend,
-                words=withdrawn.words,
-            )
+        failed, reason, words = withdrawn.backend, withdrawn.failure.message, withdrawn.failure.words or 0
+        self._live.publish(
+            ReplyRestarted(**self._stamp(), failed=failed, reason=reason, next=next_backend, words=words)
         )
-        self._watch(Restart(withdrawn.backend, withdrawn.reason, next_backend))
+        self._scope.show(Restart(failed, reason, next_backend))
 
     def _chat_request(self, candidate: Candidate) -> ChatRequest:
         return ChatRequest(
@@ -300,25 +278,16 @@ class RequestRun:
             ttft=visit.ttft,
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
-            request=self._request,
+            request=self._scope.number,
             notes=self._reasons.notes(visit.backend, answer),
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
         holds = {each.backend.name: self._live.held_back(each.gate, each.settings) for each in order}
-        return self._reasons.nobody_answered(holds)
-
-    def _publish(self, event: Event) -> None:
-        self._live.publish(event)
-        self._forward((event,))
-
-    def _forward(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._events.append(event)
-            self._watch(event)
+        return self._reasons.nobody_answered(holds, self._live.last_errors())
 
     def _stamp(self) -> _Stamp:
-        return {"at": self._clock.now(), "request": self._request}
+        return {"at": self._clock.now(), "request": self._scope.number}
 
     def _age(self) -> float:
-        return self._clock.now() - self._started
+        return self._clock.now() - self._scope.began

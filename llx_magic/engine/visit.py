@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
@@ -70,7 +70,7 @@ class Visit:
                 request=request,
                 backend=backend,
                 attempts=attempts,
-                failure=replace(self.failure, partial=""),  # events are kept, and a text may be long
+                failure=self.failure,
                 seconds=seconds,
             )
             return outcome_of(self.failure), failed

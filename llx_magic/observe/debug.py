@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from llx_magic.core.describe import CIRCUIT_BREAKER, LB, lines
 from llx_magic.core.events import Event
-from llx_magic.observe.lines import CIRCUIT_BREAKER, LB, lines
 
 VARIABLE = "LLXPRT_DEBUG"
 

@@ -14,7 +14,8 @@ from llx_magic.core.reply import Message, Part, Reply
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
-from llx_magic.engine.request import RequestRun, Watch
+from llx_magic.engine.request import RequestRun
+from llx_magic.engine.scope import Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.frames.reply import reply_frame

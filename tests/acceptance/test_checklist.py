@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from llx_magic.core import events
-from llx_magic.observe.lines import CIRCUIT_BREAKER, FORMS, LB
+from llx_magic.core.describe import CIRCUIT_BREAKER, FORMS, LB
 from tests.acceptance.scenario import ROOT
 
 README = Path(__file__).with_name("README.md")

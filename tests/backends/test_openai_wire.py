@@ -293,7 +293,7 @@ KINDS = {
 def test_each_status_has_its_kind(kind, status):
     """And the failure keeps the status."""
     failure = refusal(status, {"error": {"message": "scripted"}})
-    assert (failure.kind, failure.status, failure.partial) == (kind, status, "")
+    assert (failure.kind, failure.status, failure.words) == (kind, status, None)
 
 
 def test_the_message_begins_with_the_status_and_its_phrase():

@@ -105,7 +105,7 @@ def test_an_exhausted_quota_is_not_tried_again():
 
 
 def test_a_reply_that_broke_off_after_text_was_seen_is_not_asked_for_again_here():
-    assert retry_delay(failure(FailureKind.NETWORK, "reset", partial="Once"), 1, SETTINGS, 0.0) is None
+    assert retry_delay(failure(FailureKind.NETWORK, "reset", words=1), 1, SETTINGS, 0.0) is None
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.CONTENT_FILTER], ids=str)

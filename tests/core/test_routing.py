@@ -52,7 +52,7 @@ from llx_magic.commands import profiles
 from llx_magic.core.events import SubProfileSelected
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import LlxError
-from llx_magic.observe.lines import lines
+from llx_magic.core.describe import lines
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.session.balancer import LoadBalancer

@@ -38,11 +38,11 @@ DOWN = failure()
 LIMITED = failure(FailureKind.RATE_LIMIT, "429 Too Many Requests")
 REFUSED = failure(FailureKind.BAD_REQUEST, "400 Bad Request", status=400)
 
-Step = Failure | str | Answer | Callable[[ChatRequest, object], Awaitable[Answer]]
+Step = Failure | tuple[str, Failure] | str | Answer | Callable[[ChatRequest, object], Awaitable[Answer]]
 
 
 class Scripted:
-    """A backend that takes the next step for each attempt; the last one repeats."""
+    """A backend that takes the next step for each attempt; the last one repeats. A pair breaks off after its text."""
 
     def __init__(self, name: str, *steps: Step, obstacle: str | None = None, tokens: int | None = 10) -> None:
         self.name = name
@@ -62,9 +62,10 @@ class Scripted:
         progress.on_connected()
         step = self.steps[min(len(self.asked), len(self.steps) - 1)]
         self.asked.append(request)
+        if isinstance(step, tuple):
+            text, step = step
+            progress.on_text(text)
         if isinstance(step, Failure):
-            if step.partial:
-                progress.on_text(step.partial)
             raise BackendFailed(step)
         if isinstance(step, Answer):
             return step

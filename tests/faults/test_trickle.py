@@ -76,7 +76,7 @@ def test_what_is_no_text_ends_by_the_default_limit_of_the_first_piece(what):
 @pytest.mark.parametrize("drip", [b": ping\n\n", b"data: ping\n\n", sse(EMPTY), b"\n"])
 def test_what_is_no_text_after_a_piece_ends_by_the_default_limit_of_the_next(drip):
     failure = ends_by_default(dripping(HEAD, drip, first_word=True), settings_with().stall_timeout_ms / 1000)
-    assert (failure.kind, failure.limit, failure.partial) == (FailureKind.TIMEOUT, Limit.STALL, "A")
+    assert (failure.kind, failure.limit, failure.words) == (FailureKind.TIMEOUT, Limit.STALL, 1)
 
 
 class Drips:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from llx_magic.core.events import RequestAnswered, RequestFailed
+from llx_magic.core.events import RequestAnswered, RequestEnded, RequestFailed
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Step, Trace
 from llx_magic.dashboard.charts.chart import AXIS, WIDE, Chart, grid, left, path, right, scale, svg
 from llx_magic.dashboard.style import MUTED
-from llx_magic.dashboard.timeline import ENDINGS, REQUESTS_KEPT, View
+from llx_magic.dashboard.timeline import REQUESTS_KEPT, View
 from llx_magic.observe.palette import STATE_COLOURS
 from llx_magic.text.screen import one_line
 from llx_magic.units import duration
@@ -62,12 +62,12 @@ def _segments(step: Step, until: float) -> Iterable[tuple[str, float, float]]:
 
 def _seconds(trace: Trace, now: float) -> float:
     last = trace.events[-1]
-    return (last.at if isinstance(last, ENDINGS) else max(now, last.at)) - trace.events[0].at
+    return (last.at if isinstance(last, RequestEnded) else max(now, last.at)) - trace.events[0].at
 
 
 def _ending(trace: Trace) -> str:
     last = trace.events[-1]
-    if not isinstance(last, ENDINGS):
+    if not isinstance(last, RequestEnded):
         return "… running"
     if isinstance(last, RequestAnswered):
         return f"✓ {one_line(last.backend, 12)}"

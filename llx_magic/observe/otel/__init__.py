@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from llx_magic import __version__
 from llx_magic.core import events as facts
+from llx_magic.core.events import OUTCOMES
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
@@ -21,7 +22,6 @@ from llx_magic.observe.otel.metrics import Instruments
 from llx_magic.observe.otel.names import (
     CIRCUIT_EVENTS,
     ERROR_OF_REQUEST,
-    OUTCOMES,
     SCHEMA_URL,
     SPAN_EVENTS,
     Members,
@@ -247,7 +247,7 @@ class Instrumentation:
         request = self._open.pop(event.request, None)
         if request is None:
             return  # it began before anybody observed
-        assert isinstance(event, facts.RequestAnswered | facts.RequestFailed | facts.RequestCancelled)
+        assert isinstance(event, facts.RequestEnded)
         labels: Attributes = {"gen_ai.operation.name": "chat", "llx.outcome": OUTCOMES[type(event)]}
         if isinstance(event, facts.RequestFailed):
             labels["error.type"] = ERROR_OF_REQUEST

@@ -64,12 +64,6 @@ _SAMPLING = {
 }
 """What the parameters of a request are called, and the type that the conventions give them."""
 
-OUTCOMES: Mapping[type[facts.Event], str] = {
-    facts.RequestAnswered: "answered",
-    facts.RequestFailed: "failed",
-    facts.RequestCancelled: "cancelled",
-}
-
 
 class Member(Protocol):
     """What is read of a backend's profile."""
