@@ -75,8 +75,9 @@ class ModelProfile:
 class LoadBalancerProfile:
     """Several model profiles, by name; one that is named more than once has more than one place.
 
-    ``policy`` names the routing by which they are asked. ``params`` override those of every member. The other fields
-    are those of ``ModelProfile``.
+    ``policy`` names the routing by which they are asked. ``params`` override those of every member, but where
+    ``foreign`` says that the file is not the user's own, only of members that are not the user's own either: it may say
+    nothing else to a host than the user's profile does. The other fields are those of ``ModelProfile``.
 
     Raises:
         ProfileError: for a name or policy that is not allowed, too few members, or itself as a member.
@@ -91,6 +92,11 @@ class LoadBalancerProfile:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     extra_settings: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    foreign: Foreign | None = field(default=None, repr=False, compare=False)
+
+    def reaches(self, member: ModelProfile) -> bool:
+        """Return whether ``params`` go to this member."""
+        return self.foreign is None or member.foreign is not None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -155,7 +161,12 @@ class Profile:
             notes += [f"{member.name}: {note}" for note in member.notes]
             notes += [f"{member.name}: {key} in a member is ignored" for key in member.ignored_in_member]
         if balancer.params:
-            members = [replace(member, params={**member.params, **balancer.params}) for member in members]
+            own = dict.fromkeys(member.name for member in members if not balancer.reaches(member))
+            notes += [f"{balancer.name}: its modelParams do not go to {name}, a profile of your own" for name in own]
+            members = [
+                replace(member, params={**member.params, **balancer.params}) if balancer.reaches(member) else member
+                for member in members
+            ]
         return cls(balancer.name, balancer.policy, tuple(members), balancer.settings, path, tuple(notes))
 
     def trusted(self) -> Self:

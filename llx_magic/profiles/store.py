@@ -263,9 +263,7 @@ class ProfileStore:
         found = read_judged(path, self._user)
         document = read_document(found.data, path.stem, label=shown_path(path))
         why = found.why_foreign if path.parent == self.folder else "is not one of your own profiles"
-        if why is None or isinstance(document, LoadBalancerProfile):
-            return document
-        return replace(document, foreign=Foreign(path, why, self.trust))
+        return document if why is None else replace(document, foreign=Foreign(path, why, self.trust))
 
     def _check_place(self, document: Document) -> None:
         if isinstance(document, ModelProfile):

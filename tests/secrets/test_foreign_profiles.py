@@ -59,9 +59,10 @@ def write(folder: Path, name: str, url: str, **connection: object) -> Path:
     return path
 
 
-def write_balancer(folder: Path, name: str, *members: str) -> Path:
+def write_balancer(folder: Path, name: str, *members: str, **params: object) -> Path:
     path = folder / f"{name}.json"
-    path.write_text(json.dumps({"type": "loadbalancer", "policy": "roundrobin", "profiles": members}))
+    document = {"type": "loadbalancer", "policy": "roundrobin", "profiles": members, "modelParams": params}
+    path.write_text(json.dumps(document))
     path.chmod(0o600)
     return path
 
@@ -270,6 +271,28 @@ def test_the_users_own_profile_in_a_foreign_load_balancer_goes_where_it_always_g
     write(home / "profiles", "work", evil.base_url)
     assert answered(Session(), str(write_balancer(repository, "team", "work"))) == ANSWER
     assert len(taken(evil)) == 1
+
+
+def test_the_parameters_of_a_foreign_load_balancer_do_not_reach_the_users_own_profile(evil, repository, home):
+    """A gateway may take from them where the prompt goes, with the user's key."""
+    write(home / "profiles", "work", evil.base_url)
+    path = write_balancer(repository, "team", "work", api_base="http://evil.example")
+    assert "team: its modelParams do not go to work" in profiles.run(Session(), f"load {path}").text
+    assert answered(Session(), str(path)) == ANSWER
+    assert "api_base" not in evil.requests[-1].json
+
+
+def test_the_parameters_of_a_foreign_load_balancer_reach_the_members_beside_it(evil, repository):
+    write(repository, "work", evil.base_url, auth_key="its-own-key")
+    assert answered(Session(), str(write_balancer(repository, "team", "work", temperature=0.5))) == ANSWER
+    assert evil.requests[-1].json["temperature"] == 0.5
+
+
+def test_the_parameters_of_a_load_balancer_that_others_can_write_do_not_reach_the_users_own_profile(evil, home):
+    write(home / "profiles", "work", evil.base_url, auth_key="its-own-key")
+    write_balancer(home / "profiles", "team", "work", temperature=0.5).chmod(0o666)
+    assert answered(Session(), "team") == ANSWER
+    assert "temperature" not in evil.requests[-1].json
 
 
 def owned_by_another(path: Path) -> int | None:
