@@ -1,4 +1,4 @@
-"""The errors a user meets: each one's text is a single line that names what was given and what is allowed."""
+"""The errors that a user meets. Each is a single line that names what was given and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from llx_magic.key_shapes import without_key_shapes
 from llx_magic.units import in_time
 
 LONGEST_LINE = 4_000
-"""How many characters an error shows; what quotes more than that helps nobody."""
+"""The most characters that an error shows; longer quotations help nobody."""
 
 _KEPT_END = 500
-"""How many of them are the end of the text, where what to do stands."""
+"""How many of these characters are kept from the end of the text, which says what to do."""
 
 
 def as_line(text: str) -> str:
-    """Return the text as one line that any terminal and any encoding takes, cut in its middle where it is too long.
+    """Return the text as one line that every terminal and every encoding accepts; a long text is cut in its middle.
 
-    Whatever does not print (line ends, control characters, halves of characters, overrides of the direction) becomes
-    a blank: errors quote what was typed, found in files, or said by servers.
+    Errors quote text that was typed, found in files, or sent by servers. So every character that does not print
+    (line ends, control characters, lone surrogates, changes of direction) becomes a space.
     """
     if len(text) > LONGEST_LINE:
         text = f"{text[: LONGEST_LINE - _KEPT_END - 1]}…{text[-_KEPT_END:]}"
@@ -26,30 +26,35 @@ def as_line(text: str) -> str:
 
 
 def brief(value: object) -> str:
-    """Return a value as a message quotes it: on one line, control characters escaped, cut at 60 characters."""
+    """Return a value as messages quote it: on one line, with control characters escaped, cut at 60 characters."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a number of more digits than Python writes, or nested too deeply
+    except (ValueError, RecursionError):  # an integer beyond sys.get_int_max_str_digits(), or deep nesting
         text = f"a {type(value).__name__} too large to be shown"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 class LlxError(Exception):
-    """Anything this package refuses or fails to do; as text it is one line, whatever it quotes."""
+    """The base of all errors of this package. As text it is one line, whatever it quotes."""
 
     def __str__(self) -> str:
         """One line."""
         return as_line(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
-        """Be one line in a notebook too; IPython asks an exception for this before it draws a traceback."""
+        """Show one line in a notebook too, in the place of a traceback.
+
+        IPython calls this method of an exception, if it has one:
+        https://ipython.readthedocs.io/en/stable/config/integrating.html#custom-exception-tracebacks
+        """
         return [f"{type(self).__name__}: {self}"]
 
 
 class UsageProblem(LlxError):
-    """What was typed or written in a file cannot be used; nothing was sent. The command line exits with 2.
+    """Something that was typed, or stands in a file, cannot be used. Nothing was sent.
 
-    Where what looks like a key stands in the place of something else, the text does not repeat it.
+    The command line exits with 2. If something that looks like a key was given in the place of something
+    else, the text does not repeat it.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -71,8 +76,8 @@ class ModelUnavailable(LlxError):
 class Reason(NamedTuple):
     """Why one backend gave no answer.
 
-    ``seconds_left`` is how long until it may be tried again, in seconds; None where nothing holds it back, and
-    ``mend`` is the command that ends it at once.
+    ``seconds_left`` is the time in seconds until it may be tried again, None if that is now. ``mend`` is the command
+    that lets it be tried at once.
     """
 
     backend: str
@@ -81,11 +86,11 @@ class Reason(NamedTuple):
     mend: str = ""
 
     def __str__(self) -> str:
-        """Read as one clause of the error that names every backend."""
+        """One clause of the error that names every backend."""
         return self.message + self._wait if self._names_itself else f"{self.backend}: {self.message}{self._wait}"
 
     def line(self, width: int, *, with_command: bool) -> str:
-        """Read as a line of a list, the name padded to ``width``."""
+        """Return the reason as a line of a list, with the name padded to ``width``."""
         command = f"; {self.mend} ends that" if with_command and self.mend else ""
         return f"{self.backend.ljust(width)}  {self.message}{self._wait}{command}"
 
@@ -122,7 +127,8 @@ class AllBackendsFailed(LlxError):
     def lines(self, *, with_commands: bool = False) -> list[str]:
         """Return how many backends gave no answer and why, then a line for each.
 
-        ``with_commands`` names a notebook's commands that help at once; a shell's process has nothing they could end.
+        With ``with_commands`` the lines name the notebook commands that help at once. In a shell these would have no
+        effect.
         """
         if len(self.reasons) == 1 and self._is_said(self.reasons[0]):
             return [as_line(self.headline)]
@@ -142,4 +148,4 @@ class AllBackendsFailed(LlxError):
 
 
 class KeyMissing(LlxError):
-    """A backend needs a key and none is to be found; the text names the command that sets it."""
+    """A backend needs a key and there is none. The text names the command that sets it."""

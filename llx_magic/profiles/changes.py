@@ -1,4 +1,4 @@
-"""What differs between two versions of a profile file, one line for each key."""
+"""Tells what differs between two versions of a profile file, with a line for each key."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """The file that a save replaces; its content may hold a literal key and shows itself nowhere."""
+    """The file that a save replaces. Its content may hold a key in clear, so it has no printed form."""
 
     raw: JsonObject = field(repr=False)
     document: Document | None
     problem: str | None = None
 
     def changes(self, text: str) -> tuple[str, ...]:
-        """Return what a save of ``text`` changes, a line each."""
+        """Return what saving ``text`` changes, one line for each change."""
         if self.problem:
             return (f"the previous file could not be read ({self.problem})",)
         return describe_changes(self.raw, read_object(text))
 
 
 def read_previous(path: Path) -> Previous:
-    """Read what can be read; a broken file is replaced all the same, and kept beside.
+    """Read as much as can be read. A broken file is replaced too, and kept as the backup.
 
     Raises:
         ProfileError: where it is of a newer version than is understood.

@@ -1,4 +1,4 @@
-"""Profile documents as JSON text: read with one line for whatever is wrong, written without any key."""
+"""Reads profile documents from JSON, with a one-line error for anything that is wrong, and writes them without keys."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import listed, nearest
 
 VERSION: Final = 1
-"""The newest form of the file that is understood, and the one that is written."""
+"""The version of the file format that is written; files up to this version are read."""
 
 SCHEMA_KEY: Final = "$schema"
-"""Where an editor finds the schema of the file; kept, and means nothing else."""
+"""The key that names the file's JSON schema for editors. It is kept and has no other meaning."""
 
 _KNOWN: Final = frozenset(
     {"name", "version", "type", "policy", "profiles", "provider", "model", "modelParams", "ephemeralSettings"}
 )
 TYPES: Final = ("loadbalancer", "standard", "model")
-"""What ``type`` may say; the last two mean the same, as does none."""
+"""The values of ``type``. The last two mean the same, and so does a missing ``type``."""
 
 JsonObject = dict[str, JsonValue]
 
@@ -41,8 +41,9 @@ JsonObject = dict[str, JsonValue]
 def read_document(content: str | bytes, name: str, *, label: str | None = None) -> Document:
     """Return the profile that a file's content stands for.
 
-    ``name`` is the file's own (without ``.json``) and counts, whatever the content says. ``label`` is how messages
-    call the file. Keys that are not known are kept in ``extra``; a literal key is held as a ``Secret``.
+    ``name`` is the file's own name (without ``.json``); it counts, whatever the content says. ``label`` is the name
+    of the file in messages. Unknown keys of the document are kept in ``extra``; an API key in clear is held as a
+    ``Secret``.
 
     Raises:
         ProfileError: one line that begins with the file and says what is wrong and what is allowed.
@@ -51,7 +52,7 @@ def read_document(content: str | bytes, name: str, *, label: str | None = None) 
         return _read(decode(content) if isinstance(content, bytes) else content, name)
     except (DocumentProblem, ProfileError, SettingError) as problem:
         message = str(problem)
-    # The content may hold a literal key: neither this frame nor those below may show it in a verbose traceback.
+    # The content may hold an API key in clear, and verbose tracebacks show the variables of frames.
     del content
     raise ProfileError(f"{label or name + '.json'}: {message}")
 
@@ -155,7 +156,7 @@ def _read(content: str, name: str) -> Document:
 
 
 def newer_version(raw: JsonObject) -> str | None:
-    """Say that a document is of a version newer than is understood, so that nobody writes over it; else None."""
+    """Return the message for a document of a newer version, which must not be overwritten; otherwise None."""
     version = raw.get("version")
     if isinstance(version, bool) or not isinstance(version, int | float) or version % 1 or version <= VERSION:
         return None
@@ -184,7 +185,7 @@ def _is_balancer(raw: JsonObject) -> bool:
 
 def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
     policy = reading.text("policy")
-    routing_named(policy)  # before the members, whose number depends on it
+    routing_named(policy)  # read before the members, since their number depends on it
     members = _read_members(reading)
     if problem := members_problem(reading.name, policy, members):
         raise DocumentProblem(problem)
@@ -309,7 +310,7 @@ def _dump(raw: JsonObject, name: str) -> str:
         text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         text.encode()
     except UnicodeEncodeError:
-        # Half of a surrogate pair is legal in JSON as an escape only.
+        # RFC 8259, section 8.2: a lone surrogate can be written in JSON only as an escape.
         text = json.dumps(raw, indent=2, allow_nan=False) + "\n"
     except (ValueError, TypeError, RecursionError) as problem:
         raise ProfileError(f"profile {name} cannot be written as JSON: {problem}") from None

@@ -1,4 +1,4 @@
-"""How a model is reached: its address, where its key is, the headers it wants, and what it costs."""
+"""How to reach a model: its address, the place of its key, its headers, and its prices."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionKey:
-    """A key of a profile file about the connection: where it is held, what it may be, and what it means.
+    """A key of a profile file about the connection: the field that holds it, its allowed values, and its meaning.
 
-    ``pattern`` is what a text must fit, with any white space around it; an empty one is none.
+    ``pattern`` is what a text must match, apart from white space around it; an empty pattern allows every text.
     """
 
     attribute: str
@@ -52,12 +52,12 @@ PRICE_KEYS: Final[Mapping[str, ConnectionKey]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a model is reached and what it costs; None where the profile does not say.
+    """How to reach a model, and what it costs; None for what the profile does not say.
 
     ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
     ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
-    never written. ``headers`` go with each request; ``user_agent`` is the one of that name. Prices are per million
-    tokens, in whatever currency the user thinks in.
+    never written. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. Prices are
+    per million tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.
@@ -90,7 +90,7 @@ class Connection:
                 raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
 
     def _refuse_keys_as_names(self) -> None:
-        """Refuse a key that stands where the name of its place belongs, without repeating it.
+        """Refuse an API key that was given in the place of the name of its place, without repeating it.
 
         Raises:
             ProfileError: such a value would be written to the profile in clear.

@@ -1,4 +1,4 @@
-"""Profiles as values: one model, several models behind a routing, and what can be loaded."""
+"""Profiles as values: a model, several models behind a routing, and a profile that is ready to be loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SINGLE = "single"
 """The policy of a model profile that is loaded by itself."""
 
 RawSetting = SettingValue | JsonValue
-"""A setting as a caller may give it: checked already, or as a file or a prompt has it."""
+"""The value of a setting as callers may give it: checked already, or as it stands in a file or a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class ModelProfile:
     """One model at one provider.
 
     ``params`` go to the model as they are. ``settings`` are the load-balancer settings that this profile suggests; a
-    load balancer's own override them. ``extra`` and ``extra_settings`` are keys of the file (at the top and inside
-    ``ephemeralSettings``) that mean nothing here and are kept when it is saved again. ``notes`` are remarks from
-    reading the file; they do not count when profiles are compared. ``foreign`` says that the file is not the user's
-    own, so that it gets no key without consent.
+    load balancer's own override them. ``extra`` and ``extra_settings`` are unknown keys of the file (at the top and
+    inside ``ephemeralSettings``); they are kept when the profile is saved again. ``notes`` are remarks from reading
+    the file; comparing profiles ignores them. ``foreign`` is set where the file is not the user's own, so that it
+    gets no key without consent.
 
     Raises:
         ProfileError: for a name that is not allowed, or where provider or model is missing.
@@ -73,7 +73,7 @@ class ModelProfile:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerProfile:
-    """Several model profiles, by name; one that is named more than once has more than one place.
+    """Several model profiles, by name. A name that stands there twice is asked at both of its places.
 
     ``policy`` names the routing by which they are asked. ``params`` override those of every member, but where
     ``foreign`` says that the file is not the user's own, only of members that are not the user's own either: it may say
@@ -110,7 +110,7 @@ class LoadBalancerProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What can be loaded: its candidates in priority order and the settings of its own layer.
+    """A profile that is ready to be loaded: its members in order of priority, and the settings of its own layer.
 
     ``policy`` names the routing; it is ``SINGLE`` for a model profile loaded by itself. ``path`` is the file it came
     from, or None. ``notes`` are one-line remarks for the user, such as a setting that does not count where it stands.
@@ -209,7 +209,7 @@ def members_problem(name: str, policy: str, members: Sequence[str]) -> str | Non
 
 
 def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:
-    """Return the settings checked; those that are already stay as they are.
+    """Return checked settings; values that are checked already stay as they are.
 
     Raises:
         SettingError: for an unknown setting or a value that is not allowed.

@@ -1,4 +1,4 @@
-"""Headers that a profile adds to each of its requests, with secret values by reference."""
+"""The headers that a profile adds to each of its requests. Secret values are references to environment variables."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CUSTOM_HEADERS: Final = "custom-headers"
 """The key of ``ephemeralSettings``; its value is an object, or a JSON text of one."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-"""A token, see RFC 9110, section 5.6.2."""
+"""A token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2"""
 
 _OF_THE_REQUEST: Final = frozenset({
     "host", "content-length", "content-type", "content-encoding", "accept-encoding", "transfer-encoding", "connection",
     "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection",
 })  # fmt: skip
-"""Headers that the request itself, or its connection, decides."""
+"""Headers that a profile may not set, since they depend on the request or the connection."""
 
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]{0,200}"
 _REFERENCE = re.compile(rf"\$\{{({_VARIABLE})\}}")
@@ -37,7 +37,7 @@ _MOST_HEADERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One header. In ``value`` stands ``${NAME}`` for the environment variable of that name.
+    """One header. ``${NAME}`` in ``value`` stands for the environment variable of that name.
 
     Raises:
         ProfileError: for a name or a value that no header may have, or one that is not the profile's to set.
@@ -64,19 +64,19 @@ class Header:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the value is a key or password, by its name or its look, or comes from a variable."""
+        """Whether the value is secret: its name or its look says so, or it comes from a variable."""
         return bool(self.variables) or self.holds_a_literal_secret
 
     @property
     def holds_a_literal_secret(self) -> bool:
-        """Whether a key or password itself stands in the profile; it is used and never written."""
+        """Whether the profile holds a key or password in clear; it is used, but never written."""
         if self.variables:
             return False
         return names_a_secret(self.name) or any(looks_like_a_key(word) for word in self.value.reveal().split())
 
 
 def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
-    """Return the headers that a file's value stands for, and remarks for the user.
+    """Return the headers of a file's value, and remarks for the user.
 
     A value is a text, a number, or ``{"env": "NAME"}``, which means the same as ``"${NAME}"``; null leaves it out.
 
@@ -107,7 +107,7 @@ def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
 
 
 def typed_header(given: str) -> Header:
-    """Return a header that was typed as ``NAME=VALUE``, or as ``NAME: VALUE``.
+    """Return the header that was typed as ``NAME=VALUE`` or ``NAME: VALUE``.
 
     Raises:
         ProfileError: also for a key itself, which would stay in the notebook; it is not repeated.
@@ -125,12 +125,12 @@ def typed_header(given: str) -> Header:
 
 
 def written_headers(headers: Iterable[Header]) -> dict[str, JsonValue]:
-    """Return the headers as a file holds them, without keys that stood there in clear."""
+    """Return the headers in the form of a file, without keys in clear."""
     return {each.name: each.value.reveal() for each in headers if not each.holds_a_literal_secret}
 
 
 def headers_schema() -> dict[str, JsonValue]:
-    """Return the JSON schema of what ``read_headers`` accepts; two names that differ in case only are left to it."""
+    """Return the JSON schema of the headers; it cannot refuse names that differ in case only, ``read_headers`` does."""
     reserved = any_case(*sorted(_OF_THE_REQUEST))
     end = r"$(?![\s\S])"
     variable: JsonValue = {"type": "string", "pattern": rf"^\s*{_VARIABLE}\s*$"}
@@ -155,7 +155,7 @@ def headers_schema() -> dict[str, JsonValue]:
 
 @dataclass(frozen=True, slots=True)
 class HeaderSource:
-    """Reads a profile's headers for a request; the variables are looked up anew each time."""
+    """Reads a profile's headers for each request; variables are looked up anew each time."""
 
     backend: str
     headers: Sequence[Header]
@@ -163,12 +163,12 @@ class HeaderSource:
 
     @property
     def places(self) -> dict[KeyPlace, str]:
-        """Where the values are looked up, with the header that each goes into."""
+        """The places where values are looked up, each with the header that the value goes into."""
         return {KeyPlace("variable", name): each.name for each in self.headers for name in each.variables}
 
     @property
     def hold_secrets(self) -> bool:
-        """Whether any value is one that must not be sent unencrypted."""
+        """Whether any of the values must not be sent unencrypted."""
         return any(each.is_secret for each in self.headers)
 
     def read(self) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -206,7 +206,7 @@ def _object(raw: JsonValue) -> dict[str, JsonValue]:
         try:
             raw = parse(raw) if raw.strip() else None
         except DocumentProblem:
-            raw = []  # what is wrong with the text is not said in its words, which may be a key
+            raw = []  # the message does not quote the text, which may be a key
     if raw is None:
         return {}
     if not isinstance(raw, dict):

@@ -19,7 +19,7 @@ from llx_magic.text.wording import shown_path
 FOUND = "found"
 MISSING = "missing"
 NONE_NEEDED = "none needed"
-"""How ``describe`` begins."""
+"""The words that ``describe`` begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Held:
 
 
 _Found = _Held | str | None
-"""A key, or why a place that was named holds none, or None where the place was not named."""
+"""A key, or why a named place holds none, or None if the profile does not name the place."""
 
 
 def key_source(
@@ -47,9 +47,9 @@ def key_source(
 
     The places that the profile names come first, in this order: a literal key, an environment variable, the keyring,
     a file. Only where it names none does ``provider_variable`` (``OPENAI_API_KEY`` …) count, and only when the
-    requests go to the provider's own host. ``needs_key`` says whether the backend refuses requests without one.
-    ``is_local`` says that it is on this machine, where any word may stand for a key. ``access`` looks keys up, where it
-    may.
+    requests go to the provider's own host. ``needs_key`` says whether the backend refuses requests without a key.
+    ``is_local`` says that the backend is on this machine, where any word may serve as a key. ``access`` looks the
+    keys up.
     """
     return ProfileKeySource(profile, provider_variable, needs_key, sends_to_own_host, is_local, access)
 
@@ -101,7 +101,7 @@ class ProfileKeySource:
         """Return the key, or None where the backend needs none.
 
         Raises:
-            KeyMissing: where one is named or needed and not to be found; one line, with the command that mends it.
+            KeyMissing: where a key is named or needed and is not found; one line, with the command that sets it.
         """
         found = self._found()
         if isinstance(found, str):
@@ -111,7 +111,7 @@ class ProfileKeySource:
     def describe(self) -> str:
         """Say where the key is found, that none is needed, or what is missing, without the key.
 
-        It looks in the keyring, as ``read`` does, and so may take as long.
+        It looks into the keyring, so it may take as long as ``read``.
         """
         found = self._found()
         if isinstance(found, str):
@@ -162,7 +162,7 @@ class ProfileKeySource:
 
     @property
     def usual_variable(self) -> str | None:
-        """The provider's own variable, where it may go to the address; it counts where the profile names no place."""
+        """The provider's usual variable, if its key may be sent to this address; used if the profile names no place."""
         return self.variable if self.own_host else None
 
     def _usual(self) -> _Found:
@@ -183,7 +183,7 @@ class ProfileKeySource:
         return store
 
     def _usable(self, found: Secret | str, where: str) -> _Held | str:
-        """Return the key with the place where it was found, or in one line why there is none that can be used."""
+        """Return the key with the place where it was found, or one line that says why there is no usable key."""
         if isinstance(found, str):
             return found
         problem = key_problem(found)

@@ -1,4 +1,4 @@
-"""Profile files as a list shows them."""
+"""Profile files as rows of a list."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from llx_magic.text.wording import listed, with_marks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRow:
-    """One profile file as a list shows it.
+    """One profile file as a row of a list.
 
     ``kind`` is the policy of a load balancer, ``model`` or ``broken``. ``detail`` is the members, or provider and
-    model; ``problem`` is why it cannot be loaded, or None. ``shipped`` files come with the package. ``profile`` is what
-    it comes to, or None where it is broken.
+    model; ``problem`` is why it cannot be loaded, or None. ``shipped`` files come with the package. ``profile`` is
+    the profile itself, or None where the file is broken.
     """
 
     name: str

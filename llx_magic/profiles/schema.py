@@ -1,4 +1,4 @@
-"""The JSON schema of profile files, made of what reading them is made of."""
+"""The JSON schema of profile files, derived from the declarations by which they are read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from llx_magic.text.values import JsonValue
 JsonObject = dict[str, JsonValue]
 
 _END = r"$(?![\s\S])"
-"""The end of a text; a mere ``$`` means a line end before it too, to some readers."""
+"""Matches the end of a text only. In some dialects ``$`` also matches before a line end there."""
 
 
 def profile_schema() -> JsonObject:
-    """Return the schema: what it refuses, reading refuses; what it accepts, reading accepts.
+    """Return the schema. It accepts what reading accepts, and refuses what reading refuses.
 
-    But for what no schema can say: that a base-url is a whole address, that a load balancer is no member of itself,
-    that two headers differ in more than case, that a text of headers is JSON, and that what should be a name is not
-    rather a key.
+    Five rules are beyond a schema: a base-url is a whole address; a load balancer is no member of itself; two
+    headers differ in more than case; a text of headers is JSON; a name does not look like an API key.
     """
     is_balancer: JsonObject = {"properties": {"type": text_schema(TYPES[0])}, "required": ["type"]}
     return {

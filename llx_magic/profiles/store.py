@@ -1,4 +1,4 @@
-"""Where profiles are kept: found by name or path, listed, saved, deleted; and which one is the default."""
+"""The store of profiles: finds them by name or path, lists, saves and deletes them, and knows the default."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _DEFAULT_FILE = "default-profile"
 
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """Where a profile was saved, where its previous file went (None for a new one), and what changed, a line each.
+    """The result of a save: the file, the backup of the previous one (None for a new file), and a line for each change.
 
-    ``is_new`` is False where a file was there; without changes it stands as it was.
+    ``is_new`` is False where a file was there. If there are no changes, nothing was written.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class SaveResult:
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult:
-    """Where a deleted profile's file is now, which profiles had it as a member, and whether it was the default."""
+    """The result of a deletion: the backup, the profiles that had it as a member, and whether it was the default."""
 
     path: Path
     backup: Path
@@ -65,8 +65,8 @@ class ProfileStore:
     """The profiles in one folder, and those that come with the package.
 
     ``folder`` is by default ``profiles`` in the configuration folder. Our own state is in ``llx_magic`` beside it. The
-    files in the folder that nobody but ``user`` can change are the user's own; those from elsewhere say so when they
-    are read, and get no key without consent. ``user`` is by default the one for whom this process acts.
+    files in the folder that nobody but ``user`` can change are the user's own. All others are marked as foreign when
+    they are read, and get no key without consent. ``user`` is by default the user that this process runs as.
     """
 
     def __init__(self, folder: Path | None = None, *, user: int | None = None) -> None:
@@ -78,8 +78,9 @@ class ProfileStore:
     def load(self, name_or_path: str | os.PathLike[str]) -> Profile:
         """Return the profile of that name, or in that file, with its members.
 
-        A text with a separator, a leading ``~`` or the ending ``.json`` is a path; a path's members are looked for
-        beside it first. Then come the folder and the profiles that come with the package.
+        A text with a separator, a leading ``~`` or the ending ``.json`` is a path. The members of a profile that was
+        given by its path are looked for in this order: beside it, in the folder, among the profiles that come with
+        the package.
 
         Raises:
             ProfileError: where it or a member is missing (the nearest name is offered), broken, or not allowed.
@@ -99,7 +100,7 @@ class ProfileStore:
         return profile
 
     def document(self, name_or_path: str | os.PathLike[str]) -> Document:
-        """Return what the file itself holds, members by name only.
+        """Return the document in the file; it holds its members by name only.
 
         Raises:
             ProfileError: where it is missing or broken.
@@ -125,7 +126,7 @@ class ProfileStore:
     def save(self, document: Document) -> SaveResult:
         """Write the profile to the folder; the file it replaces is kept as ``NAME.json.bak``.
 
-        Keys that the replaced file had and nobody here knows are kept. Where nothing differs nothing is written.
+        Unknown keys of the replaced file are kept. If nothing differs, nothing is written.
 
         Raises:
             ProfileError: where a member is missing or no model profile, a load balancer would take the name of another
@@ -150,7 +151,7 @@ class ProfileStore:
         return SaveResult(path, backup, changes)
 
     def delete(self, name: str) -> DeleteResult:
-        """Take the profile away; its file is kept as ``NAME.json.bak``. A default that names it is cleared.
+        """Delete the profile; its file is kept as ``NAME.json.bak``. If it is the default, the default is cleared.
 
         Raises:
             ProfileError: where there is none in the folder; those that come with the package stay. Also where it is
@@ -188,7 +189,7 @@ class ProfileStore:
         return name
 
     def set_default(self, name: str) -> None:
-        """Make the profile the one that is used where none is named.
+        """Make the profile the default: the one that is used where none is named.
 
         Raises:
             ProfileError: where it cannot be loaded, or the choice cannot be written.
@@ -200,7 +201,7 @@ class ProfileStore:
             write_file(self._default_file, f"{name}\n".encode())
 
     def clear_default(self) -> None:
-        """Have no default profile; harmless where there is none.
+        """Clear the default profile; harmless if there is none.
 
         Raises:
             ProfileError: where the choice cannot be removed.
@@ -252,12 +253,12 @@ class ProfileStore:
             if os.path.lexists(path):
                 return path
         stems = (path.stem for folder in folders for path in profile_files(folder))
-        known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded, nor always be printed
+        known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded
         looked = listed(folder_problem(folder) or shown_path(folder) for folder in folders)
         raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest(name, sorted(known))} (looked in {looked})")
 
     def _read(self, path: Path) -> Document:
-        # No variable holds the content: it may have a literal key, and a verbose traceback shows variables.
+        # No variable holds the content: it may have a key in clear, and verbose tracebacks show variables.
         if path.parent == shipped_folder():
             return read_document(read_file(path, follow_links=True), path.stem, label=shown_path(path))
         found = read_judged(path, self._user)
@@ -292,7 +293,7 @@ class ProfileStore:
         return tuple(found[name] for name in balancer.members)
 
     def _instead_of_own(self, profile: Profile) -> tuple[str, ...]:
-        """Say of each member that it is not the user's own profile of that name, where there is one."""
+        """Return a remark for each member that stands in the way of the user's own profile of that name."""
         foreign = {each.name: each.foreign.path for each in profile.members if each.foreign is not None}
         return tuple(
             f"{name} is {shown_path(path)}, not your own profile of that name"
@@ -307,7 +308,7 @@ class ProfileStore:
             check_name(path.stem, what="file name")
             document = self._read(path)
             missing = [each for each in members_of(document) if each not in known]
-            if missing:  # what is nearest is not looked for: that takes its time, and there may be many such files
+            if missing:  # no nearest name is looked for: there may be many such files, and each search takes time
                 raise ProfileError(f"{shown_path(path)}: unknown member {brief(missing[0])}")
             profile = Profile.single(document, path) if isinstance(document, ModelProfile) else self.load(path.stem)
         except ProfileError as problem:

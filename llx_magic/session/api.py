@@ -21,10 +21,10 @@ def load(
 ) -> LoadBalancer:
     """Return a profile ready to answer.
 
-    ``profile`` is a name, a path, or a ``Profile``. With ``isolated`` its circuits and statistics are its own instead
-    of those that all users of the file in this process share. ``clock`` replaces real time and implies a state of its
-    own. With ``trust`` a file from elsewhere may use the keys that it names now, through this object only; else it may
-    use those that the user has allowed to go to its host.
+    ``profile`` is a name, a path, or a ``Profile``. With ``isolated`` it has circuits and statistics of its own;
+    otherwise everybody in this process who loads the same file shares them. ``clock`` replaces real time and implies
+    ``isolated``. With ``trust`` a file from elsewhere may use the keys that it names now, through this object only;
+    without it, only keys that the user has allowed to go to its host.
 
     Raises:
         ProfileError: where there is none of that name, or it cannot be used.
@@ -42,12 +42,12 @@ def ask(
     params: Mapping[str, JsonValue] | None = None,
     backend: str | None = None,
 ) -> Reply:
-    """Return one whole reply, waiting for it; for synchronous code, in a notebook too.
+    """Ask and wait for one whole reply; for synchronous code, also in a notebook.
 
-    In a notebook with the extension loaded it is asked as ``%%llx`` asks: of the loaded profile, under the session's
-    settings. Where no profile is loaded, and outside notebooks, it is that of ``LLX_PROFILE``, else the default
-    profile, else the embedded model; ``current`` tells which. The other arguments and the errors are those of
-    ``LoadBalancer.ask``. An interrupt closes the connection.
+    In a notebook with the extension loaded this asks as ``%%llx`` does: the loaded profile, under the session's
+    settings. Where no profile is loaded, and outside of notebooks, it asks the profile that ``LLX_PROFILE`` names,
+    otherwise the default profile, otherwise the embedded model; ``current`` tells which. The other arguments and the
+    errors are those of ``LoadBalancer.ask``. An interrupt closes the connection.
     """
     if isinstance(profile, Profile):
         return BACKGROUND.run(_ask_once(profile, prompt, system, settings, params, backend))
@@ -69,7 +69,7 @@ async def _ask_once(
 
 
 class Current(str):
-    """A profile's name; ``origin`` says why it is in force."""
+    """The name of the profile in force; ``origin`` says why it is."""
 
     __slots__ = ("origin",)
     origin: Origin

@@ -1,4 +1,4 @@
-"""A loaded profile: what is asked of it, and what is changed by hand."""
+"""A loaded profile: asking it, and changing its circuits by hand."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from llx_magic.text.wording import nearest
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One prompt with all that is for this request only.
+    """One prompt with everything that holds for this request only.
 
     ``messages`` end with the user's. ``settings`` are checked values of the cell layer; ``params`` go to the model;
-    ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, as of what
-    of a table is in it; the reply carries them. ``json`` asks for a reply that is JSON. ``conversation`` names the
-    conversation that is continued.
+    ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, such as
+    which rows of a table were sent; the reply carries them. ``json`` asks for a reply that is JSON. ``conversation``
+    names the conversation that is continued.
     """
 
     messages: tuple[Message, ...]
@@ -49,7 +49,7 @@ class Ask:
 class LoadBalancer(ProfileRecord):
     """A loaded profile, ready to answer; made by ``llx_magic.load``.
 
-    Circuits, cool-downs, tokens per minute and statistics are shared with everybody in this process who loaded the
+    Its circuits, cool-downs, tokens per minute and statistics are shared by everybody in this process who loaded the
     same file, unless it was loaded with ``isolated=True``. Use it with ``async with``, or call ``aclose`` at the end.
     """
 
@@ -135,7 +135,7 @@ class LoadBalancer(ProfileRecord):
         return replace(reply, cost=self._cost(reply), notes=notes, to_frame=reply_frame)
 
     async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
-        """Return each backend in the order in which it would be considered now, with the reason; nothing is sent."""
+        """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
         plan = self._plan(asked)
         verdicts = []
         for candidate in plan.order(self._live, take_turn=False):
@@ -164,7 +164,7 @@ class LoadBalancer(ProfileRecord):
         self._live.set_circuit(self._gates[self._member(backend)], open_it=False)
 
     def reset(self, backend: str | None = None) -> None:
-        """Close a backend's circuit, or that of every one, forget the failures, and end its cool-down.
+        """Close a backend's circuit, or every one's without a name; forget its failures and end its cool-down.
 
         Raises:
             UsageProblem: for a backend that the profile does not have.
@@ -173,11 +173,11 @@ class LoadBalancer(ProfileRecord):
             self._live.reset_gate(self._gates[name])
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Deliver every later event of the profile to ``subscriber``, on whatever thread makes it; it must be quick."""
+        """Call ``subscriber`` with every later event, on the thread where it happens; it must return quickly."""
         self._live.subscribe(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Stop delivering; harmless when it was not subscribed."""
+        """Stop calling ``subscriber``; harmless if it was not subscribed."""
         self._live.unsubscribe(subscriber)
 
     def reset_statistics(self) -> None:
@@ -185,7 +185,7 @@ class LoadBalancer(ProfileRecord):
         self._live.reset_statistics()
 
     def warm_up(self) -> None:
-        """Have the background loop do now what its first request would wait for; sends nothing, reads no key."""
+        """Do now, in the background, what the first request would wait for; send nothing and read no key."""
         wiring.warm_up(backend for backend, _gate in self._backends)
 
     async def aclose(self) -> None:
@@ -221,7 +221,7 @@ class LoadBalancer(ProfileRecord):
             if asked.backend in (None, member.name)
         )
         if asked.backend is not None:
-            candidates = candidates[:1]  # one that has several places is asked once where it is pinned
+            candidates = candidates[:1]  # a member with several places is asked once where it is pinned
         pinned = asked.backend is not None or self.profile.policy == SINGLE
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
@@ -233,7 +233,7 @@ class LoadBalancer(ProfileRecord):
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:
-    """Return the messages; a caller without a type checker may have given anything."""
+    """Return the messages, checked: a caller without a type checker may give anything."""
     messages = tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
     if not all(isinstance(message, Message) for message in messages):
         raise UsageProblem(f"the prompt must be a text, or a sequence of messages; got {type(prompt).__name__}")

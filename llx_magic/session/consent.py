@@ -1,4 +1,4 @@
-"""Which keys a profile's members use and where they go; what the user has still to say yes to."""
+"""Tells which keys a profile's members use and where they are sent, and asks the user for consent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_ALLOWED = "not allowed yet"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A pair that a profile's file asks for: which member's, and which file says so."""
+    """A pair that a profile's file asks for, with the member and the file."""
 
     member: str
     path: Path
@@ -29,11 +29,11 @@ class Request:
 
 
 Asker = Callable[[str, Sequence[Request]], Iterable[Pair]]
-"""Takes the profile's name and what its files ask for, and returns the pairs to which the user said yes."""
+"""A function that asks the user: it takes a profile's name and the pairs wanted, and returns the pairs allowed."""
 
 
 def foreign_pairs(profile: Profile) -> tuple[Request, ...]:
-    """Return every pair that the profile's files from elsewhere ask for, allowed or not, each once."""
+    """Return every pair that the profile's files from elsewhere ask for, once each, allowed or not."""
     found: dict[Pair, Request] = {}
     for member in profile.members:
         way = None if member.foreign is None else _way(member)
@@ -59,7 +59,7 @@ def trust_of(profile: Profile) -> Trust:
 
 
 def allow(trust: Trust, pairs: Iterable[Pair]) -> str:
-    """Allow the pairs; returns why they hold for this process only, or the empty string where they are remembered."""
+    """Allow the pairs. Return why they hold for this process only, or the empty string where they are remembered."""
     pairs = tuple(pairs)
     try:
         trust.remember(pairs)
@@ -72,7 +72,7 @@ def allow(trust: Trust, pairs: Iterable[Pair]) -> str:
 def lines(profile: Profile) -> tuple[str, ...]:
     """Return where each member's requests go and where its key comes from, a line each; no key is looked up.
 
-    Members that run on this machine, in this process or started by it, have none.
+    Members that run in this process, or that it starts, have no line.
     """
     waiting = {each.pair for each in pending(profile)}
     members = {member.name: member for member in profile.members}.values()
@@ -81,7 +81,7 @@ def lines(profile: Profile) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Where a member's requests go, and what they take along; ``host`` is None where nothing can be allowed."""
+    """Where a member's requests go, and which keys go with them; ``host`` is None where no consent is possible."""
 
     host: str | None
     label: str
@@ -112,7 +112,7 @@ def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
 
 
 def _absence(place: KeyPlace) -> str:
-    """Say that a variable is not set; a keyring may take its time to answer, so only a request asks it."""
+    """Return a remark if a variable is not set. A keyring may be slow to answer, so only requests look into it."""
     return " (not set)" if place.kind == "variable" and place.name not in os.environ else ""
 
 
@@ -121,14 +121,14 @@ def _no_key(key: ProfileKeySource) -> str:
 
 
 class Consent:
-    """Asks each question once in a session: what was declined is not asked again until it is allowed by command."""
+    """Asks each question once in a session. A pair that was declined can then only be allowed by a command."""
 
     def __init__(self, asker: Asker | None) -> None:
         self._asker = asker
         self._declined: set[Pair] = set()
 
     def seek(self, profile: Profile) -> None:
-        """Ask for what the profile still needs, where somebody can be asked; nothing waits anywhere else."""
+        """Ask for the pairs that the profile still needs, if there is somebody to ask; otherwise do not wait."""
         if self._asker is None or threading.current_thread() is not threading.main_thread():
             return
         asked = [each for each in pending(profile) if each.pair not in self._declined]

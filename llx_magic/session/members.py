@@ -1,4 +1,4 @@
-"""What a member of a profile comes to: its provider, where it is, whether its key is there, what stands in the way."""
+"""Tells of each member of a profile: its provider, its host, whether its key is there, and why it cannot be asked."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""
 
 _LONGEST_READING = 2.0
-"""How long a keyring is waited for when profiles are only looked at, in seconds."""
+"""How long in seconds to wait for a keyring when profiles are only listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """A member as a list shows it.
+    """A member as a row of a list.
 
-    ``host`` and ``key`` are empty for what runs here. ``key`` begins with what it comes to (``found``, ``missing``,
-    ``none needed``) and goes on with where or why. ``problem`` says why the member cannot be asked at all.
+    ``host`` and ``key`` are empty for a model that runs in this process or was started by it. ``key`` begins with
+    ``found``, ``missing`` or ``none needed``, followed by where or why. ``problem`` says why the member cannot be
+    asked at all.
     """
 
     name: str
@@ -45,7 +46,7 @@ class MemberFacts:
 
 
 def provider_of(member: ModelProfile) -> Provider:
-    """Return the member's provider; one that is known by its address only is assumed to speak OpenAI's form."""
+    """Return the member's provider; an unknown one with an address is assumed to speak OpenAI's format."""
     known = find_provider(member.provider)
     return known or Provider(name=member.provider, base_url=None, key_required=False)
 
@@ -83,7 +84,7 @@ def _access(member: ModelProfile, endpoint: Endpoint) -> Access:
 
 
 def member_problem(member: ModelProfile) -> str | None:
-    """Return why a member cannot be asked, whatever its key, or None; the others of its load balancer can be."""
+    """Return why a member cannot be asked, apart from its key, or None. The other members can still be asked."""
     if member.connection.base_url is not None:
         return None
     known = find_provider(member.provider)
@@ -126,7 +127,7 @@ def facts_of(members: Iterable[ModelProfile]) -> dict[str, MemberFacts]:
 
 
 class _Described:
-    """A key source that says where the key is in place of the key, so that reading it has the same limit."""
+    """A key source that returns the place of the key instead of the key, so that the same time limit holds."""
 
     def __init__(self, source: ProfileKeySource) -> None:
         self.may_block = source.may_block

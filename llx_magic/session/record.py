@@ -1,4 +1,4 @@
-"""What can be read about a loaded profile: its settings in force, statistics, frames, plots and traces."""
+"""Everything that can be read about a loaded profile: settings in force, statistics, frames, plots and traces."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ProfileRecord:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The backends' names, in priority order; one that has several places is named at its first."""
+        """The backends' names, in order of priority; a backend with several places is named once, at the first."""
         return tuple(dict.fromkeys(member.name for member in self.profile.members))
 
     def settings(self, cell: Values = NO_VALUES) -> dict[str, Settings]:
@@ -153,7 +153,7 @@ class ProfileRecord:
             UsageProblem: for a request that is not remembered.
         """
         events = self.decisions()
-        numbers = {event.request for event in events} - {0}  # what was done by hand belongs to no request
+        numbers = {event.request for event in events} - {0}  # changes by hand belong to no request
         if request is None:
             return trace_of(events, max(numbers)) if numbers else Trace(())
         if request not in numbers:
@@ -167,7 +167,7 @@ class ProfileRecord:
 
     @property
     def remembered_since(self) -> float | None:
-        """From when on every event is kept, on the events' clock; None before the first."""
+        """The time from which on every event is kept, on the events' clock; None before the first."""
         return self._live.remembered_since()
 
     @property

@@ -1,4 +1,4 @@
-"""What a notebook or a command line has in hand: the active profile and the session's settings."""
+"""The state of a notebook or a command line: the active profile and the session's settings."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from llx_magic.text.values import JsonValue
 VARIABLE = "LLX_PROFILE"
 EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
-"""So small a model does not know when to stop."""
+"""The embedded model gets a limit, since so small a model does not know when to stop."""
 
 _UNSET = object()
 
 
 class Origin(enum.StrEnum):
-    """Why a profile is the one that is asked where none is named."""
+    """Why a profile is in force where a prompt names none."""
 
     LOADED = "loaded"
     VARIABLE = VARIABLE
@@ -43,7 +43,7 @@ class Origin(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading a profile did: the session's overrides that it dropped, and remarks for the user."""
+    """The result of loading a profile: the session's values that were dropped, and remarks for the user."""
 
     balancer: LoadBalancer
     dropped: tuple[str, ...]
@@ -55,7 +55,7 @@ def _without_needless_none(values: Values) -> dict[str, SettingValue]:
 
 
 def _stand_in() -> str:
-    """Return what every reply says that the embedded model gave for want of a profile."""
+    """Return the remark on a reply of the embedded model that stands in because no profile is loaded."""
     return f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
 
 
@@ -108,7 +108,7 @@ class Session:
             return tuple(self._balancers.values())
 
     def load(self, name_or_path: str) -> Loaded:
-        """Load a profile and make it the active one; the session's overrides of what it sets are dropped.
+        """Load a profile and make it the active one. The session's values of settings that it sets are dropped.
 
         Raises:
             ProfileError: where there is none of that name, or it cannot be used; the active profile stays.
@@ -121,7 +121,7 @@ class Session:
         return Loaded(balancer, dropped, (*balancer.profile.notes, *remarks(balancer.profile)))
 
     def trusted_balancer(self, name_or_path: str | None) -> LoadBalancer:
-        """Return the named profile ready to answer, or that in force, with every key allowed that it asks for.
+        """Return the named profile, or the one in force, with consent to every key that it asks for.
 
         Raises:
             ProfileError: where there is none of that name, or it cannot be used.
@@ -139,10 +139,10 @@ class Session:
         return self._balancer_of(self.store.load(name_or_path)) if name_or_path else self.in_force()[0]
 
     def take_up_saved(self, name: str) -> str | None:
-        """Use what was saved of the active profile or of a member of it at once; return a line for the user, or None.
+        """Use at once what was saved of the active profile or a member of it; return a line for the user, or None.
 
-        It is not used where a value of the session stands against a setting that the save changes, and where the
-        profile cannot be loaded any more: the line says so, and what to type.
+        It is not used if the session has another value for a setting that the save changes, or if the profile cannot
+        be loaded any more. Then the line says so, and what to type.
         """
         active = self._active
         if active is None or active.profile.path is None or name not in (active.name, *active.members):
@@ -228,7 +228,8 @@ class Session:
     def settings_to_save(self) -> dict[str, SettingValue]:
         """Return all settings in force, so that a saved profile behaves the same after defaults change.
 
-        What is off by default and is off is left out; what is switched off against its default is kept.
+        A setting that is off by default and is off is left out; one that is switched off against its default is
+        kept.
         """
         return _without_needless_none({key: found.value for key, found in self.resolved().items()})
 
