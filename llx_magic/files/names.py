@@ -14,15 +14,14 @@ _RESERVED = frozenset(
 )
 
 NAME_PATTERN = rf"(?!(?:{any_case(*sorted(_RESERVED))})(?:\.|\s*$))(?!.*\.{any_case('json')}\s*$){_NAME.pattern}"
-"""The names that ``name_problem`` allows, for the JSON schema; the pattern means the same in Python and in
-ECMAScript.
-"""
+"""The names that ``name_problem`` allows, for the JSON schema; it means the same in Python and in ECMAScript."""
 
 
 def name_problem(name: str) -> str | None:
     """Return what is wrong with a name, as the end of a sentence, or None where it is allowed.
 
-    Windows' device names are refused everywhere, so that a profile saved on one system can be copied to another.
+    Windows' device names are refused everywhere, so that a profile that was saved on one system can be copied to
+    another: https://learn.microsoft.com/windows/win32/fileio/naming-a-file#naming-conventions
     """
     if not _NAME.fullmatch(name):
         return "must be 1 to 64 of A-Z a-z 0-9 . _ - and not start with a dot"

@@ -302,7 +302,7 @@ def _remove_leftovers(*folders: Path) -> None:
     for folder in folders:
         for leftover in folder.glob(f"{_TEMPORARY}*"):
             if _LEFTOVER.fullmatch(leftover.name):
-                with contextlib.suppress(OSError):  # a folder of that name is not ours
+                with contextlib.suppress(OSError):  # a folder of that name is the user's
                     leftover.unlink()
 
 
@@ -337,10 +337,13 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the folder, so that a rename survives a power cut, where the file system can do that."""
+    """Flush the folder, so that a rename in it survives a power cut.
+
+    Source: https://man7.org/linux/man-pages/man2/fsync.2.html
+    """
     if sys.platform == "win32":
         return
-    with contextlib.suppress(OSError):  # the folder may be written and not read, or its file system flushes none
+    with contextlib.suppress(OSError):  # not every folder can be opened, nor every file system flushed
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A strict reader of JSON (RFC 8259). Everything else is refused in one line, whatever its size and depth."""
+"""A strict reader of JSON (https://www.rfc-editor.org/rfc/rfc8259): anything else is refused in one line."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def parse(text: str) -> JsonValue:
 
 
 def check_depth(text: str) -> None:
-    """Look at how deep a JSON text is nested, without reading it.
+    """Check how deeply a JSON text is nested, without parsing it.
 
     Raises:
-        DocumentProblem: where that is too deep.
+        DocumentProblem: where it is nested too deeply.
     """
     depth = 0
     for mark in _MARKS.finditer(text):
