@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,27 @@ def test_the_readme_is_read_in_one_go() -> None:
     readme = Page(ROOT / "README.md")
     assert len(readme.path.read_text(encoding="utf-8").splitlines()) <= 150
     assert readme.blocks[0].line <= 15
+
+
+PATH = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|json|md|sh)|(?:[\w-]+/)+")
+"""A piece of code that names a file or a folder."""
+
+
+@pytest.mark.parametrize(
+    "name", ["CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/acceptance-report.md"]
+)
+def test_every_file_that_the_page_names_is_there(name: str) -> None:
+    """A name is that of a file of the repository, or of the package."""
+    named = [span for span in Page(ROOT / name).code_spans if PATH.fullmatch(span)]
+    built = {"site/", "trusted.json"}
+    gone = [path for path in named if not (ROOT / path).exists() and not (ROOT / "llx_magic" / path).exists()]
+    assert sorted(set(gone) - built) == []
+
+
+def test_every_word_of_the_glossary_is_a_word_of_the_code() -> None:
+    page = Page(ROOT / "CONTRIBUTING.md").path.read_text(encoding="utf-8")
+    glossary = page.partition("## Glossary")[2].partition("\n## ")[0]
+    words = [word for row in re.findall(r"^\| ([^|]+) \|", glossary, re.MULTILINE)[2:] for word in row.split(", ")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "llx_magic").rglob("*.py")).lower()
+    assert len(words) > 20
+    assert [word for word in words if not re.search(rf"\b{word.replace('-', '.?')}", code)] == []
