@@ -50,9 +50,16 @@ TYPESET_COST = 13
 CHEMISTRY_FACTOR = 3
 """How many times as many elements a chemical formula makes of its tokens."""
 
+LINK_LETTERS = 50
+"""How many letters of a link's address and title cost as much as an element: Markdown writes an address once and links
+to it a thousand times."""
+
 UNBROKEN = 50
-"""Characters without a blank after which a line may be broken in scripts whose shaping and breaking take longer than
-linear time."""
+"""Characters without a blank after which a line may be broken where its layout takes longer than linear time: in the
+scripts of ``_SLOW_SCRIPT``, and where it is made of many pieces."""
+
+MOST_PIECES = 1000
+"""Pieces within lines, such as code and emphasis, of a page whose lines are not broken."""
 
 MOST_TURNS = 1000
 """Changes between writing directions that one paragraph may have."""
@@ -62,6 +69,9 @@ SOURCE = "source"
 
 LEFT_OUT = "left_out"
 """The type of the token that stands for the line which says so."""
+
+_REPEATED = re.compile(r"(?:at\*?\}\s*(?:\[[^\]]*\]\s*)?|\*\s*)\{\s*([0-9]+)")
+r"""A number of columns: what ``\begin{alignat}{9}`` and the ``*{9}{c}`` of an array make so many of."""
 
 _LATEX_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|[^\s\\]", re.DOTALL)
 _CHANGES_STYLE = re.compile(
@@ -84,6 +94,10 @@ _TURN = re.compile(rf"[{_RTL}]+([^{_RTL}]*)")
 
 _TAG = re.compile(r"(<[^>]*>)")
 _LETTER = re.compile(r"&[#A-Za-z0-9]{1,12};|.", re.DOTALL)
+_PIECE = re.compile(r"</(?:a|code|del|em|s|strong)>")
+_NO_BREAK = frozenset("\u00a0\u2007\u202f")
+"""Blanks at which no line is broken."""
+
 _INLINE_TAG = re.compile(r"</?(?:a|code|del|em|s|span|strong)\b")
 
 
@@ -157,6 +171,8 @@ def _cost(token: Token, budget: Budget) -> int:
             cost = HEADING_COST
         case "td_open" | "th_open" | "list_item_open":
             cost = ITEM_COST
+        case "link_open":
+            cost = 1 + sum(len(str(each)) for each in token.attrs.values()) // LINK_LETTERS
         case "fence":
             cost = 1 + len(content) // 4 if token.info and len(content) <= LONGEST_COLOURED else 1
         case "formula" | "formula_block":
@@ -178,7 +194,7 @@ def _formula_cost(token: Token, budget: Budget) -> int:
 
 def typesetting_cost(formula: str) -> int:
     """Return what typesetting the formula costs, in plain elements."""
-    tokens = sum(1 for _ in _LATEX_TOKEN.finditer(formula))
+    tokens = sum(1 for _ in _LATEX_TOKEN.finditer(formula)) + sum(map(int, _REPEATED.findall(formula)))
     factor = CHEMISTRY_FACTOR if "\\ce" in formula or "\\pu" in formula else 1
     return FORMULA_COST + TYPESET_COST * factor * tokens
 
@@ -213,13 +229,14 @@ def shortened(text: str) -> tuple[str, str]:
 
 
 def breakable(page: str) -> str:
-    """Return the HTML with places to break a line in words of scripts whose layout takes more than linear time.
+    """Return the HTML with places to break a line in words whose layout takes more than linear time.
 
     Chromium breaks Thai by a dictionary, shapes stacked marks together and orders the runs of a paragraph that mixes
-    directions; with 64,000 characters each took from ten seconds to minutes. A paragraph that changes its direction
-    more often than any text does is shown from left to right.
+    directions; with 64,000 characters each took from ten seconds to minutes. 16,000 pieces of code without a blank
+    between them took three seconds. A paragraph that changes its direction more often than any text does is shown from
+    left to right.
     """
-    if not _SLOW_SCRIPT.search(page):
+    if not _SLOW_SCRIPT.search(page) and len(_PIECE.findall(page)) <= MOST_PIECES:
         return page
     pieces: list[str] = []
     word = turns = 0
@@ -238,6 +255,6 @@ def _broken(text: str, word: int) -> tuple[str, int]:
     """Return the text with its breaks, and the length of its last word; ``word`` is that of the word before it."""
     pieces: list[str] = []
     for letter in _LETTER.findall(text):
-        word = 0 if letter.isspace() else word + 1
+        word = 0 if letter.isspace() and letter not in _NO_BREAK else word + 1
         pieces.append(f"{letter}<wbr>" if word and word % UNBROKEN == 0 else letter)
     return "".join(pieces), word

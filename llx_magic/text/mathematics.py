@@ -101,7 +101,8 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # no
         if _end(text, 0, len(text)) != len(text):
             return False
         if not silent:
-            state.push("formula_block", "", 0).content = text
+            token = state.push("formula_block", "", 0)
+            token.content, token.map = text, [start, line + 1]
         state.line = line + 1
         return True
     return False

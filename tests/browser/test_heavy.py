@@ -12,7 +12,8 @@ from tests.browser.lab import LabPage
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 DEADLY = ["fractions 100 deep", "environments 120 deep", "390 changes of colour", "16,000 headings",
-          "Thai without a blank", "Hebrew and digits without a blank", "16,000 formulas"]  # fmt: skip
+          "Thai without a blank", "Hebrew and digits without a blank", "16,000 formulas",
+          "a formula of ten million columns", "10,000 links to one long address"]  # fmt: skip
 """Each of these ended the tab, or held it up for a minute."""
 
 

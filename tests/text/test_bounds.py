@@ -51,11 +51,49 @@ def test_a_formula_that_would_end_the_tab_stands_there_as_its_source_with_a_line
     assert "after" in text
 
 
+@pytest.mark.parametrize("name", HEAVY)
+def test_no_reply_makes_a_page_out_of_all_proportion(name):
+    assert len(markdown_to_html(HEAVY[name])) < 20 * len(HEAVY[name].encode()) + 10_000
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"$\begin{alignat}{99999999}a\end{alignat}$",
+        r"$$\begin{alignat*} { 99999999}a\end{alignat*}$$",
+        r"\begin{xalignat}{9999999}a\end{xalignat}",
+        r"\begin{xxalignat}{9999999}a\end{xxalignat}",
+        r"$\begin{alignedat}[t]{9999999}a\end{alignedat}$",
+        r"$\begin {alignedat}{" + "9" * 3900 + r"}a\end {alignedat}$",
+        r"$\begin{array}{*{99999999}{c}}a\end{array}$",
+    ],
+)
+def test_a_formula_with_more_columns_than_a_page_can_hold_stands_there_as_its_source(formula):
+    shown = Counter(markdown_to_html(formula))
+    assert shown.text.startswith(formula)
+    assert LEFT_OUT in shown.text
+
+
+def test_a_formula_with_as_many_columns_as_people_write_is_drawn():
+    formulas = r"$$\begin{alignat}{2}a&=b&c&=d\end{alignat}$$ $\begin{array}{*{12}{c}}a\end{array}$"
+    assert LEFT_OUT not in markdown_to_html(formulas)
+
+
 def test_a_block_that_costs_too_much_is_shown_as_source_and_its_neighbours_are_drawn():
     shown = markdown_to_html(f"# head\n\n{HEAVY['16,000 formulas']}\n\n*end*")
     assert shown.startswith("<h1>head</h1>")
     assert "<em>end</em>" in shown
     assert HEAVY["16,000 formulas"].strip() in Counter(shown).text
+
+
+@pytest.mark.parametrize(
+    "formula", ["$$a_{{{}}}$$", "- $$a_{{{}}}$$", "\\[\na_{{{}}}\n\\]", "`a_{{{}}}` *b* *c* *d* *e*", "|a_{{{}}}|\n|-|"]
+)
+def test_nothing_of_what_is_not_drawn_is_lost(formula):
+    written = "\n\n".join(formula.format(n) for n in range(9000))
+    shown = Counter(markdown_to_html(written)).text
+    assert LEFT_OUT in shown
+    assert re.findall(r"a_\{\d+\}", shown) == re.findall(r"a_\{\d+\}", written)
 
 
 def test_an_answer_full_of_ordinary_formulas_is_drawn_whole():
@@ -124,6 +162,12 @@ def test_places_to_break_a_line_add_nothing_to_the_text(text):
 def test_words_of_every_script_that_people_write_are_left_alone(word):
     text = f"<p>abc {word} abc</p>"
     assert bounds.breakable(text) == text
+
+
+@pytest.mark.parametrize("between", ["", "b", "\u00a0"])
+def test_a_line_of_many_pieces_can_be_broken(between):
+    shown = markdown_to_html(f"`a`{between}**c**" * 1000)
+    assert max(map(len, Counter(re.sub("<wbr>|&nbsp;", " ", shown)).text.split())) <= bounds.UNBROKEN
 
 
 def test_a_paragraph_that_changes_direction_a_thousand_times_is_shown_from_left_to_right():
