@@ -17,10 +17,13 @@ from llx_magic.text.screen import SEQUENCES
 
 UNSEEN: Final = (
     "\\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff"
+    "\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
-"""Invisible characters as a class: white space, control and format characters, and combining marks."""
+"""Invisible characters as a class: white space and other blanks, control and format characters, those without a
+glyph, and combining marks.
+"""
 
 _UNSEEN = re.compile(f"{SEQUENCES.pattern}|=[ \\t]*\\r?\\n|[{UNSEEN}]+")
 """Matches text that is invisible between two letters: terminal sequences, and soft line ends of quoted-printable
@@ -30,8 +33,8 @@ text (https://www.rfc-editor.org/rfc/rfc2045#section-6.7).
 _MOST_TIMES_ESCAPED: Final = 3
 
 _ESCAPE = re.compile(
-    r"\\++(?:u\{?([0-9a-f]{2,6})\}?|x([0-9a-f]{2})|(?P<octal>[0-3][0-7]{2})|(?P<same>[^\\]))?+"
-    r"|%(?:25){0,8}(?:u00)?([0-9a-f]{2})|&#0{0,8}(?P<decimal>[0-9]{1,3});?|&#x0{0,8}([0-9a-f]{1,2});?|&[a-z]{2,12};",
+    r"\\++(?:(?-i:U)([0-9a-f]{8})|u\{?([0-9a-f]{2,6})\}?|x([0-9a-f]{2})|(?P<octal>[0-3][0-7]{2})|(?P<same>[^\\]))?+"
+    r"|0x([0-9a-f]{2})(?![0-9a-f]{2})|%(?:25){0,8}(?:u00)?([0-9a-f]{2})|&#0{0,8}(?P<decimal>[0-9]{1,3});?|&#x0{0,8}([0-9a-f]{1,2});?|&[a-z]{2,12};",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(rf"{_ESCAPE.pattern}|=([0-9a-f]{{2}})", re.IGNORECASE)
