@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.core.reply import Message
-from llx_magic.errors import ProfileError, UsageProblem, brief
+from llx_magic.errors import ProfileError, UsageProblem
 from llx_magic.files.folders import config_folder
-from llx_magic.files.names import name_problem
+from llx_magic.files.names import check_name, name_problem
 from llx_magic.files.private import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.locks import ForkSafeLock
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
@@ -208,9 +208,7 @@ class Conversations:
             return ConversationRow(name=name, problem=str(problem))
 
     def _path(self, name: str) -> Path:
-        if problem := name_problem(name):
-            raise UsageProblem(f"conversation name {brief(name)} {problem}")
-        return self.folder / f"{name}{_SUFFIX}"
+        return self.folder / f"{check_name(name, what='conversation name')}{_SUFFIX}"
 
     def _unknown(self, name: str) -> UsageProblem:
         return UsageProblem(f"there is no conversation {name}{nearest(name, self.names())}")

@@ -198,6 +198,8 @@ TYPED = {
     "a key behind its name": lambda session: keys.run(session, f"set mine {KEY}", lambda _question: "x"),
     "a key to delete": lambda session: keys.run(session, f"delete {KEY}", lambda _question: "x"),
     "a conversation": lambda session: chat.run(session.conversations, f"show {KEY}"),
+    "a conversation to begin": lambda session: session.conversations.messages_before(KEY, None),
+    "a conversation to fork": lambda session: session.conversations.fork(None, KEY),
     "%llx_set": lambda session: settings.run(session, f"timeout_ms {KEY}"),
     "%llx_set of no setting": lambda session: settings.run(session, f"api_key {KEY}"),
 }
