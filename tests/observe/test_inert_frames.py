@@ -49,6 +49,15 @@ def test_no_front_end_typesets_a_frame_that_is_handed_out(lb_frames):
         assert "mathjax_ignore" in frame.style.to_html()
 
 
+def test_a_styled_frame_holds_no_markup_of_its_texts():
+    frame = reply_frame('[{"<script>a": "<img src=x>"}]')
+    styled = frame.set_index(frame.columns[0], drop=False).style.highlight_max().to_html()
+    assert styled.count("&lt;img") == 2
+    assert "&lt;script" in styled
+    assert "<img" not in styled
+    assert "<script" not in styled
+
+
 @pytest.mark.parametrize(
     "made",
     [

@@ -7,6 +7,7 @@ where ``$\href{…}`` makes a link of it, and a spreadsheet calculates what begi
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -78,8 +79,10 @@ class InertFrame(pd.DataFrame):
 
     @property
     def style(self) -> Styler:
-        """The styler of pandas, told the same."""
-        return super().style.set_table_attributes(f'class="{NOT_TYPESET}"')
+        """The styler of pandas, told the same, and to escape what it shows, which by itself it does not."""
+        named = pd.DataFrame(self).rename_axis(index=_escaped, columns=_escaped)
+        styler = named.style.set_table_attributes(f'class="{NOT_TYPESET}"').format(escape="html")
+        return styler.format_index(escape="html").format_index(escape="html", axis="columns")
 
 
 class InertSeries(pd.Series):
@@ -106,6 +109,10 @@ def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
         elif isinstance(kind, pd.StringDtype) or pd.api.types.is_object_dtype(kind):
             plain.isetitem(place, plain.iloc[:, place].map(_harmless, na_action="ignore").array)
     return plain.rename(index=_harmless, columns=_harmless)
+
+
+def _escaped(name: object) -> object:
+    return html.escape(name) if isinstance(name, str) else name
 
 
 def _harmless(value: object) -> object:
