@@ -26,9 +26,12 @@ def as_line(text: str) -> str:
 
 
 def brief(value: object) -> str:
-    """Return a value as messages quote it: on one line, with control characters escaped, cut at 60 characters."""
+    """Return a value as messages quote it: on one line, with control characters escaped, cut at 60 characters.
+
+    Anything in it that looks like a key becomes ``***``, before the cut could leave half of it.
+    """
     try:
-        text = repr(value)
+        text = without_key_shapes(repr(value))
     except (ValueError, RecursionError):  # an integer beyond sys.get_int_max_str_digits(), or deep nesting
         text = f"a {type(value).__name__} too large to be shown"
     return text if len(text) <= 60 else text[:57] + "..."

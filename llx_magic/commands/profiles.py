@@ -15,15 +15,13 @@ from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.key_shapes import (
-    begins_like_a_key,
     looks_like_a_key,
     might_be_a_key,
     not_repeated,
     path_looks_like_a_key,
 )
 from llx_magic.keys.keychain import Keychain, session_key_names
-from llx_magic.keys.names import without_secrets
-from llx_magic.keys.redaction import LIVE_KEYS
+from llx_magic.keys.redaction import LIVE_KEYS, named_secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.headers import typed_header
@@ -229,21 +227,12 @@ def read_params(given: list[str]) -> dict[str, JsonValue]:
             JSON that Python cannot hold.
     """
     params = {name: _json_or_text(name, value) for name, value in pairs(given, "--param").items()}
-    for name, value in params.items():
-        if without_secrets({name: value})[1] or _holds_a_key(value):
-            raise UsageProblem(
-                f"--param {name}: a key or password does not belong in a cell or a command, and no profile holds one; "
-                "save the profile with --key-env, --key-name or --key-file, or with --header 'NAME=${VARIABLE}'"
-            )
+    if name := named_secret(params):
+        raise UsageProblem(
+            f"--param {name}: a key or password does not belong in a cell or a command, and no profile holds one; "
+            "save the profile with --key-env, --key-name or --key-file, or with --header 'NAME=${VARIABLE}'"
+        )
     return params
-
-
-def _holds_a_key(value: JsonValue) -> bool:
-    if isinstance(value, str):
-        return begins_like_a_key(value) or LIVE_KEYS.holds(value)
-    if isinstance(value, dict | list):
-        return any(_holds_a_key(each) for each in (value.values() if isinstance(value, dict) else value))
-    return False
 
 
 def _refuse_keys_as_names(asked: argparse.Namespace, keychain: Keychain) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
+from llx_magic.key_shapes import begins_like_a_key
 from llx_magic.text.values import JsonValue
 
 _SECRET: Final = frozenset({
@@ -56,8 +57,10 @@ def names_a_secret(name: str) -> bool:
     """Return whether a value of this name is a key, a password or the like, however the name is spelt.
 
     ``api_key``, ``X-Api-Key``, ``apiKey2``, ``OPENAI_APIKEY``, ``userPassword`` and ``HF_TOKEN`` are; ``max_tokens``,
-    ``eos_token_id``, ``prompt_cache_key`` and ``auth-key-env`` are not.
+    ``eos_token_id``, ``prompt_cache_key`` and ``auth-key-env`` are not. A key that stands where a name belongs is one.
     """
+    if begins_like_a_key(name):
+        return True
     plain = unicodedata.normalize("NFKC", name)
     words = [_singular(word.lower()) for word in _WORD.findall(plain)]
     if not words or words[-1] in _ABOUT:

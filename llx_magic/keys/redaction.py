@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from llx_magic.key_shapes import begins_like_a_key
+from llx_magic.keys.names import without_secrets
 from llx_magic.keys.pieces import SHORTEST_FRAGMENT, Beginnings, PieceRedactor
 from llx_magic.keys.readings import readings, unescaped
 from llx_magic.keys.secret import Unshown
 from llx_magic.locks import ForkSafeLock
+from llx_magic.text.values import JsonValue
 
 LONGEST_READ: Final = 6000
 """How many characters of a text of others are read, for keys and for words that tell the kind of a failure."""
@@ -134,3 +137,16 @@ def _stretches(text: str, size: int, known: set[str]) -> Iterator[tuple[int, int
 
 LIVE_KEYS: Final = LiveKeys()
 """The keys of this process. Every redaction looks for all of them, since one server may know the key of another."""
+
+
+def named_secret(values: Mapping[str, JsonValue]) -> str | None:
+    """Return the name of the first value that is a secret by its name or its look, or has one in it; else None."""
+    return next((key for key, value in values.items() if without_secrets({key: value})[1] or _holds_a_key(value)), None)
+
+
+def _holds_a_key(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return begins_like_a_key(value) or LIVE_KEYS.holds(value)
+    if isinstance(value, dict | list):
+        return any(_holds_a_key(each) for each in (value.values() if isinstance(value, dict) else value))
+    return False

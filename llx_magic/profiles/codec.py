@@ -12,6 +12,7 @@ from llx_magic.errors import ProfileError, SettingError, brief
 from llx_magic.files.names import name_problem
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.hosts import command
+from llx_magic.key_shapes import without_key_shapes
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, Connection
@@ -126,7 +127,7 @@ class _Reading:
 
     def headers(self, ephemeral: JsonObject) -> tuple[Header, ...]:
         headers, notes = read_headers(ephemeral.get(CUSTOM_HEADERS))
-        self.notes += notes
+        self.notes += map(without_key_shapes, notes)
         return headers
 
     def extra_settings(self, ephemeral: JsonObject, known: frozenset[str]) -> JsonObject:
@@ -293,7 +294,7 @@ def _kind_of(value: JsonValue) -> str:
 
 
 def _plain(key: str) -> str:
-    return key if key.isprintable() and len(key) <= 60 else brief(key)
+    return without_key_shapes(key) if key.isprintable() and len(key) <= 60 else brief(key)
 
 
 def _written_connection(connection: Connection) -> JsonObject:

@@ -18,6 +18,7 @@ from llx_magic.engine.request import RequestRun
 from llx_magic.engine.scope import Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
+from llx_magic.keys.redaction import named_secret
 from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
@@ -117,7 +118,8 @@ class LoadBalancer(ProfileRecord):
         """Check what was given and put it into one value.
 
         Raises:
-            UsageProblem: for an empty prompt, or a setting or backend that does not exist.
+            UsageProblem: for an empty prompt, a setting or backend that does not exist, or a parameter that is a key,
+                which would go to every backend.
         """
         messages = (Message("user", prompt),) if isinstance(prompt, str) else _conversation(prompt)
         if not messages or not messages[-1].content.strip():
@@ -126,6 +128,8 @@ class LoadBalancer(ProfileRecord):
             messages = (Message("system", system), *messages)
         if backend is not None:
             self._member(backend)
+        if name := named_secret(params or {}):
+            raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
         return Ask(messages, read_cell_values(settings or {}), params or {}, backend)
 
     async def run(self, asked: Ask, watch: Watch) -> Reply:

@@ -8,7 +8,11 @@ import string
 
 import pytest
 
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http.connections import way_to
 from llx_magic.commands import chat, keys, profiles, settings
+from llx_magic.consent.trust import Trust
+from llx_magic.core.failure import NotReady
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.keys.names import names_a_secret
 from llx_magic.keys.redaction import LIVE_KEYS
@@ -180,12 +184,20 @@ TYPED = {
     "an address without a scheme": lambda session: saved(session, "--base-url", f"x.example/{KEY}"),
     "a key file": lambda session: saved(session, "--key-file", KEY),
     "a header": lambda session: saved(session, "--header", KEY),
+    "a header's name": lambda session: saved(session, "--header", f"{KEY}=mine"),
     "a header's value": lambda session: saved(session, "--header", f"X-Mine={KEY}"),
     "a price": lambda session: saved(session, "--price-input", KEY),
     "a setting": lambda session: saved(session, "--set", f"api_key={KEY}"),
     "a setting's name": lambda session: saved(session, "--set", f"{KEY}=1"),
     "a word too many": lambda session: saved(session, KEY),
     "a parameter": lambda session: saved(session, "--param", KEY),
+    "a parameter's name": lambda session: saved(session, "--param", f"{KEY}=4"),
+    "a name within a parameter": lambda session: saved(session, "--param", f'x={{"{KEY}": 1}}'),
+    "a parameter's name, in Python": lambda session: session.balancer("local").prepare("x", None, None, {KEY: 1}, None),
+    "a parameter, in Python": lambda session: session.balancer("local").prepare("x", None, None, {"a": [KEY]}, None),
+    "a setting's value, in Python": lambda session: session.balancer("local").prepare(
+        "x", None, {"timeout_ms": "x" * 50 + f" {KEY}"}, None, None
+    ),
     "an option": lambda session: saved(session, "--api-key", KEY),
     "a profile to load": lambda session: profiles.run_words(session, ["load", KEY]),
     "a profile to show": lambda session: profiles.run_words(session, ["show", KEY]),
@@ -215,3 +227,32 @@ def test_a_key_that_is_typed_where_something_else_belongs_is_not_repeated(place)
     assert len(str(caught.value).splitlines()) == 1
     kept = [path.read_bytes() for path in session.store.folder.parent.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in content for content in kept)
+
+
+@pytest.mark.parametrize("value", [f"{KEY}@api.openai.com", f"WORK_KEY={KEY}", f"{'3f9a8b7c' * 4}@api.openai.com"])
+def test_a_key_in_a_variable_that_allows_pairs_is_not_repeated(value, monkeypatch, tmp_path):
+    monkeypatch.setenv("LLX_TRUST", value)
+    said = Trust(tmp_path, None).look_up()[1]
+    assert said.startswith("LLX_TRUST takes KEY@HOST, got ")
+    assert KEY[8:20] not in said
+    assert "3f9a8b7c" not in said
+
+
+def test_a_key_in_the_variable_that_names_a_transport_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("LLX_HTTP_TRANSPORT", KEY)
+    with pytest.raises(NotReady) as caught:
+        way_to(Endpoint("https://api.openai.com/v1", "m"))
+    assert KEY[8:20] not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["modelParams", "ephemeralSettings", "mine"])
+def test_a_key_that_stands_as_a_name_in_a_file_is_dropped_and_not_repeated(where):
+    document = read_document(json.dumps({"provider": "openai", "model": "m", where: {KEY: {"a": 1}}}), "m")
+    assert KEY not in write_document(document)
+    assert "***: not used, and not written when saved" in document.notes
+
+
+def test_a_key_that_stands_as_the_name_of_a_header_in_a_file_is_not_repeated():
+    settings = {"custom-headers": {KEY: "x"}}
+    document = read_document(json.dumps({"provider": "openai", "model": "m", "ephemeralSettings": settings}), "m")
+    assert KEY[8:20] not in "".join(document.notes)

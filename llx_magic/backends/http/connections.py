@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.http.proxies import Proxy, proxy_for
 from llx_magic.backends.http.sending import KEPT_ALIVE_SECONDS
 from llx_magic.backends.http.trust import Trust, context_for, trust_in_force
-from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import NotReady
+from llx_magic.errors import brief
 
 if TYPE_CHECKING:
     import httpx
@@ -47,7 +47,7 @@ def way_to(endpoint: Endpoint) -> Way:
     """
     wanted = os.environ.get(VARIABLE) or "aiohttp"
     if wanted not in ("aiohttp", "httpx"):
-        raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {one_line(wanted, 40)!r}")
+        raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {brief(wanted)}")
     proxy = None if endpoint.is_loopback else proxy_for(endpoint.base_url)
     encrypted = endpoint.base_url[:6].lower() == "https:" or (proxy is not None and proxy.scheme == "https")
     return Way(trust_in_force() if encrypted else None, proxy, wanted if proxy is None else "httpx")
