@@ -17,10 +17,12 @@ import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+
+from llx_magic.text.values import JsonValue
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -56,7 +58,7 @@ from llx_magic.text.blocks import code_of, json_text, read_json, write_json
 from llx_magic.text.markdown import markdown_to_html
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 from llx_magic.text.tables import read_table
-from llx_magic.text.wording import nearest_name
+from llx_magic.text.wording import nearest
 
 SAMPLES = Path(__file__).with_name("samples")
 KEY = "sk-0123456789abcdefghijklmnop"
@@ -206,7 +208,7 @@ def _profile(data: bytes, chance: random.Random) -> None:
         _asked(document.params)
 
 
-def _asked(params: dict[str, object]) -> None:
+def _asked(params: Mapping[str, JsonValue]) -> None:
     request = ChatRequest(messages=(Message("user", "hello"),), params=params, streaming=True)
     read_sampling(sampling_of(params, json=False))
     request_body(request, "m")
@@ -305,7 +307,7 @@ def _texts(data: bytes, chance: random.Random) -> None:
     try:
         check_name(text)
     except LlxError as problem:
-        _check_line(str(problem) + nearest_name(text, ("alpha", "beta")))
+        _check_line(str(problem) + nearest(text, ("alpha", "beta")))
 
 
 class Folder:
@@ -330,6 +332,7 @@ class Folder:
         profile = read_document(
             json.dumps({"provider": "openai", "model": "m", "ephemeralSettings": {"auth-keyfile": str(path)}}), "alpha"
         )
+        assert isinstance(profile, ModelProfile)
         key_source(profile, None, needs_key=True, sends_to_own_host=True).read()
 
     def key_names(self, data: bytes, chance: random.Random) -> None:

@@ -66,7 +66,7 @@ def take(theme: str, target: Path) -> None:
 def crop(notebook: Notebook, target: Path) -> None:
     """Keep the cells of the picture, and write it as high as they need."""
     sources = [cell.source.partition("\n")[2] or cell.source if cell.source.startswith("%%") else cell.source
-               for cell in nbformat.read(NOTEBOOK, as_version=4).cells]  # fmt: skip
+               for cell in nbformat.read(NOTEBOOK, as_version=4).cells]  # type: ignore[no-untyped-call]  # fmt: skip
     missing = [beginning for beginning in SHOWN if not any(source.startswith(beginning) for source in sources)]
     if missing:
         raise SystemExit(f"the notebook has no cell that begins with {missing[0]!r}")

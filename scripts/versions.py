@@ -162,7 +162,7 @@ def prepare(row: Row) -> None:
     constraints = row.folder / "constraints.txt"
     held = [*own, *(line for line in tools if _name_of(line) in HELD)] if row.packages == "lowest" else []
     constraints.write_text("\n".join(map(lowest, held)), encoding="utf-8")
-    pip = [row.interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [row.interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = f"{ROOT}[{','.join(EXTRAS)}]"
     _run([*pip, "--upgrade", "--upgrade-strategy", "eager", "-c", constraints, "-e", wanted, *tools])
     if row.may_fail:

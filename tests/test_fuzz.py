@@ -10,6 +10,7 @@ import pytest
 
 PATH = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 SPEC = importlib.util.spec_from_file_location("fuzz", PATH)
+assert SPEC is not None
 fuzz = importlib.util.module_from_spec(SPEC)
 sys.modules["fuzz"] = fuzz  # dataclasses look their module up
 SPEC.loader.exec_module(fuzz)

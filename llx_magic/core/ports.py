@@ -114,7 +114,7 @@ class Clock(Protocol):
     def now(self) -> float:
         """Return monotonic seconds."""
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back on the running loop after ``delay`` seconds."""
 
     async def sleep(self, delay: float) -> None:

@@ -37,7 +37,7 @@ class LoopClock:
         """Return monotonic seconds, the same on every loop."""
         return _now()
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back on the running loop after ``delay`` seconds."""
         return _LoopTimer(_now() + delay, asyncio.get_running_loop().call_later(delay, callback))
 
@@ -60,10 +60,10 @@ class _LoopTimer:
 
 
 class _HandTimer:
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
         self.loop = loop
         self.late = 0.0
-        self.callback: Callable[[], None] | None = callback
+        self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
         self.callback = None
@@ -91,7 +91,7 @@ class ManualClock:
         """Return the seconds advanced so far."""
         return self._now
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back on the running loop once ``delay`` seconds have been advanced."""
         timer = _HandTimer(asyncio.get_running_loop(), callback)
         with self._lock:
@@ -160,7 +160,7 @@ class VirtualClock(ManualClock):
         super().__init__()
         self._asked: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back on the running loop at the virtual time ``delay`` seconds from now."""
         timer = super().call_later(delay, callback)
         loop = asyncio.get_running_loop()

@@ -100,7 +100,7 @@ def test_unknown_setting_offers_the_nearest(notebook):
     assert str(cell.error) == "unknown setting 'tmp_threshold'; did you mean tpm_threshold?"
 
 
-@pytest.mark.parametrize("key", {**PLAN, **OTHERS})
+@pytest.mark.parametrize("key", [*PLAN, *OTHERS])
 def test_unset_clears_the_setting(notebook, key):
     """``unset`` takes the session's value away, so that the default is in force again."""
     notebook.run(f"%llx_set {key} {({**PLAN, **OTHERS})[key]}").expect()

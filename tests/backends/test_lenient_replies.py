@@ -14,7 +14,7 @@ from llx_magic.backends.wires.openai_chunk import chunk_of, read_chunk
 from llx_magic.core.failure import FailureKind
 from tests.backends.kit import delta, read, read_body, read_whole
 
-ODD = [None, False, True, 0, 7, -1.5, "", "x", [], {}, [1], {"x": [1]}, [None], [{}], [[]], 10**400]
+ODD: list[object] = [None, False, True, 0, 7, -1.5, "", "x", [], {}, [1], {"x": [1]}, [None], [{}], [[]], 10**400]
 HARMLESS = [
     "reasoning_content", "reasoning", "reasoning_details", "thinking", "role", "audio", "annotations", "refusal_x",
 ]  # fmt: skip

@@ -219,8 +219,8 @@ class DrippingIndex(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: len(body) // 2])
         self.wfile.flush()
-        self.server.half_sent.set()
-        self.server.released.wait(60)
+        self.server.half_sent.set()  # type: ignore[attr-defined]
+        self.server.released.wait(60)  # type: ignore[attr-defined]
 
     def log_message(self, *_words) -> None:
         pass

@@ -323,7 +323,7 @@ class LockedKeyring(MemoryKeyring):
 def without_keyring_package() -> Iterator[None]:
     """Have no keyring package for the length of a block."""
     there = sys.modules["keyring"]
-    sys.modules["keyring"] = None
+    sys.modules["keyring"] = None  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -353,7 +353,8 @@ def test_a_shell_that_reads_its_commands_from_standard_input_keeps_them(home, pr
     llx = shlex.join(home.command("summarise", "--dry-run"))
     commands = f"{llx}\necho done\necho text | ( true; {llx} )\necho done again\n"
     done = subprocess.run([program], input=commands, capture_output=True, text=True, env=home.env, check=True)
-    first, second, _ = done.stdout.partition("done\n")[0], *done.stdout.partition("done\n")[2].split("done again\n")
+    first, _, rest = done.stdout.partition("done\n")
+    second, _, _ = rest.partition("done again\n")
     assert shown(first) == "summarise"
     assert shown(second) == "summarise\n\ntext"
 

@@ -44,6 +44,7 @@ def opened(at: float = 0.0) -> Gate:
 def cooling(seconds: float | None = 60.0) -> Gate:
     gate = Gate("a")
     permit = admit(gate, 0.0).permit
+    assert permit is not None
     gate.limited(permit, failure(LIMITED.kind, "429", retry_after=seconds), 0.0, will_retry=False)
     gate.settle(permit, Outcome.GIVEN_BACK, 0.0, SETTINGS)
     return gate

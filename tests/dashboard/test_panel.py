@@ -8,6 +8,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from typing import Any
 
 import nh3
 import pandas as pd
@@ -89,7 +90,7 @@ class Elements(HTMLParser):
         ({"state": "open", "seconds_until_probe": 5.0, "cooling_down": 9.0}, "open · 5 s"),
     ],
 )
-def test_every_state_has_words_of_its_own(facts: dict[str, object], words: str) -> None:
+def test_every_state_has_words_of_its_own(facts: dict[str, Any], words: str) -> None:
     """A state is told by its words; colour only repeats them."""
     assert chip(backend(**facts))[1] == words
     snapshot, view = drawn(backend(**facts))

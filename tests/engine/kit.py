@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
@@ -11,7 +12,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
-from llx_magic.engine.clocks import ManualClock, VirtualClock
+from llx_magic.engine.clocks import VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
@@ -117,7 +118,7 @@ def backend_snapshot(name: str = "a", **facts) -> BackendSnapshot:
 class Bench:
     """A live profile of hand-written backends, asked on virtual time unless a clock is given."""
 
-    def __init__(self, *backends: Scripted, order: str = "failover", clock: ManualClock | None = None, **settings):
+    def __init__(self, *backends: Scripted, order: str = "failover", clock: Any = None, **settings):
         self.clock = clock or VirtualClock()
         self.backends = backends
         self.order = order
@@ -151,9 +152,9 @@ class Bench:
             and (backend is None or (isinstance(event, BackendEvent) and event.backend == backend))
         ]
 
-    def changes(self, cause: Cause) -> list[Event]:
+    def changes(self, cause: Cause) -> list[CircuitChanged]:
         """The changes of circuits for this reason."""
-        return [event for event in self.events(CircuitChanged) if event.cause is cause]
+        return [event for event in self.events() if isinstance(event, CircuitChanged) and event.cause is cause]
 
     def snapshot(self, name: str):
         return self.live.snapshot([(self.gates[name], self.rules())]).backends[0]
@@ -168,6 +169,13 @@ class Bench:
         await settle()
         self.clock.advance(seconds)
         await settle()
+
+
+def clock_of(lb: LoadBalancer) -> VirtualClock:
+    """The time that `balancer` gave it."""
+    clock = lb._live.clock
+    assert isinstance(clock, VirtualClock)
+    return clock
 
 
 async def settle(turns: int = 30) -> None:

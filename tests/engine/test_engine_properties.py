@@ -36,6 +36,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Applicant
+from llx_magic.core.ports import Progress
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
@@ -81,7 +82,7 @@ class Sending:
     backend: str
     request: int
     serial: int
-    progress: object
+    progress: Progress
     said: asyncio.Future[str]
     shown: list[str] = field(default_factory=list)
     over: bool = False

@@ -314,15 +314,16 @@ def heartbeats(exchange: Exchange) -> None:
 @mode
 def odd_fields(exchange: Exchange) -> None:
     """Have every field that is not needed in a type that nobody expects."""
-    odd = [
+    odd: list[dict[str, object]] = [
         {"error": "", "model": 7, "id": 5}, {"error": {}, "usage": "none"}, {"error": [], "usage": []},
         {"error": False, "x_groq": 1}, {"system_fingerprint": ["x"], "created": "now"},
     ]  # fmt: skip
-    fields = [
+    fields: list[dict[str, object]] = [
         {"reasoning_content": {"x": 1}}, {"reasoning": []}, {"tool_calls": {}}, {"refusal": False}, {"role": 3},
         {"function_call": ""}, {"reasoning_details": "", "thinking": 0},
     ]  # fmt: skip
-    events: list[object] = [{"choices": [{"delta": delta}]} for delta in ([], "", 0, False)]
+    nothing: tuple[object, ...] = ([], "", 0, False)
+    events: list[object] = [{"choices": [{"delta": delta}]} for delta in nothing]
     for number, each in enumerate(good_events(exchange)):
         if isinstance(each, dict) and each["choices"]:
             [choice] = each["choices"]

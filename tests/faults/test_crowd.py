@@ -11,7 +11,7 @@ import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.core.events import CoolDownWaitEnded
-from llx_magic.profiles.document import Connection
+from llx_magic.profiles.connection import Connection
 from tests.faults.modes import MODES
 from tests.faults.server import Exchange, FaultServer
 

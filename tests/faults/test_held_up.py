@@ -18,7 +18,7 @@ def test_a_reply_that_came_while_the_loop_was_held_up_beyond_the_limit_is_taken(
 
     async def run(server: FaultServer) -> Answer:
         async with backend(server.base_url) as asked:
-            answering = asyncio.create_task(attempt(asked, **{limit: 300}))
+            answering = asyncio.create_task(attempt(asked, None, **{limit: 300}))
             await asyncio.to_thread(server.reached.wait, 10)
             server.release()
             time.sleep(0.6)  # noqa: ASYNC251 - holding the loop up is what this is about
@@ -46,7 +46,7 @@ def test_text_that_was_shown_before_the_loop_was_held_up_goes_on(limit, released
 
     async def run(server: FaultServer) -> Answer:
         async with backend(server.base_url) as asked:
-            answering = asyncio.create_task(attempt(asked, **{limit: 400}))
+            answering = asyncio.create_task(attempt(asked, None, **{limit: 400}))
             await asyncio.to_thread(server.reached.wait, 10)
             await asyncio.sleep(0.05)
             if released == "while the loop is held up":

@@ -123,7 +123,9 @@ async def request(lb: llx.LoadBalancer, stage: Stage, row: Row, *, by_parts: boo
                 seen.parts.append(part)
                 if row.release is Release.AFTER_TEXT and isinstance(part, Delta):
                     stage.first.release()
-            seen.reply = seen.parts[-1]
+            last = seen.parts[-1]
+            assert isinstance(last, Reply)
+            seen.reply = last
     except llx.AllBackendsFailed as failed:
         seen.error = failed
         # As the notebook's most talkative mode shows it: the values of every frame, and the causes.
@@ -175,6 +177,7 @@ def assert_told(row: Row, wire: str, seen: Seen) -> None:
     failed = re.findall(r"attempt \d+/\d+ failed after [^:]+: .", trace)
     if verdict.answered_by == "second":
         assert any(re.search(says, note) for note in seen.reply.notes), (says, seen.reply.notes)
+        assert seen.reply is not None
         assert_one_line(footer(seen.reply))
         assert ("first skipped" if verdict.attempts == 0 else "first ") in footer(seen.reply)
         assert len(failed) == verdict.attempts

@@ -278,4 +278,4 @@ def interrupt_once(server: FaultServer, mode: str) -> None:
     else:
         server.reached.wait(10)
     time.sleep(0.4)  # so that what was sent has been read, and shown
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

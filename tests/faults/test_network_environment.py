@@ -192,7 +192,7 @@ def test_a_proxy_that_cannot_be_used_is_one_line_and_only_those_it_serves_are_pa
         ]
         async with llx.load(llx.Profile.failover("both", members)) as balancer:
             reply = await balancer.ask("Why?")
-            return reply, int(balancer.stats().loc["far", "failures"])
+            return reply, balancer.stats().failures.to_dict()["far"]
 
     monkeypatch.setenv("A_KEY", KEY)
     with FaultServer() as server:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -178,7 +179,7 @@ def test_a_real_profile_with_any_byte_replaced_is_a_profile_or_one_line():
 
 # --- wrong values at every position ---------------------------------------------------------------------------------
 
-VALUES = (
+VALUES: tuple[object, ...] = (
     None, True, False, 0, 1, -1, 0.5, -0.0, 1e308, 5e-324, 10**18, 10**299, -(10**299), "", " ", "x", "0", "1e400",
     "true", "none", "\0", "\ud800", "\x1b[2J", "x" * 100_000, "9" * 5000, "é\u202e", "../..", "{{ 7 * 7 }}", "%s",
     [], [None], [[]], ["x", 1], list(range(1000)), {}, {"": None}, {"a": {"b": [{}]}}, {"auth-key": "sk"},
@@ -218,7 +219,7 @@ def places(value: object, path: tuple[object, ...] = ()):
         yield from places(inner, (*path, key))
 
 
-def replaced(document: object, path: tuple[object, ...], value: object) -> object:
+def replaced(document: Any, path: tuple[Any, ...], value: object) -> Any:
     if not path:
         return value
     copy = document.copy()

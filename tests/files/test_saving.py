@@ -23,6 +23,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.files.private import locked
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.text.values import JsonValue
 from tests.notebook.kit import ROOT
 
 NOBODY = 65534
@@ -30,7 +31,7 @@ STEPS = ("open", "os.rename", "os.link", "os.remove", "os.chmod", "os.mkdir")
 """What a process asks of the system about files, as the interpreter reports it just before."""
 
 
-def model(name: str, text: str = "m", **params: object) -> ModelProfile:
+def model(name: str, text: str = "m", **params: JsonValue) -> ModelProfile:
     return ModelProfile(name, "simulated", text, params=params)
 
 

@@ -85,7 +85,8 @@ class Ran:
     def failure(self) -> str:
         """The error as it is shown: one line, and one for each backend where none answered."""
         assert self.error is not None, f"the cell did not fail: {self}"
-        rendered = self.error._render_traceback_()
+        error: Any = self.error
+        rendered = error._render_traceback_()
         backends = self.error.reasons if isinstance(self.error, AllBackendsFailed) else ()
         assert len(rendered) in (1, 1 + len(backends))
         assert not any("\n" in line for line in rendered)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pexpect
@@ -71,7 +72,7 @@ def displays_of(kernel: Kernel, code: str) -> list[str]:
     """Return the kinds of the display messages that a cell sends."""
     seen: list[str] = []
     take = kernel._take
-    kernel._take = lambda message: (seen.append(message["msg_type"]), take(message))[1]
+    kernel._take = lambda message: (seen.append(message["msg_type"]), take(message))[1]  # type: ignore[method-assign]
     kernel.run(code).fine()
     return [kind for kind in seen if "display_data" in kind]
 
@@ -106,7 +107,7 @@ def test_the_user_has_the_last_word_on_redrawing(console, word, kinds):
 # --- a notebook that a program executes -----------------------------------------------------------------------------
 
 
-def executed(cells: list[str], folder: Path, **client: object) -> list[nbformat.NotebookNode]:
+def executed(cells: list[str], folder: Path, **client: Any) -> list[nbformat.NotebookNode]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name="python3", resources=resources, **client).execute()

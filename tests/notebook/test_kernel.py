@@ -620,7 +620,7 @@ def slow_model(home: Path, first: FaultServer, tmp_path: Path) -> Iterator[tuple
 
 
 def pid_in(path: Path) -> int:
-    assert wait_until(lambda: path.exists() and path.read_text())
+    assert wait_until(lambda: path.exists() and path.read_text() != "")
     return int(path.read_text())
 
 

@@ -18,7 +18,7 @@ from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
 from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, events_frame
-from tests.engine.kit import Bench, Scripted, balancer, circuit_changed, simulated
+from tests.engine.kit import Bench, Scripted, balancer, circuit_changed, clock_of, simulated
 
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs")
 
@@ -213,7 +213,7 @@ def test_tokens_per_minute_follow_the_basis_in_force():
         lb = balancer(simulated("a", latency_ms=1000, completion_tokens=10, prompt_tokens=0), tpm_basis=basis,
                       order="roundrobin", clock=None)  # fmt: skip
         await lb.ask("why")
-        lb._live.clock.advance(58)
+        clock_of(lb).advance(58)
         await lb.ask("why")
         return lb.tpm()
 
@@ -226,7 +226,7 @@ async def test_intervals_of_a_circuit_follow_each_other_without_a_gap():
 
     for _ in range(3):
         await lb.ask("why")
-        lb._live.clock.advance(31)
+        clock_of(lb).advance(31)
     of_a = lb.circuit().query("backend == 'a'")
     assert list(of_a.state) == ["closed", "open", "half-open", "closed"]
     assert list(of_a.cause) == [
@@ -241,7 +241,7 @@ async def test_intervals_of_a_circuit_follow_each_other_without_a_gap():
 def test_a_circuit_set_by_hand_says_so():
     lb = balancer(simulated("a"), simulated("b"))
     lb.open_circuit("b")
-    lb._live.clock.advance(5)
+    clock_of(lb).advance(5)
     lb.close_circuit("b")
     of_b = lb.circuit().query("backend == 'b'")
     assert list(zip(of_b.state, of_b.cause, strict=True)) == [("open", "by hand"), ("closed", "by hand")]
@@ -261,7 +261,7 @@ def asked(lb, times: int = 1) -> None:
 def test_a_close_by_hand_that_is_the_oldest_change_remembered_tells_what_was_before():
     lb = balancer(simulated("a"), simulated("b"), history_limit=1)
     asked(lb)
-    lb._live.clock.advance(5)
+    clock_of(lb).advance(5)
     lb.close_circuit("a")
     assert list(lb.circuit().query("backend == 'a'").state) == ["closed", "closed"]
 
@@ -293,7 +293,7 @@ def test_nothing_is_told_of_a_circuit_before_everything_is_remembered():
     lb = balancer(simulated("a"), simulated("b"), history_limit=2)
     for _ in range(5):
         asked(lb)
-        lb._live.clock.advance(10)
+        clock_of(lb).advance(10)
     assert list(lb.circuit().seconds) == [30, 30]
     lb.reset_statistics()
     assert lb.circuit().empty
@@ -313,7 +313,7 @@ def test_a_cool_down_is_a_row_from_its_beginning_to_its_end():
     asked(lb)
     (row,) = lb.cool_downs().itertuples()
     assert (row.backend, row.seconds) == ("a", 30)
-    lb._live.clock.advance(31)
+    clock_of(lb).advance(31)
     asked(lb)
     assert lb.cool_downs().seconds.tolist() == [30]
 

@@ -25,7 +25,8 @@ from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.otel import instrument
 from llx_magic.observe.otel.metrics import Instruments
 from llx_magic.observe.otel.names import SCHEMA_URL, about_backend
-from llx_magic.profiles.document import Connection, ModelProfile
+from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import ModelProfile
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.session import Session
 from tests.faults.server import FaultServer

@@ -25,7 +25,7 @@ from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
 from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
-from tests.engine.kit import balancer, circuit_changed, simulated
+from tests.engine.kit import balancer, circuit_changed, clock_of, simulated
 
 PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
 
@@ -43,7 +43,7 @@ def busy(backends: int = 3, scripts: tuple[str, ...] = ("ok,503,503,503,ok", "cu
                 await lb.ask("why")
             except AllBackendsFailed:
                 assert backends == 1
-            lb._live.clock.advance(20)
+            clock_of(lb).advance(20)
 
     asyncio.run(main())
     return lb
@@ -120,7 +120,7 @@ def test_axes_name_their_unit(name):
 def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
     lb = busy()
     lb.open_circuit("backend-2")
-    lb._live.clock.advance(60)
+    clock_of(lb).advance(60)
     lb.close_circuit("backend-2")
     ax = lb.plot_circuit()
     looks = {(bar.get_hatch(), round(bar.get_paths()[0].get_extents().height, 2)) for bar in ax.collections}
@@ -195,14 +195,14 @@ def minutes(line) -> list[tuple[float, float]]:
 def replied_at(*moments: float, **settings):
     lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60), **settings)
     for at in moments:
-        lb._live.clock.advance(at - lb._live.clock.now())
+        clock_of(lb).advance(at - clock_of(lb).now())
         asyncio.run(lb.ask("why"))
     return lb
 
 
 def test_the_rate_falls_while_nothing_comes_and_there_is_a_gap_after_five_minutes():
     lb = replied_at(0, 1200)
-    lb._live.clock.advance(60)
+    clock_of(lb).advance(60)
     curve = minutes(lb.plot_tpm().get_lines()[0])
     window = TokenWindow()
     window.add(0, 1, 60)
@@ -218,7 +218,7 @@ def test_nothing_is_drawn_between_replies_whose_rate_is_not_known_there():
     lb = replied_at(*range(0, 60, 2))
     lb.reset_statistics()
     asyncio.run(lb.ask("why"))
-    lb._live.clock.advance(30)
+    clock_of(lb).advance(30)
     curve = minutes(lb.plot_tpm().get_lines()[0])
     assert curve[0][1] == pytest.approx(lb.tpm().tpm[0])
     assert all(math.isnan(rate) for _at, rate in curve[1:])
@@ -227,7 +227,7 @@ def test_nothing_is_drawn_between_replies_whose_rate_is_not_known_there():
 def test_a_cool_down_is_seen_and_explained():
     lb = balancer(simulated("a", "429:30"), simulated("b"))
     asyncio.run(lb.ask("why"))
-    lb._live.clock.advance(60)
+    clock_of(lb).advance(60)
     ax = lb.plot_circuit()
     assert "cooling down" in texts(ax)
     [bar] = [path for each in ax.collections if each.get_hatch() == "\\\\\\\\" for path in each.get_paths()]

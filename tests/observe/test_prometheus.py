@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from llx_magic.core.circuits import STATES
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.errors import AllBackendsFailed, UsageProblem
-from llx_magic.observe.prometheus import CONTENT_TYPE, STATES, exposition
+from llx_magic.observe.prometheus import CONTENT_TYPE, exposition
 from tests.engine.kit import balancer, simulated
 
 NEW = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
@@ -10,12 +11,12 @@ import pytest
 from tests.home import own_home
 from tests.secrets.vault import NAME, VARIABLE, FileKeyring
 
-SWEPT: dict[str, set[str]] = {"places": set(), "ways": set(), "found": set()}
+SWEPT: dict[str, set[str | tuple[str, str]]] = {"places": set(), "ways": set(), "found": set()}
 """What all sweeps of this run came to."""
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Nothing of the user's is read or written, and no key of theirs is in the environment."""
     folder = own_home(tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", NAME)

@@ -16,6 +16,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import matplotlib as mpl
@@ -149,7 +150,7 @@ class Collector:
         for cell in STALLED.values() if len(xmodes) > 1 else ():
             self._fail(cell, xmodes, "stall" if "FirstToken" in cell else "no-headers")
 
-    def _fail(self, cell: str, xmodes: tuple[str, ...], mode: object) -> None:
+    def _fail(self, cell: str, xmodes: tuple[str, ...], mode: Any) -> None:
         self.scene.server.set_default(mode)
         self.shell(f"%xmode {xmodes[0]}").fine()
         self.scene.server.hold_again()

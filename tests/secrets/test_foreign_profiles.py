@@ -115,7 +115,7 @@ def by_ask(path: Path, _patch: pytest.MonkeyPatch) -> str:
 
 def by_load(path: Path, _patch: pytest.MonkeyPatch) -> str:
     with pytest.raises(AllBackendsFailed) as caught:
-        llx_magic.ask("why", profile=llx_magic.load(path).profile)
+        llx_magic.ask("why", profile=llx_magic.load(str(path)).profile)
     return str(caught.value)
 
 

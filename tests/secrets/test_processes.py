@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -49,7 +50,7 @@ COMMANDS = (
 
 
 @pytest.fixture(params=["keys", "mark"])
-def world(request, tmp_path, monkeypatch) -> Scene:
+def world(request, tmp_path, monkeypatch) -> Iterator[Scene]:
     """Keys that must not be found anywhere; or a mark that must be found everywhere, so that the search can fail."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     mark = request.param == "mark"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -16,7 +17,7 @@ from llx_magic.dashboard.timeline import Timeline
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.otel import instrument
 from llx_magic.observe.prometheus import exposition
-from tests.engine.kit import balancer, simulated
+from tests.engine.kit import balancer, clock_of, simulated
 
 
 class Shown:
@@ -36,9 +37,9 @@ class Shown:
             asyncio.run(self.lb.ask("why", **how))
 
     def wait(self, seconds: float) -> None:
-        self.lb._live.clock.advance(seconds)
+        clock_of(self.lb).advance(seconds)
 
-    def in_the_frame(self, backend: str) -> list[tuple[str, str, float]]:
+    def in_the_frame(self, backend: str) -> list[tuple[Any, Any, float]]:
         rows = self.lb.circuit()
         return [
             (row.state, row.cause, row.began.timestamp() - self.lb.epoch)
@@ -56,7 +57,7 @@ class Shown:
         timeline.catch_up(self.lb.decisions, self.lb.remembered_since)
         return timeline
 
-    def reported(self, backend: str) -> dict[str, int]:
+    def reported(self, backend: str) -> dict[Any, Any]:
         """How many changes to each state OpenTelemetry was told."""
         data = self.reader.get_metrics_data()
         points = [

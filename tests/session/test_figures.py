@@ -18,6 +18,7 @@ import pytest
 from llx_magic.core import events as facts
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.text.values import JsonValue
 from tests.engine.kit import balancer, simulated
 
 SCRIPTS = (
@@ -54,7 +55,9 @@ class Told:
 
 async def asked(lb: LoadBalancer, dice: random.Random) -> None:
     await lb._live.clock.sleep(round(dice.uniform(0, 500), 2))
-    cell = dice.choice([{}, {}, {}, {"streaming": "disabled"}, {"circuit_breaker_enabled": False}])
+    cell: dict[str, JsonValue] = dice.choice(
+        [{}, {}, {}, {"streaming": "disabled"}, {"circuit_breaker_enabled": False}]
+    )
     task = asyncio.ensure_future(lb.ask("why", settings=cell, backend=dice.choice([None, None, None, "b"])))
     patience = dice.choice([None, None, None, None, dice.uniform(0, 20)])
     timer = lb._live.clock.call_later(patience, task.cancel) if patience is not None else None

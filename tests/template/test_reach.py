@@ -375,7 +375,7 @@ def test_a_subclass_that_overrides_a_method_runs_nothing():
     ran = []
 
     class Frame(pd.DataFrame):
-        def head(self, *_given):
+        def head(self, *_given):  # type: ignore[misc]
             ran.append("head")
 
     class Text(str):
@@ -459,7 +459,7 @@ def test_an_object_that_says_it_is_a_text_has_no_methods_of_one():
     ran = []
 
     class Liar:
-        @property
+        @property  # type: ignore[misc]
         def __class__(self):
             return str
 
