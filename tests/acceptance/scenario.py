@@ -50,7 +50,7 @@ class ScenarioClock(ManualClock):
             self._now += seconds
         self.advance(0.0)
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back later, or soon where that time has passed already."""
         timer = super().call_later(delay, callback)
         if delay <= 0:
