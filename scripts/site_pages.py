@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = ("README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "benchmarks/RESULTS.md")
 
-_LINK = re.compile(r"(?<=\]\()([^)#:\s]+)(?=[)#])")
-"""The file that a relative link points at."""
+_LINK = re.compile(r"""((?:\]\(|\bsrc(?:set)?="))([^)#:"\s]+)(?=[)#"])""")
+"""The file that a relative link or a picture points at, behind what begins the link."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = here if page.file.src_uri in PAGES else posixpath.join("docs", here)
 
     def in_site(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, link[1])).removeprefix("docs/")
-        return posixpath.relpath(target, here or ".")
+        target = posixpath.normpath(posixpath.join(folder, link[2])).removeprefix("docs/")
+        return link[1] + posixpath.relpath(target, here or ".")
 
     return _LINK.sub(in_site, markdown)

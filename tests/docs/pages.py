@@ -63,7 +63,9 @@ class Page:
     def links(self) -> list[str]:
         """Return where its links and pictures point."""
         attributes = [token.attrs.get("href") or token.attrs.get("src") for token in self.inline]
-        return [str(target) for target in attributes if target]
+        html = "".join(token.content for token in (*self.tokens, *self.inline) if token.type.startswith("html_"))
+        pictures = re.findall(r'\bsrc(?:set)?="([^"]+)"', html)
+        return [*(str(target) for target in attributes if target), *pictures]
 
     @property
     def code_spans(self) -> list[str]:

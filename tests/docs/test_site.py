@@ -30,7 +30,7 @@ def test_the_readme_is_the_first_page_and_its_links_lead_into_the_site(site: Pat
         "getting-started.html",
         "SECURITY.html",
         "notebooks/quickstart.ipynb",
-        "images/quickstart-light.png",
+        "images/quickstart-dark.png",
     ):
         assert f'"{target}"' in first
         assert (site / target).exists()
