@@ -1,7 +1,7 @@
-"""What a backend did instead of answering, and what follows from it.
+"""The failures of backends, and what follows from each kind.
 
-The verdicts are those of the project's fault table: which failures are tried again on the same backend, which
-may go to the next one, and which count against the circuit breaker.
+The kind decides whether the same backend is tried again, whether the next backend may be asked, and whether the
+failure counts against the circuit breaker.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ RETRY_AFTER_AT_MOST = 5.0
 """The longest ``Retry-After``, in seconds, that is waited for on the same backend."""
 
 LONGEST_RETRY_DELAY = 8.0
-"""Where the doubling of the delay between attempts ends, in seconds."""
+"""The longest delay between attempts, in seconds: it is doubled up to this."""
 
 
 class FailureKind(enum.StrEnum):
-    """How an attempt ended without a reply."""
+    """The kinds of failure: how an attempt ended without a reply."""
 
     BAD_REQUEST = "bad request"
     CONTEXT_LENGTH = "context too long"
@@ -59,18 +59,21 @@ COUNTED = frozenset({
 """The kinds that count against a backend's circuit breaker."""
 
 REFUSALS = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER})
-"""The kinds that blame the request: the backend itself is up, so a probe that meets one closes the circuit."""
+"""The kinds that are due to the request. The backend itself is up, so a probe that ends in one of them closes the
+circuit.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """One attempt's failure, as a fact.
 
-    ``message`` is one line with no key in it. ``status`` is the HTTP status where the response was no success;
-    ``amounts_to`` is the status that an error inside a success stands for. ``retry_after`` is in seconds.
-    ``should_retry`` is the server's own ``x-should-retry``, or False where its words say that the request itself cannot
-    succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how long. ``words`` says
-    how much text had already arrived, None where none had; the engine fills it in.
+    ``message`` is one line with no key in it. ``status`` is the HTTP status of a response that was no success;
+    ``amounts_to`` is the status that corresponds to an error within a successful response. ``retry_after`` is in
+    seconds. ``should_retry`` is what the server says in ``x-should-retry``, a header that OpenAI's clients obey
+    (https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py), or False where its words say that
+    the request itself cannot succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how
+    long. ``words`` says how much text had already arrived, None where none had; the engine fills it in.
     """
 
     kind: FailureKind
@@ -92,11 +95,11 @@ class Failure:
 
 
 class NotReady(LlxError):
-    """Raised by a backend that cannot send anything now; one line with no key in it, which says what mends it."""
+    """A backend cannot send anything now; one line without a key, which says what helps."""
 
 
 class BackendFailed(LlxError):
-    """Raised by a backend that gave no usable reply; ``failure`` holds the facts."""
+    """A backend gave no usable reply; ``failure`` holds the facts."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -106,9 +109,9 @@ class BackendFailed(LlxError):
 def retry_delay(failure: Failure, attempt: int, settings: Settings, jitter: float) -> float | None:
     """Return the seconds to wait before trying the same backend again, or None to end the visit.
 
-    ``attempt`` is the number of the attempt that failed, from 1. ``jitter`` is a random number in [0, 1): the delay is
-    lengthened by at most a quarter of itself. A server's ``Retry-After`` replaces the delay up to 5 s and ends the
-    visit beyond; ``x-should-retry`` is obeyed; text that was already shown is never asked for again here.
+    ``attempt`` is the number of the failed attempt, from 1. ``jitter`` is a random number in [0, 1); it lengthens
+    the delay by at most a quarter. A server's ``Retry-After`` of up to 5 s replaces the delay, a longer one ends the
+    visit. ``x-should-retry`` is obeyed. Once text has been shown, the same backend is not asked again.
     """
     if attempt >= settings.failover_retry_count or failure.words is not None or not _worth_repeating(failure, settings):
         return None

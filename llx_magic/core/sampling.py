@@ -1,4 +1,4 @@
-"""How a model was asked to write: the parameters that may be told to whoever watches, which are not the prompt."""
+"""The parameters of a request that may be shown to observers; the prompt is not among them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _COUNTS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens",
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
 
 _LARGEST = 2**53
-"""What is told of whole numbers: no more than any reader of JSON takes."""
+"""The largest integer that is shown: every JSON parser reads it exactly
+(https://www.rfc-editor.org/rfc/rfc8259#section-6).
+"""
 
 MOST_STOPS, LONGEST_STOP = 16, 64
-"""How many stop sequences are told, and how many characters of one may have; others are left out."""
+"""The most stop sequences that are shown, and the most characters of each; others are left out."""
 
 Sampling = dict[str, int | float | str | list[str]]
 
@@ -25,8 +27,8 @@ Sampling = dict[str, int | float | str | list[str]]
 def sampling_of(params: Mapping[str, JsonValue], *, json: bool) -> str | None:
     """Return the parameters of a request that say how to write, as a JSON object; None where it has none.
 
-    Names are those of OpenAI's chat completions. ``json`` is whether JSON was asked for besides. What has not the type
-    that such a parameter has is left out, as are all other parameters: they may hold anything.
+    Names are those of OpenAI's chat completions. ``json`` is whether JSON was asked for besides. A value of the
+    wrong type is left out, and so are all other parameters, since they may hold anything.
     """
     if not params and not json:
         return None
@@ -38,7 +40,7 @@ def sampling_of(params: Mapping[str, JsonValue], *, json: bool) -> str | None:
 
 
 def read_sampling(told: str | None) -> Sampling:
-    """Return what ``sampling_of`` wrote."""
+    """Return the values that ``sampling_of`` wrote."""
     return {} if told is None else msgspec.json.decode(told, type=Sampling)
 
 

@@ -1,6 +1,7 @@
-"""What a request to run a cell says of the front end that sent it.
+"""Tells from a request to run a cell which front end has sent it.
 
-No front end tells a kernel what it can show, so this goes by what each of them puts into its requests:
+The protocol (https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute) has no field for the front end,
+so it is recognised by what each of them puts into its requests:
 
 | front end                                | says                                    | so a reply is shown           |
 |------------------------------------------|-----------------------------------------|-------------------------------|
@@ -11,9 +12,8 @@ No front end tells a kernel what it can show, so this goes by what each of them 
 | nbclient, nbconvert, papermill, nbval    | ``allow_stdin`` is false                | once, when it is whole        |
 | jupyter console, qtconsole, Spyder       | nothing; the ids are jupyter_client's   | once, when it is whole        |
 
-A front end that ignores updates (the last row) shows a display as it was first sent, for ever; so where nothing speaks
-for redrawing, the reply is a display of its own. Nobody watches a program run a notebook, and one display needs
-nothing of it.
+A front end that ignores updates (the last row) keeps showing the first version of a display. So unless a front end
+is known to redraw, the reply is shown once, as a display of its own. Nobody watches when a program runs a notebook.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _CELL = ("cellId", "cell_id")
 _OF_A_PAGE = frozenset({*_CELL, "deletedCells", "recordTiming", "record_timing", "colab"})
 
 _MADE_BY_JUPYTER_CLIENT = re.compile(r".+_\d+_\d+")
-"""Its messages are named by session, process and number; those of front ends in JavaScript by a UUID alone."""
+"""Matches the ids that jupyter_client gives to its messages: session, process and number. Front ends in JavaScript
+use a UUID.
+"""
 
 _IN_MILLISECONDS = re.compile(r".*\.\d{3}(?:0{3})?(?:Z|[+-]\d\d:?\d\d)")
 
@@ -50,7 +52,7 @@ class FrontEnd(NamedTuple):
 
 
 def front_end(shell: InteractiveShell, redraw: str = "auto") -> FrontEnd:
-    """Return who asked for the cell that runs now; ``redraw`` "always" or "never" is the user's own word on that."""
+    """Return who asked for the cell that runs now. ``redraw`` "always" or "never" overrides what was recognised."""
     found = front_end_of(_request(shell))
     return found if redraw == "auto" else found._replace(redraws=redraw == "always")
 

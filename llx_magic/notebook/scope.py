@@ -1,4 +1,4 @@
-"""The names that a prompt sees: those of the code that asks it, as Python itself would look them up there."""
+"""The variables that a prompt sees: those of the code that asks it, in the order in which Python looks them up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Scope(Mapping[str, object]):
 
     def __getitem__(self, name: str) -> object:
         value: object = self._names[name]
-        # The last outputs are hidden too; which names with an underscore are data is for expressions to say.
+        # The last outputs are hidden too; the expressions decide which names with an underscore are data.
         if not name.startswith("_") and name in self._hidden and self._hidden[name] is value:
             raise KeyError(name)
         return value

@@ -1,4 +1,4 @@
-"""The line under a reply that is under way: who is asked, how long already, and how long that may take."""
+"""The line under a reply that is still coming: who is asked, for how long, and how long it may take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from llx_magic.core.reply import Delta, Restart
 from llx_magic.units import in_time, number
 
 LEAST_SECONDS = 1
-"""A wait that is shorter has no clock."""
+"""A wait of fewer seconds shows no clock."""
 
 
 class Status:
-    """Says what a prompt is doing; its clock runs while nothing has come.
+    """The text of the line; its clock runs until the first text arrives.
 
     ``limit`` gives the seconds within which a backend must have begun to answer, None where nothing limits that.
     ``now`` is the clock of the events.
@@ -30,7 +30,7 @@ class Status:
         self._shown = ""
 
     def take(self, part: Delta | Restart | Event) -> bool:
-        """Take in what has come; returns whether the line is another now."""
+        """Take new parts and events into account; return whether the line has changed."""
         match part:
             case Delta():
                 self._since = self._until = None

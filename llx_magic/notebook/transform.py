@@ -1,4 +1,4 @@
-"""Lines that IPython must hand over as they are: a prompt that ends in a question mark is not a request for help."""
+"""Rewrites ``%llx …`` lines into calls before IPython takes a trailing ``?`` for a request for help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)
 
 
 def hand_over_prompts(lines: list[str]) -> list[str]:
-    """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that nothing else of IPython interprets them.
+    """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that IPython does not interpret their text.
 
     A statement's value becomes None, since its reply has been displayed already. (A semicolon would do that only in
     cells that IPython puts into its history.) A backslash at the end continues a line. Lines inside a multi-line
@@ -35,7 +35,7 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
         text, joined = _with_continuations(first.rstrip(), rest)
         end = "" if target else " and None"
         rewritten.append(f"{indent}{target or ''}get_ipython().run_line_magic({magic!r}, {text!r}){end}\n")
-        rewritten += ["\n"] * joined  # so that an error further down names the line that was typed
+        rewritten += ["\n"] * joined  # keeps the line numbers of errors further down
     return rewritten
 
 

@@ -1,4 +1,4 @@
-"""One colour, dash and marker for each backend, wherever it is drawn."""
+"""The colour, dash and marker of each backend, the same in every picture."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 
 class Style(NamedTuple):
-    """How one backend is drawn: told apart by colour, and without colour by dash and marker."""
+    """The style of one backend: its colour tells it apart, and without colours its dash and its marker do."""
 
     colour: str
     dash: tuple[int, ...]
     marker: str
 
 
-# The colours of Okabe and Ito's palette that differ in lightness too; yellow is left out, it vanishes on white paper.
+# Okabe and Ito's colours that differ in lightness too: https://jfly.uni-koeln.de/color/ (yellow vanishes on white)
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6f6f6f")
 _DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 STATE_COLOURS = {"closed": "#009e73", "half-open": "#e69f00", "open": "#d55e00", "disabled": "#6f6f6f"}
-"""The colours of the circuit's states; a state is always named or placed as well."""
+"""The colours of the circuit's states. A state is also shown by a word or a position, never by colour alone."""
 
 
 def styles(backends: Iterable[str]) -> dict[str, Style]:

@@ -1,4 +1,4 @@
-"""Snapshots as a page in Prometheus's text format 0.0.4, made without any further package."""
+"""Writes snapshots in Prometheus's text format 0.0.4, without any further package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sample = tuple[str, dict[str, str], float | None]
 
 
 class Snapshotted(Protocol):
-    """Anything that can tell its state; ``llx_magic.load`` returns one."""
+    """An object with a snapshot; ``llx_magic.load`` returns one."""
 
     def snapshot(self) -> Snapshot: ...  # noqa: D102
 
@@ -40,8 +40,8 @@ class _Metric:
 def exposition(source: Snapshotted | Snapshot | Iterable[Snapshotted | Snapshot]) -> str:
     """Return the page that Prometheus scrapes: state and counts of every backend of one or several load balancers.
 
-    Times are in seconds, ratios from 0 to 1; what is not known yet is left out. Metrics come in a fixed order, backends
-    in priority order. Counters start over after ``reset_statistics``, which Prometheus recognises by itself.
+    Times are in seconds, ratios from 0 to 1; values that are not known yet are left out. Metrics come in a fixed
+    order, backends in order of priority. Counters start over after ``reset_statistics``; Prometheus recognises that.
 
     Raises:
         UsageProblem: where two backends would have the same labels, since Prometheus then refuses the whole page.
@@ -104,7 +104,7 @@ def _number(value: float) -> str:
 
 
 def _each(read: Callable[[BackendSnapshot], Iterable[Sample]]) -> Callable[[Snapshot], Iterator[Sample]]:
-    """Make of what one backend gives what all of a profile's give."""
+    """Return a function that collects from all backends of a profile what ``one`` collects from a single backend."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
         for backend in snapshot.backends:

@@ -1,4 +1,4 @@
-"""Tokens per minute between replies: what the load balancer measured after each, and how that falls until the next."""
+"""Tokens per minute between replies: the rate after each reply, and how it falls until the next."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
 Basis = Literal["elapsed", "busy"]
 
 POINTS = 300
-"""Into how many stretches the whole time of a curve is divided at least."""
+"""The least number of steps into which the time of a curve is divided."""
 
 
 class MeasuredRate:
-    """One backend's tokens per minute, told from its replies and held to what the load balancer measured.
+    """One backend's tokens per minute, computed from its replies and compared with the measured rate.
 
-    Where replies of the last five minutes are forgotten, after a reset for instance, those that are known add up to
-    another rate than was measured. Then nothing can be told between two replies until the forgotten ones no longer
-    count.
+    After a reset of the statistics, replies of the last five minutes are missing, so the known ones give another
+    rate than was measured. Then the rate between two replies is unknown until the missing ones no longer count.
     """
 
     def __init__(self) -> None:
@@ -30,7 +29,7 @@ class MeasuredRate:
         self.measured: float | None = None
 
     def take(self, event: VisitSucceeded, basis: Basis) -> None:
-        """Take in a reply that reported its usage."""
+        """Add a reply that reported its usage."""
         tokens = (event.completion_tokens or 0) + (event.prompt_tokens or 0)
         self._tokens.add(event.at - event.seconds, event.at, tokens)
         self.measured_at, self.measured = event.at, event.tpm
