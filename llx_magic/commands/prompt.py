@@ -15,10 +15,10 @@ from llx_magic.commands.profiles import read_params
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.engine.background import BACKGROUND, Running
+from llx_magic.engine.plan import Plan
 from llx_magic.engine.scope import Watch
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.debug import drawn_by_a_view
-from llx_magic.session.balancer import Ask, LoadBalancer
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
 from llx_magic.text.blocks import ReplyFormatError
@@ -152,7 +152,9 @@ def _as_python_reads_it(name: str | None) -> str | None:
     return unicodedata.normalize("NFKC", name) if name is not None and name.isidentifier() else name
 
 
-def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | None = None) -> tuple[LoadBalancer, Ask]:
+def prepare(
+    session: Session, options: PromptOptions, prompt: str, cell: str | None = None
+) -> tuple[LoadBalancer, Plan]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
 
     With ``--chat`` the earlier turns of the conversation come first; those of ``cell`` itself and later ones do not, so
@@ -172,9 +174,9 @@ def prepare(session: Session, options: PromptOptions, prompt: str, cell: str | N
         if system is None:
             system = session.conversations.system_before(options.chat or None, cell)
     told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(options.form)))) or system
-    asked = balancer.prepare(messages, told, options.settings, options.params, options.backend)
+    plan = balancer.prepare(messages, told, options.settings, options.params, options.backend)
     conversation = None if options.chat is None else session.conversations.identity(options.chat or None)
-    return balancer, replace(asked, json=options.form == "json", conversation=conversation)
+    return balancer, replace(plan, json=options.form == "json", conversation=conversation)
 
 
 def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply, cell: str | None = None) -> None:
@@ -188,34 +190,33 @@ def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply
         session.conversations.record(options.chat or None, turn)
 
 
-def preview(balancer: LoadBalancer, asked: Ask) -> Output:
+def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     """Return what would be sent, and to whom, with the reason for each backend; nothing is sent."""
-    verdicts = BACKGROUND.run(balancer.explain(asked))
+    verdicts = BACKGROUND.run(balancer.explain(plan))
     width = max(len(name) for name, _verdict in verdicts)
-    said = [f"[{message.role}]\n{message.content.rstrip()}\n" for message in asked.messages]
+    said = [f"[{message.role}]\n{message.content.rstrip()}\n" for message in plan.messages]
     order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
-    notes = [f"note: {note}" for note in asked.notes]
+    notes = [f"note: {note}" for note in plan.notes]
     return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 
-def start(balancer: LoadBalancer, asked: Ask) -> Running[Reply, Delta | Restart | Event]:
-    """Prepare a prompt; whoever follows it draws its debug lines too, in their place among the text.
+def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Delta | Restart | Event]:
+    """Prepare a prompt; whoever follows it writes its debug lines too, in their place among the text.
 
     Where JSON is asked for and the whole reply is none, the model is told so and asked once more.
     """
 
     async def answer(watch: Watch) -> Reply:
-        with drawn_by_a_view():
-            reply = await balancer.run(asked, watch)
-            problem = _fault_of(asked, reply)
-            return reply if problem is None else await _asked_again(balancer, asked, watch, reply, problem)
+        reply = await balancer.run(plan, watch)
+        problem = _fault_of(plan, reply)
+        return reply if problem is None else await _asked_again(balancer, plan, watch, reply, problem)
 
     return BACKGROUND.start(answer)
 
 
-def _fault_of(asked: Ask, reply: Reply) -> str | None:
+def _fault_of(plan: Plan, reply: Reply) -> str | None:
     """Return why the reply is not in the form asked for; one that was cut would be cut again."""
-    if not asked.json or reply.finish_reason == "length":
+    if not plan.json or reply.finish_reason == "length":
         return None
     try:
         reply.json()
@@ -224,7 +225,7 @@ def _fault_of(asked: Ask, reply: Reply) -> str | None:
     return None
 
 
-async def _asked_again(balancer: LoadBalancer, asked: Ask, watch: Watch, reply: Reply, problem: str) -> Reply:
+async def _asked_again(balancer: LoadBalancer, plan: Plan, watch: Watch, reply: Reply, problem: str) -> Reply:
     """Return the second reply, with what both took; the first one where nobody gives a second."""
     watch(Restart(reply.backend, problem, reply.backend, again=True))
     turns = (
@@ -232,7 +233,7 @@ async def _asked_again(balancer: LoadBalancer, asked: Ask, watch: Watch, reply: 
         Message("user", f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."),
     )
     try:
-        second = await balancer.run(replace(asked, messages=(*asked.messages, *turns)), watch)
+        second = await balancer.run(replace(plan, messages=(*plan.messages, *turns)), watch)
     except AllBackendsFailed:
         return replace(reply, notes=(*reply.notes, "asked again for JSON: nobody answered"))
     spent = "" if reply.usage is None else f", which took {reply.usage.total_tokens} tokens"

@@ -8,8 +8,8 @@ from typing import TextIO
 from llx_magic.commands.forms import in_form
 from llx_magic.commands.prompt import Format
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.observe.debug import shown_lines
+from llx_magic.core.reply import Delta, Received, Reply, Restart
+from llx_magic.observe.debug import shown_lines, write_debug_lines
 from llx_magic.text.blocks import ReplyFormatError
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 
@@ -28,12 +28,14 @@ class TerminalView:
         self._out = out
         self._debug = debug
         self._live = live
+        self.received = Received()
         self._wrote = ""
         self._held = ""
 
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Write what has come in; returns the seconds until it is worth calling again."""
         for part in parts:
+            self.received.take(part)
             if isinstance(part, Event):
                 self._write_debug_lines(part)
             elif self._live and isinstance(part, Delta):
@@ -68,11 +70,10 @@ class TerminalView:
             self._out.flush()
 
     def _write_debug_lines(self, event: Event) -> None:
-        if self._debug is not None and (lines := shown_lines(event)):
+        if self._debug is not None and shown_lines(event):
             self._end_line()
             self._out.flush()
-            self._debug.write("".join(f"{line}\n" for line in lines))
-            self._debug.flush()
+            write_debug_lines(event, self._debug)
 
     def _end_line(self) -> None:
         if self._wrote and not self._wrote.endswith("\n"):

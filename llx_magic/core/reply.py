@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from llx_magic.core.events import VisitSucceeded
+from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
 from llx_magic.text.blocks import Code, ReplyFormatError, code_of, read_json
@@ -176,6 +176,29 @@ class Reply:
         text = self.text if len(self.text) <= REPR_LENGTH else self.text[: REPR_LENGTH - 1] + "…"
         state = "" if self.error is None else f", error={type(self.error).__name__}"
         return f"Reply({printable(text)!r}, backend={self.backend!r}, model={self.model!r}{state})"
+
+
+class Received:
+    """What has come of a reply that is under way: its text so far, and the number of its request."""
+
+    def __init__(self) -> None:
+        self.request = 0
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The text so far, of the backend that is answering."""
+        return "".join(self._pieces)
+
+    def take(self, part: Delta | Restart | Event) -> None:
+        """Take one part into account; a restart withdraws the text."""
+        match part:
+            case Delta():
+                self._pieces.append(part.text)
+            case Restart():
+                self._pieces.clear()
+            case _:
+                self.request = part.request
 
 
 REPR_LENGTH = 200

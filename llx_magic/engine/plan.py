@@ -26,13 +26,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One request as it was asked: nothing that changes later changes it."""
+    """One request as it was asked: nothing that changes later changes it.
+
+    ``messages`` end with the user's. ``json`` asks for a reply that is JSON. ``conversation`` names the conversation
+    that is continued. ``notes`` are remarks about the prompt itself, such as which rows of a table were sent; the
+    reply carries them.
+    """
 
     routing: Routing
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
     json: bool = False
     conversation: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sole(self) -> bool:

@@ -20,8 +20,9 @@ from llx_magic.commands.prompt import PromptOptions
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
 from llx_magic.core.reply import Delta, Reply, Restart
-from llx_magic.core.trace import Trace
+from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
+from llx_magic.engine.plan import Plan
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.frontend import FrontEnd, front_end
 from llx_magic.notebook.interrupt import InterruptedPrompt
@@ -29,7 +30,7 @@ from llx_magic.notebook.jobs import Job, Jobs
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
-from llx_magic.session.balancer import Ask, LoadBalancer
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.template.limits import Limits, Mode
 from llx_magic.template.template import Rendered, Template
@@ -76,7 +77,7 @@ class Prompter:
             raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
         asking = _Asking(self, options, text)
         if options.dry_run:
-            return prompt.preview(asking.balancer, asking.asked)
+            return prompt.preview(asking.balancer, asking.plan)
         if options.background:
             return asking.in_background()
         return asking.in_foreground()
@@ -92,10 +93,10 @@ class Prompter:
         note = f"{options.out} is a variable of the notebook, not of {scope.function}()"  # nobody can write a local one
         return Rendered(filled.text, (*filled.notes, note))
 
-    def prepare(self, options: PromptOptions, filled: Rendered, cell: str | None) -> tuple[LoadBalancer, Ask]:
+    def prepare(self, options: PromptOptions, filled: Rendered, cell: str | None) -> tuple[LoadBalancer, Plan]:
         """Return the profile and the request, a conversation's earlier turns included."""
-        balancer, asked = prompt.prepare(self._session, options, filled.text, cell)
-        return balancer, replace(asked, notes=filled.notes)
+        balancer, plan = prompt.prepare(self._session, options, filled.text, cell)
+        return balancer, replace(plan, notes=filled.notes)
 
     def place_of(self, options: PromptOptions, front_end: FrontEnd) -> str | None:
         """Return what identifies the cell in its conversation; None where it always adds a turn."""
@@ -176,17 +177,15 @@ class _Asking:
         self._text = filled.text
         self._front_end = prompter.front_end()
         self._cell = prompter.place_of(options, self._front_end)
-        self.balancer, self.asked = prompter.prepare(options, filled, self._cell)
+        self.balancer, self.plan = prompter.prepare(options, filled, self._cell)
         self._view: View = QuietView()
-        self._events: list[Event] = []
-        self._pieces: list[str] = []
         self._begun = time.monotonic()
 
     def in_foreground(self) -> Reply:
         """Show the reply while it comes, and return it."""
         self._view = self._prompter.view(self._options, self._status(), None)
         try:
-            return self._follow(prompt.start(self.balancer, self.asked))
+            return self._follow(prompt.start(self.balancer, self.plan))
         except KeyboardInterrupt:
             self._give_up("interrupted", InterruptedPrompt())
             raise InterruptedPrompt from None
@@ -196,7 +195,7 @@ class _Asking:
 
         What comes after a cell has ended does not reach a notebook that a program executes, so there the cell waits.
         """
-        running = prompt.start(self.balancer, self.asked)
+        running = prompt.start(self.balancer, self.plan)
         running.begin()
         jobs = self._prompter.jobs
         job = jobs.add(self._text, running.cancel)
@@ -208,17 +207,17 @@ class _Asking:
         return None if self._options.quiet or self._prompter.is_live(self._options) else Output(job.line)
 
     def _status(self) -> Status:
-        settings = self.balancer.settings(self.asked.settings)
+        in_force = {candidate.backend.name: candidate.settings for candidate in self.plan.candidates}
 
         def limit(backend: str) -> float | None:
-            milliseconds = settings[backend].first_word_limit_ms
+            milliseconds = in_force[backend].first_word_limit_ms
             return None if milliseconds is None else milliseconds / 1000
 
         return Status(limit, self.balancer.now)
 
     def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
         try:
-            reply = running.follow(self._draw)
+            reply = running.follow(self._view.draw)
         except AllBackendsFailed as failed:
             why = (
                 str(failed) if self._options.background else "no backend could finish"
@@ -235,20 +234,11 @@ class _Asking:
         self._after(reply)
         return reply
 
-    def _draw(self, parts: list[Delta | Restart | Event]) -> float:
-        for part in parts:
-            if isinstance(part, Event):
-                self._events.append(part)
-            elif isinstance(part, Delta):
-                self._pieces.append(part.text)
-            else:
-                self._pieces.clear()
-        return self._view.draw(parts)
-
     def _give_up(self, why: str, error: BaseException, partial: str = "") -> None:
-        trace = Trace(tuple(self._events))
+        received = self._view.received
+        trace = trace_of(self.balancer.decisions(), received.request)
         reply = Reply(
-            text="".join(self._pieces) or partial,
+            text=received.text or partial,
             backend="",
             model="",
             usage=None,

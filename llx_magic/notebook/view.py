@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import html
 import re
-import sys
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.reply import Delta, Received, Reply, Restart
 from llx_magic.notebook.status import Status
-from llx_magic.observe.debug import shown_lines
+from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
 from llx_magic.text.markdown import code_to_html, markdown_to_html
@@ -39,7 +38,10 @@ _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
 
 
 class View(Protocol):
-    """What shows one prompt on its way."""
+    """What shows one prompt on its way, and the debug lines that are asked for."""
+
+    received: Received
+    """What has come so far."""
 
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Take in what has come and show it; returns the seconds until the next drawing is worth its cost."""
@@ -54,11 +56,14 @@ class View(Protocol):
 class QuietView:
     """Shows nothing of a reply; debug lines that are asked for are written all the same."""
 
+    def __init__(self) -> None:
+        self.received = Received()
+
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Write the debug lines."""
         for part in parts:
-            if isinstance(part, Event):
-                write_debug_lines(part)
+            self.received.take(part)
+            write_debug_lines(part)
         return FIRST_PAUSE
 
     def finish(self, reply: Reply) -> None:
@@ -92,23 +97,17 @@ class CellView:
         self._footer_mode = footer_mode
         self._job = job
         self._shown = False
-        self._pieces: list[str] = []
+        self.received = Received()
         self._restarts: list[str] = []
         if status is not None and job:
             self._redraw(status)
-
-    @property
-    def text(self) -> str:
-        """The text so far, of the backend that is answering."""
-        return "".join(self._pieces)
 
     def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
         """Take in what has come and show it; returns the seconds until the next drawing is worth its cost."""
         changed = False
         for part in parts:
             changed = self._take(part) or changed
-            if isinstance(part, Event):
-                write_debug_lines(part)
+            write_debug_lines(part)
         if self._status is None or not (changed or self._status.ticks()):
             return FIRST_PAUSE
         return FIRST_PAUSE + PAUSE_PER_KILOBYTE * self._redraw(self._status) / 1000
@@ -127,28 +126,24 @@ class CellView:
     def give_up(self, why: str) -> None:
         """Leave the text that has come, marked as incomplete; nothing is left where none has come."""
         first, *rest = why.splitlines()
-        if self.text:
+        if text := self.received.text:
             lines = [f"{first}: the text above is incomplete", *rest]
-            plain = "\n".join([printable(self.text).rstrip(), "", *lines])
-            self._put({"text/plain": plain, "text/html": f"<div>{self._body(self.text)}</div>{_below(lines)}"})
+            plain = "\n".join([printable(text).rstrip(), "", *lines])
+            self._put({"text/plain": plain, "text/html": f"<div>{self._body(text)}</div>{_below(lines)}"})
         elif self._shown or self._job:
             self._put({"text/plain": why, "text/html": _below([first, *rest])})
 
     def _take(self, part: Delta | Restart | Event) -> bool:
+        self.received.take(part)
+        if isinstance(part, Restart):
+            self._restarts.append(part.line)
         changed = self._status is not None and self._status.take(part)
-        match part:
-            case Delta():
-                self._pieces.append(part.text)
-            case Restart():
-                self._pieces.clear()
-                self._restarts.append(part.line)
-            case _:
-                return changed
-        return True
+        return changed or isinstance(part, Delta | Restart)
 
     def _redraw(self, status: Status) -> int:
         """Show what there is so far; returns how long its HTML is."""
-        body = self._body(self.text, coloured=False) if self.text else ""
+        text = self.received.text
+        body = self._body(text, coloured=False) if text else ""
         lines = [*map(one_line, (*self._restarts, status.line())), *([self._job] if self._job else [])]
         self._put({"text/plain": "\n".join(lines), "text/html": f"<div>{body}</div>{_below(lines)}"})
         return len(body)
@@ -204,13 +199,6 @@ def _fenced(block: CodeBlock) -> str:
     fence = "`" * max(3, longest + 1)
     text = block.text if block.text.endswith("\n") or not block.text else f"{block.text}\n"
     return f"{fence}{block.language.replace('`', '')}\n{text}{fence}"
-
-
-def write_debug_lines(event: Event) -> None:
-    """Write the debug lines that are asked for to the cell's stderr."""
-    if lines := shown_lines(event):
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
 
 
 def _below(lines: Iterable[str]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextvars import ContextVar
+from typing import TextIO
 
 from llx_magic.core.describe import CIRCUIT_BREAKER, LB, lines
 from llx_magic.core.events import Event
@@ -33,33 +31,31 @@ def shown(channel: str, patterns: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
 
 
-_drawn_by_a_view: ContextVar[bool] = ContextVar("drawn_by_a_view", default=False)
-
-
-@contextlib.contextmanager
-def drawn_by_a_view() -> Iterator[None]:
-    """Leave stderr to the view that draws the reply: it writes ``shown_lines`` in their place among the text.
-
-    What is started inside runs in a copy of this context, on whatever thread.
-    """
-    token = _drawn_by_a_view.set(True)
-    try:
-        yield
-    finally:
-        _drawn_by_a_view.reset(token)
-
-
 def shown_lines(event: Event) -> list[str]:
     """Return those of an event's debug lines that ``LLXPRT_DEBUG`` asks for."""
     patterns = os.environ.get(VARIABLE, "")
     return [line for channel, line in lines(event) if shown(channel, patterns)] if patterns else []
 
 
-def write_debug_lines(event: Event) -> None:
-    """Write an event's debug lines wherever somebody wants them; a subscriber of live profiles."""
+def write_debug_lines(part: object, out: TextIO | None = None) -> None:
+    """Write to stderr, or to ``out``, the debug lines that are asked for of an event; other parts have none.
+
+    This is the one place where they are written. Whoever shows a request calls it, on its own thread and in its place
+    among the text.
+    """
+    if isinstance(part, Event) and (wanted := shown_lines(part)):
+        out = out or sys.stderr
+        out.write("".join(f"{line}\n" for line in wanted))
+        out.flush()
+
+
+def log_debug_lines(event: Event) -> None:
+    """Give an event's debug lines to ``logging``; a subscriber of live profiles.
+
+    Those of what no request caused are written to stderr as well, since nobody else shows them.
+    """
     if any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()):
         for channel, line in lines(event):
             _LOGGERS[channel].debug("%s", line)
-    if not _drawn_by_a_view.get() and (wanted := shown_lines(event)):
-        sys.stderr.write("".join(f"{line}\n" for line in wanted))
-        sys.stderr.flush()
+    if not event.request:
+        write_debug_lines(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llx_magic.session.api import Current, ask, current, load
-from llx_magic.session.balancer import Ask, LoadBalancer
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Loaded, Session
 
-__all__ = ["Ask", "Current", "LoadBalancer", "Loaded", "Session", "ask", "current", "load"]
+__all__ = ["Current", "LoadBalancer", "Loaded", "Session", "ask", "current", "load"]

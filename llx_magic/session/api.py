@@ -49,23 +49,18 @@ def ask(
     otherwise the default profile, otherwise the embedded model; ``current`` tells which. The other arguments and the
     errors are those of ``LoadBalancer.ask``. An interrupt closes the connection.
     """
-    if isinstance(profile, Profile):
-        return BACKGROUND.run(_ask_once(profile, prompt, system, settings, params, backend))
-    balancer = _session().balancer(profile)
-    asked = balancer.prepare(prompt, system, settings, params, backend)
-    return BACKGROUND.run(balancer.run(asked, lambda _part: None))
+    is_own = isinstance(profile, Profile)
+    balancer = load(profile) if isinstance(profile, Profile) else _session().balancer(profile)
+    plan = balancer.prepare(prompt, system, settings, params, backend)
 
+    async def answer() -> Reply:
+        try:
+            return await balancer.run(plan)
+        finally:
+            if is_own:
+                await balancer.aclose()
 
-async def _ask_once(
-    profile: Profile,
-    prompt: str,
-    system: str | None,
-    settings: Mapping[str, JsonValue] | None,
-    params: Mapping[str, JsonValue] | None,
-    backend: str | None,
-) -> Reply:
-    async with load(profile) as balancer:
-        return await balancer.ask(prompt, system=system, settings=settings, params=params, backend=backend)
+    return BACKGROUND.run(answer())
 
 
 class Current(str):

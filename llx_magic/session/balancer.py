@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +19,7 @@ from llx_magic.engine.scope import Watch
 from llx_magic.engine.stream import parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.keys.redaction import named_secret
+from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
@@ -26,25 +27,6 @@ from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import nearest
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One prompt with everything that holds for this request only.
-
-    ``messages`` end with the user's. ``settings`` are checked values of the cell layer; ``params`` go to the model;
-    ``backend`` pins one member, so that there is no failover. ``notes`` are remarks about the prompt itself, such as
-    which rows of a table were sent; the reply carries them. ``json`` asks for a reply that is JSON. ``conversation``
-    names the conversation that is continued.
-    """
-
-    messages: tuple[Message, ...]
-    settings: Values = field(default_factory=dict)
-    params: Mapping[str, JsonValue] = field(default_factory=dict)
-    backend: str | None = None
-    notes: tuple[str, ...] = ()
-    json: bool = False
-    conversation: str | None = None
 
 
 class LoadBalancer(ProfileRecord):
@@ -89,7 +71,7 @@ class LoadBalancer(ProfileRecord):
             AllBackendsFailed: it holds every backend's reason and the longest partial text.
             UsageProblem: for an empty prompt, or a setting or backend that does not exist; nothing was sent.
         """
-        return await self.run(self.prepare(prompt, system, settings, params, backend), lambda _part: None)
+        return await self.run(self.prepare(prompt, system, settings, params, backend))
 
     def stream(
         self,
@@ -104,8 +86,8 @@ class LoadBalancer(ProfileRecord):
 
         Arguments and errors are those of ``ask``. Leaving the loop early cancels the request and closes its connection.
         """
-        asked = self.prepare(prompt, system, settings, params, backend)
-        return parts_of(lambda watch: self.run(asked, watch))
+        plan = self.prepare(prompt, system, settings, params, backend)
+        return parts_of(lambda watch: self.run(plan, watch), write_debug_lines)
 
     def prepare(
         self,
@@ -114,8 +96,8 @@ class LoadBalancer(ProfileRecord):
         settings: Mapping[str, JsonValue] | None,
         params: Mapping[str, JsonValue] | None,
         backend: str | None,
-    ) -> Ask:
-        """Check what was given and put it into one value.
+    ) -> Plan:
+        """Check what was given and freeze it, with the settings in force.
 
         Raises:
             UsageProblem: for an empty prompt, a setting or backend that does not exist, or a parameter that is a key,
@@ -130,17 +112,24 @@ class LoadBalancer(ProfileRecord):
             self._member(backend)
         if name := named_secret(params or {}):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
-        return Ask(messages, read_cell_values(settings or {}), params or {}, backend)
+        pinned = backend is not None or self.profile.policy == SINGLE
+        return Plan(
+            routing=FAILOVER if pinned else routing_named(self.profile.policy),
+            candidates=self._candidates(read_cell_values(settings or {}), params or {}, backend),
+            messages=messages,
+        )
 
-    async def run(self, asked: Ask, watch: Watch) -> Reply:
-        """Answer; ``watch`` sees each piece and each decision as it happens, on the loop that runs this."""
-        reply = await RequestRun(self._live, self._plan(asked), self._jitter, watch).run()
-        notes = (*self._remarks, *asked.notes, *reply.notes)
+    async def run(self, plan: Plan, watch: Watch = write_debug_lines) -> Reply:
+        """Answer; ``watch`` gets each piece and each event as it happens, on the loop that runs this.
+
+        It also writes the debug lines that are asked for, in their place among what else it shows.
+        """
+        reply = await RequestRun(self._live, plan, self._jitter, watch).run()
+        notes = (*self._remarks, *plan.notes, *reply.notes)
         return replace(reply, cost=self._cost(reply), notes=notes, to_frame=reply_frame)
 
-    async def explain(self, asked: Ask) -> tuple[tuple[str, str], ...]:
+    async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
-        plan = self._plan(asked)
         verdicts = []
         for candidate in plan.order(self._live, take_turn=False):
             verdict = self._live.preview(candidate.gate, candidate.settings, sole=plan.sole)
@@ -210,30 +199,21 @@ class LoadBalancer(ProfileRecord):
             raise UsageProblem(f"profile {self.name} has no backend {backend!r}{nearest(backend, self.members)}")
         return backend
 
+    def _candidates(self, cell: Values, params: Mapping[str, JsonValue], pinned: str | None) -> tuple[Candidate, ...]:
+        in_force = self.settings(cell)
+        candidates = tuple(
+            Candidate(backend, gate, in_force[member.name], {**wiring.request_params(member), **params})
+            for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
+            if pinned in (None, member.name)
+        )
+        return candidates if pinned is None else candidates[:1]  # one that has several places is asked once
+
     def _cost(self, reply: Reply) -> float | None:
         prices = next(member.connection for member in self.profile.members if member.name == reply.backend)
         if reply.usage is None or prices.price_input is None or prices.price_output is None:
             return None
         paid = reply.usage.prompt_tokens * prices.price_input + reply.usage.completion_tokens * prices.price_output
         return paid / 1e6
-
-    def _plan(self, asked: Ask) -> Plan:
-        settings = self.settings(asked.settings)
-        candidates = tuple(
-            Candidate(backend, gate, settings[member.name], {**wiring.request_params(member), **asked.params})
-            for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
-            if asked.backend in (None, member.name)
-        )
-        if asked.backend is not None:
-            candidates = candidates[:1]  # a member with several places is asked once where it is pinned
-        pinned = asked.backend is not None or self.profile.policy == SINGLE
-        return Plan(
-            routing=FAILOVER if pinned else routing_named(self.profile.policy),
-            candidates=candidates,
-            messages=asked.messages,
-            json=asked.json,
-            conversation=asked.conversation,
-        )
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:

@@ -21,7 +21,7 @@ from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
-from llx_magic.observe.debug import write_debug_lines
+from llx_magic.observe.debug import log_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
 from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem, provider_of
 from llx_magic.text.values import JsonValue
@@ -154,7 +154,7 @@ def _clock_for(profile: Profile) -> Clock:
 
 def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
     live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock)
-    live.subscribe(write_debug_lines)
+    live.subscribe(log_debug_lines)
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
 
 

@@ -13,7 +13,7 @@ from llx_magic.core.breaker import Cause
 from llx_magic.core.describe import CIRCUIT_BREAKER, FORMS, LB, lines
 from llx_magic.core.events import Event
 from llx_magic.core.failure import FailureKind, Limit
-from llx_magic.observe.debug import shown, write_debug_lines
+from llx_magic.observe.debug import log_debug_lines, shown, write_debug_lines
 from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, circuit_changed, failure, simulated
 
 
@@ -203,8 +203,8 @@ def test_lines_go_to_stderr_only_where_the_variable_asks_and_without_a_time(monk
 def test_lines_go_to_logging_under_the_names_of_their_channels(monkeypatch, caplog):
     monkeypatch.delenv("LLXPRT_DEBUG", raising=False)
     with caplog.at_level(logging.DEBUG, logger="llx_magic"):
-        write_debug_lines(OPENED)
-        write_debug_lines(facts.VisitFailed(at=0.0, request=1, backend="a", attempts=2, failure=DOWN, seconds=1.0))
+        log_debug_lines(OPENED)
+        log_debug_lines(facts.VisitFailed(at=0.0, request=1, backend="a", attempts=2, failure=DOWN, seconds=1.0))
     assert [(record.name, record.levelname) for record in caplog.records] == [
         ("llx_magic.circuit_breaker", "DEBUG"),
         ("llx_magic.circuit_breaker", "DEBUG"),

@@ -99,7 +99,7 @@ def test_the_sum_of_what_a_long_reply_sends_stays_near_what_it_holds():
             due = now + view.draw(waiting)
             waiting = []
     view.draw(waiting)
-    text = view.text
+    text = view.received.text
     view.finish(reply(text))
     total = sum(len(part) for bundle in sent.bundles for part in bundle.values())
     assert total < 180_000
@@ -130,7 +130,7 @@ def test_a_restart_withdraws_the_text_and_says_why(view, screen):
 def test_a_restart_and_the_text_before_it_in_one_drawing_show_nothing_of_it(view, screen):
     view.draw([Delta("half"), Restart("b", "reset", "c"), Delta("new")])
     assert "half" not in screen.html
-    assert view.text == "new"
+    assert view.received.text == "new"
 
 
 def test_the_final_display_holds_plain_text_and_safe_html_and_nothing_besides(view, screen):
@@ -270,7 +270,7 @@ def test_any_pieces_can_be_drawn_in_any_form(pieces, form):
     for piece in pieces:
         view.draw([Delta(piece)])
     view.finish(reply("".join(pieces)))
-    assert view.text == "".join(pieces)
+    assert view.received.text == "".join(pieces)
     assert len(screen.bundles) == len(pieces) + 1
 
 
