@@ -23,6 +23,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def origin(base_url: str) -> str | None:
     """Return scheme, host and port of an address in normal form, so that two of them can be compared, or None.
 
+    This is the origin of https://www.rfc-editor.org/rfc/rfc6454#section-4, with stricter rules for the host.
+
     In normal form the default port is left out and letters are in lower case. Everything else makes another host: a
     dot at the end, another way to write an IP address, another name of the same machine. An address has no normal
     form (None) if it holds a user name, or if two parsers could read its host differently.

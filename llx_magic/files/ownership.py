@@ -45,7 +45,8 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
 
     ``way`` holds every folder and link from the root to it. Nobody else may write in the folder or in its parent. In
     folders further up the group may write, since home folders that belong to a group are made so on purpose.
-    Everybody may write there if the sticky bit lets each user remove only their own files.
+    Everybody may write there if the sticky bit lets each user remove only their own files
+    (https://man7.org/linux/man-pages/man7/inode.7.html).
     """
     steps = list(way)
     for link in (step for step in steps if stat.S_ISLNK(step.mode)):

@@ -16,6 +16,9 @@ _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)
 def hand_over_prompts(lines: list[str]) -> list[str]:
     """Rewrite the lines of ``%llx`` and ``%llx_set`` into calls, so that IPython does not interpret their text.
 
+    IPython calls this before its own transformations:
+    https://ipython.readthedocs.io/en/stable/config/inputtransforms.html
+
     A statement's value becomes None, since its reply has been displayed already. (A semicolon would do that only in
     cells that IPython puts into its history.) A backslash at the end continues a line. Lines inside a multi-line
     string, and everything below a cell magic, stay as they are.

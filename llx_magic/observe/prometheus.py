@@ -1,4 +1,7 @@
-"""Writes snapshots in Prometheus's text format 0.0.4, without any further package."""
+"""Writes snapshots in Prometheus's text format 0.0.4, without any further package.
+
+The format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
 
 from __future__ import annotations
 
