@@ -8,9 +8,10 @@ out, so the breaker cannot wedge: a probe that is cancelled gives its place back
 from __future__ import annotations
 
 import enum
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
@@ -51,39 +52,34 @@ class Cause(enum.StrEnum):
     BY_HAND = "by hand"
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One admitted visit: the stretch of one state in which it was admitted, and whether it is the probe.
+class Ticket(NamedTuple):
+    """One admitted visit: the generation of the circuit that admitted it, and whether it is the probe."""
 
-    The stretch is an object of its own, so that a ticket of a breaker that was replaced meanwhile fits no other.
-    """
-
-    stretch: object
+    generation: int
     is_probe: bool = False
 
 
-class CircuitBreaker:
+class CircuitBreaker(msgspec.Struct):
     """Decides whether a backend may be visited, from the outcomes of earlier visits.
 
-    Times are seconds of any monotonic clock; the caller passes ``now``.
+    Times are seconds of any monotonic clock; the caller passes ``now``. ``failures`` are the times of those that count,
+    oldest first. ``generation`` grows with each change of state; a ticket from an older generation is ignored.
     """
 
-    def __init__(self) -> None:
-        self.state = CircuitState.CLOSED
-        self._failures: deque[float] = deque()
-        self._opened_at = 0.0
-        self._stretch = object()
+    state: CircuitState = CircuitState.CLOSED
+    failures: list[float] = []
+    opened_at: float = 0.0
+    generation: int = 0
 
     def failures_in_window(self, now: float, settings: Settings) -> int:
         """Count the failures younger than the window."""
-        self._forget_old(now, settings)
-        return len(self._failures)
+        return len(self.failures) - self._count_old(now, settings)
 
     def seconds_until_probe(self, now: float, settings: Settings) -> float:
         """Return the seconds until a probe is due: 0 when due, closed or half-open."""
         if self.state is not CircuitState.OPEN:
             return 0.0
-        return max(0.0, self._opened_at + settings.circuit_breaker_recovery_timeout_ms / 1000 - now)
+        return max(0.0, self.opened_at + settings.circuit_breaker_recovery_timeout_ms / 1000 - now)
 
     def refuses(self, now: float, settings: Settings) -> bool:
         """Return whether a visit must be skipped now: open and not yet due, or a probe is under way."""
@@ -97,31 +93,27 @@ class CircuitBreaker:
         """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice."""
         if self.probe_due(now, settings):
             self._move(CircuitState.HALF_OPEN)
-            return Ticket(self._stretch, is_probe=True)
-        return Ticket(self._stretch)
-
-    def still_current(self, ticket: Ticket) -> bool:
-        """Return whether the state is unchanged since the ticket was handed out."""
-        return ticket.stretch is self._stretch
+            return Ticket(self.generation, is_probe=True)
+        return Ticket(self.generation)
 
     def settle(self, ticket: Ticket, outcome: Outcome, now: float, settings: Settings) -> Cause | None:
         """Take the outcome of a visit and return why that changed the state, if it did.
 
-        A ticket from an older state changes nothing.
+        A ticket from an older generation changes nothing.
         """
-        if not self.still_current(ticket):
+        if ticket.generation != self.generation:
             return None
         if ticket.is_probe:
             return self._settle_probe(outcome, now)
         if self.state is not CircuitState.CLOSED:
-            return self._settle_against_advice(outcome)
+            return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
         if outcome is Outcome.COUNTED_FAILURE:
             return self._count(now, settings)
         return None
 
     def open_by_hand(self, now: float) -> None:
         """Open the circuit because the user says so; it recovers as any other."""
-        self._opened_at = now
+        self.opened_at = now
         self._move(CircuitState.OPEN)
 
     def close_by_hand(self) -> None:
@@ -134,32 +126,27 @@ class CircuitBreaker:
             return Cause.PROBE_RETURNED
         if outcome in (Outcome.SUCCESS, Outcome.REFUSAL):
             return self._close()
-        self._opened_at = now
+        self.opened_at = now
         self._move(CircuitState.OPEN)
         return Cause.PROBE_FAILED
 
-    def _settle_against_advice(self, outcome: Outcome) -> Cause | None:
-        return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
-
     def _count(self, now: float, settings: Settings) -> Cause | None:
-        self._forget_old(now, settings)
-        self._failures.append(now)
-        if len(self._failures) < settings.circuit_breaker_failure_threshold:
+        del self.failures[: self._count_old(now, settings)]
+        self.failures.append(now)
+        if len(self.failures) < settings.circuit_breaker_failure_threshold:
             return None
-        self._opened_at = now
+        self.opened_at = now
         self._move(CircuitState.OPEN)
         return Cause.FAILURES
 
     def _close(self) -> Cause:
-        self._failures.clear()
+        self.failures.clear()
         self._move(CircuitState.CLOSED)
         return Cause.RECOVERED
 
     def _move(self, state: CircuitState) -> None:
         self.state = state
-        self._stretch = object()
+        self.generation += 1
 
-    def _forget_old(self, now: float, settings: Settings) -> None:
-        horizon = now - settings.circuit_breaker_failure_window_ms / 1000
-        while self._failures and self._failures[0] <= horizon:
-            self._failures.popleft()
+    def _count_old(self, now: float, settings: Settings) -> int:
+        return bisect_right(self.failures, now - settings.circuit_breaker_failure_window_ms / 1000)

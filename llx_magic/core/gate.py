@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome, Ticket
 from llx_magic.core.cooldown import CoolDown, Patience, cool_down_seconds
 from llx_magic.core.events import (
@@ -13,6 +15,7 @@ from llx_magic.core.events import (
     BackendSkipped,
     CircuitChanged,
     CoolDownEnded,
+    CoolDownLifted,
     CoolDownStarted,
     SkipReason,
     TpmMeasured,
@@ -46,8 +49,7 @@ class Hold(NamedTuple):
     reason: SkipReason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Permit:
+class Permit(NamedTuple):
     """Leave to visit a backend; settled exactly once. ``ticket`` is None where the breaker is switched off."""
 
     request: int
@@ -81,14 +83,24 @@ def outcome_of(failure: Failure) -> Outcome:
     return Outcome.UNCOUNTED_FAILURE
 
 
-class Gate:
-    """The live state of one backend. Not thread-safe: the owner holds its profile's lock around each call."""
+class GateKey(msgspec.Struct, frozen=True, weakref=True):
+    """Names the gate of one backend; one that takes the place of another of the same name has a later generation."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.breaker = CircuitBreaker()
-        self.cool_down = CoolDown()
-        self.tokens = TokenWindow()
+    name: str
+    generation: int = 0
+
+
+class Gate(msgspec.Struct):
+    """The state of one backend, as plain data: it can be written as JSON and read back, here or in another process.
+
+    A method takes the gate over and changes it in place, since copying a window of tens of thousands of replies for
+    each decision would cost more than the decision. So a ``StateStore`` hands a gate to one caller at a time.
+    """
+
+    name: str
+    breaker: CircuitBreaker = msgspec.field(default_factory=CircuitBreaker)
+    cool_down: CoolDown = msgspec.field(default_factory=CoolDown)
+    tokens: TokenWindow = msgspec.field(default_factory=TokenWindow)
 
     def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
@@ -100,13 +112,14 @@ class Gate:
         if refusal := self._refusal(applicant, now, settings):
             cooling_down = refusal.reason is SkipReason.COOLING_DOWN
             return Admission(permit=None, cooling_down=cooling_down, events=(refusal,))
-        probe_due = settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings)
         measured: tuple[BackendEvent, ...] = ()
-        if not probe_due and not applicant.second_pass:
+        if settings.tpm_threshold is not None and not applicant.second_pass and not self._probe_due(now, settings):
             measured = self._measure_tpm(request, now, settings)
             if len(measured) > 1 and not sole:
                 return Admission(permit=None, put_aside=True, events=measured)
-        permit = self._take_permit(request, now, settings)
+        ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
+        permit = Permit(request, now, ticket)
+        self.cool_down.admit(request)
         half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
@@ -117,7 +130,7 @@ class Gate:
         if refusal is not None:
             left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
             return f"{'waited for' if sole else 'skipped'}: {refusal.message}{left}"
-        if settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings):
+        if self._probe_due(now, settings):
             return "asked once, as the probe of its half-open circuit"
         measured = self._measure_tpm(0, now, settings)
         if len(measured) > 1 and not sole:
@@ -149,6 +162,16 @@ class Gate:
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
         return CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds), goes_first
 
+    def wait(self, applicant: Applicant, now: float, settings: Settings) -> float | None:
+        """Let the request wait in line for this backend's rate limit, if that is worth while.
+
+        Returns the seconds until it is over, or None where the request does not wait.
+        """
+        if not self.is_worth_waiting(applicant, now, settings):
+            return None
+        self.cool_down.join(applicant.request, _patience_of(applicant, now, settings))
+        return self.cool_down.seconds_left(now) or 0.0
+
     def is_worth_waiting(self, applicant: Applicant, now: float, settings: Settings) -> bool:
         """Return whether the request should wait for this backend's rate limit.
 
@@ -157,14 +180,7 @@ class Gate:
         left = self.cool_down.seconds_left(now) or 0.0
         if not applicant.sole and settings.circuit_breaker_enabled and self.breaker.refuses(now + left, settings):
             return False
-        return self.cool_down.is_worth_waiting(now, self.patience_of(applicant, now, settings))
-
-    @staticmethod
-    def patience_of(applicant: Applicant, now: float, settings: Settings) -> Patience:
-        """Return how long the request waits at most."""
-        limit = settings.cooldown_wait_ms
-        since = now if applicant.waiting_since is None else applicant.waiting_since
-        return Patience(since, None if limit is None else limit / 1000)
+        return self.cool_down.is_worth_waiting(now, _patience_of(applicant, now, settings))
 
     def settle(self, permit: Permit, outcome: Outcome, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
         """Take the outcome of a visit and give back what its permit held."""
@@ -179,14 +195,25 @@ class Gate:
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
 
-    def set_by_hand(self, now: float, *, open_it: bool) -> CircuitChanged:
-        """Open or close the circuit because the user says so."""
+    def open(self, now: float) -> tuple[BackendEvent, ...]:
+        """Open the circuit because the user says so."""
         before = self.breaker.state
-        if open_it:
-            self.breaker.open_by_hand(now)
-        else:
-            self.breaker.close_by_hand()
-        return self._changed(before, Cause.BY_HAND, 0, now)
+        self.breaker.open_by_hand(now)
+        return (self._changed(before, Cause.BY_HAND, 0, now),)
+
+    def close(self, now: float) -> tuple[BackendEvent, ...]:
+        """Close the circuit because the user says so."""
+        before = self.breaker.state
+        self.breaker.close_by_hand()
+        return (self._changed(before, Cause.BY_HAND, 0, now),)
+
+    def reset(self, now: float) -> tuple[BackendEvent, ...]:
+        """Close the circuit and end the cool-down because the user says so."""
+        closed = self.close(now)
+        if self.cool_down.seconds_left(now) is None:
+            return closed
+        self.cool_down.lift()
+        return (*closed, CoolDownLifted(at=now, request=0, backend=self.name))
 
     def _rate_limit_is_over(self, outcome: Outcome, now: float) -> bool:
         """Return whether a visit's outcome ends the cool-down; before its time only an answer does."""
@@ -232,11 +259,8 @@ class Gate:
         aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=settings.tpm_threshold)
         return (measured, aside)
 
-    def _take_permit(self, request: int, now: float, settings: Settings) -> Permit:
-        ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
-        permit = Permit(request, now, ticket)
-        self.cool_down.admit(request)
-        return permit
+    def _probe_due(self, now: float, settings: Settings) -> bool:
+        return settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings)
 
     def _changed(
         self, before: CircuitState, cause: Cause, request: int, now: float, failures: int | None = None
@@ -250,3 +274,9 @@ class Gate:
             cause=cause,
             failures=failures,
         )
+
+
+def _patience_of(applicant: Applicant, now: float, settings: Settings) -> Patience:
+    limit = settings.cooldown_wait_ms
+    since = now if applicant.waiting_since is None else applicant.waiting_since
+    return Patience(since, None if limit is None else limit / 1000)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from llx_magic.core.gate import Gate, GateKey
     from llx_magic.core.reply import Answer, ChatRequest
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StateStore(Protocol):
+    """Where the gates of backends are kept, in this process or in a place that several processes share.
+
+    A gate is plain data that means the same everywhere: times are Unix seconds (those of the clock, from its epoch on),
+    and a request is named by an integer that is unique among all who share the store.
+    """
+
+    def update(self, key: GateKey, change: Callable[Concatenate[Gate, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Give ``change`` the gate, a new one where there is none; keep what it has become; return what it returned.
+
+        Nobody else sees or changes the gate meanwhile. Where another process was faster, a store may call ``change``
+        again with what that one has left, so ``change`` must have no effect but on the gate.
+        """
 
 
 class KeySource(Protocol):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import takewhile
-from typing import Literal, NamedTuple
+from bisect import bisect_right
+from operator import itemgetter
+from typing import NamedTuple
+
+import msgspec
+
+from llx_magic.settings.declaration import TpmBasis
 
 WINDOW_SECONDS = 300.0
 """How far back the rate looks."""
@@ -35,50 +39,55 @@ def tokens_per_second(completion_tokens: int | None, pieces: int, generating_sec
     return None if generated is None else generated / generating_seconds
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """The tokens of the replies that finished within one grain."""
+
     finished: float
     tokens: int
 
 
-class _Stretch(NamedTuple):
-    """A time in which the backend was answering; one shorter than a grain may have pauses, ``busy`` leaves them out."""
+class Interval(NamedTuple):
+    """A time in which the backend was answering. Replies closer than a grain share one; ``busy`` leaves out gaps."""
 
     begin: float
     end: float
     busy: float
 
 
-class TokenWindow:
+_FINISHED, _END = itemgetter(0), itemgetter(1)
+
+
+class TokenWindow(msgspec.Struct):
     """The tokens (prompt and completion) of the replies that finished in the window.
 
-    Adding and reading take constant time on average: a running sum, and a queue whose head is always the earliest
-    start among the entries in the window. Times are seconds of a monotonic clock.
+    There are running sums, and a queue whose head is always the earliest start among the entries in the window:
+    ``starts`` holds (started, finished), both ascending. ``intervals`` are disjoint and ascending. Times are seconds of
+    a monotonic clock.
     """
 
-    def __init__(self) -> None:
-        self._entries: deque[_Entry] = deque()
-        self._sum = 0
-        self._starts: deque[tuple[float, float]] = deque()  # (started, finished), starts ascending
-        self._busy: deque[_Stretch] = deque()  # disjoint, ascending
-        self._busy_sum = 0.0
+    entries: list[Entry] = []
+    total: int = 0
+    starts: list[tuple[float, float]] = []
+    intervals: list[Interval] = []
+    busy: float = 0.0
 
     def add(self, started: float, finished: float, tokens: int) -> None:
         """Record a reply; replies without usage are not recorded at all."""
         self.forget(finished)
         self._add_busy(started, max(started, finished))
-        self._sum += tokens
-        if self._entries and finished - self._entries[-1].finished < GRAIN_SECONDS:
-            last = self._entries.pop()
-            self._entries.append(_Entry(last.finished, last.tokens + tokens))
+        self.total += tokens
+        if self.entries and finished - self.entries[-1].finished < GRAIN_SECONDS:
+            last = self.entries.pop()
+            self.entries.append(Entry(last.finished, last.tokens + tokens))
             finished = last.finished
         else:
-            self._entries.append(_Entry(finished, tokens))
-        while self._starts and self._starts[-1][0] >= started:
-            self._starts.pop()
-        if not self._starts or self._starts[-1][1] != finished:  # the same grain already has an earlier start
-            self._starts.append((started, finished))
+            self.entries.append(Entry(finished, tokens))
+        while self.starts and self.starts[-1][0] >= started:
+            self.starts.pop()
+        if not self.starts or self.starts[-1][1] != finished:  # the same grain already has an earlier start
+            self.starts.append((started, finished))
 
-    def rate(self, now: float, basis: Literal["elapsed", "busy"]) -> float | None:
+    def rate(self, now: float, basis: TpmBasis) -> float | None:
         """Return tokens per minute, or None when no reply with usage finished in the window.
 
         ``elapsed`` divides by the minutes from the start of the oldest of those requests until now, at most five;
@@ -86,39 +95,40 @@ class TokenWindow:
         earlier moment, as far as ``add`` and ``forget`` left it, reads the same.
         """
         horizon = now - WINDOW_SECONDS
-        if not self._entries or self._entries[-1].finished <= horizon:
+        if not self.entries or self.entries[-1].finished <= horizon:
             return None
-        past = sum(entry.tokens for entry in takewhile(lambda entry: entry.finished <= horizon, self._entries))
+        past = sum(entry.tokens for entry in self.entries[: bisect_right(self.entries, horizon, key=_FINISHED)])
         if basis == "elapsed":
-            seconds = now - next(started for started, finished in self._starts if finished > horizon)
+            seconds = now - self.starts[bisect_right(self.starts, horizon, key=_END)][0]
         else:
             seconds = self._busy_seconds(horizon)
-        return (self._sum - past) / (min(seconds, WINDOW_SECONDS) / 60) if seconds > 0 else None
+        return (self.total - past) / (min(seconds, WINDOW_SECONDS) / 60) if seconds > 0 else None
 
     def forget(self, now: float) -> None:
         """Let go of what no reading at ``now`` or later needs."""
         horizon = now - WINDOW_SECONDS
-        while self._entries and self._entries[0].finished <= horizon:
-            self._sum -= self._entries.popleft().tokens
-        while self._starts and self._starts[0][1] <= horizon:
-            self._starts.popleft()
-        while self._busy and self._busy[0].end <= horizon:
-            self._busy_sum -= self._busy.popleft().busy
+        if old := bisect_right(self.entries, horizon, key=_FINISHED):
+            self.total -= sum(entry.tokens for entry in self.entries[:old])
+            del self.entries[:old]
+        del self.starts[: bisect_right(self.starts, horizon, key=_END)]
+        if old := bisect_right(self.intervals, horizon, key=_END):
+            self.busy -= sum(interval.busy for interval in self.intervals[:old])
+            del self.intervals[:old]
 
     def _add_busy(self, started: float, finished: float) -> None:
-        stretch = _Stretch(started, finished, finished - started)
-        while self._busy and (self._busy[-1].end >= stretch.begin or finished - self._busy[-1].begin < GRAIN_SECONDS):
-            last = self._busy.pop()
-            self._busy_sum -= last.busy
-            before = min(last.busy, max(0.0, stretch.begin - last.begin))
-            stretch = _Stretch(min(last.begin, stretch.begin), max(last.end, finished), before + stretch.busy)
-        self._busy.append(stretch)
-        self._busy_sum += stretch.busy
+        new, known = Interval(started, finished, finished - started), self.intervals
+        while known and (known[-1].end >= new.begin or finished - known[-1].begin < GRAIN_SECONDS):
+            last = known.pop()
+            self.busy -= last.busy
+            before = min(last.busy, max(0.0, new.begin - last.begin))
+            new = Interval(min(last.begin, new.begin), max(last.end, finished), before + new.busy)
+        known.append(new)
+        self.busy += new.busy
 
     def _busy_seconds(self, horizon: float) -> float:
-        seconds = self._busy_sum
-        for stretch in self._busy:
-            if stretch.end > horizon:
-                return seconds - max(0.0, horizon - stretch.begin)
-            seconds -= stretch.busy
+        seconds = self.busy
+        for interval in self.intervals:
+            if interval.end > horizon:
+                return seconds - max(0.0, horizon - interval.begin)
+            seconds -= interval.busy
         return seconds

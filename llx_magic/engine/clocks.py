@@ -25,17 +25,21 @@ def _clock_that_never_sleeps() -> Callable[[], float]:
 
 
 _now = _clock_that_never_sleeps()
+STARTED_AT = time.time() - _now()
+"""The Unix time at which that clock was zero, as the wall clock said when this process began."""
 
 
 class LoopClock:
-    """Real time, that in which the machine sleeps included; a wall clock that is set anew changes nothing."""
+    """Real time, that in which the machine sleeps included, in Unix seconds, so that every process reads it alike.
 
-    def __init__(self) -> None:
-        self.epoch = time.time() - _now()
+    Setting the wall clock anew changes nothing in this process.
+    """
+
+    epoch = 0.0
 
     def now(self) -> float:
         """Return monotonic seconds, the same on every loop."""
-        return _now()
+        return STARTED_AT + _now()
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back on the running loop after ``delay`` seconds."""

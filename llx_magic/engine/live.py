@@ -6,23 +6,23 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
 
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
     BackendAdded,
     BackendRemoved,
-    CircuitChanged,
-    CoolDownLifted,
     Event,
     VisitCancelled,
 )
 from llx_magic.core.failure import Failure
-from llx_magic.core.gate import Admission, Applicant, Gate, Hold, Permit
-from llx_magic.core.ports import Clock
+from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
+from llx_magic.core.ports import Clock, StateStore
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
 from llx_magic.engine.scope import RequestScope, Watch
+from llx_magic.engine.store import MemoryStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
@@ -30,6 +30,9 @@ from llx_magic.settings.declaration import Settings
 
 Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -42,28 +45,32 @@ class LiveProfile:
     Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
     """
 
-    def __init__(self, name: str, backends: Iterable[str], clock: Clock) -> None:
+    def __init__(self, name: str, backends: Iterable[str], clock: Clock, store: StateStore | None = None) -> None:
         self.name = name
         self.clock = clock
         self._lock = ForkSafeLock()
-        self._gates = {backend: Gate(backend) for backend in backends}
+        self._store = store or MemoryStore()
+        self._gates = {backend: GateKey(backend) for backend in backends}
+        self._generation = 0
         self._ledger = Ledger(self._gates, Settings().history_limit)
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
         self._scopes: dict[int, RequestScope] = {}
         self._turns = 0
-        self._out: dict[Permit, tuple[Gate, Settings]] = {}
-        self._room = WaitingRoom()
+        self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}
+        self._room = WaitingRoom(self._store)
         _ALL.add(self)
 
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
         """Start the state of ``fresh`` backends anew, keep that of ``kept`` ones, forget all others."""
         with self._lock:
             now = self.clock.now()
+            self._generation += 1
             gates = {name: self._gates[name] for name in kept}
-            added = {name: Gate(name) for name in fresh}
+            removed = [gate for name, gate in self._gates.items() if name not in gates]
+            added = {name: GateKey(name, self._generation) for name in fresh}
             events = (
-                *(_removed(gate, now) for name, gate in self._gates.items() if name not in gates),
+                *(self._store.update(gate, _removed, now) for gate in removed),
                 *(BackendAdded(at=now, request=0, backend=name) for name in added),
             )
             self._gates = gates | added
@@ -72,10 +79,10 @@ class LiveProfile:
             self._room.call_all()
         self._tell(events)
 
-    def gates(self) -> dict[str, Gate]:
-        """Return the backends' gates as they are now.
+    def gates(self) -> dict[str, GateKey]:
+        """Return what names the backends' gates now.
 
-        Who loaded the profile keeps them, so that a backend that is replaced later leaves no mark on its successor.
+        Each loaded profile keeps these: after a reload, results of old requests go to the old gates.
         """
         with self._lock:
             return dict(self._gates)
@@ -114,10 +121,10 @@ class LiveProfile:
             tallies = [(name, self._ledger.tallies.get(name, _NO_TALLY)) for name in backends]
             return [Standing(name, tally.in_flight, tally.mean_latency) for name, tally in tallies], turn
 
-    def preview(self, gate: Gate, settings: Settings, *, sole: bool) -> str:
-        """Say what ``admit`` would decide now, in a few words."""
+    def ask(self, gate: GateKey, question: Callable[Concatenate[Gate, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a backend's gate answers to a question that changes nothing."""
         with self._lock:
-            return gate.preview(self.clock.now(), settings, sole=sole)
+            return self._store.update(gate, question, *args, **kwargs)
 
     def publish(self, *events: Event) -> None:
         """Record the events, then tell the subscribers and whoever follows the request."""
@@ -125,58 +132,56 @@ class LiveProfile:
             self._record(events)
         self._tell(events)
 
-    def admit(self, gate: Gate, applicant: Applicant, settings: Settings) -> Admission:
+    def admit(self, gate: GateKey, applicant: Applicant, settings: Settings) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
-            now = self.clock.now()
-            admission = gate.admit(applicant, now, settings)
+            admission = self._store.update(gate, Gate.admit, applicant, self.clock.now(), settings)
             self._record(admission.events)
             if admission.permit is not None:
-                self._out[admission.permit] = (gate, settings)
+                self._out[gate, applicant.request] = (admission.permit, settings)
                 self._room.use_turn(applicant.request, gate)
         try:
             self._tell(admission.events)
         except BaseException:  # an interrupt, say: nobody will settle what nobody got
-            self._take_back(admission.permit)
+            self._take_back(gate, applicant.request)
             raise
         return admission
 
     def settle(self, visit: Visit) -> None:
         """Take the visit's outcome and give back what its permit held; to be called on every way out of a visit."""
         with self._lock:
-            self._out.pop(visit.permit, None)
-            events = self._settle(visit)
+            now = self.clock.now()
+            self._out.pop((visit.gate, visit.permit.request), None)
+            events = self._store.update(visit.gate, visit.settle, now)
             self._record(events)
-            self._room.look(self.clock.now())
+            self._room.look(now)
         self._tell(events)
 
     def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> bool:
         """Start the cool-down that a 429 asks for; return whether the visit may wait for its end."""
         with self._lock:
             now = self.clock.now()
-            started, goes_first = visit.gate.limited(visit.permit, failure, now, will_retry=will_retry)
+            limited = self._store.update(visit.gate, Gate.limited, visit.permit, failure, now, will_retry=will_retry)
+            started, goes_first = limited
             self._record((started,))
             self._room.look(now)
         self._tell((started,))
         return goes_first
 
-    def join_line(self, waiter: Waiter, wanted: Iterable[tuple[Gate, Settings]], *, sole: bool) -> Gate | None:
+    def join_line(
+        self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, sole: bool
+    ) -> tuple[GateKey, float] | None:
         """Let a request wait for those of the backends for which that is worth while.
 
-        Returns the one that may be asked first, or None where there is none to wait for.
+        Returns the one that may be asked first and the seconds until then, or None where there is none to wait for.
         """
         applicant = Applicant(request=waiter.request, sole=sole, waiting_since=waiter.since)
         with self._lock:
             now = self.clock.now()
             self._room.leave(waiter, now)
-            worth = [(gate, settings) for gate, settings in wanted if gate.is_worth_waiting(applicant, now, settings)]
-            if worth:
-                patience = [(gate, gate.patience_of(applicant, now, settings)) for gate, settings in worth]
-                self._room.join(waiter, patience)
+            first = self._room.join(waiter, applicant, wanted, now)
             self._room.look(now)
-            return min(
-                (gate for gate, _ in worth), key=lambda gate: gate.cool_down.seconds_left(now) or 0.0, default=None
-            )
+            return first
 
     async def wait_in_line(self, waiter: Waiter) -> None:
         """Return when the waiter is called."""
@@ -196,26 +201,20 @@ class LiveProfile:
             self._room.leave(waiter, now)
             self._room.look(now)
 
-    def may_continue(self, visit: Visit) -> bool:
-        """Return whether the visit may make another attempt, the circuit being looked at again."""
-        with self._lock:
-            return visit.gate.may_continue(visit.permit, sole=visit.sole)
-
     def last_errors(self) -> dict[str, str | None]:
         """Return each backend's latest failure, in one line."""
         with self._lock:
             return {name: tally.last_error for name, tally in self._ledger.tallies.items()}
 
-    def held_back(self, gate: Gate, settings: Settings) -> Hold | None:
-        """Return what keeps requests from the backend now; None when nothing does."""
-        with self._lock:
-            return gate.held_back(self.clock.now(), settings)
-
-    def snapshot(self, backends: Iterable[tuple[Gate, Settings]]) -> Snapshot:
+    def snapshot(self, backends: Iterable[tuple[GateKey, Settings]]) -> Snapshot:
         """Return the state and the counts of these backends at this moment, by the settings in force."""
         with self._lock:
             now = self.clock.now()
-            taken = tuple(self._backend_snapshot(gate, settings, now) for gate, settings in backends)
+            tallies = self._ledger.tallies
+            taken = tuple(
+                self._store.update(gate, BackendSnapshot.of, tallies.get(gate.name, _NO_TALLY), settings, now)
+                for gate, settings in backends
+            )
             prompts = self._ledger.prompts
         return Snapshot(profile=self.name, at=now, backends=taken, prompts=prompts)
 
@@ -239,23 +238,11 @@ class LiveProfile:
         with self._lock:
             return self._ledger.records()
 
-    def set_circuit(self, gate: Gate, *, open_it: bool) -> None:
-        """Open or close a backend's circuit by hand; whoever waits looks whether that changes anything."""
+    def change_by_hand(self, gate: GateKey, change: Callable[[Gate, float], tuple[Event, ...]]) -> None:
+        """Change a gate because the user says so; those who wait look whether that lets them go on."""
         with self._lock:
-            event = self._set_circuit(gate, open_it=open_it)
-            self._room.call_all()
-        self._tell((event,))
-
-    def reset_gate(self, gate: Gate) -> None:
-        """Close a backend's circuit and end its cool-down by hand; those who wait go on, no faster than it bears."""
-        with self._lock:
-            now = self.clock.now()
-            events: list[Event] = [self._set_circuit(gate, open_it=False)]
-            if gate.cool_down.seconds_left(now) is not None:
-                gate.cool_down.lift()
-                lifted = CoolDownLifted(at=now, request=0, backend=gate.name)
-                self._record((lifted,))
-                events.append(lifted)
+            events = self._store.update(gate, change, self.clock.now())
+            self._record(events)
             self._room.call_all()
         self._tell(events)
 
@@ -267,42 +254,26 @@ class LiveProfile:
     def leave_visits(self) -> None:
         """Give back what the visits under way hold: in a forked copy of the process nobody goes on with them."""
         now = self.clock.now()
-        for permit, (gate, settings) in self._out.items():
-            self._record(gate.settle(permit, Outcome.GIVEN_BACK, now, settings))
+        for (gate, _request), (permit, settings) in self._out.items():
+            self._record(self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
         self._scopes.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
 
-    def _set_circuit(self, gate: Gate, *, open_it: bool) -> CircuitChanged:
-        event = gate.set_by_hand(self.clock.now(), open_it=open_it)
-        self._record((event,))
-        return event
-
-    def _take_back(self, permit: Permit | None) -> None:
+    def _take_back(self, gate: GateKey, request: int) -> None:
         with self._lock:
-            if permit is None or permit not in self._out:
+            if (gate, request) not in self._out:
                 return
-            gate, settings = self._out.pop(permit)
+            permit, settings = self._out.pop((gate, request))
             now = self.clock.now()
             seconds = now - permit.admitted_at
-            cancelled = VisitCancelled(at=now, request=permit.request, backend=gate.name, attempts=0, seconds=seconds)
-            events = (cancelled, *gate.settle(permit, Outcome.GIVEN_BACK, now, settings))
+            cancelled = VisitCancelled(at=now, request=request, backend=gate.name, attempts=0, seconds=seconds)
+            settled = self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings)
+            events = (cancelled, *settled)
             self._record(events)
             self._room.look(now)
         self._tell(events)
-
-    def _backend_snapshot(self, gate: Gate, settings: Settings, now: float) -> BackendSnapshot:
-        tally = self._ledger.tallies.get(gate.name, _NO_TALLY)
-        return BackendSnapshot.of(gate, tally, settings, now)
-
-    def _settle(self, visit: Visit) -> tuple[Event, ...]:
-        now = self.clock.now()
-        usage = visit.answer.usage if visit.answer else None
-        if usage is not None:
-            visit.gate.tokens.add(visit.began, now, usage.total_tokens)
-        outcome, ended = visit.ending(now)
-        return (ended, *visit.gate.settle(visit.permit, outcome, now, visit.settings))
 
     def _record(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from llx_magic.core.gate import Gate
+from llx_magic.core.gate import GateKey
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import Message
 from llx_magic.core.routing import Routing
@@ -19,7 +19,7 @@ class Candidate:
     """One backend with the settings that were frozen for this request and the parameters of its model."""
 
     backend: Backend
-    gate: Gate
+    gate: GateKey
     settings: Settings
     params: Mapping[str, JsonValue]
 

@@ -24,7 +24,7 @@ from llx_magic.core.events import (
     SubProfileSelected,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
-from llx_magic.core.gate import Admission, Applicant
+from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart
@@ -136,12 +136,12 @@ class RequestRun:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
         self._waiter = self._waiter or Waiter(self._scope.number, self._clock.now())
         wanted = [(each.gate, each.settings) for each in limited]
-        first = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
-        if first is None:
+        found = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
+        if found is None:
             return False
+        first, left = found
         began = self._clock.now()
         if not self._waiter.is_called:
-            left = first.cool_down.seconds_left(began) or 0.0
             self._live.publish(CoolDownWaitStarted(**self._stamp(), backend=first.name, seconds=left))
             await self._live.wait_in_line(self._waiter)
             name = (self._waiter.turn or first).name
@@ -182,7 +182,8 @@ class RequestRun:
             )
         )
         await self._clock.sleep(delay)
-        return None if self._live.may_continue(visit) else failure
+        may_continue = self._live.ask(visit.gate, Gate.may_continue, visit.permit, sole=visit.sole)
+        return None if may_continue else failure
 
     async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
         """Send once; the failure, if any, is published and raised."""
@@ -283,7 +284,8 @@ class RequestRun:
         )
 
     def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
-        holds = {each.backend.name: self._live.held_back(each.gate, each.settings) for each in order}
+        now = self._clock.now()
+        holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
         return self._reasons.nobody_answered(holds, self._live.last_errors())
 
     def _stamp(self) -> _Stamp:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind
-from llx_magic.core.gate import Gate, Permit, outcome_of
+from llx_magic.core.gate import Gate, GateKey, Permit, outcome_of
 from llx_magic.core.reply import Answer
 from llx_magic.settings.declaration import Settings
 
@@ -17,7 +17,7 @@ class Visit:
     """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
 
     permit: Permit
-    gate: Gate
+    gate: GateKey
     settings: Settings
     sole: bool
     attempts: int = 0
@@ -43,8 +43,16 @@ class Visit:
         """Whether it ended with a rate limit."""
         return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
 
-    def ending(self, now: float) -> tuple[Outcome, Event]:
-        """Return what the visit says about the backend, and the event of its end; its tokens are counted already."""
+    def settle(self, gate: Gate, now: float) -> tuple[Event, ...]:
+        """Tell the gate what came of the visit; returns the events of that."""
+        tpm, usage = None, self.answer.usage if self.answer else None
+        if usage is not None:
+            gate.tokens.add(self.began, now, usage.total_tokens)
+            tpm = gate.tokens.rate(now, self.settings.tpm_basis)
+        outcome, ended = self._ending(now, tpm)
+        return (ended, *gate.settle(self.permit, outcome, now, self.settings))
+
+    def _ending(self, now: float, tpm: float | None) -> tuple[Outcome, Event]:
         request, backend, attempts, seconds = self.permit.request, self.backend, self.attempts, now - self.began
         if self.answer is not None:
             usage = self.answer.usage
@@ -61,7 +69,7 @@ class Visit:
                 model=self.answer.model,
                 generating_seconds=self.generating_seconds,
                 pieces=self.pieces,
-                tpm=self.gate.tokens.rate(now, self.settings.tpm_basis) if usage else None,
+                tpm=tpm,
                 response_id=self.answer.response_id,
             )
         if self.failure is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from operator import itemgetter
 
-from llx_magic.core.cooldown import Patience
-from llx_magic.core.gate import Gate
-from llx_magic.core.ports import Clock
+from llx_magic.core.gate import Applicant, Gate, GateKey
+from llx_magic.core.ports import Clock, StateStore
+from llx_magic.settings.declaration import Settings
 
 GRACE_SECONDS = 1.0
 """How long after the end of a cool-down everybody looks, in case the loop of the one whose task it was has ended."""
@@ -22,9 +23,9 @@ class Waiter:
     def __init__(self, request: int, since: float) -> None:
         self.request = request
         self.since = since
-        self.gates: tuple[Gate, ...] = ()
+        self.gates: tuple[GateKey, ...] = ()
         self.is_called = False
-        self.turn: Gate | None = None
+        self.turn: GateKey | None = None
         self._loop = asyncio.get_running_loop()
         self._alarm = self._loop.create_future()
 
@@ -58,33 +59,43 @@ class WaitingRoom:
     One of them, the watch, sleeps until the next cool-down ends; all others are woken when it is their turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
         self._waiters: dict[int, Waiter] = {}
         self._called: dict[int, Waiter] = {}
-        self._gates: dict[Gate, None] = {}
+        self._gates: dict[GateKey, None] = {}
         self._watch: Waiter | None = None
         self._watch_ends: float | None = None
 
-    def join(self, waiter: Waiter, gates: Iterable[tuple[Gate, Patience]]) -> None:
-        """Let a request wait for whichever of the gates has a place for it first."""
-        waiter.is_called, waiter.gates = False, ()
-        for gate, patience in gates:
-            gate.cool_down.join(waiter.request, patience)
-            waiter.gates += (gate,)
-            self._gates[gate] = None
-        self._waiters[waiter.request] = waiter
+    def join(
+        self, waiter: Waiter, applicant: Applicant, wanted: Iterable[tuple[GateKey, Settings]], now: float
+    ) -> tuple[GateKey, float] | None:
+        """Let a request wait for whichever of the backends has a place for it first, where waiting is worth while.
+
+        Returns the one that may be asked first and the seconds until then, or None where there is none to wait for.
+        """
+        waits = {}
+        for gate, settings in wanted:
+            seconds = self._store.update(gate, Gate.wait, applicant, now, settings)
+            if seconds is not None:
+                waits[gate] = seconds
+        if waits:
+            waiter.is_called, waiter.gates = False, tuple(waits)
+            self._gates.update(dict.fromkeys(waits))
+            self._waiters[waiter.request] = waiter
+        return min(waits.items(), key=itemgetter(1), default=None)
 
     def leave(self, waiter: Waiter, now: float) -> None:
         """Let a request wait no longer, for whatever reason; a turn that it did not use is the next one's."""
         self._take_out(waiter)
         if waiter.turn is not None:
-            waiter.turn.cool_down.settle(waiter.request, now, learnt=False)
+            self._give_back(waiter, waiter.turn, now)
             waiter.turn = None
         self._called.pop(waiter.request, None)
 
-    def use_turn(self, request: int, gate: Gate) -> None:
+    def use_turn(self, request: int, gate: GateKey) -> None:
         """Note that the request visits the gate; what its turn held is the visit's from now on."""
-        if (waiter := self._called.get(request)) and waiter.turn is gate:
+        if (waiter := self._called.get(request)) and waiter.turn == gate:
             waiter.turn = None
 
     def look(self, now: float) -> None:
@@ -92,11 +103,11 @@ class WaitingRoom:
         if not self._gates and self._watch is None:
             return
         for gate in list(self._gates):
-            for request in gate.cool_down.losing_patience(now):
+            for request in self._store.update(gate, lambda each: each.cool_down.losing_patience(now)):
                 self._lose_patience(self._waiters[request], gate)
-            while (called := gate.cool_down.call_next(now)) is not None:
+            while (called := self._store.update(gate, lambda each: each.cool_down.call_next(now))) is not None:
                 self._give_turn(self._waiters[called], gate, now)
-            if not gate.cool_down.has_line:
+            if not self._store.update(gate, lambda each: each.cool_down.has_line):
                 del self._gates[gate]
         self._appoint_watch()
 
@@ -119,16 +130,16 @@ class WaitingRoom:
             return None if ends is None else ends - now
         return None if ends is None else ends - now + GRACE_SECONDS
 
-    def _give_turn(self, waiter: Waiter, gate: Gate, now: float) -> None:
+    def _give_turn(self, waiter: Waiter, gate: GateKey, now: float) -> None:
         if waiter.can_go_on():
             waiter.turn = gate
         else:
-            gate.cool_down.settle(waiter.request, now, learnt=False)
+            self._give_back(waiter, gate, now)
         self._call(waiter)
 
-    def _lose_patience(self, waiter: Waiter, gate: Gate) -> None:
-        gate.cool_down.leave(waiter.request)
-        waiter.gates = tuple(other for other in waiter.gates if other is not gate)
+    def _lose_patience(self, waiter: Waiter, gate: GateKey) -> None:
+        self._store.update(gate, lambda each: each.cool_down.leave(waiter.request))
+        waiter.gates = tuple(other for other in waiter.gates if other != gate)
         if not waiter.gates:
             self._call(waiter)
 
@@ -141,7 +152,7 @@ class WaitingRoom:
     def _take_out(self, waiter: Waiter) -> None:
         if self._waiters.pop(waiter.request, None) is not None:
             for gate in waiter.gates:
-                gate.cool_down.leave(waiter.request)
+                self._store.update(gate, lambda each: each.cool_down.leave(waiter.request))
 
     def _appoint_watch(self) -> None:
         """Wake the one who has waited longest where it does not know yet when the next cool-down ends."""
@@ -153,5 +164,8 @@ class WaitingRoom:
                 watch.wake()
 
     def _next_end(self) -> float | None:
-        ends = [end for gate in self._gates if (end := gate.cool_down.next_turn_at()) is not None]
-        return min(ends, default=None)
+        ends = (self._store.update(gate, lambda each: each.cool_down.next_turn_at()) for gate in self._gates)
+        return min((end for end in ends if end is not None), default=None)
+
+    def _give_back(self, waiter: Waiter, gate: GateKey, now: float) -> None:
+        self._store.update(gate, lambda each: each.cool_down.settle(waiter.request, now, learnt=False))

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from llx_magic.core.failure import NotReady
+from llx_magic.core.gate import Gate
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Message, Part, Reply
 from llx_magic.core.routing import FAILOVER, routing_named
@@ -132,7 +133,8 @@ class LoadBalancer(ProfileRecord):
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
         verdicts = []
         for candidate in plan.order(self._live, take_turn=False):
-            verdict = self._live.preview(candidate.gate, candidate.settings, sole=plan.sole)
+            now, settings = self._live.clock.now(), candidate.settings
+            verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, sole=plan.sole)
             try:
                 await candidate.backend.prepare()
             except NotReady as problem:
@@ -146,7 +148,7 @@ class LoadBalancer(ProfileRecord):
         Raises:
             UsageProblem: for a backend that the profile does not have.
         """
-        self._live.set_circuit(self._gates[self._member(backend)], open_it=True)
+        self._live.change_by_hand(self._gates[self._member(backend)], Gate.open)
 
     def close_circuit(self, backend: str) -> None:
         """Close a backend's circuit by hand and forget its failures.
@@ -154,7 +156,7 @@ class LoadBalancer(ProfileRecord):
         Raises:
             UsageProblem: for a backend that the profile does not have.
         """
-        self._live.set_circuit(self._gates[self._member(backend)], open_it=False)
+        self._live.change_by_hand(self._gates[self._member(backend)], Gate.close)
 
     def reset(self, backend: str | None = None) -> None:
         """Close a backend's circuit, or every one's without a name; forget its failures and end its cool-down.
@@ -163,7 +165,7 @@ class LoadBalancer(ProfileRecord):
             UsageProblem: for a backend that the profile does not have.
         """
         for name in self.members if backend is None else (self._member(backend),):
-            self._live.reset_gate(self._gates[name])
+            self._live.change_by_hand(self._gates[name], Gate.reset)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber`` with every later event, on the thread where it happens; it must return quickly."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
-from llx_magic.core.gate import Gate
+from llx_magic.core.gate import GateKey
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.live import LiveProfile
@@ -31,7 +31,7 @@ class ProfileRecord:
     """
 
     def __init__(
-        self, profile: Profile, live: LiveProfile, gates: dict[str, Gate], session: Callable[[], Values]
+        self, profile: Profile, live: LiveProfile, gates: dict[str, GateKey], session: Callable[[], Values]
     ) -> None:
         self.profile = profile
         self._live = live

@@ -14,7 +14,7 @@ from llx_magic.backends.http.connections import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend
-from llx_magic.core.gate import Gate
+from llx_magic.core.gate import GateKey
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.clocks import LoopClock, VirtualClock
@@ -47,7 +47,7 @@ class Wired:
     """
 
     live: LiveProfile
-    backends: tuple[tuple[Backend, Gate], ...]
+    backends: tuple[tuple[Backend, GateKey], ...]
 
 
 BACKGROUND.at_end(CLIENTS.close_loop)

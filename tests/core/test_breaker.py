@@ -138,14 +138,6 @@ def test_a_visit_against_advice_that_fails_leaves_an_open_circuit_as_it_is():
     assert breaker.seconds_until_probe(2.0, SETTINGS) == 28.0
 
 
-def test_a_ticket_of_another_breaker_moves_nothing():
-    strange = CircuitBreaker().admit(0.0, SETTINGS)
-    breaker = CircuitBreaker()
-    for _ in range(5):
-        assert breaker.settle(strange, Outcome.COUNTED_FAILURE, 0.0, SETTINGS) is None
-    assert breaker.failures_in_window(0.0, SETTINGS) == 0
-
-
 def test_a_longer_recovery_time_set_meanwhile_holds_for_a_circuit_that_is_open_already():
     breaker = opened()
     patient = settings_with(circuit_breaker_recovery_timeout_ms=60_000)

@@ -16,33 +16,46 @@ from llx_magic.core.events import (
     TpmMeasured,
     VisitStarted,
 )
-from llx_magic.core.gate import Admission, Applicant, Gate
+from llx_magic.core.gate import Admission, Applicant
 from tests.engine.kit import LIMITED, failure, settings_with
+from tests.engine.stores import STORES, StoredGate
 
 NUMBERS = itertools.count(1)
 SETTINGS = settings_with()
 WITH_TPM = settings_with(tpm_threshold=500)
 
 
-def admit(gate: Gate, now: float, settings=SETTINGS, *, sole: bool = False, second_pass: bool = False) -> Admission:
+@pytest.fixture(params=STORES, autouse=True)
+def each_store(request: pytest.FixtureRequest) -> None:
+    """Let each gate lie in a store, of each kind one after the other."""
+    StoredGate.kind = STORES[request.param]
+
+
+def new_gate(name: str = "a") -> StoredGate:
+    return StoredGate(name)
+
+
+def admit(
+    gate: StoredGate, now: float, settings=SETTINGS, *, sole: bool = False, second_pass: bool = False
+) -> Admission:
     return gate.admit(Applicant(request=next(NUMBERS), sole=sole, second_pass=second_pass), now, settings)
 
 
-def visit(gate: Gate, outcome: Outcome, now: float, settings=SETTINGS, **how):
+def visit(gate: StoredGate, outcome: Outcome, now: float, settings=SETTINGS, **how):
     permit = admit(gate, now, settings, **how).permit
     assert permit is not None
     return gate.settle(permit, outcome, now, settings)
 
 
-def opened(at: float = 0.0) -> Gate:
-    gate = Gate("a")
+def opened(at: float = 0.0) -> StoredGate:
+    gate = new_gate()
     for _ in range(3):
         visit(gate, Outcome.COUNTED_FAILURE, at)
     return gate
 
 
-def cooling(seconds: float | None = 60.0) -> Gate:
-    gate = Gate("a")
+def cooling(seconds: float | None = 60.0) -> StoredGate:
+    gate = new_gate()
     permit = admit(gate, 0.0).permit
     assert permit is not None
     gate.limited(permit, failure(LIMITED.kind, "429", retry_after=seconds), 0.0, will_retry=False)
@@ -50,10 +63,10 @@ def cooling(seconds: float | None = 60.0) -> Gate:
     return gate
 
 
-def with_tpm(tpm: float) -> Gate:
+def with_tpm(tpm: float) -> StoredGate:
     """Replies of one minute, read at 60 s."""
-    gate = Gate("a")
-    gate.tokens.add(0.0, 60.0, int(tpm))
+    gate = new_gate()
+    gate.add_tokens(0.0, 60.0, int(tpm))
     return gate
 
 
@@ -66,7 +79,7 @@ def kinds(events) -> list[type]:
 
 
 def test_a_healthy_backend_lets_a_request_in_and_says_so():
-    admission = admit(Gate("a"), 0.0)
+    admission = admit(new_gate(), 0.0)
     assert admission.permit is not None
     assert kinds(admission.events) == [VisitStarted]
 
@@ -88,7 +101,7 @@ def test_the_probe_is_announced_and_all_others_are_refused_until_it_is_settled()
 
 
 def test_opening_reopening_and_a_probe_given_back_are_said():
-    gate = Gate("a")
+    gate = new_gate()
     said = [visit(gate, Outcome.COUNTED_FAILURE, 0.0) for _ in range(3)]
     assert said[:2] == [(), ()]
     assert [event.failures for event in said[2]] == [3]
@@ -113,7 +126,7 @@ def test_at_the_end_of_a_cool_down_one_request_goes_first():
 
 def test_a_cool_down_works_with_the_breaker_off():
     off = settings_with(circuit_breaker_enabled=False)
-    gate = Gate("a")
+    gate = new_gate()
     permit = admit(gate, 0.0, off).permit
     gate.limited(permit, LIMITED, 0.0, will_retry=False)
     gate.settle(permit, Outcome.GIVEN_BACK, 0.0, off)
@@ -156,7 +169,7 @@ def test_only_a_rate_below_the_threshold_puts_aside_and_an_equal_one_does_not(tp
 
 
 def test_an_unknown_rate_is_never_below_and_not_mentioned():
-    assert kinds(admit(Gate("a"), 0.0, WITH_TPM).events) == [VisitStarted]
+    assert kinds(admit(new_gate(), 0.0, WITH_TPM).events) == [VisitStarted]
 
 
 def test_without_a_threshold_the_rate_is_not_mentioned():
@@ -170,7 +183,7 @@ def test_the_second_pass_does_not_look_at_the_rate():
 
 def test_a_backend_that_is_due_for_a_probe_is_not_measured():
     gate = opened(30.0)
-    gate.tokens.add(0.0, 30.0, 1)
+    gate.add_tokens(0.0, 30.0, 1)
     admission = admit(gate, 60.0, WITH_TPM)
     assert kinds(admission.events) == [CircuitChanged, VisitStarted]
 
@@ -182,13 +195,13 @@ def test_to_be_put_aside_takes_no_permit_and_changes_nothing():
     assert not gate.cool_down.refuses(10**6, 60.0)
 
 
-@pytest.mark.parametrize("gate", [opened(), cooling(), with_tpm(1)], ids=["circuit", "cool-down", "tpm"])
-def test_the_sole_candidate_is_never_refused(gate):
-    assert admit(gate, 20.0, WITH_TPM, sole=True).permit is not None
+@pytest.mark.parametrize("make", [opened, cooling, lambda: with_tpm(1)], ids=["circuit", "cool-down", "tpm"])
+def test_the_sole_candidate_is_never_refused(make):
+    assert admit(make(), 20.0, WITH_TPM, sole=True).permit is not None
 
 
 def test_the_outcome_of_a_sole_candidate_is_recorded_all_the_same():
-    gate = Gate("a")
+    gate = new_gate()
     for _ in range(3):
         visit(gate, Outcome.COUNTED_FAILURE, 0.0, sole=True)
     assert gate.breaker.state is CircuitState.OPEN
@@ -202,14 +215,14 @@ def test_a_request_without_the_breaker_neither_consults_nor_records():
     assert admission.permit.ticket is None
     assert gate.settle(admission.permit, Outcome.SUCCESS, 2.0, off) == ()
     assert gate.breaker.state is CircuitState.OPEN
-    fresh = Gate("b")
+    fresh = new_gate("b")
     for _ in range(5):
         visit(fresh, Outcome.COUNTED_FAILURE, 0.0, off)
     assert fresh.breaker.state is CircuitState.CLOSED
 
 
 def test_a_visit_goes_on_only_while_no_other_request_has_opened_the_circuit():
-    gate = Gate("a")
+    gate = new_gate()
     waiting = admit(gate, 0.0).permit
     assert gate.may_continue(waiting, sole=False)
     for _ in range(3):
@@ -219,9 +232,7 @@ def test_a_visit_goes_on_only_while_no_other_request_has_opened_the_circuit():
 
 
 @pytest.mark.parametrize("now", [0.0, 12.0, 30.0, 60.0, 61.0])
-@pytest.mark.parametrize(
-    "make", [lambda: Gate("a"), opened, cooling, lambda: with_tpm(1)], ids=["new", "open", "429", "tpm"]
-)
+@pytest.mark.parametrize("make", [new_gate, opened, cooling, lambda: with_tpm(1)], ids=["new", "open", "429", "tpm"])
 def test_a_preview_says_what_admission_then_decides_and_takes_nothing(make, now):
     gate = make()
     said = [gate.preview(now, WITH_TPM, sole=False) for _ in range(3)]

@@ -35,7 +35,7 @@ from llx_magic.core.statistics import (
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
-from tests.engine.kit import DOWN, Bench, Scripted, balancer, circuit_changed, settle, simulated
+from tests.engine.kit import DOWN, Bench, Scripted, balancer, circuit_changed, gate_of, settle, simulated
 
 
 def started(request: int) -> RequestStarted:
@@ -310,7 +310,8 @@ def test_whatever_fails_and_whoever_cancels_every_request_ends_once_and_nothing_
 async def everybody_can_still_be_asked(lb: LoadBalancer, clock: VirtualClock) -> None:
     """After the longest cool-down no permit is held: nothing refuses a request any more."""
     clock.advance(3700.0)
-    for name, gate in lb._live._gates.items():
+    for name, key in lb._live.gates().items():
+        gate = gate_of(lb._live, key)
         settings = lb.settings()[name]
         assert not gate.breaker.refuses(clock.now(), settings), f"the circuit of {name} is wedged"
         assert not gate.cool_down.refuses(10**6, clock.now()), f"the cool-down of {name} is wedged"

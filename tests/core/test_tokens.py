@@ -62,20 +62,20 @@ def test_what_is_kept_does_not_grow_with_the_number_of_replies():
     tokens = TokenWindow()
     for n in range(100_000):
         tokens.add(n / 1000, n / 1000 + 0.5, 1)
-    assert len(tokens._entries) <= 30_000
-    assert len(tokens._starts) <= 30_000
+    assert len(tokens.entries) <= 30_000
+    assert len(tokens.starts) <= 30_000
     for n in range(2000):
         tokens.add(1000.0 + n, 1000.5 + n, 1)
-    assert len(tokens._entries) <= 301
-    assert len(tokens._starts) <= 301
-    assert len(tokens._busy) <= 301
+    assert len(tokens.entries) <= 301
+    assert len(tokens.starts) <= 301
+    assert len(tokens.intervals) <= 301
 
 
 def test_many_short_replies_with_pauses_are_kept_by_the_grain_and_stay_busy_only_while_they_lasted():
     tokens = TokenWindow()
     for n in range(100_000):
         tokens.add(n / 1000, n / 1000 + 0.0005, 1)
-    assert len(tokens._busy) <= 11_200
+    assert len(tokens.intervals) <= 11_200
     assert tokens.rate(100.0, "busy") == pytest.approx(100_000 / (50 / 60), rel=0.001)
 
 

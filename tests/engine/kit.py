@@ -1,4 +1,4 @@
-"""What the tests of decisions and engine share: policies, small backends of the port, and requests on virtual time."""
+"""What the tests of decisions and engine share: settings, small backends of the port, and requests on virtual time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
+from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.ports import StateStore
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
@@ -16,6 +18,7 @@ from llx_magic.engine.clocks import VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
+from llx_magic.engine.store import MemoryStore
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.settings.declaration import Settings
@@ -115,15 +118,22 @@ def backend_snapshot(name: str = "a", **facts) -> BackendSnapshot:
     return BackendSnapshot(name=name, **{"state": "closed", "seconds_until_probe": 0.0, **unknown, **counts, **facts})
 
 
+def gate_of(live: LiveProfile, key: GateKey) -> Gate:
+    """The state of a backend, to look at."""
+    return live.ask(key, lambda gate: gate)
+
+
 class Bench:
     """A live profile of hand-written backends, asked on virtual time unless a clock is given."""
+
+    store: Callable[[], StateStore] = MemoryStore
 
     def __init__(self, *backends: Scripted, order: str = "failover", clock: Any = None, **settings):
         self.clock = clock or VirtualClock()
         self.backends = backends
         self.order = order
         self.settings = {"failover_retry_count": 1, **settings}
-        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock)
+        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, self.store())
         self.live.keep(self.rules().history_limit)
         self.gates = self.live.gates()
         self.seen: list[Delta | Restart | Event] = []
@@ -155,6 +165,10 @@ class Bench:
     def changes(self, cause: Cause) -> list[CircuitChanged]:
         """The changes of circuits for this reason."""
         return [event for event in self.events() if isinstance(event, CircuitChanged) and event.cause is cause]
+
+    def gate(self, name: str) -> Gate:
+        """The state of a backend."""
+        return gate_of(self.live, self.gates[name])
 
     def snapshot(self, name: str):
         return self.live.snapshot([(self.gates[name], self.rules())]).backends[0]

@@ -37,6 +37,8 @@ from llx_magic.engine.stream import parts_of
 from llx_magic.errors import AllBackendsFailed
 from tests.engine.kit import DOWN, LIMITED, REFUSED, Bench, Scripted, answer, failure, settle
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 def asked(*backends: Scripted) -> list[int]:
     return [len(backend.asked) for backend in backends]
@@ -322,7 +324,7 @@ async def test_a_late_result_of_an_earlier_state_moves_nothing():
     assert (await bench.ask()).backend == "a"
     release.set()
     await early
-    a = bench.gates["a"].breaker
+    a = bench.gate("a").breaker
     assert (a.state, a.failures_in_window(bench.clock.now(), bench.rules())) == (CircuitState.CLOSED, 0)
 
 

@@ -36,15 +36,17 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Applicant
-from llx_magic.core.ports import Progress
+from llx_magic.core.ports import Progress, StateStore
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
+from llx_magic.engine.store import MemoryStore
 from llx_magic.errors import AllBackendsFailed
-from tests.engine.kit import failure, settings_with
+from tests.engine.kit import failure, gate_of, settings_with
+from tests.engine.stores import JsonStore
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -204,7 +206,7 @@ class Circuit:
 class Stage:
     """Backends, clock, live profile and loop of one history, and the model beside them."""
 
-    def __init__(self, order: str) -> None:
+    def __init__(self, order: str, store: StateStore) -> None:
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.order = order
@@ -212,7 +214,7 @@ class Stage:
         self.sendings: list[Sending] = []
         self.askings: list[Asking] = []
         self.backends = tuple(Puppet(name, self) for name in NAMES)
-        self.live = LiveProfile("stage", NAMES, self.clock)
+        self.live = LiveProfile("stage", NAMES, self.clock, store)
         self.live.subscribe(self.see)
         self.gates = self.live.gates()
         self.circuits = {name: Circuit() for name in NAMES}
@@ -336,9 +338,11 @@ class Stage:
 class EngineAgainstModel(RuleBasedStateMachine):
     """Requests come, speak, fail, wait, are cancelled and run out of time, in any order."""
 
+    store: Callable[[], StateStore] = MemoryStore
+
     def __init__(self) -> None:
         super().__init__()
-        self.stage = Stage("failover")
+        self.stage = Stage("failover", self.store())
 
     @initialize(order=st.sampled_from(["failover", "roundrobin"]), down=st.sets(st.sampled_from(NAMES)))
     def it_begins(self, order, down):
@@ -412,7 +416,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @invariant()
     def the_circuits_are_those_of_the_model(self):
         for name, gate in self.stage.gates.items():
-            assert str(gate.breaker.state) == self.stage.circuits[name].state, name
+            assert str(gate_of(self.stage.live, gate).breaker.state) == self.stage.circuits[name].state, name
 
     @invariant()
     def counts_add_up(self):
@@ -428,7 +432,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @invariant()
     def half_open_means_that_exactly_one_probe_is_under_way(self):
         for name, circuit in self.stage.circuits.items():
-            if self.stage.gates[name].breaker.state is CircuitState.HALF_OPEN:
+            if gate_of(self.stage.live, self.stage.gates[name]).breaker.state is CircuitState.HALF_OPEN:
                 assert (circuit.probe, name) in self.stage.admitted
 
     @invariant()
@@ -500,5 +504,15 @@ def one_sending(text: str, number: int, backend: str | None) -> bool:
     )
 
 
+class SharedEngineAgainstModel(EngineAgainstModel):
+    """The same, with a state that is written down and read back at each step."""
+
+    store = JsonStore
+
+
+TestSharedEngineAgainstModel = SharedEngineAgainstModel.TestCase
+TestSharedEngineAgainstModel.settings = budget(
+    max_examples=25, stateful_step_count=40, suppress_health_check=list(HealthCheck)
+)
 TestEngineAgainstModel = EngineAgainstModel.TestCase
 TestEngineAgainstModel.settings = budget(stateful_step_count=40, suppress_health_check=list(HealthCheck))

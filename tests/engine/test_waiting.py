@@ -19,9 +19,12 @@ from llx_magic.core.events import (
     RequestAnswered,
     VisitFailed,
 )
+from llx_magic.core.gate import Gate
 from llx_magic.engine.clocks import LoopClock, ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, failure, settle, simulated
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def limited(seconds: float):
@@ -124,10 +127,10 @@ async def test_another_backend_that_fails_otherwise_does_not_forbid_to_wait_and_
 
 async def test_a_backend_whose_circuit_stays_open_beyond_its_cool_down_is_not_waited_for():
     bench = Bench(Scripted("a", limited(6.0)), Scripted("b", DOWN), circuit_breaker_failure_threshold=1)
-    bench.live.set_circuit(bench.gates["a"], open_it=False)
+    bench.live.change_by_hand(bench.gates["a"], Gate.close)
     with pytest.raises(AllBackendsFailed):
         await bench.ask(cooldown_wait_ms="none")
-    bench.live.set_circuit(bench.gates["a"], open_it=True)
+    bench.live.change_by_hand(bench.gates["a"], Gate.open)
     with pytest.raises(AllBackendsFailed):
         await bench.ask()
     assert bench.clock.now() == 0.0
@@ -275,7 +278,7 @@ async def test_those_who_wait_are_woken_by_hand(how):
     asking = [asyncio.create_task(bench.ask()) for _ in range(5)]
     await settle()
     if how == "lifted":
-        bench.live.reset_gate(bench.gates["a"])
+        bench.live.change_by_hand(bench.gates["a"], Gate.reset)
         await settle()
         assert [event.backend for event in bench.events(CoolDownLifted)] == ["a"]
     else:
@@ -302,7 +305,7 @@ async def test_a_crowd_that_is_let_go_by_hand_is_no_stampede():
     asking = [asyncio.create_task(bench.ask()) for _ in range(50)]
     await settle()
     a.used = 0
-    bench.live.reset_gate(bench.gates["b0"])
+    bench.live.change_by_hand(bench.gates["b0"], Gate.reset)
     await settle(200)
     assert a.used <= 2
     while not all(task.done() for task in asking):
@@ -383,7 +386,7 @@ def test_of_any_crowd_everybody_who_stays_is_answered_once(rooms, at_once, takes
         assert len(bench.events(RequestAnswered)) == outcomes.count("fine")
         assert {event.failure.kind for event in bench.live.events() if isinstance(event, VisitFailed)} <= {LIMITED.kind}
         assert bench.clock.waiting() == 0
-        assert not any(gate.cool_down.has_line for gate in bench.gates.values())
+        assert not any(bench.gate(name).cool_down.has_line for name in bench.gates)
 
     asyncio.run(main())
 

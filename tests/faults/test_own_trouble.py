@@ -267,7 +267,7 @@ def test_a_probe_that_meets_trouble_of_this_machine_leaves_its_place_to_the_next
         await bench.ask()
         await bench.pass_time(3600)
         assert [(await bench.ask()).backend for _ in range(2)] == ["b", "a"]
-        assert bench.gates["a"].breaker.state is CircuitState.CLOSED
+        assert bench.gate("a").breaker.state is CircuitState.CLOSED
 
     asyncio.run(run())
 
