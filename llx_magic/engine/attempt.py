@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from typing import NamedTuple
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
@@ -60,7 +61,7 @@ class Attempt:
         self._on_piece = on_piece
         self.pieces = 0
         """How many pieces of text and reasoning have arrived."""
-        self._pieces: list[str] = []
+        self._text = StringIO()
         self._to = ""
         self._sent_at: float | None = None
         self._connecting_since: float | None = None
@@ -76,11 +77,11 @@ class Attempt:
     @property
     def text(self) -> str:
         """The text that has come."""
-        return "".join(self._pieces)
+        return self._text.getvalue()
 
     @property
     def _words(self) -> int | None:
-        return len(self.text.split()) if self._pieces else None
+        return len(self.text.split()) if self._text.tell() else None
 
     @property
     def sent_at(self) -> float | None:
@@ -117,7 +118,7 @@ class Attempt:
     def on_text(self, piece: str) -> None:
         """Take a piece of the reply's text."""
         self.on_reasoning(piece)
-        self._pieces.append(piece)
+        self._text.write(piece)
         self._on_piece(piece)
 
     def on_reasoning(self, piece: str) -> None:

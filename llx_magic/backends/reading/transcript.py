@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
 from llx_magic.backends.reading.thinking import Parted, ThinkSplitter
@@ -33,24 +34,25 @@ class Transcript:
         self._reasoning_joiner = _Joiner()
         self._hidden_in_text = LIVE_KEYS.in_pieces()
         self._hidden_in_reasoning = LIVE_KEYS.in_pieces()
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        # Not lists: a server may send each letter by itself, and a letter that is a text of its own takes 76 bytes.
+        self._text = StringIO()
+        self._reasoning = StringIO()
         self._size = 0
 
     @property
     def has_text(self) -> bool:
         """Whether any text was given out."""
-        return bool(self._text)
+        return self._text.tell() > 0
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return self._text.getvalue()
 
     @property
     def reasoning(self) -> str:
         """The reasoning so far."""
-        return "".join(self._reasoning)
+        return self._reasoning.getvalue()
 
     def add_text(self, piece: str) -> None:
         """Take a piece of the text, which may begin with reasoning between tags."""
@@ -82,7 +84,7 @@ class Transcript:
         self._give_text(self._hidden_in_text.rest())
         if was_open and reasoning_may_be_all:
             text, self._size = self.reasoning, 0
-            self._reasoning.clear()
+            self._reasoning = StringIO()
             self._give_text(text)
 
     def _part(self, parted: Parted) -> None:
@@ -96,7 +98,7 @@ class Transcript:
             self._size += len(piece)
             if self._size > LONGEST_TEXT:
                 self._refuse_more()
-            self._text.append(piece)
+            self._text.write(piece)
             self._progress.on_text(piece)
 
     def _give_reasoning(self, piece: str) -> None:
@@ -104,7 +106,7 @@ class Transcript:
             self._size += len(piece)
             if self._size > LONGEST_TEXT:
                 self._refuse_more()
-            self._reasoning.append(piece)
+            self._reasoning.write(piece)
             self._progress.on_reasoning(piece)
 
     def _refuse_more(self) -> NoReturn:

@@ -1,0 +1,32 @@
+"""What a reply costs to keep while it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+
+from llx_magic.backends.reading.transcript import Transcript
+from llx_magic.engine.attempt import Attempt
+from llx_magic.engine.clocks import ManualClock
+from llx_magic.settings.declaration import Settings
+
+PIECES = 600_000
+
+
+async def held_after(pieces: int) -> int:
+    """Return the bytes that an attempt and its transcript hold after so many letters that came one by one."""
+    transcript = Transcript(Attempt(ManualClock(), Settings(), lambda _seconds: None, lambda _piece: None))
+    tracemalloc.start()
+    try:
+        for number in range(pieces):
+            (transcript.add_text if number % 2 else transcript.add_reasoning)(chr(0x4E00 + number % 9))
+        held, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(transcript.text) + len(transcript.reasoning) == pieces
+    return held
+
+
+def test_a_reply_in_very_many_pieces_takes_no_more_memory_than_its_text():
+    """A server can send each letter by itself; Python takes 76 bytes for one that is not in Latin-1."""
+    assert asyncio.run(held_after(PIECES)) < 20 * PIECES
