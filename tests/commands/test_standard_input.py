@@ -284,6 +284,13 @@ def test_a_closed_standard_error_costs_nothing_but_the_footer(home):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("words", ["why", "why --stats", "why --set timeout_ms=5000", "-q why"])
+def test_a_full_disk_behind_standard_error_costs_nothing_but_the_footer(home, words):
+    done = shell(home, f"llx {words} 2> /dev/full")
+    assert (done.returncode, done.stdout) == (0, "I am good.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize("words", ["why", "set --list", "--help"])
 def test_a_full_disk_is_one_line_and_exit_status_1(home, words):
     done = shell(home, f"llx -q {words} > /dev/full" if words == "why" else f"llx {words} > /dev/full")
