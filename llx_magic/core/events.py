@@ -7,7 +7,7 @@ publishes events and knows no consumer; counters, debug lines, traces and tables
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -212,32 +212,29 @@ class ReplyRestarted(Event, frozen=True, kw_only=True):
     words: int
 
 
-class RequestAnswered(BackendEvent, frozen=True, kw_only=True):
+class RequestEnded(Event, frozen=True, kw_only=True):
+    """The last event of a request; ``outcome`` says what became of it."""
+
+    outcome: ClassVar[str]
+    seconds: float
+
+
+class RequestAnswered(RequestEnded, frozen=True, kw_only=True):
     """The request ended with a whole reply."""
 
+    outcome: ClassVar[str] = "answered"
+    backend: str
     attempts: int
-    seconds: float
 
 
-class RequestFailed(Event, frozen=True, kw_only=True):
+class RequestFailed(RequestEnded, frozen=True, kw_only=True):
     """The request ended in an error that names every backend."""
 
+    outcome: ClassVar[str] = "failed"
     message: str
-    seconds: float
 
 
-class RequestCancelled(Event, frozen=True, kw_only=True):
+class RequestCancelled(RequestEnded, frozen=True, kw_only=True):
     """The user stopped the request."""
 
-    seconds: float
-
-
-RequestEnded = RequestAnswered | RequestFailed | RequestCancelled
-"""The last event of a request."""
-
-OUTCOMES: Mapping[type[Event], str] = {
-    RequestAnswered: "answered",
-    RequestFailed: "failed",
-    RequestCancelled: "cancelled",
-}
-"""What became of a request, by its last event."""
+    outcome: ClassVar[str] = "cancelled"

@@ -12,7 +12,6 @@ from itertools import chain, pairwise
 
 from llx_magic.core.describe import why
 from llx_magic.core.events import (
-    OUTCOMES,
     AttemptFailed,
     AttemptStarted,
     BackendEvent,
@@ -20,8 +19,7 @@ from llx_magic.core.events import (
     BackendSkipped,
     Event,
     ReplyRestarted,
-    RequestAnswered,
-    RequestCancelled,
+    RequestEnded,
     RequestFailed,
     RequestStarted,
     VisitCancelled,
@@ -187,12 +185,8 @@ class RequestRecord:
     def fold(self, event: Event) -> None:
         """Take one event of this request into account."""
         match event:
-            case BackendSkipped() | BackendPutAside() | VisitFailed():
-                self.decisions += (f"{event.backend}: {why(event)}",)
             case AttemptStarted():
                 self.attempts += 1
-            case ReplyRestarted():
-                self.restarts += 1
             case VisitSucceeded():
                 self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
                 self.prompt_tokens, self.completion_tokens = event.prompt_tokens, event.completion_tokens
@@ -200,11 +194,13 @@ class RequestRecord:
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )
                 self.finish_reason = event.finish_reason
-            case RequestAnswered() | RequestFailed() | RequestCancelled():
-                self.seconds, self.outcome = event.seconds, OUTCOMES[type(event)]
+            case RequestEnded():
+                self.seconds, self.outcome = event.seconds, event.outcome
                 self.error = event.message if isinstance(event, RequestFailed) else None
-            case _:
-                pass
+            case BackendSkipped() | BackendPutAside() | VisitFailed():
+                self.decisions += (f"{event.backend}: {why(event)}",)
+            case ReplyRestarted():
+                self.restarts += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
-    OUTCOMES,
     AttemptFailed,
     AttemptStarted,
     BackendEvent,
@@ -16,9 +15,7 @@ from llx_magic.core.events import (
     CoolDownWaitEnded,
     Event,
     FirstTokenReceived,
-    RequestAnswered,
-    RequestCancelled,
-    RequestFailed,
+    RequestEnded,
     RequestStarted,
     RetryScheduled,
     VisitCancelled,
@@ -77,7 +74,7 @@ class Trace:
             return "nothing has been asked yet"
         order = next((event for event in self.events if isinstance(event, RequestStarted)), None)
         asked = f" ({order.policy}: {', '.join(order.order)})" if order else ""
-        outcome = words(self.events[-1]) if type(self.events[-1]) in OUTCOMES else "under way"
+        outcome = words(self.events[-1]) if isinstance(self.events[-1], RequestEnded) else "under way"
         return f"Request {self.request}: {outcome}{asked}"
 
     def __str__(self) -> str:
@@ -138,7 +135,7 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
             case AttemptFailed() | VisitSucceeded() | VisitCancelled() if open_attempt:
                 yield _attempt(open_attempt, event, zero)
                 open_attempt = None
-            case VisitFailed() | RequestAnswered() | RequestFailed() | RequestCancelled():
+            case VisitFailed() | RequestEnded():
                 pass  # the last attempt and the headline say it
             case _ if text := words(event):
                 yield _moment(event, text, now)

@@ -36,6 +36,11 @@ class Fate(enum.StrEnum):
     OUT_OF_REACH = "out of reach"
 
 
+_CONCERNING = frozenset(
+    {AttemptStarted, BackendSkipped, BackendPutAside, AttemptFailed, ReplyRestarted, CoolDownWaitEnded}
+)
+"""The kinds of events that ``Reasons`` looks at; most are others, so these are told apart by one look."""
+
 _FATES: dict[SkipReason | FailureKind, Fate] = {
     SkipReason.NOT_READY: Fate.NOT_USABLE,
     SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
@@ -58,6 +63,8 @@ class Reasons:
 
     def fold(self, event: Event) -> None:
         """Take one event of the request into account."""
+        if type(event) not in _CONCERNING:
+            return
         match event:
             case AttemptStarted():
                 self.attempts += 1

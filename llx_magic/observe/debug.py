@@ -54,7 +54,7 @@ def log_debug_lines(event: Event) -> None:
 
     Those of what no request caused are written to stderr as well, since nobody else shows them.
     """
-    if any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()):
+    if _LOGGERS[LB].isEnabledFor(logging.DEBUG) or _LOGGERS[CIRCUIT_BREAKER].isEnabledFor(logging.DEBUG):
         for channel, line in lines(event):
             _LOGGERS[channel].debug("%s", line)
     if not event.request:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from llx_magic import __version__
 from llx_magic.core import events as facts
-from llx_magic.core.events import OUTCOMES
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
@@ -151,7 +150,7 @@ class Instrumentation:
         self._count(event)
         if isinstance(event, facts.RequestStarted):
             self._start(event)
-        elif type(event) in OUTCOMES:
+        elif isinstance(event, facts.RequestEnded):
             self._end(event)
         elif request := self._open.get(event.request):
             self._follow(request, event)
@@ -243,17 +242,16 @@ class Instrumentation:
             request.span.set_attribute("gen_ai.response.finish_reasons", (reason,))
         self._end_attempt(request, event.at, "answered")
 
-    def _end(self, event: facts.Event) -> None:
+    def _end(self, event: facts.RequestEnded) -> None:
         request = self._open.pop(event.request, None)
         if request is None:
             return  # it began before anybody observed
-        assert isinstance(event, facts.RequestEnded)
-        labels: Attributes = {"gen_ai.operation.name": "chat", "llx.outcome": OUTCOMES[type(event)]}
+        labels: Attributes = {"gen_ai.operation.name": "chat", "llx.outcome": event.outcome}
         if isinstance(event, facts.RequestFailed):
             labels["error.type"] = ERROR_OF_REQUEST
             _mark_failed(request.span, ERROR_OF_REQUEST)
         self._instruments.duration.record(event.seconds, self._labels(request, labels))
-        self._close(request, OUTCOMES[type(event)], self._ns(event.at))
+        self._close(request, event.outcome, self._ns(event.at))
 
     def _abandon(self, number: int) -> None:
         if request := self._open.pop(number, None):
