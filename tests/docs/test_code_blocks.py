@@ -57,7 +57,14 @@ def without_figures(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-@pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.name)
+WITH_MODEL = ("README.md", "docs/getting-started.md")
+"""The pages whose examples ask the embedded model."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=page.name, marks=[pytest.mark.model] if page.name in WITH_MODEL else []) for page in PLAYED],
+)
 def test_the_examples_of_the_page_run_and_print_what_it_says(page: Page, tmp_path: Path) -> None:
     blocks, outputs = page.blocks, played(page, tmp_path)
     for block, before, output in zip(blocks[1:], blocks, outputs, strict=False):
