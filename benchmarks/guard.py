@@ -25,7 +25,7 @@ from typing import Any
 import llx_magic
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.reading.sse import EventDecoder
-from llx_magic.backends.wires.openai import ReplyReader
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.engine.clocks import VirtualClock

@@ -27,10 +27,11 @@ from llx_magic.text.values import JsonValue
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.sse import EventDecoder
-from llx_magic.backends.reading.status import refused
 from llx_magic.backends.simulated import simulated_script
-from llx_magic.backends.wires.openai import ReplyReader, request_body
+from llx_magic.backends.wires.openai import WIRE
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.commands import chat, piped, prompt, settings
 from llx_magic.commands.grammar import HelpAskedError, pairs, shell_words
 from llx_magic.commands.localtime import day_and_time
@@ -211,7 +212,7 @@ def _profile(data: bytes, chance: random.Random) -> None:
 def _asked(params: Mapping[str, JsonValue]) -> None:
     request = ChatRequest(messages=(Message("user", "hello"),), params=params, streaming=True)
     read_sampling(sampling_of(params, json=False))
-    request_body(request, "m")
+    WIRE.encode(request, "m")
 
 
 def _settings(data: bytes, chance: random.Random) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-_LONGEST_KEY = 16_384
-"""How many characters a key may have; servers take no longer header."""
+_AS_IT_IS = "/%:@!$&'()*+,;=~[]"
+"""What may stand in a path beside letters, digits and ``-._~`` (RFC 3986, section 3.3)."""
 
 _BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 """An IPv6 address and its port: where more stands beside the brackets, readers differ on which part is the host."""
@@ -17,18 +16,15 @@ _BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One model at one OpenAI-compatible address.
-
-    ``base_url`` is what comes before ``/chat/completions``.
-    """
+    """One model at one address; ``base_url`` is what comes before the path of the wire form."""
 
     base_url: str
     model: str
 
-    @property
-    def url(self) -> str:
-        """Where prompts are posted."""
-        return f"{self.base_url.rstrip('/')}/chat/completions"
+    def url(self, path: str) -> str:
+        """Return the address of a path below the base URL."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}{quote(self.path, _AS_IT_IS)}{path}"
 
     @property
     def path(self) -> str:
@@ -40,6 +36,11 @@ class Endpoint:
         """Host and port for messages, without anything that could be a credential."""
         parts = urlsplit(self.base_url)
         return parts.netloc.rpartition("@")[2]
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is spoken to the server."""
+        return self.base_url[:6].lower() == "https:"
 
     @property
     def is_loopback(self) -> bool:
@@ -77,28 +78,12 @@ class Endpoint:
         is_host = _is_host(parts.hostname) and _brackets_are_sound(parts.netloc)
         return None if is_host else f"base-url must name a host or a whole IP address, got {url!r}"
 
-    def key_problem(self, key: str | None) -> str | None:
-        """Say in one line why this key cannot be sent to this address; None where it can. Never shows the key."""
-        if not key:
-            return None
-        if len(key) > _LONGEST_KEY:
-            return f"the key has {len(key)} characters and none has more than {_LONGEST_KEY}; set it again"
-        if not key.isascii() or not key.isprintable() or " " in key:
-            return "the key holds a space, a line end or another character that no key has; set it again"
-        return self.unencrypted_problem()
-
     def unencrypted_problem(self) -> str | None:
         """Say in one line why no key or other secret is sent to this address; None where it may be."""
-        return _unencrypted(self)
-
-
-@functools.lru_cache(maxsize=256)
-def _unencrypted(endpoint: Endpoint) -> str | None:
-    """Say why no key at all is sent there; asked before each request, so kept."""
-    parts = urlsplit(endpoint.base_url)
-    if parts.scheme != "https" and not endpoint.is_loopback:
-        return f"a key is never sent unencrypted: base-url must begin with https:// for {parts.hostname}"
-    return None
+        if self.is_encrypted or self.is_loopback:
+            return None
+        host = urlsplit(self.base_url).hostname
+        return f"a key is never sent unencrypted: base-url must begin with https:// for {host}"
 
 
 def _brackets_are_sound(netloc: str) -> bool:
@@ -107,11 +92,19 @@ def _brackets_are_sound(netloc: str) -> bool:
 
 
 def _is_host(name: str) -> bool:
-    """Whether a host can be looked up: an address that is one, or labels of 1 to 63 characters."""
+    """Whether a host can be looked up: an address that is one, or labels of 1 to 63 characters that can be decoded."""
     if ":" in name or name.replace(".", "").isdigit():
         try:
             ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
-    return all(1 <= len(label) <= 63 for label in name.removesuffix(".").split("."))
+    return all(1 <= len(label) <= 63 and _is_decodable(label) for label in name.removesuffix(".").split("."))
+
+
+def _is_decodable(label: str) -> bool:
+    """Whether a label that is written in Punycode (RFC 3492) stands for something that can be written."""
+    try:
+        return not label.startswith("xn--") or label[4:].encode().decode("punycode").isprintable()
+    except UnicodeError:
+        return False

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from llx_magic.backends.reading.status import refused
+from llx_magic.backends.reading.kinds import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
 from llx_magic.core.reply import Answer, Usage

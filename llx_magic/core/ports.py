@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llx_magic.core.gate import Gate, GateKey
     from llx_magic.core.reply import Answer, ChatRequest
+    from llx_magic.keys.secret import Proof
 
 
 P = ParamSpec("P")
@@ -30,33 +31,19 @@ class StateStore(Protocol):
         """
 
 
-class KeySource(Protocol):
-    """Where a backend's key comes from; read anew for each request, so a repaired key works at once."""
+class Credential(Protocol):
+    """What a backend proves itself with; read anew for each visit, so a repaired key works at once."""
 
     @property
     def may_block(self) -> bool:
         """Whether reading may take long (an operating system's keyring), so that it must not run on a loop."""
 
-    def read(self) -> str | None:
-        """Return the key, or None where the backend needs none.
+    def read(self) -> Proof:
+        """Return what is there now; it has been judged and can be sent.
 
         Raises:
-            KeyMissing: where one is needed and not to be found.
-        """
-
-
-class HeaderSource(Protocol):
-    """What a profile adds to each request; its variables are read anew each time."""
-
-    @property
-    def hold_secrets(self) -> bool:
-        """Whether any value is one that must not be sent unencrypted."""
-
-    def read(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """Return each header's value by its name, and every secret in them.
-
-        Raises:
-            KeyMissing: where a variable that one names is not to be found.
+            KeyMissing: where a secret that is needed is not to be found, or cannot be sent; one line that says what
+                mends it.
         """
 
 

@@ -17,6 +17,9 @@ from llx_magic.keys.secret import Secret
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import nearest, shown_path
 
+LONGEST_KEY = 16_384
+"""How many characters a key may have; servers take no longer header."""
+
 SERVICE = "llx_magic"
 """The keyring's service under which keys are stored."""
 
@@ -151,7 +154,7 @@ def key_problem(key: Secret) -> str | None:
         return "it has more than one line; a key is one line"
     if not text.isascii() or not text.isprintable() or " " in text:
         return "it holds a space or a character that no key has"
-    return None
+    return f"it has {len(text)} characters, and none has more than {LONGEST_KEY}" if len(text) > LONGEST_KEY else None
 
 
 # Keyrings raise whatever their system raises, and their frames hold the key: each function below gives the problem back

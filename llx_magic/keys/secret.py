@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 
@@ -29,6 +31,10 @@ class Secret(Unshown):
         """Return the key, for the one place that sends or stores it."""
         return self._value
 
+    def after(self, prefix: str) -> Secret:
+        """Return the key with a text before it, such as ``Bearer``."""
+        return Secret(f"{prefix}{self._value}")
+
     def __repr__(self) -> str:
         return "***"
 
@@ -37,6 +43,19 @@ class Secret(Unshown):
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Proof(Unshown):
+    """What one backend's requests prove themselves with.
+
+    ``key`` goes where the wire form puts it; ``headers`` are those that the profile adds, and outweigh all others.
+    ``secrets`` are the key and whatever else among the headers must not be sent unencrypted nor be shown.
+    """
+
+    key: Secret | None = None
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
 
 
 def as_secret(value: Secret | str | None) -> Secret | None:

@@ -171,28 +171,27 @@ class HeaderSource:
         """Whether any of the values must not be sent unencrypted."""
         return any(each.is_secret for each in self.headers)
 
-    def read(self) -> tuple[dict[str, str], tuple[str, ...]]:
+    def read(self) -> tuple[dict[str, Secret], tuple[Secret, ...]]:
         """Return each header's value by its name, and every secret in them.
 
         Raises:
             KeyMissing: where a variable is not set or cannot be sent; one line, with what mends it.
         """
-        values: dict[str, str] = {}
-        secrets: list[str] = []
+        values: dict[str, Secret] = {}
+        secrets: dict[Secret, None] = {}
         for header in self.headers:
             variables = {name: self._variable(header.name, name) for name in header.variables}
-            values[header.name] = _REFERENCE.sub(lambda found: variables[found[1]], header.value.reveal())  # noqa: B023
-            secrets += variables.values()
-            if header.is_secret:
-                secrets.append(values[header.name])
-        return values, tuple(dict.fromkeys(secrets))
+            filled = _REFERENCE.sub(lambda found: variables[found[1]].reveal(), header.value.reveal())  # noqa: B023
+            values[header.name] = value = Secret(filled)
+            secrets |= dict.fromkeys((*variables.values(), value) if header.is_secret else ())
+        return values, tuple(secrets)
 
-    def _variable(self, header: str, name: str) -> str:
+    def _variable(self, header: str, name: str) -> Secret:
         found = self.access.variable(name)
         if isinstance(found, str):
             raise KeyMissing(f"no key for {self.backend}: {found}")
         if found is not None and _is_sendable(found.reveal()):
-            return found.reveal()
+            return found
         wrong = "holds what no header can have" if found is not None else "is not set"
         raise KeyMissing(f"no key for {self.backend}: the variable {name}, which the header {header} names, {wrong}")
 

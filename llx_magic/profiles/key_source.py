@@ -97,7 +97,7 @@ class ProfileKeySource:
             return (KeyPlace("variable", self.usual_variable),)
         return places
 
-    def read(self) -> str | None:
+    def read(self) -> Secret | None:
         """Return the key, or None where the backend needs none.
 
         Raises:
@@ -106,7 +106,7 @@ class ProfileKeySource:
         found = self._found()
         if isinstance(found, str):
             raise KeyMissing(f"no key for {self.backend}: {found}")
-        return None if found is None else found.key.reveal().strip()
+        return None if found is None else found.key
 
     def describe(self) -> str:
         """Say where the key is found, that none is needed, or what is missing, without the key.
@@ -189,4 +189,4 @@ class ProfileKeySource:
         problem = key_problem(found)
         if problem is None and not self.is_local:
             problem = placeholder_problem(found.reveal(), provider_needs_key=self.needs_key)
-        return f"{where} cannot be used: {problem}" if problem else _Held(found, where)
+        return f"{where} cannot be used: {problem}" if problem else _Held(Secret(found.reveal().strip()), where)

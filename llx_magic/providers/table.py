@@ -23,8 +23,9 @@ class Provider:
     ``base_url`` is None where the address is not a fixed one; ``more_urls`` are further addresses of the provider's
     own, where the same variable holds the key. ``key_variable`` names the environment variable that its users set;
     None where there is none. ``note`` says in a few words what to know. ``aliases`` are other names under which people
-    know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``takes_stream_options`` is
-    False where a request that holds ``stream_options`` is refused. ``problem`` says why it cannot be asked at all.
+    know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
+    it is asked, a module of ``backends/wires``; ``refuses`` holds what it does not take of that form, by the form's own
+    names. ``problem`` says why it cannot be asked at all.
     """
 
     name: str
@@ -35,7 +36,8 @@ class Provider:
     note: str = ""
     aliases: tuple[str, ...] = ()
     otel_name: str | None = None
-    takes_stream_options: bool = True
+    wire: str = "openai"
+    refuses: tuple[str, ...] = ()
     problem: str = ""
 
     @cached_property
@@ -96,7 +98,7 @@ _DECLARED = (
         note="Mistral AI; reports usage in a stream unasked",
         aliases=("mistralai",),
         otel_name="mistral_ai",
-        takes_stream_options=False,
+        refuses=("stream_options",),
     ),
     _hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "DeepSeek"),
     _hosted(

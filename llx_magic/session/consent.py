@@ -11,10 +11,10 @@ from pathlib import Path
 from llx_magic.consent.pairs import KeyPlace, Pair, origin, shown_origin
 from llx_magic.consent.trust import Trust
 from llx_magic.errors import ProfileError
+from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.key_source import ProfileKeySource
-from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem
+from llx_magic.session.members import credential_of, endpoint_of, member_problem
 
 NOT_ALLOWED = "not allowed yet"
 
@@ -39,7 +39,7 @@ def foreign_pairs(profile: Profile) -> tuple[Request, ...]:
         way = None if member.foreign is None else _way(member)
         if member.foreign is None or way is None or way.host is None:
             continue
-        for place in (*way.key.places, *way.headers.places):
+        for place in way.credential.places:
             found.setdefault(Pair(place, way.host), Request(member.name, member.foreign.path, Pair(place, way.host)))
     return tuple(found.values())
 
@@ -85,8 +85,7 @@ class _Way:
 
     host: str | None
     label: str
-    key: ProfileKeySource
-    headers: HeaderSource
+    credential: ProfileCredential
 
 
 def _way(member: ModelProfile) -> _Way | None:
@@ -94,21 +93,22 @@ def _way(member: ModelProfile) -> _Way | None:
     if endpoint is None or member_problem(member) is not None:
         return None
     host = None if endpoint.problem() else origin(endpoint.base_url)
-    return _Way(host, endpoint.label, key_of(member, endpoint), headers_of(member, endpoint))
+    return _Way(host, endpoint.label, credential_of(member, endpoint))
 
 
 def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
     way = _way(member)
     if way is None:
         return None
-    said = [f"key from {place.said}{_absence(place)}" for place in way.key.places]
+    key, headers = way.credential.key, way.credential.headers
+    said = [f"key from {place.said}{_absence(place)}" for place in key.places]
     if member.connection.auth_key is not None:
         said = ["key in the profile itself"]
-    said += [f"{header} from {place.said}" for place, header in way.headers.places.items()]
-    asked = set() if way.host is None else {Pair(place, way.host) for place in (*way.key.places, *way.headers.places)}
+    said += [f"{header} from {place.said}" for place, header in headers.places.items()]
+    asked = set() if way.host is None else {Pair(place, way.host) for place in way.credential.places}
     note = f" ({NOT_ALLOWED})" if asked & waiting else ""
     where = way.label if way.host is None else shown_origin(way.host)
-    return f"{member.name}: {where}, {', '.join(said) or _no_key(way.key)}{note}"
+    return f"{member.name}: {where}, {', '.join(said) or _no_key(key)}{note}"
 
 
 def _absence(place: KeyPlace) -> str:

@@ -11,9 +11,10 @@ from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
+from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.key_source import FOUND, MISSING, NONE_NEEDED, ProfileKeySource, key_source
+from llx_magic.profiles.key_source import MISSING, key_source
 from llx_magic.providers.table import Provider, find_provider, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
@@ -59,28 +60,21 @@ def endpoint_of(member: ModelProfile) -> Endpoint | None:
     return Endpoint(base_url=base_url, model=member.model)
 
 
-def key_of(member: ModelProfile, endpoint: Endpoint) -> ProfileKeySource:
-    """Return what reads the member's key."""
+def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential:
+    """Return what reads the member's key and headers."""
     known = provider_of(member)
     at_home = known.own_host(endpoint.base_url)
     own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
-    return key_source(
+    access = Access(member.foreign, origin(endpoint.base_url))
+    key = key_source(
         member,
         known.key_variable,
         needs_key=known.key_required and at_home and not own_way,
         sends_to_own_host=at_home,
         is_local=endpoint.is_loopback,
-        access=_access(member, endpoint),
+        access=access,
     )
-
-
-def headers_of(member: ModelProfile, endpoint: Endpoint) -> HeaderSource:
-    """Return what reads the member's headers."""
-    return HeaderSource(member.name, member.connection.all_headers, _access(member, endpoint))
-
-
-def _access(member: ModelProfile, endpoint: Endpoint) -> Access:
-    return Access(member.foreign, origin(endpoint.base_url))
+    return ProfileCredential(key, HeaderSource(member.name, member.connection.all_headers, access))
 
 
 def member_problem(member: ModelProfile) -> str | None:
@@ -118,7 +112,7 @@ def facts_of(members: Iterable[ModelProfile]) -> dict[str, MemberFacts]:
         endpoint, problem, key = endpoint_of(member), member_problem(member), ""
         if endpoint is not None and problem is None:
             try:
-                key = _described(member, endpoint, patience)
+                key = _described(credential_of(member, endpoint), patience)
             except KeyMissing as silent:
                 key, patience = f"{MISSING}: {silent}", 0.0
         host = "" if endpoint is None else endpoint.label
@@ -126,26 +120,12 @@ def facts_of(members: Iterable[ModelProfile]) -> dict[str, MemberFacts]:
     return facts
 
 
-class _Described:
-    """A key source that returns the place of the key instead of the key, so that the same time limit holds."""
-
-    def __init__(self, source: ProfileKeySource) -> None:
-        self.may_block = source.may_block
-        self.read = source.describe
-
-
-def _described(member: ModelProfile, endpoint: Endpoint, patience: float) -> str:
+def _described(credential: ProfileCredential, patience: float) -> str:
     """Say whether the member's key and the secrets of its headers are there.
 
     Raises:
         KeyMissing: where the keyring does not answer in time.
     """
-    source, headers = key_of(member, endpoint), headers_of(member, endpoint)
-    found = BACKGROUND.run(KeyReader(_Described(source), patience).read()) if source.may_block else source.describe()
-    if headers.hold_secrets and not (found or "").startswith(MISSING):
-        try:
-            headers.read()
-        except KeyMissing as missing:
-            return f"{MISSING}: {str(missing).removeprefix(f'no key for {member.name}: ')}"
-        return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found or ""
-    return found or ""
+    if not credential.may_block:
+        return credential.describe()
+    return BACKGROUND.run(KeyReader(credential.describe, lambda: True, patience).read())

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llx_magic.backends.http.backend import OpenAIBackend
+from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.http.connections import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.gate import GateKey
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.engine.background import BACKGROUND
@@ -23,7 +24,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import log_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
-from llx_magic.session.members import endpoint_of, headers_of, key_of, member_problem, provider_of
+from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of
 from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
@@ -112,7 +113,7 @@ def check_document(document: Document) -> None:
 
 def warm_up(backends: Iterable[Backend]) -> None:
     """Have the background loop get ready to send, where a backend is asked over HTTP; returns at once, says nothing."""
-    remote = [backend for backend in backends if isinstance(backend, OpenAIBackend)]
+    remote = [backend for backend in backends if isinstance(backend, HttpBackend)]
     if remote:
         with contextlib.suppress(RuntimeError):  # no thread to be had: the prompt will do it
             warming = BACKGROUND.submit(_warm_up(remote))
@@ -120,7 +121,7 @@ def warm_up(backends: Iterable[Backend]) -> None:
             warming.add_done_callback(_WARMING.discard)
 
 
-async def _warm_up(backends: Iterable[OpenAIBackend]) -> None:
+async def _warm_up(backends: Iterable[HttpBackend]) -> None:
     for backend in backends:
         await backend.warm_up()
 
@@ -193,7 +194,7 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     problem = member_problem(member)
     if endpoint is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    return OpenAIBackend(member.name, endpoint, key_of(member, endpoint), headers_of(member, endpoint))
+    return HttpBackend(member.name, endpoint, credential_of(member, endpoint), wire_named(provider_of(member).wire))
 
 
 def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:

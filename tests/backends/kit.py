@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.sse import ServerEvent
-from llx_magic.backends.reading.status import refused
-from llx_magic.backends.wires.openai import ReplyReader
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.core.failure import BackendFailed, Failure
 from llx_magic.core.reply import Answer
 from llx_magic.keys.redaction import LIVE_KEYS
@@ -35,13 +34,10 @@ def read_body(*pieces: bytes, reader: ReplyReader | None = None) -> Answer | Fai
     """Read the body of a success, in the pieces that it comes in, to the end of the connection."""
     LIVE_KEYS.add(KEY)
     reader = reader or ReplyReader("alpha", "asked-for", Pieces())
-    body = BodyDecoder()
     try:
         for piece in pieces:
-            for event in body.feed(piece):
-                reader.take(event)
-        for event in body.flush():
-            reader.take(event)
+            reader.feed(piece)
+        reader.flush()
         return reader.end()
     except BackendFailed as failed:
         return failed.failure

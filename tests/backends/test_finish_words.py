@@ -7,7 +7,7 @@ import pytest
 from llx_magic.backends.reading.finish import Finish, meaning_of, says_nothing
 from llx_magic.backends.reading.reply import AFTER_END_SECONDS, AFTER_FINISH_SECONDS, WITHOUT_TEXT_SECONDS
 from llx_magic.backends.reading.sse import ServerEvent
-from llx_magic.backends.wires.openai import ReplyReader
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.core.failure import FailureKind
 from tests.backends.kit import delta, read, text_of
 from tests.faults.asking import Pieces

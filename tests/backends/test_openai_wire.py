@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.backends.concessions import Extra
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.reading.sse import ServerEvent
 from llx_magic.backends.reading.waits import LONGEST_WAIT, retry_after
-from llx_magic.backends.wires.openai import ReplyReader, request_body
+from llx_magic.backends.wires.openai import WIRE, Extra
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wording import LONGEST_DETAIL, one_line
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import ChatRequest, Message, Usage
@@ -30,7 +30,7 @@ NOON_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 def body(*, streaming: bool = True, without: tuple[Extra, ...] = (), json_mode: bool = False, **params) -> Any:
     messages = (Message("system", "Be brief."), Message("user", "Why?"))
     request = ChatRequest(messages=messages, params=params, streaming=streaming, json=json_mode)
-    return json.loads(request_body(request, "m1", without))
+    return json.loads(WIRE.encode(request, "m1", without).body)
 
 
 # --- the address ---------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def test_text_beside_the_brackets_of_an_address_is_refused_and_not_this_machine(
     endpoint = Endpoint(f"http://{host}/v1", "m")
     assert not endpoint.is_loopback
     assert endpoint.problem() == f"base-url must name a host or a whole IP address, got 'http://{host}/v1'"
-    assert "never sent unencrypted" in (endpoint.key_problem(KEY) or "")
+    assert "never sent unencrypted" in (endpoint.unencrypted_problem() or "")
 
 
 @pytest.mark.parametrize("host", ["[::1]", "[::1]:8080", "[::1]:", "127.0.0.1:80", "localhost"])
@@ -53,7 +53,7 @@ def test_this_machine_is_known_by_each_of_its_names(host):
     endpoint = Endpoint(f"http://{host}/v1", "m")
     assert endpoint.is_loopback
     assert endpoint.problem() is None
-    assert endpoint.key_problem(KEY) is None
+    assert endpoint.unencrypted_problem() is None
 
 
 # --- the request ----------------------------------------------------------------------------------------------------

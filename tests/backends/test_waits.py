@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.backends.reading.waits import LONGEST_WAIT, duration, wait_in_words
-from llx_magic.backends.wires.openai import ReplyReader
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.core.failure import FailureKind
 from tests.backends.kit import NOON, read, read_whole, refusal
 from tests.faults.asking import Pieces

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http.backend import HttpBackend
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed, Failure, NotReady
 from llx_magic.core.ports import Backend, Progress
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.secret import Proof, as_secret
 from tests.engine.kit import settings_with
 
 KEY = "sk-test/Se+cret=0123456789"
@@ -27,10 +30,11 @@ class FixedKey:
     may_block: bool = False
     missing: str = ""
 
-    def read(self) -> str | None:
+    def read(self) -> Proof:
         if self.missing:
             raise KeyMissing(self.missing)
-        return self.value
+        key = as_secret(self.value)
+        return Proof(key, secrets=(key,) if key else ())
 
 
 @dataclass
@@ -86,8 +90,8 @@ def obstacle(asked: Backend) -> str | None:
     return asyncio.run(run())
 
 
-def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha") -> OpenAIBackend:
-    return OpenAIBackend(name, Endpoint(base_url, "some-model"), key or FixedKey())
+def backend_at(base_url: str, key: FixedKey | None = None, name: str = "alpha") -> HttpBackend:
+    return HttpBackend(name, Endpoint(base_url, "some-model"), key or FixedKey(), wire_named("openai"))
 
 
 @contextlib.asynccontextmanager

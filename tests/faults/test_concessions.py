@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
+from llx_magic.backends.endpoint import Endpoint
+from llx_magic.backends.http.backend import HttpBackend
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.reply import Answer, ChatRequest
 from tests.faults.asking import QUESTION, FixedKey, Pieces, answer_of
@@ -43,7 +45,9 @@ def ask_twice(mode: Mode, request: ChatRequest) -> tuple[list[Answer | Failure],
     async def run() -> list[Answer | Failure]:
         outcomes: list[Answer | Failure] = []
         for progress in (pieces, Pieces()):
-            asked = OpenAIBackend("alpha", endpoint, FixedKey())  # a new one each time: the process remembers
+            asked = HttpBackend(
+                "alpha", endpoint, FixedKey(), wire_named("openai")
+            )  # a new one each time: the process remembers
             try:
                 outcomes.append(await answer_of(asked, request, progress))
             except BackendFailed as failed:

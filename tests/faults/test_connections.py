@@ -20,12 +20,14 @@ import pytest
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.connections import CLIENTS, way_to
-from llx_magic.backends.http.errors import Peer, translate
+from llx_magic.backends.http.errors import Peer, meaning_of
 from llx_magic.backends.http.keys import KeyReader
+from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.reply import Answer, ChatRequest, Message
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.secret import Proof
 from tests.engine.kit import Bench
 from tests.faults.asking import KEY, FixedKey, Pieces, answer_of, ask, attempt, backend, backend_at, obstacle, question
 from tests.faults.modes import good_bytes
@@ -279,7 +281,7 @@ def test_a_question_whose_connection_is_closed_from_here_is_not_sent_again(close
 
 def test_a_name_that_cannot_be_decoded_is_one_line_and_the_key_is_not_in_it():
     found = obstacle(backend_at("https://xn--a.example/v1"))
-    assert found == "base-url must be an http or https address that can be read"
+    assert found == "base-url must name a host or a whole IP address, got 'https://xn--a.example/v1'"
 
 
 def test_an_address_in_capitals_is_reached_in_the_same_way():
@@ -486,12 +488,9 @@ def test_cancelling_closes_a_tls_connection_at_once(monkeypatch):
 )
 def test_what_the_system_says_is_put_into_plain_words(cause, kind, words):
     """Found anywhere in the chain of causes."""
-    import httpx
-
-    error = httpx.ConnectError("All connection attempts failed")
-    error.__cause__ = OSError("All connection attempts failed")
-    error.__cause__.__cause__ = cause
-    failure = translate(error, Peer("models.example"), at_proxy=False, reading=False)
+    error = OSError("All connection attempts failed")
+    error.__cause__ = cause
+    failure = meaning_of(Broken(Fault.CLOSED, cause=error), Peer("models.example"), reading=False)
     assert failure.kind is kind
     assert words in failure.message
 
@@ -543,7 +542,7 @@ def test_a_redirect_is_not_followed():
 class ThreadNotingKey(FixedKey):
     threads: list[int] = field(default_factory=list)
 
-    def read(self) -> str | None:
+    def read(self) -> Proof:
         self.threads.append(threading.get_ident())
         return super().read()
 
@@ -579,7 +578,7 @@ class LockedKey(FixedKey):
         self.asked = 0
         self.opened = threading.Event()
 
-    def read(self) -> str | None:
+    def read(self) -> Proof:
         self.asked += 1
         self.opened.wait(30)
         return super().read()
@@ -590,20 +589,21 @@ def test_a_locked_keyring_is_waited_for_once_and_asked_again_when_it_is_open():
 
     async def run() -> None:
         source = LockedKey()
-        reader = KeyReader(source, 0.01)
+        reader = KeyReader(source.read, lambda: True, 0.01)
         for _ in range(3):
             with pytest.raises(KeyMissing, match=r"^the keyring does not answer; unlock it"):
                 await reader.read()
         assert source.asked == 1
         source.opened.set()
-        patient = KeyReader(source)
-        assert await asyncio.gather(patient.read(), patient.read()) == [KEY, KEY]
+        found = FixedKey().read()
+        patient = KeyReader(source.read, lambda: True)
+        assert await asyncio.gather(patient.read(), patient.read()) == [found, found]
         while (got := await _read(reader)) is None:  # noqa: ASYNC110 - the reading thread ends in its own time
             await asyncio.sleep(0)
-        assert got == KEY
+        assert got == found
         assert KEY not in repr(reader)
 
-    async def _read(reader: KeyReader) -> str | None:
+    async def _read(reader: KeyReader[Proof]) -> Proof | None:
         try:
             return await reader.read()
         except KeyMissing:
@@ -617,10 +617,8 @@ def test_a_keyring_that_never_answers_does_not_hold_up_the_end_of_the_process():
     program = (
         "import asyncio, contextlib, threading\n"
         "from llx_magic.backends.http.keys import KeyReader\n"
-        "class Locked:\n"
-        "    may_block = True\n"
-        "    def read(self): threading.Event().wait()\n"
-        "with contextlib.suppress(Exception): asyncio.run(KeyReader(Locked(), 0.01).read())\n"
+        "look = lambda: threading.Event().wait()\n"
+        "with contextlib.suppress(Exception): asyncio.run(KeyReader(look, lambda: True, 0.01).read())\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
@@ -696,15 +694,9 @@ OBSTACLES = [
     ("https://192.168.1/v1", KEY, "base-url must name a host or a whole IP address"),
     ("https://a..example/v1", KEY, "base-url must name a host or a whole IP address"),
     (f"https://{'a' * 64}.example/v1", KEY, "base-url must name a host or a whole IP address"),
-    ("https://models.example/v1", "k" * 20_000, "the key has 20000 characters"),
     ("https://[::1/v1", KEY, "base-url must be an http or https address"),
     ("http://127.0.0.1\\@models.example/v1", KEY, "base-url must be an http or https address of printable ASCII"),
     ("http://127.0.0.1/\r\nX: y", KEY, "base-url must be an http or https address of printable ASCII"),
-    ("https://models.example/v1", "sk-a\nb", "the key holds a space, a line end or another character"),
-    ("https://models.example/v1", "sk-secret\n", "the key holds a space, a line end or another character"),
-    ("https://models.example/v1", "sk-\x00secret", "the key holds a space, a line end or another character"),
-    ("https://models.example/v1", "sk-sécret", "the key holds a space, a line end or another character"),
-    ("https://models.example/v1", "sk secret", "the key holds a space, a line end or another character"),
 ]
 
 
@@ -752,4 +744,4 @@ def test_no_log_line_of_any_library_holds_the_key(caplog):
 
 def test_a_backend_shows_no_secret_in_its_repr():
     """Nor does it show the address."""
-    assert repr(backend_at("https://models.example/v1")) == "OpenAIBackend('alpha', model='some-model')"
+    assert repr(backend_at("https://models.example/v1")) == "HttpBackend('alpha', model='some-model')"

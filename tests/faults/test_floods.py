@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from llx_magic.backends.http.decompress import decoder_for
+from llx_magic.backends.http.decompress import Decompressor
 from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.core.failure import BackendFailed, FailureKind
 from tests.faults.asking import KEY, answer_of, attempt, backend
@@ -45,7 +45,7 @@ async def test_a_limit_ends_a_reply_that_is_still_being_decompressed():
     """The limit is far shorter than reading all of it takes, and the failure comes far earlier."""
     data = compressed(b'data: {"choices": [{"delta": {}}], "padding": "' + b"a" * 10**6 + b'"}\n\n', 600)
     began = time.monotonic()
-    for piece in decoder_for("gzip").feed(data):
+    for piece in Decompressor("gzip").feed(data):
         BodyDecoder().feed(piece)
     whole = time.monotonic() - began
     with FaultServer(flood(data)) as server:

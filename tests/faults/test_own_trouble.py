@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.http.errors import Peer, translate
+from llx_magic.backends.http.errors import Peer, meaning_of
+from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer
@@ -216,11 +217,9 @@ def test_one_host_that_cannot_be_reached_from_a_machine_with_a_network_is_that_h
 
 
 def _translated(cause: BaseException, *, reading: bool = False):
-    import httpx
-
-    error = httpx.ConnectError("All connection attempts failed")
+    error = OSError("All connection attempts failed")
     error.__cause__ = cause
-    return translate(error, Peer("models.example"), at_proxy=False, reading=reading)
+    return meaning_of(Broken(Fault.CLOSED, cause=error), Peer("models.example"), reading=reading)
 
 
 class InTrouble(Scripted):

@@ -96,28 +96,28 @@ def key_file(folder, content=KEY + "\n", mode=0o600):
 def test_a_literal_key_comes_first(monkeypatch):
     """What the file itself holds is used."""
     monkeypatch.setenv("MINE", "other")
-    assert source(auth_key=Secret(KEY), auth_key_env="MINE").read() == KEY
+    assert source(auth_key=Secret(KEY), auth_key_env="MINE").read() == Secret(KEY)
 
 
 def test_a_named_variable_is_read_anew_each_time(monkeypatch):
     """A key that is repaired works at once; white space around it does not count."""
     found = source(auth_key_env="MINE")
     monkeypatch.setenv("MINE", f" {KEY}\n")
-    assert found.read() == KEY
+    assert found.read() == Secret(KEY)
     monkeypatch.setenv("MINE", "next")
-    assert found.read() == "next"
+    assert found.read() == Secret("next")
 
 
 def test_a_named_variable_goes_to_any_host(monkeypatch):
     """The profile says so itself."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert source(auth_key_env="OPENAI_API_KEY", own=False).read() == KEY
+    assert source(auth_key_env="OPENAI_API_KEY", own=False).read() == Secret(KEY)
 
 
 def test_the_providers_variable_goes_to_its_own_host_only(monkeypatch):
     """Another host does not get it, needing a key or not."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert source().read() == KEY
+    assert source().read() == Secret(KEY)
     assert source(own=False, needs=False).read() is None
     message = refusal(source(own=False))
     assert "OPENAI_API_KEY goes only to openai's own host" in message
@@ -152,19 +152,19 @@ def test_the_first_named_place_that_has_a_key_serves(monkeypatch, vault, tmp_pat
     """Variable, then keyring, then file."""
     monkeypatch.delenv("MINE", raising=False)
     found = source(auth_key_env="MINE", auth_key_name="work", auth_keyfile=key_file(tmp_path, "from-file"))
-    assert found.read() == "from-file"
+    assert found.read() == Secret("from-file")
     vault.entries[SERVICE, "work"] = "from-keyring"
-    assert found.read() == "from-keyring"
+    assert found.read() == Secret("from-keyring")
     monkeypatch.setenv("MINE", "from-variable")
-    assert found.read() == "from-variable"
+    assert found.read() == Secret("from-variable")
 
 
 def test_the_keyring_is_asked_under_our_name_and_then_the_original_tools(vault):
     """Keys stored with the command line tool serve too."""
     vault.entries[ORIGINAL_SERVICE, "work"] = "theirs"
-    assert source(auth_key_name="work").read() == "theirs"
+    assert source(auth_key_name="work").read() == Secret("theirs")
     vault.entries[SERVICE, "work"] = "ours"
-    assert source(auth_key_name="work").read() == "ours"
+    assert source(auth_key_name="work").read() == Secret("ours")
 
 
 def test_only_the_keyring_may_block(monkeypatch):
@@ -196,7 +196,7 @@ def test_a_key_file_is_read_and_stripped(tmp_path, monkeypatch):
     """``~`` is the home folder, a byte-order mark and line ends do not count."""
     monkeypatch.setenv("HOME", str(tmp_path))
     key_file(tmp_path, b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")
-    assert source(auth_keyfile="~/key").read() == KEY
+    assert source(auth_keyfile="~/key").read() == Secret(KEY)
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path, monkeypatch):
@@ -219,6 +219,8 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path, monkeypatch):
         (KEY + " x", "a space or a character that no key has"),
         (KEY + "é", "a space or a character that no key has"),
         (KEY + "\x1b", "a space or a character that no key has"),
+        ("sk-\0" + KEY, "a space or a character that no key has"),
+        ("k" * 20_000, "it has 20000 characters, and none has more than 16384"),
         (b"\xff\xfe" + KEY.encode(), "not text in UTF-8"),
         (KEY * 10_000, "too large for a key"),
     ],
@@ -304,13 +306,13 @@ STAND_INS = ["EMPTY", "ollama", "none", "sk-no-key-required", "lm-studio", "not-
 @pytest.mark.parametrize("word", [*STAND_INS, "your-api-key"])
 def test_a_server_on_this_machine_takes_any_word(monkeypatch, word):
     monkeypatch.setenv("MINE", word)
-    assert source(auth_key_env="MINE", own=False, needs=False, is_local=True).read() == word
+    assert source(auth_key_env="MINE", own=False, needs=False, is_local=True).read() == Secret(word)
 
 
 def test_a_word_for_servers_that_need_no_key_passes_at_a_gateway_and_not_at_a_provider(monkeypatch):
     for word in ("EMPTY", "ollama", "sk-no-key-required", "lm-studio"):
         monkeypatch.setenv("MINE", word)
-        assert source(auth_key_env="MINE", own=False, needs=False).read() == word
+        assert source(auth_key_env="MINE", own=False, needs=False).read() == Secret(word)
         assert "a placeholder" in refusal(source(auth_key_env="MINE"))
 
 
@@ -329,7 +331,7 @@ REAL = [
 @pytest.mark.parametrize("key", [*REAL, "sk-1234", "team-gateway-2024", "abc==", "a=b==".removeprefix("a="), "id:part"])
 def test_no_real_key_is_taken_for_a_placeholder(monkeypatch, key):
     monkeypatch.setenv("MINE", key)
-    assert source(auth_key_env="MINE").read() == key
+    assert source(auth_key_env="MINE").read() == Secret(key)
 
 
 @pytest.mark.parametrize("key", [*REAL, KEY])

@@ -13,7 +13,7 @@ from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.reading.thinking import ThinkSplitter, part_without_opening
-from llx_magic.backends.wires.openai import ReplyReader
+from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.grammar import shell_words
 from llx_magic.core.failure import BackendFailed

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from llx_magic.backends.reading.status import refused
+from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.profiles import read_params
@@ -189,7 +189,7 @@ def test_a_value_of_any_size_is_quoted_briefly():
 
 
 def test_a_prompt_with_half_a_character_is_sent():
-    from llx_magic.backends.wires.openai import request_body
+    from llx_magic.backends.wires.openai import WIRE
 
     request = ChatRequest(messages=(Message("user", "a\ud83d"),), params={}, streaming=False)
-    assert "a\ufffd" in request_body(request, "m").decode()
+    assert "a\ufffd" in WIRE.encode(request, "m").body.decode()

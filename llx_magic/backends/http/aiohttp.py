@@ -1,4 +1,4 @@
-"""aiohttp's connections behind httpx's interface for transports: a call costs a fraction of what httpx's own take.
+"""aiohttp's connections behind our own port: a call costs a fraction of what httpx's take.
 
 aiohttp's exceptions end here: some of them hold the request's headers, and so the key.
 """
@@ -13,17 +13,16 @@ import weakref
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
-import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from llx_magic.backends.http.sending import SENDING, Sending, is_stale, without_frames
+from llx_magic.backends.http.transport import KEPT_ALIVE_SECONDS, Broken, Fault, Sending, is_stale, without_frames
 
 if TYPE_CHECKING:
     import asyncio
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
@@ -31,11 +30,10 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
+    from llx_magic.backends.http.transport import Request
+
 LONGEST_HEADER_LINE = 64 * 1024
 """How many bytes a line of a response's head may have."""
-
-_LARGE_BODY = 2**20
-"""From how many bytes on a body is sent in pieces."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
 """How a body in chunks ends, unless fields follow it."""
@@ -43,15 +41,12 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends on aiohttp's connections: no redirects, no time-outs, no proxies, no cookies, nothing decompressed.
+class AiohttpTransport:
+    """Sends on aiohttp's connections, straight to the server."""
 
-    It belongs to the event loop that runs where it is made.
-    """
-
-    def __init__(self, context: ssl.SSLContext, *, kept_alive_seconds: float) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         self._session = aiohttp.ClientSession(
-            connector=_Connector(ssl=context, limit=0, keepalive_timeout=kept_alive_seconds),
+            connector=_Connector(ssl=context, limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_NO_TIMEOUTS,
             auto_decompress=False,
@@ -62,30 +57,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         # A session that is dropped unclosed, since its loop has ended, would complain on standard error.
         weakref.finalize(self, self._session.detach)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return the response's head.
+    async def send(self, request: Request, on_connected: Callable[[], None]) -> _Response:
+        """Send a request and return its response when the head has come.
 
         Raises:
-            httpx.TransportError: with nothing chained to it but what the system said.
+            Broken: with no other exception chained to it.
         """
-        body, sending = request.content, SENDING.get()
+        sending = Sending(on_connected)
         try:
-            response = await self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
-                data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
+            response = await self._session.post(
+                URL(request.url, encoded=True),
+                headers=request.revealed(),
+                data=_Body(request.body, sending),
                 allow_redirects=False,
             )
-        except aiohttp.ClientError as error:
-            problem: BaseException = _in_words_of_httpx(error)
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            closed_from_here = self._session.closed
+            problem: BaseException = sending.explain(_broken(error), closed_from_here=closed_from_here)
         except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
             problem = without_frames(error)
         else:
-            body_read = _Body(response, _handler_of(response.connection))
-            return httpx.Response(response.status, headers=response.raw_headers, stream=body_read, request=request)
-        if self._session.closed and sending is not None:
-            sending.reused = False  # it was closed from here, so the server may be answering
+            return _Response(response, sending, _handler_of(response.connection))
         raise problem
 
     async def aclose(self) -> None:
@@ -93,11 +85,25 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         await self._session.close()
 
 
-class _Body(httpx.AsyncByteStream):
-    """The bytes of a response as they come, those before a fault included."""
+class _Body(aiohttp.BytesIOPayload):
+    """The body of a request, sent in pieces where it is large; it tells the connector what it is sent for."""
 
-    def __init__(self, response: aiohttp.ClientResponse, handler: _Handler | None) -> None:
+    def __init__(self, data: bytes, sending: Sending) -> None:
+        super().__init__(io.BytesIO(data))
+        self.sending = sending
+
+
+class _Response:
+    """A response whose bytes are given as they come, those before a fault included."""
+
+    def __init__(self, response: aiohttp.ClientResponse, sending: Sending, handler: _Handler | None) -> None:
+        self.status = response.status
+        self.headers: dict[str, str] = {}
+        for name, value in response.headers.items():
+            before = self.headers.get(name := name.lower())
+            self.headers[name] = value if before is None else f"{before}, {value}"
         self._response = response
+        self._sending = sending
         self._handler = handler
         if handler is not None:
             handler.serve(response.content)
@@ -107,17 +113,17 @@ class _Body(httpx.AsyncByteStream):
         while True:
             try:
                 data = await read()
-            except (aiohttp.ClientError, HttpProcessingError) as error:
-                problem = _in_words_of_httpx(error)
+            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+                problem = _broken(error)
                 break
             if data:
                 yield data
             elif self._handler is not None and self._handler.broken is not None:
-                problem = _in_words_of_httpx(self._handler.broken)
+                problem = _broken(self._handler.broken)
                 break
             else:
                 return
-        raise problem
+        raise self._sending.explain(problem)
 
     async def aclose(self) -> None:
         """Let others use the connection, or close it where the body was not read to its end."""
@@ -164,9 +170,10 @@ class _Handler(ResponseHandler):
 
     def take(self, sending: Sending) -> None:
         """Serve a request."""
-        sending.reused = self.sending is not None
+        reused = self.sending is not None
         self.sending, self.idle, self._head_is_due, self._body = sending, False, True, None
         self._payload_of_reply, self._came, self._last = None, 0, b""
+        sending.stands(reused=reused)
 
     def data_received(self, data: bytes) -> None:
         if self.idle and data:  # nothing is aiohttp's way to go on with what it has
@@ -191,7 +198,7 @@ class _Handler(ResponseHandler):
         try:
             if self.sending is not None:
                 self.sending.take(len(data))
-        except httpx.RemoteProtocolError as endless:
+        except Broken as endless:
             if self.transport is not None:
                 self.transport.close()
             self.set_exception(HttpProcessingError(message=str(endless)))
@@ -248,12 +255,13 @@ class _Connector(aiohttp.TCPConnector):
         while (handler := _handler_of(connection)) is not None and handler.sending is not None and handler.is_dirty:
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        if (sending := SENDING.get()) is not None:
-            if handler is None:
-                sending.arrived = True
-            else:
-                handler.take(sending)
-            sending.stands()
+        body = req.body
+        assert isinstance(body, _Body)
+        if handler is None:
+            body.sending.arrived = True
+            body.sending.stands(reused=False)
+        else:
+            handler.take(body.sending)
         return connection
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
@@ -266,21 +274,16 @@ class _Connector(aiohttp.TCPConnector):
         """Close nothing where the loop has ended, or belongs to the process that this one was forked from."""
 
 
-def _in_words_of_httpx(error: aiohttp.ClientError | HttpProcessingError) -> httpx.TransportError:
+def _broken(error: Exception) -> Broken:
+    """Return what one of aiohttp's exceptions means."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return _caused_by(httpx.ConnectError("the certificate was refused"), error.certificate_error)
+        return Broken(Fault.CLOSED, cause=error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _caused_by(httpx.ConnectError("no connection"), error.os_error)
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return httpx.ReadError("the connection was closed")
+        return Broken(Fault.CLOSED, cause=error.os_error)
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        return httpx.RemoteProtocolError(error.message.partition("\n")[0].rstrip(": "))
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return httpx.ReadError("the connection was closed")
-    system = OSError(*error.args) if isinstance(error, OSError) else None
-    return _caused_by(httpx.ReadError("the connection broke"), system)
-
-
-def _caused_by(problem: httpx.TransportError, cause: BaseException | None) -> httpx.TransportError:
-    problem.__cause__ = cause
-    return problem
+        return Broken(Fault.PROTOCOL, error.message.partition("\n")[0].rstrip(": "))
+    if isinstance(error, aiohttp.ClientError):
+        return Broken(Fault.CLOSED, cause=OSError(*error.args) if isinstance(error, OSError) else None)
+    if isinstance(error, UnicodeError):
+        return Broken(Fault.NAME)
+    return Broken(Fault.OTHER, str(error) or type(error).__name__, cause=error)

@@ -10,21 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.http.proxies import Proxy, proxy_for
-from llx_magic.backends.http.sending import KEPT_ALIVE_SECONDS
 from llx_magic.backends.http.trust import Trust, context_for, trust_in_force
 from llx_magic.core.failure import NotReady
 from llx_magic.errors import brief
 
 if TYPE_CHECKING:
-    import httpx
-
     from llx_magic.backends.endpoint import Endpoint
+    from llx_magic.backends.http.transport import Transport
 
 VARIABLE = "LLX_HTTP_TRANSPORT"
 """The variable that names the transport: ``aiohttp``, or ``httpx`` for its own, which is slower."""
-
-KEPT_ALIVE = 20
-"""How many idle connections httpx's transport keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +44,11 @@ def way_to(endpoint: Endpoint) -> Way:
     if wanted not in ("aiohttp", "httpx"):
         raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {brief(wanted)}")
     proxy = None if endpoint.is_loopback else proxy_for(endpoint.base_url)
-    encrypted = endpoint.base_url[:6].lower() == "https:" or (proxy is not None and proxy.scheme == "https")
+    encrypted = endpoint.is_encrypted or (proxy is not None and proxy.scheme == "https")
     return Way(trust_in_force() if encrypted else None, proxy, wanted if proxy is None else "httpx")
 
 
-def new_transport(way: Way) -> httpx.AsyncBaseTransport:
+def new_transport(way: Way) -> Transport:
     """Return a transport for the running loop that waits without limit and always verifies certificates.
 
     Raises:
@@ -63,10 +58,10 @@ def new_transport(way: Way) -> httpx.AsyncBaseTransport:
     if way.transport == "httpx":
         from llx_magic.backends.http.httpx import HttpxTransport
 
-        return HttpxTransport(context, proxy=way.proxy, kept_alive=KEPT_ALIVE, kept_alive_seconds=KEPT_ALIVE_SECONDS)
+        return HttpxTransport(context, proxy=way.proxy)
     from llx_magic.backends.http.aiohttp import AiohttpTransport
 
-    return AiohttpTransport(context, kept_alive_seconds=KEPT_ALIVE_SECONDS)
+    return AiohttpTransport(context)
 
 
 class _LoopClients:
@@ -74,9 +69,9 @@ class _LoopClients:
 
     def __init__(self) -> None:
         self.holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._transports: dict[Way, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[Way, Transport] = {}
 
-    def transport(self, way: Way) -> httpx.AsyncBaseTransport:
+    def transport(self, way: Way) -> Transport:
         transport = self._transports.get(way)
         if transport is None:
             transport = self._transports[way] = new_transport(way)
@@ -102,7 +97,7 @@ class ClientRegistry:
     def __len__(self) -> int:
         return len(self._loops)
 
-    def borrow(self, holder: object, way: Way) -> httpx.AsyncBaseTransport:
+    def borrow(self, holder: object, way: Way) -> Transport:
         """Return the running loop's transport; the holder keeps it until ``give_back``.
 
         Raises:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.reading.sse import BodyProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,62 +22,40 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
-class Unreadable(Exception):
+class Unreadable(BodyProblem):
     """The bytes do not hold what the response's header says; the text says what is wrong."""
 
 
-class ContentDecoder(Protocol):
-    """Undoes one encoding."""
+class Decompressor:
+    """Undoes the content encoding of one body: gzip (also several members in a row), zlib, or the raw deflate of some.
 
-    def feed(self, data: bytes) -> Iterable[bytes]:
-        """Give the decoded pieces of the next bytes, lazily: a reader that has enough stops asking."""
-
-
-def decoder_for(encoding: str) -> ContentDecoder:
-    """Return the decoder for a ``Content-Encoding`` header.
-
-    The header may be wrong: gateways undo an encoding, or do it, without saying so.
+    The ``Content-Encoding`` header may be wrong, so that the first bytes decide: gateways undo an encoding, or do it,
+    without saying so.
 
     Raises:
         Unreadable: for an encoding that was not asked for and that we do not read.
     """
-    folded = encoding.strip().lower()
-    if folded in ("", "identity"):
-        return _Plain()
-    if folded in ("gzip", "x-gzip", "deflate"):
-        return _Inflater()
-    raise Unreadable(f"a reply with the content encoding {folded[:40]!r}, which was not asked for")
 
-
-class _Plain:
-    """Hands on what is not encoded, and undoes gzip that no header names."""
-
-    def __init__(self) -> None:
-        self._inflater: _Inflater | None = None
+    def __init__(self, encoding: str) -> None:
+        named = encoding.strip().lower()
+        if named not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise Unreadable(f"a reply with the content encoding {named[:40]!r}, which was not asked for")
+        self._is_named = named not in ("", "identity")
+        self._is_plain: bool | None = None
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        if not self._begun and data:
-            self._begun = True
-            if data.startswith(_GZIP):
-                self._inflater = _Inflater()
-        return (data,) if self._inflater is None else self._inflater.feed(data)
+        """Give the decoded pieces of the next bytes, lazily: a reader that has enough stops asking.
 
+        Raises:
+            Unreadable: for bytes that are not validly compressed.
+        """
+        if self._is_plain is None and data:
+            self._is_plain = data.lstrip().startswith(_TEXT) if self._is_named else not data.startswith(_GZIP)
+        return self._inflated(data) if self._is_plain is False else (data,)
 
-class _Inflater:
-    """Reads gzip (also several members in a row), zlib, the raw deflate of some servers, and what is not encoded."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
-        self._begun = False
-        self._is_plain = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        if not self._begun and data.lstrip().startswith(_TEXT):
-            self._is_plain = self._begun = True
-        if self._is_plain:
-            yield data
-            return
+    def _inflated(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._inflate.eof:
                 if not data.startswith(b"\x1f"):
@@ -87,13 +68,10 @@ class _Inflater:
                 yield piece
 
     def _step(self, data: bytes) -> bytes:
-        try:
+        with contextlib.suppress(zlib.error):
             return self._inflate.decompress(data, STEP)
-        except zlib.error:
-            if self._begun:
-                raise Unreadable("a reply that is not validly compressed") from None
-        self._inflate = zlib.decompressobj(_RAW_DEFLATE)
-        try:
-            return self._inflate.decompress(data, STEP)
-        except zlib.error:
-            raise Unreadable("a reply that is not validly compressed") from None
+        if not self._begun:
+            self._inflate = zlib.decompressobj(_RAW_DEFLATE)
+            with contextlib.suppress(zlib.error):
+                return self._inflate.decompress(data, STEP)
+        raise Unreadable("a reply that is not validly compressed")

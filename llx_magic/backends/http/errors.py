@@ -1,4 +1,4 @@
-"""Foreign exceptions of a request, put into plain words: the one place that knows httpx's, ssl's and the system's."""
+"""What a broken exchange means: the one place that puts the faults of TLS and of the system into plain words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.http.decompress import Unreadable
+from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.backends.http.trust import how_to_trust
-from llx_magic.backends.reading.sse import EventTooLarge
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.machine import in_words, trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from llx_magic.backends.http.proxies import Proxy
     from llx_magic.core.reply import Answer
 
@@ -64,32 +61,29 @@ class Peer:
         return replace(outcome, message=f"{outcome.message} (through {self.proxy})")
 
 
-def foreign_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that ``translate`` takes: all that a request can raise through no fault of ours."""
-    import httpx
-
-    return (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError, Unreadable, EventTooLarge)
-
-
-def translate(error: Exception, peer: Peer, *, at_proxy: bool, reading: bool) -> Failure:
-    """Return the failure that an exception means.
-
-    ``at_proxy`` says that the way had not got beyond the proxy, ``reading`` that the response had begun.
-    """
-    import httpx
-
-    if trouble := _trouble_here(error, peer.met(at_proxy=at_proxy), reading=reading):
+def meaning_of(broken: Broken, peer: Peer, *, reading: bool) -> Failure:
+    """Return the failure that a broken exchange means; ``reading`` says that the response had begun."""
+    host = peer.met(at_proxy=broken.at_proxy)
+    if trouble := _trouble_here(broken, host, reading=reading):
         return trouble
-    if isinstance(error, httpx.ProxyError):
-        return peer.refused(str(error))
-    kind, message = _meaning(error, peer.met(at_proxy=at_proxy), reading=reading)
-    return Failure(kind=kind, message=message)
+    if broken.fault is Fault.PROXY:
+        return peer.refused(str(broken))
+    for cause in broken.causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = one_line(cause.verify_message)
+            hint = how_to_trust() if cause.verify_code in _UNKNOWN_AUTHORITY else ""
+            return Failure(kind=FailureKind.TLS, message=f"the certificate of {host} was refused: {why}{hint}")
+    for cause in broken.causes:
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError) and not reading:
+            reason = (cause.reason or "handshake failed").replace("_", " ").lower()
+            return Failure(kind=FailureKind.TLS, message=f"no TLS connection to {host}: {reason}")
+    return Failure(kind=FailureKind.NETWORK, message=_network(broken, host, reading=reading))
 
 
-def _trouble_here(error: Exception, host: str, *, reading: bool) -> Failure | None:
+def _trouble_here(broken: Broken, host: str, *, reading: bool) -> Failure | None:
     """Return the failure of this machine, where all that went wrong on the way to the host went wrong here."""
     # A bare OSError without a number only gathers others.
-    found = [each for each in _causes(error) if isinstance(each, OSError) and (each.errno or type(each) is not OSError)]
+    found = [each for each in broken.causes if each.errno or type(each) is not OSError]
     troubles = [trouble for cause in found if (trouble := _at_home(cause, host, reading=reading))]
     return troubles[0] if troubles and len(troubles) == len(found) else None
 
@@ -125,38 +119,21 @@ def _no_way_out() -> str | None:
     return in_words("it has no network")
 
 
-def _meaning(error: Exception, host: str, *, reading: bool) -> tuple[FailureKind, str]:
-    if isinstance(error, Unreadable):
-        return FailureKind.BAD_REPLY, one_line(str(error))
-    if isinstance(error, UnicodeError) and not reading:
-        return FailureKind.NETWORK, _unresolved(host)  # a name that has no form in the DNS
-    if isinstance(error, EventTooLarge):
-        return FailureKind.TOO_LARGE, str(error)
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = one_line(cause.verify_message)
-            hint = how_to_trust() if cause.verify_code in _UNKNOWN_AUTHORITY else ""
-            return FailureKind.TLS, f"the certificate of {host} was refused: {why}{hint}"
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError) and not reading:
-            return FailureKind.TLS, f"no TLS connection to {host}: {_ssl_reason(cause)}"
-    return FailureKind.NETWORK, _network(error, causes, host, reading=reading)
-
-
-def _network(error: Exception, causes: list[BaseException], host: str, *, reading: bool) -> str:
-    import httpx
-
+def _network(broken: Broken, host: str, *, reading: bool) -> str:
     if not reading:
-        for cause in causes:
-            if isinstance(cause, OSError) and (words := _system_words(cause, host)):
+        if broken.fault is Fault.NAME:
+            return _unresolved(host)
+        for cause in broken.causes:
+            if words := _system_words(cause, host):
                 return words
-    if "without sending" in str(error) or isinstance(error, httpx.NetworkError):
+    if broken.fault is Fault.CLOSED:
         return CUT if reading else f"connection closed by {host} without a reply"
-    if isinstance(error, httpx.RemoteProtocolError):
-        # What follows is the offending bytes as Python writes them, of no use to a reader.
-        return f"{host} does not keep to HTTP: {one_line(str(error).partition(': bytearray(')[0])}"
-    return f"the request to {host} failed: {one_line(str(error)) or type(error).__name__}"
+    said = one_line(str(broken))
+    return (
+        f"{host} does not keep to HTTP: {said}"
+        if broken.fault is Fault.PROTOCOL
+        else f"the request to {host} failed: {said}"
+    )
 
 
 def _system_words(error: OSError, host: str) -> str | None:
@@ -175,22 +152,3 @@ def _system_words(error: OSError, host: str) -> str | None:
 
 def _unresolved(host: str) -> str:
     return f"could not resolve {host}" if host.startswith("the proxy ") else f"could not resolve host {host}"
-
-
-def _ssl_reason(error: ssl.SSLError) -> str:
-    return (error.reason or "handshake failed").replace("_", " ").lower()
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk an exception, its causes and the members of groups, outermost first."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        waiting += [each.__context__, each.__cause__]
-        if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions

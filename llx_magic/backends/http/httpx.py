@@ -1,4 +1,4 @@
-"""httpx's own connections: slower, but they know every kind of proxy."""
+"""httpx's own connections: slower, but they know every kind of proxy. Its exceptions end here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import httpx
 
-from llx_magic.backends.http.sending import SENDING, Sending, is_stale, without_frames
+from llx_magic.backends.http.transport import KEPT_ALIVE_SECONDS, Broken, Fault, Sending, is_stale, without_frames
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from llx_magic.backends.http.proxies import Proxy
+    from llx_magic.backends.http.transport import Request
+
+KEPT_ALIVE = 20
+"""How many idle connections are kept for each place."""
 
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
@@ -25,6 +29,145 @@ _BEYOND_THE_PROXY = ("proxy.start_tls.started", "socks.start_tls.started")
 """From where on it is the server itself that is spoken to, through a tunnel."""
 
 _NO_TIMEOUTS = {"connect": None, "read": None, "write": None, "pool": None}
+
+
+class HttpxTransport:
+    """Sends through clients of httpx, by way of ``proxy`` where there is one.
+
+    Each request has a client to itself, which is used again only after a body that was read to its end. The pool
+    inside a client does not withstand being cancelled at every moment: cancelled between connecting and sending, or
+    while it closes a reply, it keeps that connection for ever.
+    """
+
+    def __init__(self, context: ssl.SSLContext, *, proxy: Proxy | None) -> None:
+        self._new = functools.partial(
+            httpx.AsyncClient,
+            verify=context,
+            timeout=None,
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_ALIVE_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+            proxy=None if proxy is None else _for_httpx(proxy, context),
+        )
+        self._proxy = proxy
+        self._closed = False
+        self._idle: dict[tuple[str, bytes], deque[_Line]] = {}
+        self._busy: set[_Line] = set()
+        self._surplus: list[_Line] = []
+        _guard_logs()
+
+    async def send(self, request: Request, on_connected: Callable[[], None]) -> _Response:
+        """Send a request and return its response when the head has come.
+
+        Raises:
+            Broken: with no other exception chained to it.
+        """
+        url = httpx.URL(request.url)
+        sending = Sending(on_connected, at_proxy=self._proxy is not None)
+        line = self._pop_idle(url) or _Line(self._new(), url)
+        forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and url.scheme == "http"
+        line.take(sending, forwarded=forwarded)
+        self._busy.add(line)
+        try:
+            extensions = {"timeout": _NO_TIMEOUTS, "trace": line.trace}
+            asked = httpx.Request("POST", url, headers=request.revealed(), content=request.body, extensions=extensions)
+            response = await line.client.send(asked, stream=True, follow_redirects=False)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
+            problem: BaseException = _broken(error)
+        except BaseException as error:  # noqa: BLE001 - a cancellation too leaves its connection behind
+            problem = without_frames(error)
+        else:
+            line.head_is_due = False
+            return _Response(response, sending, functools.partial(self._end, line))
+        await line.hang_up()
+        await self._end(line, whole=False)
+        raise sending.explain(problem, closed_from_here=self._closed) if isinstance(problem, Broken) else problem
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        self._surplus += self._busy
+        while self._idle:
+            self._surplus += self._idle.popitem()[1]
+        await self._close_surplus()
+
+    def _pop_idle(self, url: httpx.URL) -> _Line | None:
+        idle = self._idle.get((url.scheme, url.netloc))
+        while idle:
+            line = idle.pop()
+            if not is_stale(line.idle_since):
+                return line
+            self._surplus.append(line)
+        return None
+
+    async def _end(self, line: _Line, *, whole: bool) -> None:
+        """Keep a connection whose reply was read to its end for the next request; close any other."""
+        self._busy.discard(line)
+        if self._closed or not whole or line.holds_surplus():
+            self._surplus.append(line)
+        else:
+            line.idle_since = time.time()
+            idle = self._idle.setdefault((line.url.scheme, line.url.netloc), deque())
+            idle.append(line)
+            if len(idle) > KEPT_ALIVE:
+                self._surplus.append(idle.popleft())
+        await self._close_surplus()
+
+    async def _close_surplus(self) -> None:
+        while self._surplus:  # whoever is cancelled here leaves the rest to the next
+            await self._surplus.pop().client.aclose()
+
+
+def _for_httpx(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
+    to_proxy = context if proxy.scheme == "https" else None
+    return httpx.Proxy(proxy.url, ssl_context=to_proxy, auth=proxy.credentials)
+
+
+def _broken(error: Exception) -> Broken:
+    """Return what one of httpx's exceptions means."""
+    said = str(error)
+    if isinstance(error, httpx.ProxyError):
+        fault = Fault.PROXY
+    elif isinstance(error, httpx.NetworkError) or " without sending " in said:
+        fault = Fault.CLOSED
+    elif isinstance(error, httpx.RemoteProtocolError):
+        # What follows is the offending bytes as Python writes them, of no use to a reader.
+        fault, said = Fault.PROTOCOL, said.partition(": bytearray(")[0]
+    else:
+        fault = Fault.NAME if isinstance(error, UnicodeError) else Fault.OTHER
+    return Broken(fault, said or type(error).__name__, cause=error)
+
+
+class _Response:
+    """A response whose bytes are given as they come; tells at its end whether it was read whole."""
+
+    def __init__(self, response: httpx.Response, sending: Sending, end: Callable[..., Awaitable[None]]) -> None:
+        self.status = response.status_code
+        self.headers = dict(response.headers)
+        self._response = response
+        self._sending = sending
+        self._end = end
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for data in self._response.aiter_raw():
+                yield data
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            problem = _broken(error)
+        else:
+            self._whole = True
+            return
+        raise self._sending.explain(problem)
+
+    async def aclose(self) -> None:
+        """Let others use the connection, or close it where the body was not read to its end."""
+        whole = False
+        try:
+            await self._response.aclose()
+            whole = self._whole
+        finally:
+            await self._end(whole=whole)
 
 
 class _Connection(Protocol):
@@ -36,144 +179,76 @@ class _Connection(Protocol):
         """Close it."""
 
 
-class HttpxTransport(httpx.AsyncBaseTransport):
-    """Sends through clients of httpx: no redirects, no time-outs, ``proxy`` and nothing else of the environment.
+class _Line:
+    """A client with its one connection; learns from httpcore's trace when that stands, and whether anything came."""
 
-    Each request has a client to itself, which is used again only after a body that was read to its end. The pool
-    inside a client does not withstand being cancelled at every moment: cancelled between connecting and sending, or
-    while it closes a reply, it keeps that connection for ever.
-    """
+    def __init__(self, client: httpx.AsyncClient, url: httpx.URL) -> None:
+        self.client = client
+        self.url = url
+        self.idle_since = 0.0
+        self.head_is_due = False
+        self._sending = Sending(lambda: None)
+        self._forwarded = False
+        self._connected_anew = False
+        self._handshaking: _Connection | None = None  # the bare connection, until the request goes out on it
 
-    def __init__(
-        self, context: ssl.SSLContext, *, proxy: Proxy | None, kept_alive: int, kept_alive_seconds: float
-    ) -> None:
-        self._new = functools.partial(
-            httpx.AsyncClient,
-            verify=context,
-            timeout=None,
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=kept_alive_seconds),
-            follow_redirects=False,
-            trust_env=False,
-            proxy=None if proxy is None else _for_httpx(proxy, context),
-        )
-        self._proxy = proxy
-        self._closed = False
-        self._kept_alive = kept_alive
-        self._idle: dict[bytes, deque[tuple[httpx.AsyncClient, float]]] = {}
-        self._busy: set[httpx.AsyncClient] = set()
-        self._surplus: list[httpx.AsyncClient] = []
-        _guard_logs()
+    def take(self, sending: Sending, *, forwarded: bool) -> None:
+        """Serve a request; ``forwarded`` says that the proxy reads it, and does not only pass on its bytes."""
+        self._sending, self._forwarded, self._connected_anew = sending, forwarded, False
+        self.head_is_due = True
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return the response's head."""
-        sending = SENDING.get() or Sending(lambda: None)
-        sending.at_proxy = self._proxy is not None
-        forwarded = self._proxy is not None and self._proxy.scheme != "socks5" and request.url.scheme == "http"
-        hooks = _Hooks(sending, forwarded=forwarded)
-        request.extensions = {"timeout": _NO_TIMEOUTS, "trace": hooks.trace}
-        client = self._pop_idle(request.url.netloc) or self._new()
-        self._busy.add(client)
-        try:
-            response = await client.send(request, stream=True, follow_redirects=False)
-        except BaseException as error:  # noqa: BLE001 - a cancellation too leaves its connection behind
-            problem = error if isinstance(error, Exception) else without_frames(error)
-        else:
-            keep, drop = functools.partial(self._keep, client, request.url), functools.partial(self._drop, client)
-            body = _Body(response, keep, drop)
-            return httpx.Response(response.status_code, headers=response.headers, stream=body, request=request)
-        await hooks.aclose()
-        await self._drop(client)
-        if self._closed:
-            sending.reused = False  # it was closed from here, so the server may be answering
-        raise problem
+    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """Take one of httpcore's events (https://www.encode.io/httpcore/extensions/#trace)."""
+        if event.endswith("connect_tcp.started"):
+            self._connected_anew = True
+        elif event.endswith("connect_tcp.complete"):
+            self._handshaking = cast("_Connection", info["return_value"])
+            self._note_arrivals(self._handshaking)
+        elif event in _BEYOND_THE_PROXY:
+            self._sending.at_proxy = False
+        elif event.endswith("start_tls.complete"):
+            self._note_arrivals(cast("_Connection", info["return_value"]))
+        elif event.endswith("send_request_headers.started"):
+            to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
+            if not to_proxy:
+                self._sending.at_proxy = self._forwarded
+                self._sending.stands(reused=not self._connected_anew)
+                self._handshaking = None
 
-    async def aclose(self) -> None:
-        """Close every connection."""
-        self._closed, self._kept_alive = True, 0
-        self._surplus += self._busy
-        while self._idle:
-            self._surplus += (client for client, _since in self._idle.popitem()[1])
-        await self._close_surplus()
+    def _note_arrivals(self, connection: _Connection) -> None:
+        """Have each later reading of the connection noted.
 
-    def _pop_idle(self, place: bytes) -> httpx.AsyncClient | None:
-        idle = self._idle.get(place)
-        while idle:
-            client, since = idle.pop()
-            if not is_stale(since):
-                return client
-            self._surplus.append(client)
-        return None
+        httpcore calls a connection that ends within the head of a reply one that ended without a reply.
+        """
+        read = connection.read
 
-    async def _keep(self, client: httpx.AsyncClient, url: httpx.URL) -> None:
-        if _holds_surplus(client, url):
-            await self._drop(client)
-            return
-        self._busy.discard(client)
-        idle = self._idle.setdefault(url.netloc, deque())
-        idle.append((client, time.time()))
-        while len(idle) > self._kept_alive:
-            self._surplus.append(idle.popleft()[0])
-        await self._close_surplus()
+        async def noted(*arguments: object, **named: object) -> bytes:
+            data = await read(*arguments, **named)
+            if data and self.head_is_due:
+                self._sending.take(len(data))
+            return data
 
-    async def _drop(self, client: httpx.AsyncClient) -> None:
-        self._busy.discard(client)
-        self._surplus.append(client)
-        await self._close_surplus()
+        connection.read = noted
 
-    async def _close_surplus(self) -> None:
-        while self._surplus:  # whoever is cancelled here leaves the rest to the next
-            await self._surplus.pop().aclose()
+    async def hang_up(self) -> None:
+        """Close a connection that was given up before it stood: httpcore leaves it open in a TLS handshake."""
+        if self._handshaking is not None:
+            await self._handshaking.aclose()
 
+    def holds_surplus(self) -> bool:
+        """Return whether more came than the reply: h11 would take it for the answer to what is asked next.
 
-def _holds_surplus(client: httpx.AsyncClient, url: httpx.URL) -> bool:
-    """Return whether more came than the reply: h11 would take it for the answer to what is asked next.
-
-    Neither httpx nor httpcore has a public way to h11, so whatever cannot be told counts as more.
-    """
-    pool = getattr(client._transport_for_url(url), "_pool", None)  # noqa: SLF001
-    for connection in getattr(pool, "connections", (None,)):
-        inner: object = connection
-        while (within := getattr(inner, "_connection", None)) is not None:
-            inner = within
-        state = getattr(inner, "_h11_state", None)
-        if state is None or state.trailing_data != (b"", False):
-            return True
-    return False
-
-
-def _for_httpx(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
-    to_proxy = context if proxy.scheme == "https" else None
-    return httpx.Proxy(proxy.url, ssl_context=to_proxy, auth=proxy.credentials)
-
-
-class _Body(httpx.AsyncByteStream):
-    """The bytes of a response as they come; tells at its end whether it was read whole."""
-
-    def __init__(
-        self,
-        response: httpx.Response,
-        keep: Callable[[], Awaitable[None]],
-        drop: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._response = response
-        self._keep = keep
-        self._drop = drop
-        self._whole = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for data in self._response.aiter_raw():
-            yield data
-        self._whole = True
-
-    async def aclose(self) -> None:
-        """Let others use the connection, or close it where the body was not read to its end."""
-        ended = self._drop
-        try:
-            await self._response.aclose()
-            if self._whole:
-                ended = self._keep
-        finally:
-            await ended()
+        Neither httpx nor httpcore has a public way to h11, so whatever cannot be told counts as more.
+        """
+        transport = self.client._transport_for_url(self.url)  # noqa: SLF001
+        for connection in getattr(getattr(transport, "_pool", None), "connections", (None,)):
+            inner: object = connection
+            while (within := getattr(inner, "_connection", None)) is not None:
+                inner = within
+            state = getattr(inner, "_h11_state", None)
+            if state is None or state.trailing_data != (b"", False):
+                return True
+        return False
 
 
 class _WithoutKey(logging.Filter):
@@ -192,52 +267,3 @@ def _guard_logs() -> None:
     guard = _WithoutKey()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(guard)
-
-
-class _Hooks:
-    """Learns from httpcore's trace whether a connection is new, when it stands, and whether anything came."""
-
-    def __init__(self, sending: Sending, *, forwarded: bool) -> None:
-        self._sending = sending
-        self._forwarded = forwarded
-        self._connected_anew = False
-        self._handshaking: _Connection | None = None  # the bare connection, until the request goes out on it
-
-    async def trace(self, event: str, info: Mapping[str, object]) -> None:
-        if event.endswith("connect_tcp.started"):
-            self._connected_anew = True
-        elif event.endswith("connect_tcp.complete"):
-            self._handshaking = cast("_Connection", info["return_value"])
-            _note_arrivals(self._handshaking)
-        elif event in _BEYOND_THE_PROXY:
-            self._sending.at_proxy = False
-        elif event.endswith("start_tls.complete"):
-            _note_arrivals(cast("_Connection", info["return_value"]))
-        elif event.endswith("send_request_headers.started"):
-            to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
-            if not to_proxy:
-                self._sending.reused = not self._connected_anew
-                self._sending.at_proxy = self._forwarded
-                self._sending.stands()
-                self._handshaking = None
-
-    async def aclose(self) -> None:
-        """Close a connection that was given up before it stood: httpcore leaves it open in a TLS handshake."""
-        if self._handshaking is not None:
-            await self._handshaking.aclose()
-
-
-def _note_arrivals(connection: _Connection) -> None:
-    """Have each later reading of the connection noted for the task that reads.
-
-    httpcore calls a connection that ends within the head of a reply one that ended without a reply.
-    """
-    read = connection.read
-
-    async def noted(*arguments: object, **named: object) -> bytes:
-        data = await read(*arguments, **named)
-        if data and (sending := SENDING.get()):
-            sending.take(len(data))
-        return data
-
-    connection.read = noted

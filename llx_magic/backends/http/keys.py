@@ -1,4 +1,4 @@
-"""Reading a key without waiting for ever: an operating system's keyring may be locked and ask its user first."""
+"""Reading a credential without waiting for ever: an operating system's keyring may be locked and ask its user first."""
 
 from __future__ import annotations
 
@@ -6,30 +6,33 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llx_magic.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from llx_magic.core.ports import KeySource
+    from collections.abc import Callable
 
 LONGEST_READING = 10.0
 """How long a key is waited for, in seconds."""
 
-_Pending = concurrent.futures.Future[str | None]
+Found = TypeVar("Found")
 
 
-class KeyReader:
-    """Reads one source's key, anew for each request and kept nowhere.
+class KeyReader(Generic[Found]):
+    """Calls ``look`` for what may be in a keyring, anew for each visit; what is found is kept nowhere.
 
-    A source that may block is read in a thread of its own, which does not hold up the end of the process. Those who
+    What ``may_block`` now is done in a thread of its own, which does not hold up the end of the process. Those who
     come while it reads share the reading. Once it was given up, others are told so at once until it comes back.
     """
 
-    def __init__(self, source: KeySource, seconds: float = LONGEST_READING) -> None:
-        self._source = source
+    def __init__(
+        self, look: Callable[[], Found], may_block: Callable[[], bool], seconds: float = LONGEST_READING
+    ) -> None:
+        self._look = look
+        self._may_block = may_block
         self._seconds = seconds
-        self._pending: _Pending | None = None
+        self._pending: concurrent.futures.Future[Found] | None = None
         self._given_up = False
         self._process = os.getpid()
 
@@ -37,14 +40,14 @@ class KeyReader:
         """Show nothing of the key."""
         return "KeyReader(***)"
 
-    async def read(self) -> str | None:
-        """Return the key, or None where none is needed.
+    async def read(self) -> Found:
+        """Return what is found.
 
         Raises:
             KeyMissing: where it is not to be found, or did not come in time.
         """
-        if not self._source.may_block:
-            return self._source.read()
+        if not self._may_block():
+            return self._look()
         pending = self._reading()
         try:
             async with asyncio.timeout(0 if self._given_up else self._seconds):
@@ -53,7 +56,7 @@ class KeyReader:
             self._given_up = True
         raise KeyMissing("the keyring does not answer; unlock it, or save the profile with another place for its key")
 
-    def _reading(self) -> _Pending:
+    def _reading(self) -> concurrent.futures.Future[Found]:
         pending = self._pending
         # In a forked copy of the process the thread that reads does not exist.
         if pending is None or pending.done() or self._process != os.getpid():
@@ -67,12 +70,12 @@ class KeyReader:
                 raise
         return pending
 
-    def _fill(self, pending: _Pending) -> None:
+    def _fill(self, pending: concurrent.futures.Future[Found]) -> None:
         try:
-            key = self._source.read()
+            found = self._look()
         except BaseException as problem:  # noqa: BLE001 - it belongs to those who wait
             self._pending = None
             pending.set_exception(problem)
         else:
             self._pending = None
-            pending.set_result(key)
+            pending.set_result(found)

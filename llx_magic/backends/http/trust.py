@@ -74,9 +74,9 @@ def _context(trust: Trust) -> ssl.SSLContext:
     import ssl
 
     if not trust.variable:
-        import httpx
+        import certifi
 
-        return httpx.create_ssl_context(trust_env=False)
+        return ssl.create_default_context(cafile=certifi.where())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # A context of ssl.create_default_context() is strict since Python 3.13, by rules that many companies' own
     # authorities do not keep: https://docs.python.org/3/whatsnew/3.13.html#ssl

@@ -6,16 +6,18 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.local.fetch import inspect
 from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.backends.local.server import SERVER, LocalServer
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.errors import ModelUnavailable, ProfileError
+from llx_magic.keys.secret import Proof, Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llx_magic.backends.http.backend import OpenAIBackend
+    from llx_magic.backends.http.backend import HttpBackend
     from llx_magic.backends.local.process import Serving
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import Answer, ChatRequest
@@ -31,8 +33,9 @@ class _ChildKey:
     def may_block(self) -> bool:
         return False
 
-    def read(self) -> str:
-        return self.serving.key
+    def read(self) -> Proof:
+        key = Secret(self.serving.key)
+        return Proof(key, secrets=(key,))
 
 
 class LocalBackend:
@@ -51,7 +54,7 @@ class LocalBackend:
         self.model = model
         self._cache = cache
         self._server = server or SERVER
-        self._clients: tuple[tuple[Serving, OpenAIBackend], ...] = ()
+        self._clients: tuple[tuple[Serving, HttpBackend], ...] = ()
 
     async def prepare(self) -> Self:
         """Return itself.
@@ -92,13 +95,15 @@ class LocalBackend:
         for _, backend in self._clients:
             await backend.aclose()
 
-    def _client(self, serving: Serving) -> OpenAIBackend:
+    def _client(self, serving: Serving) -> HttpBackend:
         for known, backend in self._clients:
             if known == serving:
                 return backend
-        from llx_magic.backends.http.backend import Endpoint, OpenAIBackend
+        from llx_magic.backends.http.backend import HttpBackend
+        from llx_magic.backends.wires.wire import wire_named
 
-        backend = OpenAIBackend(self.name, Endpoint(f"{serving.url}/v1", self.model), _ChildKey(serving))
+        endpoint = Endpoint(f"{serving.url}/v1", self.model)
+        backend = HttpBackend(self.name, endpoint, _ChildKey(serving), wire_named("openai"))
         # the one before is kept until closed: another loop may still be reading from it
         self._clients = (*self._clients[-1:], (serving, backend))
         return backend

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.reading.lenient import NoJson, read_json, read_json_at
+from llx_magic.backends.reading.lenient import NoJson, folded, read_json, read_json_at
 from llx_magic.backends.wording import one_line
 from llx_magic.keys.redaction import LONGEST_READ
 
@@ -125,13 +125,9 @@ def error_within(document: Mapping[str, JsonValue], *, has_choices: bool) -> boo
         return True
     if says_something(document.get("errors")) or says_something(document.get("detail")):
         return True
-    named = {_folded(name) for name, value in document.items() if value is not None}
+    named = {folded(name) for name, value in document.items() if value is not None}
     told = isinstance(document.get("message") or document.get("msg"), str)
     return told and (bool(named & {*_NUMBERS, "errortype", "type"}) or named <= {"message", "msg", "id", "requestid"})
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def _words(value: JsonValue, error: ServerError, depth: int) -> str:
@@ -145,60 +141,60 @@ def _words(value: JsonValue, error: ServerError, depth: int) -> str:
         return "; ".join(dict.fromkeys(told[:_MOST_DETAILS]))
     if not isinstance(value, dict):
         return ""
-    folded = {_folded(name): inner for name, inner in value.items()}
-    _note(folded, error)
+    fields = {folded(name): inner for name, inner in value.items()}
+    _note(fields, error)
     for name in _INNER:
-        inner = folded.get(name)
+        inner = fields.get(name)
         if isinstance(inner, dict | list) and name not in _WORDS:
             _words(inner, error, depth + 1)
-    return _placed(folded, _own_words(folded, error, depth), error, depth)
+    return _placed(fields, _own_words(fields, error, depth), error, depth)
 
 
-def _own_words(folded: Mapping[str, JsonValue], error: ServerError, depth: int) -> str:
-    if isinstance(code := folded.get("error"), str) and isinstance(folded.get("message"), str):
+def _own_words(fields: Mapping[str, JsonValue], error: ServerError, depth: int) -> str:
+    if isinstance(code := fields.get("error"), str) and isinstance(fields.get("message"), str):
         error.codes.add(code.casefold())
-        return _words(folded["message"], error, depth + 1) or code
+        return _words(fields["message"], error, depth + 1) or code
     for name in _WORDS:
-        if words := _words(folded.get(name), error, depth + 1):
-            title = folded.get("title")
+        if words := _words(fields.get(name), error, depth + 1):
+            title = fields.get("title")
             return f"{title}: {words}" if name == "detail" and isinstance(title, str) and title else words
     return ""
 
 
-def _placed(folded: Mapping[str, JsonValue], words: str, error: ServerError, depth: int) -> str:
+def _placed(fields: Mapping[str, JsonValue], words: str, error: ServerError, depth: int) -> str:
     """Add where in the request the error is, and the cause that a gateway passes on."""
-    where = folded.get("loc")
+    where = fields.get("loc")
     if isinstance(where, list) and words:
         place = ".".join(str(each) for each in where if each != "body")
         words = f"{place}: {words}" if place else words
-    parameter = folded.get("param")
+    parameter = fields.get("param")
     if isinstance(parameter, str) and parameter and words and parameter not in words:
         words = f"{words} (parameter {parameter})"
-    metadata = folded.get("metadata")
+    metadata = fields.get("metadata")
     cause = _words(metadata.get("raw"), error, depth + 1) if isinstance(metadata, dict) else ""
     return f"{words}: {cause}" if words and cause and cause not in words else words or cause
 
 
-def _note(folded: Mapping[str, JsonValue], error: ServerError) -> None:
+def _note(fields: Mapping[str, JsonValue], error: ServerError) -> None:
     """Note the codes, statuses, waits and counts of one object."""
     for name in _CODES:
-        code = folded.get(name)
+        code = fields.get(name)
         if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
             error.codes.add(str(code)[:200].casefold())
     for name in _NUMBERS:
-        if (status := _status(folded.get(name))) is not None:
+        if (status := _status(fields.get(name))) is not None:
             error.statuses.append(status)
     for name, unit in _WAITS.items():
-        wait = folded.get(name)
+        wait = fields.get(name)
         if isinstance(wait, str):
             error.waits.append(wait)
         elif isinstance(wait, int | float) and not isinstance(wait, bool):
             error.waits.append(min(wait, _LARGEST) * unit)
-    quoted = folded.get("headers")
+    quoted = fields.get("headers")
     if isinstance(quoted, dict):
         error.headers |= {name.lower(): str(value) for name, value in quoted.items()}
-    error.prompt_tokens = _count(folded.get("nprompttokens"), error.prompt_tokens)
-    error.window = _count(folded.get("nctx"), error.window)
+    error.prompt_tokens = _count(fields.get("nprompttokens"), error.prompt_tokens)
+    error.window = _count(fields.get("nctx"), error.window)
 
 
 def _status(code: JsonValue) -> int | None:

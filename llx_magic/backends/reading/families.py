@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from llx_magic.backends.reading.lenient import folded
 from llx_magic.core.failure import FailureKind
 
 
@@ -23,11 +24,6 @@ class Family(NamedTuple):
     codes: frozenset[str]
     words: re.Pattern[str] | None = None
     quota: bool = False
-
-
-def folded(code: str) -> str:
-    """Return a code without its case and without what joins its parts."""
-    return re.sub(r"[^a-z0-9]", "", code.casefold())
 
 
 def _family(kind: FailureKind, status: int, codes: str, words: str = "", *, quota: bool = False) -> Family:

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 _LONGEST_INTEGER = 400
 """How many digits an integer may have; a longer one is taken for infinite, since no count is that large."""
 
-
 _BLANK = re.compile(r"\s*")
+_JOINTS = re.compile(r"[^a-z0-9]")
 
 
 class NoJson(ValueError):
     """A text is no JSON, not even a lenient reader's."""
+
+
+def folded(word: str) -> str:
+    """Return a name or a word without its case and without what joins its parts (``MAX_TOKENS`` and ``maxTokens``)."""
+    return _JOINTS.sub("", word.casefold())
 
 
 def _integer(digits: str) -> int | float:

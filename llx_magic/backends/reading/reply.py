@@ -38,8 +38,8 @@ _LASTING = frozenset((Finish.FILTER, Finish.BROKEN))
 _MOST_TOOLS = 5
 
 
-class Reading:
-    """One reply as it is read; a reader of a wire form tells what it finds, and ``end`` judges whether it is whole.
+class PartialReply:
+    """One reply as far as it has come; a reader tells what it finds, and ``end`` judges whether it is whole.
 
     ``model`` is what the answer is credited to where the server names no model; ``name`` is the backend's, for
     messages.

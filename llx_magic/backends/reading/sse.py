@@ -1,20 +1,20 @@
 """Server-sent events from bytes: feed what arrived, take the events that are complete. No I/O.
 
-Follows the WHATWG HTML standard, "Parsing an event stream": only CR, LF and CRLF end a line, so U+2028, U+2029 and
-U+0085 inside a JSON string stay where they are. Beyond it, servers of models are understood that report an error in a
-field ``error``, that leave out ``data:`` before a JSON object, or that end an event without an empty line.
+Follows the WHATWG HTML standard, section "Parsing an event stream": only CR, LF and CRLF end a line, so U+2028, U+2029
+and U+0085 inside a JSON string stay where they are. A byte order mark has been taken off before. Beyond the standard,
+servers of models are understood that report an error in a field ``error``, that leave out ``data:`` before a JSON
+object, or that end an event without an empty line.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from llx_magic.core.failure import FailureKind
 from llx_magic.errors import LlxError
 
 LARGEST_EVENT = 16 * 1024 * 1024
 """How many bytes may pass without one complete event, unless told otherwise."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class ServerEvent(NamedTuple):
@@ -24,8 +24,16 @@ class ServerEvent(NamedTuple):
     data: str
 
 
-class EventTooLarge(LlxError):
+class BodyProblem(LlxError):
+    """A body cannot be read on; ``kind`` is the failure that this is."""
+
+    kind = FailureKind.BAD_REPLY
+
+
+class EventTooLarge(BodyProblem):
     """More bytes came without a complete event than the decoder was told to hold."""
+
+    kind = FailureKind.TOO_LARGE
 
 
 class EventDecoder:
@@ -37,7 +45,6 @@ class EventDecoder:
 
     def __init__(self, limit: int = LARGEST_EVENT) -> None:
         self._limit = limit
-        self._head: bytes | None = b""  # until it is known whether the stream begins with a byte order mark
         self._after_cr = False
         self._tail: list[bytes] = []  # pieces of a line whose end has not come
         self._tail_size = 0
@@ -52,8 +59,6 @@ class EventDecoder:
         Raises:
             EventTooLarge: when more than the limit came without a complete event.
         """
-        if self._head is not None:
-            data = self._skip_bom(data)
         if self._after_cr and data:
             # A line that ended in CR was taken at once; the LF of a CRLF cut in two is then no line of its own.
             data = data.removeprefix(b"\n")
@@ -78,9 +83,8 @@ class EventDecoder:
         The standard drops an event that no blank line ended. Providers leave that line out after their last event,
         so here the end of the stream stands for it; whether the data is whole is for its reader to judge.
         """
-        rest = (self._head or b"") + b"\n\n"
-        self._head, self._after_cr = None, False
-        return self._take_lines(self._with_tail(rest))
+        self._after_cr = False
+        return self._take_lines(self._with_tail(b"\n\n"))
 
     def _is_one_event(self, data: bytes) -> bool:
         """Whether these bytes are exactly one plain event, as servers that flush each event send them."""
@@ -105,14 +109,6 @@ class EventDecoder:
         self._held -= self._tail_size
         self._tail, self._tail_size = [], 0
         return whole
-
-    def _skip_bom(self, data: bytes) -> bytes:
-        head = (self._head or b"") + data
-        if len(head) < len(_BOM) and _BOM.startswith(head):
-            self._head = head
-            return b""
-        self._head = None
-        return head.removeprefix(_BOM)
 
     def _take_lines(self, lines: bytes) -> list[ServerEvent]:
         events: list[ServerEvent] = []

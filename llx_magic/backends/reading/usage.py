@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.reading.lenient import folded
 from llx_magic.core.reply import Usage
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def counts_of(reported: JsonValue) -> dict[str, int]:
     if not isinstance(reported, dict):
         return {}
     found = _flat(reported)
-    inner = {_folded(name): value for name, value in reported.items() if isinstance(value, dict)}
+    inner = {folded(name): value for name, value in reported.items() if isinstance(value, dict)}
     for ending in _DETAILS:
         for name, value in inner.items():
             if name.endswith(ending) and isinstance(value, dict):
@@ -58,14 +59,10 @@ def counts_of(reported: JsonValue) -> dict[str, int]:
 def _flat(reported: Mapping[str, JsonValue]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, value in reported.items():
-        ours, count = _OURS.get(_folded(name)), _count(value)
+        ours, count = _OURS.get(folded(name)), _count(value)
         if ours and count is not None:
             found[ours] = max(count, found.get(ours, 0))
     return found
-
-
-def _folded(name: str) -> str:
-    return name.replace("_", "").replace("-", "").casefold()
 
 
 def _count(value: JsonValue) -> int | None:

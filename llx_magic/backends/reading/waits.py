@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
-import math
 import re
 from typing import TYPE_CHECKING
 
@@ -40,37 +39,33 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
     Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``),
     its words ("try again in 1m23.4s"), and, where the rate is ``limited``, the reset of the limit that is at 0.
     """
-    quoted = error.headers
     found = retry_after(headers, wall_clock)
-    if found is None and quoted:
-        found = retry_after(quoted, wall_clock)
     if found is None:
-        found = next((wait for each in error.waits if (wait := _field(each)) is not None), None)
+        found = retry_after(error.headers, wall_clock)
+    if found is None:
+        found = next((wait for each in error.waits if (wait := _seconds(each)) is not None), None)
     if found is None:
         found = wait_in_words(error.text)
     if found is None and limited:
-        found = _until_reset({**quoted, **headers} if quoted else headers, wall_clock)
+        found = _until_reset({**error.headers, **headers}, wall_clock)
     return found
 
 
 def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     """Return the seconds that the headers ask to wait, or None where they name no usable time.
 
-    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date, which is taken relative to the
-    response's own ``date`` so that a wrong clock on either side does not matter. A date that has passed means 0,
-    a negative number nothing, and what is too large to count is kept as a large finite number.
+    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date (RFC 9110, section 10.2.3), which is
+    taken relative to the response's own ``date`` so that a wrong clock on either side does not matter. A date that has
+    passed means 0, a negative number nothing, and what is too large to count is kept as a large finite number.
     """
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
         return min(in_ms / 1000, LONGEST_WAIT)
     value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is None:
-        seconds = duration(value or "")
-    if seconds is not None:
-        return min(seconds, LONGEST_WAIT)
-    due = _http_date(value)
-    return None if due is None else _until(due, headers, wall_clock)
+    seconds = _seconds(value)
+    if seconds is None and (due := _http_date(value)) is not None:
+        seconds = _until(due, headers, wall_clock)
+    return seconds
 
 
 def duration(text: str) -> float | None:
@@ -79,7 +74,12 @@ def duration(text: str) -> float | None:
     parts = list(_PART.finditer(text))
     if not parts or _PART.sub("", text).replace("and", "").strip(" ,."):
         return None
-    return min(sum(_seconds(part[1], part[2]) for part in parts), LONGEST_WAIT)
+    seconds = sum(float(part[1]) * _unit(part[2].lower()) for part in parts)
+    return min(seconds, LONGEST_WAIT)
+
+
+def _unit(name: str) -> float:
+    return 0.001 if name.startswith(("ms", "milli")) else _UNITS[name[0]]
 
 
 def wait_in_words(text: str) -> float | None:
@@ -91,20 +91,12 @@ def wait_in_words(text: str) -> float | None:
     return float(bare[1]) if bare else None
 
 
-def _seconds(number: str, unit: str) -> float:
-    unit = unit.lower()
-    return float(number) * (0.001 if unit.startswith(("ms", "milli")) else _UNITS[unit[0]])
-
-
-def _field(value: str | float) -> float | None:
-    if isinstance(value, str):
-        in_words = duration(value)
-        return _bounded(_number(value)) if in_words is None else in_words
-    return _bounded(value if value >= 0 and not math.isnan(value) else None)
-
-
-def _bounded(seconds: float | None) -> float | None:
-    return None if seconds is None else min(seconds, LONGEST_WAIT)
+def _seconds(value: str | float | None) -> float | None:
+    """Return the seconds of a number, or of a text that is a number or a duration."""
+    number = _number(value)
+    if number is None:
+        return duration(value) if isinstance(value, str) else None
+    return min(number, LONGEST_WAIT)
 
 
 def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
@@ -134,12 +126,12 @@ def _until(due: float, headers: Mapping[str, str], wall_clock: float) -> float:
     return min(max(0.0, due - (wall_clock if sent is None else sent)), LONGEST_WAIT)
 
 
-def _number(value: str | None) -> float | None:
+def _number(value: str | float | None) -> float | None:
     try:
-        number = float(value or "")
+        number = float("" if value is None else value)
     except ValueError:
         return None
-    return None if math.isnan(number) or number < 0 else number
+    return number if number >= 0 else None
 
 
 def _http_date(value: str | None) -> float | None:

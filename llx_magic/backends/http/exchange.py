@@ -1,0 +1,123 @@
+"""One request over HTTP and the reading of its reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.http.decompress import STEP, Decompressor
+from llx_magic.backends.http.errors import meaning_of
+from llx_magic.backends.http.silence import Silence
+from llx_magic.backends.http.transport import Broken
+from llx_magic.backends.reading.sse import BodyProblem
+from llx_magic.backends.wording import one_line
+from llx_magic.core.failure import BackendFailed, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llx_magic.backends.http.errors import Peer
+    from llx_magic.backends.http.transport import Request, Response, Transport
+    from llx_magic.backends.reading.reader import Reader
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import Answer
+
+LARGEST_ERROR_BODY = 64 * 1024
+"""How much of an error's body is read, in bytes."""
+
+ERROR_BODY_SECONDS = 2.0
+"""How long an error's body is waited for: the status already says what to do."""
+
+
+class Exchange:
+    """Sends one request to ``peer`` and has ``reader`` read what comes."""
+
+    def __init__(self, request: Request, reader: Reader, progress: Progress, peer: Peer) -> None:
+        self._request = request
+        self._reader = reader
+        self._progress = progress
+        self._peer = peer
+
+    async def run(self, transport: Transport, another: Callable[[], Transport]) -> Answer | Failure:
+        """Return the answer or the failure.
+
+        Where a pooled connection proves dead and nothing was received, the request is sent again at once, through a
+        transport of its own: the pool may hold more connections that died with this one.
+        """
+        with contextlib.suppress(Broken):
+            return await self._converse(transport)
+        async with contextlib.aclosing(another()) as fresh:
+            return await self._converse(fresh)
+
+    async def _converse(self, transport: Transport) -> Answer | Failure:
+        """Send and read once.
+
+        Raises:
+            Broken: where the request may be sent again.
+        """
+        response = None
+        self._progress.on_sending(str(self._peer))
+        try:
+            response = await transport.send(self._request, self._progress.on_connected)
+            return self._peer.explained(await self._outcome(response))
+        except BackendFailed as failed:
+            return failed.failure
+        except (Broken, BodyProblem) as problem:
+            if isinstance(problem, Broken) and problem.may_repeat:
+                raise
+            return self._cut_short(problem, reading=response is not None)
+        finally:
+            if response is not None:
+                await response.aclose()
+
+    def _cut_short(self, problem: Broken | BodyProblem, *, reading: bool) -> Answer | Failure:
+        if self._reader.whole_if_cut:
+            try:
+                return self._reader.end()
+            except BackendFailed as failed:
+                return failed.failure
+        if isinstance(problem, Broken):
+            return meaning_of(problem, self._peer, reading=reading)
+        return Failure(kind=problem.kind, message=one_line(str(problem)))
+
+    async def _outcome(self, response: Response) -> Answer | Failure:
+        if response.status == 407 and self._peer.proxy is not None:
+            return self._peer.refused("407 Proxy Authentication Required")
+        self._reader.came_with(response.headers, time.time())
+        if 200 <= response.status < 300:
+            return await self._read(response)
+        body = bytearray()
+        with contextlib.suppress(Broken, BodyProblem):  # what came of the body is enough
+            async with Silence() as silence:
+                silence.grant(ERROR_BODY_SECONDS)
+                await _fill(body, response)
+        return self._reader.refused(response.status, bytes(body[:LARGEST_ERROR_BODY]))
+
+    async def _read(self, response: Response) -> Answer:
+        """Read a reply to its end: the end mark, the connection's end, or silence after it may be whole."""
+        reader = self._reader
+        content = Decompressor(response.headers.get("content-encoding", ""))
+        async with Silence() as silence:
+            async for data in response:
+                before = reader.done, reader.taken
+                for piece in content.feed(data):
+                    reader.feed(piece)
+                    if len(piece) >= STEP:  # a few bytes can become gigabytes, while limits wait for their turn
+                        await asyncio.sleep(0)
+                if (reader.done, reader.taken) != before:
+                    silence.grant(reader.patience)
+        if not silence.over:
+            reader.flush()
+        return reader.end()
+
+
+async def _fill(body: bytearray, response: Response) -> None:
+    """Append the response's decoded body, stopping soon after the limit."""
+    content = Decompressor(response.headers.get("content-encoding", ""))
+    async for data in response:
+        for piece in content.feed(data):
+            body += piece
+            if len(body) > LARGEST_ERROR_BODY:
+                return

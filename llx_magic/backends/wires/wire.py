@@ -1,0 +1,112 @@
+"""What a wire form is: how one kind of service is spoken to. Adding one takes a module here and a word in its row."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from llx_magic.backends.wording import one_line
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llx_magic.backends.reading.reader import Reader
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import ChatRequest
+    from llx_magic.keys.secret import Secret
+    from llx_magic.text.values import JsonValue
+
+
+class Asked(NamedTuple):
+    """A request in a form's own words; ``path`` is what follows the base URL, with the query if there is one."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Concession(NamedTuple):
+    """Something that a request can do without, by the form's own name for it, since the server refuses it.
+
+    ``lasts`` says that it refuses it whatever the prompt, as far as its words go.
+    """
+
+    extra: str
+    lasts: bool = True
+
+
+class Wire(ABC):
+    """One form of request and reply. It does no I/O, reads no clock and keeps nothing; a form overrides what differs.
+
+    ``without`` holds the form's own names of things that a request can do without and that a server has refused.
+    """
+
+    version = ""
+    """What may have to follow a base URL before the path, since users leave it out (``/v1``)."""
+    models_path = "/models"
+    """Where the service lists its models."""
+
+    def proof(self, key: Secret) -> Mapping[str, Secret]:
+        """Return the headers that show a key."""
+        return {"Authorization": key.after("Bearer ")}
+
+    @abstractmethod
+    def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
+        """Return the request as it is sent.
+
+        Raises:
+            BackendFailed: of kind bad request, where the form has no way to say what is asked.
+        """
+
+    @abstractmethod
+    def reader(self, name: str, model: str, progress: Progress) -> Reader:
+        """Return what reads one reply; ``name`` is the backend's, ``model`` what is credited unless the reply says."""
+
+    def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+        """Return what a failure refuses that the request can do without, so that it is sent again at once."""
+        return None
+
+    def models(self, document: JsonValue) -> tuple[str, ...]:
+        """Return the names in one page of the service's list of models."""
+        listed = document.get("data") if isinstance(document, dict) else document
+        names = [each.get("id") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def wire_named(name: str) -> Wire:
+    """Return the wire form of that name: the ``WIRE`` of the module of this package that is called so."""
+    wire: Wire = importlib.import_module(f"llx_magic.backends.wires.{name}").WIRE
+    return wire
+
+
+def json_body(body: dict[str, JsonValue]) -> bytes:
+    """Return a body of JSON; half of a surrogate pair, which no UTF-8 can hold, is written as U+FFFD.
+
+    Raises:
+        BackendFailed: of kind bad request, where it holds what JSON cannot.
+    """
+    try:
+        try:
+            return msgspec.json.encode(body)
+        except UnicodeEncodeError:
+            return msgspec.json.encode(_without_surrogates(body))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        why = one_line(str(error), 120) or type(error).__name__
+    message = f"the request cannot be written as JSON ({why}); nothing was sent"
+    raise BackendFailed(Failure(kind=FailureKind.BAD_REQUEST, message=message))
+
+
+def _without_surrogates(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {str(_without_surrogates(key)): _without_surrogates(each) for key, each in value.items()}
+    return value
