@@ -222,28 +222,18 @@ class Gate(msgspec.Struct):
         return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
-        breaks = settings.circuit_breaker_enabled and not applicant.sole
-        if breaks and self.breaker.refuses(now, settings):
-            left = self.breaker.seconds_until_probe(now, settings)
-            return BackendSkipped(
-                at=now,
-                request=applicant.request,
-                backend=self.name,
-                reason=SkipReason.CIRCUIT_OPEN,
-                message="circuit open" if left else "circuit half-open, another request is the probe",
-                seconds_left=left or None,
-            )
-        if not self.cool_down.refuses(applicant.request, now):
-            return None
-        if applicant.sole and not self.is_worth_waiting(applicant, now, settings):
+        request, sole = applicant.request, applicant.sole
+        if not sole and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
+            left = self.breaker.seconds_until_probe(now, settings) or None
+            reason = SkipReason.CIRCUIT_OPEN
+            message = "circuit open" if left else "circuit half-open, another request is the probe"
+        elif self.cool_down.refuses(request, now) and (not sole or self.is_worth_waiting(applicant, now, settings)):
+            left = self.cool_down.seconds_left(now) or 0.0
+            reason, message = SkipReason.COOLING_DOWN, "cooling down after a rate limit"
+        else:
             return None
         return BackendSkipped(
-            at=now,
-            request=applicant.request,
-            backend=self.name,
-            reason=SkipReason.COOLING_DOWN,
-            message="cooling down after a rate limit",
-            seconds_left=self.cool_down.seconds_left(now) or 0.0,
+            at=now, request=request, backend=self.name, reason=reason, message=message, seconds_left=left
         )
 
     def _measure_tpm(self, request: int, now: float, settings: Settings) -> tuple[BackendEvent, ...]:

@@ -6,7 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate
 
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
@@ -17,7 +17,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
-from llx_magic.core.ports import Clock, StateStore
+from llx_magic.core.ports import Clock, P, StateStore, T
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, RequestRecord, Tally
@@ -30,9 +30,6 @@ from llx_magic.settings.declaration import Settings
 
 Subscriber = Callable[[Event], None]
 """Takes each event once, in the order of its request, on whatever thread made it."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate
 
 from llx_magic.core.gate import Gate, GateKey
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from llx_magic.core.ports import P, T
 
 
 class MemoryStore:

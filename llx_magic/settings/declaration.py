@@ -44,8 +44,8 @@ class Setting:
     """
 
     kind: Kind
-    unit: str
     meaning: str
+    unit: str = ""
     scope: Scope = Scope.REQUEST
     key: str = ""
     default: SettingValue = None
@@ -110,10 +110,19 @@ def _shown(raw: JsonValue) -> str:
 
 
 _NONE = any_case("none")
-_MS = "a number of milliseconds"
-_DURATIONS = ("5000", "30000", "60000", "none")
-
 TpmBasis = Literal["elapsed", "busy"]
+
+
+def _ms(meaning: str, *offered: str, least: Literal[0, 1] = 1, scope: Scope = Scope.REQUEST) -> Setting:
+    return Setting(Whole("a number of milliseconds", least, offered), meaning, "ms", scope)
+
+
+def _limit(meaning: str) -> Setting:
+    return _ms(meaning, "5000", "30000", "60000", "none")
+
+
+def _count(of: str, meaning: str, *offered: str, scope: Scope = Scope.REQUEST) -> Setting:
+    return Setting(Whole(f"a number of {of}", offered=offered), meaning, of, scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,123 +135,84 @@ class Settings:
     tpm_threshold: Annotated[
         float | None,
         Setting(
-            Number(), "tokens/min", "Least tokens per minute over the last 5 minutes; below it the request fails over"
+            Number(), "Least tokens per minute over the last 5 minutes; below it the request fails over", "tokens/min"
         ),
     ] = None
     tpm_basis: Annotated[
         TpmBasis,
         Setting(
             Choice(get_args(TpmBasis)),
-            "",
             "What tokens are divided by: minutes that passed, or minutes the backend was answering (busy), "
             "so that your own pauses do not make it look slow",
         ),
     ] = "elapsed"
     timeout_ms: Annotated[
-        int | None,
-        Setting(
-            Whole(_MS, offered=("60000", "600000", "none")),
-            "ms",
-            "Limit of one attempt as a whole, from sending to the last byte",
-        ),
+        int | None, _ms("Limit of one attempt as a whole, from sending to the last byte", "60000", "600000", "none")
     ] = 600_000
-    connect_timeout_ms: Annotated[
-        int | None,
-        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit until the connection stands"),
-    ] = 10_000
+    connect_timeout_ms: Annotated[int | None, _limit("Limit until the connection stands")] = 10_000
     first_token_timeout_ms: Annotated[
-        int | None,
-        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit from sending to the first piece of text or reasoning"),
+        int | None, _limit("Limit from sending to the first piece of text or reasoning")
     ] = 120_000
-    stall_timeout_ms: Annotated[
-        int | None,
-        Setting(Whole(_MS, offered=_DURATIONS), "ms", "Limit between two pieces of a streamed reply"),
-    ] = 60_000
+    stall_timeout_ms: Annotated[int | None, _limit("Limit between two pieces of a streamed reply")] = 60_000
     streaming: Annotated[
         bool,
         Setting(
             Switch("enabled", "disabled"),
-            "",
             "Whether the backend is asked for a stream; disabled asks for the whole reply at once",
         ),
     ] = True
     circuit_breaker_enabled: Annotated[
-        bool,
-        Setting(Switch(), "", "Whether a backend that keeps failing is left alone for a while", Scope.SWITCH_OFF),
+        bool, Setting(Switch(), "Whether a backend that keeps failing is left alone for a while", "", Scope.SWITCH_OFF)
     ] = True
     circuit_breaker_failure_threshold: Annotated[
-        int,
-        Setting(
-            Whole("a number of failures", offered=("2", "3", "5")),
-            "failures",
-            "Failures within the window that open the circuit",
-            Scope.PROFILE,
-        ),
+        int, _count("failures", "Failures within the window that open the circuit", "2", "3", "5", scope=Scope.PROFILE)
     ] = 3
     circuit_breaker_failure_window_ms: Annotated[
-        int,
-        Setting(Whole(_MS, offered=("60000", "300000")), "ms", "How long a failure is remembered", Scope.PROFILE),
+        int, _ms("How long a failure is remembered", "60000", "300000", scope=Scope.PROFILE)
     ] = 60_000
     circuit_breaker_recovery_timeout_ms: Annotated[
         int,
-        Setting(
-            Whole(_MS, offered=("10000", "30000")),
-            "ms",
+        _ms(
             "How long an open circuit waits before one request probes the backend (half-open)",
-            Scope.PROFILE,
+            "10000",
+            "30000",
+            scope=Scope.PROFILE,
         ),
     ] = 30_000
     failover_retry_count: Annotated[
-        int,
-        Setting(
-            Whole("a number of attempts", offered=("1", "2", "3")),
-            "attempts",
-            "Attempts per backend, in all, before the next backend is asked",
-        ),
+        int, _count("attempts", "Attempts per backend, in all, before the next backend is asked", "1", "2", "3")
     ] = 2
     failover_retry_delay_ms: Annotated[
         int,
-        Setting(
-            Whole(_MS, minimum=0, offered=("0", "1000")),
-            "ms",
+        _ms(
             "Wait before the second attempt, lengthened at random by at most a quarter; doubles after that, to 8 s",
+            "0",
+            "1000",
+            least=0,
         ),
     ] = 1000
     failover_status_codes: Annotated[
         frozenset[int],
         Setting(
             StatusCodes(),
-            "",
             "HTTP statuses that are tried again on the same backend; any other goes straight to the next",
         ),
     ] = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
     failover_on_network_errors: Annotated[
         bool,
-        Setting(
-            Switch(), "", "Whether network errors are tried again on the same backend (they fail over in any case)"
-        ),
+        Setting(Switch(), "Whether network errors are tried again on the same backend (they fail over in any case)"),
     ] = True
     failover_on_content_filter: Annotated[
-        bool,
-        Setting(Switch(), "", "Whether a refusal by a content filter goes to the next backend"),
+        bool, Setting(Switch(), "Whether a refusal by a content filter goes to the next backend")
     ] = False
     cooldown_wait_ms: Annotated[
         int | None,
-        Setting(
-            Whole(_MS, offered=_DURATIONS),
-            "ms",
-            "The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from "
-            "answering",
+        _limit(
+            "The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from answering"
         ),
     ] = 10_000
     history_limit: Annotated[
-        int,
-        Setting(
-            Whole("a number of requests", offered=("1000", "10000")),
-            "requests",
-            "Requests kept for history()",
-            Scope.PROFILE,
-        ),
+        int, _count("requests", "Requests kept for history()", "1000", "10000", scope=Scope.PROFILE)
     ] = 10_000
 
     @property

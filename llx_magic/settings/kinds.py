@@ -66,7 +66,8 @@ class Kind(Protocol):
         """
 
     def write(self, value: SettingValue) -> JsonValue:
-        """Return the value as a profile file holds it."""
+        """Return the value as a profile file holds it; as it is, where nothing else is said."""
+        return None if isinstance(value, frozenset) else value
 
     def schema(self) -> dict[str, JsonValue]:
         """Return the JSON schema of the values in a profile file."""
@@ -76,7 +77,7 @@ class Kind(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Kind):
     """A number above zero."""
 
     allowed: str = "a positive number"
@@ -88,10 +89,6 @@ class Number:
             raise NotAllowedError(self.allowed)
         return number
 
-    def write(self, value: SettingValue) -> JsonValue:
-        """Write as it is."""
-        return _plain(value)
-
     def schema(self) -> dict[str, JsonValue]:
         """A number above zero, or a text that is one."""
         return {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST}, text_schema(_POSITIVE)]}
@@ -102,31 +99,22 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole number from ``minimum``; ``noun`` names it in messages."""
+class Whole(Kind):
+    """A whole number from ``minimum``, which only the message about a smaller one names."""
 
-    noun: str
+    allowed: str
     minimum: Literal[0, 1] = 1
     offered: tuple[str, ...] = ()
-
-    @property
-    def allowed(self) -> str:
-        """The noun; the minimum is named by the message about a number that is too small."""
-        return self.noun
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept whole numbers; one with a unit of time is answered with the milliseconds it stands for."""
         number = _number(raw)
         if number is None:
-            raise NotAllowedError(self.noun, self._unit_hint(raw))
+            raise NotAllowedError(self.allowed, self._unit_hint(raw))
         is_odd = isinstance(raw, str) and not fits(_WHOLE_FROM[self.minimum], raw)
         if number != int(number) or number < self.minimum or is_odd:
-            raise NotAllowedError(f"{self.noun}, whole and at least {self.minimum}")
+            raise NotAllowedError(f"{self.allowed}, whole and at least {self.minimum}")
         return int(number)
-
-    def write(self, value: SettingValue) -> JsonValue:
-        """Write as it is."""
-        return _plain(value)
 
     def schema(self) -> dict[str, JsonValue]:
         """An integer from the minimum, or a text that is one."""
@@ -139,13 +127,13 @@ class Whole:
 
     def _unit_hint(self, raw: JsonValue) -> str:
         match = _WITH_UNIT.fullmatch(raw.strip()) if isinstance(raw, str) else None
-        if match is None or "milliseconds" not in self.noun or match[2].lower() not in _MILLISECONDS_IN:
+        if match is None or "milliseconds" not in self.allowed or match[2].lower() not in _MILLISECONDS_IN:
             return ""
         return f"write {round(float(match[1]) * _MILLISECONDS_IN[match[2].lower()])}"
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Kind):
     """True or false; ``on_word`` and ``off_word`` are how a file and a table write it."""
 
     on_word: str = ""
@@ -191,7 +179,7 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Kind):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -208,10 +196,6 @@ class Choice:
                 return word
         raise NotAllowedError(self.allowed)
 
-    def write(self, value: SettingValue) -> JsonValue:
-        """Write the word."""
-        return _plain(value)
-
     def schema(self) -> dict[str, JsonValue]:
         """One of the words."""
         return text_schema(any_case(*self.words))
@@ -222,7 +206,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusCodes:
+class StatusCodes(Kind):
     """A set of HTTP statuses that stand for failures."""
 
     allowed: str = "a comma-separated list of HTTP status codes from 300 to 599"
@@ -250,10 +234,6 @@ class StatusCodes:
     def examples(self) -> tuple[str, ...]:
         """The shortest useful list."""
         return ("429,500,502,503,504",)
-
-
-def _plain(value: SettingValue) -> JsonValue:
-    return None if isinstance(value, frozenset) else value
 
 
 def _status(raw: JsonValue) -> int | None:

@@ -57,8 +57,8 @@ def debug_log() -> Iterator[DebugLog]:
 
 
 @pytest.fixture
-def notebook(config_home: Path, clock: ScenarioClock) -> Iterator[Notebook]:
+def notebook(config_home: Path, clock: ScenarioClock, in_notebook: object) -> Iterator[Notebook]:
     """A notebook over a session whose time is the test's."""
-    del config_home  # it must stand before the session looks for it
+    del config_home, in_notebook  # they must stand before the session looks for them
     with Notebook.opened(Session(clock=clock)) as opened:
         yield opened
