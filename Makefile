@@ -44,6 +44,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/make_docs.py --check
+	$(BIN)/python scripts/check_notebooks.py
 
 types: $(VENV)/.test
 	$(BIN)/mypy

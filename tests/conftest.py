@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import signal
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -33,6 +34,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     wanted = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
     return True
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out on Windows what has the mark `posix`, and say why."""
+    if sys.platform == "win32" and (mark := item.get_closest_marker("posix")):
+        pytest.skip(f"NOT RUN on Windows: {mark.args[0]}")
 
 
 @pytest.fixture(autouse=True)

@@ -28,11 +28,13 @@ def test_what_the_package_itself_does_not_declare_is_left_to_its_name():
     assert requirements("unheard-of") == ("llx-magic[unheard-of]",)
 
 
+@pytest.mark.posix("there is no POSIX shell on Windows")
 def test_the_interpreter_that_is_named_is_this_one():
     shown = subprocess.run(["sh", "-c", f"echo {shown_interpreter()}"], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == sys.executable
 
 
+@pytest.mark.posix("there is no POSIX shell on Windows")
 def test_an_interpreter_below_the_home_folder_is_short_and_still_the_same(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "bin" / "python"))
@@ -80,6 +82,7 @@ def put_uv(folder: Path) -> None:
     (folder / "uv").chmod(0o755)
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 def test_a_python_without_pip_is_installed_into_by_uv(tmp_path):
     """An environment that uv made has no pip."""
     put_uv(tmp_path / "programs")
@@ -88,6 +91,7 @@ def test_a_python_without_pip_is_installed_into_by_uv(tmp_path):
     assert said.startswith(f"uv pip install --python {python} 'keyring")
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 @pytest.mark.parametrize("path", ["", ":", ".", "here", "{}/nowhere::", "{}"])
 def test_neither_a_uv_nor_a_pip_of_the_working_folder_is_taken_for_an_installer(tmp_path, path):
     for folder in (tmp_path, tmp_path / "here"):

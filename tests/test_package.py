@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -39,6 +42,23 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"Makefile", "pyproject.toml", "profiles/demo.json", "notebooks/quickstart.ipynb", ".importlinter"} <= names
     assert any(name.startswith("tests/acceptance/") for name in names)
+
+
+@pytest.mark.slow
+def test_what_users_write_has_the_types_that_it_should_have_where_the_wheel_is_installed(built: Path, tmp_path: Path):
+    """The strict type checker finds nothing in a user's code, and refuses each line that it is told it must."""
+    venv.create(tmp_path / "venv")
+    (installed,) = (tmp_path / "venv").glob("**/site-packages")
+    zipfile.ZipFile(next(built.glob("*.whl"))).extractall(installed)
+    (installed / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = shutil.copy(ROOT / "tests" / "typing" / "user_code.py", tmp_path)
+    options = ["--strict", "--config-file", "", "--cache-dir", "cache", "--python-executable", str(python)]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, code],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n")
 
 
 def test_the_wheel_works_without_the_repository(built: Path, tmp_path: Path) -> None:

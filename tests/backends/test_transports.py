@@ -182,6 +182,7 @@ def test_connections_that_nobody_closed_leave_nothing_on_standard_error(loops):
     assert ended.stderr == ""
 
 
+@pytest.mark.posix("there is no fork on Windows")
 def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_alone():
     """It shares the loop's list of sockets to watch with the original: closing there would make that one deaf."""
 

@@ -243,6 +243,7 @@ def test_a_key_that_no_input_gives_is_one_line(home):
     assert done.stderr == "llx: key work is not stored: the input ended before a key was given\n"
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 def test_an_interrupt_is_exit_status_130_and_one_line(home):
     command = home.command("-p", "silent", "--prompt", "why")
     env = home.env | {"LLXPRT_DEBUG": "llxprt:*"}

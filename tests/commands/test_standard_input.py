@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import pty
 import shlex
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from llx_magic.commands.piped import decoded
 from llx_magic.errors import UsageProblem
 from tests.commands.command import Home
 from tests.faults.server import FaultServer
+
+pytestmark = pytest.mark.posix("the shells, locales and terminals are those of POSIX systems")
 
 TEXT = "naïve → 日本 😀 ½\n"
 
@@ -380,6 +381,8 @@ def test_a_socket_is_joined_where_it_says_something_and_does_not_hold_a_question
 
 
 def test_a_terminal_is_not_waited_for_with_a_question(home):
+    import pty
+
     parent, child = pty.openpty()
     try:
         done = subprocess.run(
@@ -392,6 +395,8 @@ def test_a_terminal_is_not_waited_for_with_a_question(home):
 
 
 def test_what_is_typed_on_a_terminal_is_the_prompt_where_a_dash_asks_for_it(home):
+    import pty
+
     parent, child = pty.openpty()
     try:
         os.write(parent, "naïve\n\x04".encode())

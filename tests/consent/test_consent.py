@@ -181,6 +181,7 @@ def test_a_file_is_the_users_own_by_owner_mode_and_names(facts, said):
     assert found is None if said is None else said in found
 
 
+@pytest.mark.posix("links need a right on Windows")
 def test_every_link_on_the_way_is_looked_at(tmp_path):
     """One that leads to another one as well."""
     target = tmp_path / "target"
@@ -192,6 +193,7 @@ def test_every_link_on_the_way_is_looked_at(tmp_path):
     assert steps[-1] == target
 
 
+@pytest.mark.posix("links need a right on Windows")
 def test_links_in_a_circle_end(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -202,6 +204,7 @@ def test_links_in_a_circle_end(tmp_path):
 # --- the list of what is allowed ------------------------------------------------------------------------------------
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_what_is_remembered_is_private_and_found_again(trust):
     trust.remember([PAIR])
     assert Trust(trust.folder, trust.user).look_up() == ({PAIR}, "")
@@ -273,6 +276,7 @@ def _as_pipe(trust: Trust) -> None:
     os.mkfifo(trust.path)
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 @pytest.mark.parametrize(
     "plant",
     [
@@ -291,6 +295,7 @@ def test_a_list_that_others_could_have_planted_allows_nothing(trust, plant):
     assert "trusted.json" in problem
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_a_list_of_another_user_allows_nothing(trust):
     """Given away where that can be done; else looked at as another user would."""
     trust.remember([PAIR])
@@ -302,6 +307,7 @@ def test_a_list_of_another_user_allows_nothing(trust):
     assert reader.look_up()[0] == frozenset()
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_nothing_is_remembered_where_others_can_write(trust):
     """It would not be believed; the refusal says what to type."""
     trust.folder.mkdir()

@@ -321,6 +321,7 @@ def test_a_loop_that_is_about_to_end_can_close_every_client_it_has():
         asyncio.run(run(server))
 
 
+@pytest.mark.posix("there is no fork on Windows")
 def test_a_forked_copy_neither_uses_nor_closes_the_connections():
     """Its registry is empty and unlocked, even where another thread of the original was just using it."""
 

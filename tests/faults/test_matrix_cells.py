@@ -242,6 +242,7 @@ def test_where_every_circuit_is_open_the_error_names_the_seconds_and_nothing_is_
         assert ran.printed.strip() == ran.failure
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 @pytest.mark.parametrize("mode", ["no-headers", "role-then-silence", "stall", "503"])
 def test_an_interrupt_stops_the_prompt_in_one_line_and_nothing_is_held_against_the_backend(mode, kind, tmp_path):
     """The connection is closed at once, nobody else is asked, and what had come stays, marked."""

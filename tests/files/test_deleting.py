@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from tests.files.test_saving import as_an_ordinary_user, give_away, in_a_copy, k
 from tests.profiles.test_keys import KEY, MemoryKeyring
 from tests.session.test_conversations import turn
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, and takes permissions away")
+pytestmark = pytest.mark.posix("forks, and takes permissions away")
 
 
 @pytest.fixture
@@ -51,6 +49,8 @@ def on_a_full_disk(work: Callable[[], object]) -> str:
     """Do something where files can be renamed, linked and removed, and not a byte can be written."""
 
     def work_without_room() -> object:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         return work()
 

@@ -6,7 +6,6 @@ import codecs
 import json
 import os
 import random
-import resource
 import select
 import signal
 import stat
@@ -25,6 +24,8 @@ from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.text.values import JsonValue
 from tests.notebook.kit import ROOT
+
+pytestmark = pytest.mark.posix("forks, limits and modes are those of POSIX systems")
 
 NOBODY = 65534
 STEPS = ("open", "os.rename", "os.link", "os.remove", "os.chmod", "os.mkdir")
@@ -438,6 +439,8 @@ def test_a_full_disk_is_one_line_and_the_old_file_stands(store):
     before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
 
     def save_with_no_room() -> object:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         return store.save(model("a", "b" * 5000))
 
@@ -611,7 +614,10 @@ try_all()
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser can become a user whom the system does not know")
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0,
+    reason="only the superuser can become any user",
+)
 def test_without_a_home_the_extension_loads_and_each_command_says_what_is_missing(tmp_path):
     """A container's user may have no name and no home."""
     env = {**os.environ, "IPYTHONDIR": "/tmp", "PYTHONPATH": str(ROOT)}

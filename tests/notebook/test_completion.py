@@ -164,6 +164,7 @@ def test_file_that_becomes_a_load_balancer_is_no_member_any_more(shell, session)
     assert "gamma" not in offered(shell, line)
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_model_is_put_together(shell):
     """save model offers its options, provider names, key variables and settings that a member may have."""
     line = "%llx_profile save model new "
@@ -393,6 +394,7 @@ def test_other_magics_bodies_may_hold_ours(shell):
     assert "tpm_basis" not in offered(shell, "%%llx\n%llx_set tpm_b")
 
 
+@pytest.mark.posix("links need a right on Windows")
 def test_broken_profiles_never_raise(shell, session, capsys):
     """Broken files, a broken note of the default and a folder that is a file leave completion silent."""
     folder = session.store.folder

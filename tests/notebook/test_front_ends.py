@@ -189,6 +189,7 @@ def jupyter_console(tmp_path: Path, pair: str) -> Iterator[pexpect.spawn]:
         child.close(force=True)
 
 
+@pytest.mark.posix("Windows has no terminals of this kind")
 def test_the_answer_is_there_in_jupyter_console(jupyter_console):
     jupyter_console.sendline("%llx hello")
     jupyter_console.expect(r"In \[4\]: ")

@@ -648,6 +648,7 @@ def test_shutting_the_kernel_down_ends_the_process_of_the_model(slow_model):
     assert wait_until(lambda: not is_alive(pid))
 
 
+@pytest.mark.posix("signals end a process on Windows in another way")
 @pytest.mark.model
 def test_killing_the_kernel_ends_the_process_of_the_model(slow_model):
     kernel, path = slow_model

@@ -14,6 +14,8 @@ import pytest
 
 from tests.notebook.kit import ROOT, wait_until
 
+pytestmark = pytest.mark.posix("Windows has no terminals of this kind")
+
 INTERRUPTED = "KeyboardInterrupt: the prompt was interrupted"
 
 

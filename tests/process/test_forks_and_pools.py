@@ -50,6 +50,7 @@ print(answers[0].text, llx.ask("after", profile="pair", backend="second").text)
 """
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 def test_a_fork_in_the_middle_of_a_reply_disturbs_neither_side(scripts, pair, first, monkeypatch):
     """The child leaves by its ordinary exit, the parent's reply comes to its end, and nobody complains."""
     first.set_default("stall")

@@ -15,6 +15,8 @@ from tests.notebook.kernel import started
 from tests.notebook.kit import is_alive, wait_until, write_balancer, write_model, write_simulated
 from tests.notebook.test_kernel import STATE
 
+pytestmark = pytest.mark.posix("signals end a process on Windows in another way")
+
 
 def children_of(pid: int) -> list[int]:
     """The processes that a process has started and that still run."""

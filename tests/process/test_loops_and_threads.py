@@ -99,6 +99,7 @@ if kind == "raises":
 """
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 @pytest.mark.parametrize("kind", ["daemon", "thread", "own loop", "left", "raises"])
 def test_an_interpreter_that_ends_while_a_reply_comes_ends_without_a_word(scripts, pair, first, second, kind):
     """A daemon thread's request ends with the process, an ordinary thread's is answered first."""

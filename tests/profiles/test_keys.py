@@ -230,6 +230,7 @@ def test_a_key_file_with_no_usable_key_is_refused(tmp_path, content, expected):
     assert expected in refusal(source(auth_keyfile=key_file(tmp_path, content)))
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 def test_a_key_file_that_cannot_be_opened_is_one_line(tmp_path):
     """Missing, a folder, a pipe without a writer, an impossible name."""
     os.mkfifo(tmp_path / "pipe", 0o600)
@@ -374,6 +375,7 @@ def test_a_source_shows_no_key():
     assert "very-secret" not in repr(source(auth_key=Secret(KEY)))
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_keys_are_stored_named_and_removed(vault, tmp_path):
     """The keyring holds the key; the file holds the name only, for the user alone."""
     chain = Keychain(tmp_path / "state")

@@ -217,6 +217,7 @@ def test_load_balancers_that_name_each_other_end_in_one_line(store):
         store.load("p")
 
 
+@pytest.mark.posix("Windows has no named pipes of this kind")
 def test_links_folders_and_pipes_are_refused(store, tmp_path):
     """Only regular files are read, and a pipe is not waited for."""
     target = put(tmp_path, "target")
@@ -273,6 +274,7 @@ def test_list_of_no_folder_has_the_shipped_ones_only(store):
     assert not store.folder.exists()
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_files_are_private_from_creation(filled):
     """Folders 0700, files 0600, whatever the umask, and nothing else is left in the folder."""
     for folder in (filled.folder.parent, filled.folder, filled.state_folder):
@@ -282,6 +284,7 @@ def test_files_are_private_from_creation(filled):
     assert sorted(path.name for path in filled.folder.iterdir()) == ["both.json", "first.json", "second.json"]
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_saving_over_a_profile_says_what_changed_and_keeps_the_previous_file(filled):
     """A line for each key, and the file before as a copy."""
     before = (filled.folder / "both.json").read_bytes()
@@ -314,6 +317,7 @@ def test_saving_keeps_the_unknown_keys_of_the_file_it_replaces(store):
     assert (raw["ephemeralSettings"], raw["maxTurns"], raw["model"]) == ({"context-limit": 5}, 3, "other")
 
 
+@pytest.mark.posix("permissions are a mode on POSIX systems only")
 def test_saving_over_a_literal_key_removes_it_and_does_not_show_it(store):
     """The key is gone from the file, kept only in the private copy, and in no line."""
     put(store.folder, "a", provider="p", model="m", ephemeralSettings={"auth-key": "sk-1"}, apiKey="sk-2")

@@ -24,6 +24,8 @@ from tests.faults.server import FaultServer
 from tests.notebook.kit import PlainShell, RedrawingShell, opened, wait_until
 from tests.secrets.vault import FileKeyring
 
+pytestmark = pytest.mark.posix("the owners and modes of files are those of POSIX systems")
+
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-that-is-nobodys-business"
 ANSWER = "Evil says hello."

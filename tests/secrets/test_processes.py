@@ -121,6 +121,7 @@ class Server:
 """
 
 
+@pytest.mark.posix("only Linux has /proc")
 def test_the_models_own_process_gets_no_key(world, tmp_path, monkeypatch):
     """Neither in its environment, going by the variables' names and values, nor in its command line."""
     runtime = tmp_path / "runtime"
