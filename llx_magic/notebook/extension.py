@@ -80,11 +80,11 @@ def _formatter(shell: InteractiveShell, kind: str) -> _Formatter:
 
 
 def _as_html(reply: Reply) -> str:
-    from llx_magic.text.markdown import markdown_to_html
+    from llx_magic.text.markdown import contained, markdown_to_html
     from llx_magic.text.screen import printable
 
     mark = "" if reply.ok else f"<p><em>{html.escape(f'incomplete: {type(reply.error).__name__}')}</em></p>"
-    return f"<div>{markdown_to_html(printable(reply.text))}</div>{mark}"
+    return f"{contained(markdown_to_html(printable(reply.text)))}{mark}"
 
 
 _FORMATTERS = {"text/html": _as_html}

@@ -15,7 +15,7 @@ from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
-from llx_magic.text.markdown import code_to_html, markdown_to_html
+from llx_magic.text.markdown import code_to_html, contained, markdown_to_html
 from llx_magic.text.screen import one_line, printable
 
 Bundle = dict[str, str]
@@ -119,7 +119,7 @@ class CellView:
         self._put(
             {
                 "text/plain": f"{plain}\n\n{line}" if line else plain,
-                "text/html": f"<div>{self._body(reply.text)}</div>{self._footer(line, reply)}",
+                "text/html": f"{contained(self._body(reply.text))}{self._footer(line, reply)}",
             }
         )
 
@@ -129,7 +129,7 @@ class CellView:
         if text := self.received.text:
             lines = [f"{first}: the text above is incomplete", *rest]
             plain = "\n".join([printable(text).rstrip(), "", *lines])
-            self._put({"text/plain": plain, "text/html": f"<div>{self._body(text)}</div>{_below(lines)}"})
+            self._put({"text/plain": plain, "text/html": f"{contained(self._body(text))}{_below(lines)}"})
         elif self._shown or self._job:
             self._put({"text/plain": why, "text/html": _below([first, *rest])})
 
@@ -145,7 +145,7 @@ class CellView:
         text = self.received.text
         body = self._body(text, coloured=False) if text else ""
         lines = [*map(one_line, (*self._restarts, status.line())), *([self._job] if self._job else [])]
-        self._put({"text/plain": "\n".join(lines), "text/html": f"<div>{body}</div>{_below(lines)}"})
+        self._put({"text/plain": "\n".join(lines), "text/html": f"{contained(body)}{_below(lines)}"})
         return len(body)
 
     def _footer(self, line: str, reply: Reply) -> str:

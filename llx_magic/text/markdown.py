@@ -85,6 +85,15 @@ def markdown_to_html(text: str, *, coloured: bool = True) -> str:
     return bounds.breakable(cleaned)
 
 
+def contained(page: str) -> str:
+    """Return a reply's HTML in an element beyond which it cannot draw.
+
+    A formula may raise and lower boxes of any size and colour, over the line that says who answered, or over the
+    output of other cells where the front end does not cut it off.
+    """
+    return f'<div style="overflow:auto hidden">{page}</div>'
+
+
 def code_to_html(code: str, language: str, *, coloured: bool = True) -> str:
     """Return code as a block of safe HTML."""
     if not coloured or len(code) > bounds.LONGEST_COLOURED:

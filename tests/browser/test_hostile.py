@@ -170,6 +170,26 @@ def test_a_hostile_reply_does_nothing_in_any_format_nor_as_a_value(lab: LabPage,
     assert_harmless_live_and_reopened(notebook, recorder)
 
 
+COVERING = r"$\smash{\lower 200pt{\rlap{\color{red}\rule{600pt}{250pt}}}}$"
+
+
+def test_a_formula_draws_over_nothing_that_is_not_the_replys(lab: LabPage):
+    with FaultServer() as server:
+        server.text = f"Over {COVERING}"
+        notebook = lab.open("covering.ipynb", [setup(server), "%%llx\nGo."])
+        notebook.run_all()
+        notebook.output(1).locator("mjx-container").first.wait_for(state="attached")
+        line = notebook.output(1).locator("summary")
+        line.scroll_into_view_if_needed()
+        assert line.evaluate(ON_TOP)
+
+
+ON_TOP = """node => {
+    const {left, top, height} = node.getBoundingClientRect();
+    return [5, 60, 120].every(x => node.contains(document.elementFromPoint(left + x, top + height / 2)));
+}"""
+
+
 def test_hostile_names_and_errors_do_nothing_wherever_they_are_shown(lab: LabPage, liar, recorder):
     """Footers, traces, restarts, errors with partial text, statistics, log lines, jobs and previews."""
     n = count(recorder)
