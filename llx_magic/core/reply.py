@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
 from llx_magic.core.events import Event, VisitSucceeded
@@ -183,20 +184,20 @@ class Received:
 
     def __init__(self) -> None:
         self.request = 0
-        self._pieces: list[str] = []
+        self._text = StringIO()
 
     @property
     def text(self) -> str:
         """The text so far, of the backend that is answering."""
-        return "".join(self._pieces)
+        return self._text.getvalue()
 
     def take(self, part: Delta | Restart | Event) -> None:
         """Take one part into account; a restart withdraws the text."""
         match part:
             case Delta():
-                self._pieces.append(part.text)
+                self._text.write(part.text)
             case Restart():
-                self._pieces.clear()
+                self._text = StringIO()
             case _:
                 self.request = part.request
 

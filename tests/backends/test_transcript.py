@@ -6,6 +6,7 @@ import asyncio
 import tracemalloc
 
 from llx_magic.backends.reading.transcript import Transcript
+from llx_magic.core.reply import Delta, Received
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.settings.declaration import Settings
@@ -14,8 +15,10 @@ PIECES = 600_000
 
 
 async def held_after(pieces: int) -> int:
-    """Return the bytes that an attempt and its transcript hold after so many letters that came one by one."""
-    transcript = Transcript(Attempt(ManualClock(), Settings(), lambda _seconds: None, lambda _piece: None))
+    """Return the bytes that an attempt, its transcript and a view hold after so many letters that came one by one."""
+    received = Received()
+    held_to = Attempt(ManualClock(), Settings(), lambda _seconds: None, lambda piece: received.take(Delta(piece)))
+    transcript = Transcript(held_to)
     tracemalloc.start()
     try:
         for number in range(pieces):
@@ -23,6 +26,7 @@ async def held_after(pieces: int) -> int:
         held, _peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert received.text == transcript.text
     assert len(transcript.text) + len(transcript.reasoning) == pieces
     return held
 
