@@ -28,6 +28,7 @@ _TO_TEXT = frozenset({"to_csv", "to_json", "to_markdown", "to_string", "write_cs
 _BY_NAME = frozenset({"agg", "aggregate", "transform"})
 _WIDTHS = frozenset({"indent", "col_space", "line_width", "max_colwidth"})
 _MOST_BINS = 10_000
+_MOST_GROUPS = 1_000
 _TYPE_KEYS = frozenset({"dtype", "dtypes"})
 _ZONE_KEYS = frozenset({"tz", "tzinfo", "time_zone"})
 _BY_PYTHON = ("pandas.core.strings.accessor.StringMethods", "pandas.DataFrame", "pandas.Series")
@@ -53,7 +54,7 @@ _OF_MANY_TEXTS = (
     "polars.series.string.StringNameSpace",
 )
 _LONG = 10_000
-_FUNCTIONS = """all any bfill count cummax cummin cumprod cumsum describe diff ffill first idxmax idxmin kurt last max
+_FUNCTIONS = """all any bfill count cummax cummin cumprod cumsum diff ffill first idxmax idxmin kurt last max
 mean median min nunique prod quantile rank sem shift size skew std sum var"""
 _TYPE = re.compile(r"[A-Za-z]+(?:8|16|32|64|128)?(?:\[[\w, /:+-]*\])?|[<>=|]?[a-z]\d?")
 _SEARCH = (
@@ -247,6 +248,13 @@ def _only_a_fitting_frequency(owner: object, given: Given, named: Named) -> None
         raise RefusedError(f"{count:,} rows are more than an expression may make ({bounds.MOST_ITEMS:,})")
 
 
+def _only_a_few_groups(owner: object, _given: Given, _named: Named) -> None:
+    """Pandas does these for each group by itself, which takes milliseconds."""
+    groups = getattr(owner, "ngroups", None)
+    if isinstance(groups, int) and groups > _MOST_GROUPS:
+        raise RefusedError(f"{groups:,} groups are more than an expression may look at one by one ({_MOST_GROUPS:,})")
+
+
 _CHECKS: tuple[tuple[Callable[[object, Given, Named], None], frozenset[str]], ...] = (
     (_nothing, frozenset({"to_pandas"})),
     (_only_known_functions, _BY_NAME),
@@ -258,5 +266,6 @@ _CHECKS: tuple[tuple[Callable[[object, Given, Named], None], frozenset[str]], ..
     (_only_a_fitting_pivot, frozenset({"pivot"})),
     (_only_a_fitting_unstack, frozenset({"unstack"})),
     (_only_a_comparison, frozenset({"query"})),
+    (_only_a_few_groups, frozenset({"describe", "corr", "cov", "nlargest", "nsmallest"})),
     (_only_a_fitting_frequency, _BY_FREQUENCY),
 )
