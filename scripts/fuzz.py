@@ -32,10 +32,17 @@ from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.backends.wires.openai import WIRE
 from llx_magic.backends.wires.openai_reader import ReplyReader
-from llx_magic.commands import chat, piped, prompt, settings
-from llx_magic.commands.grammar import HelpAskedError, pairs, shell_words
+from llx_magic.commands import piped
+from llx_magic.commands.command import Where
+from llx_magic.commands.conversations import as_markdown, show
+from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_time
-from llx_magic.commands.profiles import read_params
+from llx_magic.commands.offers import offers
+from llx_magic.commands.profiles import pairs, read_params
+from llx_magic.commands.prompt import read_prompt
+from llx_magic.commands.reading import Asked, Reading
+from llx_magic.commands.table import COMMANDS
+from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
 from llx_magic.core.reply import ChatRequest, Message
@@ -52,6 +59,7 @@ from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import key_source
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.session.conversations import Conversations
+from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import read_values
 from llx_magic.template.template import Template
@@ -224,11 +232,11 @@ def _settings(data: bytes, chance: random.Random) -> None:
 
 
 def _setting_names(data: bytes, chance: random.Random) -> None:
-    read_values(pairs(shell_words(text_of(data)), "--set"))
+    read_values(pairs(split(text_of(data)), "--set"))
 
 
 def _parameters(data: bytes, chance: random.Random) -> None:
-    params = read_params(shell_words(text_of(data)))
+    params = read_params(split(text_of(data)))
     _asked(params)
     simulated_script(params)
 
@@ -276,11 +284,9 @@ def _standard_input(data: bytes, chance: random.Random) -> None:
 
 def _options(data: bytes, chance: random.Random) -> None:
     text = text_of(data)
-    for read in (prompt.split_prompt, prompt.cell_options, shell_words, _hand_over):
+    for read in (read_prompt, lambda line: read_prompt(line, "why"), split, _hand_over):
         try:
             read(text)
-        except HelpAskedError:
-            pass
         except LlxError as problem:
             _check_line(str(problem))
 
@@ -290,10 +296,19 @@ def _hand_over(text: str) -> None:
 
 
 def _commands(data: bytes, chance: random.Random) -> None:
-    with contextlib.suppress(HelpAskedError):
-        settings.grammar().read(shell_words(text_of(data)))
-    with contextlib.suppress(HelpAskedError):
-        chat.grammar().read(shell_words(text_of(data)))
+    row, where = chance.choice(list(COMMANDS.values())), chance.choice(list(Where))
+    reading = Reading(row.load(), row.typed(where), where)
+    for word in words_of(text_of(data)):
+        reading.take(word.text)
+    offers(Here(where, _no_session), reading, "-")
+    try:
+        reading.asked()
+    except LlxError as problem:
+        _check_line(str(problem))
+
+
+def _no_session() -> Session:
+    raise AssertionError("options are offered without a session")
 
 
 def _texts(data: bytes, chance: random.Random) -> None:
@@ -322,8 +337,10 @@ class Folder:
         conversations = Conversations(self.path)
         (self.path / "plan.json").write_bytes(data)
         conversations.rows()
-        chat.as_markdown(conversations.get("plan"))
-        chat.run(conversations, "show plan")
+        as_markdown(conversations.get("plan"))
+        session = Session()
+        session.conversations = conversations
+        show(Here(Where.SHELL, lambda: session), Asked("", "", {"name": ["plan"]}))
 
     def key_file(self, data: bytes, chance: random.Random) -> None:
         """A key in a file of its own."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
-from llx_magic import cli
-from llx_magic.commands.grammar import Grammar
+from llx_magic.commands.command import Where
+from llx_magic.commands.reading import Reading
+from llx_magic.commands.table import COMMANDS, PROMPT
 from llx_magic.core.describe import FORMS
-from llx_magic.notebook.completion import GRAMMARS
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
@@ -42,6 +41,8 @@ COMMANDS_PAGE = """\
 
 What each command says when it is asked for `--help`. In a notebook `%%llx` makes the cell the prompt, and the others
 are `%llx_set`, `%llx_profile` and so on. In a shell they are words behind `llx`.
+
+{table}
 """
 
 
@@ -55,19 +56,29 @@ def providers_table() -> str:
     return "\n".join(lines)
 
 
+def commands_table() -> str:
+    """Return the table of every command, as it is typed in a notebook and in a shell."""
+    lines = ["| notebook | shell | |", "|---|---|---|"]
+    for row in COMMANDS.values():
+        typed = [f"`{row.typed(where)}`" if where in row.where else "" for where in (Where.NOTEBOOK, Where.SHELL)]
+        lines.append(f"| {' | '.join(typed)} | {row.summary} |")
+    return "\n".join(lines)
+
+
 def commands_page() -> str:
-    """Return the page with the help of every command and of its actions."""
-    out = [COMMANDS_PAGE]
-    for parser in (cli.grammar(), *(make() for make in GRAMMARS.values())):
-        out += helped(parser, 2)
+    """Return the page with every command and the help of each and of its actions."""
+    out = [COMMANDS_PAGE.format(table=commands_table())]
+    for row in COMMANDS.values():
+        for where in (Where.NOTEBOOK, Where.SHELL) if row is PROMPT else (row.where & Where.NOTEBOOK or Where.SHELL,):
+            out += helped(Reading(row.load(), row.typed(where), where), 2)
     return "\n".join(out)
 
 
-def helped(parser: Grammar, level: int) -> list[str]:
+def helped(reading: Reading, level: int) -> list[str]:
     """Return the help of a command under a heading, and that of its actions below it."""
-    out = [f"{'#' * level} {parser.prog}", "", "```text", parser.format_help().rstrip(), "```", ""]
-    for action in parser.subcommands().values():
-        out += helped(action, level + 1)
+    out = [f"{'#' * level} {reading.prog}", "", "```text", reading.help(), "```", ""]
+    for name, action in reading.command.actions_at(reading.where).items():
+        out += helped(Reading(action, f"{reading.prog} {name}", reading.where), level + 1)
     return out
 
 
@@ -92,7 +103,6 @@ def debug_lines() -> str:
 
 def fresh() -> dict[Path, str]:
     """Return each document as it should be."""
-    os.environ["COLUMNS"] = "100"  # help is as wide as the terminal otherwise
     docs, pages = ROOT / "docs", ROOT / "docs" / "reference"
     return {
         docs / "profile.schema.json": json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n",

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = (
     "httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm",
     "xllamacpp",
-    "msgspec", "llx_magic.session", "llx_magic.commands", "llx_magic.engine", "llx_magic.backends",
+    "msgspec", "llx_magic.session", "llx_magic.commands.here", "llx_magic.commands.output", "llx_magic.engine",
+    "llx_magic.backends",
 )  # fmt: skip
 
 

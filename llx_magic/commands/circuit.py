@@ -2,60 +2,85 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 
-from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.reading import Asked
+from llx_magic.commands.sources import backends, profiles
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.session import Session
 from llx_magic.units import countdown, in_time
 
 COLUMNS = ("backend", "circuit", "failures in the window", "cool-down left", "next request")
 
 
-def grammar(prog: str = "%llx_circuit") -> Grammar:
-    """Return the grammar of the command."""
-    parser = Grammar(
-        prog,
-        "Without an action: each backend's circuit and cool-down. With one: change them by hand, for this process.",
-    )
-    parser.add_argument("-p", "--profile", help="another profile than the active one")
-    open_ = parser.add_action("open", "Pass a backend over until its recovery time has passed.")
-    close = parser.add_action("close", "Close a backend's circuit and forget its failures.")
-    reset = parser.add_action("reset", "Close the circuit and end the cool-down after a rate limit or a spent quota.")
-    for action in (open_, close):
-        action.add_argument("backend", metavar="BACKEND")
-    reset.add_argument("backend", metavar="BACKEND", nargs="?")
-    reset.add_argument("--all", action="store_true", help="of every backend")
-    for action in (open_, close, reset):  # without a default, which would replace one that stands before the action
-        action.add_argument("-p", "--profile", default=argparse.SUPPRESS, help="another profile than the active one")
-    return parser
+_BACKEND = Argument("backend", "BACKEND", complete=backends)
+
+COMMAND = Command(
+    run="llx_magic.commands.circuit:show",
+    options=(Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),),
+    actions=(
+        Command(
+            "open",
+            "Pass a backend over until its recovery time has passed.",
+            run="llx_magic.commands.circuit:open_",
+            arguments=(_BACKEND,),
+        ),
+        Command(
+            "close",
+            "Close a backend's circuit and forget its failures.",
+            run="llx_magic.commands.circuit:close",
+            arguments=(_BACKEND,),
+        ),
+        Command(
+            "reset",
+            "Close the circuit and end the cool-down after a rate limit or a spent quota.",
+            run="llx_magic.commands.circuit:reset",
+            arguments=(replace(_BACKEND, optional=True, group="which"),),
+            options=(Option("--all", "", "of every backend", group="which"),),
+        ),
+    ),
+    notes={Where.NOTEBOOK: "What is changed by hand is changed for this process."},
+)
 
 
-def run(session: Session, line: str) -> Output:
-    """Carry out the command.
+def show(here: Here, asked: Asked) -> Output:
+    """Return a row for each backend of the profile, in priority order."""
+    return table(here.session.balancer(asked.get("profile")))
+
+
+def open_(here: Here, asked: Asked) -> Output:
+    """Open a circuit. An error for a backend that the profile does not have is the load balancer's."""
+    balancer = here.session.balancer(asked.get("profile"))
+    balancer.open_circuit(asked["backend"])
+    return Output(_opened(_state(balancer, asked["backend"])))
+
+
+def close(here: Here, asked: Asked) -> Output:
+    """Close a circuit."""
+    balancer = here.session.balancer(asked.get("profile"))
+    balancer.close_circuit(asked["backend"])
+    return Output(_closed(_state(balancer, asked["backend"])))
+
+
+def reset(here: Here, asked: Asked) -> Output:
+    """Close the circuit of one backend or of all, and end their cool-downs.
 
     Raises:
-        UsageProblem: for a backend that the profile does not have, or a reset of none.
+        UsageProblem: where neither or both are named.
     """
-    asked = grammar().read(shell_words(line))
-    balancer = session.balancer(asked.profile)
-    match asked.action:
-        case "open":
-            balancer.open_circuit(asked.backend)
-            return Output(_opened(_state(balancer, asked.backend)))
-        case "close":
-            balancer.close_circuit(asked.backend)
-            return Output(_closed(_state(balancer, asked.backend)))
-        case "reset":
-            return _reset(balancer, asked.backend, every=asked.all)
-        case _:
-            return table(balancer)
+    balancer, backend = here.session.balancer(asked.get("profile")), asked.get("backend")
+    if ("all" in asked) is (backend is not None):
+        raise UsageProblem(f"%llx_circuit reset takes one backend or --all; there are {', '.join(balancer.members)}")
+    balancer.reset(backend)
+    whose = backend or f"every backend of {balancer.name}"
+    return Output(f"{whose}: circuit closed, failures forgotten, no cool-down")
 
 
 def table(balancer: LoadBalancer) -> Output:
@@ -84,14 +109,6 @@ def _next_request(backend: BackendSnapshot) -> str:
     if backend.cooling_down is not None:
         return "goes first after the cool-down; the others wait until it has ended"
     return "asks it"
-
-
-def _reset(balancer: LoadBalancer, backend: str | None, *, every: bool) -> Output:
-    if every is (backend is not None):
-        raise UsageProblem(f"%llx_circuit reset takes one backend or --all; there are {', '.join(balancer.members)}")
-    balancer.reset(backend)
-    whose = backend or f"every backend of {balancer.name}"
-    return Output(f"{whose}: circuit closed, failures forgotten, no cool-down")
 
 
 def _state(balancer: LoadBalancer, name: str) -> BackendSnapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llx_magic.commands.prompt import Format
+from llx_magic.commands.ask import Format
 from llx_magic.text.blocks import ReplyFormatError, code_of, json_text
 
 

@@ -1,54 +1,64 @@
-"""``%llx_local`` and ``llx local``: fetch, look at and stop the embedded model."""
+"""The embedded model: ``%llx_local`` and ``llx local``."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from llx_magic.backends import local
-from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.command import ANYWHERE, Command
 from llx_magic.commands.output import Output
 from llx_magic.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from llx_magic.backends.local import ModelFile
+    from llx_magic.commands.here import Here
+    from llx_magic.commands.reading import Asked
 
 PullProgress = Callable[[int, int], None]
 """Takes the bytes done and the bytes in all."""
 
 
-def grammar(prog: str = "%llx_local") -> Grammar:
-    """Return the grammar of the command."""
-    parser = Grammar(
-        prog,
-        "The embedded model: a small real model that runs on this machine. It stands in where nothing else answers; "
-        "do not rely on what it knows.",
-    )
-    parser.add_action("pull", "Fetch the model (93 MB), unless it is there; its hash is checked.")
-    parser.add_action("status", "Say whether the model is fetched, and whether it runs.")
-    parser.add_action("stop", "End the model's process; the next prompt starts it again.")
-    return parser
+_RUN = "llx_magic.commands.local"
+
+COMMAND = Command(
+    run=f"{_RUN}:status",
+    actions=(
+        Command("pull", "Fetch the model (93 MB), unless it is there; its hash is checked.", run=f"{_RUN}:fetch"),
+        Command("status", "Say whether the model is fetched, and whether it runs.", run=f"{_RUN}:status"),
+        Command("stop", "End the model's process; the next prompt starts it again.", run=f"{_RUN}:stop"),
+    ),
+    notes={ANYWHERE: "The embedded model stands in where nothing else answers; do not rely on what it knows."},
+)
 
 
-def run(line: str, progress: PullProgress, prog: str = "%llx_local") -> Output:
-    """Carry out the command.
-
-    Raises:
-        ModelUnavailable: where the model cannot be fetched, or could not run if it were.
-    """
-    asked = grammar(prog).read(shell_words(line))
-    match asked.action:
-        case "pull":
-            return Output(f"the embedded model is {pull(progress)}")
-        case "stop":
-            return Output("the embedded model is stopped" if local.stop() else "the embedded model was not running")
-        case _:
-            return Output(str(local.status()))
+def fetch(here: Here, _asked: Asked) -> Output:
+    """Fetch the model; a notebook redraws the bar as a terminal does. The errors are those of ``pull``."""
+    return Output(f"the embedded model is {pull(ProgressBar(sys.stderr, live=here.lasts or sys.stderr.isatty()))}")
 
 
-def pull(progress: PullProgress) -> local.ModelFile:
+def status(_here: Here, _asked: Asked) -> Output:
+    """Say how the model is."""
+    from llx_magic.backends import local
+
+    return Output(str(local.status()))
+
+
+def stop(_here: Here, _asked: Asked) -> Output:
+    """End the model's process."""
+    from llx_magic.backends import local
+
+    return Output("the embedded model is stopped" if local.stop() else "the embedded model was not running")
+
+
+def pull(progress: PullProgress) -> ModelFile:
     """Fetch the model, unless it is there; first of all its runtime is tried, without which it is of no use.
 
     Raises:
         ModelUnavailable: where the runtime cannot be loaded, with what to type, or the model cannot be fetched.
     """
+    from llx_magic.backends import local
+
     if (problem := local.runtime_problem()) is not None:
         raise ModelUnavailable(f"{problem}; the model is fetched after that")
     return local.pull(progress=progress)

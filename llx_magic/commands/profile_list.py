@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list, text_table
+from llx_magic.commands.reading import Asked
 from llx_magic.errors import ProfileError
+from llx_magic.hosts import command
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.document import SINGLE
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import ProfileRow
 from llx_magic.session.members import MemberFacts, facts_of
-from llx_magic.session.session import Session
 from llx_magic.text.screen import one_line, printable
 
 LONGEST_PROBLEM = 100
@@ -28,14 +29,16 @@ EXAMPLES = "examples that come with llx_magic:"
 _COLUMNS = ("profile", "kind", "members or model", "host", "key", "")
 
 
-def overview(session: Session, asked: argparse.Namespace) -> Output:
+def overview(here: Here, _asked: Asked) -> Output:
     """Return the user's profiles, each with where it is and whether its key is there, and the shipped ones apart."""
+    session = here.session
     rows = session.store.list()
     facts = facts_of(member for row in rows if row.profile is not None for member in row.profile.members)
     active = session.active.name if session.active else None
     own = [_cells(row, facts, active) for row in rows if not row.shipped]
     shipped = [_cells(row, facts, active) for row in rows if row.shipped]
-    none = f"there is no profile of yours yet: {asked.prog} save model NAME --provider P --model M makes one"
+    save = command("profile save model NAME --provider P --model M")
+    none = f"there is no profile of yours yet: {save} makes one"
     text = [text_table(_COLUMNS, own) if own else none]
     html = [html_table(_COLUMNS, own) if own else f"<p>{escape(none)}</p>"]
     if shipped:
@@ -44,11 +47,11 @@ def overview(session: Session, asked: argparse.Namespace) -> Output:
     return Output("\n".join(text), "".join(html))
 
 
-def show(session: Session, asked: argparse.Namespace) -> Output:
+def show(here: Here, asked: Asked) -> Output:
     """Return a profile's file without keys, and beside it each member with where it is and whether its key is there."""
-    text = write_document(session.store.document(asked.profile)).rstrip()
+    text = write_document(here.session.store.document(asked["profile"])).rstrip()
     try:
-        members = session.store.load(asked.profile).members
+        members = here.session.store.load(asked["profile"]).members
     except ProfileError as problem:
         return Output(text, aside=f"it cannot be loaded: {problem}")
     lines = [_described(each) for each in facts_of(members).values()]

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
-from llx_magic.commands.grammar import Grammar, pairs, shell_words, split_options
+from llx_magic.commands.ask import Format, form_of
+from llx_magic.commands.command import Where
 from llx_magic.commands.output import Output
-from llx_magic.commands.profiles import read_params
+from llx_magic.commands.profiles import pairs, read_params
+from llx_magic.commands.reading import Asked, Reading
+from llx_magic.commands.table import PROMPT
+from llx_magic.commands.words import words_of
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Message, Reply, Restart
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.plan import Plan
 from llx_magic.engine.scope import Watch
-from llx_magic.errors import AllBackendsFailed
+from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
 from llx_magic.text.blocks import ReplyFormatError
-from llx_magic.text.values import JsonValue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptOptions:
-    """What was asked for besides the prompt itself; None and False where an option was not given."""
-
-    profile: str | None = None
-    backend: str | None = None
-    system: str | None = None
-    settings: dict[str, str] = field(default_factory=dict)
-    params: dict[str, JsonValue] = field(default_factory=dict)
-    no_stream: bool = False
-    dry_run: bool = False
-    stats: bool = False
-    out: str | None = None
-    form: Format = "markdown"
-    chat: str | None = None
-    background: bool = False
-    raw: bool = False
-    next_cell: bool = False
-    quiet: bool = False
-    trust: bool = False
-
-    @property
-    def shows_all(self) -> bool:
-        """Whether the whole text of a reply is shown, so that it can be shown while it comes."""
-        return self.form in ("markdown", "text")
-
-
-Format = Literal["markdown", "text", "code", "json"]
-
-FORMATS: tuple[Format, ...] = ("markdown", "text", "code", "json")
-"""How a cell can show a reply."""
 
 _INSTRUCTIONS: Mapping[Format, str] = {
     "json": "Answer with one JSON value and nothing else: no words before or after it.",
@@ -63,98 +30,27 @@ _INSTRUCTIONS: Mapping[Format, str] = {
 }
 """What the model is told of the form of its reply, below the user's own system prompt."""
 
-REPEATABLE = ("--set", "--param")
-"""The options that may be given more than once."""
 
+def read_prompt(line: str, cell: str | None = None) -> tuple[Asked, str]:
+    """Return the options of a prompt in a notebook and its text, exactly as it was typed.
 
-def add_prompt_options(parser: Grammar) -> None:
-    """Add the options that a cell and the command line share."""
-    parser.add_argument(
-        "-p", "--profile", "--profile-load", metavar="NAME_OR_PATH", dest="profile", help="the profile to ask"
-    )
-    parser.add_argument("-b", "--backend", metavar="NAME", help="ask this backend only, without failover")
-    parser.add_argument("-s", "--system", metavar="TEXT", help="the system prompt")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="key=value", dest="sets", help="a setting, for this prompt only"
-    )
-    parser.add_argument(
-        "--param", action="append", default=[], metavar="name=value", help="a parameter of the model, for this prompt"
-    )
-    parser.add_argument(
-        "--chat", nargs="?", const="", metavar="NAME", help="continue a conversation (before a text: --chat=NAME)"
-    )
-    parser.add_argument("--no-stream", action="store_true", help="show the reply once, when it is whole")
-    parser.add_argument("--dry-run", action="store_true", help="show the prompt and who would be asked; send nothing")
-
-
-def cell_grammar(prog: str = "%%llx") -> Grammar:
-    """Return the grammar of the options of ``%%llx`` and ``%llx``."""
-    what = "[options], the cell is the prompt" if prog.startswith("%%") else "[options] TEXT"
-    parser = Grammar(prog, f"{prog} {what}. The answer comes from the best backend that is up.")
-    add_prompt_options(parser)
-    parser.add_argument("-o", "--out", metavar="VAR", help="the variable that takes the Reply")
-    parser.add_argument("-f", "--format", choices=FORMATS, default="markdown", help="how the reply is shown")
-    parser.add_argument("--bg", action="store_true", help="return at once; the reply goes on streaming here")
-    parser.add_argument("-r", "--raw", action="store_true", help="send {{ }} as it is instead of filling it in")
-    parser.add_argument("--next-cell", action="store_true", help="put the code of the reply into a new cell")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing; the reply is in _llx and VAR")
-    return parser
-
-
-_FLAGS = frozenset(
-    {"-h", "--help", "--no-stream", "--dry-run", "--chat", "--bg", "-r", "--raw", "--next-cell", "-q", "--quiet"}
-)
-"""The options that take no word of their own; --chat takes one only after an equals sign, since a text may follow."""
-
-
-def split_prompt(line: str, prog: str = "%llx") -> tuple[PromptOptions, str]:
-    """Return the options at the head of a line and the text after them, exactly as it was typed.
+    Of a cell they are all of its first line. On a line the text begins at the first word that is no option, or after
+    ``--``; so a prompt may hold quotes and dashes.
 
     Raises:
-        UsageProblem: for an option that does not exist, with the nearest offered.
-        HelpAskedError: where help is asked for.
+        UsageProblem: for an option that does not exist, with the nearest offered, and for a quote that is not closed.
     """
-    parser = cell_grammar(prog)
-    words, text = split_options(line, set(parser.option_strings()) - _FLAGS, _FLAGS)
-    return options_of(parser.read(words)), text
+    reading = Reading(PROMPT.load(), "%llx" if cell is None else "%%llx", Where.NOTEBOOK, text_follows=cell is None)
+    for word in words_of(line):
+        if cell is None and not reading.wants(word.raw):
+            return reading.asked(), line[word.end if word.raw == "--" else word.start :].strip()
+        if word.quote:
+            raise UsageProblem(f"a quote is not closed in: {line.strip()}")
+        reading.take(word.text)
+    return reading.asked(), "" if cell is None else cell.removesuffix("\n")
 
 
-def cell_options(line: str, prog: str = "%%llx") -> PromptOptions:
-    """Return the options of a cell's first line, on which nothing else may stand."""
-    return options_of(cell_grammar(prog).read(shell_words(line)))
-
-
-def options_of(asked: argparse.Namespace) -> PromptOptions:
-    """Return the parsed options in their own type."""
-    given = vars(asked)
-    return PromptOptions(
-        profile=asked.profile,
-        backend=asked.backend,
-        system=asked.system,
-        settings=pairs(asked.sets, "--set"),
-        params=read_params(asked.param),
-        no_stream=asked.no_stream,
-        dry_run=asked.dry_run,
-        stats=given.get("stats", False),
-        out=_as_python_reads_it(given.get("out")),
-        form=given.get("format", "markdown"),
-        chat=given.get("chat"),
-        background=given.get("bg", False),
-        raw=given.get("raw", False),
-        next_cell=given.get("next_cell", False),
-        quiet=given.get("quiet", False),
-        trust=given.get("trust", False),
-    )
-
-
-def _as_python_reads_it(name: str | None) -> str | None:
-    """Return a variable's name in the form in which Python keeps it; what is none stays, and is refused later."""
-    return unicodedata.normalize("NFKC", name) if name is not None and name.isidentifier() else name
-
-
-def prepare(
-    session: Session, options: PromptOptions, prompt: str, cell: str | None = None
-) -> tuple[LoadBalancer, Plan]:
+def prepare(session: Session, options: Asked, prompt: str, cell: str | None = None) -> tuple[LoadBalancer, Plan]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
 
     With ``--chat`` the earlier turns of the conversation come first; those of ``cell`` itself and later ones do not, so
@@ -164,30 +60,33 @@ def prepare(
     Raises:
         UsageProblem: for an empty prompt, or a profile, setting, backend or conversation that cannot be used.
     """
-    balancer = session.trusted_balancer(options.profile) if options.trust else session.balancer(options.profile)
-    if not options.dry_run:
+    named, chat, form = options.get("profile"), options.get("chat"), form_of(options)
+    balancer = session.trusted_balancer(named) if "trust" in options else session.balancer(named)
+    if "dry-run" not in options:
         session.consent.seek(balancer.profile)
+        session.note_asked(balancer)
     messages: tuple[Message, ...] = (Message("user", prompt),)
-    system = options.system
-    if options.chat is not None:
-        messages = (*session.conversations.messages_before(options.chat or None, cell), *messages)
+    system = options.get("system")
+    if chat is not None:
+        messages = (*session.conversations.messages_before(chat or None, cell), *messages)
         if system is None:
-            system = session.conversations.system_before(options.chat or None, cell)
-    told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(options.form)))) or system
-    plan = balancer.prepare(messages, told, options.settings, options.params, options.backend)
-    conversation = None if options.chat is None else session.conversations.identity(options.chat or None)
-    return balancer, replace(plan, json=options.form == "json", conversation=conversation)
+            system = session.conversations.system_before(chat or None, cell)
+    told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(form)))) or system
+    settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
+    plan = balancer.prepare(messages, told, settings, params, options.get("backend"))
+    conversation = None if chat is None else session.conversations.identity(chat or None)
+    return balancer, replace(plan, json=form == "json", conversation=conversation)
 
 
-def remember(session: Session, options: PromptOptions, prompt: str, reply: Reply, cell: str | None = None) -> None:
+def remember(session: Session, options: Asked, prompt: str, reply: Reply, cell: str | None = None) -> None:
     """Add a turn to the conversation that was named with ``--chat``, in the place of the same cell's earlier one.
 
     Raises:
         UsageProblem: where the conversation has no room for it; the reply itself is not touched.
     """
-    if options.chat is not None:
-        turn = turn_of(reply, prompt, cell=cell, unix_seconds=time.time(), system=options.system)
-        session.conversations.record(options.chat or None, turn)
+    if (chat := options.get("chat")) is not None:
+        turn = turn_of(reply, prompt, cell=cell, unix_seconds=time.time(), system=options.get("system"))
+        session.conversations.record(chat or None, turn)
 
 
 def preview(balancer: LoadBalancer, plan: Plan) -> Output:

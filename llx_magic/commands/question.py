@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Sequence
 
 from llx_magic.commands import piped
+from llx_magic.commands.command import Where
+from llx_magic.commands.table import COMMANDS, commands_at
 from llx_magic.errors import UsageProblem
-
-NOTEBOOK_ONLY = ("dashboard", "jobs", "log", "stats", "trace")
-"""Commands about what was asked before, which a process that ends with its answer does not remember."""
+from llx_magic.text.wording import closest
 
 _LIKE_A_COMMAND = 0.8
 """From which likeness on (0 to 1) a single word is taken for a misspelt command rather than for a question."""
@@ -19,10 +18,8 @@ STANDARD_INPUT = "-"
 """The word that stands for it."""
 
 
-def question(words: Sequence[str], option: str | None, commands: Sequence[str], say: piped.Say) -> str:
+def question(words: Sequence[str], option: str | None, say: piped.Say) -> str:
     """Return the prompt: the text given as ``words`` or as the option, a blank line, and what was piped.
-
-    ``commands`` are those that a single word may be a misspelling of.
 
     Raises:
         UsageProblem: where there is neither, there are two, or something cannot be read as text.
@@ -32,7 +29,7 @@ def question(words: Sequence[str], option: str | None, commands: Sequence[str], 
     if option not in (None, STANDARD_INPUT) and len(typed) > 1:
         raise UsageProblem("llx: the prompt is given twice, as --prompt and as a question")
     if option in (None, STANDARD_INPUT) and typed:
-        _check(typed, commands)
+        _check(typed)
     asked = piped.argument(typed[0], "the prompt") if typed else ""
     text = piped.standard_input(say) if STANDARD_INPUT in given or piped.is_piped(say) else ""
     if not given and not text.strip():
@@ -45,16 +42,17 @@ def question(words: Sequence[str], option: str | None, commands: Sequence[str], 
     return f"{asked.rstrip()}\n\n{text}"
 
 
-def _check(words: Sequence[str], commands: Sequence[str]) -> None:
+def _check(words: Sequence[str]) -> None:
     """Refuse what is not one text, and a single word that is a misspelt command or one that only notebooks have."""
     first, quoted = words[0], shlex.quote(" ".join(words))
-    close = difflib.get_close_matches(first, commands, n=1, cutoff=_LIKE_A_COMMAND)
+    here = [row.name for row in commands_at(Where.SHELL)]
+    meant = closest(first, here, likeness=_LIKE_A_COMMAND)
     if len(words) > 1:
-        offer = f"did you mean llx {close[0]}?" if close else f"a question is one text: llx {quoted}"
+        offer = f"did you mean llx {meant}?" if meant else f"a question is one text: llx {quoted}"
         raise UsageProblem(f"llx: unknown command {first!r}; {offer}")
-    if first in NOTEBOOK_ONLY:
+    if first not in here and first in COMMANDS:  # about what was asked before, which a process forgets at its end
         raise UsageProblem(f"llx: only a notebook has {first}; --stats shows statistics after a prompt")
-    if close:
+    if meant:
         raise UsageProblem(
-            f"llx: unknown command {first!r}; did you mean llx {close[0]}? To ask it: llx --prompt {quoted}"
+            f"llx: unknown command {first!r}; did you mean llx {meant}? To ask it: llx --prompt {quoted}"
         )

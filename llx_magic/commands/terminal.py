@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
+from llx_magic.commands.ask import Format
 from llx_magic.commands.forms import in_form
-from llx_magic.commands.prompt import Format
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Received, Reply, Restart
 from llx_magic.observe.debug import shown_lines, write_debug_lines

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
+from llx_magic.commands.reading import Asked
 from llx_magic.consent.pairs import Pair, listed_pairs
 from llx_magic.consent.trust import VARIABLE
 from llx_magic.errors import UsageProblem
 from llx_magic.session import consent
 from llx_magic.session.consent import Asker, Request
-from llx_magic.session.session import Session
 from llx_magic.text.wording import shown_path
 
 
@@ -39,54 +40,56 @@ def _question(profile: str, requests: Sequence[Request]) -> str:
     return bullet_list(f"profile {profile} wants to send", asked) + "\nallow all? [y/N, or the numbers of some] "
 
 
-def trust(session: Session, named: str, *, lasts: bool) -> Output:
-    """Allow all that the profile's files ask for now; ``lasts`` says that the process goes on after the command.
+def trust(here: Here, asked: Asked) -> Output:
+    """Allow all that the profile's files ask for now.
 
     Raises:
         UsageProblem: for a profile that cannot be loaded.
         ProfileError: where nothing can be remembered and nothing else would be of use.
     """
-    profile = session.store.load(named)
-    asked = consent.foreign_pairs(profile)
-    if not asked:
+    store = here.session.store
+    profile = store.load(asked["profile"])
+    wanted = consent.foreign_pairs(profile)
+    if not wanted:
         return Output(f"profile {profile.name} asks for no key that needs consent")
-    pairs = [each.pair for each in asked]
-    if lasts:
-        problem = consent.allow(session.store.trust, pairs)
+    pairs = [each.pair for each in wanted]
+    if here.lasts:
+        problem = consent.allow(store.trust, pairs)
     else:
-        session.store.trust.remember(pairs)
+        store.trust.remember(pairs)
         problem = ""
-    said = [each.pair.said for each in asked]
+    said = [each.pair.said for each in wanted]
     return Output(bullet_list(f"profile {profile.name} may send", [*said, *([problem] if problem else [])]))
 
 
-def untrust(session: Session, named: str | None, *, everything: bool) -> Output:
+def untrust(here: Here, asked: Asked) -> Output:
     """Take consent back: to one pair in the form in which ``trusted`` lists it, to a profile's pairs, or to all.
 
     Raises:
         UsageProblem: for a profile that cannot be loaded, or where it is not said what to take back.
         ProfileError: where the file cannot be written.
     """
-    if everything == (named is not None):
+    store, named = here.session.store, asked.get("profile")
+    if ("all" in asked) == (named is not None):
         raise UsageProblem("untrust takes the name or path of a profile, KEY@HOST, or --all")
-    allowed, _problem = session.store.trust.look_up()
+    allowed, _problem = store.trust.look_up()
     if named is None:
         gone = set(allowed)
     elif (pair := Pair.read(named)) in allowed and pair is not None:
         gone = {pair}
     else:
-        gone = {each.pair for each in consent.foreign_pairs(session.store.load(named))} & allowed
+        gone = {each.pair for each in consent.foreign_pairs(store.load(named))} & allowed
     if not gone:
         return Output("nothing was allowed that could be taken back")
-    session.store.trust.forget(gone)
-    left = gone & session.store.trust.look_up()[0]
+    store.trust.forget(gone)
+    left = gone & store.trust.look_up()[0]
     still = [f"{pair} is named by {VARIABLE} and so still allowed" for pair in listed_pairs(left)]
     return Output(bullet_list("no longer allowed:", [*listed_pairs(gone - left), *still]))
 
 
-def trusted(session: Session) -> Output:
+def trusted(here: Here, _asked: Asked) -> Output:
     """List the pairs that are allowed, and say where the list cannot be read."""
-    allowed, problem = session.store.trust.look_up()
+    allowed, problem = here.session.store.trust.look_up()
     wrong = [f"note: {problem}"] if problem else []
     if not allowed:
         return Output(bullet_list("no profile from elsewhere may use a key of yours", wrong))

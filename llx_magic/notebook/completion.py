@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MemberDescriptorType, ModuleType
+from typing import TYPE_CHECKING
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
-from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands import chat, circuit, keys, local, profiles, prompt, settings, statistics
-from llx_magic.commands.grammar import Grammar
+from llx_magic.commands.command import Where
+from llx_magic.commands.offers import offers
+from llx_magic.commands.reading import Reading
+from llx_magic.commands.table import COMMANDS, PROMPT, Row
+from llx_magic.commands.words import Word, words_of
 from llx_magic.errors import LlxError
-from llx_magic.notebook import dashboards as dashboard
-from llx_magic.notebook import jobs
-from llx_magic.notebook.completion_place import Place, Typed, quoted, split, typed_in, unquoted
-from llx_magic.notebook.completion_sources import Sources
-from llx_magic.session.session import Session
 
-GRAMMARS: dict[str, Callable[[], Grammar]] = {
-    "llx": prompt.cell_grammar,
-    "llx_set": settings.grammar,
-    "llx_profile": profiles.grammar,
-    "llx_stats": statistics.stats_grammar,
-    "llx_log": statistics.log_grammar,
-    "llx_circuit": circuit.grammar,
-    "llx_local": local.grammar,
-    "llx_key": keys.grammar,
-    "llx_trace": statistics.trace_grammar,
-    "llx_chat": chat.grammar,
-    "llx_jobs": jobs.grammar,
-    "llx_dashboard": dashboard.grammar,
-}
-"""The grammar of each magic by its name; all options and actions are offered from it."""
+if TYPE_CHECKING:
+    from llx_magic.notebook.notebook import Notebook
 
+_CELL = re.compile(r"\s*%%llx(?:[ \t]|$)")
+_LINE = re.compile(r"\s*(?:[^%=]+=\s*)?%llx(?:_(\w+))?[ \t]")
 _REFERENCE = re.compile(r"(?:^|[^\w.\])}\"'])((?:[^\W\d]\w*\.)*)([^\W\d]\w*)?$")
-_UNASKED = ("-h", "--help", "--list")
-"""Options that are offered beside values only where a dash is typed."""
 
 _ABSENT = object()
 
@@ -52,64 +38,52 @@ class _Silence(Iterator[SimpleCompletion]):
         raise StopIteration
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What was typed for a command, before the cursor and after; ``body`` is the prompt of a cell up to the cursor."""
+
+    name: str
+    before: str
+    after: str = ""
+    body: str | None = None
+    is_cell: bool = False
+
+
 class LlxCompleter:
-    """Completes the magics of one shell.
+    """Completes the magics of one notebook."""
 
-    ``session`` is the session whose profiles and settings are offered, or a function that returns it. ``names`` adds
-    sources of names by argument, alone or after its magic: ``{"chat": f, "llx_chat name": f, "llx_jobs number": g}``.
-    """
-
-    def __init__(
-        self,
-        session: Session | Callable[[], Session],
-        shell: InteractiveShell,
-        names: Mapping[str, Callable[[], Iterable[str]]] | None = None,
-    ) -> None:
-        self._shell = shell
-        self._grammars: dict[str, Grammar] = {}
-        self._sources = Sources((lambda: session) if isinstance(session, Session) else session, names or {})
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self._shell = notebook.shell
 
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
         """Return what may stand at the cursor; outside our magics nothing, and nothing is suppressed there."""
         try:
             typed = typed_in(context)
-            if typed is None or typed.magic not in GRAMMARS:
+            row = None if typed is None else COMMANDS.get(typed.name)
+            if typed is None or row is None or Where.NOTEBOOK not in row.where:
                 return _leave()
-            return self._complete(typed)
+            return self._complete(row, typed)
         except (LlxError, OSError, ValueError):
             return _offer([], "")  # what a broken profile or folder would have offered is not known
 
-    def _complete(self, typed: Typed) -> SimpleMatcherResult:
-        words, raw, quote = split(typed.before)
-        place = Place(typed.magic, self._grammar(typed.magic), is_line=not typed.is_cell)
+    def _complete(self, row: Row, typed: Typed) -> SimpleMatcherResult:
+        reading = Reading(row.load(), row.typed(Where.NOTEBOOK), Where.NOTEBOOK, text_follows=not typed.is_cell)
+        words = list(words_of(typed.before))
+        last = words.pop() if words and (words[-1].end == len(typed.before)) else Word("", "", len(typed.before))
         for word in words:
-            place.take(word)
+            reading.take(word.text)
         text = typed.before if typed.body is None else typed.body
-        is_raw = any(action.dest == "raw" for action in place.seen)
-        if typed.magic == "llx" and not is_raw and "{{" in text and text.rfind("{{") > text.rfind("}}"):
+        if row is PROMPT and "raw" not in reading.given and "{{" in text and text.rfind("{{") > text.rfind("}}"):
             return self._complete_reference(text[text.rfind("{{") + 2 :])
-        if typed.body is not None or place.in_text:
+        if typed.body is not None or reading.in_text:
             return _leave()
-        return self._complete_word(place, raw, quote, typed.after)
-
-    def _complete_word(self, place: Place, raw: str, quote: str, after: str) -> SimpleMatcherResult:
-        word = unquoted(raw)
-        slot, may_be_option = place.expected(word)
-        if (assigned := place.assigned(word)) is not None:
-            slot, may_be_option, raw, word = assigned, False, _behind_equals(raw), _behind_equals(word)
-        if slot is None and not may_be_option and place.magic == "llx":
+        found = offers(self._notebook, reading, last.text, (word.text for word in words_of(typed.after)))
+        if found is None:
             return _leave()
-        place.look_ahead(after)
-        options = place.options_left() if may_be_option else []
-        values = [] if slot is None else self._sources.of(place, slot, word)
-        if values is None:
-            return _leave()
-        if values and not word:
-            options = [option for option in options if option not in _UNASKED]
-        if slot is not None and slot.dest == "sets" and "=" in word:
-            raw, word, values = _behind_equals(raw), _behind_equals(word), [_behind_equals(each) for each in values]
-        offered = [(text, "keyword") for text in values] + [(text, "param") for text in options]
-        return _offer([(quoted(text, raw, quote), kind) for text, kind in offered if text.startswith(word)], raw)
+        raw = last.raw.split("=", found.kept.count("="))[-1]
+        offered = [(text, "keyword") for text in found.values] + [(text, "param") for text in found.options]
+        return _offer([(quoted(text, raw, last.quote), kind) for text, kind in offered], raw)
 
     def _complete_reference(self, expression: str) -> SimpleMatcherResult:
         if any(expression.count(mark) % 2 for mark in "\"'"):
@@ -120,11 +94,6 @@ class LlxCompleter:
         owners, start = found[1].split(".")[:-1], found[2] or ""
         names = _attributes(self._value(owners)) if owners else sorted(self._variables())
         return _offer([(name, "instance") for name in names if name.startswith(start)], start)
-
-    def _grammar(self, magic: str) -> Grammar:
-        if magic not in self._grammars:
-            self._grammars[magic] = GRAMMARS[magic]()
-        return self._grammars[magic]
 
     def _variables(self) -> dict[str, object]:
         hidden: Mapping[str, object] = self._shell.user_ns_hidden
@@ -141,8 +110,34 @@ class LlxCompleter:
         return _ABSENT if any(name.startswith("_") for name in path) else value
 
 
-def _behind_equals(text: str) -> str:
-    return text.partition("=")[2]
+def typed_in(context: CompletionContext) -> Typed | None:
+    """Return what was typed for the magic in whose line or cell the cursor is, or None where it is in none."""
+    lines, row, column = context.full_text.split("\n"), context.cursor_line, context.cursor_position
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if cell := _CELL.match(lines[first]):
+        header = lines[first][cell.end() :]
+        if row > first:
+            return Typed("", f"{header} ", body="\n".join([*lines[first + 1 : row], lines[row][:column]]), is_cell=True)
+        is_past_name = row == first and column >= cell.end() and cell[0].endswith((" ", "\t"))
+        at = column - cell.end()
+        return Typed("", header[:at], header[at:], is_cell=True) if is_past_name else None
+    start = row
+    while start > 0 and lines[start - 1].endswith("\\"):
+        start -= 1
+    head = " ".join([*(line[:-1] for line in lines[start:row]), lines[row][:column]])
+    line = _LINE.match(head)
+    return Typed(line[1] or "", head[line.end() :], lines[row][column:].rstrip("\\")) if line else None
+
+
+def quoted(text: str, raw: str, quote: str) -> str:
+    """Return the text as it replaces ``raw``, where ``quote`` is open: what holds spaces is quoted."""
+    if quote:
+        opened_here = quote if quote in raw else ""
+        return opened_here + text + ("" if text.endswith("=") else quote)
+    if not any(letter.isspace() or letter in "\"'" for letter in text):
+        return text
+    mark = "'" if '"' in text else '"'
+    return f"{mark}{text}{mark}"
 
 
 def _leave() -> SimpleMatcherResult:

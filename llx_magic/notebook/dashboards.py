@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.command import Command, Option
+from llx_magic.commands.sources import profiles
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.session import Session
 from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
+    from llx_magic.commands.reading import Asked
     from llx_magic.notebook.dashboard_widget import Dashboard
+    from llx_magic.notebook.notebook import Notebook
 
 AT_MOST_EVERY = 0.25
 """The shortest time between two updates, in seconds."""
@@ -166,21 +168,15 @@ class Dashboards:
         print(f"{why}\n\n{printable(report.plain(balancer.snapshot()))}")  # noqa: T201 - plain text is what it is
 
 
-def grammar(prog: str = "%llx_dashboard") -> Grammar:
-    """Return the grammar of ``%llx_dashboard``."""
-    parser = Grammar(prog, "Show the live dashboard: every backend, its circuit, tokens per minute, latest requests.")
-    parser.add_argument("-p", "--profile", help="another profile than the active one")
-    return parser
+COMMAND = Command(
+    run="llx_magic.notebook.dashboards:run",
+    options=(Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),),
+)
 
 
-def run(dashboards: Dashboards, session: Session, line: str) -> None:
-    """Carry out ``%llx_dashboard``.
-
-    Raises:
-        ProfileError: where there is no profile of that name.
-    """
-    asked = grammar().read(shell_words(line))
-    dashboards.show(session.balancer(asked.profile))
+def run(here: Notebook, asked: Asked) -> None:
+    """Show the dashboard. The error for a profile that does not exist is the session's."""
+    here.dashboards.show(here.session.balancer(asked.get("profile")))
 
 
 def key_of(balancer: LoadBalancer) -> str:

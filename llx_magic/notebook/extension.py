@@ -30,7 +30,7 @@ def register(shell: InteractiveShell) -> None:
     shell.input_transformers_post.append(hand_over_empty_cells)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
-    matcher.register(shell, lambda: magics.actions.completer)
+    matcher.register(shell, lambda: magics.notebook.completer)
     hosts.enter(magics.session)
 
 

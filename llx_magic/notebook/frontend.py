@@ -65,6 +65,11 @@ def front_end_of(request: Request) -> FrontEnd:
     return FrontEnd(of_a_page, not of_a_page and content.get("allow_stdin") is False, cell)
 
 
+def is_kernel(shell: InteractiveShell) -> bool:
+    """Return whether the shell is a kernel's, whose output can be redrawn; a terminal's cannot."""
+    return hasattr(shell, "kernel")
+
+
 def _is_made_in_a_page(header: Request) -> bool:
     if _MADE_BY_JUPYTER_CLIENT.fullmatch(str(header.get("msg_id", ""))):
         return False

@@ -7,17 +7,23 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands.grammar import Grammar, shell_words
+from llx_magic.commands.command import Argument, Command
 from llx_magic.commands.output import Output, text_table
-from llx_magic.commands.statistics import LONGEST_NUMBER
+from llx_magic.commands.trace import LONGEST_NUMBER
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import SLICE_SECONDS
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.text.screen import one_line
+
+if TYPE_CHECKING:
+    from llx_magic.commands.offers import At
+    from llx_magic.commands.reading import Asked
+    from llx_magic.notebook.notebook import Notebook
 
 KEPT = 100
 """How many ended jobs are remembered."""
@@ -113,37 +119,44 @@ class Jobs:
             raise
 
 
-def grammar(prog: str = "%llx_jobs") -> Grammar:
-    """Return the grammar of ``%llx_jobs``."""
-    parser = Grammar(prog, "Prompts that run in the background (%%llx --bg): list them, show or cancel one.")
-    parser.add_action("list", "List the background prompts.")
-    for action, what in (("cancel", "Stop a background prompt."), ("show", "Show the reply of one that has ended.")):
-        parser.add_action(action, what).add_argument("number", metavar="N")
-    return parser
+def _numbers(at: At) -> list[str]:
+    return [str(job.number) for job in cast("Notebook", at.here).jobs.all()]
 
 
-def run(jobs: Jobs, line: str) -> Output:
-    """Carry out ``%llx_jobs``.
+_RUN = "llx_magic.notebook.jobs"
+_NUMBER = Argument("number", "N", complete=_numbers)
 
-    Raises:
-        UsageProblem: for a job that does not exist.
-    """
-    asked = grammar().read(shell_words(line))
-    match asked.action:
-        case "cancel":
-            job = jobs.get(asked.number)
-            if job.state != "running":
-                return Output(f"job {job.number} has ended already: {job.state}")
-            job.cancel()
-            return Output(f"job {job.number} is cancelled")
-        case "show":
-            job = jobs.get(asked.number)
-            return Output(job.reply.text if job.reply else f"job {job.number}: {job.state}")
-        case _:
-            columns = ("job", "state", "backend", "prompt")
-            found = [
-                (str(job.number), job.state, job.reply.backend if job.reply else "", job.prompt) for job in jobs.all()
-            ]
-            if not found:
-                return Output("no background prompts; %%llx --bg starts one")
-            return Output(text_table(columns, found), html_table(columns, found))
+COMMAND = Command(
+    run=f"{_RUN}:overview",
+    actions=(
+        Command("list", "List the background prompts.", run=f"{_RUN}:overview"),
+        Command("cancel", "Stop a background prompt.", run=f"{_RUN}:cancel", arguments=(_NUMBER,)),
+        Command("show", "Show the reply of one that has ended.", run=f"{_RUN}:show", arguments=(_NUMBER,)),
+    ),
+)
+
+
+def overview(here: Notebook, _asked: Asked) -> Output:
+    """List the jobs, oldest first."""
+    columns = ("job", "state", "backend", "prompt")
+    found = [
+        (str(job.number), job.state, job.reply.backend if job.reply else "", job.prompt) for job in here.jobs.all()
+    ]
+    if not found:
+        return Output("no background prompts; %%llx --bg starts one")
+    return Output(text_table(columns, found), html_table(columns, found))
+
+
+def cancel(here: Notebook, asked: Asked) -> Output:
+    """Stop a job, unless it has ended. The error for one that does not exist is ``Jobs.get``'s."""
+    job = here.jobs.get(asked["number"])
+    if job.state != "running":
+        return Output(f"job {job.number} has ended already: {job.state}")
+    job.cancel()
+    return Output(f"job {job.number} is cancelled")
+
+
+def show(here: Notebook, asked: Asked) -> Output:
+    """Show the reply of a job, or its state where it has none."""
+    job = here.jobs.get(asked["number"])
+    return Output(job.reply.text if job.reply else f"job {job.number}: {job.state}")

@@ -7,130 +7,111 @@ import io
 import keyword
 import sys
 import time
+import unicodedata
 import uuid
 from dataclasses import replace
-from typing import Protocol
-
-from IPython.core.interactiveshell import InteractiveShell
+from typing import TYPE_CHECKING
 
 from llx_magic.commands import prompt
-from llx_magic.commands.footer import FooterMode, footer
+from llx_magic.commands.ask import WHOLE, form_of
+from llx_magic.commands.footer import footer
 from llx_magic.commands.output import Output
-from llx_magic.commands.prompt import PromptOptions
+from llx_magic.commands.reading import Asked
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
-from llx_magic.engine.plan import Plan
 from llx_magic.errors import AllBackendsFailed, UsageProblem
-from llx_magic.notebook.frontend import FrontEnd, front_end
+from llx_magic.notebook.frontend import front_end, is_kernel
 from llx_magic.notebook.interrupt import InterruptedPrompt
-from llx_magic.notebook.jobs import Job, Jobs
+from llx_magic.notebook.jobs import Job
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
-from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.session import Session
 from llx_magic.template.limits import Limits, Mode
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
+
+if TYPE_CHECKING:
+    from llx_magic.notebook.notebook import Notebook
 
 LAST_REPLY = "_llx"
 """The variable that holds the last reply."""
 
 
-class Preferences(Protocol):
-    """How replies are shown, where the cell itself does not say."""
-
-    stream: bool
-    redraw: str
-    table_rows: int
-    expressions: str
-
-    @property
-    def footer_mode(self) -> FooterMode:
-        """What the line under a reply says."""
-
-
 class Prompter:
-    """Asks what a cell asks, shows it, and leaves the reply where the user finds it."""
+    """One prompt of a notebook: what was asked, what shows it, and what has happened so far.
 
-    def __init__(self, shell: InteractiveShell, session: Session, preferences: Preferences) -> None:
-        self._shell = shell
-        self._session = session
-        self._preferences = preferences
-        self.jobs = Jobs(shell)
-        self._made: dict[str, str] = {}
+    Raises:
+        UsageProblem: for what cannot be asked; nothing was sent.
+    """
 
-    def run(self, options: PromptOptions, text: str) -> Reply | Output | None:
+    def __init__(self, notebook: Notebook, options: Asked, text: str) -> None:
+        out = options.get("out")
+        if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
+            raise UsageProblem(f"-o takes the name of a variable, got {out!r}")
+        if "bg" in options and "next-cell" in options:
+            raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
+        self._notebook = notebook
+        self._shell = notebook.shell
+        self._preferences = notebook.preferences
+        self._options = options
+        self._out = unicodedata.normalize("NFKC", out or "")  # as Python itself reads a name
+        self._form = form_of(options)
+        self._front_end = front_end(self._shell, self._preferences.redraw)
+        filled = self._rendered(text)
+        self._text = filled.text
+        self._cell = self._place()
+        self._balancer, plan = prompt.prepare(notebook.session, options, filled.text, self._cell)
+        self._plan = replace(plan, notes=filled.notes)
+        self._view: View = QuietView()
+        self._begun = time.monotonic()
+
+    def run(self) -> Reply | Output | None:
         """Answer, or say what was started or would be sent; None where the cell's output says so by itself.
 
         Raises:
             AllBackendsFailed: where no backend could answer; the partial text is in ``_llx``.
-            UsageProblem: for what cannot be asked; nothing was sent.
             ReplyFormatError: where JSON was asked for and the reply is none.
         """
-        if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
-            raise UsageProblem(f"-o takes the name of a variable, got {options.out!r}")
-        if options.background and options.next_cell:
-            raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
-        asking = _Asking(self, options, text)
-        if options.dry_run:
-            return prompt.preview(asking.balancer, asking.plan)
-        if options.background:
-            return asking.in_background()
-        return asking.in_foreground()
+        if "dry-run" in self._options:
+            return prompt.preview(self._balancer, self._plan)
+        return self._in_background() if "bg" in self._options else self._in_foreground()
 
-    def rendered(self, text: str, options: PromptOptions) -> Rendered:
+    def _rendered(self, text: str) -> Rendered:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""
         mode: Mode = "any" if self._preferences.expressions == "any" else "data"
         scope = Scope(self._shell, hidden=mode == "any")
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
-        filled = Rendered(text) if options.raw else Template(text, mode).render(scope, limits)
-        if options.out is None or scope.function is None:
+        filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
+        if not self._out or scope.function is None:
             return filled
-        note = f"{options.out} is a variable of the notebook, not of {scope.function}()"  # nobody can write a local one
+        # Nobody can write a local variable of a running function.
+        note = f"{self._out} is a variable of the notebook, not of {scope.function}()"
         return Rendered(filled.text, (*filled.notes, note))
 
-    def prepare(self, options: PromptOptions, filled: Rendered, cell: str | None) -> tuple[LoadBalancer, Plan]:
-        """Return the profile and the request, a conversation's earlier turns included."""
-        balancer, plan = prompt.prepare(self._session, options, filled.text, cell)
-        return balancer, replace(plan, notes=filled.notes)
-
-    def place_of(self, options: PromptOptions, front_end: FrontEnd) -> str | None:
+    def _place(self) -> str | None:
         """Return what identifies the cell in its conversation; None where it always adds a turn."""
-        if front_end.is_program and options.chat is not None:
-            return self._session.conversations.next_place(options.chat)
-        return front_end.cell
+        if self._front_end.is_program and "chat" in self._options:
+            return self._notebook.session.conversations.next_place(self._options.get("chat") or "")
+        return self._front_end.cell
 
-    def remember(self, options: PromptOptions, text: str, reply: Reply, cell: str | None) -> None:
-        """Add a turn to the conversation, if the cell is part of one."""
-        prompt.remember(self._session, options, text, reply, cell)
+    @property
+    def _is_live(self) -> bool:
+        """Whether the reply is shown while it comes; else it is a display of its own, when it is whole."""
+        wanted = self._preferences.stream and "no-stream" not in self._options and "quiet" not in self._options
+        return wanted and is_kernel(self._shell) and self._front_end.redraws
 
-    def front_end(self) -> FrontEnd:
-        """Return who asked for the cell that runs now."""
-        return front_end(self._shell, self._preferences.redraw)
-
-    def print_footer(self, reply: Reply) -> None:
-        """Print the line under a reply, as it is preferred; for a terminal, which has no other output."""
-        if line := footer(reply, self._preferences.footer_mode):
-            print(line)  # noqa: T201 - a terminal has no other output
-
-    def is_live(self, options: PromptOptions) -> bool:
-        """Return whether the reply is shown while it comes; else it is a display of its own, when it is whole."""
-        wanted = self._preferences.stream and not options.no_stream and not options.quiet
-        return wanted and is_kernel(self._shell) and self.front_end().redraws
-
-    def view(self, options: PromptOptions, status: Status, job: Job | None) -> View:
+    def _made_view(self, job: Job | None) -> View:
         """Return what shows the reply: one output in a kernel, redrawn where it can be, plain text in a terminal."""
-        if options.quiet:
+        options = self._options
+        if "quiet" in options:
             return QuietView()
         if not is_kernel(self._shell):
-            live = self._preferences.stream and not options.no_stream and not job and options.shows_all
-            return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live, form=options.form)
-        live = self.is_live(options)
-        transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if live else {}
+            live = self._preferences.stream and "no-stream" not in options and not job and self._form in WHOLE
+            return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live, form=self._form)
+        transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if self._is_live else {}
 
         def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
             # xeus-python sends metadata that is not given as null, which front ends refuse
@@ -138,105 +119,71 @@ class Prompter:
 
         return CellView(
             show,
-            status=status if live else None,
-            form=options.form,
+            status=self._status() if self._is_live else None,
+            form=self._form,
             footer_mode=self._preferences.footer_mode,
             job=job.line if job else "",
         )
 
-    def keep(self, options: PromptOptions, reply: Reply) -> None:
-        """Put the reply into ``_llx`` and the variable that was named."""
-        self._shell.user_ns[LAST_REPLY] = reply
-        if options.out is not None:
-            self._shell.user_ns[options.out] = reply
-
-    def offer_code(self, reply: Reply, cell: str | None) -> None:
-        """Put the reply's code into a new cell, where the user can read it before running it.
-
-        No kernel can change a cell that is there already. So where the same cell has made one with the same code at its
-        last run, it makes no second one.
-        """
-        code = "\n\n".join(block.text.rstrip() for block in reply.code.blocks)
-        if not code:
-            raise UsageProblem("the reply holds no code block, so there is no new cell")
-        if cell is not None and self._made.pop(cell, None) == code:
-            print("the cell made at the last run holds the same code; run once more for another")  # noqa: T201
-            return
-        if cell is not None:
-            self._made[cell] = code
-        self._shell.set_next_input(printable(code))
-
-
-class _Asking:
-    """One prompt on its way: what was asked, what shows it, and what has happened so far."""
-
-    def __init__(self, prompter: Prompter, options: PromptOptions, text: str) -> None:
-        self._prompter = prompter
-        self._options = options
-        filled = prompter.rendered(text, options)
-        self._text = filled.text
-        self._front_end = prompter.front_end()
-        self._cell = prompter.place_of(options, self._front_end)
-        self.balancer, self.plan = prompter.prepare(options, filled, self._cell)
-        self._view: View = QuietView()
-        self._begun = time.monotonic()
-
-    def in_foreground(self) -> Reply:
+    def _in_foreground(self) -> Reply:
         """Show the reply while it comes, and return it."""
-        self._view = self._prompter.view(self._options, self._status(), None)
+        self._view = self._made_view(None)
         try:
-            return self._follow(prompt.start(self.balancer, self.plan))
+            return self._follow(prompt.start(self._balancer, self._plan))
         except KeyboardInterrupt:
             self._give_up("interrupted", InterruptedPrompt())
             raise InterruptedPrompt from None
 
-    def in_background(self) -> Output | None:
+    def _in_background(self) -> Output | None:
         """Start the prompt and return at once; its output goes on in this cell.
 
         What comes after a cell has ended does not reach a notebook that a program executes, so there the cell waits.
         """
-        running = prompt.start(self.balancer, self.plan)
+        running = prompt.start(self._balancer, self._plan)
         running.begin()
-        jobs = self._prompter.jobs
+        jobs = self._notebook.jobs
         job = jobs.add(self._text, running.cancel)
-        self._view = self._prompter.view(self._options, self._status(), job)
+        self._view = self._made_view(job)
         jobs.begin(job, lambda: self._follow(running))
         if self._front_end.is_program:
             job.wait()
             return None
-        return None if self._options.quiet or self._prompter.is_live(self._options) else Output(job.line)
+        return None if "quiet" in self._options or self._is_live else Output(job.line)
 
     def _status(self) -> Status:
-        in_force = {candidate.backend.name: candidate.settings for candidate in self.plan.candidates}
+        in_force = {candidate.backend.name: candidate.settings for candidate in self._plan.candidates}
 
         def limit(backend: str) -> float | None:
             milliseconds = in_force[backend].first_word_limit_ms
             return None if milliseconds is None else milliseconds / 1000
 
-        return Status(limit, self.balancer.now)
+        return Status(limit, self._balancer.now)
 
     def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
         try:
             reply = running.follow(self._view.draw)
         except AllBackendsFailed as failed:
-            why = (
-                str(failed) if self._options.background else "no backend could finish"
-            )  # a cell that ended has no error
+            # A cell that has ended has no error of its own.
+            why = str(failed) if "bg" in self._options else "no backend could finish"
             self._give_up(why, failed, failed.partial)
             raise
         except concurrent.futures.CancelledError as cancelled:
             self._give_up("cancelled", cancelled)
             raise
-        self._prompter.keep(self._options, reply)
+        self._keep(reply)
         self._view.finish(reply)
-        if isinstance(self._view, TerminalView) and not self._options.background:
-            self._prompter.print_footer(reply)
+        if (
+            isinstance(self._view, TerminalView)
+            and "bg" not in self._options
+            and (line := footer(reply, self._preferences.footer_mode))
+        ):
+            print(line)  # noqa: T201 - a terminal has no other output
         self._after(reply)
         return reply
 
     def _give_up(self, why: str, error: BaseException, partial: str = "") -> None:
         received = self._view.received
-        trace = trace_of(self.balancer.decisions(), received.request)
+        trace = trace_of(self._balancer.decisions(), received.request)
         reply = Reply(
             text=received.text or partial,
             backend="",
@@ -250,18 +197,34 @@ class _Asking:
             trace=trace,
             error=error,
         )
-        self._prompter.keep(self._options, reply)
+        self._keep(reply)
         self._view.give_up(why)
 
+    def _keep(self, reply: Reply) -> None:
+        """Put the reply into ``_llx`` and the variable that was named."""
+        self._shell.user_ns[LAST_REPLY] = reply
+        if self._out:
+            self._shell.user_ns[self._out] = reply
+
     def _after(self, reply: Reply) -> None:
-        options = self._options
-        self._prompter.remember(options, self._text, reply, self._cell)
-        if options.form == "json":
+        prompt.remember(self._notebook.session, self._options, self._text, reply, self._cell)
+        if self._form == "json":
             reply.json()
-        if options.next_cell:
-            self._prompter.offer_code(reply, self._cell)
+        if "next-cell" in self._options:
+            self._offer_code(reply)
 
+    def _offer_code(self, reply: Reply) -> None:
+        """Put the reply's code into a new cell, where the user can read it before running it.
 
-def is_kernel(shell: InteractiveShell) -> bool:
-    """Return whether the shell is a kernel's, whose output can be redrawn; a terminal's cannot."""
-    return hasattr(shell, "kernel")
+        No kernel can change a cell that is there already. So where the same cell has made one with the same code at its
+        last run, it makes no second one.
+        """
+        code, made = "\n\n".join(block.text.rstrip() for block in reply.code.blocks), self._notebook.made
+        if not code:
+            raise UsageProblem("the reply holds no code block, so there is no new cell")
+        if self._cell is not None and made.pop(self._cell, None) == code:
+            print("the cell made at the last run holds the same code; run once more for another")  # noqa: T201
+            return
+        if self._cell is not None:
+            made[self._cell] = code
+        self._shell.set_next_input(printable(code))

@@ -6,8 +6,9 @@ import contextlib
 import html
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from typing import Protocol
 
+from llx_magic.commands.ask import Format
 from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Received, Reply, Restart
@@ -24,8 +25,6 @@ Bundle = dict[str, str]
 There is no ``text/markdown``, which a front end would run, and no type of our own: a notebook would keep the reply once
 more for nobody.
 """
-
-Format = Literal["markdown", "text", "code", "json"]
 
 FIRST_PAUSE = 0.1
 PAUSE_PER_KILOBYTE = 0.08

@@ -88,6 +88,7 @@ class Session:
         self._lock = ForkSafeLock()
         self._values: Values = {}
         self._active: LoadBalancer | None = None
+        self._asked_last: LoadBalancer | None = None
         self._loaded_as = ""
         self._balancers: dict[str, LoadBalancer] = {}
         self._retired: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
@@ -117,7 +118,7 @@ class Session:
         with self._lock:
             dropped = tuple(key for key in self._values if key in balancer.profile.settings)
             self._values = {key: value for key, value in self._values.items() if key not in dropped}
-            self._active, self._loaded_as = balancer, name_or_path
+            self._active, self._loaded_as, self._asked_last = balancer, name_or_path, None
         return Loaded(balancer, dropped, (*balancer.profile.notes, *remarks(balancer.profile)))
 
     def trusted_balancer(self, name_or_path: str | None) -> LoadBalancer:
@@ -189,6 +190,14 @@ class Session:
             by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
             raise ProfileError(f"{by} {brief(name)}: {problem}") from None
 
+    def note_asked(self, balancer: LoadBalancer) -> None:
+        """Remember what was asked last."""
+        self._asked_last = balancer
+
+    def last_asked(self) -> LoadBalancer:
+        """Return the profile that was asked last since one was loaded, else the one in force. Errors: ``in_force``."""
+        return self._asked_last or self.in_force()[0]
+
     def set(self, key: str, raw: JsonValue) -> SettingValue:
         """Check a value and set it for the session.
 
@@ -248,7 +257,7 @@ class Session:
         """Close all connections and forget which profile is loaded; the session can go on being used."""
         with self._lock:
             balancers = [*self._balancers.values(), *self._retired]
-            self._balancers, self._active = {}, None
+            self._balancers, self._active, self._asked_last = {}, None, None
             self._retired.clear()
         for balancer in balancers:
             if BACKGROUND.running:

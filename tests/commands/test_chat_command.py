@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from llx_magic.commands import chat
-from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.localtime import day_and_time
+from llx_magic.commands.output import Output
 from llx_magic.errors import UsageProblem
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import Turn
+from tests.typed import ConversationsTyped
 
-pytestmark = pytest.mark.usefixtures("in_notebook")
+chat = ConversationsTyped()
 
 AT = day_and_time("2026-01-02T03:04:05.000+00:00")
 
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_written_is_one_line(filled, tmp_path, file):
 
 def test_export_as_a_dataframe_gives_one(filled):
     """A row per turn, times in UTC, texts as strings."""
-    frame = chat.result(filled, "export plan --format dataframe").frame
+    frame = chat.run(filled, "export plan --format dataframe")
     assert frame is not None
     assert list(frame.columns) == ["turn", "at", "prompt", "reply", "backend", "model"]
     assert list(frame["turn"]) == [1, 2, 3]
@@ -212,7 +212,7 @@ def test_export_as_a_dataframe_gives_one(filled):
 
 def test_an_empty_conversation_is_an_empty_dataframe_of_the_same_form(conversations):
     """Code that goes on with it does not break."""
-    frame = chat.result(conversations, "export --format dataframe").frame
+    frame = chat.run(conversations, "export --format dataframe")
     assert frame is not None
     assert len(frame) == 0
     assert str(frame["at"].dt.tz) == "UTC"
@@ -220,7 +220,7 @@ def test_an_empty_conversation_is_an_empty_dataframe_of_the_same_form(conversati
 
 def test_only_the_export_as_a_dataframe_has_one(filled):
     """Everything else is to be shown."""
-    assert all(chat.result(filled, line).frame is None for line in ("list", "show plan", "export plan"))
+    assert all(isinstance(chat.run(filled, line), Output) for line in ("list", "show plan", "export plan"))
 
 
 def test_a_dataframe_has_its_own_ways_to_a_file(filled, tmp_path):
@@ -233,7 +233,7 @@ def test_a_dataframe_has_its_own_ways_to_a_file(filled, tmp_path):
 @pytest.mark.parametrize("line", ["list", "show evil", "export evil", "export evil --format dataframe"])
 def test_hostile_text_is_harmless_in_every_output(hostile, line):
     """No control sequence in plain text, no tag in HTML."""
-    found = chat.run(hostile, line)
+    found = chat.run(hostile, line, "llx chat")
     assert_harmless(found.text)
     assert_harmless(found.html)
     assert "<script" not in found.html
@@ -241,7 +241,7 @@ def test_hostile_text_is_harmless_in_every_output(hostile, line):
 
 def test_hostile_text_is_harmless_in_a_dataframe(hostile):
     """It is printed on terminals too; a time that is none is missing."""
-    frame = chat.result(hostile, "export evil --format dataframe").frame
+    frame = chat.run(hostile, "export evil --format dataframe")
     assert frame is not None
     assert_harmless("".join(str(value) for value in frame.iloc[0]))
     assert frame["at"].isna().all()
@@ -288,5 +288,4 @@ def test_an_unknown_format_names_those_allowed(filled):
 @pytest.mark.parametrize("line", ["--help", "fork --help", "export -h"])
 def test_help_is_in_the_words_of_the_place(conversations, line):
     """The same grammar serves notebook and command line."""
-    with pytest.raises(HelpAskedError, match="llx chat"):
-        chat.run(conversations, line, "llx chat")
+    assert "llx chat" in chat.run(conversations, line, "llx chat").text

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from llx_magic.commands import circuit, profiles
 from llx_magic.core.events import CoolDownLifted
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from tests.typed import Typed
 
-pytestmark = pytest.mark.usefixtures("in_notebook")
+circuit, profiles = Typed("circuit"), Typed("profile")
 
 
 @pytest.fixture

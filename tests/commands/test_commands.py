@@ -19,13 +19,11 @@ import keyring.backends.null
 import keyring.errors
 import pytest
 
-from llx_magic import hosts
-from llx_magic.commands import keys, local, profile_list, profiles, settings, statistics
-from llx_magic.commands.grammar import HelpAskedError
+from llx_magic.commands import local, profile_list
 from llx_magic.commands.output import bullet_list, text_table
-from llx_magic.commands.prompt import PromptOptions, prepare
+from llx_magic.commands.prompt import prepare
 from llx_magic.engine.clocks import VirtualClock
-from llx_magic.errors import LlxError, SettingError, UsageProblem
+from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.keys.keychain import KeyringProblem
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
@@ -34,8 +32,10 @@ from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
 from tests.profiles.test_keys import BrokenKeyring, MemoryKeyring
+from tests.typed import Typed, options
 
-pytestmark = pytest.mark.usefixtures("in_notebook")
+keys, profiles, settings = Typed("key"), Typed("profile"), Typed("set")
+stats, log = Typed("stats"), Typed("log")
 
 
 @pytest.fixture
@@ -214,49 +214,45 @@ def loaded(session: Session) -> Session:
 
 def test_statistics_and_log_are_those_of_the_active_profile(session):
     loaded(session)
-    assert statistics.log(session, "").text == "nothing has been asked of lb yet"
+    assert log.run(session, "").text == "nothing has been asked of lb yet"
     asyncio.run(session.balancer().ask("why"))
-    shown, lb = statistics.stats(session, "lb")
+    shown = stats.run(session, "lb")
     assert "Profile: lb\nTotal Requests: 1" in shown.text
-    assert lb is session.active
-    log = statistics.log(session, "").text.splitlines()
-    assert any(line.endswith("[LB:failover] Trying backend: synthetic (attempt 1/2)") for line in log)
-    assert statistics.log(session, "-n 1").text == log[-1]
-    assert "are reset" in statistics.stats(session, "--reset")[0].text
-    assert "Total Requests: 0" in statistics.stats(session, "")[0].text
+    logged = log.run(session, "").text.splitlines()
+    assert any(line.endswith("[LB:failover] Trying backend: synthetic (attempt 1/2)") for line in logged)
+    assert log.run(session, "-n 1").text == logged[-1]
+    assert "are reset" in stats.run(session, "--reset").text
+    assert "Total Requests: 0" in stats.run(session, "").text
 
 
 @pytest.mark.parametrize("line", ["-n 0", "-n x", "-n -1", "-n " + "9" * 5000])
 def test_a_number_of_lines_that_is_none_is_refused(session, line):
-    assert "-n" in refused(loaded(session), statistics.log, line)
+    assert "-n" in refused(loaded(session), log.run, line)
 
 
 def test_other_statistics_than_those_of_the_balancer_are_refused(session):
-    assert "invalid choice: 'cpu'" in refused(loaded(session), statistics.stats, "cpu")
+    assert "WHAT must be lb, got 'cpu'" in refused(loaded(session), stats.run, "cpu")
 
 
 def test_what_is_checked_before_anything_is_sent(session):
     loaded(session)
-    for options, prompt, said in [
-        (PromptOptions(), " ", "the prompt is empty"),
-        (PromptOptions(backend="chute"), "why", "did you mean chutes"),
-        (PromptOptions(profile="nobody"), "why", "nobody"),
-        (PromptOptions(settings={"timeout_ms": "30s"}), "why", "write 30000"),
+    for line, prompt, said in [
+        ("", " ", "the prompt is empty"),
+        ("-b chute", "why", "did you mean chutes"),
+        ("-p nobody", "why", "nobody"),
+        ("--set timeout_ms=30s", "why", "write 30000"),
     ]:
         with pytest.raises(UsageProblem, match=said):
-            prepare(session, options, prompt)
-    lb, asked = prepare(session, PromptOptions(system="be brief", settings={"timeout_ms": "5"}), "why")
+            prepare(session, options(line), prompt)
+    lb, asked = prepare(session, options("-s 'be brief' --set timeout_ms=5"), "why")
     assert lb.name == "lb"
     assert [(message.role, message.content) for message in asked.messages] == [("system", "be brief"), ("user", "why")]
-    assert asked.settings == {"timeout_ms": 5}
+    assert {candidate.settings.timeout_ms for candidate in asked.candidates} == {5}
 
 
-@pytest.mark.parametrize("run", [settings.run, profiles.run], ids=["set", "profile"])
-def test_help_is_text_for_whoever_asked(session, run):
-    with pytest.raises(HelpAskedError) as caught:
-        run(session, "--help")
-    assert isinstance(caught.value, LlxError)
-    assert "usage:" in str(caught.value)
+@pytest.mark.parametrize("command", [settings, profiles], ids=["set", "profile"])
+def test_help_is_text_for_whoever_asked(session, command):
+    assert "usage:" in command.run(session, "--help").text
 
 
 def test_tables_pad_their_columns_and_leave_no_trailing_blanks():
@@ -296,7 +292,7 @@ def test_a_key_that_cannot_be_asked_for_is_one_line(session, raised, said):
         raise raised
 
     with using(MemoryKeyring()):
-        assert said in refused(session, lambda session, line: keys.run(session, line, ask), "set work")
+        assert said in refused(session, lambda session, line: keys.run(session, line, ask_hidden=ask), "set work")
 
 
 def test_on_the_command_line_a_keyring_that_cannot_be_used_is_said_before_the_key_is_asked_for(session):
@@ -308,7 +304,7 @@ def test_on_the_command_line_a_keyring_that_cannot_be_used_is_said_before_the_ke
         return "sk-secret"
 
     with using(BrokenKeyring()), pytest.raises(KeyringProblem, match="cannot be used"):
-        keys.run(session, "set work", ask, "llx key")
+        keys.run(session, "set work", "llx key", ask)
     assert not asked
 
 
@@ -345,34 +341,34 @@ def test_without_a_keyring_a_key_is_kept_for_the_session_and_written_nowhere(ses
     member = ModelProfile("m", "openai", "m", connection=Connection(auth_key_name="work"))
     source = key_source(member, None, needs_key=True, sends_to_own_host=True)
     with circumstances():
-        text = keys.run(session, "set work", lambda _question: "sk-held-0123456789").text
+        text = keys.run(session, "set work", ask_hidden=lambda _question: "sk-held-0123456789").text
         try:
             assert text.startswith(
                 "key work is kept in memory, for this session only; a profile uses it with --key-name"
             )
             assert "\n" not in text
-            assert keys.run(session, "list", getpass.getpass).text == "keys:\n  work (this session)"
+            assert keys.run(session, "list").text == "keys:\n  work (this session)"
             assert source.read() == "sk-held-0123456789"
             assert not source.may_block
         finally:
-            keys.run(session, "delete work", getpass.getpass)
-        assert keys.run(session, "list", getpass.getpass).text == "no key has been stored from here"
+            keys.run(session, "delete work")
+        assert keys.run(session, "list").text == "no key has been stored from here"
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(b"sk-held" in content for content in written)
 
 
 def test_a_key_stored_later_replaces_the_one_of_the_session(session):
     with using(BrokenKeyring()):
-        keys.run(session, "set work", lambda _question: "sk-held-0123456789")
+        keys.run(session, "set work", ask_hidden=lambda _question: "sk-held-0123456789")
     with using(MemoryKeyring()):
-        keys.run(session, "set work", lambda _question: "sk-stored-012345")
-        assert keys.run(session, "list", getpass.getpass).text == "keys:\n  work"
-        keys.run(session, "delete work", getpass.getpass)
+        keys.run(session, "set work", ask_hidden=lambda _question: "sk-stored-012345")
+        assert keys.run(session, "list").text == "keys:\n  work"
+        keys.run(session, "delete work")
 
 
 @pytest.mark.parametrize("action", ["set", "delete"])
 def test_a_key_typed_as_its_name_is_refused_and_not_repeated(session, action):
-    text = refused(session, lambda session, line: keys.run(session, line, getpass.getpass), f"{action} sk-abc123def456")
+    text = refused(session, keys.run, f"{action} sk-abc123def456")
     assert "looks like the key itself" in text
     assert "abc123" not in text
 
@@ -405,16 +401,15 @@ def test_progress_that_is_not_on_a_screen_is_a_line_at_its_begin_and_one_at_its_
 
 @pytest.mark.parametrize("name", ["save", "load", "list", "show", "delete", "set-default"])
 def test_the_help_of_a_command_lists_its_actions_with_their_meaning(name):
-    lines = profiles.grammar().format_help().splitlines()
+    lines = profiles.help().splitlines()
     assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines)
 
 
-def test_the_command_line_is_not_told_to_type_magics(session, in_notebook):
-    hosts.leave(in_notebook)
+def test_the_command_line_is_not_told_to_type_magics(session):
     for text in (
-        settings.grammar("llx set").format_help(),
+        settings.help(prog="llx"),
         settings.run(session, "timeout_ms", "llx set").text,
-        profiles.grammar("llx profile").subcommands()["save"].subcommands()["model"].format_help(),
+        profiles.help("save", "model", prog="llx"),
     ):
         assert "%llx" not in text
 

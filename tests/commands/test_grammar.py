@@ -1,67 +1,137 @@
-"""The shared grammar: one-line mistakes with the nearest option, text left as it was typed, no abbreviations."""
+"""How words are read: one-line mistakes with the nearest option, text left as it was typed, no abbreviations."""
 
 from __future__ import annotations
+
+import importlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.commands import keys, local, profiles, settings, statistics
-from llx_magic.commands.grammar import Grammar, HelpAskedError, pairs, shell_words, split_options
-from llx_magic.commands.prompt import cell_grammar, cell_options, split_prompt
+from llx_magic.commands.command import Command, Option, Where
+from llx_magic.commands.profiles import pairs, read_params
+from llx_magic.commands.prompt import read_prompt
+from llx_magic.commands.reading import Reading
+from llx_magic.commands.table import COMMANDS, PROMPT, Row
+from llx_magic.commands.words import split
 from llx_magic.errors import UsageProblem
+from tests.typed import options
 
-GRAMMARS = [
-    cell_grammar("%%llx"), cell_grammar("%llx"), profiles.grammar(), settings.grammar(), keys.grammar(),
-    local.grammar(), statistics.stats_grammar(), statistics.log_grammar(),
-]  # fmt: skip
+NOTEBOOK = [row for row in COMMANDS.values() if Where.NOTEBOOK in row.where]
 
 
-def said(parser: Grammar, *words: str) -> str:
+def reading(row: Row, *words: str) -> Reading:
+    found = Reading(row.load(), row.typed(Where.NOTEBOOK), Where.NOTEBOOK)
+    for word in words:
+        found.take(word)
+    return found
+
+
+def said(name: str, *words: str) -> str:
     with pytest.raises(UsageProblem) as caught:
-        parser.read(words)
+        reading(COMMANDS[name], *words).asked()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_an_unknown_option_offers_the_nearest_and_the_help():
-    assert said(cell_grammar(), "--profil", "x") == (
-        "%%llx: unknown option --profil; did you mean --profile? (see %%llx --help)"
-    )
+    with pytest.raises(UsageProblem) as caught:
+        read_prompt("--profil x", "why")
+    assert str(caught.value) == "%%llx: unknown option --profil; did you mean --profile? (see %%llx --help)"
 
 
 def test_an_unknown_subcommand_offers_the_nearest():
-    assert "did you mean load?" in said(profiles.grammar(), "laod", "x")
+    assert "did you mean load?" in said("profile", "laod", "x")
 
 
 def test_options_are_not_abbreviated():
-    assert "unknown option --sys" in said(cell_grammar(), "--sys", "x")
+    assert "unknown option --sys" in said("", "--sys", "x")
 
 
 def test_a_missing_value_and_a_missing_argument_are_said_by_name():
-    assert "-b/--backend" in said(cell_grammar(), "--backend")
-    assert "NAME" in said(keys.grammar(), "set")
-    assert "--provider" in said(profiles.grammar(), "save", "model", "x")
+    assert "-b/--backend" in said("", "--backend")
+    assert "-b/--backend" in said("", "--backend", "--no-stream")
+    assert "NAME" in said("key", "set")
+    assert "--provider" in said("profile", "save", "model", "x")
+    assert "missing: loadbalancer or model" in said("profile", "save")
 
 
 def test_a_word_too_many_is_named():
-    assert "'extra' is one word too many" in said(cell_grammar(), "extra")
+    assert "'extra' is one word too many" in said("", "extra")
+    assert "'extra' is one word too many" in said("profile", "list", "extra")
 
 
-@pytest.mark.parametrize("parser", GRAMMARS, ids=lambda parser: parser.prog)
+def test_an_option_without_a_value_takes_none():
+    assert "--no-stream takes no value" in said("", "--no-stream=yes")
+
+
+def test_options_that_exclude_each_other_are_both_named():
+    assert "--key-env and --key-name exclude each other" in said(
+        "profile", "save", "model", "x", "--provider", "p", "--model", "m", "--key-env", "A", "--key-name", "b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["-n5"], {"n": ["5"]}),
+        (["-n", "5", "-n", "6"], {"n": ["5", "6"]}),
+        (["-n=5"], {"n": ["5"]}),
+        (["-p", "-5"], {"profile": ["-5"]}),
+        (["--profile=a=b"], {"profile": ["a=b"]}),
+    ],
+)
+def test_a_value_stands_behind_its_option_in_every_usual_way(words, given):
+    assert reading(COMMANDS["log"], *words).asked().given == given
+
+
+def test_options_of_one_letter_can_be_written_together():
+    asked = reading(PROMPT, "-rqb", "fast").asked()
+    assert asked.given == {"raw": [], "quiet": [], "backend": ["fast"]}
+    assert "unknown option" in said("", "-rx")
+
+
+def test_an_option_of_a_command_can_stand_before_and_behind_its_action():
+    for words in (("-p", "both", "open", "a"), ("open", "a", "-p", "both"), ("open", "-p", "both", "a")):
+        assert reading(COMMANDS["circuit"], *words).asked().given == {"profile": ["both"], "backend": ["a"]}
+
+
+def test_an_argument_that_may_be_left_out_is_left_out_first():
+    assert reading(COMMANDS["chat"], "fork", "new").asked().given == {"new": ["new"]}
+    assert reading(COMMANDS["chat"], "fork", "old", "new").asked().given == {"name": ["old"], "new": ["new"]}
+
+
+@pytest.mark.parametrize("row", NOTEBOOK, ids=lambda row: row.name or "prompt")
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_is_raised_and_never_leaves_the_process(parser, flag):
-    with pytest.raises(HelpAskedError) as caught:
-        parser.read([flag])
-    assert str(caught.value).startswith("usage: ")
+def test_help_is_text_and_never_leaves_the_process(row, flag):
+    assert reading(row, flag).asked().help.startswith("usage: ")
 
 
-@pytest.mark.parametrize("parser", GRAMMARS, ids=lambda parser: parser.prog)
-def test_help_of_a_subcommand_is_its_own(parser):
-    for name, sub in parser.subcommands().items():
-        with pytest.raises(HelpAskedError) as caught:
-            parser.read([name, "--help"])
-        assert sub.prog in str(caught.value)
+@pytest.mark.parametrize("row", NOTEBOOK, ids=lambda row: row.name or "prompt")
+def test_help_of_a_subcommand_is_its_own(row):
+    for action in row.load().actions:
+        assert f"{row.typed(Where.NOTEBOOK)} {action.name}" in reading(row, action.name, "--help").asked().help
+
+
+@pytest.mark.parametrize("row", COMMANDS.values(), ids=lambda row: row.name or "prompt")
+def test_everything_that_can_be_typed_has_a_function_that_does_it(row):
+    def leaves(command: Command) -> list[Command]:
+        below = [leaf for action in command.actions for leaf in leaves(action)]
+        return [*below, *([command] if command.run else [])]
+
+    for command in leaves(row.load()):
+        module, _, name = command.run.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_no_option_is_declared_twice_in_one_place():
+    def options(command: Command, where: Where) -> list[Option]:
+        return [option for option in command.options if where in option.where]
+
+    for row in COMMANDS.values():
+        for where in (Where.NOTEBOOK, Where.SHELL):
+            forms = [form for option in options(row.load(), where) for form in option.forms]
+            assert len(forms) == len(set(forms))
 
 
 @pytest.mark.parametrize(
@@ -78,21 +148,22 @@ def test_help_of_a_subcommand_is_its_own(parser):
     ],
 )
 def test_the_text_after_the_options_is_left_exactly_as_it_was_typed(line, text):
-    assert split_prompt(line)[1] == text
+    assert read_prompt(line)[1] == text
 
 
 @given(st.text(alphabet="ab \"'{}\\-=,?", max_size=30))
 def test_after_two_dashes_any_text_is_text(text):
-    words, rest = split_options(f"-b x -- {text}", {"-b"}, set())
-    assert words == ["-b", "x"]
+    asked, rest = read_prompt(f"-b x -- {text}")
+    assert asked.given == {"backend": ["x"]}
     assert rest == text.strip()
 
 
 def test_options_are_read_into_their_own_type():
-    options = cell_options("-p lb -b a -s 'be brief' --set timeout_ms=5000 --param temperature=0.5 --param stop=x -o r")
-    assert (options.profile, options.backend, options.system, options.out) == ("lb", "a", "be brief", "r")
-    assert options.settings == {"timeout_ms": "5000"}
-    assert options.params == {"temperature": 0.5, "stop": "x"}
+    line = "-p lb -b a -s 'be brief' --set timeout_ms=5000 --param temperature=0.5 --param stop=x -o r"
+    asked = options(line)
+    assert [asked.get(key) for key in ("profile", "backend", "system", "out")] == ["lb", "a", "be brief", "r"]
+    assert pairs(asked.all("set"), "--set") == {"timeout_ms": "5000"}
+    assert read_params(asked.all("param")) == {"temperature": 0.5, "stop": "x"}
 
 
 def test_pairs_take_key_and_value_and_the_value_may_hold_equals_signs():
@@ -103,23 +174,21 @@ def test_pairs_take_key_and_value_and_the_value_may_hold_equals_signs():
 
 
 def test_words_are_split_as_a_shell_does_with_backslashes_left_alone():
-    assert shell_words(r"""load "my profile" C:\path\to 'a b'""") == ["load", "my profile", r"C:\path\to", "a b"]
-    assert shell_words("a # b") == ["a", "#", "b"]
+    assert split(r"""load "my profile" C:\path\to 'a b'""") == ["load", "my profile", r"C:\path\to", "a b"]
+    assert split("a # b") == ["a", "#", "b"]
 
 
 def test_an_open_quote_is_one_line():
     with pytest.raises(UsageProblem, match='a quote is not closed in: load "x'):
-        shell_words('load "x')
+        split('load "x')
 
 
 @given(st.lists(st.text(alphabet="ab-= \"'#?", max_size=8), max_size=5))
 def test_whatever_is_typed_is_read_or_refused_in_one_line(words):
-    for parser in GRAMMARS:
+    for row in NOTEBOOK:
         said = ""
         try:
-            parser.read(words)
-        except HelpAskedError:
-            continue
+            reading(row, *words).asked()
         except UsageProblem as problem:
             said = str(problem)
         assert "\n" not in said
@@ -136,9 +205,9 @@ def test_whatever_is_typed_is_read_or_refused_in_one_line(words):
     ],
 )
 def test_what_is_offered_is_one_of_what_was_allowed_there(words, offered):
-    text = said(profiles.grammar(), *words)
+    text = said("profile", *words)
     assert (offered in text) if offered else ("did you mean" not in text)
 
 
 def test_a_choice_of_an_option_is_offered():
-    assert "; did you mean markdown?" in said(cell_grammar(), "--format", "markdwn")
+    assert "; did you mean markdown?" in said("", "--format", "markdwn")

@@ -48,7 +48,6 @@ def least_busy(standings, turn):
 ROUTINGS["leastbusy"] = Routing("leastbusy", 3, "fewest under way first", least_busy)
 
 import asyncio, json, sys
-from llx_magic.commands import profiles
 from llx_magic.core.events import SubProfileSelected
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import LlxError
@@ -57,7 +56,9 @@ from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from tests.typed import Typed
 
+profiles = Typed("profile")
 told = {}
 members = [ModelProfile(name, "simulated", "m", params={"latency_ms": 200}) for name in "abc"]
 lb = LoadBalancer(Profile.balanced("lb", "leastbusy", members), clock=LoopClock())
@@ -72,7 +73,7 @@ told["line"] = [text for event in seen if isinstance(event, SubProfileSelected) 
 told["history"] = lb.history()["policy"].tolist()
 told["categories"] = lb.history()["policy"].cat.categories.tolist()
 told["schema"] = json.dumps(profile_schema())
-told["help"] = profiles.grammar().format_help()
+told["help"] = profiles.help("save", "loadbalancer")
 for words in (["a", "b"], ["a", "b", "c"]):
     session = Session()
     for name in "abc":

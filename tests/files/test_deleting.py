@@ -9,7 +9,6 @@ from pathlib import Path
 import keyring
 import pytest
 
-from llx_magic.commands import chat
 from llx_magic.errors import LlxError, ProfileError, UsageProblem
 from llx_magic.files.newfiles import write_new
 from llx_magic.keys.keychain import Keychain, KeyringProblem, keep_for_session, session_key
@@ -19,6 +18,9 @@ from llx_magic.session.conversations import Conversations
 from tests.files.test_saving import as_an_ordinary_user, give_away, in_a_copy, killed_at, model
 from tests.profiles.test_keys import KEY, MemoryKeyring
 from tests.session.test_conversations import turn
+from tests.typed import ConversationsTyped
+
+chat = ConversationsTyped()
 
 pytestmark = pytest.mark.posix("forks, and takes permissions away")
 

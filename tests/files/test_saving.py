@@ -596,7 +596,7 @@ NO_HOME = """
 import os, sys
 from traitlets.config import Config
 from IPython.core.interactiveshell import InteractiveShell
-import llx_magic.notebook.extension, llx_magic.notebook.actions
+import llx_magic.notebook.extension, llx_magic.notebook.notebook
 shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
 def try_all():
     shell.run_cell("%load_ext llx_magic").raise_error()

@@ -10,20 +10,26 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
+from llx_magic.commands.command import Where
+from llx_magic.commands.reading import Reading
+from llx_magic.commands.table import PROMPT, commands_at
 from llx_magic.consent.pairs import KeyPlace, Pair
-from llx_magic.notebook.completion import GRAMMARS, LlxCompleter
+from llx_magic.notebook.completion import LlxCompleter, quoted
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.matcher import IDENTIFIER, register, unregister
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.session import Session
+from llx_magic.session.turns import Turn
 from llx_magic.settings.declaration import SETTINGS
 
 
-def serve(shell, completer):
-    """Have the shell ask this completer."""
+def serve(shell, session) -> LlxCompleter:
+    """Have the shell ask the completer of magics over this session."""
+    completer = LlxMagics(shell, session).notebook.completer
     register(shell, lambda: completer)
+    return completer
 
 
 @pytest.fixture
@@ -42,8 +48,11 @@ def session(tmp_path, monkeypatch):
 @pytest.fixture
 def shell(session):
     shell = InteractiveShell()
-    names = {"chat": lambda: ["plans", "poems"], "llx_chat name": lambda: ["plans"], "llx_jobs number": lambda: ["1"]}
-    serve(shell, LlxCompleter(session, shell, names))
+    for name in ("plans", "poems"):
+        session.conversations.record(
+            name, Turn(cell=None, prompt="p", reply="r", backend="b", model="m", at="2026-01-02T03:04:05+00:00")
+        )
+    serve(shell, session)._notebook.jobs.add("why", lambda: None)
     return shell
 
 
@@ -195,7 +204,9 @@ def test_file_names_are_left_to_ipython(shell, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", ["%%llx ", "%llx ", "r = %llx "])
 def test_every_option_of_a_prompt(shell, start):
     """A cell, a line and an expression offer every option of the grammar, short and long."""
-    assert set(offered(shell, start)) == set(GRAMMARS["llx"]().option_strings())
+    assert set(offered(shell, start)) == {
+        form for option in Reading(PROMPT.load(), "%llx", Where.NOTEBOOK).options() for form in option.forms
+    }
     assert set(offered(shell, start + "--p")) >= {"--profile", "--param"}
 
 
@@ -243,7 +254,7 @@ def test_text_of_a_line_is_left_alone(shell):
     assert "alpha" not in offered(shell, "%llx tell me -p ")
 
 
-@pytest.mark.parametrize("magic", sorted(set(LlxMagics.magics["line"]) - {"llx"}))
+@pytest.mark.parametrize("magic", [f"llx_{row.name}" for row in commands_at(Where.NOTEBOOK)])
 def test_every_magic_offers_its_options(shell, magic):
     """Every registered magic has a grammar here and offers the options of it."""
     assert set(offered(shell, f"%{magic} -")) >= {"-h", "--help"}
@@ -271,7 +282,7 @@ def test_conversations_and_jobs(shell):
     assert "--profile" in offered(shell, "%%llx --chat --p")
     assert lines_after(shell, "%llx --chat=po") == ["%llx --chat=poems"]
     assert "plans" not in offered(shell, "%llx --chat ")
-    assert offered(shell, "%llx_chat show ") == ["plans", "-n"]
+    assert offered(shell, "%llx_chat show ") == ["plans", "poems", "-n"]
     assert offered(shell, "%llx_chat export --format ") == ["markdown", "dataframe"]
     assert offered(shell, "%llx_jobs cancel ") == ["1"]
     assert offered(shell, "%%llx -f ") == ["markdown", "text", "code", "json"]
@@ -285,7 +296,7 @@ def test_raw_prompt_has_no_expressions(shell, session):
     unregister(shell)
     expected = offered(shell, raw)
     assert "cinema" in expected
-    serve(shell, LlxCompleter(session, shell))
+    serve(shell, session)
     assert offered(shell, raw) == expected
 
 
@@ -355,13 +366,23 @@ def test_object_that_cannot_list_itself_offers_nothing(shell):
     assert offered(shell, "%%llx\n{{ broken.", broken=Broken()) == []
 
 
-def test_names_with_spaces_are_quoted(session):
-    """A value that holds a blank is quoted, and an open quote is continued and closed."""
-    shell = InteractiveShell()
-    serve(shell, LlxCompleter(lambda: session, shell, {"backend": lambda: ["first talk", "plain"]}))
-    assert lines_after(shell, "%%llx -b ") == ['%%llx -b "first talk"', "%%llx -b plain"]
-    assert lines_after(shell, "%%llx -b 'first t") == ["%%llx -b 'first talk'"]
-    assert lines_after(shell, '%%llx --backend="fi') == ['%%llx --backend="first talk"']
+@pytest.mark.parametrize(
+    ("text", "raw", "quote", "replaced"),
+    [
+        ("first talk", "", "", '"first talk"'),
+        ("plain", "", "", "plain"),
+        ("first talk", "'first t", "'", "'first talk'"),
+    ],
+)
+def test_names_with_spaces_are_quoted(text, raw, quote, replaced):
+    """A value that holds a blank is quoted."""
+    assert quoted(text, raw, quote) == replaced
+
+
+def test_an_open_quote_is_continued_and_closed(shell):
+    """Behind a blank and behind an equals sign."""
+    assert lines_after(shell, "%%llx -p 'al") == ["%%llx -p 'alpha'"]
+    assert lines_after(shell, '%%llx --profile="al') == ['%%llx --profile="alpha"']
 
 
 def test_continued_line(shell):
@@ -430,7 +451,7 @@ def ours(shell):
 
 def test_registering_twice_leaves_one(shell, session):
     """A second registration replaces the first."""
-    serve(shell, LlxCompleter(session, shell))
+    serve(shell, session)
     assert len(ours(shell)) == 1
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from llx_magic.commands.command import Where
+from llx_magic.commands.reading import Reading
+from llx_magic.commands.table import COMMANDS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard
-from llx_magic.notebook.dashboards import Dashboards, Painter, grammar
+from llx_magic.notebook.dashboards import Dashboards, Painter
 from llx_magic.session.balancer import LoadBalancer
 from tests.engine.kit import balancer, simulated
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, wait_until
@@ -336,4 +339,7 @@ def test_a_fault_in_one_update_does_not_end_the_next(shown: Dashboard) -> None:
 
 
 def test_the_magics_grammar_takes_a_profile() -> None:
-    assert grammar().read(["-p", "demo"]).profile == "demo"
+    reading = Reading(COMMANDS["dashboard"].load(), "%llx_dashboard", Where.NOTEBOOK)
+    for word in ("-p", "demo"):
+        reading.take(word)
+    assert reading.asked().get("profile") == "demo"

@@ -125,7 +125,7 @@ def test_another_profile_can_be_asked_for_one_cell(user, home, first):
         ("%llx --formt json hello", "did you mean --format?"),
         ("%%llx --next\nhello", "unknown option --next"),
         ("%%llx two words\nhello", "'two' is one word too many"),
-        ("%%llx -f yaml\nhello", "invalid choice: 'yaml'"),
+        ("%%llx -f yaml\nhello", "--format must be markdown, text, code or json, got 'yaml'"),
         ("%%llx -o\nhello", "expected one argument"),
         ("%%llx -o not-a-name\nhello", "-o takes the name of a variable, got 'not-a-name'"),
         ("%%llx -o for\nhello", "-o takes the name of a variable, got 'for'"),

@@ -32,6 +32,7 @@ from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
 from tests.home import own_home
 from tests.observe.test_otel import Watched, simulated
+from tests.typed import options
 
 pytestmark = pytest.mark.skipif(
     not hasattr(gen_ai_attributes, "GEN_AI_REQUEST_STREAM"), reason="this version of the conventions is older than ours"
@@ -232,8 +233,7 @@ def test_a_conversation_is_named_the_same_at_every_turn(tmp_path, monkeypatch, n
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
     instrument(session.balancer("a"), tracers, MeterProvider())
     for text in ("one", "two"):
-        options = prompt.PromptOptions(profile="a", chat=name)
-        balancer, ask = prompt.prepare(session, options, text)
+        balancer, ask = prompt.prepare(session, options(f"-p a --chat={name}"), text)
         asyncio.run(balancer.run(ask, lambda _part: None))
     requests = [span for span in exporter.get_finished_spans() if span.parent is None]
     ids = {span.attributes["gen_ai.conversation.id"] for span in requests}

@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from llx_magic.commands import profiles
 from llx_magic.errors import AllBackendsFailed, ProfileError, UsageProblem
 from llx_magic.keys.names import names_a_secret
 from llx_magic.profiles.codec import read_document, write_document
@@ -15,6 +14,9 @@ from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
+from tests.typed import Typed
+
+profiles = Typed("profile")
 
 SECRET = "gateway-4f3e2d1c0b9a8f7e6d5c4b3a"
 

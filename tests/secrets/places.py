@@ -213,7 +213,7 @@ class Collector:
     def _read_dashboard(self, folder: Path) -> None:
         self.ran("%llx_dashboard -p all-ways", "printed by cells")
         magics = self.shell.shell.magics_manager.registry["LlxMagics"]
-        dashboard = magics.actions.dashboards.get(magics.actions.session.balancer(self.scene.name))
+        dashboard = magics.notebook.dashboards.get(magics.notebook.session.balancer(self.scene.name))
         while dashboard.push():
             pass
         with contextlib.chdir(folder):

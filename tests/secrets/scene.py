@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from llx_magic.commands import keys
 from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE
 from llx_magic.session.session import Session
 from tests.faults.server import Exchange, FaultServer, Mode
 from tests.notebook.kit import write_balancer, write_model
 from tests.secrets.vault import FileKeyring
+from tests.typed import Typed
+
+keys = Typed("key")
 
 WAYS = (
     "literal", "variable", "usual-variable", "key-file", "keyring", "original-keyring", "llx-key", "header",
@@ -145,7 +147,7 @@ def furnish(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str,
     key_file.chmod(0o600)
     vault.set_password(SERVICE, "in-ring", secrets["keyring"])
     vault.set_password(ORIGINAL_SERVICE, "theirs", secrets["original-keyring"])
-    keys.run(Session(), "set asked", lambda _question: secrets["llx-key"])
+    keys.run(Session(), "set asked", ask_hidden=lambda _question: secrets["llx-key"])
     held: dict[str, dict[str, object]] = {
         "literal": {"auth_key": secrets["literal"]},
         "variable": {"auth_key_env": "MINE_IS_HERE"},
@@ -170,7 +172,7 @@ def planted(folder: Path, mark: str) -> Scene:
     server = FaultServer(model=mark)
     write_model(home, mark, base_url=server.base_url)
     write_model(home, f"{mark}-2", base_url=server.base_url)
-    keys.run(Session(), f"set {mark}", lambda _question: "sk-of-no-interest")
+    keys.run(Session(), f"set {mark}", ask_hidden=lambda _question: "sk-of-no-interest")
     members = (mark, f"{mark}-2")
     write_balancer(home, f"{mark}-all", list(members), failover_retry_count=1, circuit_breaker_enabled=False)
     return Scene(home, server, {"mark": mark}, members=members, name=f"{mark}-all")

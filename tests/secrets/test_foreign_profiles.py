@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 import llx_magic
-from llx_magic.commands import profiles, prompt
+from llx_magic.commands import prompt
 from llx_magic.consent.trust import VARIABLE
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import AllBackendsFailed
@@ -23,6 +23,9 @@ from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
 from tests.notebook.kit import PlainShell, RedrawingShell, opened, wait_until
 from tests.secrets.vault import FileKeyring
+from tests.typed import Typed, options
+
+profiles = Typed("profile")
 
 pytestmark = pytest.mark.posix("the owners and modes of files are those of POSIX systems")
 
@@ -226,7 +229,7 @@ def test_a_providers_usual_variable_is_asked_for_as_well_though_it_goes_to_the_p
     path = repository / "team.json"
     path.write_text(json.dumps({"provider": "openai", "model": "m"}))
     session = Session()
-    said = prompt.preview(*prompt.prepare(session, prompt.PromptOptions(profile=str(path), dry_run=True), "why")).text
+    said = prompt.preview(*prompt.prepare(session, options(f"-p '{path}' --dry-run"), "why")).text
     assert "skipped" in said
     assert "not allowed yet" in said
     assert "OPENAI_API_KEY=" not in said.replace("LLX_TRUST=OPENAI_API_KEY@api.openai.com", "")

@@ -10,7 +10,6 @@ import pytest
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.connections import way_to
-from llx_magic.commands import chat, keys, profiles, settings
 from llx_magic.consent.trust import Trust
 from llx_magic.core.failure import NotReady
 from llx_magic.errors import LlxError, UsageProblem
@@ -19,8 +18,9 @@ from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.session.session import Session
 from tests.secrets.sweep import plain
+from tests.typed import Typed
 
-pytestmark = pytest.mark.usefixtures("in_notebook")
+chat, keys, profiles, settings = Typed("chat"), Typed("key"), Typed("profile"), Typed("set")
 
 SECRET_NAMES = [
     "password", "Password", "passwd", "pwd", "passphrase", "userPassword", "db_password2", "token", "TOKEN", "apiToken",
@@ -157,7 +157,7 @@ def test_a_name_that_looks_drawn_at_random_is_taken_where_something_is_known_by_
     assert name in saved(session, "--key-env", name)
     with pytest.raises(UsageProblem, match="%llx_key set NAME first"):
         saved(session, "--key-name", name)
-    keys.run(session, f"set {name}", lambda _question: plain("kept"))
+    keys.run(session, f"set {name}", ask_hidden=lambda _question: plain("kept"))
     assert name in saved(session, "--key-name", name)
 
 
@@ -206,10 +206,10 @@ TYPED = {
     "a member": lambda session: profiles.run_words(session, ["save", "loadbalancer", "lb", "failover", "m", KEY]),
     "a policy": lambda session: profiles.run_words(session, ["save", "loadbalancer", "lb", KEY, "m"]),
     "a command": lambda session: profiles.run_words(session, [KEY]),
-    "a key's name": lambda session: keys.run(session, f"set {KEY}", lambda _question: "x"),
-    "a key behind its name": lambda session: keys.run(session, f"set mine {KEY}", lambda _question: "x"),
-    "a key to delete": lambda session: keys.run(session, f"delete {KEY}", lambda _question: "x"),
-    "a conversation": lambda session: chat.run(session.conversations, f"show {KEY}"),
+    "a key's name": lambda session: keys.run(session, f"set {KEY}", ask_hidden=lambda _question: "x"),
+    "a key behind its name": lambda session: keys.run(session, f"set mine {KEY}", ask_hidden=lambda _question: "x"),
+    "a key to delete": lambda session: keys.run(session, f"delete {KEY}", ask_hidden=lambda _question: "x"),
+    "a conversation": lambda session: chat.run(session, f"show {KEY}"),
     "a conversation to begin": lambda session: session.conversations.messages_before(KEY, None),
     "a conversation to fork": lambda session: session.conversations.fork(None, KEY),
     "%llx_set": lambda session: settings.run(session, f"timeout_ms {KEY}"),

@@ -14,8 +14,9 @@ from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.reading.thinking import ThinkSplitter, part_without_opening
 from llx_magic.backends.wires.openai_reader import ReplyReader
-from llx_magic.commands import piped, prompt
-from llx_magic.commands.grammar import shell_words
+from llx_magic.commands import piped
+from llx_magic.commands.prompt import read_prompt
+from llx_magic.commands.words import split
 from llx_magic.core.failure import BackendFailed
 from llx_magic.errors import LlxError
 from llx_magic.files.strictjson import parse
@@ -151,10 +152,10 @@ TEXTS = {
     "a program": (code_of, "x=1\n", 1_000),
     "JSON": (read_json, '{"a":[', 1_000),
     "a table": (read_table, "|a|b|\n", 500),
-    "options": (prompt.split_prompt, "-q ", 2_000),
-    "settings": (prompt.split_prompt, "--set a=b ", 1_000),
-    "quotation marks": (prompt.split_prompt, "'a'\"", 5_000),
-    "words": (shell_words, "a 'b' ", 5_000),
+    "options": (read_prompt, "-q ", 2_000),
+    "settings": (read_prompt, "--set a=b ", 1_000),
+    "quotation marks": (read_prompt, "'a'\"", 5_000),
+    "words": (split, "a 'b' ", 5_000),
     "lines that go on": (lambda text: hand_over_prompts(text.splitlines(keepends=True)), "%llx a?\n", 2_000),
     "addresses": (lambda text: base_url(f"https://h{text}"), "/chat/completions", 100),
     "a name": (lambda text: nearest(text, ("alpha", "beta")), "ab", 100_000),
@@ -196,8 +197,8 @@ def test_a_conversation_is_read_in_time_in_proportion():
 
 def test_more_options_than_a_command_takes_are_refused_in_one_line():
     with pytest.raises(LlxError, match=r"^%llx: more than 500 options "):
-        prompt.split_prompt("-q " * 501)
-    assert len(prompt.split_prompt("--set a=b " * 400)[0].settings) == 1
+        read_prompt("-q " * 501)
+    assert len(read_prompt("--set a=b " * 400)[0].all("set")) == 400
 
 
 def test_an_address_longer_than_servers_take_is_refused_in_one_line():

@@ -9,9 +9,7 @@ import pytest
 
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.simulated import simulated_script
-from llx_magic.commands.grammar import HelpAskedError
 from llx_magic.commands.profiles import read_params
-from llx_magic.commands.settings import grammar
 from llx_magic.core.reply import ChatRequest, Message, Reply
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LONGEST_LINE, AllBackendsFailed, LlxError, Reason, SettingError, UsageProblem, brief
@@ -21,6 +19,7 @@ from llx_magic.settings.declaration import setting
 from llx_magic.text.blocks import ReplyFormatError, code_of
 from llx_magic.text.screen import printable
 from llx_magic.text.tables import read_table
+from tests.typed import Typed
 
 DIGITS = "9" * 5000
 DEEP = "[" * 100_000
@@ -45,9 +44,7 @@ def test_an_error_that_quotes_very_much_keeps_its_beginning_and_its_end():
 
 
 def test_a_help_keeps_its_lines():
-    with pytest.raises(HelpAskedError) as caught:
-        grammar().read(["--help"])
-    assert len(str(caught.value).splitlines()) > 5
+    assert len(Typed("set").help().splitlines()) > 5
 
 
 @pytest.mark.parametrize(

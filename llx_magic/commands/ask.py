@@ -1,0 +1,90 @@
+"""The prompt: ``%%llx``, ``%llx`` and ``llx``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.sources import backends, conversations, profiles, request_settings
+
+if TYPE_CHECKING:
+    from llx_magic.commands.reading import Asked
+
+Format = Literal["markdown", "text", "code", "json"]
+
+FORMATS: tuple[Format, ...] = ("markdown", "text", "code", "json")
+"""How a reply can be shown."""
+
+WHOLE: tuple[Format, ...] = ("markdown", "text")
+"""Those that show the whole text of a reply, so that it can be shown while it comes."""
+
+NOTEBOOK, SHELL = Where.NOTEBOOK, Where.SHELL
+
+_SHELL_NOTES = """
+examples:
+  llx "Why is the sky blue?"
+  git diff | llx "Write a commit message for this."      the question, a blank line, the piped text
+  llx -q -f json "Three primes, as a JSON list." | jq .
+  llx -p work - < question.txt                           the file is the question
+
+A pipe or file on standard input is read to its end; where a script leaves one open that is not meant for llx, give
+< /dev/null. Text is UTF-8, in whatever locale.
+
+exit status: 0 answered, 1 no backend could answer or the reply has not the form asked for, 2 bad usage, 130 interrupted
+"""
+
+COMMAND = Command(
+    run="llx_magic.commands.answering:run",
+    text=True,
+    arguments=(Argument("question", "QUESTION", "the prompt; - stands for standard input", many=True, where=SHELL),),
+    options=(
+        Option("-p --profile --profile-load", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
+        Option("-b --backend", "NAME", "one backend only, without failover", complete=backends),
+        Option("-s --system", "TEXT", "the system prompt"),
+        Option("-o --out", "VAR", "the variable that takes the reply", where=NOTEBOOK),
+        Option(
+            "-f --format",
+            "FORMAT",
+            "markdown, text, code or json: the model is told; code is shown alone; JSON is checked, and asked for once "
+            "more where it is none",
+            choices=FORMATS,
+        ),
+        Option(
+            "--set",
+            "key=value",
+            "a setting, for this prompt only; may be repeated",
+            complete=request_settings,
+            repeats=True,
+        ),
+        Option("--param", "name=value", "a parameter of the model for this prompt only; may be repeated", repeats=True),
+        Option(
+            "--chat",
+            "NAME",
+            "continue a conversation, named or the session's own (before a text: --chat=NAME)",
+            complete=conversations,
+            bare=True,
+        ),
+        Option("--bg", "", "return at once; the reply goes on streaming into its own cell", where=NOTEBOOK),
+        Option("--no-stream", "", "show the reply once, when it is whole"),
+        Option("-q --quiet", "", "no output; the reply is in _llx and in VAR; errors are shown", where=NOTEBOOK),
+        Option("-q --quiet", "", "nothing on stderr but errors", where=SHELL),
+        Option("-r --raw", "", "send {{ }} as it is instead of filling it in", where=NOTEBOOK),
+        Option(
+            "--next-cell",
+            "",
+            "put the code of the reply into a new cell; not a second time where it is the same",
+            where=NOTEBOOK,
+        ),
+        Option("--dry-run", "", "the prompt and who would be asked, with the reason; nothing is sent"),
+        Option("--prompt", "TEXT", "the same as QUESTION, for scripts", where=SHELL),
+        Option("--trust", "", "let the profile use the keys it names, this time", where=SHELL),
+        Option("--stats", "", "the statistics afterwards, on stderr", where=SHELL),
+        Option("--version", "", "print the version", where=SHELL, alone=True),
+    ),
+    notes={SHELL: _SHELL_NOTES},
+)
+
+
+def form_of(asked: Asked) -> Format:
+    """Return how the reply is to be shown."""
+    return next((form for form in FORMATS if form == asked.get("format")), "markdown")

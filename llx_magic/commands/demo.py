@@ -1,0 +1,47 @@
+"""``llx demo``: a prompt that fails over, for real."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from llx_magic.commands.command import Command, Option
+
+if TYPE_CHECKING:
+    from llx_magic.commands.here import Here
+    from llx_magic.commands.output import Output
+    from llx_magic.commands.reading import Asked
+
+PROMPT = "What is the capital of France? Answer in one sentence."
+
+COMMAND = Command(
+    run="llx_magic.commands.demo:run",
+    options=(Option("--prompt", "TEXT", "another prompt than the demo's own"),),
+)
+
+
+def run(here: Here, asked: Asked) -> Output:
+    """Ask two backends: the first is unreachable, the second is real and local."""
+    from llx_magic.backends import local as embedded
+    from llx_magic.commands.answering import answer
+    from llx_magic.commands.local import ProgressBar, pull
+    from llx_magic.commands.output import Output, remark
+    from llx_magic.commands.stats import report_of
+    from llx_magic.observe.debug import VARIABLE
+    from llx_magic.text.screen import one_line
+
+    pull(ProgressBar(sys.stderr, live=sys.stderr.isatty()))
+    os.environ.setdefault(VARIABLE, "llxprt:*")
+    prompt = asked.get("prompt") or PROMPT
+    try:
+        here.session.load("demo")
+        remark(f"prompt: {one_line(prompt)}\n")
+        reply = answer(here.session, asked, prompt)
+        remark("\n" + report_of(here.session.balancer()).text)
+    finally:
+        embedded.stop()
+    return Output(
+        f"\nThe first backend could not be reached, so {reply.backend} answered: a small model on this machine,\n"
+        "good enough to show the way, not to be relied on. Next: make lab, or %load_ext llx_magic in a notebook."
+    )

@@ -1,0 +1,70 @@
+"""Where a command was typed, and how it is carried out there."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from llx_magic.commands.command import Where
+from llx_magic.commands.output import Output
+from llx_magic.commands.reading import Asked, Reading, refusal
+from llx_magic.commands.table import Row
+from llx_magic.commands.words import split
+from llx_magic.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from llx_magic.session.session import Session
+
+Run = Callable[["Here", Asked], object]
+"""Carries out a command: an ``Output`` is shown, anything else is the value that a notebook gets."""
+
+
+class Here:
+    """A notebook or a shell: the session, made when it is first used, and how a key is asked for without showing it."""
+
+    def __init__(
+        self, where: Where, session: Callable[[], Session], ask_hidden: Callable[[str], str] = getpass.getpass
+    ) -> None:
+        self.where = where
+        self.ask_hidden = ask_hidden
+        self._session = session
+
+    @cached_property
+    def session(self) -> Session:
+        """The profiles and settings that commands act on."""
+        return self._session()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the process goes on after the command, so that what is in its memory is of use."""
+        return self.where is Where.NOTEBOOK
+
+    def carry_out_line(self, row: Row, line: str) -> object:
+        """Carry out a command whose words stand on a line. The errors are those of ``carry_out``."""
+        try:
+            words = split(line)
+        except UsageProblem:
+            command = row.load()
+            if not command.secret:
+                raise
+            raise UsageProblem(f"{row.typed(self.where)} {refusal(command)}") from None
+        return self.carry_out(row, words)
+
+    def carry_out(self, row: Row, words: Iterable[str]) -> object:
+        """Carry out a command.
+
+        Raises:
+            UsageProblem: for words that make no sense.
+            LlxError: what the command itself raises.
+        """
+        reading = Reading(row.load(), row.typed(self.where), self.where)
+        for word in words:
+            reading.take(word)
+        asked = reading.asked()
+        if asked.help:
+            return Output(asked.help)
+        module, _, name = asked.run.partition(":")
+        return cast("Run", getattr(import_module(module), name))(self, asked)

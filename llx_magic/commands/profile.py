@@ -1,0 +1,119 @@
+"""Profiles: ``%llx_profile`` and ``llx profile``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from llx_magic.commands import sources
+from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
+from llx_magic.core.routing import ROUTINGS
+
+if TYPE_CHECKING:
+    from llx_magic.commands.offers import At
+
+_RUN = "llx_magic.commands.profiles"
+_LIST = "llx_magic.commands.profile_list"
+_TRUST = "llx_magic.commands.trust"
+
+_NAME = Argument("name", "NAME")
+
+
+def _policies(_at: At) -> Iterable[str]:
+    return ROUTINGS
+
+
+_SAVE_BALANCER = Command(
+    "loadbalancer",
+    "Save several models behind a policy, with the settings in force.",
+    run=f"{_RUN}:save_balancer",
+    arguments=(
+        _NAME,
+        Argument("policy", "POLICY", f"how the models are ordered: {' or '.join(ROUTINGS)}", complete=_policies),
+        Argument("members", "MEMBER", "model profiles, by priority", complete=sources.members, many=True),
+    ),
+    options=(Option("--set", "k=v", "a setting to save", complete=sources.settings, repeats=True),),
+)
+
+_SAVE_MODEL = Command(
+    "model",
+    "Save one model at one provider.",
+    run=f"{_RUN}:save_model",
+    arguments=(_NAME,),
+    options=(
+        Option("--provider", "P", "openai, groq, ollama, local, simulated …", complete=sources.providers, needed=True),
+        Option("--model", "M", "the model's name at the provider", needed=True),
+        Option("--base-url", "U", "where the provider is, if not at its usual address"),
+        Option(
+            "--key-env",
+            "VAR",
+            "the environment variable that holds the key",
+            complete=sources.key_variables,
+            group="key",
+        ),
+        Option("--key-name", "N", "the key's name in the keyring", complete=sources.key_names, group="key"),
+        Option(
+            "--key-file", "F", "the file that holds the key, readable by you alone", complete=sources.files, group="key"
+        ),
+        Option("--key", "KEY", "refused, since it would be kept in a notebook or a history", hidden=True, group="key"),
+        Option(
+            "--header",
+            "n=v",
+            "a header of each request; its value names a secret by its variable: x-api-key=${GATEWAY_KEY}",
+            repeats=True,
+        ),
+        Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
+        Option("--price-output", "X", "price of a million completion tokens"),
+        Option("--param", "k=v", "a parameter of the model", repeats=True),
+        Option("--set", "k=v", "a setting to save", complete=sources.member_settings, repeats=True),
+    ),
+)
+
+COMMAND = Command(
+    actions=(
+        Command("save", "Save a load balancer or a model as a profile.", actions=(_SAVE_BALANCER, _SAVE_MODEL)),
+        Command(
+            "load",
+            "Make a profile the active one (in a notebook; a command line takes -p NAME).",
+            run=f"{_RUN}:load",
+            arguments=(Argument("profile", "NAME_OR_PATH", complete=sources.profiles),),
+        ),
+        Command("list", "List every profile, broken ones with what is wrong.", run=f"{_LIST}:overview"),
+        Command(
+            "show",
+            "Show a profile's file, without keys.",
+            run=f"{_LIST}:show",
+            arguments=(Argument("profile", "NAME", complete=sources.profile_names),),
+        ),
+        Command(
+            "delete",
+            "Delete a profile (kept as .bak).",
+            run=f"{_RUN}:delete",
+            arguments=(Argument("profile", "NAME", complete=sources.own_profiles),),
+        ),
+        Command(
+            "set-default",
+            "Choose the profile that is used where none is loaded.",
+            run=f"{_RUN}:set_default",
+            arguments=(Argument("profile", "NAME", complete=sources.profile_names, optional=True, group="which"),),
+            options=(Option("--clear", "", "have no default profile", group="which"),),
+        ),
+        Command(
+            "trust",
+            "Allow a profile from elsewhere to send the keys that it names to its host.",
+            run=f"{_TRUST}:trust",
+            arguments=(Argument("profile", "NAME_OR_PATH", complete=sources.profiles),),
+        ),
+        Command(
+            "untrust",
+            "Take that back, by the profile or by KEY@HOST.",
+            run=f"{_TRUST}:untrust",
+            arguments=(
+                Argument("profile", "NAME_OR_PATH_OR_PAIR", complete=sources.trusted, optional=True, group="which"),
+            ),
+            options=(Option("--all", "", "all that has been allowed", group="which"),),
+        ),
+        Command("trusted", "List which key may go to which host.", run=f"{_TRUST}:trusted"),
+    ),
+    notes={ANYWHERE: "A profile from elsewhere gets a key of yours only after you have allowed it to go to its host."},
+)

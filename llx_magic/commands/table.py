@@ -1,0 +1,74 @@
+"""Every command: its name, what it does, where it is typed, and the module that declares and does the rest.
+
+Loading the extension and completing a first word read this table alone; a module is imported when its command is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import cast
+
+from llx_magic.commands.command import ANYWHERE, Command, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A command; the one without a name is a prompt. ``module`` holds its declaration as ``COMMAND``."""
+
+    name: str
+    summary: str
+    module: str
+    where: Where = ANYWHERE
+
+    def typed(self, where: Where) -> str:
+        """Return how it is typed: as a magic, or behind ``llx``."""
+        if where is Where.NOTEBOOK:
+            return f"%llx_{self.name}" if self.name else "%llx"
+        return f"llx {self.name}".rstrip()
+
+    def load(self) -> Command:
+        """Return the declaration."""
+        declared = cast("Command", import_module(self.module).COMMAND)
+        return replace(declared, name=self.name, summary=self.summary)
+
+
+PROMPT = Row("", "Ask a prompt of the best backend that is up.", "llx_magic.commands.ask")
+
+_BOTH, _HERE = "llx_magic.commands", "llx_magic.notebook"
+
+COMMANDS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        PROMPT,
+        Row("set", "Show and change the settings.", f"{_BOTH}.set"),
+        Row("profile", "Save, load, list, show and delete profiles.", f"{_BOTH}.profile"),
+        Row("stats", "Show the statistics; as an expression, .frame is a DataFrame.", f"{_BOTH}.stats", Where.NOTEBOOK),
+        Row("dashboard", "Show the live dashboard of a profile.", f"{_HERE}.dashboards", Where.NOTEBOOK),
+        Row("trace", "Show how the last request was decided, or the N-th.", f"{_BOTH}.trace", Where.NOTEBOOK),
+        Row("log", "Show the latest debug lines, with the local time of day.", f"{_BOTH}.log", Where.NOTEBOOK),
+        Row(
+            "circuit",
+            "Show each backend's circuit and cool-down, or change them by hand.",
+            f"{_BOTH}.circuit",
+            Where.NOTEBOOK,
+        ),
+        Row("chat", "List, show, clear, fork, export and delete conversations.", f"{_BOTH}.chat"),
+        Row(
+            "jobs",
+            "List background prompts (%%llx --bg), show or cancel one.",
+            f"{_HERE}.jobs",
+            Where.NOTEBOOK,
+        ),
+        Row("key", "Keep keys in the operating system's keyring.", f"{_BOTH}.key"),
+        Row("local", "Fetch, look at and stop the embedded model, a small real one on this machine.", f"{_BOTH}.local"),
+        Row("demo", "Ask a prompt that fails over, for real, to the embedded model.", f"{_BOTH}.demo", Where.SHELL),
+        Row("completion", "Print what makes bash, zsh or fish complete llx.", f"{_BOTH}.completion", Where.SHELL),
+    )
+}
+"""Every command by its name, in the order of the documentation."""
+
+
+def commands_at(where: Where) -> list[Row]:
+    """Return the commands that are typed there, without the prompt."""
+    return [row for row in COMMANDS.values() if row.name and where in row.where]

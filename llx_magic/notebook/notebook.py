@@ -1,0 +1,104 @@
+"""A notebook with the extension loaded, in which magics are carried out; imported when one is first used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from llx_magic.backends import local as embedded
+from llx_magic.commands import trust
+from llx_magic.commands.command import Where
+from llx_magic.commands.footer import FooterMode
+from llx_magic.commands.here import Here
+from llx_magic.commands.output import Output, Shown
+from llx_magic.commands.prompt import read_prompt
+from llx_magic.commands.table import Row
+from llx_magic.core.reply import Reply
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.notebook.completion import LlxCompleter
+from llx_magic.notebook.dashboards import Dashboards
+from llx_magic.notebook.frontend import is_kernel
+from llx_magic.notebook.jobs import Jobs
+from llx_magic.notebook.prompter import LAST_REPLY, Prompter
+from llx_magic.session.consent import Asker
+from llx_magic.session.session import Session
+from llx_magic.text.screen import printable
+
+
+class Preferences(Protocol):
+    """How replies are shown, where the cell itself does not say."""
+
+    stream: bool
+    redraw: str
+    table_rows: int
+    expressions: str
+
+    @property
+    def footer_mode(self) -> FooterMode:
+        """What the line under a reply says."""
+
+
+class Notebook(Here):
+    """One shell and its session.
+
+    ``made`` holds the code of the new cell that each cell made at its last run, by the front end's name of the cell.
+    """
+
+    def __init__(self, shell: InteractiveShell, session: Callable[[], Session], preferences: Preferences) -> None:
+        super().__init__(Where.NOTEBOOK, session)
+        self.shell = shell
+        self.preferences = preferences
+        self.jobs = Jobs(shell)
+        self.made: dict[str, str] = {}
+        self.dashboards = Dashboards(shell, lambda: self.session.loaded())  # noqa: PLW0108 - the session is made at its first use
+
+    @cached_property
+    def completer(self) -> LlxCompleter:
+        """What completes the magics' words."""
+        return LlxCompleter(self)
+
+    def ask(self, line: str, cell: str | None) -> Reply | None:
+        """Answer a prompt; the reply is returned where it can be the value of an expression."""
+        asked, text = read_prompt(line, cell)
+        if asked.help:
+            self.show(Output(asked.help))
+            return None
+        result = Prompter(self, asked, text).run()
+        if isinstance(result, Output):
+            self.show(result)
+        return result if isinstance(result, Reply) and cell is None else None
+
+    def run(self, row: Row, line: str) -> object:
+        """Carry out the magic of a command; what it returns is the value of the magic."""
+        result = self.carry_out_line(row, line)
+        if not isinstance(result, Output) or isinstance(result, Shown):
+            return result
+        self.show(result)
+        return None
+
+    def show(self, output: Output) -> None:
+        """Show an output, as a table where the front end can."""
+        if output.html and is_kernel(self.shell):
+            self.shell.display_pub.publish({"text/plain": output.text, "text/html": output.html}, {})
+        else:
+            print(printable(output.text))  # noqa: T201 - plain text is what it is
+        if output.aside:
+            print(f"\n{printable(output.aside)}")  # noqa: T201
+
+    def close(self) -> None:
+        """End background prompts, connections, the thread and the embedded model; the last reply is forgotten."""
+        self.jobs.cancel_all()  # each of them leaves its reply, cancelled, so the name goes after them
+        self.shell.user_ns.pop(LAST_REPLY, None)
+        self.dashboards.close()
+        self.session.close()
+        BACKGROUND.stop()
+        embedded.stop()
+
+
+def asker_of(shell: InteractiveShell) -> Asker | None:
+    """Return what asks in IPython's terminal, or None: a kernel may have no input, and a notebook may run unwatched."""
+    return None if is_kernel(shell) or not sys.stdin.isatty() else trust.asker(input)
