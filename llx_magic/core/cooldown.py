@@ -1,8 +1,9 @@
 """The cool-down of one backend after it answered 429 (too many requests), and the line of those who wait for its end.
 
-While it lasts the backend is skipped. When it ends one request goes first; the others go on skipping, or waiting, until
-that one is settled. Then those who wait follow in the order of their requests, no faster than the backend bears
-(`Pace`), so neither the end of a cool-down nor what follows is a stampede.
+While it lasts the backend is skipped. When it ends, one request goes first; until that one is settled, all others still
+skip the backend or wait. Then those who wait follow in the order of their requests, no faster than the backend bears
+(`Pace`). So neither the end of a cool-down nor what follows is a stampede. Status 429 and its Retry-After header:
+https://www.rfc-editor.org/rfc/rfc6585#section-4
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LONGEST_SECONDS = 3600.0
 """The cap on what a server asks for, and what an exhausted quota costs."""
 
 ROUNDS_IN_VAIN = 10
-"""After so many refusals in a row of the one that went first nobody waits any longer."""
+"""Nobody waits any longer once the request that went first has been refused so many times in a row."""
 
 
 def cool_down_seconds(retry_after: float | None, *, quota_exhausted: bool) -> float:
@@ -103,24 +104,25 @@ class CoolDown(msgspec.Struct):
         self.admit(request)
         return True
 
-    def settle(self, request: int, now: float, *, learnt: bool) -> bool:
-        """Release what the visit, or a turn that was not used, holds; True if that ended the cool-down.
+    def settle(self, request: int, now: float, *, conclusive: bool) -> bool:
+        """Release what the visit, or a turn that was not used, holds; return whether that ended the cool-down.
 
-        ``learnt`` is False for a visit that was cancelled or limited again: then the next request goes first.
+        ``conclusive`` is False if the visit says nothing about the rate limit, or met it again: then the next request
+        goes first.
         """
         if self.until is None and self.pace is None:
             return False
         self.under_way.discard(request)
-        if learnt:
+        if conclusive:
             self.in_vain, self.answered_at = 0, now
-        ended = learnt and self.first == request
+        ended = conclusive and self.first == request
         if self.first == request:
             self.first = None
         if ended:
             self.until = None
         if self.pace is not None and ended:
             self.pace.begin()
-        elif self.pace is not None and learnt:
+        elif self.pace is not None and conclusive:
             self.pace.passed(now)
         return ended
 

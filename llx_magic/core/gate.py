@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Applicant(NamedTuple):
-    """A request at the gate: its number, and what is particular about it.
+    """A request that asks to visit a backend.
 
-    ``sole`` marks one that has no other candidate. ``second_pass`` is the try that ignores tokens per minute.
+    ``sole`` says that it has no other candidate. ``second_pass`` says that tokens per minute do not matter any more.
     ``waiting_since`` is when it began to wait for a rate limit; None before that.
     """
 
@@ -50,7 +50,7 @@ class Hold(NamedTuple):
 
 
 class Permit(NamedTuple):
-    """Leave to visit a backend; settled exactly once. ``ticket`` is None where the breaker is switched off."""
+    """Allows one visit to a backend; settled exactly once. ``ticket`` is None where the breaker is switched off."""
 
     request: int
     admitted_at: float
@@ -105,8 +105,8 @@ class Gate(msgspec.Struct):
     def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
 
-        One that has no other candidate is refused only by a rate limit that it can wait for. The permit is taken last,
-        after every other reason to pass the backend over.
+        A request without another candidate is refused only for a rate limit whose end it can wait for. The permit is
+        taken last, when there is no other reason to pass the backend over.
         """
         request, sole = applicant.request, applicant.sole
         if refusal := self._refusal(applicant, now, settings):
@@ -191,7 +191,7 @@ class Gate(msgspec.Struct):
             if cause is not None:
                 failures = self.breaker.failures_in_window(now, settings) if cause is Cause.FAILURES else None
                 events.append(self._changed(before, cause, permit.request, now, failures))
-        if self.cool_down.settle(permit.request, now, learnt=self._rate_limit_is_over(outcome, now)):
+        if self.cool_down.settle(permit.request, now, conclusive=self._rate_limit_is_over(outcome, now)):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
 

@@ -1,7 +1,8 @@
 """How fast a backend that limits its rate may be asked again while others still wait.
 
-Two kinds of limit answer 429: so many requests in a time, and so many at once. Neither is told, so both are learnt from
-what was let through before the last refusal. A refusal that met a request alone can only be of the first kind.
+A server may limit how many requests it takes in a time, or how many at once. It answers 429 to both and tells neither
+number, so both are estimated from what it let through before the last refusal. If the request that was refused was the
+only one under way, the limit is one of the first kind.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 import msgspec
 
 UNTROUBLED = 4
-"""After so many times the last cool-down without a refusal the backend may be asked twice as much at once."""
+"""If nothing was refused for so many times the last cool-down, twice as many requests may be under way at once."""
 
 UNKNOWN = 1_000_000
-"""So many at once are more than any request count: how many the backend takes at once is not known."""
+"""Stands for the number that the backend takes at once while that is not known: larger than any that occurs."""
 
 
 class Pace(msgspec.Struct):
     """How many requests may be under way at one backend, from the end of a cool-down to its next refusal.
 
-    Such a stretch begins with one request alone. When it got through, as many follow as got through in the last
-    stretch, and then one alone again, two, four and so on, so that about one refusal in each stretch finds the limit.
-    ``budget`` is that number; ``through`` got through in this stretch.
+    That time is a round. It begins with one request alone. When that one has got through, as many follow as got through
+    in the last round (``budget``); then one alone again, two, four and so on, so that about one refusal in each round
+    finds the limit. ``through`` counts those that got through in this round.
     """
 
     refused_at: float
@@ -31,7 +32,7 @@ class Pace(msgspec.Struct):
     at_once: int = UNKNOWN
 
     def begin(self) -> None:
-        """Start a stretch: the one that went first after a cool-down got through."""
+        """Start a round: the request that went first after a cool-down got through."""
         self.budget = self.through or self.budget
         self.through = 1
         self.growing = 1 if self.budget else 2
@@ -40,7 +41,7 @@ class Pace(msgspec.Struct):
         """Note that a further request got through."""
         self.through += 1
         if self.budget is None or self.through > self.budget:
-            self.growing += 1  # one more for each, so twice as many in each round
+            self.growing += 1  # one more for each that gets through doubles the number each time
         if now - self.refused_at >= UNTROUBLED * self.cool_down:
             self.at_once = min(2 * self.at_once, UNKNOWN)
             self.refused_at = now

@@ -168,4 +168,4 @@ class WaitingRoom:
         return min((end for end in ends if end is not None), default=None)
 
     def _give_back(self, waiter: Waiter, gate: GateKey, now: float) -> None:
-        self._store.update(gate, lambda each: each.cool_down.settle(waiter.request, now, learnt=False))
+        self._store.update(gate, lambda each: each.cool_down.settle(waiter.request, now, conclusive=False))

@@ -62,7 +62,7 @@ def test_at_its_end_one_request_goes_first_and_the_others_are_refused_until_it_i
     cool_down.admit(FIRST)
     assert [cool_down.refuses(request, 10.0) for request in range(50, 100)] == [True] * 50
     assert cool_down.seconds_left(12.0) == 0.0
-    assert cool_down.settle(FIRST, 12.0, learnt=True)
+    assert cool_down.settle(FIRST, 12.0, conclusive=True)
     assert not cool_down.refuses(OTHER, 12.0)
     assert cool_down.seconds_left(12.0) is None
 
@@ -70,7 +70,7 @@ def test_at_its_end_one_request_goes_first_and_the_others_are_refused_until_it_i
 def test_where_the_first_request_taught_nothing_the_next_one_goes_first():
     cool_down = cooling()
     cool_down.admit(FIRST)
-    assert not cool_down.settle(FIRST, 11.0, learnt=False)
+    assert not cool_down.settle(FIRST, 11.0, conclusive=False)
     assert not cool_down.refuses(SECOND, 11.0)
     cool_down.admit(SECOND)
     assert cool_down.refuses(OTHER, 11.0)
@@ -80,7 +80,7 @@ def test_a_visit_that_waits_to_try_again_itself_holds_the_first_place():
     cool_down = CoolDown()
     assert cool_down.start(FIRST, 0.0, 2.0, will_retry=True)
     assert cool_down.refuses(OTHER, 2.0)
-    assert cool_down.settle(FIRST, 2.0, learnt=True)
+    assert cool_down.settle(FIRST, 2.0, conclusive=True)
     assert not cool_down.refuses(OTHER, 2.5)
 
 
@@ -101,7 +101,7 @@ def test_a_second_rate_limit_lengthens_and_never_shortens_it():
 
 def test_a_visit_from_before_the_rate_limit_does_not_end_it():
     cool_down = cooling()
-    assert not cool_down.settle(EARLY, 1.0, learnt=True)
+    assert not cool_down.settle(EARLY, 1.0, conclusive=True)
     assert cool_down.refuses(OTHER, 1.0)
 
 
@@ -120,7 +120,7 @@ def test_nobody_overtakes_those_who_wait():
     cool_down = cooling(line=range(10, 12))
     assert cool_down.refuses(OTHER, 10.0)
     called(cool_down, 10.0)
-    cool_down.settle(10, 10.0, learnt=True)
+    cool_down.settle(10, 10.0, conclusive=True)
     assert cool_down.refuses(OTHER, 10.0)
     assert called(cool_down, 10.0) == [11]
 
@@ -133,7 +133,7 @@ def test_those_who_wait_follow_in_the_order_of_their_requests_however_they_came(
     for now in range(10, 30):
         for request in called(cool_down, now):
             order.append(request)
-            cool_down.settle(request, now, learnt=True)
+            cool_down.settle(request, now, conclusive=True)
     assert order == [11, 12, 17, 19]
 
 
@@ -143,7 +143,7 @@ def test_after_the_first_two_follow_then_twice_as_many_in_each_round():
     for now in range(10, 15):
         rounds.append(len(going := called(cool_down, now)))
         for request in going:
-            cool_down.settle(request, now, learnt=True)
+            cool_down.settle(request, now, conclusive=True)
     assert rounds == [1, 2, 4, 8, 16]
 
 
@@ -158,10 +158,10 @@ def rounds_of(cool_down: CoolDown, now: float, room: int, *, at_once: bool) -> t
         room -= 0 if at_once else len(passing)
         for request in over:
             cool_down.start(request, now, 2.0, will_retry=False)
-            cool_down.settle(request, now, learnt=False)
+            cool_down.settle(request, now, conclusive=False)
             cool_down.join(request, FOR_EVER)
         for request in passing:
-            cool_down.settle(request, now, learnt=True)
+            cool_down.settle(request, now, conclusive=True)
         answered, refused = answered + len(passing), refused + len(over)
     return answered, refused
 
@@ -200,7 +200,7 @@ def test_who_leaves_is_not_called_and_a_turn_that_is_given_back_is_the_next_ones
     cool_down = cooling(line=range(10, 14))
     cool_down.leave(10)
     assert called(cool_down, 10.0) == [11]
-    cool_down.settle(11, 10.0, learnt=False)
+    cool_down.settle(11, 10.0, conclusive=False)
     assert called(cool_down, 10.0) == [12]
 
 
@@ -208,7 +208,7 @@ def test_a_request_that_was_refused_again_is_called_before_those_behind_it():
     cool_down = cooling(line=range(10, 14))
     assert called(cool_down, 10.0) == [10]
     cool_down.start(10, 10.0, 2.0, will_retry=False)
-    cool_down.settle(10, 10.0, learnt=False)
+    cool_down.settle(10, 10.0, conclusive=False)
     cool_down.join(10, TEN_SECONDS)
     assert called(cool_down, 11.99) == []
     assert called(cool_down, 12.0) == [10]
@@ -226,10 +226,10 @@ def test_while_others_are_answered_patience_is_renewed():
     cool_down = cooling(8.0, line=range(10, 200))
     for now in range(8, 400, 8):
         [first] = called(cool_down, now)
-        cool_down.settle(first, now, learnt=True)
+        cool_down.settle(first, now, conclusive=True)
         for refused in called(cool_down, now):
             cool_down.start(refused, now, 8.0, will_retry=False)
-            cool_down.settle(refused, now, learnt=False)
+            cool_down.settle(refused, now, conclusive=False)
         assert cool_down.losing_patience(now) == []
 
 
@@ -239,7 +239,7 @@ def test_where_nobody_is_answered_patience_ends_with_the_limit():
     while not cool_down.losing_patience(waited):
         [first] = called(cool_down, waited)
         cool_down.start(first, waited, 4.0, will_retry=False)
-        cool_down.settle(first, waited, learnt=False)
+        cool_down.settle(first, waited, conclusive=False)
         waited += 4.0
     assert waited <= 12.0
 
@@ -258,7 +258,7 @@ def test_a_backend_that_asks_for_no_time_at_all_is_not_asked_for_ever():
         cool_down.join(FIRST, TEN_SECONDS)
         assert called(cool_down, 0.0) == [FIRST]
         cool_down.start(FIRST, 0.0, 0.0, will_retry=False)
-        cool_down.settle(FIRST, 0.0, learnt=False)
+        cool_down.settle(FIRST, 0.0, conclusive=False)
         rounds += 1
     assert rounds == ROUNDS_IN_VAIN
 
@@ -278,7 +278,7 @@ def test_when_nobody_waits_any_more_and_nothing_is_refused_everybody_is_let_in_a
     now = 2.0
     while going := called(cool_down, now):
         for request in going:
-            cool_down.settle(request, now, learnt=True)
+            cool_down.settle(request, now, conclusive=True)
     for request in range(100, 200):
         if not cool_down.refuses(request, now + 60.0):
             cool_down.admit(request)

@@ -50,8 +50,8 @@ class LineAgainstModel(RuleBasedStateMachine):
         number = sorted(self.visiting)[which % len(self.visiting)]
         if outcome == "refused":
             self.cool_down.start(number, self.now, 2.0, will_retry=False)
-        learnt = outcome == "answered"
-        self.cool_down.settle(number, self.now, learnt=learnt)
+        conclusive = outcome == "answered"
+        self.cool_down.settle(number, self.now, conclusive=conclusive)
         self.visiting.remove(number)
         if outcome == "refused":
             self.cool_down.join(number, FOR_EVER)
@@ -86,7 +86,7 @@ class LineAgainstModel(RuleBasedStateMachine):
         self.now += 3600.0
         for _ in range(2 * len(self.waiting) + 2):
             for number in sorted(self.visiting):
-                self.cool_down.settle(number, self.now, learnt=True)
+                self.cool_down.settle(number, self.now, conclusive=True)
             self.visiting.clear()
             self.places_are_given()
         assert not self.waiting

@@ -12,15 +12,19 @@ from llx_magic.engine.store import MemoryStore
 
 
 class JsonStore:
-    """Keeps each gate as JSON and reads it anew for each change."""
+    """Keeps each gate as JSON, reads it anew for each change, and is always too late at the first try.
+
+    So a change that has an effect on anything but the gate has it twice.
+    """
 
     def __init__(self) -> None:
         self.texts: dict[GateKey, bytes] = {}
 
     def update(self, key, change, *args, **kwargs):
-        text = self.texts.get(key)
-        gate = Gate(key.name) if text is None else msgspec.json.decode(text, type=Gate)
-        result = change(gate, *args, **kwargs)
+        text = self.texts.get(key) or msgspec.json.encode(Gate(key.name))
+        for _try in range(2):
+            gate = msgspec.json.decode(text, type=Gate)
+            result = change(gate, *args, **kwargs)
         self.texts[key] = msgspec.json.encode(gate)
         return result
 
