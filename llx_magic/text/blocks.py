@@ -73,7 +73,7 @@ def code_blocks(text: str) -> tuple[CodeBlock, ...]:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark")
+    return MarkdownIt("commonmark").disable("inline")  # which takes most of the time, and code holds none
 
 
 def read_json(text: str) -> JsonValue:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.text.blocks import ReplyFormatError, code_blocks, read_json
 from llx_magic.text.values import JsonValue
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+    from markdown_it.utils import EnvType
 
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
 _FRACTION = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
@@ -88,13 +92,17 @@ def _markdown_tables(text: str) -> list[list[list[str]]]:
     from markdown_it import MarkdownIt
 
     tables: list[list[list[str]]] = []
-    for token in MarkdownIt("commonmark").enable("table").parse(text):
+    parser = MarkdownIt("commonmark").enable("table").disable("inline")  # only the cells are read within
+    references: EnvType = {}
+    for token in parser.parse(text, references):
         if token.type == "table_open":
             tables.append([])
         elif token.type == "tr_open":
             tables[-1].append([])
         elif token.type == "inline" and tables and token.level >= _IN_CELL and tables[-1]:
-            tables[-1][-1].append("".join(child.content for child in token.children or () if child.content))
+            cell: list[Token] = []
+            parser.inline.parse(token.content, parser, references, cell)
+            tables[-1][-1].append("".join(part.content for part in cell if part.content))
     return tables
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.backends.reading.errors import read_error
@@ -211,3 +212,17 @@ def test_more_documents_than_a_reply_has_pieces_are_refused_in_one_line():
     body.feed(b"{}" * 200_000)
     with pytest.raises(LlxError, match=r"^a reply of more than 100000 JSON documents$"):
         body.flush()
+
+
+@pytest.mark.parametrize("read", [code_of, read_json, read_table])
+def test_what_is_taken_out_of_a_reply_takes_far_less_time_than_to_draw_it(read):
+    text = "[" * 100_000
+
+    def seconds(act) -> float:
+        began = time.thread_time()
+        with contextlib.suppress(LlxError):
+            act(text)
+        return time.thread_time() - began
+
+    read_table("a")  # what is imported at the first time
+    assert seconds(read) < seconds(MarkdownIt("commonmark").parse) / 4
