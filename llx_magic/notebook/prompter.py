@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import concurrent.futures
 import io
 import keyword
@@ -40,6 +41,10 @@ LAST_REPLY = "_llx"
 """The variable that holds the last reply."""
 
 
+_TAKEN = frozenset(("In", "Out", "_ih", "_oh", "_dh", "__builtin__", "__builtins__"))
+"""What IPython keeps among the user's variables and cannot do without; the rest of its names are Python's builtins."""
+
+
 class Prompter:
     """One prompt of a notebook: what was asked, what shows it, and what has happened so far.
 
@@ -51,13 +56,15 @@ class Prompter:
         out = options.get("out")
         if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
             raise UsageProblem(f"-o takes the name of a variable, got {out!r}")
+        self._out = unicodedata.normalize("NFKC", out or "")  # as Python itself reads a name
+        if self._out in _TAKEN or hasattr(builtins, self._out):
+            raise UsageProblem(f"-o {self._out}: Python or IPython has something of that name; choose another")
         if "bg" in options and "next-cell" in options:
             raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
         self._notebook = notebook
         self._shell = notebook.shell
         self._preferences = notebook.preferences
         self._options = options
-        self._out = unicodedata.normalize("NFKC", out or "")  # as Python itself reads a name
         self._form = form_of(options)
         self._front_end = front_end(self._shell, self._preferences.redraw)
         filled = self._rendered(text)
