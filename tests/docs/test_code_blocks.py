@@ -14,7 +14,13 @@ import pytest
 from llx_magic.providers.table import PROVIDERS
 from tests.docs.pages import PAGES, PLAYED, ROOT, RUN, Page
 
-NOT_RUN = {"CONTRIBUTING.md": 1, "README.md": 3, "docs/getting-started.md": 1, "docs/observability.md": 1}
+NOT_RUN = {
+    "CONTRIBUTING.md": 1,
+    "README.md": 3,
+    "docs/command-line.md": 1,
+    "docs/getting-started.md": 1,
+    "docs/observability.md": 1,
+}
 """How many examples of each page say that they need something which a test does not have."""
 
 OTHER_LANGUAGES = ("text", "json", "yaml", "toml")
