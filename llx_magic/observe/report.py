@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
@@ -43,43 +43,24 @@ def plain(snapshot: Snapshot) -> str:
     return "\n".join(lines)
 
 
-_COLUMNS = (
-    "backend",
-    "circuit",
-    "requests",
-    "success rate",
-    "avg latency",
-    "p50",
-    "p95",
-    "first token",
-    "tokens",
-    "tokens/s",
-    "TPM",
-    "attempts",
-    "time-outs",
-    "cancelled",
-    "last error",
-)
-
-
-def _cells(backend: BackendSnapshot) -> tuple[str, ...]:
-    return (
-        backend.name,
-        circuit_in_words(backend),
-        number(backend.requests),
-        percent(backend.success_rate),
-        duration(backend.mean_latency),
-        duration(backend.p50_latency),
-        duration(backend.p95_latency),
-        duration(backend.ttft),
-        number(backend.tokens),
-        number(backend.tokens_per_second),
-        number(backend.tpm),
-        number(backend.attempts),
-        number(backend.timeouts),
-        number(backend.cancelled),
-        backend.last_error or "",
-    )
+_COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
+    "backend": lambda it: it.name,
+    "circuit": lambda it: circuit_in_words(it),  # noqa: PLW0108 - it is defined below
+    "requests": lambda it: number(it.requests),
+    "success rate": lambda it: percent(it.success_rate),
+    "avg latency": lambda it: duration(it.mean_latency),
+    "p50": lambda it: duration(it.p50_latency),
+    "p95": lambda it: duration(it.p95_latency),
+    "first token": lambda it: duration(it.ttft),
+    "tokens": lambda it: number(it.tokens),
+    "tokens/s": lambda it: number(it.tokens_per_second),
+    "TPM": lambda it: number(it.tpm),
+    "attempts": lambda it: number(it.attempts),
+    "time-outs": lambda it: number(it.timeouts),
+    "cancelled": lambda it: number(it.cancelled),
+    "last error": lambda it: it.last_error or "",
+}
+"""The columns of the table, and what stands in each."""
 
 
 def circuit_in_words(backend: BackendSnapshot) -> str:
@@ -109,7 +90,8 @@ def prompts_in_words(prompts: Prompts) -> str:
 
 def as_html(snapshot: Snapshot) -> str:
     """Return the statistics as an HTML table; every text in it is escaped."""
-    return html_table(_COLUMNS, map(_cells, snapshot.backends), caption=caption(snapshot))
+    rows = ([cell(backend) for cell in _COLUMNS.values()] for backend in snapshot.backends)
+    return html_table(_COLUMNS, rows, caption=caption(snapshot))
 
 
 def caption(snapshot: Snapshot) -> str:

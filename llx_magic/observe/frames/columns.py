@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Cause
 from llx_magic.core.circuits import STATES
@@ -13,7 +12,6 @@ from llx_magic.core.failure import FailureKind
 from llx_magic.core.routing import ROUTINGS
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 POLICIES = tuple(ROUTINGS)
@@ -141,40 +139,14 @@ EVENTS: dict[str, Kind] = {
     "words": "Int64",
 }
 
-Values: TypeAlias = "list[object] | np.ndarray"
-"""The values of one column; those of a numeric one may be an array, NaN where one is missing."""
-
-_STORED_AS = {"int64": "int64", "float64": "float64", "Int64": "float64", "time": "float64"}
-_ROWS_AT_A_TIME = 500
-
 COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state"}
 """The columns of those fields of events that are not named as their column, mostly for want of a unit."""
 
 
 def read(columns: Mapping[str, tuple[str, Kind]], rows: Sequence[object], epoch: float) -> pd.DataFrame:
-    """Make a frame of one attribute of every row per column.
-
-    Rows are read a few hundred at a time, while they are in the processor's cache: many rows lie scattered in memory,
-    and reading all of them anew for each column takes twice as long.
-    """
-    import numpy as np
-
-    readers = [
-        (attrgetter(attribute), _STORED_AS.get(kind if isinstance(kind, str) else ""), list[Values]())
-        for attribute, kind in columns.values()
-    ]
-    for begin in range(0, max(1, len(rows)), _ROWS_AT_A_TIME):
-        part = rows[begin : begin + _ROWS_AT_A_TIME]
-        for value_of, stored, parts in readers:
-            values = list(map(value_of, part))
-            parts.append(values if stored is None else np.array(values, dtype=stored))
-    whole: dict[str, Values] = {
-        name: list(chain.from_iterable(parts))
-        if stored is None
-        else np.concatenate([np.asarray(part) for part in parts])
-        for name, (_, stored, parts) in zip(columns, readers, strict=True)
-    }
-    return build({name: kind for name, (_, kind) in columns.items()}, whole, epoch)
+    """Make a frame of one attribute of every row per column."""
+    values = {name: list(map(attrgetter(attribute), rows)) for name, (attribute, _) in columns.items()}
+    return build({name: kind for name, (_, kind) in columns.items()}, values, epoch)
 
 
 def frame_of(columns: Mapping[str, Kind], rows: Sequence[tuple[object, ...]], epoch: float) -> pd.DataFrame:
@@ -183,14 +155,14 @@ def frame_of(columns: Mapping[str, Kind], rows: Sequence[tuple[object, ...]], ep
     return build(columns, dict(zip(columns, map(list, values), strict=True)), epoch)
 
 
-def build(columns: Mapping[str, Kind], values: Mapping[str, Values], epoch: float) -> pd.DataFrame:
+def build(columns: Mapping[str, Kind], values: Mapping[str, list[object]], epoch: float) -> pd.DataFrame:
     """Make a frame of the values of each column; ``epoch`` is the Unix time at which the clock was zero."""
     from llx_magic.observe.frames.inert import InertFrame
 
     return InertFrame({name: _series(values[name], kind, epoch) for name, kind in columns.items()})
 
 
-def _series(values: Values, kind: Kind, epoch: float) -> pd.Series:
+def _series(values: list[object], kind: Kind, epoch: float) -> pd.Series:
     import numpy as np
     import pandas as pd
 

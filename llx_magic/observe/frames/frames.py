@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from llx_magic.core import events as facts
 from llx_magic.core.circuits import MOMENTS, cool_downs, stretches
 from llx_magic.core.events import BackendEvent, Event
-from llx_magic.core.failure import Failure
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.observe.frames.columns import (
@@ -38,15 +37,7 @@ if TYPE_CHECKING:
 
 
 def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
-    """Return a row per backend, in priority order, indexed by its name.
-
-    ``state`` of the circuit; ``requests`` (visits) = ``successes`` + ``failures`` + ``cancelled`` + ``in_flight``;
-    ``success_rate`` from 0 to 1; ``mean_latency_seconds``, ``p50_latency_seconds`` and ``p95_latency_seconds`` of a
-    visit with its waits; ``ttft_seconds``, the median time to first token; ``tokens`` = ``prompt_tokens`` +
-    ``completion_tokens``; ``tokens_per_second`` while generating; ``tpm``, tokens per minute, and ``tpm_threshold``;
-    ``attempts`` and, of them, ``timeouts``; ``seconds_until_probe`` of an open circuit; ``cooling_down_seconds`` left;
-    ``last_error``, one line.
-    """
+    """Return the frame of ``LoadBalancer.stats``."""
     import pandas as pd
 
     names = pd.Index([backend.name for backend in snapshot.backends], dtype=pd.StringDtype("python"), name="backend")
@@ -54,24 +45,12 @@ def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
 
 
 def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFrame:
-    """Return a row per request that has ended, in the order in which they ended.
-
-    ``request``, its number; ``started`` (UTC); ``policy``; ``outcome``: answered, failed or cancelled; ``seconds`` from
-    prompt to end; ``backend`` and ``model`` that answered; ``attempts`` at all backends; ``ttft_seconds`` of the reply;
-    ``prompt_tokens`` and ``completion_tokens``, missing where none were reported; ``tokens_per_second`` after the first
-    piece, missing where too little came to tell; ``finish_reason``; ``restarts``, how often text was withdrawn;
-    ``decisions``, why backends were passed over, joined by semicolons; ``error``, one line.
-    """
+    """Return the frame of ``LoadBalancer.history``."""
     return read(HISTORY, list(records), epoch)
 
 
 def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
-    """Return a row per attempt whose beginning is remembered, in the order in which they began.
-
-    ``request`` and ``backend``; ``attempt``, its number within the visit, from 1; ``started`` (UTC); ``seconds`` from
-    sending to the end, missing while it runs; ``ttft_seconds`` to the first token; ``outcome``: answered, failed,
-    cancelled or running; and of a failure its ``kind``, HTTP ``status`` and ``message``, one line.
-    """
+    """Return the frame of ``LoadBalancer.attempts``."""
     return frame_of(ATTEMPTS, list(_attempts(events)), epoch)
 
 
@@ -85,9 +64,9 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     ``sampling`` parameters that it sends, as JSON; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before
     a further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
     tokens per minute; the ``state`` of a circuit after a change and ``before``, the ``cause`` of the change, and the
-    ``failures`` in the window where they opened it;
-    ``policy``, ``order`` and ``conversation`` of a request; ``backends`` of a second pass; ``failed``, ``next`` and
-    ``words`` of a restart. The backends of ``order`` and ``backends`` are joined by semicolons.
+    ``failures`` in the window where they opened it; ``policy``, ``order`` and ``conversation`` of a request;
+    ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart. The backends of ``order`` and
+    ``backends`` are joined by semicolons.
     """
     events = list(events)
     columns: dict[str, list[object]] = {name: [None] * len(events) for name in EVENTS}
@@ -100,11 +79,7 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
 
 
 def tpm_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
-    """Return a row per reply that reported its usage, oldest first: the backend's tokens per minute right after it.
-
-    ``at`` (UTC), when the reply was whole; ``backend``; ``tpm``, tokens per minute as the load balancer measured them
-    then, by the ``tpm_basis`` in force, missing where no time had passed.
-    """
+    """Return the frame of ``LoadBalancer.tpm``; a rate is missing where no time had passed."""
     rows = [
         (event.at, event.backend, event.tpm)
         for event in events
@@ -124,22 +99,17 @@ def curves_frame(events: Iterable[Event], basis: Mapping[str, Basis], now: float
 def circuit_frame(
     events: Iterable[Event], states: Mapping[str, str], since: float | None, now: float, epoch: float
 ) -> pd.DataFrame:
-    """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
+    """Return the frame of ``LoadBalancer.circuit``.
 
-    ``backend``; ``state``; ``began`` and ``ended`` (UTC), the latter missing while it lasts; ``seconds``, those so
-    far where it lasts; ``cause`` of its beginning, "by hand" where the user set it. The first interval of a backend
-    begins ``since`` when every event is kept. ``states`` are those of ``now``, by backend: one without a change has had
-    its state since then, and where the circuit breaker is off the last interval is "disabled". A backend that was
-    removed from the profile has no interval that lasts.
+    The first interval of a backend begins ``since`` when every event is kept. ``states`` are those of ``now``, by
+    backend: one without a change has had its state since then, and where the circuit breaker is off the last interval
+    is "disabled". A backend that was removed from the profile has no interval that lasts.
     """
     return frame_of(CIRCUIT, list(_intervals(list(events), states, since, now)), epoch)
 
 
 def cool_downs_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
-    """Return a row per cool-down after a rate limit, by backend, each one's oldest first.
-
-    ``backend``; ``began`` and ``ended`` (UTC), the latter ahead while it lasts; ``seconds`` between them.
-    """
+    """Return the frame of ``LoadBalancer.cool_downs``."""
     rows = [(backend, begin, end, end - begin) for backend, spans in cool_downs(events).items() for begin, end in spans]
     return frame_of(COOL_DOWNS, rows, epoch)
 
@@ -166,39 +136,26 @@ def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFram
 
 def _attempts(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
     """Yield a row per attempt; a request has at most one attempt under way."""
-    begun: dict[int, facts.AttemptStarted] = {}
-    under_way: dict[int, int] = {}
-    first: dict[int, float] = {}
-    rows: list[tuple[object, ...]] = []
-
-    def end(request: int, seconds: float | None, outcome: str, failure: Failure | None = None) -> None:
-        if (place := under_way.pop(request, None)) is not None:
-            rows[place] = _attempt_row(begun.pop(request), seconds, first.pop(request, None), outcome, failure)
-
+    rows: list[list[object]] = []
+    under_way: dict[int, list[object]] = {}
+    begun: dict[int, float] = {}
     for event in events:
+        row = under_way.get(event.request)
         match event:
             case facts.AttemptStarted():
-                begun[event.request], under_way[event.request] = event, len(rows)
-                rows.append(())
-            case facts.FirstTokenReceived():
-                first[event.request] = event.seconds
-            case facts.AttemptFailed():
-                end(event.request, event.seconds, "failed", event.failure)
-            case facts.VisitSucceeded() | facts.VisitCancelled() if event.request in begun:
-                outcome = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
-                end(event.request, event.at - begun[event.request].at, outcome)
-            case _:
-                pass
-    for request in list(under_way):
-        end(request, None, "running")
-    yield from rows
-
-
-def _attempt_row(
-    begun: facts.AttemptStarted, seconds: float | None, ttft: float | None, outcome: str, failure: Failure | None
-) -> tuple[object, ...]:
-    cause = (failure.kind, failure.status, failure.message) if failure else (None, None, None)
-    return (begun.request, begun.backend, begun.attempt, begun.at, seconds, ttft, outcome, *cause)
+                rows.append([event.request, event.backend, event.attempt, event.at, None, None, "running", *[None] * 3])
+                under_way[event.request], begun[event.request] = rows[-1], event.at
+            case facts.FirstTokenReceived() if row:
+                row[5] = event.seconds
+            case facts.AttemptFailed() if row:
+                row[4], row[6] = event.seconds, "failed"
+                row[7:] = event.failure.kind, event.failure.status, event.failure.message
+                del under_way[event.request]
+            case facts.VisitSucceeded() | facts.VisitCancelled() if row:
+                row[4] = event.at - begun[event.request]
+                row[6] = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
+                del under_way[event.request]
+    return map(tuple, rows)
 
 
 def _intervals(
