@@ -1,8 +1,9 @@
-"""What the documentation says of messages and variables is what the code says and reads."""
+"""What the documentation says of messages, variables and rooms is what the code says, reads and keeps."""
 
 from __future__ import annotations
 
 import ast
+import configparser
 import http
 import re
 
@@ -52,3 +53,14 @@ def test_the_table_of_variables_has_each_of_ours_and_no_other() -> None:
     read = {name for text in TEXTS for name in re.findall(r"^(?:LLX|LLXPRT)_[A-Z_]+$", text)}
     described = set(re.findall(r"`((?:LLX|LLXPRT)_[A-Z_]+)`", (ROOT / "docs" / "environment.md").read_text("utf-8")))
     assert described == read
+
+
+def test_the_table_of_rooms_is_that_of_the_import_contract() -> None:
+    """Each row holds the packages and modules of one layer, in the order of the layers."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where things are")[2]
+    rows = re.findall(r"^\| (`[^|]+) \|", page.partition("## Glossary")[0], re.MULTILINE)
+    rooms = [{name.removesuffix("/").removesuffix(".py") for name in re.findall(r"`([^`]+)`", row)} for row in rows]
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    layers = contracts["importlinter:contract:layers"]["layers"].split("\n")
+    assert rooms == [{name.strip() for name in layer.split("|")} for layer in layers if layer.strip()]
