@@ -31,7 +31,7 @@ from llx_magic.profiles.key_source import key_source
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
-from tests.profiles.test_keys import BrokenKeyring, MemoryKeyring
+from tests.keyrings import BrokenKeyring, MemoryKeyring
 from tests.typed import Typed, options
 
 keys, profiles, settings = Typed("key"), Typed("profile"), Typed("set")

@@ -16,8 +16,8 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.conversations import Conversations
 from tests.files.test_saving import as_an_ordinary_user, give_away, in_a_copy, killed_at, model
-from tests.profiles.test_keys import KEY, MemoryKeyring
-from tests.session.test_conversations import turn
+from tests.keyrings import KEY, MemoryKeyring
+from tests.session.kit import turn
 from tests.typed import ConversationsTyped
 
 chat = ConversationsTyped()

@@ -167,3 +167,34 @@ def started(folder: Path, *, console: bool = False, kind: str = "python3", **var
         yield kernel
     finally:
         kernel.stop()
+
+
+STATE = """
+import gc, json, os, sys, threading
+from pathlib import Path
+
+def _state():
+    ip = get_ipython()
+    formatters = {
+        kind: sorted(map(str, [*each.type_printers, *each.deferred_printers]))
+        for kind, each in ip.display_formatter.formatters.items()
+    }
+    return {
+        "line magics": sorted(ip.magics_manager.magics["line"]),
+        "cell magics": sorted(ip.magics_manager.magics["cell"]),
+        "registry": sorted(ip.magics_manager.registry),
+        "matchers": [str(each) for each in ip.Completer.custom_matchers],
+        "cleanup": [each.__name__ for each in ip.input_transformers_cleanup if hasattr(each, "__name__")],
+        "post": [str(each) for each in ip.input_transformers_post],
+        "formatters": {kind: [name for name in names if "llx" in name] for kind, names in formatters.items()},
+        "configurables": sorted(type(each).__name__ for each in ip.configurables),
+        "callbacks": {event: [str(each) for each in them] for event, them in ip.events.callbacks.items()},
+        "threads": sorted(each.name for each in threading.enumerate() if "llx" in each.name),
+        "names": sorted(name for name in ip.user_ns if "llx" in name),
+        "children": [
+            pid
+            for task in Path("/proc/self/task").iterdir()
+            for pid in (task / "children").read_text().split()
+        ],
+    }
+"""

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from tests.faults.server import FaultServer, status
-from tests.notebook.kernel import Kernel, started
+from tests.notebook.kernel import STATE, Kernel, started
 from tests.notebook.kit import is_alive, wait_until, write_balancer, write_model, write_simulated
 
 INTERRUPTED = "KeyboardInterrupt: the prompt was interrupted"
@@ -447,37 +447,6 @@ def test_unloading_closes_a_background_prompt(kernel, first):
     assert first.reached.wait(30)
     kernel.run("%unload_ext llx_magic").fine()
     assert first.requests[0].disconnected.wait(30)
-
-
-STATE = """
-import gc, json, os, sys, threading
-from pathlib import Path
-
-def _state():
-    ip = get_ipython()
-    formatters = {
-        kind: sorted(map(str, [*each.type_printers, *each.deferred_printers]))
-        for kind, each in ip.display_formatter.formatters.items()
-    }
-    return {
-        "line magics": sorted(ip.magics_manager.magics["line"]),
-        "cell magics": sorted(ip.magics_manager.magics["cell"]),
-        "registry": sorted(ip.magics_manager.registry),
-        "matchers": [str(each) for each in ip.Completer.custom_matchers],
-        "cleanup": [each.__name__ for each in ip.input_transformers_cleanup if hasattr(each, "__name__")],
-        "post": [str(each) for each in ip.input_transformers_post],
-        "formatters": {kind: [name for name in names if "llx" in name] for kind, names in formatters.items()},
-        "configurables": sorted(type(each).__name__ for each in ip.configurables),
-        "callbacks": {event: [str(each) for each in them] for event, them in ip.events.callbacks.items()},
-        "threads": sorted(each.name for each in threading.enumerate() if "llx" in each.name),
-        "names": sorted(name for name in ip.user_ns if "llx" in name),
-        "children": [
-            pid
-            for task in Path("/proc/self/task").iterdir()
-            for pid in (task / "children").read_text().split()
-        ],
-    }
-"""
 
 
 @pytest.mark.parametrize("again", ["", "%load_ext llx_magic", "%reload_ext llx_magic"])

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from llx_magic.backends.local import pull
-from tests.notebook.kernel import started
+from tests.notebook.kernel import STATE, started
 from tests.notebook.kit import is_alive, wait_until, write_balancer, write_model, write_simulated
-from tests.notebook.test_kernel import STATE
 
 pytestmark = pytest.mark.posix("signals end a process on Windows in another way")
 

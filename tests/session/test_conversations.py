@@ -16,15 +16,10 @@ from llx_magic.core.reply import Message, Reply
 from llx_magic.errors import UsageProblem
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, turn_of
+from tests.session.kit import turn
 
 NAMES = [None, "plan"]
 """The unnamed conversation and a named one, which must behave the same."""
-
-
-def turn(cell: str | None, prompt: str = "", **changes) -> Turn:
-    text = prompt or f"ask {cell}"
-    given = {"cell": cell, "prompt": text, "reply": f"re: {text}", "backend": "groq", "model": "llama"}
-    return Turn(**{**given, "at": "2026-01-02T03:04:05.000+00:00", **changes})
 
 
 @pytest.fixture
