@@ -25,6 +25,7 @@ from llx_magic.commands.prompt import prepare
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.keys.keychain import KeyringProblem
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import key_source
@@ -348,7 +349,7 @@ def test_without_a_keyring_a_key_is_kept_for_the_session_and_written_nowhere(ses
             )
             assert "\n" not in text
             assert keys.run(session, "list").text == "keys:\n  work (this session)"
-            assert source.read() == "sk-held-0123456789"
+            assert source.read() == Secret("sk-held-0123456789")
             assert not source.may_block
         finally:
             keys.run(session, "delete work")
