@@ -111,7 +111,7 @@ def _session() -> Session:
         print(question, end="", file=sys.stderr, flush=True)
         return _line()
 
-    return Session(asker=trust.asker(read) if can_ask else None)
+    return Session(eager=True, asker=trust.asker(read) if can_ask else None)
 
 
 def _ask_hidden(question: str) -> str:

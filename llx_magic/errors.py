@@ -99,7 +99,9 @@ class Reason(NamedTuple):
 
     @property
     def _names_itself(self) -> bool:
-        return self.message.startswith(f"no key for {self.backend}:")
+        return self.message.startswith(
+            (f"no key for {self.backend}:", f"the key for {self.backend} is not allowed yet")
+        )
 
     @property
     def _wait(self) -> str:
@@ -148,6 +150,11 @@ class AllBackendsFailed(LlxError):
         if len(self.reasons) == 1:
             named = reason.backend in self.headline
         return named and reason.seconds_left is None and reason.message in self.headline
+
+
+def without_key(backend: str, why: str) -> str:
+    """Return the message of ``KeyMissing``: what is missing, or what the user has not allowed yet."""
+    return f"the key for {backend} is {why}" if why.startswith("not allowed") else f"no key for {backend}: {why}"
 
 
 class KeyMissing(LlxError):

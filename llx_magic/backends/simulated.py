@@ -6,6 +6,7 @@ it is given; on virtual time its latencies are exact and cost nothing.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 import re
@@ -21,7 +22,7 @@ from llx_magic.locks import ForkSafeLock
 from llx_magic.text.wording import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from llx_magic.core.ports import Clock, Progress
     from llx_magic.core.reply import ChatRequest
@@ -114,7 +115,7 @@ class SimulatedBackend:
         self.model = model
         self._script = script
         self._clock = clock
-        self._positions = itertools.count()
+        self._positions: dict[tuple[Step, ...], Iterator[int]] = collections.defaultdict(itertools.count)
         self._lock = ForkSafeLock()
         self._window_began = -math.inf
         self._in_window = 0
@@ -136,9 +137,9 @@ class SimulatedBackend:
         progress.on_connected()
         if self._script.rate is not None:
             self._keep_to(self._script.rate)
-        step = self._next_step()
         try:
             script = _with_values(self._script, request.params)
+            step = self._next_step(script)
         except SettingError as problem:
             _refuse(self.name, 400, str(problem).encode())
         await self._meet(step, script)
@@ -162,10 +163,12 @@ class SimulatedBackend:
                 return
         _refuse(self.name, 429, retry_after=left)
 
-    def _next_step(self) -> Step:
-        steps = self._script.steps
-        position = next(self._positions)
-        return steps[position % len(steps) if self._script.cycle else min(position, len(steps) - 1)]
+    def _next_step(self, script: SimulatedScript) -> Step:
+        """Return the next step; a script that a request brings along has a position of its own."""
+        steps = script.steps
+        with self._lock:
+            position = next(self._positions[steps])
+        return steps[position % len(steps) if script.cycle else min(position, len(steps) - 1)]
 
     async def _meet(self, step: Step, script: SimulatedScript) -> None:
         """Wait until the first piece is due; fail where the step leaves no first piece."""
@@ -262,8 +265,10 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
     if reply is not None and not isinstance(reply, str):
         raise SettingError(f"reply must be text, got {brief(reply)}")
     rate = params.get("tokens_per_second", script.tokens_per_second)
+    steps = _steps(params["script"]) if params.get("script") is not None else script.steps
     return replace(
         script,
+        steps=steps,
         reply=reply,
         latency_ms=_number("latency_ms", params.get("latency_ms", script.latency_ms), "milliseconds"),
         tokens_per_second=None if rate is None else _rate(rate),

@@ -91,7 +91,7 @@ def table(balancer: LoadBalancer) -> Output:
 
 
 def _row(backend: BackendSnapshot) -> tuple[str, ...]:
-    left = "" if backend.cooling_down is None else countdown(backend.cooling_down)
+    left = "" if backend.cooling_down is None else countdown(backend.cooling_down) if backend.cooling_down else "over"
     return (backend.name, backend.state, str(backend.failures_in_window), left, _next_request(backend))
 
 

@@ -19,7 +19,9 @@ from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.plan import Plan
 from llx_magic.engine.scope import Watch
 from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.profiles.key_source import FOUND
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
 from llx_magic.text.blocks import ReplyFormatError
@@ -75,7 +77,14 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
     plan = balancer.prepare(messages, told, settings, params, options.get("backend"))
     conversation = None if chat is None else session.conversations.identity(chat or None)
+    plan = replace(plan, notes=_of_pinned(balancer, options.get("backend")))
     return balancer, replace(plan, json=form == "json", conversation=conversation)
+
+
+def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:
+    """Say that the only backend to be asked would be passed over otherwise."""
+    found = (backend for backend in balancer.snapshot().backends if backend.name == pinned and backend.is_open)
+    return tuple(f"the circuit of {each.name} is open; -b asks it all the same, an answer closes it" for each in found)
 
 
 def remember(session: Session, options: Asked, prompt: str, reply: Reply, cell: str | None = None) -> None:
@@ -106,11 +115,29 @@ def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Delta | Restart 
     """
 
     async def answer(watch: Watch) -> Reply:
-        reply = await balancer.run(plan, watch)
+        try:
+            reply = await balancer.run(plan, watch)
+        except AllBackendsFailed as failed:
+            _name_keys(balancer, failed)
+            raise
         problem = _fault_of(plan, reply)
         return reply if problem is None else await _asked_again(balancer, plan, watch, reply, problem)
 
     return BACKGROUND.start(answer)
+
+
+def _name_keys(balancer: LoadBalancer, failed: AllBackendsFailed) -> None:
+    """Say where the key comes from that a backend has refused: it may be another than the user thinks of."""
+    facts = facts_of(member for member in balancer.profile.members if member.name in _refused(failed))
+    for number, reason in enumerate(failed.reasons):
+        if reason.backend in facts and (place := facts[reason.backend].key.partition(f"{FOUND}: ")[2]):
+            message = f"{reason.message} (its key: {place})"
+            failed.headline = failed.headline.replace(reason.message, message)
+            failed.reasons = (*failed.reasons[:number], reason._replace(message=message), *failed.reasons[number + 1 :])
+
+
+def _refused(failed: AllBackendsFailed) -> set[str]:
+    return {reason.backend for reason in failed.reasons if reason.message.startswith("401")}
 
 
 def _fault_of(plan: Plan, reply: Reply) -> str | None:
@@ -135,7 +162,7 @@ async def _asked_again(balancer: LoadBalancer, plan: Plan, watch: Watch, reply: 
         second = await balancer.run(replace(plan, messages=(*plan.messages, *turns)), watch)
     except AllBackendsFailed:
         return replace(reply, notes=(*reply.notes, "asked again for JSON: nobody answered"))
-    spent = "" if reply.usage is None else f", which took {reply.usage.total_tokens} tokens"
+    spent = "" if reply.usage is None else f"; it took {reply.usage.total_tokens} tokens"
     return replace(
         second,
         attempts=reply.attempts + second.attempts,

@@ -17,6 +17,7 @@ from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT, Row
 from llx_magic.commands.words import Word, words_of
 from llx_magic.errors import LlxError
+from llx_magic.template import methods
 
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
@@ -92,8 +93,15 @@ class LlxCompleter:
         if found is None or expression[: found.start(1)].rstrip().endswith("|"):
             return _offer([], "")
         owners, start = found[1].split(".")[:-1], found[2] or ""
-        names = _attributes(self._value(owners)) if owners else sorted(self._variables())
+        names = self._attributes(self._value(owners)) if owners else sorted(self._variables())
         return _offer([(name, "instance") for name in names if name.startswith(start)], start)
+
+    def _attributes(self, owner: object) -> list[str]:
+        """Return the public names of a value, without the methods that an expression may not call."""
+        names = _attributes(owner)
+        if self._notebook.preferences.expressions == "any" or owner is _ABSENT:
+            return names
+        return [name for name in names if not _is_method(owner, name) or methods.found(owner, name) is not None]
 
     def _variables(self) -> dict[str, object]:
         hidden: Mapping[str, object] = self._shell.user_ns_hidden
@@ -157,6 +165,11 @@ def _stored(owner: object, name: str) -> object:
     if isinstance(found, MemberDescriptorType):
         return getattr(owner, name, _ABSENT)
     return _ABSENT if hasattr(type(found), "__get__") else found
+
+
+def _is_method(owner: object, name: str) -> bool:
+    """Return whether a name of a value's class is a function; nothing of it is run to find out."""
+    return callable(inspect.getattr_static(type(owner), name, None))
 
 
 def _attributes(owner: object) -> list[str]:

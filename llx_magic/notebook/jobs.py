@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -53,6 +53,24 @@ class Job:
         except KeyboardInterrupt:
             self.cancel()
             raise
+
+
+class Pending:
+    """Stands for the reply of a background prompt until it is there; whoever uses it is told so in one line."""
+
+    def __init__(self, name: str, job: Job) -> None:
+        self._said = f"{name} is not there yet: {job.line}"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # what front ends look for
+            raise AttributeError(name)
+        raise UsageProblem(self._said)
+
+    def __repr__(self) -> str:
+        return self._said
+
+    def __str__(self) -> NoReturn:
+        raise UsageProblem(self._said)
 
 
 class Jobs:

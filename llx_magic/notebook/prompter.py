@@ -26,7 +26,7 @@ from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.frontend import front_end, is_kernel
 from llx_magic.notebook.interrupt import InterruptedPrompt
-from llx_magic.notebook.jobs import Job
+from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
@@ -71,7 +71,7 @@ class Prompter:
         self._text = filled.text
         self._cell = self._place()
         self._balancer, plan = prompt.prepare(notebook.session, options, filled.text, self._cell)
-        self._plan = replace(plan, notes=filled.notes)
+        self._plan = replace(plan, notes=(*plan.notes, *filled.notes))
         self._view: View = QuietView()
         self._begun = time.monotonic()
 
@@ -151,6 +151,8 @@ class Prompter:
         jobs = self._notebook.jobs
         job = jobs.add(self._text, running.cancel)
         self._view = self._made_view(job)
+        if self._out:
+            self._shell.user_ns[self._out] = Pending(self._out, job)
         jobs.begin(job, lambda: self._follow(running))
         if self._front_end.is_program:
             job.wait()

@@ -45,6 +45,8 @@ class ProfileCredential:
             try:
                 self.headers.read()
             except KeyMissing as missing:
-                return f"{MISSING}: {str(missing).removeprefix(f'no key for {self.key.backend}: ')}"
+                name = self.key.backend
+                why = str(missing).removeprefix(f"no key for {name}: ").removeprefix(f"the key for {name} is ")
+                return f"{MISSING}: {why}"
             return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found
         return found

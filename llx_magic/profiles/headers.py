@@ -9,7 +9,7 @@ from typing import Final
 
 from llx_magic.consent.access import OWN, Access
 from llx_magic.consent.pairs import KeyPlace
-from llx_magic.errors import KeyMissing, ProfileError, brief
+from llx_magic.errors import KeyMissing, ProfileError, brief, without_key
 from llx_magic.files.strictjson import DocumentProblem, parse
 from llx_magic.key_shapes import looks_like_a_key
 from llx_magic.keys.names import names_a_secret
@@ -189,7 +189,7 @@ class HeaderSource:
     def _variable(self, header: str, name: str) -> Secret:
         found = self.access.variable(name)
         if isinstance(found, str):
-            raise KeyMissing(f"no key for {self.backend}: {found}")
+            raise KeyMissing(without_key(self.backend, found))
         if found is not None and _is_sendable(found.reveal()):
             return found
         wrong = "holds what no header can have" if found is not None else "is not set"

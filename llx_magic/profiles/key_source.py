@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llx_magic.consent.access import OWN, Access, file_place, is_set
 from llx_magic.consent.pairs import KeyPlace
-from llx_magic.errors import KeyMissing
+from llx_magic.errors import KeyMissing, without_key
 from llx_magic.hosts import command, is_notebook
 from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
@@ -105,7 +105,7 @@ class ProfileKeySource:
         """
         found = self._found()
         if isinstance(found, str):
-            raise KeyMissing(f"no key for {self.backend}: {found}")
+            raise KeyMissing(without_key(self.backend, found))
         return None if found is None else found.key
 
     def describe(self) -> str:

@@ -72,11 +72,13 @@ def allow(trust: Trust, pairs: Iterable[Pair]) -> str:
 def lines(profile: Profile) -> tuple[str, ...]:
     """Return where each member's requests go and where its key comes from, a line each; no key is looked up.
 
-    Members that run in this process, or that it starts, have no line.
+    Where no member is asked over the network there is no line; those that cannot be asked have none either.
     """
     waiting = {each.pair for each in pending(profile)}
-    members = {member.name: member for member in profile.members}.values()
-    return tuple(line for member in members if (line := _line(member, waiting)))
+    found = {member.name: _line(member, waiting) for member in profile.members if member_problem(member) is None}
+    if not any(found.values()):
+        return ()
+    return tuple(line or f"{name}: on this machine, no key" for name, line in found.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,6 +349,14 @@ def test_attributes_are_listed_without_computing_any(shell):
     assert watched.computed == 0
 
 
+def test_methods_that_an_expression_may_not_call_are_not_offered(shell):
+    """A text's own reading methods are; what changes a list is not, unless expressions reach anything."""
+    assert {"upper", "split"} <= set(offered(shell, "%%llx\n{{ city.", city="Bern"))
+    found = offered(shell, "%%llx\n{{ numbers.", numbers=[1])
+    assert "count" in found
+    assert not {"append", "clear", "sort"} & set(found)
+
+
 def test_attributes_go_through_slots_and_dictionaries(shell):
     """Fields kept in slots and entries of a dictionary are followed, as the template follows them."""
     assert offered(shell, "%%llx\n{{ s.inner.", s=Slotted(SimpleNamespace(x=1))) == ["x"]

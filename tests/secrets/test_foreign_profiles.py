@@ -376,7 +376,7 @@ def test_the_users_own_folder_counts_as_such_only_while_nobody_else_can_change_i
     assert "not allowed yet" in said
     assert len(evil.requests) == 1
     assert "not allowed yet" in profiles.run(session, "list").text
-    assert "to allow it: llx profile trust" in profiles.run(session, "show work").aside
+    assert "to allow it: %llx_profile trust" in profiles.run(session, "show work").aside
     json.loads(profiles.run(session, "show work").text)
 
 
