@@ -1,4 +1,4 @@
-"""Foreign text made fit for a message of ours: one line, cut, and without any key of this process."""
+"""Prepares text of a server for a message: removes every key of this process and shortens it to one line."""
 
 from __future__ import annotations
 

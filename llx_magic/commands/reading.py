@@ -14,7 +14,7 @@ MOST_OPTIONS = 500
 """How many options one line may have."""
 
 _SHORT = len("-x")
-"""Words of this length or less are too short to tell what was meant."""
+"""For words of this length or less no correction is suggested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,16 +138,16 @@ class Running(Generic[T, P]):
         return self._future
 
     def cancel(self) -> None:
-        """Cancel it; who follows it gets ``concurrent.futures.CancelledError``."""
+        """Cancel it; ``follow`` then raises ``concurrent.futures.CancelledError``."""
         if self._future is not None:
             self._loop.cancel(self._future)
 
     def follow(self, draw: Callable[[list[P]], float]) -> T:
         """Wait for the end and draw, on the calling thread, what is reported meanwhile.
 
-        ``draw`` is called with the parts that have come in since the last time, now and then with none, and once more
-        at the end; it returns the seconds until it wants to be called again. So there is one hand-over for each
-        drawing, however many parts there are. An interrupt, or an error of ``draw``, cancels the coroutine.
+        ``draw`` gets all parts that have come in since its last call, sometimes none, and is called once more at the
+        end; it returns the seconds until its next call. So a fast stream does not mean many redraws. An interrupt,
+        or an error of ``draw``, cancels the coroutine.
         """
         try:
             future = self.begin()

@@ -249,7 +249,7 @@ class LiveProfile:
             self._ledger.reset()
 
     def leave_visits(self) -> None:
-        """Give back what the visits under way hold: in a forked copy of the process nobody goes on with them."""
+        """After a fork, release the permits of running visits, which only the parent will finish."""
         now = self.clock.now()
         for (gate, _request), (permit, settings) in self._out.items():
             self._record(self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings))

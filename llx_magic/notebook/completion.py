@@ -30,7 +30,7 @@ _ABSENT = object()
 
 
 class _Silence(Iterator[SimpleCompletion]):
-    """No completion, and none of IPython's: it drops those only in favour of a result that counts as not empty."""
+    """An empty result that looks non-empty, because IPython falls back to its own matchers otherwise."""
 
     def __len__(self) -> int:
         return 1

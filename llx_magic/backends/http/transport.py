@@ -152,7 +152,7 @@ def is_stale(idle_since: float) -> bool:
 
 
 def without_frames(error: BaseException) -> BaseException:
-    """Return a cancellation, say, without the frames it came through: their variables hold the request's headers."""
+    """Return an exception without its traceback and causes: their local variables hold the request's headers."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
