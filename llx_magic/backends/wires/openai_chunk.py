@@ -106,23 +106,29 @@ def reasoning_in(words: Words) -> str:
     """Return the reasoning of a piece, from the first place that holds any: gateways repeat it under several names."""
     named = (words.reasoning_content, words.reasoning, words.reasoning_text, words.thinking)
     for place in (*named, words.reasoning_details, words.thinking_blocks):
-        if place and (found := place if isinstance(place, str) else _thoughts(place)):
+        if place and (found := place if isinstance(place, str) else _said(place, _THOUGHTS)):
             return found
     return ""
 
 
-def _thoughts(value: JsonValue) -> str:
-    """Return the reasoning in a field that is no text; what is encrypted has no words."""
+_THOUGHTS = ("text", "thinking", "reasoning_content", "reasoning", "content", "summary", "reasoning_text")
+_TEXTS = ("text", "content", "value", "parts")
+"""Where the words of a part may stand, which has them there as a text, or as parts again."""
+
+_DEEPEST = 8
+
+
+def _said(value: JsonValue, places: tuple[str, ...], depth: int = 0) -> str:
+    """Return the words in a field, from the first of the places that holds any; what is encrypted has none."""
     if isinstance(value, str):
         return value
+    if depth > _DEEPEST:
+        return ""
     if isinstance(value, list):
-        return "".join(_thoughts(each) for each in value[:1000])
+        return "".join(_said(each, places, depth + 1) for each in value)
     if not isinstance(value, dict) or "encrypted" in str(value.get("type")):
         return ""
-    for name in ("text", "thinking", "reasoning_content", "reasoning", "content", "summary", "reasoning_text"):
-        if found := _thoughts(value.get(name)):
-            return found
-    return ""
+    return next((found for name in places if (found := _said(value.get(name), places, depth + 1))), "")
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -150,32 +156,15 @@ def content_in(value: JsonValue) -> Content:
         elif not isinstance(part, dict):
             return Content(is_readable=False)
         elif any(word in str(part.get("type", "")) for word in ("think", "reason")):
-            reasoning.append(_thoughts(part))
+            reasoning.append(_said(part, _THOUGHTS))
         elif isinstance(part.get("refusal"), str):
             refusal.append(str(part["refusal"]))
         else:
-            text.append(_text_of(part))
+            text.append(_said(part, _TEXTS))
     is_known = (
         isinstance(value, list) or any((*text, *reasoning, *refusal)) or (isinstance(value, dict) and "type" in value)
     )
     return Content("".join(text), "".join(reasoning), "".join(refusal), is_readable=is_known)
-
-
-def _text_of(part: dict[str, JsonValue]) -> str:
-    """Return the text of a part: under ``text`` (there perhaps under ``value``), ``content`` or ``parts``."""
-    for name in ("text", "content", "value", "parts"):
-        inner = part.get(name)
-        if isinstance(inner, dict):
-            inner = inner.get("value", inner.get("text"))
-        if isinstance(inner, list):
-            inner = "".join(each if isinstance(each, str) else "" for each in map(_part_text, inner))
-        if isinstance(inner, str) and inner:
-            return inner
-    return ""
-
-
-def _part_text(part: JsonValue) -> JsonValue:
-    return _text_of(part) if isinstance(part, dict) else part
 
 
 def tools_in(words: Words) -> list[str]:
