@@ -56,7 +56,7 @@ from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.key_source import key_source
+from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.session import Session
@@ -351,7 +351,7 @@ class Folder:
             json.dumps({"provider": "openai", "model": "m", "ephemeralSettings": {"auth-keyfile": str(path)}}), "alpha"
         )
         assert isinstance(profile, ModelProfile)
-        key_source(profile, None, needs_key=True, sends_to_own_host=True).read()
+        ProfileKeySource(profile, None, needs_key=True, own_host=True).read()
 
     def key_names(self, data: bytes, chance: random.Random) -> None:
         """The list of the keys in the keyring."""

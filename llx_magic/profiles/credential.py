@@ -45,7 +45,7 @@ class ProfileCredential:
             try:
                 self.headers.read()
             except KeyMissing as missing:
-                name = self.key.backend
+                name = self.key.profile.name
                 why = str(missing).removeprefix(f"no key for {name}: ").removeprefix(f"the key for {name} is ")
                 return f"{MISSING}: {why}"
             return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found

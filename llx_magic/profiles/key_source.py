@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from llx_magic.consent.access import OWN, Access, file_place, is_set
@@ -12,7 +12,6 @@ from llx_magic.hosts import command, is_notebook
 from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.text.wording import shown_path
 
@@ -34,57 +33,35 @@ _Found = _Held | str | None
 """A key, or why a named place holds none, or None if the profile does not name the place."""
 
 
-def key_source(
-    profile: ModelProfile,
-    provider_variable: str | None,
-    *,
-    needs_key: bool,
-    sends_to_own_host: bool,
-    is_local: bool = False,
-    access: Access = OWN,
-) -> ProfileKeySource:
-    """Return where the profile's key is to be found.
+@dataclass(frozen=True, slots=True)
+class ProfileKeySource:
+    """Reads the key of one model profile.
 
     The places that the profile names come first, in this order: a literal key, an environment variable, the keyring,
-    a file. Only where it names none does ``provider_variable`` (``OPENAI_API_KEY`` …) count, and only when the
-    requests go to the provider's own host. ``needs_key`` says whether the backend refuses requests without a key.
+    a file. Only where it names none does the provider's ``variable`` (``OPENAI_API_KEY`` …) count, and only when the
+    requests go to the provider's ``own_host``. ``needs_key`` says whether the backend refuses requests without a key.
     ``is_local`` says that the backend is on this machine, where any word may serve as a key. ``access`` looks the
     keys up.
     """
-    return ProfileKeySource(profile, provider_variable, needs_key, sends_to_own_host, is_local, access)
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileKeySource:
-    """Reads the key of one model profile; ``key_source`` makes it."""
 
     profile: ModelProfile
     variable: str | None
+    _: KW_ONLY
     needs_key: bool
     own_host: bool
-    is_local: bool
-    access: Access
-
-    @property
-    def backend(self) -> str:
-        """The profile's name."""
-        return self.profile.name
-
-    @property
-    def connection(self) -> Connection:
-        """Where the profile says that its key is."""
-        return self.profile.connection
+    is_local: bool = False
+    access: Access = OWN
 
     @property
     def may_block(self) -> bool:
         """Whether the keyring may have to be asked."""
-        name = self.connection.auth_key_name
+        name = self.profile.connection.auth_key_name
         return name is not None and session_key(name) is None
 
     @property
     def places(self) -> tuple[KeyPlace, ...]:
         """Where the key is looked for, in order; a key in the profile itself has no place."""
-        named = self.connection
+        named = self.profile.connection
         if named.auth_key is not None:
             return ()
         found = [
@@ -105,7 +82,7 @@ class ProfileKeySource:
         """
         found = self._found()
         if isinstance(found, str):
-            raise KeyMissing(without_key(self.backend, found))
+            raise KeyMissing(without_key(self.profile.name, found))
         return None if found is None else found.key
 
     def describe(self) -> str:
@@ -129,11 +106,11 @@ class ProfileKeySource:
         return "; ".join(problems) if problems else self._usual()
 
     def _literal(self) -> _Found:
-        key = self.connection.auth_key
+        key = self.profile.connection.auth_key
         return None if key is None else self._usable(key, "auth-key in the profile")
 
     def _environment(self) -> _Found:
-        name = self.connection.auth_key_env
+        name = self.profile.connection.auth_key_env
         if name is None:
             return None
         found = self.access.variable(name)
@@ -142,7 +119,7 @@ class ProfileKeySource:
         return self._usable(found, f"the variable {name}")
 
     def _keyring(self) -> _Found:
-        name = self.connection.auth_key_name
+        name = self.profile.connection.auth_key_name
         if name is None:
             return None
         if kept := self.access.kept(name):
@@ -157,7 +134,7 @@ class ProfileKeySource:
         return self._usable(found, f"the key {name} in the keyring")
 
     def _file(self) -> _Found:
-        name = self.connection.auth_keyfile
+        name = self.profile.connection.auth_keyfile
         return None if name is None else self._usable(self.access.file(name), f"the key file {shown_path(Path(name))}")
 
     @property
@@ -171,8 +148,8 @@ class ProfileKeySource:
             return self._usable(found, f"the variable {usual}")
         if not self.needs_key:
             return None
-        keep = command(f"key set {self.backend}")
-        store = f"store one with {keep} and save the profile with --key-name {self.backend}"
+        keep = command(f"key set {self.profile.name}")
+        store = f"store one with {keep} and save the profile with --key-name {self.profile.name}"
         if usual:
             return f"set {usual}, or {store}"
         if self.variable:

@@ -14,7 +14,7 @@ from llx_magic.errors import KeyMissing
 from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.key_source import MISSING, key_source
+from llx_magic.profiles.key_source import MISSING, ProfileKeySource
 from llx_magic.providers.table import Provider, find_provider, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
@@ -66,11 +66,11 @@ def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential
     at_home = known.own_host(endpoint.base_url)
     own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
     access = Access(member.foreign, origin(endpoint.base_url))
-    key = key_source(
+    key = ProfileKeySource(
         member,
         known.key_variable,
         needs_key=known.key_required and at_home and not own_way,
-        sends_to_own_host=at_home,
+        own_host=at_home,
         is_local=endpoint.is_loopback,
         access=access,
     )

@@ -28,7 +28,7 @@ from llx_magic.keys.keychain import KeyringProblem
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.key_source import key_source
+from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -340,7 +340,7 @@ def without_keyring_package() -> Iterator[None]:
 )
 def test_without_a_keyring_a_key_is_kept_for_the_session_and_written_nowhere(session, tmp_path, circumstances):
     member = ModelProfile("m", "openai", "m", connection=Connection(auth_key_name="work"))
-    source = key_source(member, None, needs_key=True, sends_to_own_host=True)
+    source = ProfileKeySource(member, None, needs_key=True, own_host=True)
     with circumstances():
         text = keys.run(session, "set work", ask_hidden=lambda _question: "sk-held-0123456789").text
         try:

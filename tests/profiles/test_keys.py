@@ -18,7 +18,7 @@ from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE, Keychain, Keyring
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.key_source import key_source
+from llx_magic.profiles.key_source import ProfileKeySource
 from tests.keyrings import KEY, BrokenKeyring, MemoryKeyring
 
 
@@ -39,7 +39,7 @@ def broken(vault):
 
 def source(variable="OPENAI_API_KEY", *, needs=True, own=True, is_local=False, **connection):
     profile = ModelProfile("synthetic", "openai", "m", connection=Connection(**connection))
-    return key_source(profile, variable, needs_key=needs, sends_to_own_host=own, is_local=is_local)
+    return ProfileKeySource(profile, variable, needs_key=needs, own_host=own, is_local=is_local)
 
 
 def refusal(found) -> str:
