@@ -14,7 +14,7 @@ from llx_magic.providers.table import provider_at
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
 """What stands around an address that was copied out of a text, a shell or a file of settings."""
 
-_ASSIGNMENT = re.compile(r"(?:export\s+|set\s+)?[A-Za-z_][A-Za-z0-9_]{0,60}\s{0,8}=")
+_ASSIGNMENT = re.compile(r"\A(?:export\s+|set\s+)?[A-Za-z_][A-Za-z0-9_]{0,60}\s{0,8}=")
 
 _BARE = re.compile(
     r"(?:localhost|\[[0-9a-f:.]+\]|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:[0-9]))(?::[0-9]{1,5})?(?:/\S*)?",
@@ -58,7 +58,7 @@ def base_url(given: str) -> str:
     """
     if len(given) > LONGEST_ADDRESS:
         raise AddressProblem(f"must be an address of at most {LONGEST_ADDRESS} characters, got {len(given)}")
-    text = _without_assignment(given.strip(_AROUND)).strip(_AROUND)
+    text = _ASSIGNMENT.sub("", given.strip(_AROUND)).strip(_AROUND)
     _refuse_credentials(text)
     if "://" not in text and _BARE.fullmatch(text.lstrip("/")):
         text = f"https://{text.lstrip('/')}"
@@ -79,11 +79,6 @@ def is_this_machine(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
-
-
-def _without_assignment(text: str) -> str:
-    before = _ASSIGNMENT.match(text)
-    return text[before.end() :] if before else text
 
 
 def _refuse_credentials(text: str) -> None:

@@ -7,7 +7,6 @@ the table of the documentation, OpenTelemetry's names and the question whose own
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -233,13 +232,7 @@ def _folded(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _names() -> Iterator[tuple[str, Provider]]:
-    for each in _DECLARED:
-        for name in (each.name, *each.aliases):
-            yield _folded(name), each
-
-
-_BY_FOLDED_NAME = dict(_names())
+_BY_FOLDED_NAME = {_folded(name): each for each in _DECLARED for name in (each.name, *each.aliases)}
 
 
 def find_provider(name: str) -> Provider | None:

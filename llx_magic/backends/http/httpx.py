@@ -40,6 +40,10 @@ class HttpxTransport:
     """
 
     def __init__(self, context: ssl.SSLContext, *, proxy: Proxy | None) -> None:
+        through = None
+        if proxy is not None:
+            own_tls = context if proxy.scheme == "https" else None
+            through = httpx.Proxy(proxy.url, ssl_context=own_tls, auth=proxy.credentials)
         self._new = functools.partial(
             httpx.AsyncClient,
             verify=context,
@@ -47,7 +51,7 @@ class HttpxTransport:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_ALIVE_SECONDS),
             follow_redirects=False,
             trust_env=False,
-            proxy=None if proxy is None else _for_httpx(proxy, context),
+            proxy=through,
         )
         self._proxy = proxy
         self._closed = False
@@ -116,11 +120,6 @@ class HttpxTransport:
     async def _close_surplus(self) -> None:
         while self._surplus:  # whoever is cancelled here leaves the rest to the next
             await self._surplus.pop().client.aclose()
-
-
-def _for_httpx(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
-    to_proxy = context if proxy.scheme == "https" else None
-    return httpx.Proxy(proxy.url, ssl_context=to_proxy, auth=proxy.credentials)
 
 
 def _broken(error: Exception) -> Broken:

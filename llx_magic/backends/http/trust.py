@@ -82,10 +82,13 @@ def _context(trust: Trust) -> ssl.SSLContext:
     # authorities do not keep: https://docs.python.org/3/whatsnew/3.13.html#ssl
     for place in _places(trust.variable, trust.value):
         if place.is_dir():
-            _must_be_hashed(place)
+            if not any(_HASHED.fullmatch(each.name) for each in place.iterdir()):
+                raise ValueError("no certificate there is named by its hash, which openssl rehash makes")
             context.load_verify_locations(capath=place)
         else:
-            _must_be_certificates(place)
+            with place.open("rb") as opened:
+                if b"-----BEGIN " not in opened.read(16 * 2**20):
+                    raise ValueError("there is no certificate in the form of PEM in it")
             context.load_verify_locations(cafile=place)
     return context
 
@@ -102,14 +105,3 @@ def _stamp(place: Path) -> tuple[int, int]:
     except (OSError, ValueError):
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def _must_be_hashed(folder: Path) -> None:
-    if not any(_HASHED.fullmatch(each.name) for each in folder.iterdir()):
-        raise ValueError("no certificate there is named by its hash, which openssl rehash makes")
-
-
-def _must_be_certificates(file: Path) -> None:
-    with file.open("rb") as opened:
-        if b"-----BEGIN " not in opened.read(16 * 2**20):
-            raise ValueError("there is no certificate in the form of PEM in it")

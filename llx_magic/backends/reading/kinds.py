@@ -182,7 +182,9 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, 
     error = read_error(body)
     if named := headers.get("x-amzn-errortype"):
         error.codes.add(named.partition(":")[0].casefold())
-    message = _with_detail(status, describe(error))
+    head, detail = status_line(status), describe(error)
+    repeats = {head.casefold(), head.partition(" ")[2].casefold(), str(status), ""}
+    message = head if detail.casefold().strip(" .!") in repeats else f"{head}: {detail}"
     return failure_of(error, headers, status=status, message=message, name=name, wall_clock=wall_clock)
 
 
@@ -193,12 +195,6 @@ def status_line(status: int) -> str:
     except ValueError:
         return str(status)
     return f"{status} {phrase}"
-
-
-def _with_detail(status: int, detail: str) -> str:
-    head = status_line(status)
-    repeats = {head.casefold(), head.partition(" ")[2].casefold(), str(status), ""}
-    return head if detail.casefold().strip(" .!") in repeats else f"{head}: {detail}"
 
 
 def _redirect(status: int, headers: Mapping[str, str]) -> str:

@@ -74,12 +74,10 @@ def duration(text: str) -> float | None:
     parts = list(_PART.finditer(text))
     if not parts or _PART.sub("", text).replace("and", "").strip(" ,."):
         return None
-    seconds = sum(float(part[1]) * _unit(part[2].lower()) for part in parts)
+    seconds = 0.0
+    for number, unit in (part.groups() for part in parts):
+        seconds += float(number) * (0.001 if unit.lower().startswith(("ms", "milli")) else _UNITS[unit[0].lower()])
     return min(seconds, LONGEST_WAIT)
-
-
-def _unit(name: str) -> float:
-    return 0.001 if name.startswith(("ms", "milli")) else _UNITS[name[0]]
 
 
 def wait_in_words(text: str) -> float | None:
