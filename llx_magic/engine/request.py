@@ -103,7 +103,9 @@ class RequestRun:
             if not await self._wait_for_a_rate_limit(limited):
                 break
             candidates = tuple(each for each in candidates if each not in self._given_up)
-        raise self._nobody_answered(order)
+        now = self._clock.now()
+        holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
+        raise self._reasons.nobody_answered(holds, self._live.last_errors())
 
     async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Reply | None, list[Candidate]]:
         """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none.
@@ -282,11 +284,6 @@ class RequestRun:
             request=self._scope.number,
             notes=self._reasons.notes(visit.backend, answer),
         )
-
-    def _nobody_answered(self, order: tuple[Candidate, ...]) -> AllBackendsFailed:
-        now = self._clock.now()
-        holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
-        return self._reasons.nobody_answered(holds, self._live.last_errors())
 
     def _stamp(self) -> _Stamp:
         return {"at": self._clock.now(), "request": self._scope.number}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llx_magic.core import events as facts
+from llx_magic.core.describe import why
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Restart
 from llx_magic.units import in_time, number
@@ -45,7 +46,7 @@ class Status:
             case facts.FirstTokenReceived():
                 self._what, self._of = f"{part.backend} is answering…", ""
             case facts.AttemptFailed():
-                self._say(f"{part.backend} failed: {part.failure.message}")
+                self._say(f"{part.backend} failed: {why(part)}")
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
             case facts.CoolDownWaitStarted():
