@@ -113,11 +113,11 @@ def asked_of(shell: str, home: Home, script: str, *words: str) -> list[str]:
         ("llx -p nobody-of-that-name", [""]),
     ],
 )
-def test_bash_completes(home, line, words):
+def test_bash_completes_what_is_typed(home, line, words):
     assert asked_of("bash", home, BASH, line) == words
 
 
-def test_fish_completes(home):
+def test_fish_completes_what_is_typed(home):
     script = "llx completion fish | source; complete -C $argv[1]"
     path = shutil.which("fish")
     if path is None:
@@ -138,7 +138,7 @@ shell.expect("llx profile load alpha")
 """
 
 
-def test_zsh_completes(home):
+def test_zsh_completes_what_is_typed(home):
     path = shutil.which("zsh")
     if path is None:
         pytest.skip("zsh is not installed")
