@@ -208,14 +208,16 @@ def locked(folder: Path, state: Path) -> Iterator[None]:
     Raises:
         ProfileError: where the folder cannot be made or written, or another writer holds it for ten seconds.
     """
+    named = folder
     try:
         private_folder(folder)
         private_folder(state)
+        named = state / "lock"
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(state / "lock", flags, 0o600)
+        descriptor = os.open(named, flags, 0o600)
         _keep_for_user(descriptor)
     except OSError as problem:
-        raise ProfileError(f"{shown_path(folder)}: cannot be written ({reason(problem)})") from None
+        raise ProfileError(f"{shown_path(named)}: cannot be written ({reason(problem)})") from None
     _OPEN_LOCKS.add(descriptor)
     try:
         _wait_for(descriptor, folder)

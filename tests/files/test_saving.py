@@ -456,7 +456,7 @@ def test_a_full_disk_is_one_line_and_the_old_file_stands(store):
 
 @pytest.mark.parametrize("lock", ["link", "folder", "socket-like"])
 def test_something_else_in_the_place_of_the_lock_is_one_line_and_is_not_followed(store, tmp_path, lock):
-    """A link there would make or change a file elsewhere."""
+    """A link there would make or change a file elsewhere; the line names what is to be taken away."""
     store.save(model("a"))
     path = store.state_folder / "lock"
     path.unlink()
@@ -466,7 +466,7 @@ def test_something_else_in_the_place_of_the_lock_is_one_line_and_is_not_followed
         path.mkdir()
     else:
         path.symlink_to("/dev/null")
-    with pytest.raises(ProfileError, match=r"profiles: cannot be written \("):
+    with pytest.raises(ProfileError, match=r"llx_magic/lock: cannot be written \("):
         store.save(model("b"))
     assert not (tmp_path / "elsewhere").exists()
     assert store.load("a").name == "a"
