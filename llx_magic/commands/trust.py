@@ -53,11 +53,7 @@ def trust(here: Here, asked: Asked) -> Output:
     if not wanted:
         return Output(f"profile {profile.name} asks for no key that needs consent")
     pairs = [each.pair for each in wanted]
-    if here.lasts:
-        problem = consent.allow(store.trust, pairs)
-    else:
-        store.trust.remember(pairs)
-        problem = ""
+    problem = consent.allow(store.trust, pairs) if here.lasts else store.trust.remember(pairs)
     said = [each.pair.said for each in wanted]
     return Output(bullet_list(f"profile {profile.name} may send", [*said, *([problem] if problem else [])]))
 

@@ -12,7 +12,7 @@ from typing import Final
 from llx_magic.consent.pairs import KeyPlace, Pair, origin, read_pairs
 from llx_magic.errors import ProfileError, brief
 from llx_magic.files.ownership import read_judged, why_foreign_place
-from llx_magic.files.private import locked, write_file
+from llx_magic.files.private import locked, set_aside, write_file
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.hosts import command
 from llx_magic.text.values import JsonValue
@@ -72,18 +72,22 @@ class Trust:
         except DocumentProblem as problem:
             raise ProfileError(f"{shown_path(self.path)}: {problem}, so nothing in it counts") from None
 
-    def remember(self, pairs: Iterable[Pair]) -> None:
+    def remember(self, pairs: Iterable[Pair]) -> str:
         """Allow the pairs from now on, in every process. A file that cannot be believed is replaced by a new one.
+
+        It is kept as ``trusted.json.bak``; the line that says so is returned, otherwise the empty string.
 
         Raises:
             ProfileError: where nothing can be remembered; what was allowed before stays.
         """
         with locked(self.folder, self.folder):
             self._refuse_foreign_folder()
-            self._write({*self._kept(), *pairs})
+            kept, note = self._kept()
+            self._write({*kept, *pairs})
+        return note
 
     def forget(self, pairs: Iterable[Pair]) -> None:
-        """Allow the pairs no longer, unless ``LLX_TRUST`` names them.
+        """Allow the pairs no longer, unless ``LLX_TRUST`` names them. A broken file is kept as by ``remember``.
 
         Raises:
             ProfileError: where the file cannot be written. Pairs that were allowed for this process only are taken
@@ -93,19 +97,23 @@ class Trust:
         _OF_THIS_PROCESS.difference_update(gone)
         if os.path.lexists(self.path):
             with locked(self.folder, self.folder):
-                self._write({*self._kept()} - gone)
+                self._write(self._kept()[0] - gone)
 
     def allow_in_this_process(self, pairs: Iterable[Pair]) -> None:
         """Allow the pairs until this process ends."""
         _OF_THIS_PROCESS.update(pairs)
 
-    def _kept(self) -> frozenset[Pair]:
+    def _kept(self) -> tuple[frozenset[Pair], str]:
+        """Return what stays allowed, and where the file is from now on if nothing in it counts."""
         try:
-            return self.remembered()
+            return self.remembered(), ""
         except _NewerVersion:
             raise
-        except ProfileError:
-            return frozenset()
+        except ProfileError as problem:
+            if self.path.is_symlink() or not self.path.is_file():
+                return frozenset(), ""
+            set_aside(self.path, self.path.with_name(f"{_FILE}.bak"))
+            return frozenset(), f"{problem}; it is kept as {_FILE}.bak"
 
     def _refuse_foreign_folder(self) -> None:
         why = None if self.user is None else why_foreign_place(self.folder, self.user)

@@ -59,14 +59,13 @@ def trust_of(profile: Profile) -> Trust:
 
 
 def allow(trust: Trust, pairs: Iterable[Pair]) -> str:
-    """Allow the pairs. Return why they hold for this process only, or the empty string where they are remembered."""
+    """Allow the pairs. Return why they hold for this process only, else what ``Trust.remember`` says."""
     pairs = tuple(pairs)
     try:
-        trust.remember(pairs)
+        return trust.remember(pairs)
     except ProfileError as problem:
         trust.allow_in_this_process(pairs)
         return f"for this session only: {problem}"
-    return ""
 
 
 def lines(profile: Profile) -> tuple[str, ...]:

@@ -245,6 +245,21 @@ def test_a_list_that_makes_no_sense_allows_nothing_and_says_so_in_one_line(trust
     assert len(problem) < 300
 
 
+SOUND_AND_BROKEN = '{"version": 1, "trusted": [{"key": "OPENAI_API_KEY", "host": "https://api.openai.com"}, 7]}'
+
+
+@pytest.mark.parametrize("content", [HOSTILE["cut"], HOSTILE["more"], HOSTILE["huge"], SOUND_AND_BROKEN])
+@pytest.mark.parametrize("action", [Trust.remember, Trust.forget])
+def test_a_broken_list_that_is_begun_anew_is_kept_beside_it(trust, content, action):
+    """A slip of the hand in an editor must not cost the sound pairs."""
+    trust.folder.mkdir()
+    trust.path.write_text(content)
+    said = action(trust, [PAIR])
+    assert (trust.folder / "trusted.json.bak").read_text() == content
+    assert trust.look_up() == ({PAIR} if action is Trust.remember else frozenset(), "")
+    assert said is None or said.endswith("; it is kept as trusted.json.bak")
+
+
 def test_a_broken_list_is_begun_anew_and_a_newer_one_is_left(trust):
     trust.folder.mkdir()
     trust.path.write_text(HOSTILE["cut"])
