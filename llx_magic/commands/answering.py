@@ -46,6 +46,16 @@ def run(here: Here, asked: Asked) -> Output | None:
     return None
 
 
+_LONGEST_PARTIAL = 10_000
+"""How many characters of a reply that did not arrive whole are shown; a backend may have sent 16 MiB of them."""
+
+
+def _head(text: str) -> str:
+    """Return the text, or its beginning and its size where it is long."""
+    more = f"\n… ({len(text):,} characters in all)" if len(text) > _LONGEST_PARTIAL else ""
+    return text[:_LONGEST_PARTIAL] + more
+
+
 def answer(session: Session, options: Asked, text: str) -> Reply:
     """Write the reply of the best backend that is up.
 
@@ -68,7 +78,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
     except AllBackendsFailed as failed:
         view.give_up("no backend could finish")
         if failed.partial and not sys.stdout.isatty():
-            remark(f"incomplete text of a backend that failed:\n{printable(failed.partial)}")
+            remark(f"incomplete text of a backend that failed:\n{_head(printable(failed.partial))}")
         raise
     try:
         view.finish(replace(reply, text=in_form(reply.text, form)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ def home(tmp_path_factory) -> Home:
     home.simulated("breaks", "cut:2", reply="Once upon a time")
     home.simulated("silent", "stall")
     home.simulated("rude", reply="red \x1b[31malert\x1b[0m\x07")
+    home.simulated("endless", "cut:20000", reply="word " * 30_000)
     home.balancer("lb", "good", "other")
     home.balancer("failing", "down", "good")
     home.balancer("breaking", "breaks", "good")
@@ -92,6 +94,16 @@ def test_a_pipe_gets_whole_replies_only_and_never_a_withdrawn_text(home):
     done = home.run("-p", "breaking", "--prompt", "why")
     assert (done.returncode, done.stdout) == (0, "I am good.\n")
     assert "breaks broke off after 2 words" in done.stderr
+
+
+def test_of_a_long_text_that_broke_off_the_beginning_and_the_size_are_shown(home):
+    """Sixteen MiB of it would push the reason out of the terminal."""
+    done = home.run("-p", "endless", "--prompt", "why")
+    assert (done.returncode, done.stdout) == (1, "")
+    _, text, size, error, *_ = done.stderr.splitlines()
+    assert text == "word " * 2000
+    assert re.fullmatch(r"… \(\d\d,\d\d\d characters in all\)", size)
+    assert error.startswith("llx: no backend could answer")
 
 
 def test_where_nobody_answers_stdout_is_empty_the_partial_text_is_marked_and_the_exit_status_is_1(home):
