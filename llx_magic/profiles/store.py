@@ -233,7 +233,7 @@ class ProfileStore:
 
     def _locate(self, name_or_path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
         """Return the file, and the folder in which its members are looked for first."""
-        text = os.fspath(name_or_path)
+        text = _as_text(name_or_path)
         is_path = isinstance(name_or_path, os.PathLike) or text.startswith("~") or text.endswith(SUFFIX)
         if not is_path and not any(mark in text for mark in (os.sep, os.altsep, "/") if mark):
             return self._find(check_name(text)), None
@@ -325,3 +325,13 @@ class ProfileStore:
             if isinstance(document, LoadBalancerProfile) and name in document.members:
                 users.append(path.stem)
         return tuple(users)
+
+
+def _as_text(given: object) -> str:
+    """Return the text of a name or a path; a program may pass anything, whatever the annotation says."""
+    text: object = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if isinstance(text, str):
+        return text
+    raise ProfileError(
+        f"a profile is given by its name or path, as a text, or as a Profile, not as {type(given).__name__}"
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import llx_magic as llx
 from llx_magic.errors import ProfileError
 from llx_magic.files.folders import config_folder, shipped_folder
 from llx_magic.files.names import name_problem
@@ -433,3 +434,12 @@ def test_connection_survives_the_store(store):
     connection = Connection(auth_keyfile="~/k", price_input=0.1, auth_key_env="V")
     store.save(model("a", connection=connection))
     assert store.load("a").members[0].connection == connection
+
+
+@pytest.mark.parametrize("given", [b"x", object(), 7, ["a"], {"name": "a"}])
+@pytest.mark.parametrize("take", [llx.load, lambda given: llx.ask("why", profile=given)], ids=["load", "ask"])
+def test_what_is_neither_text_nor_path_nor_profile_is_refused_in_one_line(given, take):
+    with pytest.raises(
+        ProfileError, match=rf"^a profile is given by its name or path, .*not as {type(given).__name__}$"
+    ):
+        take(given)
