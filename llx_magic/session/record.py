@@ -13,6 +13,7 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
+from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
 from llx_magic.settings.declaration import Settings
 from llx_magic.settings.layers import Layer, Values, settings_of
@@ -67,6 +68,7 @@ class ProfileRecord:
         """Return the state and the counts of every backend at this moment."""
         return self._live.snapshot((self._gates[name], settings) for name, settings in self.settings().items())
 
+    @own_trouble_in_words
     def stats(self) -> pd.DataFrame:
         """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
 
@@ -77,6 +79,7 @@ class ProfileRecord:
         """
         return frames.stats_frame(self.snapshot())
 
+    @own_trouble_in_words
     def history(self) -> pd.DataFrame:
         """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
@@ -86,6 +89,7 @@ class ProfileRecord:
         """
         return frames.history_frame(self._live.records(), self.epoch)
 
+    @own_trouble_in_words
     def attempts(self) -> pd.DataFrame:
         """Return a row per attempt that is still remembered, in the order in which they began.
 
@@ -94,6 +98,7 @@ class ProfileRecord:
         """
         return frames.attempts_frame(self.decisions(), self.epoch)
 
+    @own_trouble_in_words
     def events(self) -> pd.DataFrame:
         """Return a row per event, oldest first: every decision that is still remembered.
 
@@ -102,10 +107,12 @@ class ProfileRecord:
         """
         return frames.events_frame(self.decisions(), self.epoch)
 
+    @own_trouble_in_words
     def tpm(self) -> pd.DataFrame:
         """Return a row per reply that reported its usage, oldest first: at (UTC), backend, tpm (tokens per minute)."""
         return frames.tpm_frame(self.decisions(), self.epoch)
 
+    @own_trouble_in_words
     def circuit(self) -> pd.DataFrame:
         """Return a row per interval of a backend's circuit: backends in priority order, each one's oldest first.
 
@@ -115,6 +122,7 @@ class ProfileRecord:
         states = {backend.name: backend.state for backend in snapshot.backends}
         return frames.circuit_frame(events, states, since, snapshot.at, self.epoch)
 
+    @own_trouble_in_words
     def cool_downs(self) -> pd.DataFrame:
         """Return a row per cool-down after a rate limit, by backend, each one's oldest first.
 
@@ -122,15 +130,18 @@ class ProfileRecord:
         """
         return frames.cool_downs_frame(self.decisions(), self.epoch)
 
+    @own_trouble_in_words
     def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's circuit and cool-downs over time; return the Axes, which a notebook shows as a value."""
         return plots.plot_circuit(self.circuit(), self.cool_downs(), self.members, ax=ax)
 
+    @own_trouble_in_words
     def plot_latency(self, *, ax: Axes | None = None) -> Axes:
         """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
         limits = {name: settings.timeout_ms for name, settings in self.settings().items()}
         return plots.plot_latency(self.attempts(), limits, ax=ax)
 
+    @own_trouble_in_words
     def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
         thresholds = {name: settings.tpm_threshold for name, settings in self.settings().items()}
@@ -138,6 +149,7 @@ class ProfileRecord:
         curves = frames.curves_frame(self.decisions(), basis, self.now(), self.epoch)
         return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
 
+    @own_trouble_in_words
     def plot_waterfall(self, request: int | None = None, *, ax: Axes | None = None) -> Axes:
         """Draw how a request (the last one, unless its number is given) was decided; return the Axes.
 

@@ -281,3 +281,27 @@ def test_a_simulated_model_meets_it_too():
             assert (seen.state, seen.failures, seen.cancelled, seen.mean_latency) == ("closed", 0, 1, None)
 
     asyncio.run(run())
+
+
+FRAMES = """
+lb = llx.load("demo", isolated=True)
+taken = without_descriptors()
+said = []
+for name in sys.argv[1:]:
+    try:
+        getattr(lb, name)()
+    except llx.LlxError as error:
+        said.append(str(error))
+for each in taken:
+    os.close(each)
+print(json.dumps([said, [len(lb.stats()), len(lb.circuit())]]))
+"""
+
+
+def test_a_frame_or_plot_without_file_descriptors_is_one_line_and_works_once_there_are_some():
+    """The library that makes it is read from the disk only then."""
+    names = ["stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs", "plot_circuit", "plot_tpm"]
+    said, lengths = run(FRAMES, *names)
+    words = "trouble of this machine: no file descriptors left in this process (ulimit -n is their number)"
+    assert said == [words] * len(names)
+    assert lengths == [2, 0]
