@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo check test slow lab lint types quick unit outside browser notebooks soak thorough oldest docs bench versions clean
+.PHONY: demo check test slow lab lint types quick model unit outside browser notebooks soak thorough oldest docs bench versions clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -57,20 +57,22 @@ TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 quick: $(VENV)/.test
 	$(PYTEST) $(TWO) -m "not slow and not model" tests/core tests/engine tests/settings tests/commands
 
-unit: $(VENV)/.test
+model: $(VENV)/.test
 	@$(BIN)/llx local pull
+
+unit: model
 	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser
 
 # What drives the browser keeps an event loop running in its process, so these tests have a process of their own.
 # The two notebooks that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
 outside: browser notebooks
 
-browser: $(VENV)/.test
+browser: model
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
 	$(PYTEST) tests/browser
 
-notebooks: $(VENV)/.test
+notebooks: model
 	TZ=UTC $(PYTEST) --nbval --nbval-current-env \
 		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
 
