@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 PROMPT = "What is the capital of France? Answer in one sentence."
 
 COMMAND = Command(
-    run="llx_magic.commands.demo:run",
-    options=(Option("--prompt", "TEXT", "another prompt than the demo's own"),),
+    run="llx_magic.commands.demo:run", options=(Option("--prompt", "TEXT", "another prompt than the demo's own"),)
 )
 
 

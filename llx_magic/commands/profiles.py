@@ -14,12 +14,7 @@ from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
-from llx_magic.key_shapes import (
-    looks_like_a_key,
-    might_be_a_key,
-    not_repeated,
-    path_looks_like_a_key,
-)
+from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated, path_looks_like_a_key
 from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.redaction import LIVE_KEYS, named_secret
 from llx_magic.profiles.connection import Connection

@@ -54,12 +54,7 @@ COMMANDS: dict[str, Row] = {
             Where.NOTEBOOK,
         ),
         Row("chat", "List, show, clear, fork, export and delete conversations.", f"{_BOTH}.chat"),
-        Row(
-            "jobs",
-            "List background prompts (%%llx --bg), show or cancel one.",
-            f"{_HERE}.jobs",
-            Where.NOTEBOOK,
-        ),
+        Row("jobs", "List background prompts (%%llx --bg), show or cancel one.", f"{_HERE}.jobs", Where.NOTEBOOK),
         Row("key", "Keep keys in the operating system's keyring.", f"{_BOTH}.key"),
         Row("local", "Fetch, look at and stop the embedded model, a small real one on this machine.", f"{_BOTH}.local"),
         Row("demo", "Ask a prompt that fails over, for real, to the embedded model.", f"{_BOTH}.demo", Where.SHELL),
