@@ -35,6 +35,9 @@ def _own_folder() -> str:
     return f"set LLX_CACHE_HOME to a folder of your own and type {command('local pull')}"
 
 
+_LOOKS = 3
+"""How often a file that changes while it is read is looked at."""
+
 _HASHED: dict[Path, tuple[Identity, str]] = {}
 """The hash that this process has found at each path, and the identity of what it hashed."""
 
@@ -116,8 +119,12 @@ def inspect(cache: Path | None, weights: Weights) -> ModelFile:
     if problem := _folder_problem(path.parent):
         return ModelFile(state=FileState.REFUSED, path=path, problem=problem)
     try:
-        with open_plain(path) as file:
-            return _judged(file, path, weights)
+        for _again in range(_LOOKS):
+            with open_plain(path) as file:
+                judged = _judged(file, path, weights)
+            if judged is not None:
+                return judged
+        return _damaged(ModelFile(state=FileState.DAMAGED, path=path), "was changed while it was read")
     except (FileNotFoundError, NotADirectoryError):
         problem = f"the embedded model is not fetched: type {command('local pull')}"
         return ModelFile(state=FileState.NOT_FETCHED, path=path, problem=problem)
@@ -145,7 +152,11 @@ def identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
+def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile | None:
+    """Say what the open file is, or None where it changed meanwhile.
+
+    Replacing a file counts as a change of the one that was replaced: another process has just pulled the model.
+    """
     found = os.fstat(file.fileno())
     seen = ModelFile(state=FileState.DAMAGED, path=path, size=found.st_size)
     if whose := _why_foreign(found):
@@ -154,7 +165,7 @@ def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
     if found.st_size != weights.size or _hash_of(file, path, identity) != weights.sha256:
         return _damaged(seen, "is damaged")
     if identity_of(os.fstat(file.fileno())) != identity:
-        return _damaged(seen, "was changed while it was read")
+        return None
     return replace(seen, state=FileState.FETCHED, identity=identity)
 
 
