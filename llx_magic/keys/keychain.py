@@ -167,6 +167,8 @@ def _fetch(name: str) -> Secret | str | None:
 
         for service in (SERVICE, ORIGINAL_SERVICE):
             if found := keyring.get_password(service, name):
+                if not isinstance(found, str):  # a backend is anybody's code, whatever its annotations say
+                    raise TypeError
                 return Secret(found)
     except Exception as problem:  # noqa: BLE001
         return _explained(problem)

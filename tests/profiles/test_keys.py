@@ -156,6 +156,13 @@ def test_a_keyring_that_fails_is_one_line_without_its_own_words(broken, in_noteb
     )
 
 
+@pytest.mark.parametrize("odd", [KEY.encode(), 12345678901, [KEY]])
+def test_a_keyring_that_gives_no_text_is_one_line_without_what_it_gave(vault, odd):
+    vault.entries[SERVICE, "work"] = odd
+    said = refusal(source(auth_key_name="work"))
+    assert "the operating system's keyring cannot be used (TypeError); use an environment variable" in said
+
+
 def test_without_the_keyring_package_the_line_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "-m pip install 'keyring" in refusal(source(auth_key_name="work"))
