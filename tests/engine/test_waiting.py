@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llx_magic.core.events import (
@@ -361,6 +361,7 @@ def test_a_loop_that_has_stopped_or_ended_while_it_waits_holds_up_nobody():
 # --- nobody is lost -------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50)  # each is a crowd of forty
 @given(
     rooms=st.lists(st.integers(1, 6), min_size=1, max_size=3),
     at_once=st.booleans(),
