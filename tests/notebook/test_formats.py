@@ -72,7 +72,7 @@ def test_a_reply_that_is_no_json_is_asked_for_once_more_with_what_is_wrong(viewe
     assert "is no JSON: Expecting value" in messages(first, 1)[3][1]
     assert viewer["answer"].json() == {"primes": [2, 3]}
     assert viewer["answer"].attempts == 2
-    assert "asked again: the first reply was not JSON, which took" in shown(ran)["text/plain"]
+    assert "asked again: the first reply was not JSON; it took" in shown(ran)["text/plain"]
     assert "Sure!" not in shown(ran)["text/plain"]
 
 
