@@ -8,7 +8,7 @@ digits as are needed to tell them apart. Durations are in seconds.
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -40,11 +40,6 @@ _COARSE: Final = (
 def duration(seconds: float | None) -> str:
     """Return a duration to about three digits: ``0.2 ms``, ``1.52 s``, ``12 s``, ``1 min 25 s``, ``2 h 5 min``."""
     return _duration(seconds, ROUND_HALF_EVEN)
-
-
-def duration_floor(seconds: float | None) -> str:
-    """Return a duration, rounded down, to stand beside a limit that was not reached."""
-    return _duration(seconds, ROUND_FLOOR)
 
 
 def duration_ceil(seconds: float | None) -> str:

@@ -47,7 +47,6 @@ class Template:
 
     def __init__(self, text: str, mode: Mode = "data") -> None:
         self._text = text
-        self._mode = mode
         self._expressions = [(*span, _read(text, span, mode)) for span in spans(text)]
 
     def render(self, namespace: Mapping[str, object], limits: Limits = _EVERYTHING) -> Rendered:
