@@ -83,7 +83,8 @@ class Liar:
     def __call__(self, exchange: Exchange) -> None:
         asked = [words for each in exchange.request.json["messages"]
                  if each["role"] == "user" and len(words := each["content"].split()) == 2]  # fmt: skip
-        place, number = asked[-1]  # what follows asks again for JSON
+        # The last one, since what follows asks again for JSON; a prompt that names no place gets an ordinary reply.
+        place, number = asked[-1] if asked else ("none", "0")
         text = self.texts[int(number)]
         exchange.server.text = text if place in ("text", "cut") else "An ordinary reply."
         exchange.server.model = text if place == "model" else "m"
