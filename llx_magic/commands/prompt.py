@@ -83,6 +83,8 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
 
 def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:
     """Say that the only backend to be asked would be passed over otherwise."""
+    if pinned is None:
+        return ()
     found = (backend for backend in balancer.snapshot().backends if backend.name == pinned and backend.is_open)
     return tuple(f"the circuit of {each.name} is open; -b asks it all the same, an answer closes it" for each in found)
 
