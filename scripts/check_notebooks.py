@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-LOCAL = re.compile(r"/home/\w|/root/|/Users/\w|[A-Z]:\\\\+Users")
+LOCAL = re.compile(r"/(?:home|root|Users)/\w|[A-Z]:\\\\+Users")
 
 
 def faults(path: Path) -> list[str]:

@@ -146,7 +146,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: where it cannot be written; the old content stands.
     """
-    temporary = path.with_name(_temporary_name())
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
         with _new_file(temporary) as file:
             file.write(content)
@@ -168,7 +168,7 @@ def keep_copy(path: Path, backup: Path) -> None:
     Raises:
         OSError: where it cannot be done; both are as before.
     """
-    temporary = path.with_name(_temporary_name())
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
         with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
             shutil.copyfileobj(source, copy)
@@ -306,10 +306,6 @@ def _remove_leftovers(*folders: Path) -> None:
             if _LEFTOVER.fullmatch(leftover.name):
                 with contextlib.suppress(OSError):  # a folder of that name is the user's
                     leftover.unlink()
-
-
-def _temporary_name() -> str:
-    return f"{_TEMPORARY}{secrets.token_hex(8)}"
 
 
 def _new_file(path: Path) -> BinaryIO:
