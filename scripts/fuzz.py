@@ -300,7 +300,8 @@ def _commands(data: bytes, chance: random.Random) -> None:
     reading = Reading(row.load(), row.typed(where), where)
     for word in words_of(text_of(data)):
         reading.take(word.text)
-    offers(Here(where, _no_session), reading, "-")
+    if reading.pending is None:  # the value of an option may be the name of something in the session
+        offers(Here(where, _no_session), reading, "-")
     try:
         reading.asked()
     except LlxError as problem:
