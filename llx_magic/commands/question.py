@@ -50,7 +50,7 @@ def _check(words: Sequence[str]) -> None:
     if len(words) > 1:
         offer = f"did you mean llx {meant}?" if meant else f"a question is one text: llx {quoted}"
         raise UsageProblem(f"llx: unknown command {first!r}; {offer}")
-    if first not in here and first in COMMANDS:  # about what was asked before, which a process forgets at its end
+    if first and first not in here and first in COMMANDS:  # about earlier prompts, which a process forgets
         raise UsageProblem(f"llx: only a notebook has {first}; --stats shows statistics after a prompt")
     if meant:
         raise UsageProblem(

@@ -155,7 +155,7 @@ class CellView:
         trace = html.escape(printable(str(reply.trace)))
         return (
             f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>'
-            f'<pre style="font-size:inherit">{trace}</pre></details>'
+            f'<pre style="font-size:inherit;white-space:pre;overflow-x:auto">{trace}</pre></details>'
         )
 
     def _form_of(self, text: str) -> str:

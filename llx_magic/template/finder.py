@@ -22,7 +22,7 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
     while start >= 0:
         end = _end(text, start, unclosed)
         if end is None:
-            raise unreadable(text, start, "'{{' has no '}}' that closes it")
+            raise unreadable(text, start, "'{{' has no '}}' that closes it outside of brackets and quotes")
         yield start, end
         start = text.find("{{", end)
 

@@ -121,6 +121,8 @@ def _refused(source: str, error: RefusedError) -> str:
     if not isinstance(error, NotDataError):
         return str(error)
     way_out = f"a prompt only reads data; assign it first, for example x = {one_line(source, 60)}, then {{{{ x }}}}"
+    if source.strip().isidentifier():
+        way_out = "a prompt only reads data; assign what you want of it first, and name that"
     return f"{error}: {way_out}" if str(error) else way_out
 
 
