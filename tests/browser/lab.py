@@ -42,8 +42,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
-SECONDS = 60_000
-"""How long in milliseconds a step in the browser may take before it counts as failed."""
+SECONDS = 120_000
+"""How long in milliseconds a step in the browser may take before it counts as failed; no claim is about speed."""
 
 # Every cell and every output is in the document, also those out of sight.
 SETTINGS: dict[str, object] = {
@@ -64,6 +64,7 @@ class Server:
     url: str
     token: str
     root: Path
+    log: Path
 
     def call(self, method: str, path: str) -> Any:
         """Call the server's API and return what it answered."""
@@ -85,13 +86,12 @@ def lab_server(environment: Mapping[str, str], settings: Mapping[str, object] | 
         (config / "default_setting_overrides.json").write_text(overrides)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), root)
-        log = folder / "lab.log"
-        with log.open("wb") as lines:
+        server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), root, folder / "lab.log")
+        with server.log.open("wb") as lines:
             process = subprocess.Popen(_command(server, port), env=_environment(folder, server, environment), cwd=root,
                                        stdout=lines, stderr=lines)  # fmt: skip
             try:
-                _wait_until_up(server, process, log)
+                _wait_until_up(server, process)
                 yield server
             finally:
                 _end(server, process)
@@ -101,6 +101,8 @@ def _command(server: Server, port: int) -> list[str]:
     options = {
         "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.port_retries": 0,
         "ServerApp.root_dir": server.root, "LabApp.expose_app_in_browser": True, "LabApp.extension_manager": "readonly",
+        # Ports that are chosen before the kernel binds them can be taken by other tests meanwhile.
+        "KernelManager.transport": "ipc",
     }  # fmt: skip
     given = [f"--{name}={value}" for name, value in options.items()]
     return [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", *given]
@@ -115,7 +117,7 @@ def _environment(folder: Path, server: Server, environment: Mapping[str, str]) -
             **environment}  # fmt: skip
 
 
-def _wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
@@ -124,7 +126,7 @@ def _wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path) 
         if process.poll() is not None:
             break
         time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"JupyterLab did not start:\n{server.log.read_text()[-2000:]}")
 
 
 def _end(server: Server, process: subprocess.Popen[bytes]) -> None:
@@ -183,7 +185,8 @@ class LabPage:
         try:
             self.page.wait_for_function(condition, arg=argument, timeout=SECONDS, polling=100)
         except BrowserTimeout as error:
-            raise AssertionError(f"waited for {condition}\n{self.page.evaluate(_SEEN)}\n{self.errors}") from error
+            seen, log = self.page.evaluate(_SEEN), self.server.log.read_text(errors="replace")[-3000:]
+            raise AssertionError(f"waited for {condition}\n{seen}\n{self.errors}\n{log}") from error
 
     def reload(self) -> None:
         """Reload the page, and wait until JupyterLab is back."""

@@ -323,8 +323,9 @@ def test_two_interrupts_at_once_leave_a_kernel_that_works(kernel, first):
     assert first.reached.wait(30)
     kernel.interrupt()
     kernel.interrupt()
-    kernel.finish(cell)
-    assert cell.errors
+    # The second one may break into ipykernel itself once the cell has ended, and that reply is then never sent.
+    kernel.run("pass")
+    assert cell.reply is None or cell.errors
     assert first.requests[0].disconnected.wait(30)
     first.set_default("ok")
     assert wait_until(lambda: not kernel.run("%%llx\nhello again").errors)
