@@ -35,7 +35,7 @@ class Outcome(enum.Enum):
     REFUSAL = "refusal"
     """The backend refused this request but is up."""
     GIVEN_BACK = "given back"
-    """Nothing was learnt: the user cancelled, or a rate limit or trouble of this machine stood in the way."""
+    """It says nothing about the backend: the user cancelled, or a rate limit or this machine stood in the way."""
 
 
 class Cause(enum.StrEnum):

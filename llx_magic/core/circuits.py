@@ -28,14 +28,14 @@ FIRST_REMEMBERED = "first remembered"
 ADDED = "the backend was added"
 
 MOMENTS = (CircuitChanged, BackendAdded, BackendRemoved)
-"""The events that begin or end a stretch."""
+"""The events that begin or end a period."""
 
 COOL_DOWN_MOMENTS = (CoolDownStarted, CoolDownEnded, CoolDownLifted, BackendRemoved)
 """The events that begin, lengthen or end a cool-down."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Period:
     """A circuit was in ``state`` from ``begin`` to ``end``, in seconds of the profile's clock.
 
     ``cause`` is why it began. ``lasts`` says that it had not ended by ``end``.
@@ -48,8 +48,8 @@ class Stretch:
     lasts: bool = False
 
 
-def stretches(moments: Iterable[BackendEvent], since: float | None, now: float, state: str | None) -> Iterator[Stretch]:
-    """Yield one backend's stretches, oldest first, without a gap while the profile had the backend.
+def periods(moments: Iterable[BackendEvent], since: float | None, now: float, state: str | None) -> Iterator[Period]:
+    """Yield one backend's periods, oldest first, without a gap while the profile had the backend.
 
     ``moments`` are its events of the kinds in ``MOMENTS``, oldest first; nothing is known of the time before ``since``,
     and nothing at all where that is None. ``state`` is the circuit's at ``now``: it tells what no event does, a breaker
@@ -64,12 +64,12 @@ def stretches(moments: Iterable[BackendEvent], since: float | None, now: float, 
             present = (event.before, since, FIRST_REMEMBERED)
         untold = False
         if present:
-            yield Stretch(present[0], present[1], event.at, present[2])
+            yield Period(present[0], present[1], event.at, present[2])
         present = None if isinstance(event, BackendRemoved) else _begun_by(event)
     if untold and since is not None and state is not None:
         present = (state, since, FIRST_REMEMBERED)
     if present and state is not None:
-        yield Stretch(DISABLED if state == DISABLED else present[0], present[1], now, present[2], lasts=True)
+        yield Period(DISABLED if state == DISABLED else present[0], present[1], now, present[2], lasts=True)
 
 
 def cool_downs(events: Iterable[Event]) -> dict[str, list[tuple[float, float]]]:

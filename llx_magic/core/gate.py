@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 class Applicant(NamedTuple):
     """A request that asks to visit a backend.
 
-    ``sole`` says that it has no other candidate. ``second_pass`` says that tokens per minute do not matter any more.
-    ``waiting_since`` is when it began to wait for a rate limit; None before that.
+    ``only_candidate`` says that there is nobody to fail over to: it waits at most, and is never refused.
+    ``second_pass`` says that tokens per minute do not matter any more. ``waiting_since`` is when it began to wait for
+    a rate limit; None before that.
     """
 
     request: int
-    sole: bool = False
+    only_candidate: bool = False
     second_pass: bool = False
     waiting_since: float | None = None
 
@@ -108,14 +109,14 @@ class Gate(msgspec.Struct):
         A request without another candidate is refused only for a rate limit whose end it can wait for. The permit is
         taken last, when there is no other reason to pass the backend over.
         """
-        request, sole = applicant.request, applicant.sole
+        request, only_candidate = applicant.request, applicant.only_candidate
         if refusal := self._refusal(applicant, now, settings):
             cooling_down = refusal.reason is SkipReason.COOLING_DOWN
             return Admission(permit=None, cooling_down=cooling_down, events=(refusal,))
         measured: tuple[BackendEvent, ...] = ()
         if settings.tpm_threshold is not None and not applicant.second_pass and not self._probe_due(now, settings):
             measured = self._measure_tpm(request, now, settings)
-            if len(measured) > 1 and not sole:
+            if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
         ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
         permit = Permit(request, now, ticket)
@@ -124,16 +125,16 @@ class Gate(msgspec.Struct):
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
-    def preview(self, now: float, settings: Settings, *, sole: bool) -> str:
+    def preview(self, now: float, settings: Settings, *, only_candidate: bool) -> str:
         """Say what ``admit`` would decide now; nothing is taken or recorded."""
-        refusal = self._refusal(Applicant(request=0, sole=sole), now, settings)
+        refusal = self._refusal(Applicant(request=0, only_candidate=only_candidate), now, settings)
         if refusal is not None:
             left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
-            return f"{'waited for' if sole else 'skipped'}: {refusal.message}{left}"
+            return f"{'waited for' if only_candidate else 'skipped'}: {refusal.message}{left}"
         if self._probe_due(now, settings):
             return "asked once, as the probe of its half-open circuit"
         measured = self._measure_tpm(0, now, settings)
-        if len(measured) > 1 and not sole:
+        if len(measured) > 1 and not only_candidate:
             return "put aside for its tokens per minute, asked only if no other answers"
         return f"asked, up to {settings.failover_retry_count} times"
 
@@ -147,9 +148,9 @@ class Gate(msgspec.Struct):
             return Hold(circuit, SkipReason.CIRCUIT_OPEN)
         return None if cooling is None else Hold(cooling, SkipReason.COOLING_DOWN)
 
-    def may_continue(self, permit: Permit, *, sole: bool) -> bool:
+    def may_continue(self, permit: Permit, *, only_candidate: bool) -> bool:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""
-        return sole or permit.ticket is None or self.breaker.state is CircuitState.CLOSED
+        return only_candidate or permit.ticket is None or self.breaker.state is CircuitState.CLOSED
 
     def limited(
         self, permit: Permit, failure: Failure, now: float, *, will_retry: bool
@@ -178,7 +179,11 @@ class Gate(msgspec.Struct):
         Not where its circuit would still refuse when the cool-down is over.
         """
         left = self.cool_down.seconds_left(now) or 0.0
-        if not applicant.sole and settings.circuit_breaker_enabled and self.breaker.refuses(now + left, settings):
+        if (
+            not applicant.only_candidate
+            and settings.circuit_breaker_enabled
+            and self.breaker.refuses(now + left, settings)
+        ):
             return False
         return self.cool_down.is_worth_waiting(now, _patience_of(applicant, now, settings))
 
@@ -222,12 +227,14 @@ class Gate(msgspec.Struct):
         return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
-        request, sole = applicant.request, applicant.sole
-        if not sole and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
+        request, only_candidate = applicant.request, applicant.only_candidate
+        if not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
             left = self.breaker.seconds_until_probe(now, settings) or None
             reason = SkipReason.CIRCUIT_OPEN
             message = "circuit open" if left else "circuit half-open, another request is the probe"
-        elif self.cool_down.refuses(request, now) and (not sole or self.is_worth_waiting(applicant, now, settings)):
+        elif self.cool_down.refuses(request, now) and (
+            not only_candidate or self.is_worth_waiting(applicant, now, settings)
+        ):
             left = self.cool_down.seconds_left(now) or 0.0
             reason, message = SkipReason.COOLING_DOWN, "cooling down after a rate limit"
         else:

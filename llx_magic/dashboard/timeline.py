@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from llx_magic.core.circuits import COOL_DOWN_MOMENTS, MOMENTS, Stretch, cool_down, stretches
+from llx_magic.core.circuits import COOL_DOWN_MOMENTS, MOMENTS, Period, cool_down, periods
 from llx_magic.core.events import (
     BackendEvent,
     BackendRemoved,
@@ -47,12 +47,12 @@ _SAMPLES_KEPT = int(LONGEST_SPAN / SAMPLE_SECONDS) + 1
 class Strip:
     """One backend in the span: what its lane, its curve and its sparkline are drawn from, each oldest first.
 
-    There is no stretch where nothing is known of the circuit. ``latencies`` are seconds of its latest visits, whenever
+    There is no period where nothing is known of the circuit. ``latencies`` are seconds of its latest visits, whenever
     they were. ``tpm`` pairs times with tokens per minute, None where they were unknown.
     """
 
     name: str
-    stretches: tuple[Stretch, ...]
+    periods: tuple[Period, ...]
     failures: tuple[float, ...]
     cool_downs: tuple[tuple[float, float], ...]
     latencies: tuple[float, ...]
@@ -102,11 +102,11 @@ class _Lane:
         if isinstance(event, MOMENTS):
             self.moments.append(event)
 
-    def stretches(self, begin: float, now: float, state: str, known: float | None) -> tuple[Stretch, ...]:
+    def periods(self, begin: float, now: float, state: str, known: float | None) -> tuple[Period, ...]:
         """Return the circuit's states from ``begin`` on, as far back as every change is ``known``."""
         if known is not None and len(self.moments) == CHANGES_KEPT:
             known = max(known, self.moments[0].at)
-        found = stretches(self.moments, known, now, state)
+        found = periods(self.moments, known, now, state)
         return tuple(replace(each, begin=max(each.begin, begin)) for each in found if each.end > begin or each.lasts)
 
     def rate(self, now: float, basis: Basis) -> float | None:
@@ -180,7 +180,7 @@ class Timeline:
         lane = self._lanes.get(backend.name) or _Lane()
         return Strip(
             name=backend.name,
-            stretches=lane.stretches(since, until, backend.state, self._known_since),
+            periods=lane.periods(since, until, backend.state, self._known_since),
             failures=tuple(at for at in lane.failures if at >= since),
             cool_downs=tuple((begin, min(end, until)) for begin, end in lane.cool_downs if end >= since),
             latencies=tuple(lane.latencies),

@@ -166,13 +166,13 @@ class LiveProfile:
         return goes_first
 
     def join_line(
-        self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, sole: bool
+        self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, only_candidate: bool
     ) -> tuple[GateKey, float] | None:
         """Let a request wait for those of the backends for which that is worth while.
 
         Returns the one that may be asked first and the seconds until then, or None where there is none to wait for.
         """
-        applicant = Applicant(request=waiter.request, sole=sole, waiting_since=waiter.since)
+        applicant = Applicant(request=waiter.request, only_candidate=only_candidate, waiting_since=waiter.since)
         with self._lock:
             now = self.clock.now()
             self._room.leave(waiter, now)

@@ -41,7 +41,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
-    def sole(self) -> bool:
+    def has_one_candidate(self) -> bool:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
 

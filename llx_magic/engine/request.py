@@ -138,7 +138,7 @@ class RequestRun:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
         self._waiter = self._waiter or Waiter(self._scope.number, self._clock.now())
         wanted = [(each.gate, each.settings) for each in limited]
-        found = self._live.join_line(self._waiter, wanted, sole=self._plan.sole)
+        found = self._live.join_line(self._waiter, wanted, only_candidate=self._plan.has_one_candidate)
         if found is None:
             return False
         first, left = found
@@ -153,7 +153,7 @@ class RequestRun:
     async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
         """Make as many attempts as the settings allow; a visit without an answer sends the request on."""
         assert admission.permit is not None
-        visit = Visit(admission.permit, candidate.gate, candidate.settings, self._plan.sole)
+        visit = Visit(admission.permit, candidate.gate, candidate.settings, self._plan.has_one_candidate)
         try:
             while visit.answer is None and visit.failure is None:
                 visit.attempts += 1
@@ -184,7 +184,7 @@ class RequestRun:
             )
         )
         await self._clock.sleep(delay)
-        may_continue = self._live.ask(visit.gate, Gate.may_continue, visit.permit, sole=visit.sole)
+        may_continue = self._live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate)
         return None if may_continue else failure
 
     async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
@@ -246,7 +246,7 @@ class RequestRun:
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
         applicant = Applicant(
             request=self._scope.number,
-            sole=self._plan.sole,
+            only_candidate=self._plan.has_one_candidate,
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
         )

@@ -19,7 +19,7 @@ class Visit:
     permit: Permit
     gate: GateKey
     settings: Settings
-    sole: bool
+    only_candidate: bool
     attempts: int = 0
     sent_at: float | None = None
     answer: Answer | None = None

@@ -97,7 +97,7 @@ class LiveKeys(Unshown):
         for reading in readings(text):
             folded = reading.text.translate(_LOWER)
             for size, known in parts.items():
-                for begin, end in _stretches(folded, size, known):
+                for begin, end in _runs(folded, size, known):
                     yield reading.place(begin, end)
 
     def _known_parts(self) -> dict[int, set[str]]:
@@ -121,7 +121,7 @@ def _note_parts(key: str, parts: dict[int, set[str]]) -> None:
             known.update(folded[at : at + size] for at in range(len(folded) - size + 1))
 
 
-def _stretches(text: str, size: int, known: set[str]) -> Iterator[tuple[int, int]]:
+def _runs(text: str, size: int, known: set[str]) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of each run of the text whose every part is a part of a key."""
     begin = end = -1
     for at in range(len(text) - size + 1):

@@ -134,7 +134,7 @@ class LoadBalancer(ProfileRecord):
         verdicts = []
         for candidate in plan.order(self._live, take_turn=False):
             now, settings = self._live.clock.now(), candidate.settings
-            verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, sole=plan.sole)
+            verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, only_candidate=plan.has_one_candidate)
             try:
                 await candidate.backend.prepare()
             except NotReady as problem:

@@ -36,9 +36,11 @@ def new_gate(name: str = "a") -> StoredGate:
 
 
 def admit(
-    gate: StoredGate, now: float, settings=SETTINGS, *, sole: bool = False, second_pass: bool = False
+    gate: StoredGate, now: float, settings=SETTINGS, *, only_candidate: bool = False, second_pass: bool = False
 ) -> Admission:
-    return gate.admit(Applicant(request=next(NUMBERS), sole=sole, second_pass=second_pass), now, settings)
+    return gate.admit(
+        Applicant(request=next(NUMBERS), only_candidate=only_candidate, second_pass=second_pass), now, settings
+    )
 
 
 def visit(gate: StoredGate, outcome: Outcome, now: float, settings=SETTINGS, **how):
@@ -137,7 +139,10 @@ def test_a_cool_down_works_with_the_breaker_off():
 def test_a_cool_down_holds_back_the_probe_and_the_permit_of_the_probe_is_not_taken():
     gate = opened()
     gate.limited(
-        admit(gate, 0.0, sole=True).permit, failure(LIMITED.kind, "429", retry_after=60.0), 0.0, will_retry=False
+        admit(gate, 0.0, only_candidate=True).permit,
+        failure(LIMITED.kind, "429", retry_after=60.0),
+        0.0,
+        will_retry=False,
     )
     assert admit(gate, 40.0).permit is None
     assert gate.breaker.state is CircuitState.OPEN
@@ -145,13 +150,13 @@ def test_a_cool_down_holds_back_the_probe_and_the_permit_of_the_probe_is_not_tak
 
 def test_a_forced_visit_that_met_another_fault_does_not_end_a_cool_down_before_its_time():
     gate = cooling(3600.0)
-    assert visit(gate, Outcome.COUNTED_FAILURE, 5.0, sole=True) == ()
+    assert visit(gate, Outcome.COUNTED_FAILURE, 5.0, only_candidate=True) == ()
     assert admit(gate, 6.0).permit is None
 
 
 def test_a_forced_visit_that_was_answered_ends_a_cool_down_early():
     gate = cooling(3600.0)
-    assert kinds(visit(gate, Outcome.SUCCESS, 5.0, sole=True)) == [CoolDownEnded]
+    assert kinds(visit(gate, Outcome.SUCCESS, 5.0, only_candidate=True)) == [CoolDownEnded]
     assert admit(gate, 6.0).permit is not None
 
 
@@ -196,16 +201,16 @@ def test_to_be_put_aside_takes_no_permit_and_changes_nothing():
 
 
 @pytest.mark.parametrize("make", [opened, cooling, lambda: with_tpm(1)], ids=["circuit", "cool-down", "tpm"])
-def test_the_sole_candidate_is_never_refused(make):
-    assert admit(make(), 20.0, WITH_TPM, sole=True).permit is not None
+def test_the_only_candidate_is_never_refused(make):
+    assert admit(make(), 20.0, WITH_TPM, only_candidate=True).permit is not None
 
 
-def test_the_outcome_of_a_sole_candidate_is_recorded_all_the_same():
+def test_the_outcome_of_the_only_candidate_is_recorded_all_the_same():
     gate = new_gate()
     for _ in range(3):
-        visit(gate, Outcome.COUNTED_FAILURE, 0.0, sole=True)
+        visit(gate, Outcome.COUNTED_FAILURE, 0.0, only_candidate=True)
     assert gate.breaker.state is CircuitState.OPEN
-    assert causes(visit(gate, Outcome.SUCCESS, 1.0, sole=True)) == [Cause.RECOVERED]
+    assert causes(visit(gate, Outcome.SUCCESS, 1.0, only_candidate=True)) == [Cause.RECOVERED]
 
 
 def test_a_request_without_the_breaker_neither_consults_nor_records():
@@ -224,18 +229,18 @@ def test_a_request_without_the_breaker_neither_consults_nor_records():
 def test_a_visit_goes_on_only_while_no_other_request_has_opened_the_circuit():
     gate = new_gate()
     waiting = admit(gate, 0.0).permit
-    assert gate.may_continue(waiting, sole=False)
+    assert gate.may_continue(waiting, only_candidate=False)
     for _ in range(3):
         visit(gate, Outcome.COUNTED_FAILURE, 0.0)
-    assert not gate.may_continue(waiting, sole=False)
-    assert gate.may_continue(waiting, sole=True)
+    assert not gate.may_continue(waiting, only_candidate=False)
+    assert gate.may_continue(waiting, only_candidate=True)
 
 
 @pytest.mark.parametrize("now", [0.0, 12.0, 30.0, 60.0, 61.0])
 @pytest.mark.parametrize("make", [new_gate, opened, cooling, lambda: with_tpm(1)], ids=["new", "open", "429", "tpm"])
 def test_a_preview_says_what_admission_then_decides_and_takes_nothing(make, now):
     gate = make()
-    said = [gate.preview(now, WITH_TPM, sole=False) for _ in range(3)]
+    said = [gate.preview(now, WITH_TPM, only_candidate=False) for _ in range(3)]
     admission = admit(gate, now, WITH_TPM)
     assert len(set(said)) == 1
     assert said[0].startswith("put aside") is admission.put_aside

@@ -87,11 +87,11 @@ def strip(timeline: Timeline, now: float, span: float = 60.0, state: str = "clos
 
 
 def states(timeline: Timeline, now: float, span: float = 60.0, state: str = "closed"):
-    return [(each.state, each.begin, each.end) for each in strip(timeline, now, span, state).stretches]
+    return [(each.state, each.begin, each.end) for each in strip(timeline, now, span, state).periods]
 
 
 def test_nothing_is_drawn_before_anything_is_known() -> None:
-    assert strip(Timeline(), 100.0, state="disabled").stretches == ()
+    assert strip(Timeline(), 100.0, state="disabled").periods == ()
     assert states(folded(started(1, at=90.0)), 100) == [("closed", 90, 100)]
 
 
@@ -150,7 +150,7 @@ def test_a_backend_that_was_replaced_begins_anew_and_a_removed_one_ends() -> Non
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 3)), max_size=30), st.floats(1, 3600))
-def test_stretches_cover_the_view_without_gap_or_overlap_from_the_first_event_on(
+def test_periods_cover_the_view_without_gap_or_overlap_from_the_first_event_on(
     steps: list[tuple[float, int]], span: float
 ) -> None:
     at, timeline = 0.0, folded(started(1))
@@ -158,11 +158,11 @@ def test_stretches_cover_the_view_without_gap_or_overlap_from_the_first_event_on
         at += wait
         timeline.fold([opened, half_opened, closed, failed][kind](at))
     view = looked_at(timeline, at, span)
-    stretches = view.strips[0].stretches
-    assert stretches[0].begin == max(view.since, 0.0)
-    assert stretches[-1].end == at
-    assert all(one.end == following.begin for one, following in itertools.pairwise(stretches))
-    assert all(each.begin <= each.end for each in stretches)
+    periods = view.strips[0].periods
+    assert periods[0].begin == max(view.since, 0.0)
+    assert periods[-1].end == at
+    assert all(one.end == following.begin for one, following in itertools.pairwise(periods))
+    assert all(each.begin <= each.end for each in periods)
 
 
 def test_a_cool_down_ends_early_where_a_request_got_through() -> None:
@@ -243,7 +243,7 @@ def test_what_is_kept_is_bounded() -> None:
         for event in (started(number, number), failed(number), opened(number), closed(number)):
             timeline.fold(event)
     view = looked_at(timeline, 3 * CHANGES_KEPT, 3600.0)
-    assert len(view.strips[0].stretches) <= CHANGES_KEPT + 1
+    assert len(view.strips[0].periods) <= CHANGES_KEPT + 1
     assert len(view.strips[0].failures) <= CHANGES_KEPT
     assert len(view.requests) == REQUESTS_KEPT
 
@@ -268,7 +268,7 @@ def test_reset_forgets_counts_and_keeps_circuits_and_rates() -> None:
     view = looked_at(timeline, 60.0, state="open")
     only = view.strips[0]
     assert (view.requests, only.failures, only.latencies) == ((), (), ())
-    assert only.stretches[-1].state == "open"
+    assert only.periods[-1].state == "open"
     assert only.tpm[-2][1] is not None
 
 

@@ -141,7 +141,7 @@ class Asking:
     """One request as its user sees it."""
 
     number: int
-    sole: str | None
+    only: str | None
     breaker: bool
     text: list[str] = field(default_factory=list)
     restarts: int = 0
@@ -167,11 +167,11 @@ class Circuit:
         self.state = "closed"
         self.failures: list[float] = []
         self.opened_at = 0.0
-        self.stretch = 0
+        self.generation = 0
         self.probe: int | None = None
 
     def move(self, state: str) -> None:
-        self.state, self.stretch, self.probe = state, self.stretch + 1, None
+        self.state, self.generation, self.probe = state, self.generation + 1, None
 
     def refuses(self, now: float) -> bool:
         return self.state == "half-open" or (self.state == "open" and now - self.opened_at < 5)
@@ -184,8 +184,8 @@ class Circuit:
             return True
         return False
 
-    def settle(self, number: int, stretch: int, outcome: str, now: float) -> None:
-        if stretch != self.stretch:
+    def settle(self, number: int, generation: int, outcome: str, now: float) -> None:
+        if generation != self.generation:
             return
         healthy = outcome in ("success", "refusal")
         if self.state == "closed":
@@ -218,7 +218,9 @@ class Stage:
         self.live.subscribe(self.see)
         self.gates = self.live.gates()
         self.circuits = {name: Circuit() for name in NAMES}
-        self.admitted: dict[tuple[int, str], int] = {}  # stretch in which a visit was admitted; -1 without the breaker
+        self.admitted: dict[
+            tuple[int, str], int
+        ] = {}  # generation in which a visit was admitted; -1 without the breaker
         self.cooling: dict[str, float] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.ended: Counter[int] = Counter()
@@ -241,13 +243,13 @@ class Stage:
         """Let every task go as far as it can without time passing."""
         self.do()
 
-    def ask(self, sole: str | None, breaker: bool, streaming: bool) -> Asking:
-        asking = Asking(len(self.askings) + 1, sole, breaker)
+    def ask(self, only: str | None, breaker: bool, streaming: bool) -> Asking:
+        asking = Asking(len(self.askings) + 1, only, breaker)
         settings = settings_with(**SETTINGS, circuit_breaker_enabled=breaker, streaming=streaming)
         candidates = tuple(
-            Candidate(each, self.gates[each.name], settings, {}) for each in self.backends if sole in (None, each.name)
+            Candidate(each, self.gates[each.name], settings, {}) for each in self.backends if only in (None, each.name)
         )
-        order = self.order if sole is None else "failover"
+        order = self.order if only is None else "failover"
         plan = Plan(routing=ROUTINGS[order], candidates=candidates, messages=(Message("user", str(asking.number)),))
         run = RequestRun(self.live, plan, lambda: 0.0, asking.watch)
         self.askings.append(asking)
@@ -285,7 +287,7 @@ class Stage:
     def attempt(self, event: AttemptStarted) -> None:
         asking, state = self.askings_by(event.request), self.circuits[event.backend].state
         self.claim((event.request, event.backend) in self.admitted, "an attempt without a visit")
-        heeds = asking.breaker and asking.sole is None
+        heeds = asking.breaker and asking.only is None
         self.claim(event.attempt == 1 or not heeds or state == "closed", f"another attempt though it is {state}")
 
     def admit(self, event: VisitStarted) -> None:
@@ -296,16 +298,16 @@ class Stage:
             self.claim(not event.is_probe, "a probe without the breaker")
             self.admitted[event.request, name] = -1
             return
-        if asking.sole is None:
+        if asking.only is None:
             self.claim(not circuit.refuses(event.at), f"{name} was visited though its circuit is {circuit.state}")
         must_probe = circuit.admit(event.request, event.at)
         self.claim(event.is_probe == must_probe, f"probe: {event.is_probe}, by the rules {must_probe}")
-        self.admitted[event.request, name] = circuit.stretch
+        self.admitted[event.request, name] = circuit.generation
 
     def visit_ended(self, event: VisitSucceeded | VisitFailed | VisitCancelled) -> None:
         name = event.backend
-        stretch = self.admitted.pop((event.request, name), None)
-        self.claim(stretch is not None, "a visit ended that had not begun")
+        generation = self.admitted.pop((event.request, name), None)
+        self.claim(generation is not None, "a visit ended that had not begun")
         match event:
             case VisitSucceeded():
                 what, outcome = "successes", "success"
@@ -314,8 +316,8 @@ class Stage:
             case VisitFailed():
                 what, outcome = "failures", self.outcome_of(event.failure)
         self.counts[name, what] += 1
-        if stretch is not None:
-            self.circuits[name].settle(event.request, stretch, outcome, event.at)
+        if generation is not None:
+            self.circuits[name].settle(event.request, generation, outcome, event.at)
 
     def outcome_of(self, failed: Failure) -> str:
         if failed.kind in (FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER):
@@ -354,14 +356,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.stage.do(self.sending(0).ends("401"))
 
     @rule(
-        sole=st.sampled_from([None, None, None, None, "a", "b"]),
+        only=st.sampled_from([None, None, None, None, "a", "b"]),
         breaker=st.sampled_from([True, True, True, False]),
         streaming=st.sampled_from([True, True, True, False]),
         times=st.integers(1, 3),
     )
-    def somebody_asks(self, sole, breaker, streaming, times):
+    def somebody_asks(self, only, breaker, streaming, times):
         for _ in range(times):
-            self.stage.ask(sole, breaker, streaming)
+            self.stage.ask(only, breaker, streaming)
 
     @precondition(lambda self: self.stage.sendings)
     @rule(which=st.integers(0, 50), pieces=st.integers(1, 2))

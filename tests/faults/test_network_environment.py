@@ -322,7 +322,7 @@ def test_trusting_another_authority_is_not_offered_where_it_would_not_help(monke
 
 
 def test_when_nothing_can_be_sent_the_error_names_the_variable(monkeypatch):
-    """One line, from a sole backend too."""
+    """One line, from the only backend too."""
 
     async def run() -> str:
         member = llx.ModelProfile(

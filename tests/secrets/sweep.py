@@ -46,15 +46,15 @@ def codings(secret: str) -> tuple[str, ...]:
 
 
 def windows(secret: str) -> frozenset[str]:
-    """Return every stretch of each coding; those of the prefix that all keys share are no secret."""
-    return frozenset(_stretches(secret)) - _OF_THE_PREFIX
+    """Return every run of WINDOW characters of each coding; those of the prefix that all keys share are no secret."""
+    return frozenset(_windows(secret)) - _OF_THE_PREFIX
 
 
-def _stretches(secret: str) -> Iterator[str]:
+def _windows(secret: str) -> Iterator[str]:
     return (form[at : at + WINDOW] for form in codings(secret) for at in range(len(form) - WINDOW + 1))
 
 
-_OF_THE_PREFIX = frozenset(_stretches(f"{PREFIX}/Se")) | frozenset(_stretches(f"{PREFIX}-"))
+_OF_THE_PREFIX = frozenset(_windows(f"{PREFIX}/Se")) | frozenset(_windows(f"{PREFIX}-"))
 
 
 class Sweep:

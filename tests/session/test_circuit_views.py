@@ -49,7 +49,7 @@ class Shown:
     def on_a_dashboard(self, backend: str, timeline: Timeline) -> list[tuple[str, str, float]]:
         view = timeline.view(self.lb.snapshot(), 3600.0)
         (strip,) = (each for each in view.strips if each.name == backend)
-        return [(each.state, each.cause, each.begin) for each in strip.stretches]
+        return [(each.state, each.cause, each.begin) for each in strip.periods]
 
     def opened_now(self) -> Timeline:
         """A dashboard that is opened only now."""

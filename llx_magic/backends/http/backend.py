@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
 from llx_magic.backends.http.errors import Peer
 from llx_magic.backends.http.exchange import Exchange
+from llx_magic.backends.http.findings import findings_of
 from llx_magic.backends.http.keys import KeyReader
-from llx_magic.backends.http.learnt import learnt_of
 from llx_magic.backends.http.transport import Request
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llx_magic.backends.endpoint import Endpoint
-    from llx_magic.backends.http.learnt import Learnt
+    from llx_magic.backends.http.findings import Findings
     from llx_magic.backends.reading.reader import Reader
     from llx_magic.backends.wires.wire import Asked, Wire
     from llx_magic.core.ports import Credential, Progress, Ready
@@ -76,8 +76,8 @@ class HttpBackend:
         proof = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(proof, str):
             raise NotReady(proof)
-        learnt = learnt_of(self._endpoint, type(self._wire))
-        return _Visit(self, self._endpoint, self._wire, self._never, proof, learnt)
+        findings = findings_of(self._endpoint, type(self._wire))
+        return _Visit(self, self._endpoint, self._wire, self._never, proof, findings)
 
     async def aclose(self) -> None:
         """Give the running loop's transports back; they are closed when no other backend uses them."""
@@ -103,7 +103,7 @@ class _Visit:
     wire: Wire
     never: frozenset[str]
     proof: Proof
-    learnt: Learnt
+    findings: Findings
 
     async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
         """Send one request and return the whole reply.
@@ -112,14 +112,14 @@ class _Visit:
             BackendFailed: for every way in which no usable reply came. Its chain holds no other exception, since
                 those of the libraries refer to the request and so to the key.
         """
-        learnt, version = self.learnt, self.wire.version
-        outcome, path = await self._conceding(request, progress, version if learnt.is_versioned else "")
-        if isinstance(outcome, Failure) and version and learnt.may_be_below_a_version(self.endpoint, outcome):
+        findings, version = self.findings, self.wire.version
+        outcome, path = await self._conceding(request, progress, version if findings.is_versioned else "")
+        if isinstance(outcome, Failure) and version and findings.may_be_below_a_version(self.endpoint, outcome):
             again, _ = await self._conceding(request, progress, version)
-            outcome = learnt.settle(outcome, again)
+            outcome = findings.settle(outcome, again)
         if isinstance(outcome, Failure):
             base = self.endpoint.path
-            raise BackendFailed(learnt.with_path(outcome, f"{base}{path}", f"{base}{version}{path}"))
+            raise BackendFailed(findings.with_path(outcome, f"{base}{path}", f"{base}{version}{path}"))
         return outcome
 
     async def _conceding(self, request: ChatRequest, progress: Progress, version: str) -> tuple[Answer | Failure, str]:
@@ -128,7 +128,7 @@ class _Visit:
         Returned is also the path that was asked.
         """
         wire, name, model = self.wire, self.holder.name, self.holder.model
-        without = self.never | self.learnt.refused
+        without = self.never | self.findings.refused
         on_trial: set[str] = set()
         path = ""
         while True:
@@ -142,7 +142,7 @@ class _Visit:
             except NotReady as problem:  # the environment has changed since
                 outcome = Failure(kind=FailureKind.NOT_SENT, message=str(problem))
             if isinstance(outcome, Answer):
-                self.learnt.refused |= on_trial
+                self.findings.refused |= on_trial
                 return outcome, path
             conceded = None if reader.taken else wire.conceded(outcome, request, without)
             if conceded is None:

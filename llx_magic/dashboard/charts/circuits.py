@@ -47,9 +47,9 @@ def draw(snapshot: Snapshot, view: View) -> str:
     for lane, (strip, backend) in enumerate(zip(view.strips, snapshot.backends, strict=True)):
         y = LANE * lane + 10
         words.append(left(escape(one_line(backend.name, 15)), y + 4) + right(_IN_SHORT[chip(backend)[0]], y + 4))
-        for stretch in strip.stretches:
-            begin = min(place(stretch.begin, view), WIDE - 2)
-            marks[STATES.get(stretch.state, "d")].append(f"M{begin} {y}H{max(begin + 2, place(stretch.end, view))}")
+        for period in strip.periods:
+            begin = min(place(period.begin, view), WIDE - 2)
+            marks[STATES.get(period.state, "d")].append(f"M{begin} {y}H{max(begin + 2, place(period.end, view))}")
         marks["q"] += [f"M{place(begin, view)} {y + 9}H{place(end, view)}" for begin, end in strip.cool_downs]
         marks["f"] += [f"M{x} {y + 7}v6" for x in sorted({place(at, view) for at in strip.failures})]
     plot = grid(height - AXIS) + "".join(path(f"l{kind}", drawn) for kind, drawn in marks.items())

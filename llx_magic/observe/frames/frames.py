@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from llx_magic.core import events as facts
-from llx_magic.core.circuits import MOMENTS, cool_downs, stretches
+from llx_magic.core.circuits import MOMENTS, cool_downs, periods
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
@@ -166,7 +166,7 @@ def _intervals(
         if isinstance(event, MOMENTS):
             moments.setdefault(event.backend, []).append(event)
     for backend, of_backend in moments.items():
-        for each in stretches(of_backend, since, now, states.get(backend)):
+        for each in periods(of_backend, since, now, states.get(backend)):
             ended = None if each.lasts else each.end
             yield backend, each.state, each.begin, ended, each.end - each.begin, each.cause
 

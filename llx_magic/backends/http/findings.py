@@ -1,4 +1,4 @@
-"""What this process has learnt of an endpoint from its own refusals: what it does not take, and on which path."""
+"""What this process has found out about an endpoint from its refusals: what it does not take, and on which path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS_FOR_IT = re.compile(r"unexpected endpoint or method|a web page instead of
 
 
 @dataclass(slots=True)
-class Learnt:
+class Findings:
     """What is known of one endpoint, by all backends that ask it in the same form.
 
     ``refused`` holds the form's names of what is left out. ``is_versioned`` says whether prompts are taken only below
@@ -62,6 +62,6 @@ def _is_no_such_path(failure: Failure) -> bool:
 
 
 @functools.cache
-def learnt_of(endpoint: Endpoint, wire: type) -> Learnt:
+def findings_of(endpoint: Endpoint, wire: type) -> Findings:
     """Return what is known of an endpoint in a wire form."""
-    return Learnt()
+    return Findings()
