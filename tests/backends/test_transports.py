@@ -19,7 +19,7 @@ from llx_magic.backends.http.connections import CLIENTS, VARIABLE, Way, new_tran
 from llx_magic.backends.http.httpx import HttpxTransport
 from llx_magic.backends.http.transport import Broken, Request, Transport
 from llx_magic.core.failure import BackendFailed
-from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.keys.secret import Secret
 from tests.faults.asking import KEY, answer_of, ask, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, status, unused_url
@@ -91,17 +91,13 @@ def test_a_transport_that_does_not_exist_is_one_line(monkeypatch):
     assert obstacle(backend_at(unused_url())) == "LLX_HTTP_TRANSPORT must be aiohttp or httpx, got 'carrier pigeon'"
 
 
-def test_a_cookie_is_not_sent_back():
+async def test_a_cookie_is_not_sent_back():
     """Nothing of one reply goes into the next request."""
-
-    async def run(server: FaultServer) -> None:
+    with FaultServer(status(503, {"Set-Cookie": "a=b; Path=/"})) as server:
         async with backend(server.base_url) as asked:
             for _ in range(2):
                 with pytest.raises(BackendFailed):
                     await answer_of(asked)
-
-    with FaultServer(status(503, {"Set-Cookie": "a=b; Path=/"})) as server:
-        asyncio.run(run(server))
         assert len(server.requests) == 2
         assert "cookie" not in server.requests[1].headers
 
@@ -112,17 +108,15 @@ def test_a_long_line_in_the_head_of_a_reply_is_read():
         assert ask(server.base_url)[0].status == 503
 
 
-def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning():
+async def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning():
     """However it is cut on its way."""
     asked = ChatRequest(messages=(Message("user", "word " * 600_000),), params={})
 
-    async def run(server: FaultServer) -> Answer:
-        async with backend(server.base_url) as made:
-            return await answer_of(made, asked)
-
     with FaultServer() as server, warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert asyncio.run(run(server)).text == server.text
+        async with backend(server.base_url) as made:
+            answer = await answer_of(made, asked)
+        assert answer.text == server.text
     assert len(server.requests[0].json["messages"][0]["content"]) == 3_000_000
 
 
@@ -130,37 +124,29 @@ def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning():
     "mode", ["bad-status-line", "duplicate-length", "endless-headers", "close", "reset", "half-a-head"]
 )
 @pytest.mark.parametrize("library", ["aiohttp", "httpx"])
-def test_a_fault_comes_out_as_our_own_with_nothing_chained_that_knows_the_request(mode, library):
+async def test_a_fault_comes_out_as_our_own_with_nothing_chained_that_knows_the_request(mode, library):
     """The libraries' own may hold the request's headers."""
-
-    async def run(url: str) -> Broken:
+    with FaultServer(mode) as server:
         async with contextlib.aclosing(new_transport(Way(None, None, library))) as transport:
             with pytest.raises(Broken) as caught:
-                await transport.send(question_to(url), lambda: None)
-        return caught.value
-
-    with FaultServer(mode) as server:
-        broken = asyncio.run(run(server.base_url))
+                await transport.send(question_to(server.base_url), lambda: None)
+        broken = caught.value
     assert (broken.__cause__, broken.__context__) == (None, None)
     assert KEY not in f"{broken!r} {broken.causes!r}"
     assert all(isinstance(cause, OSError) for cause in broken.causes)
 
 
 @pytest.mark.parametrize("library", ["aiohttp", "httpx"])
-def test_a_cancellation_comes_out_without_the_frames_that_hold_the_headers(library):
+async def test_a_cancellation_comes_out_without_the_frames_that_hold_the_headers(library):
     """A traceback that shows local variables would show the key in them."""
-
-    async def run(server: FaultServer) -> BaseException:
+    with FaultServer("no-headers") as server:
         async with contextlib.aclosing(new_transport(Way(None, None, library))) as transport:
             sending = asyncio.create_task(transport.send(question_to(server.base_url), lambda: None))
             await asyncio.to_thread(server.reached.wait, 10)
             sending.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await sending
-        return caught.value
-
-    with FaultServer("no-headers") as server:
-        error: BaseException | None = asyncio.run(run(server))
+        error: BaseException | None = caught.value
     seen = 0
     while error is not None:
         frame = error.__traceback__
@@ -183,20 +169,17 @@ def test_connections_that_nobody_closed_leave_nothing_on_standard_error(loops):
 
 
 @pytest.mark.posix("there is no fork on Windows")
-def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_alone():
+async def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_alone():
     """It shares the loop's list of sockets to watch with the original: closing there would make that one deaf."""
-
-    async def run(server: FaultServer) -> Answer:
-        async with backend(server.base_url) as asked:
-            await answer_of(asked)
-            copy = os.fork()
-            if copy == 0:
-                gc.collect()
-                os._exit(len(CLIENTS))
-            assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
-            answer = await answer_of(asked)
-            assert server.connections == 1
-            return answer
-
     with FaultServer() as server:
-        assert asyncio.run(asyncio.wait_for(run(server), 20)).text == server.text
+        async with asyncio.timeout(20):
+            async with backend(server.base_url) as asked:
+                await answer_of(asked)
+                copy = os.fork()
+                if copy == 0:
+                    gc.collect()
+                    os._exit(len(CLIENTS))
+                assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
+                answer = await answer_of(asked)
+                assert server.connections == 1
+        assert answer.text == server.text

@@ -95,10 +95,9 @@ def test_a_new_connection_that_dies_is_a_failure_at_once(fault):
 
 
 @pytest.mark.parametrize("fault", ["text-then-close", "503", "no-headers"])
-def test_a_pooled_connection_that_answered_is_not_asked_again(fault):
+async def test_a_pooled_connection_that_answered_is_not_asked_again(fault):
     """Once anything came, or while the server is silent, the question is not repeated."""
-
-    async def run(server: FaultServer) -> None:
+    with FaultServer("ok", fault, "ok") as server:
         async with backend(server.base_url) as asked:
             await answer_of(asked)
             answering = asyncio.create_task(answer_of(asked))
@@ -106,46 +105,37 @@ def test_a_pooled_connection_that_answered_is_not_asked_again(fault):
                 await asyncio.to_thread(server.reached.wait, 10)
                 answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
-
-    with FaultServer("ok", fault, "ok") as server:
-        asyncio.run(run(server))
         assert len(server.requests) == 2
 
 
-def test_idle_connections_that_the_server_dropped_do_no_harm():
+async def test_idle_connections_that_the_server_dropped_do_no_harm():
     """A server that was restarted meanwhile is simply asked on a new connection."""
-
-    async def run(server: FaultServer) -> Answer:
+    with FaultServer() as server:
         async with backend(server.base_url) as asked:
             await asyncio.gather(*(answer_of(asked) for _ in range(8)))
             server.drop_connections()
-            return await answer_of(asked)
-
-    with FaultServer() as server:
-        assert asyncio.run(run(server)).text == server.text
+            answer = await answer_of(asked)
+        assert answer.text == server.text
 
 
-def test_many_questions_at_a_time_are_all_sent():
+async def test_many_questions_at_a_time_are_all_sent():
     """No pool limit holds any of them back."""
-
-    async def run(server: FaultServer) -> int:
-        async with backend(server.base_url) as asked:
-            answering = [asyncio.create_task(answer_of(asked)) for _ in range(130)]
-            assert await asyncio.to_thread(server.wait_for_requests, 130)
-            server.release()
-            return len({(await each).text for each in answering})
-
     with FaultServer("ok-when-released") as server:
-        assert asyncio.run(asyncio.wait_for(run(server), 30)) == 1
+        async with asyncio.timeout(30):
+            async with backend(server.base_url) as asked:
+                answering = [asyncio.create_task(answer_of(asked)) for _ in range(130)]
+                assert await asyncio.to_thread(server.wait_for_requests, 130)
+                server.release()
+                assert {(await each).text for each in answering} == {server.text}
 
 
 # --- one client a loop ----------------------------------------------------------------------------------------------
 
 
-def test_backends_on_one_loop_share_connections_until_the_last_gives_them_back():
+async def test_backends_on_one_loop_share_connections_until_the_last_gives_them_back():
     """Closing one leaves the others' connections open; closing the last closes them."""
-
-    async def run(server: FaultServer) -> None:
+    before = len(CLIENTS)
+    with FaultServer() as server:
         first, second = backend_at(server.base_url, name="one"), backend_at(server.base_url, name="two")
         await answer_of(first)
         await answer_of(second)
@@ -158,10 +148,6 @@ def test_backends_on_one_loop_share_connections_until_the_last_gives_them_back()
         await answer_of(second)
         assert server.connections == 2
         await second.aclose()
-
-    before = len(CLIENTS)
-    with FaultServer() as server:
-        asyncio.run(run(server))
 
 
 def test_one_backend_serves_several_loops_in_several_threads():
@@ -185,7 +171,7 @@ def test_one_backend_serves_several_loops_in_several_threads():
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-def test_a_question_is_not_sent_again_once_a_single_byte_of_a_reply_came(end):
+async def test_a_question_is_not_sent_again_once_a_single_byte_of_a_reply_came(end):
     """The server has seen it and may have counted it; a connection that died in silence is another matter."""
 
     def cut_head(exchange) -> None:
@@ -193,20 +179,17 @@ def test_a_question_is_not_sent_again_once_a_single_byte_of_a_reply_came(end):
         time.sleep(0.1)  # a reset would overtake the bytes
         getattr(exchange, end)()
 
-    async def run(server: FaultServer) -> Failure:
+    with FaultServer("ok", cut_head) as server:
         async with backend(server.base_url) as asked:
             await answer_of(asked)
             with pytest.raises(BackendFailed) as caught:
                 await answer_of(asked)
-        return caught.value.failure
-
-    with FaultServer("ok", cut_head) as server:
-        failure = asyncio.run(run(server))
+        failure = caught.value.failure
         assert (failure.kind, len(server.requests)) == (FailureKind.NETWORK, 2)
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["not yet read", "read while idle"])
-def test_what_a_server_says_unasked_is_nobodys_answer(noticed):
+async def test_what_a_server_says_unasked_is_nobodys_answer(noticed):
     """It would pass for the answer to the next question, whoever asks it; the connection is given up instead."""
     said = threading.Event()
 
@@ -216,17 +199,14 @@ def test_what_a_server_says_unasked_is_nobodys_answer(noticed):
         exchange.whole(200, json.dumps(exchange.completion("unasked")).encode())
         said.set()
 
-    async def run(server: FaultServer) -> list[str]:
+    with FaultServer(talkative, "ok") as server:
         async with backend(server.base_url) as one, backend(server.base_url) as other:
             texts = [(await answer_of(one, question(streaming=False))).text]
             said.wait(10)
             if noticed:
                 await asyncio.sleep(0.05)
             texts.append((await answer_of(other, question(streaming=False))).text)
-        return texts
-
-    with FaultServer(talkative, "ok") as server:
-        assert asyncio.run(run(server)) == ["asked for", server.text]
+        assert texts == ["asked for", server.text]
         assert (len(server.requests), server.connections) == (2, 2)
 
 
@@ -258,13 +238,13 @@ def test_a_chunk_that_is_malformed_behind_the_end_of_a_stream_does_not_harm_it()
 
 
 @pytest.mark.parametrize("close", ["the loop's clients", "the backend's own"])
-def test_a_question_whose_connection_is_closed_from_here_is_not_sent_again(close):
+async def test_a_question_whose_connection_is_closed_from_here_is_not_sent_again(close):
     """It may be answered already, and paid for; a connection of the pool that the server closed is another matter."""
 
     def held(exchange) -> None:
         exchange.hold()
 
-    async def run(server: FaultServer) -> Failure:
+    with FaultServer("ok", held, "ok") as server:
         async with backend(server.base_url) as asked:
             await answer_of(asked)
             task = asyncio.create_task(answer_of(asked))
@@ -272,10 +252,8 @@ def test_a_question_whose_connection_is_closed_from_here_is_not_sent_again(close
             await (CLIENTS.close_loop() if close == "the loop's clients" else asked.aclose())
             with pytest.raises(BackendFailed) as caught:
                 await task
-        return caught.value.failure
-
-    with FaultServer("ok", held, "ok") as server:
-        assert asyncio.run(run(server)).kind is FailureKind.NETWORK
+        failure = caught.value.failure
+        assert failure.kind is FailureKind.NETWORK
         assert len(server.requests) == 2
 
 
@@ -303,10 +281,11 @@ def test_loops_that_ended_without_giving_back_are_forgotten():
         gc.collect()
 
 
-def test_a_loop_that_is_about_to_end_can_close_every_client_it_has():
+async def test_a_loop_that_is_about_to_end_can_close_every_client_it_has():
     """The server then sees its connection end, although no backend gave it back; the next question opens another."""
-
-    async def run(server: FaultServer) -> None:
+    before = len(CLIENTS)
+    with FaultServer() as server:
+        held = backend_at(server.base_url)
         await answer_of(held)
         await CLIENTS.close_loop()
         assert len(CLIENTS) == before
@@ -315,17 +294,11 @@ def test_a_loop_that_is_about_to_end_can_close_every_client_it_has():
         assert server.connections == 2
         await held.aclose()
 
-    before = len(CLIENTS)
-    with FaultServer() as server:
-        held = backend_at(server.base_url)
-        asyncio.run(run(server))
-
 
 @pytest.mark.posix("there is no fork on Windows")
-def test_a_forked_copy_neither_uses_nor_closes_the_connections():
+async def test_a_forked_copy_neither_uses_nor_closes_the_connections():
     """Its registry is empty and unlocked, even where another thread of the original was just using it."""
-
-    async def run(server: FaultServer) -> None:
+    with FaultServer() as server:
         async with backend(server.base_url) as asked:
             await answer_of(asked)
             with CLIENTS._lock:
@@ -335,9 +308,6 @@ def test_a_forked_copy_neither_uses_nor_closes_the_connections():
             assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0  # noqa: ASYNC222
             await answer_of(asked)
             assert server.connections == 1
-
-    with FaultServer() as server:
-        asyncio.run(run(server))
 
 
 def test_importing_the_backend_does_not_import_httpx():
@@ -359,30 +329,25 @@ def test_a_refused_connection_names_the_address():
     assert (failure.kind, failure.message) == (FailureKind.NETWORK, f"connection refused by {address}")
 
 
-def test_a_connection_that_does_not_stand_in_time_is_a_timeout():
+async def test_a_connection_that_does_not_stand_in_time_is_a_timeout():
     """The TLS handshake is part of connecting: TCP alone is not a connection."""
-
-    async def run(port: int) -> Failure:
-        async with backend(f"https://127.0.0.1:{port}/v1") as asked:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with backend(f"https://127.0.0.1:{silent.getsockname()[1]}/v1") as asked:
             with pytest.raises(BackendFailed) as caught:
                 await attempt(asked, connect_timeout_ms=50)
-        return caught.value.failure
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        failure = asyncio.run(run(silent.getsockname()[1]))
+        failure = caught.value.failure
     assert (failure.kind, failure.limit, failure.limit_ms) == (FailureKind.TIMEOUT, Limit.CONNECT, 50)
     assert re.fullmatch(r"no connection to 127\.0\.0\.1:\d+ within 50 ms \(connect_timeout_ms\)", failure.message)
     assert failure.elapsed_ms >= 49
 
 
 @pytest.mark.parametrize("by_timeout", [False, True])
-def test_a_connection_given_up_in_its_handshake_is_closed_at_once(by_timeout):
+async def test_a_connection_given_up_in_its_handshake_is_closed_at_once(by_timeout):
     """By the user or by the time-out: the other side sees it go."""
-
-    async def run(listener: socket.socket) -> bytes:
-        async with backend(f"https://127.0.0.1:{listener.getsockname()[1]}/v1") as asked:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with backend(f"https://127.0.0.1:{silent.getsockname()[1]}/v1") as asked:
             answering = asyncio.create_task(attempt(asked, connect_timeout_ms=50 if by_timeout else None))
-            peer, _ = await asyncio.to_thread(listener.accept)
+            peer, _ = await asyncio.to_thread(silent.accept)
             with peer:
                 peer.settimeout(5)
                 hello = await asyncio.to_thread(peer.recv, 65536)
@@ -390,17 +355,14 @@ def test_a_connection_given_up_in_its_handshake_is_closed_at_once(by_timeout):
                 if not by_timeout:
                     answering.cancel()
                 await asyncio.gather(answering, return_exceptions=True)
-                return await asyncio.to_thread(peer.recv, 65536)
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert asyncio.run(run(silent)) == b""
+                rest = await asyncio.to_thread(peer.recv, 65536)
+        assert rest == b""
 
 
 @pytest.mark.parametrize("reused", [False, True])
-def test_the_connect_timeout_does_not_limit_the_answer(reused):
+async def test_the_connect_timeout_does_not_limit_the_answer(reused):
     """Once the connection stands, only the engine's own time-outs apply."""
-
-    async def run(server: FaultServer) -> Answer:
+    with FaultServer("ok-when-released") as server:
         async with backend(server.base_url) as asked:
             if reused:
                 server.script("ok")
@@ -409,10 +371,8 @@ def test_the_connect_timeout_does_not_limit_the_answer(reused):
             await asyncio.to_thread(server.reached.wait, 10)
             await asyncio.sleep(0.1)  # longer than the limit that must not apply
             server.release()
-            return await answering
-
-    with FaultServer("ok-when-released") as server:
-        assert asyncio.run(run(server)).text == server.text
+            answer = await answering
+        assert answer.text == server.text
 
 
 def test_a_certificate_that_is_trusted_is_accepted(monkeypatch):
@@ -451,10 +411,10 @@ def test_https_to_a_server_without_tls_says_so():
     assert failure.message.startswith("no TLS connection to 127.0.0.1:")
 
 
-def test_cancelling_closes_a_tls_connection_at_once(monkeypatch):
+async def test_cancelling_closes_a_tls_connection_at_once(monkeypatch):
     """It does not wait for the other side to say goodbye."""
-
-    async def run(server: FaultServer) -> bool:
+    with FaultServer("stall", certificate="trusted") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
         async with backend(server.base_url) as asked:
             pieces = Pieces()
             answering = asyncio.create_task(answer_of(asked, question(), pieces))
@@ -462,11 +422,8 @@ def test_cancelling_closes_a_tls_connection_at_once(monkeypatch):
             answering.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await answering
-            return await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
-
-    with FaultServer("stall", certificate="trusted") as server:
-        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
-        assert asyncio.run(run(server))
+            noticed = await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
+        assert noticed
 
 
 @pytest.mark.parametrize(
@@ -499,16 +456,12 @@ def test_what_the_system_says_is_put_into_plain_words(cause, kind, words):
 # --- what is sent, and what is not ----------------------------------------------------------------------------------
 
 
-def test_what_is_sent():
+async def test_what_is_sent():
     """The path, the key, JSON in UTF-8, parameters as they are."""
-
-    async def run(server: FaultServer) -> None:
+    with FaultServer() as server:
         asked = backend_at(server.base_url + "/")
         await answer_of(asked, question(temperature=0.1))
         await asked.aclose()
-
-    with FaultServer() as server:
-        asyncio.run(run(server))
     sent = server.requests[0]
     assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
     assert sent.headers["authorization"] == f"Bearer {KEY}"
@@ -548,18 +501,14 @@ class ThreadNotingKey(FixedKey):
         return super().read()
 
 
-def test_the_key_is_read_once_for_all_attempts_of_a_visit():
+async def test_the_key_is_read_once_for_all_attempts_of_a_visit():
     """A keyring is not asked again for each of them."""
-
-    async def run(server: FaultServer) -> ThreadNotingKey:
+    with FaultServer("503", "503", "ok") as server:
         key = ThreadNotingKey()
         async with backend(server.base_url, key) as asked:
             bench = Bench(asked, clock=LoopClock(), failover_retry_count=3, failover_retry_delay_ms=0)
             assert (await bench.ask()).attempts == 3
-        return key
-
-    with FaultServer("503", "503", "ok") as server:
-        assert len(asyncio.run(run(server)).threads) == 1
+        assert len(key.threads) == 1
 
 
 @pytest.mark.parametrize("may_block", [False, True])
@@ -585,10 +534,16 @@ class LockedKey(FixedKey):
         return super().read()
 
 
-def test_a_locked_keyring_is_waited_for_once_and_asked_again_when_it_is_open():
+async def test_a_locked_keyring_is_waited_for_once_and_asked_again_when_it_is_open():
     """Those who come meanwhile are told at once; one reading is enough for all of them."""
 
-    async def run() -> None:
+    async def _read(reader: KeyReader[Proof]) -> Proof | None:
+        try:
+            return await reader.read()
+        except KeyMissing:
+            return None
+
+    async with asyncio.timeout(20):
         source = LockedKey()
         reader = KeyReader(source.read, lambda: True, 0.01)
         for _ in range(3):
@@ -604,14 +559,6 @@ def test_a_locked_keyring_is_waited_for_once_and_asked_again_when_it_is_open():
         assert got == found
         assert KEY not in repr(reader)
 
-    async def _read(reader: KeyReader[Proof]) -> Proof | None:
-        try:
-            return await reader.read()
-        except KeyMissing:
-            return None
-
-    asyncio.run(asyncio.wait_for(run(), 20))
-
 
 def test_a_keyring_that_never_answers_does_not_hold_up_the_end_of_the_process():
     """Its reading is given up together with the process."""
@@ -624,51 +571,40 @@ def test_a_keyring_that_never_answers_does_not_hold_up_the_end_of_the_process():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
-def test_half_a_surrogate_pair_in_a_prompt_or_a_parameter_is_sent_as_a_replacement_character():
+async def test_half_a_surrogate_pair_in_a_prompt_or_a_parameter_is_sent_as_a_replacement_character():
     """It comes from file names that are no UTF-8; a whole pair in two halves becomes its character."""
     asked = ChatRequest(messages=(Message("user", "a \udcff \ud83d\ude00"),), params={"stop": ["\ud800"]})
 
-    async def run(server: FaultServer) -> None:
+    with FaultServer() as server:
         async with backend(server.base_url) as made:
             await answer_of(made, asked)
-
-    with FaultServer() as server:
-        asyncio.run(run(server))
     sent = server.requests[0].json
     assert sent["messages"][0]["content"] == "a \ufffd \U0001f600"
     assert sent["stop"] == ["\ufffd"]
 
 
 @pytest.mark.parametrize("value", [object(), 2j, {1: {2j}}])
-def test_what_json_cannot_hold_is_a_bad_request(value):
+async def test_what_json_cannot_hold_is_a_bad_request(value):
     """One line that says so, with nothing behind it that could hold a key."""
-
-    async def run(server: FaultServer) -> BackendFailed:
+    with FaultServer() as server:
         async with backend(server.base_url) as asked:
             with pytest.raises(BackendFailed) as caught:
                 await answer_of(asked, question(odd=value))
-        return caught.value
-
-    with FaultServer() as server:
-        failed = asyncio.run(run(server))
+        failed = caught.value
         assert not server.requests
     assert failed.failure.kind is FailureKind.BAD_REQUEST
     assert failed.failure.message.startswith("the request cannot be written as JSON (")
     assert failed.__cause__ is failed.__context__ is None
 
 
-def test_the_key_is_read_anew_for_each_request():
+async def test_the_key_is_read_anew_for_each_request():
     """So a repaired key takes effect at once."""
-
-    async def run(server: FaultServer) -> None:
+    with FaultServer() as server:
         key = FixedKey("first-key")
         async with backend(server.base_url, key) as asked:
             await answer_of(asked)
             key.value = "second-key"
             await answer_of(asked)
-
-    with FaultServer() as server:
-        asyncio.run(run(server))
         assert [each.headers["authorization"] for each in server.requests] == ["Bearer first-key", "Bearer second-key"]
 
 

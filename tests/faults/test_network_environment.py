@@ -15,7 +15,6 @@ import pytest
 
 import llx_magic as llx
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
-from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed
 from tests.faults.asking import KEY, FixedKey, answer_of, ask, attempt, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, status, unused_url
@@ -147,19 +146,15 @@ def test_a_proxy_that_breaks_the_connection_is_named(monkeypatch, mode):
     assert f"the proxy {address_of(proxy.base_url)} (from https_proxy)" in failure.message
 
 
-def test_a_proxy_that_says_nothing_is_named_when_the_time_to_connect_is_over(monkeypatch):
+async def test_a_proxy_that_says_nothing_is_named_when_the_time_to_connect_is_over(monkeypatch):
     """The tunnel is part of connecting."""
-
-    async def run() -> Failure:
-        async with backend(ELSEWHERE) as asked:
-            with pytest.raises(BackendFailed) as caught:
-                await attempt(asked, connect_timeout_ms=100)
-        return caught.value.failure
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         proxy = f"127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@{proxy}")
-        failure = asyncio.run(run())
+        async with backend(ELSEWHERE) as asked:
+            with pytest.raises(BackendFailed) as caught:
+                await attempt(asked, connect_timeout_ms=100)
+        failure = caught.value.failure
     assert failure.limit is Limit.CONNECT
     assert failure.message == (
         f"no connection to models.example through the proxy {proxy} (from HTTPS_PROXY) within 100 ms"
@@ -284,21 +279,18 @@ def test_certificates_that_cannot_be_read_are_one_line_with_the_variables_name(m
         assert ask(server.base_url)[0].text == server.text
 
 
-def test_a_file_of_authorities_that_was_mended_is_read_again(monkeypatch, tmp_path):
+async def test_a_file_of_authorities_that_was_mended_is_read_again(monkeypatch, tmp_path):
     """Without a restart of the kernel."""
-
-    async def run(server: FaultServer) -> Answer:
-        async with backend(server.base_url) as asked:
-            with pytest.raises(BackendFailed, match="does not hold its authority"):
-                await answer_of(asked)
-            shutil.copy(server.ca_file, bundle)
-            return await answer_of(asked)
-
     bundle = tmp_path / "bundle.pem"
     with FaultServer(certificate="trusted") as other, FaultServer(certificate="trusted") as server:
         shutil.copy(other.ca_file, bundle)
         monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-        assert asyncio.run(run(server)).text == server.text
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed, match="does not hold its authority"):
+                await answer_of(asked)
+            shutil.copy(server.ca_file, bundle)
+            answer = await answer_of(asked)
+        assert answer.text == server.text
 
 
 @pytest.mark.parametrize("certificate", ["trusted", "self-signed"])
@@ -321,18 +313,13 @@ def test_trusting_another_authority_is_not_offered_where_it_would_not_help(monke
     assert "SSL_CERT_FILE" not in failure.message
 
 
-def test_when_nothing_can_be_sent_the_error_names_the_variable(monkeypatch):
+async def test_when_nothing_can_be_sent_the_error_names_the_variable(monkeypatch):
     """One line, from the only backend too."""
-
-    async def run() -> str:
-        member = llx.ModelProfile(
-            "far", "openai", "m", connection=llx.Connection(base_url=ELSEWHERE, auth_key_env="A_KEY")
-        )
-        async with llx.load(llx.Profile.single(member)) as balancer:
-            with pytest.raises(AllBackendsFailed) as caught:
-                await balancer.ask("Why?")
-        return str(caught.value)
-
     monkeypatch.setenv("A_KEY", KEY)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/corp.pem")
-    assert "REQUESTS_CA_BUNDLE=/nowhere/corp.pem cannot be read: No such file or directory" in asyncio.run(run())
+    member = llx.ModelProfile("far", "openai", "m", connection=llx.Connection(base_url=ELSEWHERE, auth_key_env="A_KEY"))
+    async with llx.load(llx.Profile.single(member)) as balancer:
+        with pytest.raises(AllBackendsFailed) as caught:
+            await balancer.ask("Why?")
+    said = str(caught.value)
+    assert "REQUESTS_CA_BUNDLE=/nowhere/corp.pem cannot be read: No such file or directory" in said

@@ -5,7 +5,6 @@ Descriptors are used up, networks taken away and processes stopped for real, eac
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import os
@@ -245,42 +244,33 @@ class InTrouble(Scripted):
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("can't start new thread"), OSError(errno.EMFILE, "Too many open files")]
 )
-def test_whatever_runs_out_leaves_the_circuit_and_the_figures_as_they_were(error, when):
-    async def run() -> None:
-        backend = InTrouble(error, when=when)
-        bench = Bench(backend, Scripted("b", "other"), circuit_breaker_failure_threshold=1)
-        assert (await bench.ask()).backend == "b"
-        backend.error = None
-        assert (await bench.ask()).backend == "a"
-        seen = bench.snapshot("a")
-        assert (seen.state, seen.failures, seen.successes, seen.last_error) == ("closed", 0, 1, None)
-        assert seen.requests == seen.successes + seen.cancelled
-
-    asyncio.run(run())
+async def test_whatever_runs_out_leaves_the_circuit_and_the_figures_as_they_were(error, when):
+    backend = InTrouble(error, when=when)
+    bench = Bench(backend, Scripted("b", "other"), circuit_breaker_failure_threshold=1)
+    assert (await bench.ask()).backend == "b"
+    backend.error = None
+    assert (await bench.ask()).backend == "a"
+    seen = bench.snapshot("a")
+    assert (seen.state, seen.failures, seen.successes, seen.last_error) == ("closed", 0, 1, None)
+    assert seen.requests == seen.successes + seen.cancelled
 
 
-def test_a_probe_that_meets_trouble_of_this_machine_leaves_its_place_to_the_next_request():
-    async def run() -> None:
-        local = failure(FailureKind.LOCAL, "trouble of this machine: the disk is full")
-        bench = Bench(Scripted("a", DOWN, local, "back"), Scripted("b"), circuit_breaker_failure_threshold=1)
-        await bench.ask()
-        await bench.pass_time(3600)
-        assert [(await bench.ask()).backend for _ in range(2)] == ["b", "a"]
-        assert bench.gate("a").breaker.state is CircuitState.CLOSED
-
-    asyncio.run(run())
+async def test_a_probe_that_meets_trouble_of_this_machine_leaves_its_place_to_the_next_request():
+    local = failure(FailureKind.LOCAL, "trouble of this machine: the disk is full")
+    bench = Bench(Scripted("a", DOWN, local, "back"), Scripted("b"), circuit_breaker_failure_threshold=1)
+    await bench.ask()
+    await bench.pass_time(3600)
+    assert [(await bench.ask()).backend for _ in range(2)] == ["b", "a"]
+    assert bench.gate("a").breaker.state is CircuitState.CLOSED
 
 
-def test_a_simulated_model_meets_it_too():
-    async def run() -> None:
-        async with balancer(simulated("a", "local"), circuit_breaker_failure_threshold=1) as lb:
-            with pytest.raises(AllBackendsFailed, match=r"^trouble of this machine|no backend could answer"):
-                await lb.ask("Why?")
-            assert "trouble of this machine: no file descriptors left" in str(lb.decisions())
-            [seen] = lb.snapshot().backends
-            assert (seen.state, seen.failures, seen.cancelled, seen.mean_latency) == ("closed", 0, 1, None)
-
-    asyncio.run(run())
+async def test_a_simulated_model_meets_it_too():
+    async with balancer(simulated("a", "local"), circuit_breaker_failure_threshold=1) as lb:
+        with pytest.raises(AllBackendsFailed, match=r"^trouble of this machine|no backend could answer"):
+            await lb.ask("Why?")
+        assert "trouble of this machine: no file descriptors left" in str(lb.decisions())
+        [seen] = lb.snapshot().backends
+        assert (seen.state, seen.failures, seen.cancelled, seen.mean_latency) == ("closed", 0, 1, None)
 
 
 FRAMES = """

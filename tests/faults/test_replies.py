@@ -177,22 +177,19 @@ def test_a_fault_before_any_text_has_its_kind_and_its_line(mode, streaming):
 
 
 @pytest.mark.parametrize("mode", CUT)
-def test_a_fault_after_some_text_keeps_what_had_arrived(mode):
+async def test_a_fault_after_some_text_keeps_what_had_arrived(mode):
     """So that it can be withdrawn, or shown as incomplete."""
     kind, begins = CUT[mode]
 
-    async def run() -> tuple[Failure, Pieces]:
-        pieces = Pieces()
-        with FaultServer(mode) as server:
-            async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(answer_of(asked, question(), pieces))
-                await asyncio.wait_for(pieces.seen.wait(), 10)
-                server.release()
-                with pytest.raises(BackendFailed) as caught:
-                    await answering
-        return caught.value.failure, pieces
-
-    failure, pieces = asyncio.run(run())
+    pieces = Pieces()
+    with FaultServer(mode) as server:
+        async with backend(server.base_url) as asked:
+            answering = asyncio.create_task(answer_of(asked, question(), pieces))
+            await asyncio.wait_for(pieces.seen.wait(), 10)
+            server.release()
+            with pytest.raises(BackendFailed) as caught:
+                await answering
+    failure = caught.value.failure
     assert failure.kind is kind, failure
     assert failure.message.startswith(begins), failure.message
     assert "".join(pieces.text)
@@ -200,19 +197,15 @@ def test_a_fault_after_some_text_keeps_what_had_arrived(mode):
 
 
 @pytest.mark.parametrize("mode", ["finish-then-reset", "finish-then-silence", "done-then-silence"])
-def test_a_reply_that_is_whole_survives_what_the_connection_does_next(mode):
+async def test_a_reply_that_is_whole_survives_what_the_connection_does_next(mode):
     """A reset or silence after the finish reason, or after the end mark, takes nothing away."""
-
-    async def run() -> Answer:
-        with FaultServer(mode) as server:
-            async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(answer_of(asked))
-                await asyncio.to_thread(server.reached.wait, 10)
-                if mode == "finish-then-reset":
-                    server.release()
-                return await answering
-
-    answer = asyncio.run(run())
+    with FaultServer(mode) as server:
+        async with backend(server.base_url) as asked:
+            answering = asyncio.create_task(answer_of(asked))
+            await asyncio.to_thread(server.reached.wait, 10)
+            if mode == "finish-then-reset":
+                server.release()
+            answer = await answering
     assert answer.text == FaultServer.DEFAULT_TEXT
     assert answer.finish_reason == (None if mode == "done-then-silence" else "stop")
 
@@ -234,7 +227,7 @@ REASONING = {
 
 
 @pytest.mark.parametrize("words", REASONING.values(), ids=REASONING)
-def test_reasoning_in_any_place_keeps_the_limit_on_the_first_token_from_ending_the_reply(words):
+async def test_reasoning_in_any_place_keeps_the_limit_on_the_first_token_from_ending_the_reply(words):
     """2.4 s of it, where 1.2 s without a sign of life would end the attempt."""
 
     def think(exchange: Exchange) -> None:
@@ -245,29 +238,23 @@ def test_reasoning_in_any_place_keeps_the_limit_on_the_first_token_from_ending_t
         exchange.chunk(good_bytes(exchange))
         exchange.end_stream()
 
-    async def run() -> Answer:
-        async with backend(server.base_url) as asked:
-            return await attempt(asked, question(), first_token_timeout_ms=1200)
-
     with FaultServer(think) as server:
-        answer = asyncio.run(run())
+        async with backend(server.base_url) as asked:
+            answer = await attempt(asked, question(), first_token_timeout_ms=1200)
     assert answer.text == FaultServer.DEFAULT_TEXT
     assert "it is and so on." in answer.reasoning
 
 
-def test_a_loop_that_was_held_up_takes_what_has_arrived_before_it_takes_the_silence_for_the_end():
+async def test_a_loop_that_was_held_up_takes_what_has_arrived_before_it_takes_the_silence_for_the_end():
     """The user's own computation may hold the loop for longer than the silence that ends a reply."""
-
-    async def run() -> Answer:
-        with FaultServer("finish-each", text="One two three.", chunk_delay=0.2) as server:
-            async with backend(server.base_url) as asked:
-                pieces = Pieces()
-                answering = asyncio.create_task(answer_of(asked, question(), pieces))
-                await asyncio.wait_for(pieces.seen.wait(), 10)
-                time.sleep(AFTER_FINISH_SECONDS + 0.5)  # noqa: ASYNC251 - this is what is tried
-                return await answering
-
-    assert asyncio.run(run()).text == "One two three."
+    with FaultServer("finish-each", text="One two three.", chunk_delay=0.2) as server:
+        async with backend(server.base_url) as asked:
+            pieces = Pieces()
+            answering = asyncio.create_task(answer_of(asked, question(), pieces))
+            await asyncio.wait_for(pieces.seen.wait(), 10)
+            time.sleep(AFTER_FINISH_SECONDS + 0.5)  # noqa: ASYNC251 - this is what is tried
+            answer = await answering
+    assert answer.text == "One two three."
 
 
 @pytest.mark.parametrize(
@@ -327,20 +314,16 @@ def test_text_without_end_stops_at_the_cap():
 
 
 @pytest.mark.parametrize("mode", ["stall", "gzip-flushed"])
-def test_a_piece_is_reported_as_soon_as_it_has_come(mode):
+async def test_a_piece_is_reported_as_soon_as_it_has_come(mode):
     """Nothing is held back until more bytes arrive, compressed or not."""
-
-    async def run() -> tuple[list[str], Answer]:
-        pieces = Pieces()
-        with FaultServer(mode) as server:
-            async with backend(server.base_url) as asked:
-                answering = asyncio.create_task(answer_of(asked, question(), pieces))
-                await asyncio.wait_for(pieces.seen.wait(), 10)
-                early = list(pieces.text)
-                server.release()
-                return early, await answering
-
-    early, answer = asyncio.run(run())
+    pieces = Pieces()
+    with FaultServer(mode) as server:
+        async with backend(server.base_url) as asked:
+            answering = asyncio.create_task(answer_of(asked, question(), pieces))
+            await asyncio.wait_for(pieces.seen.wait(), 10)
+            early = list(pieces.text)
+            server.release()
+            answer = await answering
     assert early[0] == "Testing "
     assert answer.text == FaultServer.DEFAULT_TEXT
 
@@ -349,52 +332,41 @@ def test_a_piece_is_reported_as_soon_as_it_has_come(mode):
     "mode", ["no-headers", "dripping-headers", "comments-only", "role-then-silence", "stall", "trickle"]
 )
 @pytest.mark.parametrize("streaming", [True, False])
-def test_cancelling_closes_the_connection_at_once(mode, streaming):
+async def test_cancelling_closes_the_connection_at_once(mode, streaming):
     """So that a server stops generating; the cancellation comes out as itself."""
-
-    async def run() -> bool:
-        with FaultServer(mode, chunk_delay=0.001) as server:
-            async with backend(server.base_url) as asked:
-                pieces = Pieces()
-                answering = asyncio.create_task(answer_of(asked, question(streaming=streaming), pieces))
-                waited_for = pieces.seen.wait() if mode == "trickle" else asyncio.to_thread(server.reached.wait, 10)
-                await asyncio.wait_for(waited_for, 10)
-                answering.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await answering
-                return await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
-
-    assert asyncio.run(run())
+    with FaultServer(mode, chunk_delay=0.001) as server:
+        async with backend(server.base_url) as asked:
+            pieces = Pieces()
+            answering = asyncio.create_task(answer_of(asked, question(streaming=streaming), pieces))
+            waited_for = pieces.seen.wait() if mode == "trickle" else asyncio.to_thread(server.reached.wait, 10)
+            await asyncio.wait_for(waited_for, 10)
+            answering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answering
+            noticed = await asyncio.to_thread(server.requests[-1].disconnected.wait, 5)
+    assert noticed
 
 
 @pytest.mark.parametrize("mode", ["echo-key", "echo-key-in-stream", "echo-key-in-redirect"])
-def test_a_key_that_a_server_repeats_is_removed(mode):
+async def test_a_key_that_a_server_repeats_is_removed(mode):
     """In the message, in the exception's repr, and in whatever the exception refers to."""
-
-    async def run() -> BackendFailed:
-        with FaultServer(mode) as server:
-            async with backend(server.base_url) as asked:
-                with pytest.raises(BackendFailed) as caught:
-                    await answer_of(asked)
-        return caught.value
-
-    error = asyncio.run(run())
+    with FaultServer(mode) as server:
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed) as caught:
+                await answer_of(asked)
+    error = caught.value
     assert "***" in error.failure.message
     assert not any(part in repr(error) for part in (KEY, KEY[:8], KEY.replace("/", "%2F")))
 
 
 @pytest.mark.parametrize("mode", ["401", "reset", "bad-chunk-size", "duplicate-length", "text-then-close", "ok-html"])
-def test_no_exception_in_the_chain_and_no_frame_shows_the_key(mode):
+async def test_no_exception_in_the_chain_and_no_frame_shows_the_key(mode):
     """The HTTP library's exceptions hold the request and its headers, so none is left in the chain."""
-
-    async def run() -> BackendFailed:
-        with FaultServer(mode) as server:
-            async with backend(server.base_url) as asked:
-                with pytest.raises(BackendFailed) as caught:
-                    await answer_of(asked)
-        return caught.value
-
-    error = asyncio.run(run())
+    with FaultServer(mode) as server:
+        async with backend(server.base_url) as asked:
+            with pytest.raises(BackendFailed) as caught:
+                await answer_of(asked)
+    error = caught.value
     assert error.__cause__ is None
     assert error.__context__ is None
     frame = error.__traceback__

@@ -94,19 +94,16 @@ class Drips:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_a_reply_of_one_character_now_and_then_ends_after_ten_minutes_by_default(streaming):
-    async def run() -> tuple[Failure, float]:
-        clock = VirtualClock()
-        held_to = Attempt(clock, settings_with(streaming=streaming), lambda _s: None, lambda _p: None)
-        with pytest.raises(BackendFailed) as caught:
-            await held_to.run(Drips(clock), question(streaming=streaming))
-        return caught.value.failure, clock.now()
-
-    failure, seconds = asyncio.run(run())
+async def test_a_reply_of_one_character_now_and_then_ends_after_ten_minutes_by_default(streaming):
+    clock = VirtualClock()
+    held_to = Attempt(clock, settings_with(streaming=streaming), lambda _s: None, lambda _p: None)
+    with pytest.raises(BackendFailed) as caught:
+        await held_to.run(Drips(clock), question(streaming=streaming))
+    failure, seconds = caught.value.failure, clock.now()
     assert (failure.limit, seconds) == (Limit.TOTAL, 600)
 
 
-def test_a_body_that_goes_on_after_the_end_mark_does_not_hold_the_reply():
+async def test_a_body_that_goes_on_after_the_end_mark_does_not_hold_the_reply():
     def endless(exchange: Exchange) -> None:
         exchange.send(HEAD)
         for piece in exchange.server.pieces:
@@ -116,12 +113,11 @@ def test_a_body_that_goes_on_after_the_end_mark_does_not_hold_the_reply():
             exchange.send(sse(exchange.delta(content="more")))
             time.sleep(0.002)
 
-    async def run(server: FaultServer) -> str:
-        async with backend(server.base_url) as asked:
-            return (await answer_of(asked)).text
-
     with FaultServer(endless) as server:
-        assert asyncio.run(asyncio.wait_for(run(server), 10)) == server.text
+        async with asyncio.timeout(10):
+            async with backend(server.base_url) as asked:
+                said = (await answer_of(asked)).text
+        assert said == server.text
 
 
 @pytest.mark.parametrize(

@@ -85,18 +85,15 @@ def test_an_unasked_byte_on_an_idle_connection_closes_it(unasked):
 
 
 @pytest.mark.parametrize("jump", [3600, -3600, 0])
-def test_a_connection_that_was_idle_while_the_machine_slept_is_not_used_again(jump, monkeypatch):
+async def test_a_connection_that_was_idle_while_the_machine_slept_is_not_used_again(jump, monkeypatch):
     """It may have died in silence, and a question sent on it would wait for its whole limit."""
-
-    async def run(server: FaultServer) -> list[str]:
+    with FaultServer() as server:
         async with backend(server.base_url) as asked:
             first = await answer_of(asked)
             slept = time.time() + jump
             monkeypatch.setattr(time, "time", lambda: slept)
-            return [first.text, (await answer_of(asked)).text]
-
-    with FaultServer() as server:
-        assert asyncio.run(run(server)) == [server.text, server.text]
+            texts = [first.text, (await answer_of(asked)).text]
+        assert texts == [server.text, server.text]
         assert server.connections == (2 if jump else 1)
 
 

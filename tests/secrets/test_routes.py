@@ -135,21 +135,17 @@ def test_a_key_typed_after_llx_key_is_refused_without_repeating_it():
 
 
 @pytest.mark.parametrize("scheme", ["https"])
-def test_a_request_cancelled_at_the_proxy_shows_no_password(monkeypatch, scheme):
+async def test_a_request_cancelled_at_the_proxy_shows_no_password(monkeypatch, scheme):
     """In no local variable of any frame."""
-
-    async def run(proxy: FaultServer) -> BaseException:
+    with FaultServer("no-headers") as proxy:
+        proxied(monkeypatch, proxy)
         async with backend(f"{scheme}://models.example/v1", FixedKey(odd("key"))) as asked:
             answering = asyncio.create_task(answer_of(asked))
             await asyncio.to_thread(proxy.reached.wait, 10)
             answering.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await answering
-            return caught.value
-
-    with FaultServer("no-headers") as proxy:
-        proxied(monkeypatch, proxy)
-        error = asyncio.run(run(proxy))
+            error = caught.value
     stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
     seen = [str(frame.locals) for frame in stack]
     assert not LOOK.found_in(seen)
