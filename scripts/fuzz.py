@@ -33,8 +33,8 @@ from llx_magic.backends.simulated import simulated_script
 from llx_magic.backends.wires.openai import WIRE
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.commands import piped
+from llx_magic.commands.chat import as_markdown, show
 from llx_magic.commands.command import Where
-from llx_magic.commands.conversations import as_markdown, show
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.offers import offers

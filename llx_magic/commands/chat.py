@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
+
 from llx_magic.commands import sources
 from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
+from llx_magic.commands.here import Here
+from llx_magic.commands.localtime import day_and_time
+from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.reading import Asked
+from llx_magic.errors import UsageProblem
+from llx_magic.files.newfiles import write_new
+from llx_magic.files.private import reason
+from llx_magic.hosts import is_notebook
+from llx_magic.observe.report import AS_WRITTEN, html_table
+from llx_magic.session.conversations import Conversation
+from llx_magic.session.turns import Turn, counted, described
+from llx_magic.text.screen import one_line, printable
+from llx_magic.text.wording import shown_path
 
-_RUN = "llx_magic.commands.conversations"
-
-FORMATS = ("markdown", "dataframe")
+_RUN = "llx_magic.commands.chat"
 
 SHOWN_TURNS = 20
 """Turns that ``show`` shows, so that a long conversation does not flood the notebook."""
@@ -19,7 +34,6 @@ _NAME = Argument(
     "a conversation; without it the unnamed one of this session",
     complete=sources.conversations,
     optional=True,
-    group="which",
 )
 
 _NOTES = """
@@ -45,26 +59,149 @@ COMMAND = Command(
             "Remove all turns; the file of a named one is kept as .bak.",
             run=f"{_RUN}:clear",
             arguments=(_NAME,),
-            options=(Option("--all", "", "of every conversation", group="which"),),
-        ),
-        Command(
-            "fork",
-            "Copy a conversation under a new name, to go on differently there.",
-            run=f"{_RUN}:fork",
-            arguments=(_NAME, Argument("new", "NEW", "the name of the copy")),
-            options=(Option("--upto", "N", "copy the first N turns only"),),
         ),
         Command(
             "export",
-            "Give a conversation as Markdown, or as a DataFrame.",
+            "Give a conversation as Markdown.",
             run=f"{_RUN}:export",
             arguments=(_NAME,),
-            options=(
-                Option("-f --format", "FORMAT", "markdown or dataframe", choices=FORMATS),
-                Option("--file", "F", "the new file that takes the Markdown", complete=sources.files),
-            ),
+            options=(Option("--file", "F", "the new file that takes it", complete=sources.files),),
         ),
         Command("delete", "Take a conversation away (kept as .bak).", run=f"{_RUN}:delete", arguments=(_CHOSEN,)),
     ),
     notes={ANYWHERE: _NOTES},
 )
+
+
+_HEADINGS = ("conversation", "turns", "latest", "begins with")
+
+
+def overview(here: Here, _asked: Asked) -> Output:
+    """List every conversation, broken files with what is wrong."""
+    rows = []
+    for row in here.session.conversations.rows():
+        about = (str(row.turns), one_line(day_and_time(row.latest), 40), one_line(row.opening, 60))
+        rows.append((row.name or "(unnamed)", *(("broken", "", one_line(row.problem)) if row.problem else about)))
+    if not rows:
+        return Output(f"there is no conversation yet: {_starter()} starts one")
+    return Output(text_table(_HEADINGS, rows), html_table(_HEADINGS, rows))
+
+
+def show(here: Here, asked: Asked) -> Output:
+    """Show the latest turns of a conversation."""
+    most = asked.number("n", SHOWN_TURNS, "turns")
+    found = here.session.conversations.get(asked.get("name"))
+    if not found.turns:
+        return _empty(found)
+    first = max(0, len(found.turns) - most)
+    head = f"{described(found.name)}: {counted(len(found.turns))}"
+    if first:
+        head += f", the latest {most} shown (-n {len(found.turns)} shows all)"
+    turns = list(enumerate(found.turns, 1))[first:]
+    text = "\n\n".join([head, *(_turn_as_text(number, turn) for number, turn in turns)])
+    return Output(text, f"<p>{html.escape(head)}</p>" + "".join(_turn_as_html(number, turn) for number, turn in turns))
+
+
+def clear(here: Here, asked: Asked) -> Output:
+    """Remove all turns of a conversation."""
+    name = asked.get("name")
+    turns = here.session.conversations.clear(name)
+    if not turns:
+        return Output(f"{described(name)} had no turns")
+    kept = f"; its file is kept as {name}.json.bak" if name else ""
+    return Output(f"{described(name)} is cleared of {counted(turns)}{kept}")
+
+
+def delete(here: Here, asked: Asked) -> Output:
+    """Take a conversation away."""
+    backup = here.session.conversations.delete(asked["name"])
+    return Output(f"deleted conversation {asked['name']}; its file is kept as {backup.name}")
+
+
+def export(here: Here, asked: Asked) -> Output:
+    """Give a conversation as Markdown, here or in a new file.
+
+    Raises:
+        UsageProblem: for a file that is there already or cannot be written.
+    """
+    found = here.session.conversations.get(asked.get("name"))
+    if not found.turns:
+        return _empty(found)
+    text = as_markdown(found)
+    if (file := asked.get("file")) is None:
+        return Output(text.rstrip("\n"))
+    shown = shown_path(Path(file))
+    try:
+        write_new(Path(file).expanduser(), text.encode("utf-8", "replace"))
+    except FileExistsError:
+        raise UsageProblem(f"{shown}: is there already and is not overwritten; choose another file") from None
+    except (OSError, ValueError, RuntimeError) as problem:
+        why = reason(problem) if isinstance(problem, (OSError, ValueError)) else "the home folder cannot be told"
+        raise UsageProblem(f"{shown}: cannot be written ({why})") from None
+    return Output(f"{described(found.name)}: {counted(len(found.turns))} written to {shown}")
+
+
+def as_markdown(conversation: Conversation) -> str:
+    """Return the conversation as Markdown, a heading per turn; each text is fenced, so that none can end its block."""
+    parts = [f"# Conversation {conversation.name}".rstrip()]
+    system: str | None = None
+    for number, turn in enumerate(conversation.turns, 1):
+        parts.append(f"## Turn {number}")
+        parts.append(f"{_code(day_and_time(turn.at))} · {_code(turn.backend)} ({_code(turn.model)})")
+        if turn.system not in {None, system}:
+            parts += ["### System", _fenced(turn.system or "", "text")]
+        parts += ["### Prompt", _fenced(turn.prompt, "text"), "### Reply", _fenced(turn.reply, "markdown")]
+        system = turn.system
+    return "\n\n".join(parts) + "\n"
+
+
+def _fenced(text: str, language: str) -> str:
+    safe = printable(text)
+    fence = "`" * max(3, _longest_run(safe) + 1)
+    return f"{fence}{language}\n{safe.removesuffix(chr(10))}\n{fence}"
+
+
+def _code(text: str) -> str:
+    safe = one_line(text) or "?"
+    ticks = "`" * (_longest_run(safe) + 1)
+    return f"{ticks}{safe}{ticks}" if len(ticks) == 1 else f"{ticks} {safe} {ticks}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _turn_as_text(number: int, turn: Turn) -> str:
+    lines = [_heading(number, turn)]
+    for label, text in _texts(turn):
+        # Indented, so that no text can pass for the heading of a turn.
+        lines += [f"  {label}:", *(f"    {line}".rstrip() for line in text.split("\n"))]
+    return "\n".join(lines)
+
+
+def _turn_as_html(number: int, turn: Turn) -> str:
+    blocks = "".join(
+        f'<div style="text-align:left">{label}</div>'
+        f'<pre style="white-space:pre-wrap;text-align:left;margin-left:1em">{html.escape(text)}</pre>'
+        for label, text in _texts(turn)
+    )
+    return f'<div {AS_WRITTEN} style="text-align:left"><b>{html.escape(_heading(number, turn))}</b></div>{blocks}'
+
+
+def _heading(number: int, turn: Turn) -> str:
+    return one_line(f"[{number}] {day_and_time(turn.at)} · {turn.backend} ({turn.model})")
+
+
+def _texts(turn: Turn) -> list[tuple[str, str]]:
+    system = [] if turn.system is None else [("system", printable(turn.system))]
+    return [*system, ("prompt", printable(turn.prompt)), ("reply", printable(turn.reply))]
+
+
+def _empty(found: Conversation) -> Output:
+    return Output(f"{described(found.name)} has no turns yet: {_starter(found.name)} adds one")
+
+
+def _starter(name: str = "NAME") -> str:
+    """Return what to type to continue a conversation; the unnamed one ends with a command line's process."""
+    chat = f"--chat {name}".rstrip()
+    return f"%%llx {chat}" if is_notebook() else f"llx {chat if name else '--chat NAME'} --prompt TEXT"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from llx_magic.commands.command import Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import time_of_day
@@ -11,8 +9,6 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import profiles
 from llx_magic.core.describe import lines
-from llx_magic.errors import UsageProblem
-from llx_magic.text.screen import one_line
 
 LINES = 40
 
@@ -27,13 +23,11 @@ COMMAND = Command(
 
 def run(here: Here, asked: Asked) -> Output:
     """Show the latest debug lines."""
-    number = asked.get("n") or str(LINES)
-    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", number, re.ASCII):
-        raise UsageProblem(f"-n must be a number of lines, at least 1, got {one_line(number, 20)!r}")
+    most = asked.number("n", LINES, "lines")
     balancer = here.session.balancer(asked.get("profile"))
     shown = [
         f"{time_of_day(balancer.epoch + event.at)} {text}"
         for event in balancer.decisions()
         for _channel, text in lines(event)
     ]
-    return Output("\n".join(shown[-int(number) :]) or f"nothing has been asked of {balancer.name} yet")
+    return Output("\n".join(shown[-most:]) or f"nothing has been asked of {balancer.name} yet")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llx_magic.commands.command import HELP, Argument, Command, Option, Where
 from llx_magic.commands.help import help_text
 from llx_magic.errors import UsageProblem
+from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest, nearest
 
 MOST_OPTIONS = 500
@@ -43,6 +44,18 @@ class Asked:
     def all(self, key: str) -> list[str]:
         """Return every value that was given."""
         return list(self.given.get(key, ()))
+
+    def number(self, key: str, default: int, of: str) -> int:
+        """Return the number that an option of one letter gives, or the default without it.
+
+        Raises:
+            UsageProblem: for what is no whole number from 1 to 999,999,999; ``of`` says what it counts.
+        """
+        if (given := self.get(key)) is None:
+            return default
+        if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given)):
+            raise UsageProblem(f"-{key} must be a number of {of}, at least 1, got {one_line(given, 20)!r}")
+        return int(given)
 
 
 class Reading:
@@ -216,16 +229,13 @@ class Reading:
                     self._say(f"{name} must be {_either(slot.choices)}, got {value!r}{meant}")
 
     def _assign(self) -> list[str]:
-        """Give each argument its words; an optional one gets one only where enough are left for those after it."""
+        """Give each argument its words, and return those that are left."""
         words = list(self.words)
-        arguments = self.command.arguments_at(self.where)
-        needed = sum(not (argument.optional or argument.many) for argument in arguments)
-        for argument in arguments:
+        for argument in self.command.arguments_at(self.where):
             if argument.many:
                 self.given[argument.key], words = words, []
-            elif words and (not argument.optional or len(words) > needed):
+            elif words:
                 self.given[argument.key] = [words.pop(0)]
-                needed -= not argument.optional
         return words
 
 

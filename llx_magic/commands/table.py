@@ -53,7 +53,7 @@ COMMANDS: dict[str, Row] = {
             f"{_BOTH}.circuit",
             Where.NOTEBOOK,
         ),
-        Row("chat", "List, show, clear, fork, export and delete conversations.", f"{_BOTH}.chat"),
+        Row("chat", "List, show, clear, export and delete conversations.", f"{_BOTH}.chat"),
         Row("jobs", "List background prompts (%%llx --bg), show or cancel one.", f"{_HERE}.jobs", Where.NOTEBOOK),
         Row("key", "Keep keys in the operating system's keyring.", f"{_BOTH}.key"),
         Row("local", "Fetch, look at and stop the embedded model, a small real one on this machine.", f"{_BOTH}.local"),

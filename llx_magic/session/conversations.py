@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from llx_magic.files.folders import config_folder
 from llx_magic.files.names import check_name, name_problem
 from llx_magic.files.private import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.locks import ForkSafeLock
-from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, counted, decode, described, encode, storable, too_long
+from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, decode, encode, storable, too_long
 from llx_magic.text.wording import nearest, shown_path
 
 UNNAMED = ""
@@ -72,8 +71,7 @@ class Conversations:
         """Return what stands for the next cell of a notebook that a program executes, whose cells have no names.
 
         It is the place among the prompts of this run in that conversation: the n-th prompt of each run has the turn
-        that the n-th prompt of the last run had, so each run sends the same. Turns made by hand, and those of a
-        conversation that was forked, stay as they are.
+        that the n-th prompt of the last run had, so each run sends the same. Turns made by hand stay as they are.
         """
         self._places[name or UNNAMED] += 1
         return f"{name or UNNAMED} {self._places[name or UNNAMED]}"
@@ -164,22 +162,6 @@ class Conversations:
             set_aside(path, backup_of(path))
         return backup_of(path)
 
-    def fork(self, name: str | None, new_name: str, upto: int | None = None) -> int:
-        """Copy a conversation, or its first ``upto`` turns, under a new name; return how many turns were copied.
-
-        Raises:
-            UsageProblem: also where the new name is taken, or ``upto`` is not one of the turns.
-        """
-        path = self._path(new_name)
-        with self._writing():
-            turns = self.get(name).turns
-            if upto is not None and not 1 <= upto <= len(turns):
-                raise UsageProblem(f"{described(name)} has {counted(len(turns))}; it cannot be forked at turn {upto}")
-            if os.path.lexists(path):
-                raise UsageProblem(f"there is a conversation {new_name} already; choose another name")
-            write_file(path, encode(new_name, turns[:upto]))
-        return len(turns[:upto])
-
     def _before(self, name: str | None, cell: str | None) -> tuple[Turn, ...]:
         turns = self._turns(name) or ()
         place = _place(turns, cell)
@@ -194,7 +176,7 @@ class Conversations:
         if not name:
             with self._lock:
                 turns = change(self._unnamed)
-                encode(name, turns)  # it has the same bounds, so that it can be forked to a file
+                encode(name, turns)  # it has the same bounds
                 self._unnamed = turns
             return
         path = self._path(name)

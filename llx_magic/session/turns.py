@@ -15,7 +15,7 @@ VERSION = 1
 MOST_TURNS = 1000
 MOST_BYTES = 8 << 20
 
-_REMEDY = "the most it may have; clear it, or fork its first turns and go on there"
+_REMEDY = "the most it may have; clear it, or go on in another"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

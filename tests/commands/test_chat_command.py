@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from llx_magic.commands.localtime import day_and_time
-from llx_magic.commands.output import Output
 from llx_magic.errors import UsageProblem
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import Turn
@@ -115,47 +114,12 @@ def test_clear_says_where_the_turns_are_kept(filled):
     assert chat.run(filled, "clear").text == "the unnamed conversation is cleared of 1 turn"
 
 
-def test_clear_all_leaves_broken_files_alone(filled):
-    """It says so, and clears the rest."""
-    bad = filled.folder / "bad.json"
-    bad.write_text("{")
-    lines = chat.run(filled, "clear --all").text.splitlines()
-    assert [line.split(" is ")[0] for line in lines] == [
-        "the unnamed conversation",
-        "conversation bad",
-        "conversation plan",
-    ]
-    assert bad.read_text() == "{"
-    assert filled.get("plan").turns == ()
-
-
-def test_clear_refuses_a_name_together_with_all(filled):
-    """Which was meant cannot be told."""
-    with pytest.raises(UsageProblem, match="clear takes the name of a conversation or --all, got plan and --all"):
-        chat.run(filled, "clear plan --all")
-    assert len(filled.get("plan").turns) == 3
-
-
-def test_fork_copies_the_first_turns(filled):
-    """It says how to go on there."""
-    text = chat.run(filled, "fork plan other --upto 2").text
-    assert text == "conversation other has 2 turns of conversation plan; %%llx --chat other goes on there"
-    assert [each.cell for each in filled.get("other").turns] == ["a", "b"]
-
-
-def test_fork_with_one_name_keeps_the_unnamed_conversation(filled):
-    """So what began without a name can be kept."""
-    chat.run(filled, "fork kept")
-    assert [each.prompt for each in filled.get("kept").turns] == ["unnamed prompt"]
-
-
 @pytest.mark.parametrize("given", ["0", "-1", "x", "1.5", "٣", "9" * 5000])
 def test_a_number_of_turns_must_be_one(filled, given):
-    """The message says what is allowed; nothing is made."""
+    """The message says what is allowed."""
     with pytest.raises(UsageProblem) as raised:
-        chat.run(filled, f"fork plan other --upto={given}")
-    assert "--upto must be a number of turns, at least 1" in str(raised.value)
-    assert filled.names() == ("plan",)
+        chat.run(filled, f"show plan -n {given}")
+    assert "-n must be a number of turns, at least 1" in str(raised.value)
 
 
 def test_delete_says_where_the_file_is_kept(filled):
@@ -199,52 +163,13 @@ def test_a_file_that_cannot_be_written_is_one_line(filled, tmp_path, file):
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_export_as_a_dataframe_gives_one(filled):
-    """A row per turn, times in UTC, texts as strings."""
-    frame = chat.run(filled, "export plan --format dataframe")
-    assert frame is not None
-    assert list(frame.columns) == ["turn", "at", "prompt", "reply", "backend", "model"]
-    assert list(frame["turn"]) == [1, 2, 3]
-    assert str(frame["at"].dt.tz) == "UTC"
-    assert frame["at"][0].isoformat() == "2026-01-02T03:04:05+00:00"
-    assert list(frame["reply"]) == ["re: ask a", "re: ask b", "re: ask c"]
-
-
-def test_an_empty_conversation_is_an_empty_dataframe_of_the_same_form(conversations):
-    """Code that goes on with it does not break."""
-    frame = chat.run(conversations, "export --format dataframe")
-    assert frame is not None
-    assert len(frame) == 0
-    assert str(frame["at"].dt.tz) == "UTC"
-
-
-def test_only_the_export_as_a_dataframe_has_one(filled):
-    """Everything else is to be shown."""
-    assert all(isinstance(chat.run(filled, line), Output) for line in ("list", "show plan", "export plan"))
-
-
-def test_a_dataframe_has_its_own_ways_to_a_file(filled, tmp_path):
-    """Nothing is written."""
-    with pytest.raises(UsageProblem, match="--file takes Markdown"):
-        chat.run(filled, f"export plan --format dataframe --file {tmp_path / 'f'}")
-    assert not (tmp_path / "f").exists()
-
-
-@pytest.mark.parametrize("line", ["list", "show evil", "export evil", "export evil --format dataframe"])
+@pytest.mark.parametrize("line", ["list", "show evil", "export evil"])
 def test_hostile_text_is_harmless_in_every_output(hostile, line):
     """No control sequence in plain text, no tag in HTML."""
     found = chat.run(hostile, line, "llx chat")
     assert_harmless(found.text)
     assert_harmless(found.html)
     assert "<script" not in found.html
-
-
-def test_hostile_text_is_harmless_in_a_dataframe(hostile):
-    """It is printed on terminals too; a time that is none is missing."""
-    frame = chat.run(hostile, "export evil --format dataframe")
-    assert frame is not None
-    assert_harmless("".join(str(value) for value in frame.iloc[0]))
-    assert frame["at"].isna().all()
 
 
 def test_no_text_can_pass_for_a_turn(hostile):
@@ -279,13 +204,7 @@ def test_an_unknown_action_offers_the_nearest(conversations):
         chat.run(conversations, "exprt")
 
 
-def test_an_unknown_format_names_those_allowed(filled):
-    """Nothing is exported."""
-    with pytest.raises(UsageProblem, match="--format must be markdown or dataframe, got 'csv'"):
-        chat.run(filled, "export plan --format csv")
-
-
-@pytest.mark.parametrize("line", ["--help", "fork --help", "export -h"])
+@pytest.mark.parametrize("line", ["--help", "show --help", "export -h"])
 def test_help_is_in_the_words_of_the_place(conversations, line):
     """The same grammar serves notebook and command line."""
     assert "llx chat" in chat.run(conversations, line, "llx chat").text

@@ -96,11 +96,6 @@ def test_an_option_of_a_command_can_stand_before_and_behind_its_action():
         assert reading(COMMANDS["circuit"], *words).asked().given == {"profile": ["both"], "backend": ["a"]}
 
 
-def test_an_argument_that_may_be_left_out_is_left_out_first():
-    assert reading(COMMANDS["chat"], "fork", "new").asked().given == {"new": ["new"]}
-    assert reading(COMMANDS["chat"], "fork", "old", "new").asked().given == {"name": ["old"], "new": ["new"]}
-
-
 @pytest.mark.parametrize("row", NOTEBOOK, ids=lambda row: row.name or "prompt")
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_text_and_never_leaves_the_process(row, flag):

@@ -84,7 +84,7 @@ def test_a_conversation_whose_backup_is_another_name_of_its_file_can_be_deleted(
     assert b"the question" in (conversations.folder / "plan.json.bak").read_bytes()
 
 
-@pytest.mark.parametrize("command", ["clear plan", "clear --all", "delete plan"])
+@pytest.mark.parametrize("command", ["clear plan", "delete plan"])
 def test_killed_before_any_step_of_it_a_conversation_is_there_whole_or_kept_as_its_backup(tmp_path, command):
     step = 0
     killed = True
@@ -102,17 +102,6 @@ def test_killed_before_any_step_of_it_a_conversation_is_there_whole_or_kept_as_i
         assert made.names() == ()
         assert not list(folder.glob(".llx-*"))
     assert step > 3
-
-
-def test_what_was_cleared_before_one_that_cannot_be_is_told_too(conversations):
-    conversations.record("other", turn("a"))
-    (conversations.folder / "plan.json.bak").mkdir()
-    words = chat.run(conversations, "clear --all").text.splitlines()
-    assert words == [
-        "conversation other is cleared of 1 turn; its file is kept as other.json.bak",
-        f"conversation plan is left alone: {conversations.folder}: cannot be written (is a directory)",
-    ]
-    assert len(conversations.get("plan").turns) == 1
 
 
 @pytest.mark.parametrize("command", ["clear plan", "delete plan"])

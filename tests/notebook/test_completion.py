@@ -283,7 +283,6 @@ def test_conversations_and_jobs(shell):
     assert lines_after(shell, "%llx --chat=po") == ["%llx --chat=poems"]
     assert "plans" not in offered(shell, "%llx --chat ")
     assert offered(shell, "%llx_chat show ") == ["plans", "poems", "-n"]
-    assert offered(shell, "%llx_chat export --format ") == ["markdown", "dataframe"]
     assert offered(shell, "%llx_jobs cancel ") == ["1"]
     assert offered(shell, "%%llx -f ") == ["markdown", "text", "code", "json"]
 

@@ -211,7 +211,7 @@ TYPED = {
     "a key to delete": lambda session: keys.run(session, f"delete {KEY}", ask_hidden=lambda _question: "x"),
     "a conversation": lambda session: chat.run(session, f"show {KEY}"),
     "a conversation to begin": lambda session: session.conversations.messages_before(KEY, None),
-    "a conversation to fork": lambda session: session.conversations.fork(None, KEY),
+    "a conversation to clear": lambda session: session.conversations.clear(KEY),
     "%llx_set": lambda session: settings.run(session, f"timeout_ms {KEY}"),
     "%llx_set of no setting": lambda session: settings.run(session, f"api_key {KEY}"),
 }

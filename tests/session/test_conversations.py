@@ -182,7 +182,7 @@ def test_threads_that_record_at_once_lose_nothing(conversations, name):
 def test_a_name_that_is_not_allowed_is_refused_in_one_line(conversations, name):
     """It never becomes a path."""
     with pytest.raises(UsageProblem, match=r"^conversation name .*$") as raised:
-        conversations.fork(None, name)
+        conversations.delete(name)
     assert len(str(raised.value).splitlines()) == 1
     assert not conversations.folder.exists()
 
@@ -221,36 +221,6 @@ def test_delete_keeps_a_copy(conversations):
     assert conversations.names() == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_fork_goes_its_own_way(conversations, name):
-    """It has the first turns with their cells, and neither changes with the other."""
-    for cell in "abc":
-        conversations.record(name, turn(cell))
-    assert conversations.fork(name, "other", 2) == 2
-    conversations.record("other", turn("b", "changed"))
-    assert prompts(conversations, "other") == ["ask a", "changed"]
-    assert prompts(conversations, name) == ["ask a", "ask b", "ask c"]
-
-
-@pytest.mark.parametrize("upto", [0, -1, 3])
-def test_a_fork_at_a_turn_that_is_not_there_is_refused(conversations, upto):
-    """Nothing is made."""
-    conversations.record("plan", turn("a"))
-    conversations.record("plan", turn("b"))
-    with pytest.raises(UsageProblem, match=rf"^conversation plan has 2 turns; it cannot be forked at turn {upto}$"):
-        conversations.fork("plan", "other", upto)
-    assert conversations.names() == ("plan",)
-
-
-def test_a_fork_never_replaces_a_conversation(conversations):
-    """A broken file counts as one too."""
-    conversations.record("plan", turn("a"))
-    path = put(conversations, "broken", "{")
-    with pytest.raises(UsageProblem, match="there is a conversation broken already; choose another name"):
-        conversations.fork("plan", "broken")
-    assert path.read_text() == "{"
-
-
 BROKEN = {
     "half": '{"version": 1, "turns": [',
     "empty": "",
@@ -275,7 +245,6 @@ def test_a_broken_file_is_reported_in_one_line_and_left_alone(conversations, con
         lambda: conversations.messages_before("bad", "a"),
         lambda: conversations.record("bad", turn("a")),
         lambda: conversations.clear("bad"),
-        lambda: conversations.fork("bad", "good"),
     ]
     for action in actions:
         with pytest.raises(UsageProblem, match=r"bad\.json: ") as raised:
@@ -344,7 +313,7 @@ def test_a_conversation_that_is_full_says_what_to_do_before_anything_is_sent(con
         for each in turns:
             conversations.record(name, Turn(**each))
     for action in (lambda: conversations.messages_before(name, "new"), lambda: conversations.record(name, turn("new"))):
-        with pytest.raises(UsageProblem, match=r"has 1000 turns, the most it may have; clear it, or fork its first"):
+        with pytest.raises(UsageProblem, match=r"has 1000 turns, the most it may have; clear it, or go on in another"):
             action()
     assert len(conversations.messages_before(name, "1")) == 2
     conversations.record(name, turn("1", "again"))
@@ -355,7 +324,7 @@ def test_a_conversation_that_is_full_says_what_to_do_before_anything_is_sent(con
 def test_a_conversation_that_would_be_too_large_keeps_what_it_has(conversations, name):
     """The turn that is too much is refused in one line."""
     conversations.record(name, turn("a"))
-    with pytest.raises(UsageProblem, match=r"would be larger than 8 MiB, the most it may have; clear it, or fork"):
+    with pytest.raises(UsageProblem, match=r"would be larger than 8 MiB, the most it may have; clear it, or go on"):
         conversations.record(name, turn("b", "x" * MOST_BYTES))
     assert prompts(conversations, name) == ["ask a"]
 
@@ -415,11 +384,3 @@ def test_a_notebook_with_other_prompts_takes_the_places_of_its_last_run(tmp_path
 def test_places_are_counted_in_each_conversation(tmp_path):
     conversations = Conversations(tmp_path)
     assert [conversations.next_place(name) for name in ("a", "b", "a", None)] == ["a 1", "b 1", "a 2", " 1"]
-
-
-def test_a_run_that_forks_a_conversation_goes_on_behind_the_copied_turns(tmp_path):
-    conversations = Conversations(tmp_path)
-    run_of(conversations, "plan", ["one", "two"])
-    conversations.fork("plan", "other", 1)
-    assert run_of(conversations, "other", ["three"]) == [["one", "re: one"]]
-    assert prompts(conversations, "other") == ["one", "three"]

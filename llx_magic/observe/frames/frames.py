@@ -30,7 +30,6 @@ from llx_magic.observe.frames.columns import (
     read,
 )
 from llx_magic.observe.rates import Basis, curves
-from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,26 +111,6 @@ def cool_downs_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return the frame of ``LoadBalancer.cool_downs``."""
     rows = [(backend, begin, end, end - begin) for backend, spans in cool_downs(events).items() for begin, end in spans]
     return frame_of(COOL_DOWNS, rows, epoch)
-
-
-def conversation_frame(turns: Iterable[Mapping[str, str | None]]) -> pd.DataFrame:
-    """Return a row per turn of a conversation, in order, numbered from 1; ``at`` in UTC, NaT where it is no time.
-
-    Each turn has ``at`` (ISO 8601), ``prompt``, ``reply``, ``backend`` and ``model``. A DataFrame is also printed on
-    terminals, so the texts come without control sequences.
-    """
-    import pandas as pd
-
-    from llx_magic.observe.frames.inert import InertFrame
-
-    texts = ["prompt", "reply", "backend", "model"]
-    rows = [
-        {"turn": number, "at": turn["at"], **{column: printable(turn[column] or "") for column in texts}}
-        for number, turn in enumerate(turns, 1)
-    ]
-    frame = InertFrame(rows, columns=["turn", "at", *texts])
-    frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601", errors="coerce")
-    return frame.astype({"turn": "int64", **dict.fromkeys(texts, "str")})
 
 
 def _attempts(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
