@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -105,7 +106,7 @@ def _open_folder(folder: Path) -> int | None:
     return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -> BinaryIO:
+def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -> BufferedReader:
     """Open a regular file for reading; a pipe is not waited for. A relative path begins at the open ``folder``.
 
     Raises:

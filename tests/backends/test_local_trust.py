@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.local import LocalServer
-from llx_magic.backends.local.download import Wheel
+from llx_magic.backends.local import LocalServer, runtime_problem
 from llx_magic.backends.local.environment import for_child, safe_folder
-from llx_magic.backends.local.fetch import inspect, pull
-from llx_magic.backends.local.modelfile import FileState, ModelFile, Weights, identity_of
+from llx_magic.backends.local.fetch import pull
+from llx_magic.backends.local.modelfile import FileState, ModelFile, Weights, Wheel, identity_of, inspect
 from llx_magic.errors import ModelUnavailable
 from tests.backends.test_local_fetch import CONTENT, ROOT, build_wheel, names, weights_of
 
@@ -154,9 +153,7 @@ def test_the_file_is_hashed_once_in_a_process(cache, weights):
     code = f"""
 import hashlib, sys
 from pathlib import Path
-from llx_magic.backends.local.download import Wheel
-from llx_magic.backends.local.fetch import inspect
-from llx_magic.backends.local.modelfile import Weights
+from llx_magic.backends.local.modelfile import Weights, Wheel, inspect
 weights = {weights!r}
 real, hashed = hashlib.file_digest, []
 hashlib.file_digest = lambda *given: hashed.append(given) or real(*given)
@@ -284,8 +281,7 @@ def test_the_models_process_in_a_foreign_folder_runs_nothing_of_it(runtime, trap
 @posix
 def test_the_runtime_is_tried_without_the_working_folder(runtime, trapped, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}{runtime}")
-    server = LocalServer()
-    assert server.runtime_problem() is None
+    assert runtime_problem() is None
     assert not (tmp_path / "sprung").exists()
 
 

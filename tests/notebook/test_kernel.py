@@ -601,7 +601,7 @@ def test_an_interrupt_while_the_model_loads_ends_the_cell_and_the_model_goes_on_
     pid = pid_in(path)
     kernel.interrupt()
     assert kernel.finish(cell).failure == INTERRUPTED
-    assert counts(kernel, "small") == {"requests": 1, "successes": 0, "failures": 0, "cancelled": 1}
+    assert counts(kernel, "small") == {"requests": 0, "successes": 0, "failures": 0, "cancelled": 0}
     assert not first.requests
     assert is_alive(pid)
     assert "First" in kernel.run("%%llx -b first\nhello").fine().plain

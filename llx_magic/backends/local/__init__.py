@@ -8,7 +8,8 @@ from __future__ import annotations
 from llx_magic.backends.local.backend import LocalBackend
 from llx_magic.backends.local.fetch import pull
 from llx_magic.backends.local.modelfile import MODEL, FileState, ModelFile, cache_folder
-from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, runtime_problem, status, stop
+from llx_magic.backends.local.process import runtime_problem
+from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, status, stop
 
 __all__ = [
     "MODEL",

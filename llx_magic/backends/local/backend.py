@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.local.fetch import inspect
-from llx_magic.backends.local.modelfile import MODEL
+from llx_magic.backends.local.modelfile import MODEL, inspect
 from llx_magic.backends.local.server import SERVER, LocalServer
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
+from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.keys.secret import Proof, Secret
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from llx_magic.backends.http.backend import HttpBackend
     from llx_magic.backends.local.process import Serving
-    from llx_magic.core.ports import Progress
+    from llx_magic.core.ports import Progress, Ready
     from llx_magic.core.reply import Answer, ChatRequest
 
 
@@ -36,6 +35,22 @@ class _ChildKey:
     def read(self) -> Proof:
         key = Secret(self.serving.key)
         return Proof(key, secrets=(key,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The process with its model loaded, ready for one request."""
+
+    process: Ready
+    server: LocalServer
+
+    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
+        try:
+            return await self.process.answer(request, progress)
+        except BackendFailed as failed:
+            if failed.failure.kind is FailureKind.NETWORK:
+                await self.server.see_off()
+            raise
 
 
 class LocalBackend:
@@ -56,39 +71,21 @@ class LocalBackend:
         self._server = server or SERVER
         self._clients: tuple[tuple[Serving, HttpBackend], ...] = ()
 
-    async def prepare(self) -> Self:
-        """Return itself.
+    async def prepare(self) -> Ready:
+        """Start the process if it is not running, and return what asks it.
 
         Raises:
-            NotReady: for what is missing (the model, its runtime, a library), with what mends it.
+            NotReady: for what is missing (the model, its runtime, a library), with what mends it, and where the model
+                cannot be loaded.
         """
         file = await asyncio.to_thread(inspect, self._cache)
-        problem = file.problem or await self._server.obstacle(file)
-        if problem is not None:
-            raise NotReady(problem)
-        return self
-
-    async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
-        """Start the process if it is not running, and ask it; limits and latencies run from then on.
-
-        Raises:
-            BackendFailed: of kind network where the process cannot be started or dies; else as any server's.
-        """
-        file = await asyncio.to_thread(inspect, self._cache)
-        if file.problem is not None:  # it was changed since it was looked at
-            raise BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=file.problem))
+        if file.problem is not None:
+            raise NotReady(file.problem)
         try:
-            ready = await self._client(await self._server.ready(file)).prepare()
+            serving = await self._server.ready(file)
         except ModelUnavailable as problem:
-            raise BackendFailed(Failure(kind=FailureKind.NETWORK, message=str(problem))) from None
-        except NotReady as problem:
-            raise BackendFailed(Failure(kind=FailureKind.NOT_SENT, message=str(problem))) from None
-        try:
-            return await ready.answer(request, progress)
-        except BackendFailed as failed:
-            if failed.failure.kind is FailureKind.NETWORK:
-                await self._server.see_off()
-            raise
+            raise NotReady(str(problem)) from None
+        return _Loaded(await self._client(serving).prepare(), self._server)
 
     async def aclose(self) -> None:
         """Close the connections opened on the running loop; the process stays for others."""

@@ -1,9 +1,9 @@
 """What runs in the model's own process: loads the model, serves it on loopback, and goes when its parent goes.
 
 Run by its path, so that neither this package nor the user's folder is imported. The first line on standard input
-is a JSON object, an ``Order``. The answer is JSON lines on standard output: ``runtime`` once the runtime is loaded,
-then ``url`` once the model is; or ``error``, or ``missing``, the name of a package. Standard input stays open for as
-long as the parent lives: its end is the order to exit, and comes also when the parent was killed.
+is a JSON object, an ``Order``. The answer is one line of JSON on standard output: ``url`` once the model is loaded; or
+``error``, or ``missing``, the name of a package. Standard input stays open for as long as the parent lives: its end is
+the order to exit, and comes also when the parent was killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Order(TypedDict):
     """What the parent asks for, on standard input.
 
     ``identity`` is that of the content whose hash the parent has checked: device, inode, size, and the two times of its
-    last change in nanoseconds. With an empty ``model`` the child only says whether the runtime can be loaded.
+    last change in nanoseconds. With an empty ``model`` the child only says what is wrong with the runtime, if anything.
     """
 
     model: str
@@ -63,7 +63,6 @@ def main() -> None:
     except ImportError as problem:
         _say(answers, **_explain(problem))
         sys.exit(3)
-    _say(answers, runtime="loaded")
     if not order["model"]:
         return
     try:

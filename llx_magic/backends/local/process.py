@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import sys
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.local.environment import for_child, safe_folder
@@ -16,9 +18,12 @@ from llx_magic.errors import ModelUnavailable
 from llx_magic.install import install_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llx_magic.backends.local.modelfile import ModelFile
+
+COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("child.py")))
+"""What starts the child; ``-P`` keeps its folder off its import path."""
 
 CONTEXT_TOKENS = 4096
 """The model's window: prompt and reply together."""
@@ -45,17 +50,11 @@ class Serving:
 
 
 class Child:
-    """The process that serves ``model``, or that only tries the runtime where ``model`` is None.
+    """The process that serves ``model``; ``serving`` is done when the model is loaded, or has failed to load."""
 
-    ``obstacle`` is done when the runtime is loaded, with None, or with one line that says why it cannot be. ``serving``
-    is done when the model is loaded, or has failed to load.
-    """
-
-    def __init__(self, command: Sequence[str], model: ModelFile | None, key: str, ready_seconds: float) -> None:
-        self.obstacle: Future[str | None] = Future()
+    def __init__(self, command: Sequence[str], model: ModelFile, key: str, ready_seconds: float) -> None:
         self.serving: Future[Serving] = Future()
-        for future in (self.obstacle, self.serving):
-            future.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
+        self.serving.set_running_or_notify_cancel()  # so that one waiter's cancellation is not everybody's
         self._command = command
         self._model = model
         self._key = key
@@ -127,8 +126,6 @@ class Child:
         finally:  # a defect must not leave everybody waiting
             if not self.serving.done():
                 self.serving.set_exception(ModelUnavailable(problem))
-            if not self.obstacle.done():  # last, so that whoever hears of an obstacle finds this process gone
-                self.obstacle.set_result(problem)
 
     def _start(self) -> Serving:
         process = self._spawn()
@@ -139,10 +136,7 @@ class Child:
         giving_up.daemon = True
         giving_up.start()
         try:
-            line = read_line(process.stdout.readline())
-            if "runtime" in line:
-                self.obstacle.set_result(None)
-                line = read_line(process.stdout.readline())
+            line = _read_line(process.stdout.readline())
         finally:
             giving_up.cancel()
             process.stdout.close()
@@ -153,26 +147,12 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
-        order: dict[str, object] = {"model": ""}
-        if self._model is not None:
-            model, identity = str(self._model.path), self._model.identity
-            order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
+        model, identity = str(self._model.path), self._model.identity
+        order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with self._lock:
             if self._stopped:
                 raise ModelUnavailable("the embedded model was stopped while it was starting")
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env=for_child(),
-                cwd=safe_folder(),
-                start_new_session=True,  # an interrupt of the notebook goes to its whole process group
-            )
-            assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
-                self._process.stdin.write((json.dumps(order) + "\n").encode())
+            self._process = _begun(self._command, order)
             return self._process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -201,7 +181,31 @@ def _said(line: dict[str, str]) -> str | None:
     return line.get("error")
 
 
-def read_line(raw: bytes) -> dict[str, str]:
+def _begun(command: Sequence[str], order: Mapping[str, object]) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env=for_child(),
+        cwd=safe_folder(),
+        start_new_session=True,  # an interrupt of the notebook goes to its whole process group
+    )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once; its answer, or the lack of one, says why
+        process.stdin.write((json.dumps(order) + "\n").encode())
+    return process
+
+
+def runtime_problem() -> str | None:
+    """Say in one line why the runtime cannot be loaded, or None where it can; it may take seconds."""
+    with _begun(COMMAND, {"model": ""}) as trial:
+        assert trial.stdout is not None
+        return _said(_read_line(trial.stdout.readline()))
+
+
+def _read_line(raw: bytes) -> dict[str, str]:
     """Read a line of the child's; an empty mapping where it is not what was agreed."""
     try:
         line = json.loads(raw)

@@ -7,16 +7,14 @@ import atexit
 import contextlib
 import os
 import secrets
-import sys
 import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.local.fetch import inspect
-from llx_magic.backends.local.modelfile import ModelFile
-from llx_magic.backends.local.process import Child, Serving
+from llx_magic.backends.local.modelfile import ModelFile, inspect
+from llx_magic.backends.local.process import COMMAND, Child, Serving
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -63,9 +61,8 @@ class LocalServer:
     ``command`` starts the child; the one shipped with this package is the default. ``ready_seconds`` bounds loading.
     """
 
-    def __init__(self, command: Sequence[str] | None = None, ready_seconds: float = READY_SECONDS) -> None:
-        # -P keeps the child's folder off its import path
-        self._command = tuple(command or (sys.executable, "-P", str(Path(__file__).with_name("child.py"))))
+    def __init__(self, command: Sequence[str] = COMMAND, ready_seconds: float = READY_SECONDS) -> None:
+        self._command = command
         self._ready_seconds = ready_seconds
         self._lock = threading.Lock()
         self._child: Child | None = None
@@ -91,19 +88,6 @@ class LocalServer:
         """
         if (child := self._child) is not None:
             await asyncio.to_thread(child.see_off, DYING_SECONDS)
-
-    async def obstacle(self, model: ModelFile) -> str | None:
-        """Say in one line why the runtime cannot be loaded, or None; the model goes on loading after that."""
-        return await asyncio.wrap_future(self._alive(model).obstacle)
-
-    def runtime_problem(self) -> str | None:
-        """As ``obstacle``, where there is no model yet; the calling thread waits."""
-        trial = Child(self._command, None, "", self._ready_seconds)
-        trial.launch()
-        try:
-            return trial.obstacle.result()
-        finally:
-            trial.stop()
 
     def stop(self) -> bool:
         """End the process, within four seconds; whether there was one. The next prompt starts it again."""
@@ -173,11 +157,6 @@ SERVER = LocalServer()
 def stop() -> bool:
     """End the embedded model's process; whether there was one."""
     return SERVER.stop()
-
-
-def runtime_problem() -> str | None:
-    """Say in one line why the runtime cannot be loaded, or None where it can; it may take seconds."""
-    return SERVER.runtime_problem()
 
 
 def status(cache: Path | None = None) -> LocalStatus:
