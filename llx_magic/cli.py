@@ -82,7 +82,10 @@ class _Aside(io.TextIOBase):
 
 
 def _give_up_standard_output() -> None:
-    """Let Python's own attempt at exit to write what is left go nowhere."""
+    """Let Python's own attempt at exit to write what is left go nowhere.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 _AS_IT_IS = "/%:@!$&'()*+,;=~[]"
-"""What may stand in a path beside letters, digits and ``-._~`` (RFC 3986, section 3.3)."""
+"""What may stand in a path beside letters, digits and ``-._~`` (https://www.rfc-editor.org/rfc/rfc3986#section-3.3)."""
 
 _BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 """An IPv6 address and its port: where more stands beside the brackets, readers differ on which part is the host."""
@@ -44,7 +44,7 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is this machine itself: 127.0.0.0/8, ::1 or localhost."""
+        """Whether the host is this machine itself: 127.0.0.0/8, ::1 or localhost (https://www.rfc-editor.org/rfc/rfc6761#section-6.3)."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
         if not _brackets_are_sound(parts.netloc):
@@ -79,7 +79,10 @@ class Endpoint:
         return None if is_host else f"base-url must name a host or a whole IP address, got {url!r}"
 
     def unencrypted_problem(self) -> str | None:
-        """Say in one line why no key or other secret is sent to this address; None where it may be."""
+        """Say in one line why no key or other secret is sent to this address; None where it may be.
+
+        https://www.rfc-editor.org/rfc/rfc6750#section-5.3
+        """
         if self.is_encrypted or self.is_loopback:
             return None
         host = urlsplit(self.base_url).hostname
@@ -92,7 +95,10 @@ def _brackets_are_sound(netloc: str) -> bool:
 
 
 def _is_host(name: str) -> bool:
-    """Whether a host can be looked up: an address that is one, or labels of 1 to 63 characters that can be decoded."""
+    """Whether a host can be looked up: an address that is one, or labels of 1 to 63 characters that can be decoded.
+
+    https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
+    """
     if ":" in name or name.replace(".", "").isdigit():
         try:
             ipaddress.ip_address(name)
@@ -103,7 +109,7 @@ def _is_host(name: str) -> bool:
 
 
 def _is_decodable(label: str) -> bool:
-    """Whether a label that is written in Punycode (RFC 3492) stands for something that can be written."""
+    """Whether a label in Punycode (https://www.rfc-editor.org/rfc/rfc3492) stands for something that can be written."""
     try:
         return not label.startswith("xn--") or label[4:].encode().decode("punycode").isprintable()
     except UnicodeError:

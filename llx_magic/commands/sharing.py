@@ -1,4 +1,7 @@
-"""Who else has our standard input: the programs above us that only passed it on. Linux tells, others do not."""
+"""Who else has our standard input: the programs above us that only passed it on. Linux tells, others do not.
+
+https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html
+"""
 
 from __future__ import annotations
 

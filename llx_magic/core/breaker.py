@@ -1,4 +1,4 @@
-"""The circuit breaker of one backend.
+"""The circuit breaker of one backend (https://martinfowler.com/bliki/CircuitBreaker.html).
 
 Closed it counts failures and opens at the threshold; open it refuses until the recovery time has passed; then it
 admits exactly one probe (half-open), whose outcome closes it or opens it again. A ticket is settled on every way

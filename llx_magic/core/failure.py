@@ -110,7 +110,8 @@ def retry_delay(failure: Failure, attempt: int, settings: Settings, jitter: floa
     """Return the seconds to wait before trying the same backend again, or None to end the visit.
 
     ``attempt`` is the number of the failed attempt, from 1. ``jitter`` is a random number in [0, 1); it lengthens
-    the delay by at most a quarter. A server's ``Retry-After``
+    the delay by at most a quarter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A
+    server's ``Retry-After``
     (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3) of up to 5 s replaces the delay, a longer one ends the
     visit. ``x-should-retry`` is obeyed. Once text has been shown, the same backend is not asked again.
     """

@@ -19,7 +19,9 @@ T = TypeVar("T")
 P = TypeVar("P")
 
 SLICE_SECONDS = 0.2
-"""How long the calling thread waits at a time: on Windows a wait without end cannot be interrupted."""
+"""How long the calling thread waits at a time: on Windows a wait without end cannot be interrupted
+(https://bugs.python.org/issue35935).
+"""
 
 
 class BackgroundLoop:

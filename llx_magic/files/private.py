@@ -102,7 +102,8 @@ def _content(path: Path, *, follow_links: bool = False, folder: int | None = Non
 def _open_folder(folder: Path) -> int | None:
     if os.open not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
         return None
-    # O_PATH, where there is one, needs no permission to list the folder.
+    # O_PATH, where there is one, needs no permission to list the folder:
+    # https://man7.org/linux/man-pages/man2/open.2.html
     return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -236,7 +237,10 @@ _OPEN_LOCKS: set[int] = set()
 
 
 def _leave_locks() -> None:
-    """Close the locks' descriptors in a forked child; otherwise it would hold the locks as long as it lives."""
+    """Close the locks' descriptors in a forked child; otherwise it would hold the locks as long as it lives.
+
+    https://man7.org/linux/man-pages/man2/flock.2.html
+    """
     while _OPEN_LOCKS:
         with contextlib.suppress(OSError):
             os.close(_OPEN_LOCKS.pop())

@@ -79,6 +79,7 @@ def check_depth(text: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    # Readers differ in which of two they take: https://www.rfc-editor.org/rfc/rfc8259#section-4
     found: dict[str, JsonValue] = {}
     for key, value in pairs:
         if key in found:

@@ -180,7 +180,8 @@ def _store(name: str, key: Secret) -> str | None:
         import keyring
 
         keyring.set_password(SERVICE, name, key.reveal())
-        if keyring.get_password(SERVICE, name) != key.reveal():  # keyring.backends.null accepts a key and keeps none
+        # keyring.backends.null accepts a key and keeps none: https://github.com/jaraco/keyring#disabling-keyring
+        if keyring.get_password(SERVICE, name) != key.reveal():
             return (
                 "the operating system's keyring does not keep keys; use an environment variable or a key file instead"
             )

@@ -22,7 +22,7 @@ UNSEEN: Final = (
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
 """Invisible characters as a class: white space and other blanks, control and format characters, those without a
-glyph, and combining marks.
+glyph, and combining marks (https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point).
 """
 
 _UNSEEN = re.compile(f"{SEQUENCES.pattern}|=[ \\t]*\\r?\\n|[{UNSEEN}]+")

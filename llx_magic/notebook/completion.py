@@ -30,7 +30,10 @@ _ABSENT = object()
 
 
 class _Silence(Iterator[SimpleCompletion]):
-    """An empty result that looks non-empty, because IPython falls back to its own matchers otherwise."""
+    """An empty result that looks non-empty, because IPython falls back to its own matchers otherwise.
+
+    https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.completer.html#matchers
+    """
 
     def __len__(self) -> int:
         return 1

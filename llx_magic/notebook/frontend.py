@@ -12,8 +12,9 @@ so it is recognised by what each of them puts into its requests:
 | nbclient, nbconvert, papermill, nbval    | ``allow_stdin`` is false                | once, when it is whole        |
 | jupyter console, qtconsole, Spyder       | nothing; the ids are jupyter_client's   | once, when it is whole        |
 
-A front end that ignores updates (the last row) keeps showing the first version of a display. So unless a front end
-is known to redraw, the reply is shown once, as a display of its own. Nobody watches when a program runs a notebook.
+A front end that ignores updates (the last row) keeps showing the first version of a display:
+https://jupyter-client.readthedocs.io/en/stable/messaging.html#update-display-data. So unless a front end is known to
+redraw, the reply is shown once, as a display of its own. Nobody watches when a program runs a notebook.
 """
 
 from __future__ import annotations

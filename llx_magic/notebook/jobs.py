@@ -124,7 +124,8 @@ class Jobs:
     def _run(self, job: Job, work: Callable[[], Reply], parent: dict[str, object]) -> None:
         try:
             for stream in (self._shell.display_pub, sys.stdout, sys.stderr):
-                if parent and hasattr(stream, "set_thread_parent"):  # older kernels have the display id alone to go by
+                # Older kernels have the display id alone to go by: https://github.com/ipython/ipykernel/pull/1546
+                if parent and hasattr(stream, "set_thread_parent"):
                     stream.set_thread_parent(parent)
             job.reply = work()
             job.state = "answered"

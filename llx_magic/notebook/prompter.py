@@ -56,7 +56,8 @@ class Prompter:
         out = options.get("out")
         if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
             raise UsageProblem(f"-o takes the name of a variable, got {out!r}")
-        self._out = unicodedata.normalize("NFKC", out or "")  # as Python itself reads a name
+        # As Python reads a name: https://docs.python.org/3/reference/lexical_analysis.html#identifiers
+        self._out = unicodedata.normalize("NFKC", out or "")
         if self._out in _TAKEN or hasattr(builtins, self._out):
             raise UsageProblem(f"-o {self._out}: Python or IPython has something of that name; choose another")
         if "bg" in options and "next-cell" in options:
@@ -121,7 +122,8 @@ class Prompter:
         transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if self._is_live else {}
 
         def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
-            # xeus-python sends metadata that is not given as null, which front ends refuse
+            # xeus-python sends what is not given as null, which front ends refuse:
+            # https://github.com/jupyter-xeus/xeus-python/issues/430
             self._shell.display_pub.publish(bundle, {}, transient=transient, update=replaces)
 
         return CellView(
@@ -225,8 +227,9 @@ class Prompter:
     def _offer_code(self, reply: Reply) -> None:
         """Put the reply's code into a new cell, where the user can read it before running it.
 
-        No kernel can change a cell that is there already. So where the same cell has made one with the same code at its
-        last run, it makes no second one.
+        No kernel can change a cell that is there already
+        (https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated). So where the same cell has
+        made one with the same code at its last run, it makes no second one.
         """
         code, made = "\n\n".join(block.text.rstrip() for block in reply.code.blocks), self._notebook.made
         if not code:

@@ -57,7 +57,10 @@ def _runs_magics(frame: FrameType) -> bool:
 
 
 def _layers(frame: FrameType | None) -> Iterator[dict[str, object]]:
-    """Yield the variables of the caller; before Python 3.12 a comprehension has those of its function around it."""
+    """Yield the variables of the caller; before Python 3.12 a comprehension has those of its function around it.
+
+    https://peps.python.org/pep-0709/
+    """
     if frame is None:
         return
     within: FrameType | None = frame

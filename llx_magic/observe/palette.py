@@ -20,7 +20,9 @@ _DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 STATE_COLOURS = {"closed": "#009e73", "half-open": "#e69f00", "open": "#d55e00", "disabled": "#6f6f6f"}
-"""The colours of the circuit's states. A state is also shown by a word or a position, never by colour alone."""
+"""The colours of the circuit's states. A state is also shown by a word or a position, never by colour alone:
+https://www.w3.org/WAI/WCAG22/Understanding/use-of-color.html
+"""
 
 
 def styles(backends: Iterable[str]) -> dict[str, Style]:

@@ -11,7 +11,10 @@ from llx_magic.text.screen import printable
 from llx_magic.units import countdown, duration, in_time, milliseconds, number, percent, plural, whole
 
 AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
-"""Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link."""
+"""Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link.
+
+https://docs.mathjax.org/en/latest/options/document.html
+"""
 
 
 def plain(snapshot: Snapshot) -> str:

@@ -311,7 +311,7 @@ def _dump(raw: JsonObject, name: str) -> str:
         text = json.dumps(raw, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         text.encode()
     except UnicodeEncodeError:
-        # RFC 8259, section 8.2: a lone surrogate can be written in JSON only as an escape.
+        # A lone surrogate can be written in JSON only as an escape: https://www.rfc-editor.org/rfc/rfc8259#section-8.2
         text = json.dumps(raw, indent=2, allow_nan=False) + "\n"
     except (ValueError, TypeError, RecursionError) as problem:
         raise ProfileError(f"profile {name} cannot be written as JSON: {problem}") from None

@@ -61,6 +61,7 @@ class Environment(Jinja):
     def getattr(self, obj: object, attribute: str) -> object:
         """Return an attribute, or where there is none the item of that name."""
         name = unicodedata.normalize("NFKC", attribute)  # as Python itself does with names
+        # https://jinja.palletsprojects.com/en/stable/sandbox/
         if name.startswith("_") or is_internal_attribute(obj, name):
             return self._item_or_refused(obj, attribute)
         try:

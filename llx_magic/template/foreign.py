@@ -53,7 +53,10 @@ def table(value: object, limits: Limits) -> Shown | None:
 
 
 def exchanged(value: object, limits: Limits) -> Shown:
-    """Return a table that speaks only the dataframe interchange protocol (``__dataframe__``)."""
+    """Return a table that speaks only the dataframe interchange protocol (``__dataframe__``).
+
+    https://data-apis.org/dataframe-protocol/latest/
+    """
     import warnings
 
     import narwhals.stable.v1 as nw

@@ -117,5 +117,6 @@ def _row(texts: Sequence[str]) -> str:
 
 def _cell(text: str) -> str:
     """Return the text on one line, with no ``|`` that would end the cell."""
-    # A backslash before the bar would escape the escape, so it is doubled there, and only there.
+    # A backslash before the bar would escape the escape, so it is doubled there, and only there:
+    # https://github.github.com/gfm/#tables-extension-
     return re.sub(r"(?<!\\)(\\*+)\|", r"\1\1\\|", "<br>".join(text.splitlines()))

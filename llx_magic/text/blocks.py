@@ -60,7 +60,10 @@ def code_of(text: str) -> Code:
 
 
 def code_blocks(text: str) -> tuple[CodeBlock, ...]:
-    """Return the fenced code blocks of a Markdown text, in order."""
+    """Return the fenced code blocks of a Markdown text, in order.
+
+    https://spec.commonmark.org/0.31.2/#fenced-code-blocks
+    """
     tokens = _parser().parse(text)
     return tuple(
         CodeBlock(token.info.split()[0].lower() if token.info.strip() else "", token.content)
@@ -91,7 +94,8 @@ def read_json(text: str) -> JsonValue:
         raise ReplyFormatError(f"the reply {what}: {problem.msg}, line {line}, column {problem.colno}") from None
     except RecursionError:
         raise ReplyFormatError("the reply is JSON that is nested too deeply to read") from None
-    except ValueError:  # Python reads no whole number of more than 4,300 digits
+    except ValueError:
+        # Of more than 4,300 digits: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
         raise ReplyFormatError("the reply is JSON with a number of too many digits to read") from None
     return found
 

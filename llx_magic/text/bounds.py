@@ -234,7 +234,7 @@ def breakable(page: str) -> str:
     Chromium breaks Thai by a dictionary, shapes stacked marks together and orders the runs of a paragraph that mixes
     directions; with 64,000 characters each took from ten seconds to minutes. 16,000 pieces of code without a blank
     between them took three seconds. A paragraph that changes its direction more often than any text does is shown from
-    left to right.
+    left to right (https://html.spec.whatwg.org/multipage/text-level-semantics.html#the-wbr-element, and ``bdo`` there).
     """
     if not _SLOW_SCRIPT.search(page) and len(_PIECE.findall(page)) <= MOST_PIECES:
         return page

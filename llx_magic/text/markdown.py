@@ -1,7 +1,9 @@
 """A model's Markdown as HTML that cannot run, load or overlay anything.
 
-JupyterLab trusts the output of an executed cell, so what is put into ``text/html`` must be harmless by itself:
-Markdown is read without raw HTML, images become links, and an allow-list goes over the result.
+JupyterLab trusts the output of an executed cell
+(https://jupyter-server.readthedocs.io/en/stable/operators/security.html#security-in-notebook-documents), so what is put
+into ``text/html`` must be harmless by itself: Markdown is read without raw HTML, images become links, and an allow-list
+goes over the result.
 """
 
 from __future__ import annotations
@@ -120,6 +122,7 @@ def _keep_attribute(_tag: str, name: str, value: str) -> str | None:
 def _parser(*, coloured: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
+    # https://github.com/markdown-it/markdown-it/blob/master/docs/security.md
     parser = MarkdownIt("commonmark", {"html": False})
     parser.enable(["table", "strikethrough"])
     read_mathematics(parser)

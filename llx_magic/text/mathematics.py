@@ -29,13 +29,16 @@ MOST_LINES = 100
 """Lines of one displayed formula."""
 
 _IN_DOLLARS = re.compile(rf"\$(?![\s$])(?:\\.|[^\\$]){{1,{LONGEST}}}?(?<!\s)\$(?!\d)", re.DOTALL)
-"""A dollar before a blank, or after one, or before a digit is money."""
+"""A dollar before a blank, or after one, or before a digit is money: the rule of pandoc
+(https://pandoc.org/MANUAL.html#extension-tex_math_dollars).
+"""
 
 _CLOSING = {"$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 
 _ENVIRONMENT = re.compile(r"\\begin(\{[A-Za-z]+\*?\})")
 
-# Links and attributes: the typesetter's own filter lets file:, ms-word: and a javascript: with a tab in it pass.
+# Links and attributes: the typesetter's own filter lets file:, ms-word: and a javascript: with a tab in it pass
+# (https://docs.mathjax.org/en/latest/options/safe.html).
 # Definitions hold for the whole page, so a reply could change what the user's other formulas show.
 _NOT_DRAWING = re.compile(
     r"\\(?:href|url|mmlToken|class|style|cssId|data|unicode|require|texttip|mathtip|toggle|includegraphics|html[A-Za-z]*"
@@ -54,7 +57,10 @@ def read_mathematics(parser: MarkdownIt) -> None:
 
 
 def without_formulas(escaped: str) -> str:
-    """Return escaped text in which the typesetter finds nothing: each of its marks stands in an element of its own."""
+    """Return escaped text in which the typesetter finds nothing: each of its marks stands in an element of its own.
+
+    https://docs.mathjax.org/en/stable/input/tex/delimiters.html
+    """
     return re.sub(r"[$\\]", r"<span>\g<0></span>", escaped)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
 _WHOLE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # operating system commands: titles, links, clipboard
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device control and other strings
@@ -14,6 +15,7 @@ SEQUENCES = re.compile(_WHOLE.pattern + r"|\x1b[PX\[\]^_]")  # or what opens one
 
 _OPENING = re.compile("[\x1b\x9b]")
 _CONTROL = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
+# What turns the order of the text around, and so what a reader takes it for: https://trojansource.codes/
 _BIDIRECTIONAL = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # a mark, embeddings, overrides, isolates
 _TAGS = range(0xE0000, 0xE0080)  # letters that nobody sees and programs read
 _HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # of surrogate pairs, which no encoding can write

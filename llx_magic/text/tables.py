@@ -72,6 +72,7 @@ def _are_records(value: JsonValue) -> bool:
 
 
 def _lines(text: str, delimiter: str) -> list[list[str]]:
+    # https://www.rfc-editor.org/rfc/rfc4180#section-2, and blanks behind a comma, as models write them
     try:
         return [
             line for line in csv.reader(text.strip().splitlines(), delimiter=delimiter, skipinitialspace=True) if line
@@ -89,6 +90,7 @@ def _bare_lines(text: str) -> list[list[str]]:
 
 
 def _markdown_tables(text: str) -> list[list[list[str]]]:
+    # https://github.github.com/gfm/#tables-extension-
     from markdown_it import MarkdownIt
 
     tables: list[list[list[str]]] = []

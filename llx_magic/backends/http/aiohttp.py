@@ -1,6 +1,7 @@
 """aiohttp's connections behind our own port: a call costs a fraction of what httpx's take.
 
-aiohttp's exceptions end here: some of them hold the request's headers, and so the key.
+aiohttp's exceptions end here: some of them hold the request's headers, and so the key
+(https://docs.aiohttp.org/en/stable/client_reference.html#aiohttp.RequestInfo).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LONGEST_HEADER_LINE = 64 * 1024
 """How many bytes a line of a response's head may have."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
-"""How a body in chunks ends, unless fields follow it."""
+"""How a body in chunks ends, unless fields follow it: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
 
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
@@ -54,7 +55,8 @@ class AiohttpTransport:
             max_line_size=LONGEST_HEADER_LINE,
             max_field_size=LONGEST_HEADER_LINE,
         )
-        # A session that is dropped unclosed, since its loop has ended, would complain on standard error.
+        # A session that is dropped unclosed, since its loop has ended, would complain on standard error:
+        # https://github.com/aio-libs/aiohttp/issues/1175
         weakref.finalize(self, self._session.detach)
 
     async def send(self, request: Request, on_connected: Callable[[], None]) -> _Response:
@@ -161,7 +163,7 @@ class _Handler(ResponseHandler):
     def is_dirty(self) -> bool:
         """Whether nothing may be asked on it: it may have died, or the server said what nobody asked for.
 
-        That would pass for the answer to what is asked next.
+        That would pass for the answer to what is asked next: https://www.rfc-editor.org/rfc/rfc9112#section-9.2
         """
         if self.should_close or self.transport is None or is_stale(self.idle_since):
             return True
@@ -191,7 +193,8 @@ class _Handler(ResponseHandler):
         """Take a head that was read, and what its body will be read from."""
         super().feed_data(data, size)
         message, payload = data
-        if self._head_is_due and message.code >= 200:  # those before it only announce it
+        # Heads below 200 only announce another: https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+        if self._head_is_due and message.code >= 200:
             self._head_is_due, self._payload_of_reply = False, payload
 
     def _take_head(self, data: bytes) -> None:
@@ -235,6 +238,7 @@ def _handler_of(connection: Connection | None) -> _Handler | None:
 
 
 def _is_readable(descriptor: int) -> bool:
+    # select() knows no descriptor above 1023: https://man7.org/linux/man-pages/man2/select.2.html
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

@@ -29,6 +29,7 @@ class Unreadable(BodyProblem):
 class Decompressor:
     """Undoes the content encoding of one body: gzip (also several members in a row), zlib, or the raw deflate of some.
 
+    See https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.2 and https://www.rfc-editor.org/rfc/rfc1952#section-2.2.
     The ``Content-Encoding`` header may be wrong, so that the first bytes decide: gateways undo an encoding, or do it,
     without saying so.
 

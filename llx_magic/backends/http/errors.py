@@ -104,8 +104,10 @@ def _at_home(cause: OSError, host: str, *, reading: bool) -> Failure | None:
 def _no_way_out() -> str | None:
     """Return what keeps this machine from every network; None where it has a way to any.
 
-    Only the system is asked, nothing is sent. So a name that cannot be resolved, or an address that cannot be reached,
-    is held against a backend unless all of them are in that case. The addresses are those of RFC 5737 and RFC 3849.
+    Only the system is asked, nothing is sent: https://man7.org/linux/man-pages/man2/connect.2.html. So a name that
+    cannot be resolved, or an address that cannot be reached, is held against a backend unless all of them are in that
+    case. The addresses are those for examples: https://www.rfc-editor.org/rfc/rfc5737 and
+    https://www.rfc-editor.org/rfc/rfc3849.
     """
     for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         try:

@@ -44,7 +44,8 @@ class Exchange:
         """Return the answer or the failure.
 
         Where a pooled connection proves dead and nothing was received, the request is sent again at once, through a
-        transport of its own: the pool may hold more connections that died with this one.
+        transport of its own: the pool may hold more connections that died with this one. When a request may be
+        repeated: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
         """
         with contextlib.suppress(Broken):
             return await self._converse(transport)
@@ -83,6 +84,7 @@ class Exchange:
         return Failure(kind=problem.kind, message=one_line(str(problem)))
 
     async def _outcome(self, response: Response) -> Answer | Failure:
+        # Only a proxy says 407: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.8
         if response.status == 407 and self._peer.proxy is not None:
             return self._peer.refused("407 Proxy Authentication Required")
         self._reader.came_with(response.headers, time.time())

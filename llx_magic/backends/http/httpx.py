@@ -36,7 +36,7 @@ class HttpxTransport:
 
     Each request has a client to itself, which is used again only after a body that was read to its end. The pool
     inside a client does not withstand being cancelled at every moment: cancelled between connecting and sending, or
-    while it closes a reply, it keeps that connection for ever.
+    while it closes a reply, it keeps that connection for ever: https://github.com/encode/httpcore/issues/1093
     """
 
     def __init__(self, context: ssl.SSLContext, *, proxy: Proxy | None) -> None:
@@ -237,7 +237,8 @@ class _Line:
     def holds_surplus(self) -> bool:
         """Return whether more came than the reply: h11 would take it for the answer to what is asked next.
 
-        Neither httpx nor httpcore has a public way to h11, so whatever cannot be told counts as more.
+        Neither httpx nor httpcore has a public way to h11, so whatever cannot be told counts as more. What h11 keeps of
+        it: https://h11.readthedocs.io/en/latest/api.html#switching-protocols
         """
         transport = self.client._transport_for_url(self.url)  # noqa: SLF001
         for connection in getattr(getattr(transport, "_pool", None), "connections", (None,)):
@@ -262,7 +263,10 @@ class _WithoutKey(logging.Filter):
 
 @functools.cache
 def _guard_logs() -> None:
-    """Stand before the loggers of httpx, which write responses, and what is wrong with them, as they came."""
+    """Stand before the loggers of httpx, which write responses, and what is wrong with them, as they came.
+
+    Their names: https://www.python-httpx.org/logging/
+    """
     guard = _WithoutKey()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(guard)

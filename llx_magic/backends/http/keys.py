@@ -58,7 +58,8 @@ class KeyReader(Generic[Found]):
 
     def _reading(self) -> concurrent.futures.Future[Found]:
         pending = self._pending
-        # In a forked copy of the process the thread that reads does not exist.
+        # In a forked copy of the process the thread that reads does not exist:
+        # https://docs.python.org/3/library/os.html#os.register_at_fork
         if pending is None or pending.done() or self._process != os.getpid():
             self._process, self._given_up = os.getpid(), False
             pending = self._pending = concurrent.futures.Future()

@@ -1,8 +1,10 @@
 """Which proxy of the environment a request goes through. Decided here, in plain rules, since libraries differ.
 
+How they differ: https://about.gitlab.com/blog/2021/01/27/we-need-to-talk-no-proxy/
 The variables are those that curl, Python and most tools share: ``https_proxy``, ``http_proxy``, ``all_proxy`` and
-``no_proxy``, in small or capital letters; small ones win. What ``no_proxy`` holds beyond names, patterns, addresses and
-networks is passed over.
+``no_proxy`` (https://everything.curl.dev/usingcurl/proxies/env), in small or capital letters; small ones win, as in
+Python (https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies). What ``no_proxy``
+holds beyond names, patterns, addresses and networks is passed over.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ _VARIABLES = (
 )  # fmt: skip
 
 _SCHEMES = {"http": "http", "https": "https", "socks": "socks5", "socks5": "socks5", "socks5h": "socks5"}
-"""The kinds of proxies, and what stands for each: over SOCKS 5 names are always looked up by the proxy."""
+"""The kinds of proxies, and what stands for each: over SOCKS 5 names are always looked up by the proxy
+(https://www.rfc-editor.org/rfc/rfc1928#section-5)."""
 
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+(?:%[^\[\]@/]+)?\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -176,6 +179,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
+    # https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

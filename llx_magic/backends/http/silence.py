@@ -39,6 +39,7 @@ class Silence:
         assert self._task is not None
         if not self.over:
             return False
+        # https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel
         return self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError
 
     def grant(self, seconds: float | None) -> None:

@@ -41,7 +41,10 @@ class Response(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names in lower case; several of one name are joined by commas (RFC 9110, 5.3)."""
+        """The headers by their names in lower case; several of one name are joined by commas.
+
+        https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+        """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the bytes of the body as they come, those before a fault included.

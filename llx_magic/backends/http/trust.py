@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     import ssl
 
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""The variables that name authorities, as OpenSSL, requests and curl know them; the first that is set holds."""
+"""The variables that name authorities, as OpenSSL (https://docs.openssl.org/master/man7/openssl-env/), requests
+(https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification) and curl know them; the first that is
+set holds.
+"""
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""How OpenSSL finds a certificate in a folder."""
+"""How OpenSSL finds a certificate in a folder: https://docs.openssl.org/master/man1/openssl-rehash/"""
 
 
 class Trust(NamedTuple):

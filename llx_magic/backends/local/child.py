@@ -86,7 +86,10 @@ def _refuse_another(order: Order, found: os.stat_result) -> None:
 
 
 def _opened(descriptor: int, order: Order) -> str:
-    """Return a path that leads to the open file and to no other that takes its place, where the system has one."""
+    """Return a path that leads to the open file and to no other that takes its place, where the system has one.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html
+    """
     path = f"/proc/self/fd/{descriptor}"
     return path if os.path.exists(path) else order["model"]  # noqa: PTH110
 

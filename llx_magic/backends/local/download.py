@@ -50,7 +50,8 @@ def _command(requirements: Path, target: Path, temporary: Path) -> list[str]:
     """Choose pip where this Python has it, else uv; neither keeps a second copy in its own cache.
 
     Python is told to leave the working folder and its own variables alone: a folder in which a notebook is opened may
-    hold a ``pip.py`` or an ``ssl.py``.
+    hold a ``pip.py`` or an ``ssl.py``. The options of Python: https://docs.python.org/3/using/cmdline.html#cmdoption-P;
+    those of pip: https://pip.pypa.io/en/stable/topics/secure-installs/
     """
     pinned = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
     if has_pip():

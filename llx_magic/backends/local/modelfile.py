@@ -25,7 +25,8 @@ MODEL = "smollm2-135m-instruct"
 Identity = tuple[int, int, int, int, int]
 """What one content of one file has: device, inode, size, and the times of its last change in nanoseconds.
 
-The second of these times cannot be set by hand, so nobody writes to a file without changing it.
+The second of these times cannot be set by hand, so nobody writes to a file without changing it
+(https://man7.org/linux/man-pages/man7/inode.7.html).
 """
 
 

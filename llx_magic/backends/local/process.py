@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from llx_magic.backends.local.modelfile import ModelFile
 
 COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("child.py")))
-"""What starts the child; ``-P`` keeps its folder off its import path."""
+"""What starts the child; ``-P`` keeps its folder off its import path.
+
+https://docs.python.org/3/using/cmdline.html#cmdoption-P
+"""
 
 CONTEXT_TOKENS = 4096
 """The model's window: prompt and reply together."""

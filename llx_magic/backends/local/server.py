@@ -127,6 +127,7 @@ class LocalServer:
 
 
 def _resident_bytes(pid: int) -> int | None:
+    # https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -43,7 +43,8 @@ class BodyDecoder:
     """Turns the bytes of a body into events, however they were cut.
 
     Told apart are server-sent events, one JSON document (also an array of them, or one with an end mark stuck to it),
-    JSON documents line by line, and a web page. A stream is given out as it comes, a document when it has ended.
+    JSON documents line by line (https://jsonlines.org/), and a web page. A stream is given out as it comes, a document
+    when it has ended.
     """
 
     def __init__(self) -> None:

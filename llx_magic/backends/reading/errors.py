@@ -79,7 +79,8 @@ def error_of(document: JsonValue) -> ServerError:
     """Return what a decoded error says.
 
     Read are the layouts of OpenAI, Anthropic, Google, Mistral, Bedrock, Cloudflare, FastAPI (which says where),
-    RFC 9457, OpenRouter (whose ``metadata.raw`` holds the cause), plain strings, and JSON inside any of their texts.
+    https://www.rfc-editor.org/rfc/rfc9457 and OpenRouter (whose ``metadata.raw`` holds the cause), plain strings, and
+    JSON inside any of their texts.
     """
     error = ServerError()
     error.text = _words(document, error, 0)

@@ -168,7 +168,9 @@ def _should_retry(status: int | None, headers: Mapping[str, str], kind: FailureK
 # --- a status that is no success --------------------------------------------------------------------------------------
 
 _PHRASES = {413: "Content Too Large", 422: "Unprocessable Content", 529: "Overloaded"}
-"""Phrases that differ between versions of Python, or that no standard names."""
+"""Phrases that no standard names, or that differ between versions of Python
+(https://docs.python.org/3/library/http.html#http-status-codes).
+"""
 
 
 def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, wall_clock: float) -> Failure:
@@ -180,6 +182,7 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, 
     if 300 <= status < 400:
         return Failure(kind=FailureKind.REDIRECT, status=status, message=_redirect(status, headers))
     error = read_error(body)
+    # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     if named := headers.get("x-amzn-errortype"):
         error.codes.add(named.partition(":")[0].casefold())
     head, detail = status_line(status), describe(error)

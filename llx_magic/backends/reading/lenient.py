@@ -1,4 +1,7 @@
-"""JSON as servers write it, with what the standard does not allow: NaN, halves of surrogate pairs, raw line ends."""
+"""JSON as servers write it, with what the standard does not allow: NaN, halves of surrogate pairs, raw line ends.
+
+The standard: https://www.rfc-editor.org/rfc/rfc8259#section-6 and https://www.rfc-editor.org/rfc/rfc8259#section-8.2
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ if TYPE_CHECKING:
     from llx_magic.text.values import JsonValue
 
 _LONGEST_INTEGER = 400
-"""How many digits an integer may have; a longer one is taken for infinite, since no count is that large."""
+"""How many digits an integer may have; a longer one is taken for infinite, since no count is that large.
+
+Python itself refuses those of more than 4,300: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+"""
 
 _BLANK = re.compile(r"\s*")
 _JOINTS = re.compile(r"[^a-z0-9]")

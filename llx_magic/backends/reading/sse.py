@@ -1,9 +1,9 @@
 """Server-sent events from bytes: feed what arrived, take the events that are complete. No I/O.
 
-Follows the WHATWG HTML standard, section "Parsing an event stream": only CR, LF and CRLF end a line, so U+2028, U+2029
-and U+0085 inside a JSON string stay where they are. A byte order mark has been taken off before. Beyond the standard,
-servers of models are understood that report an error in a field ``error``, that leave out ``data:`` before a JSON
-object, or that end an event without an empty line.
+Follows https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream: only CR, LF and CRLF
+end a line, so U+2028, U+2029 and U+0085 inside a JSON string stay where they are. A byte order mark has been taken off
+before. Beyond the standard, servers of models are understood that report an error in a field ``error``, that leave out
+``data:`` before a JSON object, or that end an event without an empty line.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llx_magic.text.values import JsonValue
 
 LARGEST_COUNT = 2**53
-"""A count beyond this is a mistake: no JSON number holds it exactly."""
+"""A count beyond this is a mistake: not every reader of JSON holds it exactly (https://www.rfc-editor.org/rfc/rfc8259#section-6)."""
 
 _NAMES = {
     "prompt": "prompttokens prompttokencount prompttokenscount promptevalcount numprompttokens",
@@ -32,7 +32,8 @@ _NAMES = {
 """Our names, and those of OpenAI, Anthropic, Gemini, Bedrock, Ollama, Cohere, DeepSeek, Mistral … for each.
 
 ``input`` is apart from ``prompt`` since beside ``cache_read`` it leaves the cached tokens out (Anthropic, Bedrock), and
-``candidates`` from ``completion`` since it leaves the ``thoughts`` out (Gemini).
+``candidates`` from ``completion`` since it leaves the ``thoughts`` out (Gemini:
+https://ai.google.dev/api/generate-content#UsageMetadata).
 """
 
 _LONGEST_NUMBER = 30

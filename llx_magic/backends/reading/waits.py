@@ -36,7 +36,8 @@ _LONGEST_AGO = 1e9
 def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: float, *, limited: bool) -> float | None:
     """Return the seconds that the server asks to wait, or None where it names no usable time.
 
-    Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``),
+    Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``,
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto),
     its words ("try again in 1m23.4s"), and, where the rate is ``limited``, the reset of the limit that is at 0.
     """
     found = retry_after(headers, wall_clock)
@@ -54,9 +55,10 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
 def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     """Return the seconds that the headers ask to wait, or None where they name no usable time.
 
-    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date (RFC 9110, section 10.2.3), which is
+    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date, which is
     taken relative to the response's own ``date`` so that a wrong clock on either side does not matter. A date that has
     passed means 0, a negative number nothing, and what is too large to count is kept as a large finite number.
+    The header: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
@@ -98,7 +100,10 @@ def _seconds(value: str | float | None) -> float | None:
 
 
 def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the longest wait of all limits that have nothing left."""
+    """Return the longest wait of all limits that have nothing left.
+
+    The headers of OpenAI, which others copy: https://platform.openai.com/docs/guides/rate-limits
+    """
     waits = [
         wait
         for name, value in headers.items()
@@ -109,7 +114,10 @@ def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
 
 
 def _reset(value: str | None, headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the wait until a reset: a duration, seconds, or a date as RFC 3339 or as a Unix time in s or ms."""
+    """Return the wait until a reset: a duration, seconds, or a date as text or as a Unix time in s or ms.
+
+    The text is one of https://www.rfc-editor.org/rfc/rfc3339#section-5.6, as Anthropic has it.
+    """
     number = _number(value)
     if number is None:
         due = _rfc3339(value)

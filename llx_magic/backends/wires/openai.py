@@ -56,6 +56,7 @@ _UNNAMED = re.compile(
 """Words for something that was not expected, whatever it was."""
 
 _ONLY_THIS_PROMPT = re.compile(r"must contain the word", re.IGNORECASE)
+"""That word is JSON: https://platform.openai.com/docs/guides/structured-outputs?api-mode=chat#json-mode"""
 
 
 class OpenAIChat(Wire):

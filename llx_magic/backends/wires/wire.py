@@ -88,6 +88,8 @@ def wire_named(name: str) -> Wire:
 def json_body(body: dict[str, JsonValue]) -> bytes:
     """Return a body of JSON; half of a surrogate pair, which no UTF-8 can hold, is written as U+FFFD.
 
+    JSON between systems is UTF-8: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
+
     Raises:
         BackendFailed: of kind bad request, where it holds what JSON cannot.
     """

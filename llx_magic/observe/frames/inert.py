@@ -20,7 +20,7 @@ NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 """The classes by which MathJax is told to leave an element alone, in its second and third version."""
 
 _CALCULATES = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that spreadsheets take for a formula (OWASP, "CSV Injection")."""
+"""How a text begins that spreadsheets take for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def _writing(name: str) -> Callable[..., object]:
@@ -59,6 +59,7 @@ class InertFrame(pd.DataFrame):
     would be calculated. What is made of it is inert too. ``pandas.DataFrame(frame)`` is the same table without this.
     """
 
+    # How pandas is subclassed: https://pandas.pydata.org/docs/development/extending.html#override-constructor-properties
     # The annotations of pandas have overloads by the dozen, and call some methods final that are not.
     to_html = _to_html  # type: ignore[assignment]
     to_csv = _writing("to_csv")  # type: ignore[assignment]

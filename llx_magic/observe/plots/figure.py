@@ -1,4 +1,7 @@
-"""A figure that a notebook shows as a cell's value, without pyplot and its global state; imports matplotlib."""
+"""A figure that a notebook shows as a cell's value, without pyplot and its global state; imports matplotlib.
+
+https://matplotlib.org/stable/gallery/user_interfaces/web_application_server_sgskip.html
+"""
 
 from __future__ import annotations
 
