@@ -6,15 +6,34 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from llx_magic.files.owners import BY_OTHERS, is_own, why_foreign
 from llx_magic.files.private import read_with_facts, reason
 from llx_magic.text.wording import shown_path
 
 _MOST_LINKS: Final = 40
+_ADMINISTRATOR: Final = 0
+"""The administrator's number on POSIX systems; root can read and write everything."""
+
+_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+def this_user() -> int | None:
+    """Return the number of the user that this process runs as; None on systems without such numbers."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def _is_own(owner: int, user: int) -> bool:
+    return owner in (user, _ADMINISTRATOR)
+
+
+def why_foreign(owner: int, mode: int, user: int) -> str | None:
+    """Return why a file or folder is not the user's own, as the end of a sentence, or None where it is."""
+    if not _is_own(owner, user):
+        return "belongs to another user"
+    return "can be written by others" if mode & _BY_OTHERS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +69,13 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
     """
     steps = list(way)
     for link in (step for step in steps if stat.S_ISLNK(step.mode)):
-        if not is_own(link.owner, user):
+        if not _is_own(link.owner, user):
             return f"is reached over a link of another user ({shown_path(link.path)})"
     folders = [step for step in steps if not stat.S_ISLNK(step.mode)]
     for distance, folder in enumerate(reversed(folders)):
-        if not is_own(folder.owner, user):
+        if not _is_own(folder.owner, user):
             return f"is in a folder of another user ({shown_path(folder.path)})"
-        writers = folder.mode & (BY_OTHERS if distance <= 1 else stat.S_IWOTH)
+        writers = folder.mode & (_BY_OTHERS if distance <= 1 else stat.S_IWOTH)
         if writers and not (distance > 0 and folder.mode & stat.S_ISVTX):
             return f"is in a folder that others can write (chmod go-w {shown_path(folder.path)})"
     return None
@@ -65,7 +84,7 @@ def why_folder_is_foreign(way: Iterable[Facts], user: int) -> str | None:
 def why_file_is_foreign(file: Facts, user: int) -> str | None:
     """Return why a file is not the user's own, as the end of a sentence, or None. Its folder is not looked at."""
     if why := why_foreign(file.owner, file.mode, user):
-        return f"{why} (chmod go-w {shown_path(file.path)})" if is_own(file.owner, user) else why
+        return f"{why} (chmod go-w {shown_path(file.path)})" if _is_own(file.owner, user) else why
     return "has another name elsewhere (a hard link)" if file.names > 1 else None
 
 
@@ -99,8 +118,7 @@ def read_judged(path: Path, user: int | None) -> Judged:
     found = read_with_facts(path)
     if user is None:
         return Judged(found.data, None)
-    file = replace(Facts.of(path, found.file), names=_names_elsewhere(path, found.file))
-    why = why_file_is_foreign(file, user) or why_foreign_place(path.parent, user, found.folder)
+    why = why_file_is_foreign(Facts.of(path, found.file), user) or why_foreign_place(path.parent, user, found.folder)
     return Judged(found.data, why)
 
 
@@ -113,13 +131,3 @@ def why_foreign_place(folder: Path, user: int, opened: os.stat_result | None = N
     if opened is not None:
         way[-1] = Facts.of(way[-1].path, opened)
     return why_folder_is_foreign(way, user)
-
-
-def _names_elsewhere(path: Path, found: os.stat_result) -> int:
-    """Return how many names (hard links) the file has outside of its folder, plus one for the file itself.
-
-    While a profile is saved, the file and its backup are two names of one content for a moment.
-    """
-    if found.st_nlink <= 1:
-        return 1
-    return found.st_nlink + 1 - sum(each.inode() == found.st_ino for each in os.scandir(path.parent))

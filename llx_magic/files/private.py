@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import secrets
-import shutil
 import stat
 import sys
 import time
@@ -170,15 +169,8 @@ def keep_copy(path: Path, backup: Path) -> None:
     Raises:
         OSError: where it cannot be done; both are as before.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
-    try:
-        with open_regular(path, follow_links=False) as source, _new_file(temporary) as copy:
-            shutil.copyfileobj(source, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        temporary.replace(backup)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_regular(path, follow_links=False) as source:
+        write_file(backup, source.read())
 
 
 def set_aside(path: Path, backup: Path) -> None:
@@ -187,13 +179,13 @@ def set_aside(path: Path, backup: Path) -> None:
     Raises:
         OSError: where it cannot be done; the file is where it was.
     """
-    found = path.lstat()
-    if found.st_nlink == 1:
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(path.lstat(), backup.lstat()):
+            backup.unlink()  # renaming one name of a file to another of its names does nothing: see keep_copy
+    if path.lstat().st_nlink == 1:
         with contextlib.suppress(PermissionError):  # another user's file keeps its mode
             path.chmod(0o600)
         path.replace(backup)
-    elif found.st_nlink == 2 and _is_at(backup, found):
-        path.unlink()  # the backup is the file's only other name; so it needs no room on a full disk
     else:
         keep_copy(path, backup)
         path.unlink()
@@ -330,13 +322,6 @@ def _keep_for_user(descriptor: int) -> None:
     if hasattr(os, "fchmod") and os.fstat(descriptor).st_nlink == 1:
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, 0o600)
-
-
-def _is_at(path: Path, found: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), found)
-    except FileNotFoundError:
-        return False
 
 
 def _flush_folder(folder: Path) -> None:

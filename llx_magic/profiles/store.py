@@ -11,8 +11,7 @@ from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.errors import ProfileError, brief
 from llx_magic.files.folders import absolute, config_folder, shipped_folder
 from llx_magic.files.names import check_name, name_problem
-from llx_magic.files.owners import this_user
-from llx_magic.files.ownership import read_judged
+from llx_magic.files.ownership import read_judged, this_user
 from llx_magic.files.private import (
     SUFFIX,
     folder_problem,

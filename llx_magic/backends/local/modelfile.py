@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llx_magic.files import owners
+from llx_magic.files import ownership
 from llx_magic.files.private import open_regular, reason
 from llx_magic.hosts import command
 from llx_magic.text.wording import shown_path
@@ -185,12 +185,12 @@ def _folder_problem(folder: Path) -> str | None:
     why = _why_foreign(found)
     if why is None:
         return None
-    may_change = found.st_uid == owners.this_user()
+    may_change = found.st_uid == ownership.this_user()
     mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_own_folder()}" if may_change else _own_folder()
     return f"the embedded model's folder {shown_path(folder)} {why}: {mend}"
 
 
 def _why_foreign(found: os.stat_result) -> str | None:
     """Return why a file or folder is not the user's own; on Windows, whose permissions are not a mode, None."""
-    user = owners.this_user()
-    return None if user is None else owners.why_foreign(found.st_uid, found.st_mode, user)
+    user = ownership.this_user()
+    return None if user is None else ownership.why_foreign(found.st_uid, found.st_mode, user)
