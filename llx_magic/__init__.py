@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from llx_magic.core.reply import Delta, Message, Part, Reply, Restart, Usage
+    from llx_magic.core.message import Message
+    from llx_magic.core.reply import Delta, Part, Reply, Restart, Usage
     from llx_magic.errors import (
         AllBackendsFailed,
         KeyMissing,
@@ -56,7 +57,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "llx_magic.core.reply": ("Delta", "Message", "Part", "Reply", "Restart", "Usage"),
+    "llx_magic.core.message": ("Message",),
+    "llx_magic.core.reply": ("Delta", "Part", "Reply", "Restart", "Usage"),
     "llx_magic.errors": (
         "AllBackendsFailed",
         "KeyMissing",

@@ -45,7 +45,8 @@ from llx_magic.commands.table import COMMANDS
 from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
-from llx_magic.core.reply import ChatRequest, Message
+from llx_magic.core.message import Message
+from llx_magic.core.reply import ChatRequest
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LlxError
 from llx_magic.files.names import check_name

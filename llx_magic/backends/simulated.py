@@ -145,7 +145,7 @@ class SimulatedBackend:
         await self._meet(step, script)
         text = script.reply
         if text is None:
-            words = _words(request.messages[-1].content)
+            words = _words(request.messages[-1].text)
             text = f"This is {self.name}, answering a prompt of {words} {'word' if words == 1 else 'words'}."
         return await self._speak(text, step, script, request, progress)
 
@@ -213,7 +213,7 @@ class SimulatedBackend:
         whole = "".join(sent)
         if not request.streaming:
             progress.on_text(whole)
-        prompt = sum(_words(message.content) for message in request.messages)
+        prompt = sum(_words(message.text) for message in request.messages)
         return Answer(
             text=whole,
             model=self.model,

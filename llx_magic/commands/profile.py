@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llx_magic.commands import sources
 from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
 from llx_magic.core.routing import ROUTINGS
+from llx_magic.providers.table import FORMS
 
 if TYPE_CHECKING:
     from llx_magic.commands.offers import At
@@ -21,6 +22,10 @@ _NAME = Argument("name", "NAME")
 
 def _policies(_at: At) -> Iterable[str]:
     return ROUTINGS
+
+
+def _forms(_at: At) -> Iterable[str]:
+    return FORMS
 
 
 _SAVE_BALANCER = Command(
@@ -62,6 +67,7 @@ _SAVE_MODEL = Command(
             "a header of each request; its value names a secret by its variable: x-api-key=${GATEWAY_KEY}",
             repeats=True,
         ),
+        Option("--form", "F", "how the service is spoken to, if not as usual", complete=_forms),
         Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
         Option("--price-output", "X", "price of a million completion tokens"),
         Option("--param", "k=v", "a parameter of the model", repeats=True),

@@ -68,6 +68,7 @@ def save_model(here: Here, asked: Asked) -> Output:
         auth_key_name=asked.get("key-name"),
         auth_keyfile=_absolute(key_file),
         headers=tuple(typed_header(each) for each in asked.all("header")),
+        form=asked.get("form"),
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),
     )

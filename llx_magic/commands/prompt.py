@@ -14,7 +14,8 @@ from llx_magic.commands.reading import Asked, Reading
 from llx_magic.commands.table import PROMPT
 from llx_magic.commands.words import words_of
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Message, Reply, Restart
+from llx_magic.core.message import Message
+from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.plan import Plan
 from llx_magic.engine.scope import Watch
@@ -104,7 +105,7 @@ def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     """Return what would be sent, and to whom, with the reason for each backend; nothing is sent."""
     verdicts = BACKGROUND.run(balancer.explain(plan))
     width = max(len(name) for name, _verdict in verdicts)
-    said = [f"[{message.role}]\n{message.content.rstrip()}\n" for message in plan.messages]
+    said = [f"[{message.role}]\n{message.text.rstrip()}\n" for message in plan.messages]
     order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
     notes = [f"note: {note}" for note in plan.notes]
     return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
 from llx_magic.core.events import Event, VisitSucceeded
+from llx_magic.core.message import Message
 from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
 from llx_magic.text.blocks import Code, ReplyFormatError, code_of, read_json
@@ -18,12 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
+Effort = Literal["none", "low", "medium", "high"]
+"""How much a model should reason before it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +28,16 @@ class ChatRequest:
     """One prompt as a backend receives it.
 
     ``params`` are the model's own (``temperature``, ``max_tokens`` …), passed on as they are. ``streaming`` asks for
-    pieces as they are made. ``json`` asks for a reply that is one JSON object, where the wire form has a word for that.
+    pieces as they are made. ``json`` asks for a reply that is one JSON object, where the wire form has a word for that;
+    ``schema`` is a JSON schema that it should fit. ``effort`` says how much the model should reason.
     """
 
     messages: tuple[Message, ...]
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     streaming: bool = True
     json: bool = False
+    schema: Mapping[str, JsonValue] | None = None
+    effort: Effort | None = None
 
 
 @dataclass(frozen=True, slots=True)

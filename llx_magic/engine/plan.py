@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.gate import GateKey
+from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend
-from llx_magic.core.reply import Message
 from llx_magic.core.routing import Routing
 from llx_magic.engine.live import LiveProfile
 from llx_magic.settings.declaration import Settings

@@ -243,6 +243,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
         auth_keyfile=texts["auth-keyfile"],
         headers=reading.headers(ephemeral),
         user_agent=texts["user-agent"],
+        form=texts["form"],
         price_input=prices["price-input"],
         price_output=prices["price-output"],
     )

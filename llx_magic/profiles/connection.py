@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from llx_magic.errors import ProfileError
+from llx_magic.errors import ProfileError, brief
 from llx_magic.files.names import NAME_PATTERN, name_problem
 from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like_a_key
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
 from llx_magic.providers.address import AddressProblem, base_url
+from llx_magic.providers.table import FORMS
+from llx_magic.text.wording import listed
 
+_FORM = "|".join(FORMS)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -40,6 +43,7 @@ TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
     "auth-key-name": ConnectionKey("auth_key_name", "The key's name in the operating system's keyring", NAME_PATTERN),
     "auth-keyfile": ConnectionKey("auth_keyfile", "The file that holds the key, readable by its owner alone"),
     "user-agent": ConnectionKey("user_agent", "The User-Agent of each request", "[ -~]*"),
+    "form": ConnectionKey("form", "The form in which the service is asked, if not the provider's usual one", _FORM),
 }
 """The keys of ``ephemeralSettings`` that hold a text."""
 
@@ -56,7 +60,8 @@ class Connection:
 
     ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
     ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
-    never written. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. Prices are
+    never written. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``form`` names
+    the wire form, where it is not the one that the provider's row and the address give. Prices are
     per million tokens, in the user's own currency.
 
     Raises:
@@ -70,6 +75,7 @@ class Connection:
     auth_keyfile: str | None = None
     headers: tuple[Header, ...] = ()
     user_agent: str | None = None
+    form: str | None = None
     price_input: float | None = None
     price_output: float | None = None
 
@@ -83,6 +89,8 @@ class Connection:
             raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
         if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
             raise ProfileError(f"auth-key-name {problem}")
+        if self.form is not None and self.form not in FORMS:
+            raise ProfileError(f"form must be one of {listed(FORMS)}; got {brief(self.form)}")
         if self.user_agent is not None:
             Header("User-Agent", Secret(self.user_agent))
         for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):

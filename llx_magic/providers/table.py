@@ -14,6 +14,12 @@ from urllib.parse import urlsplit
 from llx_magic.errors import ProfileError
 from llx_magic.text.wording import closest
 
+OPENAI = "openai"
+"""The form of OpenAI's chat completions, which most providers speak."""
+
+FORMS = {"openai-chat": OPENAI}
+"""The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
@@ -23,8 +29,9 @@ class Provider:
     own, where the same variable holds the key. ``key_variable`` names the environment variable that its users set;
     None where there is none. ``note`` says in a few words what to know. ``aliases`` are other names under which people
     know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
-    it is asked, a module of ``backends/wires``; ``refuses`` holds what it does not take of that form, by the form's own
-    names. ``problem`` says why it cannot be asked at all.
+    it is asked, a module of ``backends/wires``; ``compatible`` is the end of the path at which it speaks OpenAI's chat
+    completions as well, if it does. ``refuses`` holds what it does not take of that form, by the form's own names.
+    ``problem`` says why it cannot be asked at all.
     """
 
     name: str
@@ -35,7 +42,8 @@ class Provider:
     note: str = ""
     aliases: tuple[str, ...] = ()
     otel_name: str | None = None
-    wire: str = "openai"
+    wire: str = OPENAI
+    compatible: str = ""
     refuses: tuple[str, ...] = ()
     problem: str = ""
 
@@ -43,6 +51,14 @@ class Provider:
     def urls(self) -> tuple[str, ...]:
         """Every address of the provider's own, the usual one first."""
         return (*((self.base_url,) if self.base_url else ()), *self.more_urls)
+
+    def form_at(self, url: str) -> str:
+        """Return the form in which it is asked at an address: at its compatible endpoint, that of OpenAI."""
+        return OPENAI if self.compatible and url.rstrip("/").endswith(self.compatible) else self.wire
+
+    def compatible_url(self, url: str) -> str:
+        """Return the address of the compatible endpoint beside its own form's root."""
+        return url if self.form_at(url) == OPENAI else url.rstrip("/") + self.compatible
 
     def own_url(self, url: str) -> str | None:
         """Return the provider's own base URL at the host and port of ``url``, or None; https only."""

@@ -10,8 +10,9 @@ from typing import Self
 
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
+from llx_magic.core.message import Message
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import Message, Part, Reply
+from llx_magic.core.reply import Part, Reply
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
@@ -105,7 +106,7 @@ class LoadBalancer(ProfileRecord):
                 which would go to every backend.
         """
         messages = (Message("user", prompt),) if isinstance(prompt, str) else _conversation(prompt)
-        if not messages or not messages[-1].content.strip():
+        if not messages or messages[-1].is_blank:
             raise UsageProblem("the prompt is empty: nothing was sent")
         if system is not None:
             messages = (Message("system", system), *messages)

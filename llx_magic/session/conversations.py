@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from llx_magic.core.reply import Message
+from llx_magic.core.message import Message
 from llx_magic.errors import ProfileError, UsageProblem
 from llx_magic.files.folders import config_folder
 from llx_magic.files.names import check_name, name_problem

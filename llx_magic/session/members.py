@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.keys import KeyReader
+from llx_magic.backends.wires.wire import Wire, wire_named
 from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
@@ -15,7 +16,7 @@ from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.key_source import MISSING, ProfileKeySource
-from llx_magic.providers.table import Provider, find_provider, unknown_provider
+from llx_magic.providers.table import FORMS, OPENAI, Provider, find_provider, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""
@@ -54,10 +55,23 @@ def provider_of(member: ModelProfile) -> Provider:
 
 def endpoint_of(member: ModelProfile) -> Endpoint | None:
     """Return where the member is, or None where that is no address or not known."""
-    base_url = member.connection.base_url or provider_of(member).base_url
-    if base_url is None or provider_of(member).name in _WITHOUT_ADDRESS:
+    provider = provider_of(member)
+    base_url = member.connection.base_url or provider.base_url
+    if base_url is None or provider.name in _WITHOUT_ADDRESS:
         return None
-    return Endpoint(base_url=base_url, model=member.model)
+    return Endpoint(
+        base_url=provider.compatible_url(base_url) if _named_form(member) == OPENAI else base_url, model=member.model
+    )
+
+
+def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
+    """Return the form in which the member is asked: the one that its profile names, else that of its address."""
+    return wire_named(_named_form(member) or provider_of(member).form_at(endpoint.base_url))
+
+
+def _named_form(member: ModelProfile) -> str | None:
+    form = member.connection.form
+    return None if form is None else FORMS[form]
 
 
 def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential:

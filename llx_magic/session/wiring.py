@@ -14,7 +14,6 @@ from llx_magic.backends.http.connections import CLIENTS
 from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend
-from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.gate import GateKey
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.engine.background import BACKGROUND
@@ -24,7 +23,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import log_debug_lines
 from llx_magic.profiles.document import Document, ModelProfile, Profile
-from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of
+from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of, wire_of
 from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
@@ -178,7 +177,7 @@ def _take_over(entry: LiveEntry, profile: Profile) -> None:
 def _identity(member: ModelProfile) -> object:
     """Return what must be the same for a member to be the same backend; its key and settings may change."""
     script = dict(member.params) if member.provider == "simulated" else None
-    return (member.provider, member.model, member.connection.base_url, script)
+    return (member.provider, member.model, member.connection.base_url, member.connection.form, script)
 
 
 def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
@@ -194,7 +193,7 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     problem = member_problem(member)
     if endpoint is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
-    return HttpBackend(member.name, endpoint, credential_of(member, endpoint), wire_named(provider_of(member).wire))
+    return HttpBackend(member.name, endpoint, credential_of(member, endpoint), wire_of(member, endpoint))
 
 
 def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:

@@ -18,7 +18,8 @@ import pytest
 from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull, runtime_problem
 from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of, inspect
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
-from llx_magic.core.reply import ChatRequest, Message
+from llx_magic.core.message import Message
+from llx_magic.core.reply import ChatRequest
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.install import install_line
 

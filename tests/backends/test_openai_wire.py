@@ -19,7 +19,8 @@ from llx_magic.backends.wires.openai import WIRE, Extra
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wording import LONGEST_DETAIL, one_line
 from llx_magic.core.failure import FailureKind
-from llx_magic.core.reply import ChatRequest, Message, Usage
+from llx_magic.core.message import Message
+from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.keys.redaction import LIVE_KEYS, LONGEST_READ, LiveKeys
 from tests.backends.kit import KEY, NOON, delta, read, read_whole, refusal
 from tests.faults.asking import Pieces

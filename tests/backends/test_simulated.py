@@ -9,7 +9,8 @@ import pytest
 
 from llx_magic.backends.simulated import SimulatedBackend, SimulatedScript, simulated_script
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
-from llx_magic.core.reply import Answer, ChatRequest, Message, Usage
+from llx_magic.core.message import Message
+from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.errors import SettingError
 
 EIGHT_WORDS = "one two three four five six seven eight"

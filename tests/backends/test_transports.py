@@ -19,7 +19,8 @@ from llx_magic.backends.http.connections import CLIENTS, VARIABLE, Way, new_tran
 from llx_magic.backends.http.httpx import HttpxTransport
 from llx_magic.backends.http.transport import Broken, Request, Transport
 from llx_magic.core.failure import BackendFailed
-from llx_magic.core.reply import ChatRequest, Message
+from llx_magic.core.message import Message
+from llx_magic.core.reply import ChatRequest
 from llx_magic.keys.secret import Secret
 from tests.faults.asking import KEY, answer_of, ask, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, status, unused_url

@@ -33,7 +33,7 @@ class Telegram(Wire):
     """A form that nobody speaks: the model stands in the path, the key in a header of its own."""
 
     def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
-        said: list[JsonValue] = [each.content for each in request.messages]
+        said: list[JsonValue] = [each.text for each in request.messages]
         return Asked(f"/wire/{model}?alt=sse", json_body({"said": said}), {"x-form": "telegram"})
 
     def proof(self, key: Secret) -> Mapping[str, Secret]:

@@ -10,8 +10,9 @@ from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.message import Message
 from llx_magic.core.ports import StateStore
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.engine.clocks import VirtualClock

@@ -36,8 +36,9 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Applicant
+from llx_magic.core.message import Message
 from llx_magic.core.ports import Progress, StateStore
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Message, Reply, Restart, Usage
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
@@ -116,7 +117,7 @@ class Puppet:
         progress.on_sending(self.name)
         progress.on_connected()
         self._stage.serial += 1
-        number = int(request.messages[-1].content)
+        number = int(request.messages[-1].text)
         said = asyncio.get_running_loop().create_future()
         sending = Sending(self.name, number, self._stage.serial, progress, said)
         self._stage.sendings.append(sending)

@@ -10,8 +10,9 @@ from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed, Failure, NotReady
+from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend, Progress
-from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.core.reply import Answer, ChatRequest
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing

@@ -24,7 +24,8 @@ from llx_magic.backends.http.errors import Peer, meaning_of
 from llx_magic.backends.http.keys import KeyReader
 from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
-from llx_magic.core.reply import Answer, ChatRequest, Message
+from llx_magic.core.message import Message
+from llx_magic.core.reply import Answer, ChatRequest
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
 from llx_magic.keys.secret import Proof

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.core.reply import Message, Reply
+from llx_magic.core.message import Message
+from llx_magic.core.reply import Reply
 from llx_magic.errors import UsageProblem
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, turn_of
@@ -355,7 +356,7 @@ def run_of(conversations: Conversations, name: str | None, prompts_: list[str]) 
     sent = []
     for prompt in prompts_:
         place = conversations.next_place(name)
-        sent.append([message.content for message in conversations.messages_before(name, place)])
+        sent.append([message.text for message in conversations.messages_before(name, place)])
         conversations.record(name, turn(place, prompt))
     return sent
 

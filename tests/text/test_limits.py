@@ -10,7 +10,8 @@ import pytest
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.commands.profiles import read_params
-from llx_magic.core.reply import ChatRequest, Message, Reply
+from llx_magic.core.message import Message
+from llx_magic.core.reply import ChatRequest, Reply
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LONGEST_LINE, AllBackendsFailed, LlxError, Reason, SettingError, UsageProblem, brief
 from llx_magic.notebook.view import shaped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
@@ -112,9 +112,11 @@ class _Visit:
             BackendFailed: for every way in which no usable reply came. Its chain holds no other exception, since
                 those of the libraries refer to the request and so to the key.
         """
-        findings, version = self.findings, self.wire.version
-        outcome, path = await self._conceding(request, progress, version if findings.is_versioned else "")
-        if isinstance(outcome, Failure) and version and findings.may_be_below_a_version(self.endpoint, outcome):
+        findings, wire = self.findings, self.wire
+        version = "" if wire.root_is_versioned(self.endpoint.path) else wire.version
+        begins = version if wire.version_is_known or findings.is_versioned else ""
+        outcome, path = await self._conceding(request, progress, begins)
+        if isinstance(outcome, Failure) and version != begins and findings.may_be_below_a_version(outcome):
             again, _ = await self._conceding(request, progress, version)
             outcome = findings.settle(outcome, again)
         if isinstance(outcome, Failure):
@@ -143,7 +145,7 @@ class _Visit:
                 outcome = Failure(kind=FailureKind.NOT_SENT, message=str(problem))
             if isinstance(outcome, Answer):
                 self.findings.refused |= on_trial
-                return outcome, path
+                return replace(outcome, notes=(*outcome.notes, *asked.notes)) if asked.notes else outcome, path
             conceded = None if reader.taken else wire.conceded(outcome, request, without)
             if conceded is None:
                 return outcome, path

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from llx_magic.backends.endpoint import Endpoint
     from llx_magic.core.reply import Answer
 
-_VERSIONED = re.compile(r"/v[0-9][a-z0-9]{0,8}(?:/|$)", re.IGNORECASE)
-
 _NO_SUCH_PATH = frozenset({404, 405})
 """405 is what a server of files says to a POST, wherever it goes."""
 
@@ -33,9 +31,9 @@ class Findings:
     refused: frozenset[str] = frozenset()
     is_versioned: bool | None = None
 
-    def may_be_below_a_version(self, endpoint: Endpoint, failure: Failure) -> bool:
+    def may_be_below_a_version(self, failure: Failure) -> bool:
         """Return whether to ask once more there after a failure that says that the path is unknown."""
-        return self.is_versioned is None and _is_no_such_path(failure) and not _VERSIONED.search(endpoint.path)
+        return self.is_versioned is None and _is_no_such_path(failure)
 
     def settle(self, first: Failure, second: Answer | Failure) -> Answer | Failure:
         """Return what counts of both, and note where the server takes prompts, as far as the second tells."""

@@ -7,13 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wires.openai_reader import ReplyReader
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, json_body
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, data_url, json_body, unsayable
 from llx_magic.core.failure import FailureKind
+from llx_magic.core.message import File, Image
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from llx_magic.core.failure import Failure
+    from llx_magic.core.message import Message, Piece
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest
     from llx_magic.text.values import JsonValue
@@ -63,6 +65,8 @@ class OpenAIChat(Wire):
     """OpenAI's chat completions, and whatever calls itself compatible with them."""
 
     version = "/v1"
+    version_is_known = False
+    takes_images = takes_files = True
 
     def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
         """Return a request for a chat completion.
@@ -77,7 +81,7 @@ class OpenAIChat(Wire):
         body: dict[str, JsonValue] = {
             **request.params,
             "model": model,
-            "messages": [{"role": each.role, "content": each.content} for each in request.messages],
+            "messages": [{"role": each.role, "content": _content(each)} for each in request.messages],
         }
         streaming = request.streaming and Extra.STREAM not in without
         body.pop("stream", None)
@@ -87,7 +91,12 @@ class OpenAIChat(Wire):
             body["stream_options"] = {"include_usage": True}
         if streaming:
             body["stream"] = True
-        if request.json and Extra.JSON not in without:
+        if request.effort is not None:
+            body.setdefault("reasoning_effort", request.effort)
+        if request.schema is not None and Extra.JSON not in without:
+            schema: JsonValue = {"name": "reply", "schema": dict(request.schema)}
+            body.setdefault("response_format", {"type": "json_schema", "json_schema": schema})
+        elif request.json and Extra.JSON not in without:
             body.setdefault("response_format", {"type": "json_object"})
         if Extra.MAX_TOKENS in without and "max_tokens" in body:
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
@@ -114,12 +123,30 @@ class OpenAIChat(Wire):
         return Concession(Extra.USAGE) if unexpected and Extra.USAGE in asked and not is_the_users else None
 
 
+def _content(message: Message) -> JsonValue:
+    if isinstance(message.content, str):
+        return message.content
+    return [_part(piece) for piece in message.content]
+
+
+def _part(piece: Piece) -> JsonValue:
+    """Return a piece as OpenAI's chat completions take it (https://platform.openai.com/docs/guides/images-vision)."""
+    match piece:
+        case str():
+            return {"type": "text", "text": piece}
+        case Image():
+            return {"type": "image_url", "image_url": {"url": piece.url or data_url(piece)}}
+        case File(url=""):
+            return {"type": "file", "file": {"filename": piece.name, "file_data": data_url(piece)}}
+    raise unsayable("a file at an address: read it and give its bytes")
+
+
 def _asked_for(request: ChatRequest, without: Collection[str]) -> set[Extra]:
     """Return what a request asks for that it could do without, and that has not been left out yet."""
     asked = set()
     if request.streaming and Extra.STREAM not in without:
         asked |= {Extra.STREAM} if "stream_options" in request.params else {Extra.STREAM, Extra.USAGE}
-    if request.json and "response_format" not in request.params:
+    if (request.json or request.schema is not None) and "response_format" not in request.params:
         asked.add(Extra.JSON)
     if request.params.get("max_tokens") is not None and "max_completion_tokens" not in request.params:
         asked.add(Extra.MAX_TOKENS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,18 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from llx_magic.backends.reading.reader import Reader
+    from llx_magic.core.message import File, Image
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest
     from llx_magic.keys.secret import Secret
     from llx_magic.text.values import JsonValue
 
 
+_VERSIONED = re.compile(r"/v[0-9][a-z0-9]{0,8}(?:/|$)", re.IGNORECASE)
+
+
 class Asked(NamedTuple):
-    """A request in a form's own words; ``path`` is what follows the base URL, with the query if there is one."""
+    """A request in a form's own words; ``path`` is what follows the base URL, with the query if there is one.
+
+    ``notes`` are remarks for the reader of the reply, such as what the form has no word for.
+    """
 
     path: str
     body: bytes
     headers: Mapping[str, str] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
 
 
 class Concession(NamedTuple):
@@ -48,9 +58,18 @@ class Wire(ABC):
     """
 
     version = ""
-    """What may have to follow a base URL before the path, since users leave it out (``/v1``)."""
+    """What stands between the service's root and the path (``/v1``)."""
+    version_is_known = True
+    """Whether it always stands there; if not, a server that does not know the path is asked without it and with it."""
+    takes_images = False
+    takes_files = False
+    """Whether the form has a word for an image, and for a file, in a prompt."""
     models_path = "/models"
     """Where the service lists its models."""
+
+    def root_is_versioned(self, path: str) -> bool:
+        """Return whether the path of a base URL says the version already."""
+        return _VERSIONED.search(path) is not None
 
     def proof(self, key: Secret) -> Mapping[str, Secret]:
         """Return the headers that show a key."""
@@ -102,6 +121,22 @@ def json_body(body: dict[str, JsonValue]) -> bytes:
         why = one_line(str(error), 120) or type(error).__name__
     message = f"the request cannot be written as JSON ({why}); nothing was sent"
     raise BackendFailed(Failure(kind=FailureKind.BAD_REQUEST, message=message))
+
+
+def base64_of(piece: Image | File) -> str:
+    """Return the bytes of an image or file as base64 (RFC 4648, section 4)."""
+    return base64.b64encode(piece.data).decode("ascii")
+
+
+def data_url(piece: Image | File) -> str:
+    """Return the bytes of an image or file as an address that holds them (RFC 2397)."""
+    return f"data:{piece.media_type};base64,{base64_of(piece)}"
+
+
+def unsayable(what: str) -> BackendFailed:
+    """Return the failure of a request that a form has no word for; ``what`` says which part of it and what to do."""
+    message = f"this backend does not take {what}; nothing was sent"
+    return BackendFailed(Failure(kind=FailureKind.BAD_REQUEST, message=message))
 
 
 def _without_surrogates(value: JsonValue) -> JsonValue:
