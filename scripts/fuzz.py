@@ -26,8 +26,6 @@ from llx_magic.text.values import JsonValue
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from llx_magic.files.owners import this_user
-
 from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.sse import EventDecoder
@@ -52,6 +50,7 @@ from llx_magic.core.reply import ChatRequest
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LlxError
 from llx_magic.files.names import check_name
+from llx_magic.files.ownership import this_user
 from llx_magic.keys.keychain import Keychain
 from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.transform import hand_over_prompts
