@@ -10,7 +10,7 @@ from llx_magic import __version__
 from llx_magic.backends import local as embedded
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.ask import WHOLE, form_of
-from llx_magic.commands.footer import footer
+from llx_magic.commands.footer import SHELL_NOTE_LENGTH, footer
 from llx_magic.commands.forms import in_form
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
@@ -76,7 +76,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
         view.give_up("interrupted")
         raise
     except AllBackendsFailed as failed:
-        view.give_up("no backend could finish")
+        view.give_up("no whole answer")
         if failed.partial and not sys.stdout.isatty():
             remark(f"incomplete text of a backend that failed:\n{_head(printable(failed.partial))}")
         raise
@@ -86,7 +86,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
         remark(printable(reply.text))
         raise
     finally:
-        _note(footer(reply), quiet=quiet)
+        _note(footer(reply, longest_note=SHELL_NOTE_LENGTH), quiet=quiet)
         prompt.remember(session, options, text, reply)
     return reply
 

@@ -10,7 +10,10 @@ from llx_magic.text.screen import one_line
 from llx_magic.units import duration, number
 
 NOTE_LENGTH = 100
-"""How much of one remark the line shows; the trace shows all of it."""
+"""How much of one remark the line of a notebook shows; the trace, to which it opens, shows all of it."""
+
+SHELL_NOTE_LENGTH = 500
+"""How much of one remark the command line shows, where there is no trace: also what to do about it."""
 
 FooterMode = Literal["full", "stable", "none"]
 
@@ -21,7 +24,7 @@ _VARYING = re.compile(
 """What of a remark is another at each run: times, rates, and how much of a broken reply had come."""
 
 
-def footer(reply: Reply, mode: FooterMode = "full") -> str:
+def footer(reply: Reply, mode: FooterMode = "full", longest_note: int = NOTE_LENGTH) -> str:
     """Return who answered, how long it took, what it used and cost, and why others did not answer, on one line.
 
     The ``stable`` line leaves out what differs from run to run, so that a notebook that is kept under version control
@@ -30,13 +33,13 @@ def footer(reply: Reply, mode: FooterMode = "full") -> str:
     if mode == "none":
         return ""
     who = f"{reply.backend} ({reply.model})"
-    notes = [one_line(note, NOTE_LENGTH) for note in reply.notes]
+    notes = [one_line(note, longest_note) for note in reply.notes]
     if mode == "stable":
         finish = [] if reply.finish_reason is None else [f"finish {reply.finish_reason}"]
         facts, notes = [who, *finish], [_VARYING.sub("…", note) for note in notes]
     else:
         facts = [who, *_figures(reply)]
-    return one_line(" · ".join([*facts, *notes]), 1000)
+    return one_line(" · ".join([*facts, *notes]), 10 * longest_note)
 
 
 def _figures(reply: Reply) -> list[str]:

@@ -26,7 +26,7 @@ LONGEST_KEY = 60
 
 EXAMPLES = "examples that come with llx_magic:"
 
-_COLUMNS = ("profile", "kind", "members or model", "host", "key", "")
+_COLUMNS = ("profile", "kind", "members or model", "host", "key", "used as")
 
 
 def overview(here: Here, _asked: Asked) -> Output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from llx_magic.session import consent, wiring
 from llx_magic.session.consent import Request
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
-from llx_magic.settings.declaration import SETTINGS
+from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 from llx_magic.settings.layers import read_values
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
@@ -96,10 +97,25 @@ def _save(session: Session, document: Document) -> Output:
 
 def _remarks(session: Session, document: Document, result: SaveResult) -> list[str]:
     if isinstance(document, LoadBalancerProfile):
-        return _overridden(session, document, result)
+        return [*_places(document), *_taken_along(session, document), *_overridden(session, document, result)]
     facts = facts_of([document])[document.name]
     where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
     return [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
+
+
+def _places(balancer: LoadBalancerProfile) -> list[str]:
+    counted = Counter(balancer.members)
+    return [f"{name} has {places} places, and is asked again in each" for name, places in counted.items() if places > 1]
+
+
+def _taken_along(session: Session, balancer: LoadBalancerProfile) -> list[str]:
+    """Name the settings that were not typed with the command: those in force that are not the defaults."""
+    taken = [
+        f"{key} {SETTINGS[key].show(found.value)} (from: {found.layer})"
+        for key, found in session.resolved().items()
+        if found.value not in (DEFAULTS[key], None) and found.value == balancer.settings.get(key)
+    ]
+    return [f"saved with the settings in force: {', '.join(taken)}"] if taken else []
 
 
 def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveResult) -> list[str]:
@@ -208,7 +224,7 @@ def load(here: Here, asked: Asked) -> Output:
     loaded = session.load(named)
     profile = loaded.balancer.profile
     session.consent.seek(profile)
-    what = f"{profile.policy}, {', '.join(loaded.balancer.members)}"
+    what = f"{', '.join(loaded.balancer.members)} ({profile.policy})"
     if profile.policy == SINGLE:
         what = f"{profile.members[0].model} at {profile.members[0].provider}"
     remarks = [*consent.lines(profile), *(f"note: {note}" for note in loaded.notes)]

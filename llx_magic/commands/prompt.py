@@ -27,6 +27,9 @@ from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
 from llx_magic.text.blocks import ReplyFormatError
 
+LINE = "%llx"
+"""How a prompt on a line begins, on which a text follows the options."""
+
 _INSTRUCTIONS: Mapping[Format, str] = {
     "json": "Answer with one JSON value and nothing else: no words before or after it.",
     "code": "Answer with code alone, in one fenced code block that names its language.",
@@ -43,7 +46,7 @@ def read_prompt(line: str, cell: str | None = None) -> tuple[Asked, str]:
     Raises:
         UsageProblem: for an option that does not exist, with the nearest offered, and for a quote that is not closed.
     """
-    reading = Reading(PROMPT.load(), "%llx" if cell is None else "%%llx", Where.NOTEBOOK, text_follows=cell is None)
+    reading = Reading(PROMPT.load(), LINE if cell is None else "%%llx", Where.NOTEBOOK, text_follows=cell is None)
     for word in words_of(line):
         if cell is None and not reading.wants(word.raw):
             return reading.asked(), line[word.end if word.raw == "--" else word.start :].strip()
@@ -78,8 +81,10 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
     plan = balancer.prepare(messages, told, settings, params, options.get("backend"))
     conversation = None if chat is None else session.conversations.identity(chat or None)
-    plan = replace(plan, notes=_of_pinned(balancer, options.get("backend")))
-    return balancer, replace(plan, json=form == "json", conversation=conversation)
+    notes = _of_pinned(balancer, options.get("backend"))
+    if options.prog == LINE and options.given.get("chat") == []:
+        notes = (*notes, "continued the session's own conversation; --chat=NAME continues another")
+    return balancer, replace(plan, notes=notes, json=form == "json", conversation=conversation)
 
 
 def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:

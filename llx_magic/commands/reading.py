@@ -127,8 +127,7 @@ class Reading:
             if option is None and not (pending.bare and word.startswith("-")):
                 self.given[pending.key].append(word)
                 return True
-            if not pending.bare:
-                self._say(f"argument {'/'.join(pending.forms)}: expected one argument")
+            self._check_value(pending)
         if option is not None:
             self._give(option, value if equals else None)
         elif is_option(word):
@@ -184,15 +183,24 @@ class Reading:
         """Read options of one letter that are written together, the last of them with its value: -rq, -n5."""
         option = self.option(word[:2])
         if word.startswith("--") or option is None:
-            name = word.partition("=")[0]
-            known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
-            self._say(f"unknown option {name}{_meant(name, known)}", quotes=True)
+            self._say(self._unknown(word.partition("=")[0]), quotes=True)
         elif option.value:
             self._give(option, word[2:])
         else:
             self._give(option, None)
             if len(word) > _SHORT and (word[2] == "-" or not self.take_option(f"-{word[2:]}")):
                 self._say(f"unknown option {word}", quotes=True)
+
+    def _unknown(self, name: str) -> str:
+        """Say that there is no such option here, and where there is one or which was meant."""
+        if any(name in each.forms for each in self.command.options):
+            return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"
+        known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
+        return f"unknown option {name}{_meant(name, known)}"
+
+    def _check_value(self, option: Option) -> None:
+        if not option.bare:
+            self._say(f"{option.main} needs a value, {option.value}")
 
     def _say(self, problem: str, *, quotes: bool = False) -> None:
         """Keep the first problem; ``quotes`` says that it repeats a word of the user's."""
@@ -203,8 +211,8 @@ class Reading:
 
     def _check(self) -> None:
         """Say what is missing, what is too much and what is not among the choices; give the words their keys."""
-        if self.pending is not None and not self.pending.bare:
-            self._say(f"argument {'/'.join(self.pending.forms)}: expected one argument")
+        if self.pending is not None:
+            self._check_value(self.pending)
         rest, actions = self._assign(), self.command.actions_at(self.where)
         if rest and actions:
             self._say(f"unknown action {rest[0]!r}{nearest(rest[0], actions)}", quotes=True)

@@ -175,19 +175,18 @@ class Prompter:
             reply = running.follow(self._view.draw)
         except AllBackendsFailed as failed:
             # A cell that has ended has no error of its own.
-            why = str(failed) if "bg" in self._options else "no backend could finish"
+            why = str(failed) if "bg" in self._options else "no whole answer"
             self._give_up(why, failed, failed.partial)
             raise
         except concurrent.futures.CancelledError as cancelled:
             self._give_up("cancelled", cancelled)
             raise
+        if self._form == "code" and not reply.code:
+            reply = replace(reply, notes=(*reply.notes, "the reply holds no code"))
         self._keep(reply)
         self._view.finish(reply)
-        if (
-            isinstance(self._view, TerminalView)
-            and "bg" not in self._options
-            and (line := footer(reply, self._preferences.footer_mode))
-        ):
+        line = footer(reply, self._preferences.footer_mode)
+        if line and isinstance(self._view, TerminalView) and "bg" not in self._options:
             print(line)  # noqa: T201 - a terminal has no other output
         self._after(reply)
         return reply

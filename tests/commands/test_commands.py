@@ -145,7 +145,7 @@ def test_unset_all_removes_everything_once(session):
 
 def test_a_balancer_is_saved_loaded_shown_listed_and_deleted(session):
     assert profiles.run(session, "save loadbalancer lb failover synthetic chutes").text.startswith("saved lb")
-    assert profiles.run(session, "load lb").text.startswith("profile lb is active: failover, synthetic, chutes")
+    assert profiles.run(session, "load lb").text.startswith("profile lb is active: synthetic, chutes (failover)")
     assert '"policy": "failover"' in profiles.run(session, "show lb").text
     listed = profiles.run(session, "list").text
     assert next(line for line in listed.splitlines() if line.startswith("lb ")).endswith("active")
@@ -536,6 +536,21 @@ def test_a_balancer_that_is_saved_while_it_is_in_use_is_used_at_once(session):
     profiles.run(session, "save loadbalancer lb failover chutes synthetic --set timeout_ms=7000")
     assert ask(session) == "I am chutes."
     assert session.resolved()["timeout_ms"].value == 7000
+
+
+def test_saving_a_balancer_names_the_settings_in_force_that_it_takes_along(session):
+    settings.run(session, "timeout_ms 9000")
+    text = profiles.run(session, "save loadbalancer lb failover synthetic chutes --set tpm_threshold=5").text
+    assert text.splitlines()[1:] == ["  saved with the settings in force: timeout_ms 9000 (from: session)"]
+
+
+def test_saving_a_member_twice_says_what_that_means(session):
+    text = profiles.run(session, "save loadbalancer lb roundrobin synthetic chutes synthetic").text
+    assert text.splitlines()[1:] == ["  synthetic has 2 places, and is asked again in each"]
+
+
+def test_every_column_of_the_list_of_profiles_has_a_heading(session):
+    assert profiles.run(session, "list").text.splitlines()[0].split()[-2:] == ["used", "as"]
 
 
 def test_what_this_session_set_and_saved_is_taken_up(session):

@@ -44,13 +44,17 @@ def test_an_unknown_subcommand_offers_the_nearest():
     assert "did you mean load?" in said("profile", "laod", "x")
 
 
+def test_an_option_of_the_other_place_is_said_to_be_one():
+    assert "--trust is an option of the command line alone" in said("", "--trust")
+
+
 def test_options_are_not_abbreviated():
     assert "unknown option --sys" in said("", "--sys", "x")
 
 
 def test_a_missing_value_and_a_missing_argument_are_said_by_name():
-    assert "-b/--backend" in said("", "--backend")
-    assert "-b/--backend" in said("", "--backend", "--no-stream")
+    assert "--backend needs a value, NAME" in said("", "--backend")
+    assert "--backend needs a value, NAME" in said("", "--backend", "--no-stream")
     assert "NAME" in said("key", "set")
     assert "--provider" in said("profile", "save", "model", "x")
     assert "missing: loadbalancer or model" in said("profile", "save")

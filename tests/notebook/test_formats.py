@@ -140,6 +140,7 @@ def test_code_without_a_fence_is_shown_as_code_and_words_as_they_are(viewer, fir
     answers(first, "x = 1\nprint(x)", "I cannot do that.")
     assert shown(viewer("%%llx -f code\nhello").fine())["text/plain"].startswith("```python\nx = 1\nprint(x)\n```")
     assert shown(viewer("%%llx -f code\nhello").fine())["text/plain"].startswith("I cannot do that.")
+    assert viewer.last.notes == ("the reply holds no code",)
 
 
 def test_in_a_terminal_only_the_json_that_came_at_last_is_shown(user: User, first):

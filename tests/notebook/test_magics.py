@@ -126,13 +126,13 @@ def test_another_profile_can_be_asked_for_one_cell(user, home, first):
         ("%%llx --next\nhello", "unknown option --next"),
         ("%%llx two words\nhello", "'two' is one word too many"),
         ("%%llx -f yaml\nhello", "--format must be markdown, text, code or json, got 'yaml'"),
-        ("%%llx -o\nhello", "expected one argument"),
+        ("%%llx -o\nhello", "--out needs a value, VAR"),
         ("%%llx -o not-a-name\nhello", "-o takes the name of a variable, got 'not-a-name'"),
         ("%%llx -o get_ipython\nhello", "-o get_ipython: Python or IPython has something of that name; choose another"),
         ("%%llx -o len\nhello", "-o len: Python or IPython has something of that name; choose another"),
         ("%%llx -o Out\nhello", "-o Out: Python or IPython has something of that name; choose another"),
         ("%%llx -o for\nhello", "-o takes the name of a variable, got 'for'"),
-        ("%%llx --set\nhello", "expected one argument"),
+        ("%%llx --set\nhello", "--set needs a value, key=value"),
         ("%%llx --set tpm\nhello", "--set takes key=value, got 'tpm'"),
         ("%%llx --set timeout_ms=abc\nhello", "timeout_ms must be a number of milliseconds, got 'abc'"),
         ("%%llx --set time_out=5\nhello", "time_out"),
@@ -436,6 +436,13 @@ def test_a_conversation_carries_what_was_said(user, first):
     assert [(role, text.strip()) for role, text in sent(first)] == [
         ("user", "one"), ("assistant", "First **says** hello."), ("user", "two"),
     ]  # fmt: skip
+
+
+def test_a_line_that_continues_the_sessions_own_conversation_says_how_a_name_is_given(user):
+    user("%llx --chat tale Once upon a time").fine()
+    assert "continued the session's own conversation; --chat=NAME continues another" in user.last.notes
+    user("%llx --chat=tale Once upon a time").fine()
+    assert user.last.notes == ()
 
 
 def test_a_failed_prompt_is_not_part_of_its_conversation(user, first, second):

@@ -245,7 +245,7 @@ def test_what_is_given_up_before_any_text_says_why_in_place_of_the_status(view, 
 def test_where_nothing_is_live_a_partial_text_is_shown_when_it_is_given_up(screen):
     view = CellView(screen, status=None)
     view.draw([Delta("half")])
-    view.give_up("no backend could finish")
+    view.give_up("no whole answer")
     assert len(screen.bundles) == 1
     assert "half" in screen.plain
 
