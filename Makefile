@@ -64,13 +64,14 @@ unit: model
 	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser
 
 # What drives the browser keeps an event loop running in its process, so these tests have a process of their own.
+# A test that fails for a browser or a server that did not come up is tried once more, and named as such.
 # The two notebooks that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
 outside: browser notebooks
 
 browser: model
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		echo "NOT RUN: the browser tests, for want of chromium: apt-get install chromium"
-	$(PYTEST) tests/browser
+	$(PYTEST) --reruns 1 -r R tests/browser
 
 notebooks: model
 	TZ=UTC $(PYTEST) --nbval --nbval-current-env \
