@@ -18,7 +18,7 @@ from llx_magic.core.message import Message
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.plan import Plan
-from llx_magic.engine.scope import Watch
+from llx_magic.engine.request import Watch
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.profiles.key_source import FOUND
 from llx_magic.session.balancer import LoadBalancer

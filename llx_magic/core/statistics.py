@@ -309,6 +309,10 @@ class Ledger:
         events += [event for _, event in self._apart]
         return tuple(events[index] for index in sorted(range(len(places)), key=places.__getitem__))
 
+    def last_errors(self) -> dict[str, str | None]:
+        """Return each backend's latest failure, in one line."""
+        return {name: tally.last_error for name, tally in self.tallies.items()}
+
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests that have ended, oldest first."""
         return tuple(kept.record for kept in self._ended)

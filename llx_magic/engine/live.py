@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Concatenate
 
 from llx_magic.core.breaker import Outcome
@@ -20,8 +20,7 @@ from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
 from llx_magic.core.ports import Clock, P, StateStore, T
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.statistics import Ledger, RequestRecord, Tally
-from llx_magic.engine.scope import RequestScope, Watch
+from llx_magic.core.statistics import Ledger, Tally
 from llx_magic.engine.store import MemoryStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
@@ -52,7 +51,7 @@ class LiveProfile:
         self._ledger = Ledger(self._gates, Settings().history_limit)
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
-        self._scopes: dict[int, RequestScope] = {}
+        self._followers: dict[int, Subscriber] = {}
         self._turns = 0
         self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}
         self._room = WaitingRoom(self._store)
@@ -94,21 +93,21 @@ class LiveProfile:
         with self._lock:
             self._subscribers = tuple(known for known in self._subscribers if known != subscriber)
 
-    def keep(self, requests: int) -> None:
-        """Keep the history of so many requests from now on."""
+    def with_ledger(self, act: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read the ledger, or change what it keeps, such as by ``Ledger.reset``."""
         with self._lock:
-            self._ledger.resize(requests)
+            return act(self._ledger, *args, **kwargs)
 
-    def open(self, watch: Watch) -> RequestScope:
-        """Begin a new request, numbered from 1, whose events ``watch`` gets too; to be closed at its end."""
+    def open(self, follower: Subscriber) -> int:
+        """Return the number of a new request, from 1, whose events ``follower`` gets until it is closed."""
         with self._lock:
             self._requests += 1
-            scope = self._scopes[self._requests] = RequestScope(self._requests, self.clock.now(), watch)
-            return scope
+            self._followers[self._requests] = follower
+            return self._requests
 
-    def close(self, scope: RequestScope) -> None:
+    def close(self, request: int) -> None:
         """Follow the request no longer."""
-        self._scopes.pop(scope.number, None)
+        self._followers.pop(request, None)
 
     def standings(self, backends: Iterable[str], *, take_turn: bool) -> tuple[list[Standing], int]:
         """Return what a routing looks at: each backend's load, and how many requests took their turn before."""
@@ -198,11 +197,6 @@ class LiveProfile:
             self._room.leave(waiter, now)
             self._room.look(now)
 
-    def last_errors(self) -> dict[str, str | None]:
-        """Return each backend's latest failure, in one line."""
-        with self._lock:
-            return {name: tally.last_error for name, tally in self._ledger.tallies.items()}
-
     def snapshot(self, backends: Iterable[tuple[GateKey, Settings]]) -> Snapshot:
         """Return the state and the counts of these backends at this moment, by the settings in force."""
         with self._lock:
@@ -215,26 +209,6 @@ class LiveProfile:
             prompts = self._ledger.prompts
         return Snapshot(profile=self.name, at=now, backends=taken, prompts=prompts)
 
-    def events_of(self, request: int) -> Sequence[Event]:
-        """Return the events of a request under way; they grow until it has ended."""
-        with self._lock:
-            return self._ledger.events_of(request)
-
-    def events(self) -> tuple[Event, ...]:
-        """Return the events kept, oldest first."""
-        with self._lock:
-            return self._ledger.events()
-
-    def remembered_since(self) -> float | None:
-        """Return from when on every event is kept; None before the first."""
-        with self._lock:
-            return self._ledger.since
-
-    def records(self) -> tuple[RequestRecord, ...]:
-        """Return the requests that have ended, oldest first."""
-        with self._lock:
-            return self._ledger.records()
-
     def change_by_hand(self, gate: GateKey, change: Callable[[Gate, float], tuple[Event, ...]]) -> None:
         """Change a gate because the user says so; those who wait look whether that lets them go on."""
         with self._lock:
@@ -243,18 +217,13 @@ class LiveProfile:
             self._room.call_all()
         self._tell(events)
 
-    def reset_statistics(self) -> None:
-        """Forget counts and history; circuits, cool-downs and tokens per minute stay as they are."""
-        with self._lock:
-            self._ledger.reset()
-
     def leave_visits(self) -> None:
         """After a fork, release the permits of running visits, which only the parent will finish."""
         now = self.clock.now()
         for (gate, _request), (permit, settings) in self._out.items():
             self._record(self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
-        self._scopes.clear()
+        self._followers.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
 
@@ -283,8 +252,8 @@ class LiveProfile:
                     subscriber(event)
                 except Exception:  # noqa: BLE001 - an observer's fault must not decide where a prompt goes
                     _log.warning("an observer of events failed", exc_info=True)
-            if scope := self._scopes.get(event.request):
-                scope.take(event)
+            if follower := self._followers.get(event.request):
+                follower(event)
 
 
 def _removed(gate: Gate, now: float) -> BackendRemoved:

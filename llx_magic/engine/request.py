@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TypedDict
 
@@ -12,6 +13,7 @@ from llx_magic.core.events import (
     BackendSkipped,
     CoolDownWaitEnded,
     CoolDownWaitStarted,
+    Event,
     FirstTokenReceived,
     ReplyRestarted,
     RequestAnswered,
@@ -27,16 +29,20 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.ports import Ready
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart
+from llx_magic.core.reply import Answer, ChatRequest, Delta, Part, Reply, Restart
 from llx_magic.core.sampling import sampling_of
+from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import Attempt, unexpected
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan, names_of
-from llx_magic.engine.scope import Watch
+from llx_magic.engine.reasons import Reasons
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
+
+Watch = Callable[[Delta | Restart | Event], None]
+"""Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
 
 
 class _Stamp(TypedDict):
@@ -55,8 +61,10 @@ class RequestRun:
         self._plan = plan
         self._jitter = jitter
         self._clock = live.clock
-        self._scope = live.open(watch)
-        self._reasons = self._scope.reasons
+        self._watch = watch
+        self._began = self._clock.now()
+        self._reasons = Reasons()
+        self._number = live.open(self._take)
         self._partial = ""
         self._waiter: Waiter | None = None
         self._given_up: list[Candidate] = []
@@ -74,11 +82,11 @@ class RequestRun:
         finally:
             if self._waiter is not None:
                 self._live.leave_line(self._waiter)
-            self._live.close(self._scope)
+            self._live.close(self._number)
 
     async def _ended(self, order: tuple[Candidate, ...]) -> Reply:
         """Decide, and publish what the request came to."""
-        events = self._live.events_of(self._scope.number)
+        events = self._live.with_ledger(Ledger.events_of, self._number)
         try:
             reply = await self._decide(order)
         except AllBackendsFailed as failed:
@@ -105,7 +113,7 @@ class RequestRun:
             candidates = tuple(each for each in candidates if each not in self._given_up)
         now = self._clock.now()
         holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
-        raise self._reasons.nobody_answered(holds, self._live.last_errors())
+        raise self._reasons.nobody_answered(holds, self._live.with_ledger(Ledger.last_errors))
 
     async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Reply | None, list[Candidate]]:
         """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none.
@@ -136,7 +144,7 @@ class RequestRun:
 
     async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
-        self._waiter = self._waiter or Waiter(self._scope.number, self._clock.now())
+        self._waiter = self._waiter or Waiter(self._number, self._clock.now())
         wanted = [(each.gate, each.settings) for each in limited]
         found = self._live.join_line(self._waiter, wanted, only_candidate=self._plan.has_one_candidate)
         if found is None:
@@ -207,7 +215,7 @@ class RequestRun:
             on_first=lambda seconds: self._live.publish(
                 FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)
             ),
-            on_piece=lambda piece: self._scope.show(Delta(piece)),
+            on_piece=lambda piece: self._watch(Delta(piece)),
         )
         try:
             answer = await attempt.run(ready, self._chat_request(candidate))
@@ -245,7 +253,7 @@ class RequestRun:
 
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
         applicant = Applicant(
-            request=self._scope.number,
+            request=self._number,
             only_candidate=self._plan.has_one_candidate,
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
@@ -260,7 +268,7 @@ class RequestRun:
         self._live.publish(
             ReplyRestarted(**self._stamp(), failed=failed, reason=reason, next=next_backend, words=words)
         )
-        self._scope.show(Restart(failed, reason, next_backend))
+        self._watch(Restart(failed, reason, next_backend))
 
     def _chat_request(self, candidate: Candidate) -> ChatRequest:
         return ChatRequest(
@@ -281,12 +289,52 @@ class RequestRun:
             ttft=visit.ttft,
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
-            request=self._scope.number,
+            request=self._number,
             notes=self._reasons.notes(visit.backend, answer),
         )
 
+    def _take(self, event: Event) -> None:
+        """Take one event of this request into account and show it, once it was recorded and told to others."""
+        self._reasons.fold(event)
+        self._watch(event)
+
     def _stamp(self) -> _Stamp:
-        return {"at": self._clock.now(), "request": self._scope.number}
+        return {"at": self._clock.now(), "request": self._number}
 
     def _age(self) -> float:
-        return self._clock.now() - self._scope.began
+        return self._clock.now() - self._began
+
+
+async def parts_of(
+    start: Callable[[Watch], Awaitable[Reply]], on_event: Callable[[Event], None] = lambda _event: None
+) -> AsyncIterator[Part]:
+    """Yield a request's parts as they arrive, the reply last; leaving the loop early cancels the request.
+
+    ``on_event`` gets what is no part.
+    The request runs in a task of its own, so that no time-out is ever suspended inside the consumer's code.
+    """
+    queue: asyncio.Queue[Delta | Restart | None] = asyncio.Queue()
+
+    def watch(part: Delta | Restart | Event) -> None:
+        if isinstance(part, Delta | Restart):
+            queue.put_nowait(part)
+        else:
+            on_event(part)
+
+    async def run() -> Reply:
+        try:
+            return await start(watch)
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.create_task(run())
+    try:
+        while (part := await queue.get()) is not None:
+            yield part
+        yield await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what the consumer chose not to wait for

@@ -14,11 +14,10 @@ from llx_magic.core.message import Message
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply
 from llx_magic.core.routing import FAILOVER, routing_named
+from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import Subscriber
 from llx_magic.engine.plan import Candidate, Plan
-from llx_magic.engine.request import RequestRun
-from llx_magic.engine.scope import Watch
-from llx_magic.engine.stream import parts_of
+from llx_magic.engine.request import RequestRun, Watch, parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.keys.redaction import named_secret
 from llx_magic.observe.debug import write_debug_lines
@@ -178,7 +177,7 @@ class LoadBalancer(ProfileRecord):
 
     def reset_statistics(self) -> None:
         """Forget counts and history; circuits, cool-downs and tokens per minute stay."""
-        self._live.reset_statistics()
+        self._live.with_ledger(Ledger.reset)
 
     def warm_up(self) -> None:
         """Do now, in the background, what the first request would wait for; send nothing and read no key."""

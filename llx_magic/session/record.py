@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llx_magic.core.events import Event
 from llx_magic.core.gate import GateKey
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import UsageProblem
@@ -55,7 +56,7 @@ class ProfileRecord:
         session = self._session()
         if self._settings is None or self._settings[0] is not session:
             self._settings = session, self._add_up(session, NO_VALUES)
-            self._live.keep(next(iter(self._settings[1].values())).history_limit)
+            self._live.with_ledger(Ledger.resize, next(iter(self._settings[1].values())).history_limit)
         return self._add_up(session, cell) if cell else self._settings[1]
 
     def _add_up(self, session: Values, cell: Values) -> dict[str, Settings]:
@@ -87,7 +88,7 @@ class ProfileRecord:
         token), prompt_tokens, completion_tokens, tokens_per_second (after the first piece), finish_reason,
         restarts, decisions (joined by semicolons), error.
         """
-        return frames.history_frame(self._live.records(), self.epoch)
+        return frames.history_frame(self._live.with_ledger(Ledger.records), self.epoch)
 
     @own_trouble_in_words
     def attempts(self) -> pd.DataFrame:
@@ -175,12 +176,12 @@ class ProfileRecord:
 
     def decisions(self) -> tuple[Event, ...]:
         """Return the events themselves, oldest first."""
-        return self._live.events()
+        return self._live.with_ledger(Ledger.events)
 
     @property
     def remembered_since(self) -> float | None:
         """The time from which on every event is kept, on the events' clock; None before the first."""
-        return self._live.remembered_since()
+        return self._live.with_ledger(lambda ledger: ledger.since)
 
     @property
     def epoch(self) -> float:

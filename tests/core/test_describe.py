@@ -13,6 +13,7 @@ from llx_magic.core.breaker import Cause
 from llx_magic.core.describe import CIRCUIT_BREAKER, FORMS, LB, lines
 from llx_magic.core.events import Event
 from llx_magic.core.failure import FailureKind, Limit
+from llx_magic.core.statistics import Ledger
 from llx_magic.observe.debug import log_debug_lines, shown, write_debug_lines
 from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, circuit_changed, failure, simulated
 
@@ -221,7 +222,7 @@ async def test_every_line_of_a_busy_profile_is_one_line():
     bench = Bench(Scripted("a", LIMITED, DOWN), Scripted("b"), failover_retry_count=2)
     for _ in range(5):
         await bench.ask()
-    got = [line for event in bench.live.events() for _channel, line in lines(event)]
+    got = [line for event in bench.live.with_ledger(Ledger.events) for _channel, line in lines(event)]
     assert got
     assert all("\n" not in line for line in got)
 

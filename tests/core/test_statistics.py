@@ -135,11 +135,11 @@ async def test_a_reset_clears_counts_and_history_but_not_circuits_rates_or_visit
     task = asyncio.create_task(bench.ask())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    bench.live.reset_statistics()
+    bench.live.with_ledger(Ledger.reset)
     a, b = bench.snapshot("a"), bench.snapshot("b")
     assert (a.state, a.requests, a.attempts) == ("open", 0, 0)
     assert (b.requests, b.in_flight, b.tokens) == (1, 1, 0)
-    assert bench.live.records() == ()
+    assert bench.live.with_ledger(Ledger.records) == ()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     b = bench.snapshot("b")
@@ -382,7 +382,7 @@ async def test_prompts_under_way_and_stopped_ones_are_counted_and_a_reset_leaves
     await settle()
     prompts = bench.live.snapshot([]).prompts
     assert (prompts.asked, prompts.cancelled, prompts.running) == (3, 1, 2)
-    bench.live.reset_statistics()
+    bench.live.with_ledger(Ledger.reset)
     assert (bench.live.snapshot([]).prompts.asked, bench.live.snapshot([]).prompts.running) == (2, 2)
     for task in tasks:
         task.cancel()
@@ -400,7 +400,7 @@ async def test_a_request_is_remembered_whole_or_not_at_all():
     bench = Bench(Scripted("a", DOWN), Scripted("b"), history_limit=1, failover_retry_count=20)
     for _ in range(3):
         await bench.ask(circuit_breaker_enabled=False)
-    events = bench.live.events()
+    events = bench.live.with_ledger(Ledger.events)
     assert {event.request for event in events} == {3}
     assert isinstance(events[0], RequestStarted)
     assert isinstance(events[-1], RequestAnswered)

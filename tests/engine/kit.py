@@ -15,6 +15,7 @@ from llx_magic.core.ports import StateStore
 from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
+from llx_magic.core.statistics import Ledger
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
@@ -135,7 +136,7 @@ class Bench:
         self.order = order
         self.settings = {"failover_retry_count": 1, **settings}
         self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, self.store())
-        self.live.keep(self.rules().history_limit)
+        self.live.with_ledger(Ledger.resize, self.rules().history_limit)
         self.gates = self.live.gates()
         self.seen: list[Delta | Restart | Event] = []
         self.live.subscribe(lambda event: None)
@@ -158,7 +159,7 @@ class Bench:
     def events(self, *kinds: type[Event], backend: str | None = None) -> list[Event]:
         return [
             event
-            for event in self.live.events()
+            for event in self.live.with_ledger(Ledger.events)
             if (not kinds or isinstance(event, kinds))
             and (backend is None or (isinstance(event, BackendEvent) and event.backend == backend))
         ]

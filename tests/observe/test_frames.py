@@ -14,6 +14,7 @@ import pytest
 from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.statistics import Ledger
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
@@ -186,10 +187,10 @@ async def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
     bench = Bench(Scripted("a", never), clock=ManualClock())
     task = asyncio.ensure_future(bench.ask())
     await bench.pass_time(3)
-    running = attempts_frame(bench.live.events(), 0.0)
+    running = attempts_frame(bench.live.with_ledger(Ledger.events), 0.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    stopped = attempts_frame(bench.live.events(), 0.0)
+    stopped = attempts_frame(bench.live.with_ledger(Ledger.events), 0.0)
     assert list(running.outcome) == ["running"]
     assert running.seconds.isna().all()
     assert list(stopped.outcome) == ["cancelled"]
@@ -281,7 +282,13 @@ async def test_a_removed_backend_ends_when_it_was_removed_and_a_fresh_one_begins
     bench.replace(fresh=["c"], kept=["a"])
     await bench.pass_time(10)
     live = bench.live
-    found = circuit_frame(live.events(), {"a": "closed", "c": "closed"}, live.remembered_since(), 20.0, 0.0)
+    found = circuit_frame(
+        live.with_ledger(Ledger.events),
+        {"a": "closed", "c": "closed"},
+        live.with_ledger(lambda ledger: ledger.since),
+        20.0,
+        0.0,
+    )
     frame = found.set_index("backend")
     assert frame.seconds.to_dict() == {"a": 20, "b": 10, "c": 10}
     assert pd.isna(frame.ended["a"])
