@@ -109,11 +109,14 @@ def _bar(step: Step, total: float) -> str:
     if total <= 0 or step.kind not in ("attempt", "wait"):
         return " " * BAR_WIDTH
     end = total if step.end is None else step.end
-    begin, middle, until = (_column(at, total) for at in (step.begin, step.first_token or end, end))
-    mark = "-" if step.kind == "wait" else "·"
-    until = max(until, begin + 1)
-    bar = " " * begin + mark * (min(middle, until) - begin)
-    return (bar + "=" * (until - len(bar))).ljust(BAR_WIDTH)[:BAR_WIDTH]
+    begin = min(_column(step.begin, total), BAR_WIDTH - 1)
+    until = max(_column(end, total), begin + 1)
+    if step.kind == "wait" or step.first_token is None:
+        bar = ("-" if step.kind == "wait" else "·") * (until - begin)
+    else:
+        first = max(begin, min(_column(step.first_token, total), until - 1))
+        bar = "·" * (first - begin) + "=" * (until - first)
+    return (" " * begin + bar).ljust(BAR_WIDTH)
 
 
 def _column(at: float, total: float) -> int:
