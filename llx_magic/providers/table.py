@@ -234,7 +234,7 @@ _DECLARED = (
         problem="signs in with a ChatGPT subscription, which llx_magic cannot do; use openai with a key",
     ),
     Provider(
-        name="local", base_url=None, key_required=False, note="the embedded model, no key", aliases=("embedded",)
+        name="local", base_url=None, key_required=False, note="the embedded model, needs no key", aliases=("embedded",)
     ),
     Provider(name="simulated", base_url=None, key_required=False, note="scripted replies for tests and demos"),
 )  # fmt: skip

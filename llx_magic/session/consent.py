@@ -77,7 +77,7 @@ def lines(profile: Profile) -> tuple[str, ...]:
     found = {member.name: _line(member, waiting) for member in profile.members if member_problem(member) is None}
     if not any(found.values()):
         return ()
-    return tuple(line or f"{name}: on this machine, no key" for name, line in found.items())
+    return tuple(line or f"{name}: on this machine, needs no key" for name, line in found.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _absence(place: KeyPlace) -> str:
 
 
 def _no_key(key: ProfileKeySource) -> str:
-    return f"no key ({key.usual_variable} is not set)" if key.usual_variable and key.needs_key else "no key"
+    return f"no key ({key.usual_variable} is not set)" if key.usual_variable and key.needs_key else "sent without a key"
 
 
 class Consent:

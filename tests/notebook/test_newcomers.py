@@ -37,7 +37,7 @@ def test_every_member_of_a_loaded_profile_is_named_with_where_it_is(user, home):
     write_balancer(home, "mixed", ["far", "near"])
     lines = user("%llx_profile load mixed").fine().printed.splitlines()
     assert [line.split(":")[0].strip() for line in lines[1:3]] == ["far", "near"]
-    assert lines[2].strip() == "near: on this machine, no key"
+    assert lines[2].strip() == "near: on this machine, needs no key"
 
 
 def test_a_key_that_is_refused_is_named_by_its_place(user, home, first, monkeypatch):
