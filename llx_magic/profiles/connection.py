@@ -13,7 +13,7 @@ from llx_magic.files.names import NAME_PATTERN, name_problem
 from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like_a_key
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
-from llx_magic.providers.address import AddressProblem, base_url
+from llx_magic.providers.address import AddressProblem, tidied
 from llx_magic.providers.table import FORMS
 from llx_magic.text.wording import listed
 
@@ -60,7 +60,8 @@ class Connection:
 
     ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
     ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
-    never written. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``form`` names
+    never written. ``base_url`` may be a whole address: what it means depends on the provider, and so is settled by the
+    profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``form`` names
     the wire form, where it is not the one that the provider's row and the address give. Prices are
     per million tokens, in the user's own currency.
 
@@ -122,7 +123,7 @@ class Connection:
 
 def _checked_address(given: str) -> str:
     try:
-        return base_url(given)
+        return tidied(given)
     except AddressProblem as found:
         problem = str(found)
     raise ProfileError(f"base-url {problem}")

@@ -14,6 +14,8 @@ from llx_magic.errors import ProfileError
 from llx_magic.files.names import check_name
 from llx_magic.key_shapes import begins_like_a_key, not_repeated
 from llx_magic.profiles.connection import Connection
+from llx_magic.providers.address import base_url
+from llx_magic.providers.table import find_provider
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 from llx_magic.text.values import JsonValue
@@ -59,6 +61,9 @@ class ModelProfile:
             if begins_like_a_key(given):
                 raise ProfileError(f"profile {self.name}: {what} is no name, it looks like a key{not_repeated()}")
         object.__setattr__(self, "settings", checked(self.settings))
+        if self.connection.base_url is not None:
+            meant = base_url(self.connection.base_url, find_provider(self.provider))
+            object.__setattr__(self, "connection", replace(self.connection, base_url=meant))
 
     @property
     def member_settings(self) -> dict[str, SettingValue]:

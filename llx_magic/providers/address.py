@@ -1,15 +1,16 @@
-"""What a base URL means: an address as people paste it, cut to what comes before ``/chat/completions``. No I/O."""
+"""What a base URL means: an address as people paste it, cut to what comes before the path of a form. No I/O."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
-from llx_magic.providers.table import provider_at
+from llx_magic.providers.table import COHERE, OLLAMA, OPENAI, Provider, provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
 """What stands around an address that was copied out of a text, a shell or a file of settings."""
@@ -29,8 +30,11 @@ _ENDPOINT = re.compile(
 )
 """The part of a whole address that names what is asked for there."""
 
-_OLLAMA = re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE)
-"""Ollama's own form, beside which the compatible one is at ``/v1``."""
+_ENDS: Final[Mapping[str, re.Pattern[str]]] = {
+    OLLAMA: re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE),
+    COHERE: re.compile(r"/v2(?:/chat)?$|(?<!/compatibility)/v1(?:/(?:chat|models))?$", re.IGNORECASE),
+}
+"""What follows the root of a service, for each form of its own, in a whole address."""
 
 LONGEST_ADDRESS: Final = 2_000
 """How many characters an address may have; servers take no longer ones."""
@@ -45,13 +49,12 @@ class AddressProblem(ValueError):
     """What is wrong with an address, as the end of a sentence; a possible credential in it is not repeated."""
 
 
-def base_url(given: str) -> str:
-    """Return the base URL that a pasted address means.
+def tidied(given: str) -> str:
+    """Return the address that a pasted text is.
 
-    Quotes and brackets around it, a name and ``=`` before it, and the endpoint at its end (``/chat/completions``,
-    ``/models``, Ollama's ``/api/chat`` …) are taken off. Scheme and host become lower case. An address without a
-    scheme is http on this machine and https elsewhere. At the host of a known provider a path that is missing, or only
-    begun, becomes the provider's own. A wildcard address, which servers print as theirs, becomes this machine's.
+    Quotes and brackets around it and a name and ``=`` before it are taken off. Scheme and host become lower case. An
+    address without a scheme is http on this machine and https elsewhere. A wildcard address, which servers print as
+    theirs, becomes this machine's.
 
     Raises:
         AddressProblem: for anything that is not an http or https address, or may hold a credential.
@@ -66,8 +69,23 @@ def base_url(given: str) -> str:
     parts = _parts(text)
     if parts is None:
         raise AddressProblem(f"must be an http:// or https:// address, got {brief(given)}")
-    origin = f"{parts.scheme}://{_netloc(parts)}"
-    return origin + _path(origin, parts)
+    path = "".join(f"/{segment}" for segment in parts.path.split("/") if segment)
+    return f"{parts.scheme}://{_netloc(parts)}{path}"
+
+
+def base_url(given: str, asked: Provider | None = None) -> str:
+    """Return the base URL that a pasted address means to a provider; None stands for one of OpenAI's form.
+
+    The endpoint at its end (``/chat/completions``, ``/models``, Ollama's ``/api/chat`` …) is taken off. At the host of
+    a known provider a path that is missing, or only begun, becomes the provider's own. An address of another form's
+    endpoint means the compatible endpoint beside it.
+
+    Raises:
+        AddressProblem: as in ``tidied``.
+    """
+    parts = urlsplit(tidied(given))
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin + _path(origin, parts, OPENAI if asked is None else asked.wire)
 
 
 def is_this_machine(host: str) -> bool:
@@ -114,18 +132,24 @@ def _netloc(parts: SplitResult) -> str:
     return re.sub(r"^\[::\](?=:|$)", "[::1]", netloc)
 
 
-def _path(origin: str, parts: SplitResult) -> str:
-    path = "/" + "/".join(segment for segment in parts.path.split("/") if segment)
-    path = "" if path == "/" else path
-    if _OLLAMA.search(path) and (path.lower() != "/api" or parts.port == _OLLAMA_PORT):
-        return _OLLAMA.sub("", path) + _COMPATIBLE
+def _path(origin: str, parts: SplitResult, form: str) -> str:
+    path = parts.path
+    if form in _ENDS and _ENDS[form].search(path):
+        return _ENDS[form].sub("", path)
+    if form == OPENAI and _ENDS[OLLAMA].search(path) and (path.lower() != "/api" or parts.port == _OLLAMA_PORT):
+        return _ENDS[OLLAMA].sub("", path) + _COMPATIBLE
     while (cut := _ENDPOINT.sub("", path)) != path:
         path = cut
     if not path and parts.port in _PORTS_OF_LOCAL_SERVERS:
-        return _COMPATIBLE
+        return _COMPATIBLE if form == OPENAI else ""
     known = provider_at(origin)
     own = known.own_url(origin) if known else None
-    return path if own is None else _completed(path, urlsplit(own).path)
+    if known is None or own is None:
+        return path
+    if form == known.wire:
+        return _completed(path, urlsplit(own).path)
+    path = _ENDS[known.wire].sub("", path) if known.wire in _ENDS else path
+    return _completed(path, urlsplit(known.compatible_url(own)).path)
 
 
 def _completed(path: str, own: str) -> str:

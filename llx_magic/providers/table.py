@@ -17,6 +17,10 @@ from llx_magic.text.wording import closest
 OPENAI = "openai"
 """The form of OpenAI's chat completions, which most providers speak."""
 
+OLLAMA = "ollama"
+COHERE = "cohere"
+"""The forms of services that speak one of their own."""
+
 FORMS = {"openai-chat": OPENAI}
 """The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
 

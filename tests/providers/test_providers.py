@@ -8,7 +8,7 @@ import pytest
 
 from llx_magic.errors import ProfileError
 from llx_magic.providers.address import AddressProblem, base_url
-from llx_magic.providers.table import PROVIDERS, find_provider, provider, provider_at, unknown_provider
+from llx_magic.providers.table import PROVIDERS, Provider, find_provider, provider, provider_at, unknown_provider
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -187,6 +187,38 @@ def test_a_whole_address_is_cut_to_its_base(base, endpoint):
 def test_an_address_is_understood_as_people_paste_it(given, meant):
     assert base_url(given) == meant
     assert base_url(meant) == meant
+
+
+NATIVE = {
+    "ollama": Provider(name="o", base_url="http://localhost:11434", wire="ollama", compatible="/v1"),
+    "cohere": Provider(name="c", base_url="https://api.cohere.com", wire="cohere", compatible="/compatibility/v1"),
+}
+"""Providers that are asked in a form of their own."""
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "meant", "spoken"),
+    [
+        ("ollama", "localhost:11434", "http://localhost:11434", "ollama"),
+        ("ollama", "http://gpu-box:11434/", "http://gpu-box:11434", "ollama"),
+        ("ollama", "http://localhost:11434/api/chat", "http://localhost:11434", "ollama"),
+        ("ollama", "https://gw.example/box/api/generate", "https://gw.example/box", "ollama"),
+        ("ollama", "https://gw.example/api", "https://gw.example", "ollama"),
+        ("ollama", "http://localhost:1234", "http://localhost:1234", "ollama"),
+        ("ollama", "http://localhost:11434/v1", "http://localhost:11434/v1", "openai"),
+        ("ollama", "http://localhost:11434/v1/chat/completions", "http://localhost:11434/v1", "openai"),
+        ("cohere", "https://gw.example/cohere/v2/chat", "https://gw.example/cohere", "cohere"),
+        ("cohere", "https://gw.example/v2", "https://gw.example", "cohere"),
+        ("cohere", "https://gw.example/v1/models", "https://gw.example", "cohere"),
+        ("cohere", "https://gw.example/compatibility/v1", "https://gw.example/compatibility/v1", "openai"),
+        ("cohere", "https://gw.example/compatibility/v1/models", "https://gw.example/compatibility/v1", "openai"),
+    ],
+)
+def test_the_end_of_an_address_says_in_which_form_its_provider_is_asked_there(form, given, meant, spoken):
+    asked = NATIVE[form]
+    assert base_url(given, asked) == meant
+    assert base_url(meant, asked) == meant
+    assert asked.form_at(meant) == spoken
 
 
 @pytest.mark.parametrize(
