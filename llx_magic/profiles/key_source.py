@@ -1,7 +1,8 @@
-"""Where the key of a model profile comes from, looked up anew for each request."""
+"""Where the key of a model profile and the values of its headers come from, looked up anew for each request."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from llx_magic.errors import KeyMissing, without_key
 from llx_magic.hosts import command, is_notebook
 from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
-from llx_magic.keys.secret import Secret
+from llx_magic.keys.secret import Proof, Secret
 from llx_magic.profiles.document import ModelProfile
+from llx_magic.profiles.headers import HeaderSource
 from llx_magic.text.wording import shown_path
 
 FOUND = "found"
@@ -97,45 +99,34 @@ class ProfileKeySource:
 
     def _found(self) -> _Found:
         problems = []
-        for look in (self._literal, self._environment, self._keyring, self._file):
-            found = look()
+        for found in self._named():
             if isinstance(found, _Held):
                 return found
-            if found is not None:
-                problems.append(found)
+            problems.append(found)
         return "; ".join(problems) if problems else self._usual()
 
-    def _literal(self) -> _Found:
-        key = self.profile.connection.auth_key
-        return None if key is None else self._usable(key, "auth-key in the profile")
+    def _named(self) -> Iterator[_Held | str]:
+        """Yield what is at each of the places that the profile names."""
+        named = self.profile.connection
+        if named.auth_key is not None:
+            yield self._usable(named.auth_key, "auth-key in the profile")
+        if (name := named.auth_key_env) is not None:
+            found = self.access.variable(name) or f"set the environment variable {name}"
+            yield self._usable(found, f"the variable {name}")
+        if (name := named.auth_key_name) is not None:
+            yield self._keyring(name)
+        if (name := named.auth_keyfile) is not None:
+            yield self._usable(self.access.file(name), f"the key file {shown_path(Path(name))}")
 
-    def _environment(self) -> _Found:
-        name = self.profile.connection.auth_key_env
-        if name is None:
-            return None
-        found = self.access.variable(name)
-        if found is None:
-            return f"set the environment variable {name}"
-        return self._usable(found, f"the variable {name}")
-
-    def _keyring(self) -> _Found:
-        name = self.profile.connection.auth_key_name
-        if name is None:
-            return None
+    def _keyring(self, name: str) -> _Held | str:
         if kept := self.access.kept(name):
             return self._usable(kept, f"the key {name} of this session")
         try:
-            found = self.access.stored(name)
+            found = self.access.stored(name) or f"store it with {command(f'key set {name}')}"
         except KeyringProblem as problem:
             keep = f", or type {command(f'key set {name}')} to keep the key for this session" if is_notebook() else ""
             return f"{problem}{keep}"
-        if found is None:
-            return f"store it with {command(f'key set {name}')}"
         return self._usable(found, f"the key {name} in the keyring")
-
-    def _file(self) -> _Found:
-        name = self.profile.connection.auth_keyfile
-        return None if name is None else self._usable(self.access.file(name), f"the key file {shown_path(Path(name))}")
 
     @property
     def usual_variable(self) -> str | None:
@@ -167,3 +158,44 @@ class ProfileKeySource:
         if problem is None and not self.is_local:
             problem = placeholder_problem(found.reveal(), provider_needs_key=self.needs_key)
         return f"{where} cannot be used: {problem}" if problem else _Held(Secret(found.reveal().strip()), where)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCredential:
+    """What the requests of a model profile prove themselves with, looked up anew each time."""
+
+    key: ProfileKeySource
+    headers: HeaderSource
+
+    @property
+    def may_block(self) -> bool:
+        """Whether the keyring may have to be asked."""
+        return self.key.may_block
+
+    @property
+    def places(self) -> tuple[KeyPlace, ...]:
+        """Where the key and the values of headers are looked up."""
+        return (*self.key.places, *self.headers.places)
+
+    def read(self) -> Proof:
+        """Return what is there now.
+
+        Raises:
+            KeyMissing: where the key, or a variable that a header names, is not to be found or cannot be sent.
+        """
+        key = self.key.read()
+        headers, secrets = self.headers.read()
+        return Proof(key, headers, secrets if key is None else (key, *secrets))
+
+    def describe(self) -> str:
+        """Say where the key is found, that none is needed, or what is missing, without the key."""
+        found = self.key.describe()
+        if self.headers.hold_secrets and not found.startswith(MISSING):
+            try:
+                self.headers.read()
+            except KeyMissing as missing:
+                name = self.key.profile.name
+                why = str(missing).removeprefix(f"no key for {name}: ").removeprefix(f"the key for {name} is ")
+                return f"{MISSING}: {why}"
+            return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, Profile
@@ -19,40 +19,20 @@ class ProfileRow:
     """
 
     name: str
-    kind: str
-    detail: str
     path: Path
+    kind: str = "broken"
+    detail: str = ""
     problem: str | None = None
     is_default: bool = False
     shipped: bool = False
     profile: Profile | None = None
 
-
-def broken_row(path: Path, problem: str, *, is_default: bool = False, shipped: bool = False) -> ProfileRow:
-    """Return the row of a file that cannot be loaded."""
-    return ProfileRow(
-        name=with_marks(path.stem),
-        kind="broken",
-        detail="",
-        path=path,
-        problem=problem,
-        is_default=is_default,
-        shipped=shipped,
-    )
-
-
-def sound_row(path: Path, profile: Profile, members: tuple[str, ...], *, is_default: bool, shipped: bool) -> ProfileRow:
-    """Return the row of a profile; ``members`` are those that its file names, none for a model."""
-    first = profile.members[0]
-    return ProfileRow(
-        name=path.stem,
-        kind="model" if profile.policy == SINGLE else profile.policy,
-        detail=with_marks(listed(members) if members else f"{first.provider} {first.model}"),
-        path=path,
-        is_default=is_default,
-        shipped=shipped,
-        profile=profile,
-    )
+    def with_profile(self, profile: Profile, members: tuple[str, ...]) -> ProfileRow:
+        """Return the row of a file that can be loaded; ``members`` are those that it names, none for a model."""
+        first = profile.members[0]
+        kind = "model" if profile.policy == SINGLE else profile.policy
+        detail = with_marks(listed(members) if members else f"{first.provider} {first.model}")
+        return replace(self, kind=kind, detail=detail, profile=profile)
 
 
 def members_of(document: Document) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
-from llx_magic.profiles.rows import ProfileRow, broken_row, members_of, sound_row
+from llx_magic.profiles.rows import ProfileRow, members_of
 from llx_magic.text.wording import listed, nearest, shown_path, with_marks
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
@@ -118,8 +118,7 @@ class ProfileStore:
                 paths.setdefault(path.stem, path)
         rows = [self._row(paths[name], default, paths) for name in sorted(paths)]
         if problem := folder_problem(self.folder):
-            name = with_marks(self.folder.name)
-            rows.insert(0, ProfileRow(name=name, kind="broken", detail="", path=self.folder, problem=problem))
+            rows.insert(0, ProfileRow(name=with_marks(self.folder.name), path=self.folder, problem=problem))
         return tuple(rows)
 
     def save(self, document: Document) -> SaveResult:
@@ -302,7 +301,7 @@ class ProfileStore:
 
     def _row(self, path: Path, default: str | None, known: Mapping[str, Path]) -> ProfileRow:
         shipped = path.parent == shipped_folder() and path.parent != self.folder
-        is_default = path.stem == default
+        row = ProfileRow(name=with_marks(path.stem), path=path, is_default=path.stem == default, shipped=shipped)
         try:
             check_name(path.stem, what="file name")
             document = self._read(path)
@@ -311,8 +310,8 @@ class ProfileStore:
                 raise ProfileError(f"{shown_path(path)}: unknown member {brief(missing[0])}")
             profile = Profile.single(document, path) if isinstance(document, ModelProfile) else self.load(path.stem)
         except ProfileError as problem:
-            return broken_row(path, str(problem), is_default=is_default, shipped=shipped)
-        return sound_row(path, profile, members_of(document), is_default=is_default, shipped=shipped)
+            return replace(row, problem=str(problem))
+        return row.with_profile(profile, members_of(document))
 
     def _users(self, name: str) -> tuple[str, ...]:
         users = []

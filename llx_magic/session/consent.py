@@ -11,9 +11,8 @@ from pathlib import Path
 from llx_magic.consent.pairs import KeyPlace, Pair, origin, shown_origin
 from llx_magic.consent.trust import Trust
 from llx_magic.errors import ProfileError
-from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.profiles.key_source import ProfileKeySource
+from llx_magic.profiles.key_source import ProfileCredential, ProfileKeySource
 from llx_magic.session.members import credential_of, endpoint_of, member_problem
 
 NOT_ALLOWED = "not allowed yet"

@@ -12,10 +12,9 @@ from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
-from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.key_source import MISSING, ProfileKeySource
+from llx_magic.profiles.key_source import MISSING, ProfileCredential, ProfileKeySource
 from llx_magic.providers.table import FORMS, OPENAI, Provider, find_provider, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
