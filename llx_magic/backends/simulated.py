@@ -10,8 +10,10 @@ import collections
 import itertools
 import math
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn, Self
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, NoReturn, Self
+
+import msgspec
 
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
@@ -31,12 +33,22 @@ from llx_magic.text.values import JsonValue
 SILENCE_SECONDS = 86_400.0
 """How long a stalled reply stays silent before the connection is given up, where no time-out ends it sooner."""
 
-LARGEST = 1e12
+LARGEST = 10**12
 """The largest number that a parameter takes: more milliseconds and tokens than anybody lives to see."""
 
-PARAMETERS = (
-    "reply", "latency_ms", "tokens_per_second", "prompt_tokens", "completion_tokens", "script", "cycle", "rate",
-)  # fmt: skip
+_Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+
+_WORDS = {
+    "reply": "text",
+    "latency_ms": "a number of milliseconds, 0 or more",
+    "tokens_per_second": "a positive number",
+    "prompt_tokens": "a whole number, 0 or more",
+    "completion_tokens": "a whole number, 0 or more",
+    "cycle": "true or false",
+}
+"""What ``SimulatedScript`` takes under each name, as the end of a sentence."""
+
+PARAMETERS = (*_WORDS, "script", "rate")
 """Every parameter that a simulated model takes."""
 
 PLAIN_STEPS = (
@@ -81,10 +93,10 @@ class SimulatedScript:
     """
 
     reply: str | None = None
-    latency_ms: float = 0.0
-    tokens_per_second: float | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0, le=LARGEST)] = 0.0
+    tokens_per_second: Annotated[float, msgspec.Meta(gt=0, le=LARGEST)] | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
     steps: tuple[Step, ...] = (Step("ok"),)
     cycle: bool = False
     rate: Rate | None = None
@@ -99,12 +111,7 @@ def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
     for key in params:
         if key not in PARAMETERS:
             raise SettingError(f"a simulated model has no parameter {key!r}{nearest(key, PARAMETERS)}")
-    cycle = params.get("cycle", False)
-    if not isinstance(cycle, bool):
-        raise SettingError(f"cycle must be true or false, got {cycle!r}")
-    steps = _steps(params["script"]) if params.get("script") is not None else (Step("ok"),)
-    rate = None if params.get("rate") is None else _limit(params["rate"])
-    return _with_values(SimulatedScript(steps=steps, cycle=cycle, rate=rate), params)
+    return _with_values(SimulatedScript(), params)
 
 
 class SimulatedBackend:
@@ -261,45 +268,24 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
     """Return the script with the values that ``params`` names in place of its own."""
     if params.keys().isdisjoint(PARAMETERS):
         return script
-    reply = params.get("reply", script.reply)
-    if reply is not None and not isinstance(reply, str):
-        raise SettingError(f"reply must be text, got {brief(reply)}")
-    rate = params.get("tokens_per_second", script.tokens_per_second)
-    steps = _steps(params["script"]) if params.get("script") is not None else script.steps
-    return replace(
-        script,
-        steps=steps,
-        reply=reply,
-        latency_ms=_number("latency_ms", params.get("latency_ms", script.latency_ms), "milliseconds"),
-        tokens_per_second=None if rate is None else _rate(rate),
-        prompt_tokens=_count("prompt_tokens", params.get("prompt_tokens", script.prompt_tokens)),
-        completion_tokens=_count("completion_tokens", params.get("completion_tokens", script.completion_tokens)),
-    )
+    values: dict[str, object] = {each.name: getattr(script, each.name) for each in fields(script)}
+    values |= {name: value for name, value in params.items() if name in _WORDS}
+    if (steps := params.get("script")) is not None:
+        values["steps"] = _steps(steps)
+    if (rate := params.get("rate")) is not None:
+        values["rate"] = _rate(rate)
+    try:
+        return msgspec.convert(values, SimulatedScript)
+    except msgspec.ValidationError as problem:
+        name = str(problem).rpartition("$.")[2].rstrip("`")
+    raise SettingError(f"{name} must be {_WORDS[name]}, got {brief(params[name])}")
 
 
-def _number(key: str, value: JsonValue, unit: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise SettingError(f"{key} must be a number of {unit}, 0 or more, got {brief(value)}")
-    return float(value)
-
-
-def _rate(value: JsonValue) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
-        raise SettingError(f"tokens_per_second must be a positive number, got {brief(value)}")
-    return float(value)
-
-
-def _limit(value: JsonValue) -> Rate:
+def _rate(value: JsonValue) -> Rate:
     found = re.fullmatch(r"([1-9][0-9]{0,8})/([0-9]{1,9}(?:\.[0-9]{1,9})?)", value) if isinstance(value, str) else None
     if found is None or float(found[2]) == 0:
         raise SettingError(f"rate must be requests and seconds, as in 8/2 for eight in two seconds, got {brief(value)}")
     return Rate(int(found[1]), float(found[2]))
-
-
-def _count(key: str, value: JsonValue) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST):
-        raise SettingError(f"{key} must be a whole number, 0 or more, got {brief(value)}")
-    return value
 
 
 def _steps(script: JsonValue) -> tuple[Step, ...]:

@@ -3,115 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.thinking import Parted, ThinkSplitter
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llx_magic.core.ports import Progress
+    from llx_magic.keys.pieces import PieceRedactor
 
 LONGEST_TEXT = 16 * 1024 * 1024
 """How many characters of text and reasoning one reply may have."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 """One of the two code units that some JSON writers make of a character beyond U+FFFF."""
-
-
-class Transcript:
-    """Takes pieces as they come, reports them, and keeps them.
-
-    Reasoning between tags at the head of the text is told apart, halves of a character that came in two pieces are
-    joined, and keys are taken out of both. What cannot be decided yet is held back until the next piece.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._splitter: ThinkSplitter | None = ThinkSplitter()
-        self._text_joiner = _Joiner()
-        self._reasoning_joiner = _Joiner()
-        self._hidden_in_text = LIVE_KEYS.in_pieces()
-        self._hidden_in_reasoning = LIVE_KEYS.in_pieces()
-        # Not lists: a server may send each letter by itself, and a letter that is a text of its own takes 76 bytes.
-        self._text = StringIO()
-        self._reasoning = StringIO()
-        self._size = 0
-
-    @property
-    def has_text(self) -> bool:
-        """Whether any text was given out."""
-        return self._text.tell() > 0
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return self._text.getvalue()
-
-    @property
-    def reasoning(self) -> str:
-        """The reasoning so far."""
-        return self._reasoning.getvalue()
-
-    def add_text(self, piece: str) -> None:
-        """Take a piece of the text, which may begin with reasoning between tags."""
-        piece = self._text_joiner.feed(piece)
-        if self._splitter is not None:
-            self._part(self._splitter.feed(piece))
-            if self._splitter.over:
-                self._splitter = None
-        elif piece := self._hidden_in_text.feed(piece):
-            self._give_text(piece)
-
-    def add_reasoning(self, piece: str) -> None:
-        """Take a piece of reasoning that came apart from the text."""
-        self._give_reasoning(self._hidden_in_reasoning.feed(self._reasoning_joiner.feed(piece)))
-
-    def close(self, *, reasoning_may_be_all: bool) -> None:
-        """Take the end of the reply and give out what was held back.
-
-        Reasoning that no tag ended and no text follows becomes the text where it may be all there is.
-        """
-        if left := self._text_joiner.rest():
-            self.add_text(left)
-        self.add_reasoning(self._reasoning_joiner.rest())
-        was_open = False
-        if self._splitter is not None:
-            was_open = self._splitter.open
-            self._part(self._splitter.rest())
-        self._give_reasoning(self._hidden_in_reasoning.rest())
-        self._give_text(self._hidden_in_text.rest())
-        if was_open and reasoning_may_be_all:
-            text, self._size = self.reasoning, 0
-            self._reasoning = StringIO()
-            self._give_text(text)
-
-    def _part(self, parted: Parted) -> None:
-        if parted.reasoning:
-            self._give_reasoning(self._hidden_in_reasoning.feed(parted.reasoning))
-        if parted.text:
-            self._give_text(self._hidden_in_text.feed(parted.text))
-
-    def _give_text(self, piece: str) -> None:
-        if piece:
-            self._size += len(piece)
-            if self._size > LONGEST_TEXT:
-                self._refuse_more()
-            self._text.write(piece)
-            self._progress.on_text(piece)
-
-    def _give_reasoning(self, piece: str) -> None:
-        if piece:
-            self._size += len(piece)
-            if self._size > LONGEST_TEXT:
-                self._refuse_more()
-            self._reasoning.write(piece)
-            self._progress.on_reasoning(piece)
-
-    def _refuse_more(self) -> NoReturn:
-        message = f"a reply of more than {LONGEST_TEXT // 2**20} MiB"
-        raise BackendFailed(Failure(kind=FailureKind.TOO_LARGE, message=message))
 
 
 class _Joiner:
@@ -135,3 +45,89 @@ class _Joiner:
         """Return what is left of a half that nothing followed."""
         half, self._half = self._half, ""
         return "\ufffd" if half else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """Where the pieces of the text go, or those of the reasoning."""
+
+    report: Callable[[str], None]
+    joiner: _Joiner = field(default_factory=_Joiner)
+    hidden: PieceRedactor = field(default_factory=LIVE_KEYS.in_pieces)
+    kept: StringIO = field(default_factory=StringIO)
+    """Not a list: a server may send each letter by itself, and a letter that is a text of its own takes 76 bytes."""
+
+
+class Transcript:
+    """Takes pieces as they come, reports them, and keeps them.
+
+    Reasoning between tags at the head of the text is told apart, halves of a character that came in two pieces are
+    joined, and keys are taken out of both. What cannot be decided yet is held back until the next piece.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._splitter: ThinkSplitter | None = ThinkSplitter()
+        self._text = _Channel(progress.on_text)
+        self._reasoning = _Channel(progress.on_reasoning)
+        self._size = 0
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text was given out."""
+        return self._text.kept.tell() > 0
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._text.kept.getvalue()
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return self._reasoning.kept.getvalue()
+
+    def add_text(self, piece: str) -> None:
+        """Take a piece of the text, which may begin with reasoning between tags."""
+        piece = self._text.joiner.feed(piece)
+        if self._splitter is None:
+            self._give(self._text, self._text.hidden.feed(piece))
+            return
+        self._part(self._splitter.feed(piece))
+        if self._splitter.over:
+            self._splitter = None
+
+    def add_reasoning(self, piece: str) -> None:
+        """Take a piece of reasoning that came apart from the text."""
+        self._give(self._reasoning, self._reasoning.hidden.feed(self._reasoning.joiner.feed(piece)))
+
+    def close(self, *, reasoning_may_be_all: bool) -> None:
+        """Take the end of the reply and give out what was held back.
+
+        Reasoning that no tag ended and no text follows becomes the text where it may be all there is.
+        """
+        self.add_text(self._text.joiner.rest())
+        self.add_reasoning(self._reasoning.joiner.rest())
+        was_open = False
+        if self._splitter is not None:
+            was_open = self._splitter.open
+            self._part(self._splitter.rest())
+        for channel in (self._reasoning, self._text):
+            self._give(channel, channel.hidden.rest())
+        if was_open and reasoning_may_be_all:
+            text, self._size = self.reasoning, 0
+            self._reasoning.kept.seek(0)
+            self._reasoning.kept.truncate()
+            self._give(self._text, text)
+
+    def _part(self, parted: Parted) -> None:
+        self._give(self._reasoning, self._reasoning.hidden.feed(parted.reasoning))
+        self._give(self._text, self._text.hidden.feed(parted.text))
+
+    def _give(self, channel: _Channel, piece: str) -> None:
+        if piece:
+            self._size += len(piece)
+            if self._size > LONGEST_TEXT:
+                message = f"a reply of more than {LONGEST_TEXT // 2**20} MiB"
+                raise BackendFailed(Failure(kind=FailureKind.TOO_LARGE, message=message))
+            channel.kept.write(piece)
+            channel.report(piece)
