@@ -81,7 +81,8 @@ class Trust:
             ProfileError: where nothing can be remembered; what was allowed before stays.
         """
         with locked(self.folder, self.folder):
-            self._refuse_foreign_folder()
+            if self.user is not None and (why := why_foreign_place(self.folder, self.user)):
+                raise ProfileError(f"{shown_path(self.path)} {why}: nothing can be remembered there")
             kept, note = self._kept()
             self._write({*kept, *pairs})
         return note
@@ -114,11 +115,6 @@ class Trust:
                 return frozenset(), ""
             set_aside(self.path, self.path.with_name(f"{_FILE}.bak"))
             return frozenset(), f"{problem}; it is kept as {_FILE}.bak"
-
-    def _refuse_foreign_folder(self) -> None:
-        why = None if self.user is None else why_foreign_place(self.folder, self.user)
-        if why:
-            raise ProfileError(f"{shown_path(self.path)} {why}: nothing can be remembered there")
 
     def _write(self, pairs: Iterable[Pair]) -> None:
         trusted: list[JsonValue] = [{"key": str(pair.place), "host": pair.host} for pair in sorted(pairs)]

@@ -106,6 +106,7 @@ class PieceRedactor(Unshown):
         """Return where whole keys are, and where an incomplete one may begin (or the length of the text)."""
         known, first = self._known, self._known.first
         assert first is not None
+        most_held = 4 * known.longest + 256  # since a server may send invisible characters without end
         read, place = seen(split_at_open_sequence(text)[0])
         found: list[tuple[int, int]] = []
         after = 0
@@ -114,13 +115,8 @@ class PieceRedactor(Unshown):
             if length := known.whole_at(read, at):
                 after = at + length
                 found.append(place(at, after))
-            elif known.ends_within(read, at) and len(text) - (begin := place(at, at + 1)[0]) <= self._most_held:
+            elif known.ends_within(read, at) and len(text) - (begin := place(at, at + 1)[0]) <= most_held:
                 return found, begin
             else:
                 after = at + 1
         return found, len(text)
-
-    @property
-    def _most_held(self) -> int:
-        """The most characters that are held back: a server may send invisible characters without end."""
-        return 4 * self._known.longest + 256

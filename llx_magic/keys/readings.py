@@ -7,7 +7,6 @@ escapes, decoded from base64 or from hexadecimal digits. The time of each readin
 from __future__ import annotations
 
 import base64
-import functools
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -62,7 +61,7 @@ class Reading(NamedTuple):
 
 def seen(text: str) -> Reading:
     """Return the text without invisible characters."""
-    return _with_replaced(_UNSEEN, Reading(text, _itself), _nothing)
+    return _with_replaced(_UNSEEN, Reading(text, lambda begin, end: (begin, end)), lambda _: "")
 
 
 def unescaped(text: str) -> Iterator[Reading]:
@@ -87,14 +86,6 @@ def readings(text: str) -> Iterator[Reading]:
                 yield from _unpacked(found[0][before:], found.start() + before, reading.place)
         for found in _HEXADECIMAL.finditer(reading.text):
             yield from _digits(found[0], found.start(), reading.place)
-
-
-def _itself(begin: int, end: int) -> tuple[int, int]:
-    return begin, end
-
-
-def _nothing(_: re.Match[str]) -> str:
-    return ""
 
 
 def _with_replaced(wanted: re.Pattern[str], reading: Reading, meant: Callable[[re.Match[str]], str]) -> Reading:
@@ -158,8 +149,8 @@ def _digits(found: str, start: int, outer: Place) -> Iterator[Reading]:
 
 def _words(decoded: bytes, outer: Place) -> Iterator[Reading]:
     for word in _WORDS.finditer(decoded):
-        yield Reading(word[0].decode(), functools.partial(_moved, word.start(), outer))
 
+        def place(begin: int, end: int, by: int = word.start()) -> tuple[int, int]:
+            return outer(by + begin, by + end)
 
-def _moved(by: int, outer: Place, begin: int, end: int) -> tuple[int, int]:
-    return outer(by + begin, by + end)
+        yield Reading(word[0].decode(), place)

@@ -149,7 +149,11 @@ class _Reading:
 
 def _read(content: str, name: str) -> Document:
     reading = _Reading(name, read_object(content))
-    _check_version(reading.raw)
+    version = reading.raw.get("version")
+    if newer := newer_version(reading.raw):
+        raise DocumentProblem(newer)
+    if version is not None and (isinstance(version, bool) or version != VERSION):
+        raise DocumentProblem(f"version must be {VERSION}, got {brief(version)}")
     said = reading.raw.get("name")
     if said is not None and _text("name", said) != name:
         reading.notes.append(f"the file says name {brief(said)}; the file's own name counts")
@@ -162,14 +166,6 @@ def newer_version(raw: JsonObject) -> str | None:
     if isinstance(version, bool) or not isinstance(version, int | float) or version % 1 or version <= VERSION:
         return None
     return f"version {brief(version)} is newer than {VERSION}, the newest understood; update llx-magic"
-
-
-def _check_version(raw: JsonObject) -> None:
-    if newer := newer_version(raw):
-        raise DocumentProblem(newer)
-    version = raw.get("version")
-    if version is not None and (isinstance(version, bool) or version != VERSION):
-        raise DocumentProblem(f"version must be {VERSION}, got {brief(version)}")
 
 
 def _is_balancer(raw: JsonObject) -> bool:

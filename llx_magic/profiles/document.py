@@ -220,8 +220,6 @@ def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:
         SettingError: for an unknown setting or a value that is not allowed.
     """
     # A set of statuses is how a checked value is held; the declaration reads the list that a file holds.
-    return read_values({key: _as_in_a_file(value) for key, value in settings.items()})
-
-
-def _as_in_a_file(value: RawSetting) -> JsonValue:
-    return list[JsonValue](sorted(value)) if isinstance(value, AbstractSet) else value
+    return read_values(
+        {key: [*sorted(value)] if isinstance(value, AbstractSet) else value for key, value in settings.items()}
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.files.names import NAME_PATTERN
 from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
-from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS, ConnectionKey
+from llx_magic.profiles.connection import PRICE_KEYS, TEXT_KEYS
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import text_schema
@@ -13,6 +13,7 @@ from llx_magic.text.values import JsonValue
 
 JsonObject = dict[str, JsonValue]
 
+_TEXT: JsonObject = {"type": "string"}
 _END = r"$(?![\s\S])"
 """Matches the end of a text only. In some dialects ``$`` also matches before a line end there."""
 
@@ -37,13 +38,15 @@ def profile_schema() -> JsonObject:
 
 def _top() -> JsonObject:
     number: JsonObject = {"type": "number", "const": VERSION}
+    known: JsonObject = {key: declared.schema() for key, declared in SETTINGS.items()}
+    settings: JsonObject = {"type": "object", "properties": {**known, CUSTOM_HEADERS: headers_schema()}}
     return {
         SCHEMA_KEY: {"description": "Where an editor finds this schema"},
-        "name": {**_nullable(_text()), "description": "The file's own name counts, whatever stands here"},
+        "name": {**_nullable(_TEXT), "description": "The file's own name counts, whatever stands here"},
         "version": {**_nullable(number), "description": "The form of the file"},
         "type": {**_nullable(text_schema("|".join(TYPES))), "description": "loadbalancer, or standard for a model"},
         "modelParams": {**_nullable({"type": "object"}), "description": "What goes to the model as it is"},
-        "ephemeralSettings": {**_nullable(_settings()), "description": "Settings, and how the model is reached"},
+        "ephemeralSettings": {**_nullable(settings), "description": "Settings, and how the model is reached"},
     }
 
 
@@ -67,8 +70,8 @@ def _balancer() -> JsonObject:
                 "items": member,
                 "description": "The members' names, by priority",
             },
-            "provider": _nullable(_text()),
-            "model": _nullable(_text()),
+            "provider": _nullable(_TEXT),
+            "model": _nullable(_TEXT),
         },
         "required": ["policy", "profiles"],
         "allOf": least,
@@ -82,13 +85,16 @@ def _model() -> JsonObject:
         "then": {"properties": {"policy": {"type": "null"}, "profiles": {"type": "null"}}},
     }
     connection: JsonObject = {
-        **{key: _connection_text(each) for key, each in TEXT_KEYS.items()},
+        **{
+            key: {**_nullable(text_schema(f"(?:{each.pattern})?")), "description": each.meaning}
+            for key, each in TEXT_KEYS.items()
+        },
         **{
             key: {**_nullable({"type": "number", "minimum": 0}), "description": each.meaning}
             for key, each in PRICE_KEYS.items()
         },
         "auth-key": {
-            **_nullable(_text()),
+            **_nullable(_TEXT),
             "deprecated": True,
             "description": "A key in clear: read with a warning, never written",
         },
@@ -102,19 +108,6 @@ def _model() -> JsonObject:
         "required": ["provider", "model"],
         "allOf": [unless_typed],
     }
-
-
-def _settings() -> JsonObject:
-    settings: JsonObject = {key: declared.schema() for key, declared in SETTINGS.items()}
-    return {"type": "object", "properties": {**settings, CUSTOM_HEADERS: headers_schema()}}
-
-
-def _connection_text(key: ConnectionKey) -> JsonObject:
-    return {**_nullable(text_schema(f"(?:{key.pattern})?")), "description": key.meaning}
-
-
-def _text() -> JsonObject:
-    return {"type": "string"}
 
 
 def _nullable(schema: JsonObject) -> JsonObject:

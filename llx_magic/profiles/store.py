@@ -134,7 +134,11 @@ class ProfileStore:
         self._check_place(document)
         path = self.folder / f"{document.name}{SUFFIX}"
         with locked(self.folder, self.state_folder):
-            self._check_case(document.name)
+            same = [each.stem for each in profile_files(self.folder) if each.stem.lower() == document.name.lower()]
+            if same and document.name not in same:
+                raise ProfileError(
+                    f"profile {document.name}: there is {same[0]}, which differs only in case; use that name or another"
+                )
             if not is_regular(path):
                 write_file(path, write_document(document).encode())
                 return SaveResult(path, None, (), is_new=True)
@@ -272,13 +276,6 @@ class ProfileStore:
             raise ProfileError(
                 f"profile {document.name}: the name is that of a member of {listed(users)}, "
                 f"and members must be model profiles; choose another name"
-            )
-
-    def _check_case(self, name: str) -> None:
-        same = [path.stem for path in profile_files(self.folder) if path.stem.lower() == name.lower()]
-        if same and name not in same:
-            raise ProfileError(
-                f"profile {name}: there is {same[0]}, which differs only in case; use that name or another"
             )
 
     def _members(self, balancer: LoadBalancerProfile, beside: Path | None, before: str) -> tuple[ModelProfile, ...]:

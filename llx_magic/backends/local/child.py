@@ -13,7 +13,10 @@ import os
 import signal
 import sys
 import threading
-from typing import Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import xllamacpp
 
 PROMPT_CACHE_MIB = 64
 """How much memory finished prompts may keep; the runtime's own default is gigabytes."""
@@ -33,33 +36,16 @@ class Order(TypedDict):
     key: str
 
 
-class _ModelParameters(Protocol):
-    path: str
-
-
-class _Parameters(Protocol):
-    """What this file sets of the runtime's parameters; the runtime is compiled and has no types of its own."""
-
-    model: _ModelParameters
-    port: int
-    n_ctx: int
-    n_parallel: int
-    model_alias: set[str]
-    api_keys: list[str]
-
-
-P = TypeVar("P", bound=_Parameters)
-
-
 def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = _take_standard_output()
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever the runtime prints goes to standard error; the real standard output is for one line
     order: Order = json.loads(sys.stdin.buffer.readline())
     watcher = threading.Thread(target=_exit_at_end_of_input, daemon=True)
     watcher.start()
     try:
-        import xllamacpp
+        import xllamacpp  # noqa: F401
     except ImportError as problem:
         _say(answers, **_explain(problem))
         sys.exit(3)
@@ -68,8 +54,10 @@ def main() -> None:
     try:
         with open(order["model"], "rb") as file:  # noqa: PTH123 - the child imports as little as it can
             _refuse_another(order, os.fstat(file.fileno()))
-            path = _opened(file.fileno(), order)
-            server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), order, path))
+            # where the system has one, a path that leads to the open file and to no other that takes its place
+            path = f"/proc/self/fd/{file.fileno()}"
+            path = path if os.path.exists(path) else order["model"]  # noqa: PTH110
+            server = _server(order, path)
             _refuse_another(order, os.stat(path))  # noqa: PTH116
     except Exception as problem:  # noqa: BLE001 - whatever the runtime throws, the parent must hear of it
         _say(answers, error=f"the embedded model cannot be loaded: {problem}")
@@ -83,22 +71,6 @@ def _refuse_another(order: Order, found: os.stat_result) -> None:
     seen = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     if order["identity"] != seen:
         raise OSError("its file was changed after it had been checked")
-
-
-def _opened(descriptor: int, order: Order) -> str:
-    """Return a path that leads to the open file and to no other that takes its place, where the system has one.
-
-    https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html
-    """
-    path = f"/proc/self/fd/{descriptor}"
-    return path if os.path.exists(path) else order["model"]  # noqa: PTH110
-
-
-def _take_standard_output() -> int:
-    """Keep the real standard output for the one line; whatever the runtime prints goes to standard error."""
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    return answers
 
 
 def _say(answers: int, **line: str) -> None:
@@ -119,7 +91,10 @@ def _exit_at_end_of_input() -> None:
     os._exit(0)
 
 
-def _parameters(params: P, order: Order, path: str) -> P:
+def _server(order: Order, path: str) -> xllamacpp.Server:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
     params.model.path = path
     params.port = 0
     params.n_ctx = order["context"]
@@ -131,16 +106,12 @@ def _parameters(params: P, order: Order, path: str) -> P:
     for name, value in optional.items():
         if hasattr(params, name):
             setattr(params, name, value)
+    # one fewer than the cores this process may use: with all of them, a busy machine slows to a crawl
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("cpuparams", "cpuparams_batch"):
         if hasattr(params, name):
-            getattr(params, name).n_threads = _threads()
-    return params
-
-
-def _threads() -> int:
-    """One fewer than the cores this process may use: with all of them, a busy machine slows to a crawl."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+            getattr(params, name).n_threads = max(1, cores - 1)
+    return xllamacpp.Server(params)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def without_keys(but: tuple[str, ...] = ()) -> dict[str, str]:
     They are told by their names (``OPENAI_API_KEY``, ``WORK_KEY2``, ``GITHUB_PAT``), by a value that begins as the keys
     of a provider do, and by one that was used as a key. What begins with one of ``but`` stays.
     """
-    return {name: value for name, value in os.environ.items() if name.startswith(but) or not _holds_a_key(name, value)}
-
-
-def _holds_a_key(name: str, value: str) -> bool:
-    return names_a_secret(name) or begins_like_a_key(value) or LIVE_KEYS.holds(value)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(but) or not (names_a_secret(name) or begins_like_a_key(value) or LIVE_KEYS.holds(value))
+    }
