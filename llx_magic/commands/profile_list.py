@@ -13,7 +13,7 @@ from llx_magic.hosts import command
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.document import SINGLE
-from llx_magic.profiles.key_source import MISSING
+from llx_magic.profiles.key_source import MISSING, NONE_NEEDED
 from llx_magic.profiles.store import ProfileRow
 from llx_magic.session.members import MemberFacts, facts_of
 from llx_magic.text.screen import one_line, printable
@@ -81,4 +81,5 @@ def _described(member: MemberFacts) -> str:
     about = f"{member.name}: {member.provider} {member.model}"
     if member.problem is not None:
         return f"{about} cannot be asked: {member.problem}"
-    return f"{about} at {member.host}, key {member.key}" if member.host else about
+    key = "needs no key" if member.key == NONE_NEEDED else f"key {member.key}"
+    return f"{about} at {member.host}, {key}" if member.host else about

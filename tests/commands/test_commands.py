@@ -483,7 +483,7 @@ def test_show_says_beside_the_file_where_each_member_is_and_whether_its_key_is_t
         "members:",
         "  fast: groq oss at api.groq.com, key found: the variable GROQ_API_KEY",
         "  deep: openai gpt at api.openai.com, key missing: set the environment variable WORK_KEY",
-        "  mine: ollama qwen at localhost:11434, key none needed",
+        "  mine: ollama qwen at localhost:11434, needs no key",
     ]
 
 
