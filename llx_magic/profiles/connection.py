@@ -114,6 +114,12 @@ class Connection:
                 raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{not_repeated()}")
 
     @property
+    def texts(self) -> Mapping[str, str]:
+        """The keys that hold a text, as a file of the profile has them."""
+        given = {key: getattr(self, its.attribute) for key, its in TEXT_KEYS.items()}
+        return {key: text for key, text in given.items() if text is not None}
+
+    @property
     def all_headers(self) -> tuple[Header, ...]:
         """The headers of each request, ``user_agent`` among them unless ``headers`` have one of that name."""
         if self.user_agent is None or any(each.name.lower() == "user-agent" for each in self.headers):

@@ -65,7 +65,8 @@ def endpoint_of(member: ModelProfile) -> Endpoint | None:
 
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
     """Return the form in which the member is asked: the one that its profile names, else that of its address."""
-    return wire_named(_named_form(member) or provider_of(member).form_at(endpoint.base_url))
+    wire = wire_named(_named_form(member) or provider_of(member).form_at(endpoint.base_url))
+    return wire.configured(endpoint.base_url, member.connection.texts)
 
 
 def _named_form(member: ModelProfile) -> str | None:

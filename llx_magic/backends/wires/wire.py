@@ -65,7 +65,11 @@ class Wire(ABC):
     takes_files = False
     """Whether the form has a word for an image, and for a file, in a prompt."""
     models_path = "/models"
-    """Where the service lists its models."""
+    """Where the service lists its models; empty where it does not."""
+
+    def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
+        """Return the form as it is spoken at a base URL, by what the profile's own keys say (``api-version`` …)."""
+        return self
 
     def root_is_versioned(self, path: str) -> bool:
         """Return whether the path of a base URL says the version already."""
