@@ -36,6 +36,10 @@ REPORTS = {
          "totalTokenCount": 15},
         Usage(10, 5, cached=4, reasoning=3),
     ),
+    "Gemini with tools": (
+        {"promptTokenCount": 7, "toolUsePromptTokenCount": 3, "candidatesTokenCount": 5, "totalTokenCount": 15},
+        Usage(10, 5),
+    ),
     "Gemini's compatible form": (
         {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 15},
         Usage(10, 5, reasoning=3),

@@ -28,12 +28,13 @@ _NAMES = {
     "cache_written": "cachecreationinputtokens cachewriteinputtokens cachecreationtokens cachewritetokens",
     "reasoning": "reasoningtokens thinkingtokens reasoningtokencount thinkingtokencount",
     "thoughts": "thoughtstokencount",
+    "tools": "tooluseprompttokencount",
 }
 """Our names, and those of OpenAI, Anthropic, Gemini, Bedrock, Ollama, Cohere, DeepSeek, Mistral … for each.
 
 ``input`` is apart from ``prompt`` since beside ``cache_read`` it leaves the cached tokens out (Anthropic, Bedrock), and
-``candidates`` from ``completion`` since it leaves the ``thoughts`` out (Gemini:
-https://ai.google.dev/api/generate-content#UsageMetadata).
+``candidates`` from ``completion`` since it leaves the ``thoughts`` out, and its prompt what its ``tools`` found
+(Gemini: https://ai.google.dev/api/generate-content#UsageMetadata).
 """
 
 _LONGEST_NUMBER = 30
@@ -89,6 +90,7 @@ def usage_of(counts: Mapping[str, int]) -> Usage | None:
     prompt = counts.get("prompt")
     if prompt is None:
         prompt = counts.get("input", 0) + counts.get("cache_read", 0) + (written if "cache_read" in counts else 0)
+    prompt += counts.get("tools", 0)
     thoughts = counts.get("thoughts", 0)
     completion = max(counts.get("completion", 0), counts.get("candidates", 0) + thoughts)
     unnamed = max(0, counts.get("total", 0) - prompt - completion)
