@@ -9,6 +9,7 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import profiles
 from llx_magic.core.describe import lines
+from llx_magic.core.trace import NOTHING_ASKED
 
 LINES = 40
 
@@ -30,4 +31,4 @@ def run(here: Here, asked: Asked) -> Output:
         for event in balancer.decisions()
         for _channel, text in lines(event)
     ]
-    return Output("\n".join(shown[-most:]) or f"nothing has been asked of {balancer.name} yet")
+    return Output("\n".join(shown[-most:]) or f"{balancer.name}: {NOTHING_ASKED}")

@@ -39,6 +39,8 @@ class BackendSnapshot:
     """The median time to first token."""
     tokens_per_second: float | None
     last_error: str | None
+    tpm_seconds: float | None = None
+    """How long a time ``tpm`` is about: less than a minute after few replies, and then it says little."""
     skips: tuple[tuple[str, int], ...] = ()
     """How often the backend was passed over without a visit, by reason."""
     failures_in_window: int = 0
@@ -73,6 +75,7 @@ class BackendSnapshot:
             prompt_tokens=tally.prompt_tokens,
             completion_tokens=tally.completion_tokens,
             tpm=gate.tokens.rate(now, settings.tpm_basis),
+            tpm_seconds=gate.tokens.seconds(now, settings.tpm_basis),
             tpm_threshold=settings.tpm_threshold,
             success_rate=tally.success_rate,
             mean_latency=tally.mean_latency,

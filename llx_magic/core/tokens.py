@@ -90,19 +90,29 @@ class TokenWindow(msgspec.Struct):
     def rate(self, now: float, basis: TpmBasis) -> float | None:
         """Return tokens per minute, or None when no reply with usage finished in the window.
 
-        ``elapsed`` divides by the minutes from the start of the oldest of those requests until now, at most five;
-        ``busy`` by the minutes in which the backend was answering. Reading forgets nothing, so a later look at an
-        earlier moment, as far as ``add`` and ``forget`` left it, reads the same.
+        Reading forgets nothing, so a later look at an earlier moment, as far as ``add`` and ``forget`` left it, reads
+        the same.
+        """
+        seconds = self.seconds(now, basis)
+        if not seconds:
+            return None
+        old = bisect_right(self.entries, now - WINDOW_SECONDS, key=_FINISHED)
+        return (self.total - sum(entry.tokens for entry in self.entries[:old])) / (seconds / 60)
+
+    def seconds(self, now: float, basis: TpmBasis) -> float | None:
+        """Return how long a time the rate is about, or None where it is unknown; after one reply it may be very short.
+
+        ``elapsed`` takes the time from the start of the oldest of those requests until now, at most five minutes;
+        ``busy`` the time in which the backend was answering.
         """
         horizon = now - WINDOW_SECONDS
         if not self.entries or self.entries[-1].finished <= horizon:
             return None
-        past = sum(entry.tokens for entry in self.entries[: bisect_right(self.entries, horizon, key=_FINISHED)])
         if basis == "elapsed":
             seconds = now - self.starts[bisect_right(self.starts, horizon, key=_END)][0]
         else:
             seconds = self._busy_seconds(horizon)
-        return (self.total - past) / (min(seconds, WINDOW_SECONDS) / 60) if seconds > 0 else None
+        return min(seconds, WINDOW_SECONDS) if seconds > 0 else None
 
     def forget(self, now: float) -> None:
         """Let go of what no reading at ``now`` or later needs."""

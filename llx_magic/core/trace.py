@@ -25,6 +25,8 @@ from llx_magic.core.events import (
 from llx_magic.text.screen import printable
 from llx_magic.units import duration, number
 
+NOTHING_ASKED = "nothing has been asked yet, or not since a reset of the statistics"
+
 BAR_WIDTH = 24
 """Characters of the bar in a text waterfall."""
 
@@ -71,7 +73,7 @@ class Trace:
     def headline(self) -> str:
         """How the request ended, in one line."""
         if not self.events:
-            return "nothing has been asked yet"
+            return NOTHING_ASKED
         order = next((event for event in self.events if isinstance(event, RequestStarted)), None)
         asked = f" ({order.policy}: {', '.join(order.order)})" if order else ""
         outcome = words(self.events[-1]) if isinstance(self.events[-1], RequestEnded) else "under way"

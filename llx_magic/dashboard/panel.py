@@ -15,7 +15,7 @@ from llx_magic.dashboard.charts.circuits import chip
 from llx_magic.dashboard.style import BASE, GUTTER, RIGHT
 from llx_magic.dashboard.timeline import View
 from llx_magic.observe.palette import Style, styles
-from llx_magic.observe.report import prompts_in_words
+from llx_magic.observe.report import brief_rate, prompts_in_words
 from llx_magic.text.screen import one_line
 from llx_magic.units import NOTHING, below, duration, exact, number, percent, plural
 
@@ -95,6 +95,7 @@ def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], s
             rate = below(tpm, threshold, ",")
         rate += f" / {exact(threshold, ',')}"
         bullet += f";--t:{_share(threshold, scale)}%"
+    rate = " ".join([rate, *brief_rate(backend)])
     numbers = (
         number(backend.requests),
         percent(backend.success_rate),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
+from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.text.screen import printable
 from llx_magic.units import countdown, duration, in_time, milliseconds, number, percent, plural, whole
 
@@ -15,6 +17,9 @@ AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
 
 https://docs.mathjax.org/en/latest/options/document.html
 """
+
+
+_CELL = "text-align:left;vertical-align:top;white-space:normal;padding:.3em .4em"
 
 
 def plain(snapshot: Snapshot) -> str:
@@ -52,18 +57,24 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "requests": lambda it: number(it.requests),
     "success rate": lambda it: percent(it.success_rate),
     "avg latency": lambda it: duration(it.mean_latency),
-    "p50": lambda it: duration(it.p50_latency),
     "p95": lambda it: duration(it.p95_latency),
     "first token": lambda it: duration(it.ttft),
     "tokens": lambda it: number(it.tokens),
+    "TPM": lambda it: " ".join([number(it.tpm), *brief_rate(it)]),
     "tokens/s": lambda it: number(it.tokens_per_second),
-    "TPM": lambda it: number(it.tpm),
     "attempts": lambda it: number(it.attempts),
     "time-outs": lambda it: number(it.timeouts),
     "cancelled": lambda it: number(it.cancelled),
-    "last error": lambda it: it.last_error or "",
 }
 """The columns of the table, and what stands in each."""
+
+_RARER: dict[str, Callable[[BackendSnapshot], object]] = {
+    "tokens/s": lambda it: it.tokens_per_second,
+    "attempts": lambda it: it.attempts > it.requests,
+    "time-outs": lambda it: it.timeouts,
+    "cancelled": lambda it: it.cancelled,
+}
+"""Columns that are left out where they say nothing of any backend, so that the table fits a narrow page."""
 
 
 def circuit_in_words(backend: BackendSnapshot) -> str:
@@ -76,6 +87,12 @@ def circuit_in_words(backend: BackendSnapshot) -> str:
     if backend.below_threshold:
         return f"{backend.state}, below TPM"
     return backend.state
+
+
+def brief_rate(backend: BackendSnapshot) -> list[str]:
+    """Return a remark on tokens per minute that are computed from less than a minute, as after one short reply."""
+    seconds = backend.tpm_seconds
+    return [f"over {duration(seconds)}"] if seconds is not None and seconds < 60 else []
 
 
 def cooling_down_in_words(seconds_left: float) -> str:
@@ -92,9 +109,18 @@ def prompts_in_words(prompts: Prompts) -> str:
 
 
 def as_html(snapshot: Snapshot) -> str:
-    """Return the statistics as an HTML table; every text in it is escaped."""
-    rows = ([cell(backend) for cell in _COLUMNS.values()] for backend in snapshot.backends)
-    return html_table(_COLUMNS, rows, caption=caption(snapshot))
+    """Return the statistics as an HTML table, and the latest errors below it; every text in it is escaped."""
+    columns = {
+        name: cell for name, cell in _COLUMNS.items() if name not in _RARER or any(map(_RARER[name], snapshot.backends))
+    }
+    rows = ([cell(backend) for cell in columns.values()] for backend in snapshot.backends)
+    errors = [
+        f"<b>{_breakable(each.name)}</b>, last error: {_breakable(each.last_error)}"
+        for each in snapshot.backends
+        if each.last_error
+    ]
+    below = f'<div {AS_WRITTEN} style="overflow-wrap:anywhere">{"<br>".join(errors)}</div>' if errors else ""
+    return html_table(columns, rows, caption=caption(snapshot)) + below
 
 
 def caption(snapshot: Snapshot) -> str:
@@ -103,15 +129,25 @@ def caption(snapshot: Snapshot) -> str:
     text = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
     if snapshot.prompts.asked:
         return f"{text}; prompts: {prompts_in_words(snapshot.prompts)}"
-    return text if snapshot.total_requests else f"{text} (nothing has been asked of this profile yet)"
+    return text if snapshot.total_requests else f"{text} ({NOTHING_ASKED})"
 
 
 def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "") -> str:
-    """Return an HTML table, each text printable, escaped, left-aligned and never taken for a formula."""
-    head = "".join(f'<th scope="col" style="text-align:left">{html.escape(name)}</th>' for name in columns)
+    """Return an HTML table, each text printable, escaped, left-aligned and never taken for a formula.
+
+    Headings and cells take several lines where the page is narrow. A table that still is wider scrolls by itself, since
+    some front ends cut what is wider than the page.
+    """
+    head = "".join(f'<th scope="col" style="{_CELL}">{html.escape(name)}</th>' for name in columns)
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(printable(cell))}</td>' for cell in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f'<td style="{_CELL}">{_breakable(cell)}</td>' for cell in row) + "</tr>" for row in rows
     )
     title = f'<caption style="text-align:left">{html.escape(printable(caption))}</caption>' if caption else ""
-    return f"<table {AS_WRITTEN}>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f'<table style="margin-left:0">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
+
+
+def _breakable(cell: str) -> str:
+    """Return a cell, escaped: its line may break in addresses and in lists without blanks, but not before a unit."""
+    text = re.sub(r"\S{15,}", lambda word: re.sub("[,/?]", r"\g<0><wbr>", word[0]), html.escape(printable(cell)))
+    return re.sub(r"(?<=\d) (?=(?:ms|s|min|h|d|k|M|G)\b)", "&nbsp;", text)

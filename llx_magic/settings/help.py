@@ -34,10 +34,10 @@ def help_text(key: str, present: Resolved) -> str:
     )
 
 
-Row = tuple[str, str, str, str, str, str]
-"""Key, value, where it comes from, default, unit, meaning."""
+Row = tuple[str, str, str, str, str]
+"""Key, value, where it comes from, default, meaning."""
 
-HEADINGS: Row = ("setting", "value", "from", "default", "unit", "meaning")
+HEADINGS: Row = ("setting", "value", "from", "default", "meaning")
 
 
 def rows(present: Mapping[str, Resolved]) -> list[Row]:
@@ -45,10 +45,9 @@ def rows(present: Mapping[str, Resolved]) -> list[Row]:
     return [
         (
             key,
-            declared.show(present[key].value),
+            declared.show_with_unit(present[key].value),
             str(present[key].layer),
-            declared.show(DEFAULTS[key]),
-            declared.unit,
+            declared.show_with_unit(DEFAULTS[key]),
             declared.meaning,
         )
         for key, declared in SETTINGS.items()

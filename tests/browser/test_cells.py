@@ -225,3 +225,11 @@ def test_tab_offers_our_options_settings_and_profiles(lab: LabPage, server):
     assert {"timeout_ms", "tpm_threshold", "tpm_basis"} <= set(completions(notebook, 1))
     assert {"--no-stream", "--bg", "--chat"} <= set(completions(notebook, 2))
     assert "b0" in completions(notebook, 3)
+
+
+def test_tables_fit_the_page_beside_an_open_sidebar(lab: LabPage, server: FaultServer) -> None:
+    notebook = lab.open("wide.ipynb", [load(server), "%%llx\nHello", "%llx_stats", "%llx_set", "%llx_profile list"])
+    notebook.run_all()
+    for cell in (2, 3, 4):
+        for table in notebook.output(cell).locator("table").all():
+            assert table.evaluate("e => e.scrollWidth <= e.parentElement.clientWidth")

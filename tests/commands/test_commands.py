@@ -22,6 +22,7 @@ import pytest
 from llx_magic.commands import local, profile_list
 from llx_magic.commands.output import bullet_list, text_table
 from llx_magic.commands.prompt import prepare
+from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.keys.keychain import KeyringProblem
@@ -131,7 +132,7 @@ def test_the_table_has_every_setting_with_its_origin(session):
     shown = settings.run(session, "")
     assert all(key in shown.text and key in shown.html for key in SETTINGS)
     row = next(line for line in shown.text.splitlines() if line.startswith("timeout_ms"))
-    assert row.split()[:3] == ["timeout_ms", "5", "session"]
+    assert row.split()[:4] == ["timeout_ms", "5", "ms", "session"]
 
 
 def test_unset_all_removes_everything_once(session):
@@ -215,7 +216,7 @@ def loaded(session: Session) -> Session:
 
 def test_statistics_and_log_are_those_of_the_active_profile(session):
     loaded(session)
-    assert log.run(session, "").text == "nothing has been asked of lb yet"
+    assert log.run(session, "").text == f"lb: {NOTHING_ASKED}"
     asyncio.run(session.balancer().ask("why"))
     shown = stats.run(session, "lb")
     assert "Profile: lb\nTotal Requests: 1" in shown.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llx_magic.core.trace import BAR_WIDTH, Trace, trace_of
+from llx_magic.core.trace import BAR_WIDTH, NOTHING_ASKED, Trace, trace_of
 from tests.notebook.kit import write_balancer, write_simulated
 
 
@@ -76,7 +76,7 @@ def test_the_text_is_a_line_for_each_step_with_a_bar_of_one_width(user, home):
 
 def test_a_trace_of_nothing_can_be_shown():
     empty = Trace(())
-    assert str(empty) == "nothing has been asked yet"
+    assert str(empty) == NOTHING_ASKED
     assert (empty.request, empty.seconds, empty.steps, len(empty)) == (0, 0.0, (), 0)
 
 

@@ -115,3 +115,7 @@ def test_a_plain_frame_of_it_is_the_same_table(lb_frames):
         plain = pd.DataFrame(frame)
         assert type(plain) is pd.DataFrame
         assert plain.equals(frame)
+
+
+def test_an_empty_frame_calls_itself_by_the_name_that_people_know():
+    assert repr(InertFrame({"a": []})).startswith("Empty DataFrame")

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
 from llx_magic.core.tokens import TokenWindow
-from llx_magic.core.trace import Trace
+from llx_magic.core.trace import NOTHING_ASKED, Trace
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
 from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
@@ -86,7 +86,7 @@ def test_a_plot_goes_on_the_axes_that_are_given(name):
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_of_nothing_says_so(name):
     ax = getattr(balancer(simulated("a"), simulated("b")), name)()
-    assert "nothing has been asked yet" in texts(ax)
+    assert NOTHING_ASKED in texts(ax)
     assert ax.get_title(loc="left")
 
 

@@ -6,6 +6,7 @@ import dataclasses
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
+from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain, prompts_in_words
 from tests.engine.kit import backend_snapshot
 
@@ -91,8 +92,8 @@ def test_headings_cells_and_caption_of_any_table_are_escaped():
 
 
 def test_a_table_of_nothing_says_that_nothing_was_asked():
-    assert "nothing has been asked of this profile yet" in as_html(snapshot(backend("a")))
-    assert "nothing has been asked" not in as_html(THE_PLANS)
+    assert NOTHING_ASKED in as_html(snapshot(backend("a")))
+    assert NOTHING_ASKED not in as_html(THE_PLANS)
 
 
 def test_prompts_that_nobody_answered_stand_below_the_plans_layout():
@@ -113,7 +114,7 @@ def test_the_table_tells_unknown_from_nothing_and_part_from_whole():
             backend("b", tpm=0.3),
         )
     )
-    for text in ("99.7%", "0.2 ms", "1,234,567", "N/A", ">0.3<"):
+    for text in ("99.7%", "0.2&nbsp;ms", "1,234,567", "N/A", ">0.3<"):
         assert text in shown
     assert "100" not in shown
 
@@ -123,3 +124,21 @@ def test_nothing_reads_as_none_in_the_plans_layout_where_it_is_something():
     assert "Success Rate: 99.99%" in shown
     assert "Avg Latency: 0.2ms" in shown
     assert "TPM: 0.3" in shown
+
+
+def test_a_rate_of_less_than_a_minute_says_over_how_long_it_is():
+    assert ">12,000 over 200&nbsp;ms<" in as_html(snapshot(backend("a", tpm=12_000, tpm_seconds=0.2)))
+    assert ">640<" in as_html(snapshot(backend("a", tpm=640, tpm_seconds=60.0)))
+
+
+def test_columns_that_say_nothing_of_any_backend_are_left_out_and_errors_stand_below_the_table():
+    assert "time-outs" not in as_html(snapshot(backend("a"), backend("b")))
+    shown = as_html(snapshot(backend("a"), backend("b", timeouts=1, last_error="refused")))
+    assert ">time-outs<" in shown
+    assert shown.index("</table>") < shown.index("<b>b</b>, last error: refused")
+
+
+def test_a_list_without_blanks_may_break_after_its_commas_and_a_number_may_not():
+    shown = html_table(["codes", "tokens"], [["408,409,425,429,500", "1,234,567"]])
+    assert "408,<wbr>409,<wbr>425" in shown
+    assert "1,234,567" in shown

@@ -6,7 +6,7 @@ import asyncio
 from html.parser import HTMLParser
 
 from llx_magic.core import events as facts
-from llx_magic.core.trace import Trace
+from llx_magic.core.trace import NOTHING_ASKED, Trace
 from llx_magic.observe.waterfall import as_html
 from tests.engine.kit import balancer, failure, simulated
 
@@ -125,7 +125,7 @@ def test_hostile_names_and_messages_stay_text():
 
 
 def test_before_the_first_request_it_says_so():
-    assert as_html(Trace(())) == "<p>nothing has been asked yet</p>"
+    assert as_html(Trace(())) == f"<p>{NOTHING_ASKED}</p>"
 
 
 def test_a_request_under_way_and_one_without_duration_have_bars():

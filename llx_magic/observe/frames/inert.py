@@ -66,6 +66,9 @@ class InertFrame(pd.DataFrame):
     to_excel = _writing("to_excel")  # type: ignore[assignment,misc]
     describe = _staying(pd.DataFrame, "describe")  # type: ignore[assignment,misc]
 
+    def __repr__(self) -> str:
+        return repr(pd.DataFrame(self))  # which names the class of an empty one: "Empty DataFrame"
+
     @property
     def _constructor(self) -> Callable[..., pd.DataFrame]:
         return InertFrame

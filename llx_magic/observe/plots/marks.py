@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.palette import Style
 from llx_magic.text.screen import one_line
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 Key = tuple[str, "Artist"]
 """What a legend says of a mark, and the mark."""
-
-NOTHING = "nothing has been asked yet"
 
 DAY = 86_400.0
 """The seconds of what matplotlib counts time in."""
@@ -43,7 +42,7 @@ def title(ax: Axes, text: str) -> None:
     ax.set_title("\n".join(lines), loc="left", fontsize="medium", parse_math=False)
 
 
-def say_nothing(ax: Axes, what: str, text: str = NOTHING) -> Axes:
+def say_nothing(ax: Axes, what: str, text: str = NOTHING_ASKED) -> Axes:
     """Say why there is nothing to draw of what the title names."""
     title(ax, what)
     ax.set_xticks([])

@@ -11,9 +11,10 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.core.breaker import Cause
+from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.palette import STATE_COLOURS, styles
 from llx_magic.observe.plots import marks as drawing
-from llx_magic.observe.plots.marks import DAY, NOTHING, Key, days_of, ink, key_of, line_of, look_of, short
+from llx_magic.observe.plots.marks import DAY, Key, days_of, ink, key_of, line_of, look_of, short
 from llx_magic.text.screen import one_line
 from llx_magic.units import count, duration, exact
 
@@ -143,7 +144,7 @@ def plot_tpm(
     ax = drawing.axes_or_new(ax, _height(len(drawn)))
     title = "Tokens per minute"
     if known.empty:
-        return drawing.say_nothing(ax, title, NOTHING if tpm.empty else "no reply has taken any time yet")
+        return drawing.say_nothing(ax, title, NOTHING_ASKED if tpm.empty else "no reply has taken any time yet")
     keys: list[Key] = []
     for name, rows in _of_each(drawn, known):
         curve = curves[curves.backend == name]
