@@ -338,7 +338,7 @@ class Folder:
         """A conversation's file, read and shown in every way."""
         conversations = Conversations(self.path)
         (self.path / "plan.json").write_bytes(data)
-        conversations.rows()
+        conversations.all()
         as_markdown(conversations.get("plan"))
         session = Session()
         session.conversations = conversations

@@ -11,13 +11,12 @@ from llx_magic.backends import local as embedded
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.ask import WHOLE, form_of
 from llx_magic.commands.footer import SHELL_NOTE_LENGTH, footer
-from llx_magic.commands.forms import in_form
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
 from llx_magic.commands.question import question
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.stats import report_of
-from llx_magic.commands.terminal import TerminalView
+from llx_magic.commands.terminal import TerminalView, in_form
 from llx_magic.core.reply import Reply
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session import consent

@@ -79,9 +79,14 @@ _HEADINGS = ("conversation", "turns", "latest", "begins with")
 def overview(here: Here, _asked: Asked) -> Output:
     """List every conversation, broken files with what is wrong."""
     rows = []
-    for row in here.session.conversations.rows():
-        about = (str(row.turns), one_line(day_and_time(row.latest), 40), one_line(row.opening, 60))
-        rows.append((row.name or "(unnamed)", *(("broken", "", one_line(row.problem)) if row.problem else about)))
+    for each in here.session.conversations.all():
+        about = (str(len(each.turns)), "", "")
+        if each.problem is not None:
+            about = ("broken", "", one_line(each.problem))
+        elif each.turns:
+            latest, opening = each.turns[-1].at, each.turns[0].prompt
+            about = (about[0], one_line(day_and_time(latest), 40), one_line(opening, 60))
+        rows.append((each.name or "(unnamed)", *about))
     if not rows:
         return Output(f"there is no conversation yet: {_starter()} starts one")
     return Output(text_table(_HEADINGS, rows), html_table(_HEADINGS, rows))

@@ -52,21 +52,35 @@ COMMAND = Command(
 
 def show(here: Here, asked: Asked) -> Output:
     """Return a row for each backend of the profile, in priority order."""
-    return table(here.session.balancer(asked.get("profile")))
+    balancer = here.session.balancer(asked.get("profile"))
+    rows = [_row(backend) for backend in balancer.snapshot().backends]
+    title = f"circuits of {balancer.name}"
+    return Output(f"{title}\n\n{text_table(COLUMNS, rows)}", html_table(COLUMNS, rows, caption=title))
 
 
 def open_(here: Here, asked: Asked) -> Output:
     """Open a circuit. An error for a backend that the profile does not have is the load balancer's."""
     balancer = here.session.balancer(asked.get("profile"))
     balancer.open_circuit(asked["backend"])
-    return Output(_opened(_state(balancer, asked["backend"])))
+    backend = _state(balancer, asked["backend"])
+    if backend.state == DISABLED:
+        return Output(
+            f"{backend.name}: circuit open, but circuit_breaker_enabled is false, so it is asked all the same; "
+            "%llx_set circuit_breaker_enabled true changes that"
+        )
+    return Output(f"{backend.name}: circuit open; a probe {in_time(backend.seconds_until_probe)}")
 
 
 def close(here: Here, asked: Asked) -> Output:
     """Close a circuit."""
     balancer = here.session.balancer(asked.get("profile"))
     balancer.close_circuit(asked["backend"])
-    return Output(_closed(_state(balancer, asked["backend"])))
+    backend = _state(balancer, asked["backend"])
+    said = f"{backend.name}: circuit closed, failures forgotten"
+    if backend.cooling_down is not None:
+        left = countdown(backend.cooling_down)
+        said += f"; it still cools down ({left} left): %llx_circuit reset {backend.name} ends that"
+    return Output(said)
 
 
 def reset(here: Here, asked: Asked) -> Output:
@@ -81,13 +95,6 @@ def reset(here: Here, asked: Asked) -> Output:
     balancer.reset(backend)
     whose = backend or f"every backend of {balancer.name}"
     return Output(f"{whose}: circuit closed, failures forgotten, no cool-down")
-
-
-def table(balancer: LoadBalancer) -> Output:
-    """Return a row for each backend of the profile, in priority order."""
-    rows = [_row(backend) for backend in balancer.snapshot().backends]
-    title = f"circuits of {balancer.name}"
-    return Output(f"{title}\n\n{text_table(COLUMNS, rows)}", html_table(COLUMNS, rows, caption=title))
 
 
 def _row(backend: BackendSnapshot) -> tuple[str, ...]:
@@ -113,20 +120,3 @@ def _next_request(backend: BackendSnapshot) -> str:
 
 def _state(balancer: LoadBalancer, name: str) -> BackendSnapshot:
     return next(backend for backend in balancer.snapshot().backends if backend.name == name)
-
-
-def _opened(backend: BackendSnapshot) -> str:
-    if backend.state == DISABLED:
-        return (
-            f"{backend.name}: circuit open, but circuit_breaker_enabled is false, so it is asked all the same; "
-            "%llx_set circuit_breaker_enabled true changes that"
-        )
-    return f"{backend.name}: circuit open; a probe {in_time(backend.seconds_until_probe)}"
-
-
-def _closed(backend: BackendSnapshot) -> str:
-    said = f"{backend.name}: circuit closed, failures forgotten"
-    if backend.cooling_down is None:
-        return said
-    left = countdown(backend.cooling_down)
-    return f"{said}; it still cools down ({left} left): %llx_circuit reset {backend.name} ends that"

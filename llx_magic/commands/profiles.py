@@ -11,7 +11,6 @@ from pathlib import Path
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
-from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
@@ -19,7 +18,7 @@ from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated,
 from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.redaction import LIVE_KEYS, named_secret
 from llx_magic.profiles.connection import Connection
-from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
@@ -32,8 +31,6 @@ from llx_magic.settings.declaration import DEFAULTS, SETTINGS
 from llx_magic.settings.layers import read_values
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
-
-_POLICIES = " or ".join(ROUTINGS)
 
 
 def save_balancer(here: Here, asked: Asked) -> Output:
@@ -87,7 +84,8 @@ def _name(asked: Asked) -> str:
 
 
 def _save(session: Session, document: Document) -> Output:
-    wiring.check_document(document)
+    if isinstance(document, ModelProfile):
+        wiring.check(Profile.single(document))  # what could not be asked anything is not saved
     result = session.store.save(document)
     remarks = _remarks(session, document, result)
     if said := session.take_up_saved(document.name):

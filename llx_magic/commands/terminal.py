@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from llx_magic.commands.ask import Format
-from llx_magic.commands.forms import in_form
 from llx_magic.core.events import Event
 from llx_magic.core.reply import Delta, Received, Reply, Restart
 from llx_magic.observe.debug import shown_lines, write_debug_lines
-from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.blocks import ReplyFormatError, code_of, json_text
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 
 NEXT_DRAWING_SECONDS = 0.05
@@ -37,43 +36,38 @@ class TerminalView:
         for part in parts:
             self.received.take(part)
             if isinstance(part, Event):
-                self._write_debug_lines(part)
+                if self._debug is not None and shown_lines(part):
+                    self._end_line()
+                    self._out.flush()
+                    write_debug_lines(part, self._debug)
             elif self._live and isinstance(part, Delta):
                 text, self._held = split_at_open_sequence(self._held + part.text)
                 self._write(printable(text))
             elif self._live and isinstance(part, Restart):
                 self._held = ""
-                self._rule(_withdrawn(part))
+                withdrawn = "the text above is withdrawn"
+                broke_off = f"{part.failed} broke off ({part.reason}): {withdrawn}, asking {part.next}"
+                self._rule(f"{withdrawn}: {part.line}" if part.again else broke_off)
         self._out.flush()
         return NEXT_DRAWING_SECONDS
 
     def finish(self, reply: Reply) -> None:
         """Write what is still missing of a whole reply, with a line end."""
+        text = self._held
         if not self._live or not self._wrote:
-            self._write(printable(self._in_form(reply.text)))
-        else:
-            self._write(printable(self._held))
+            try:
+                text = in_form(reply.text, self._form)
+            except ReplyFormatError:  # which is said elsewhere
+                text = reply.text
+        self._write(printable(text))
         self._end_line()
         self._out.flush()
-
-    def _in_form(self, text: str) -> str:
-        """Return what was asked for of the text; all of it where it has no such thing, which is said elsewhere."""
-        try:
-            return in_form(text, self._form)
-        except ReplyFormatError:
-            return text
 
     def give_up(self, why: str) -> None:
         """Say below an unfinished text that it is unfinished."""
         if self._wrote:
             self._rule(f"{why}: the text above is incomplete")
             self._out.flush()
-
-    def _write_debug_lines(self, event: Event) -> None:
-        if self._debug is not None and shown_lines(event):
-            self._end_line()
-            self._out.flush()
-            write_debug_lines(event, self._debug)
 
     def _end_line(self) -> None:
         if self._wrote and not self._wrote.endswith("\n"):
@@ -90,7 +84,18 @@ class TerminalView:
             self._wrote = text[-1]
 
 
-def _withdrawn(part: Restart) -> str:
-    if part.again:
-        return f"the text above is withdrawn: {part.line}"
-    return f"{part.failed} broke off ({part.reason}): the text above is withdrawn, asking {part.next}"
+def in_form(text: str, form: Format) -> str:
+    """Return the reply's code, its JSON as the model wrote it, or the reply as it is.
+
+    Raises:
+        ReplyFormatError: where the reply has no code or no valid JSON.
+    """
+    match form:
+        case "code":
+            if not (code := code_of(text)):
+                raise ReplyFormatError("the reply holds no code")
+            return code
+        case "json":
+            return json_text(text)
+        case "markdown" | "text":
+            return text

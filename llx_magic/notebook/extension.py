@@ -7,15 +7,19 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
+from IPython.core.completer import CompletionContext, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic import hosts
-from llx_magic.notebook import matcher
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
 
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
+    from llx_magic.notebook.completion import LlxCompleter
+
+COMPLETER = "llx_magic.completion"
+"""The name of our completion among IPython's matchers."""
 
 REPLY = "llx_magic.core.reply.Reply"
 """The type that has a display of its own; by name, so that it need not be imported before there is one."""
@@ -30,7 +34,7 @@ def register(shell: InteractiveShell) -> None:
     shell.input_transformers_post.append(hand_over_empty_cells)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
-    matcher.register(shell, lambda: magics.notebook.completer)
+    register_completer(shell, lambda: magics.notebook.completer)
     hosts.enter(magics.session)
 
 
@@ -47,10 +51,29 @@ def unregister(shell: InteractiveShell) -> None:
     shell.input_transformers_post.remove(hand_over_empty_cells)
     for kind in _FORMATTERS:
         _formatter(shell, kind).pop(REPLY, None)
-    matcher.unregister(shell)
+    unregister_completer(shell)
     hosts.leave(magics.session)
     magics.close()
     _end_what_runs()
+
+
+def register_completer(shell: InteractiveShell, completer: Callable[[], LlxCompleter]) -> None:
+    """Have the shell ask the completer where a magic of ours is typed; it is imported when it is first asked."""
+
+    @context_matcher(priority=100, identifier=COMPLETER)  # type: ignore[untyped-decorator]
+    def match(context: CompletionContext) -> SimpleMatcherResult:
+        if "%llx" not in context.full_text:
+            return {"completions": [], "suppress": False}
+        return completer().match(context)
+
+    unregister_completer(shell)
+    shell.Completer.custom_matchers.append(match)
+
+
+def unregister_completer(shell: InteractiveShell) -> None:
+    """Take every completer of ours away; harmless where there is none."""
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [each for each in matchers if getattr(each, "matcher_identifier", "") != COMPLETER]
 
 
 def _end_what_runs() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.backends import local as embedded
 from llx_magic.commands import trust
 from llx_magic.commands.command import Where
-from llx_magic.commands.footer import FooterMode
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, Shown
 from llx_magic.commands.prompt import read_prompt
@@ -28,27 +27,17 @@ from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
 from llx_magic.text.screen import printable
 
-
-class Preferences(Protocol):
-    """How replies are shown, where the cell itself does not say."""
-
-    stream: bool
-    redraw: str
-    table_rows: int
-    expressions: str
-
-    @property
-    def footer_mode(self) -> FooterMode:
-        """What the line under a reply says."""
+if TYPE_CHECKING:
+    from llx_magic.notebook.magics import LlxMagics
 
 
 class Notebook(Here):
-    """One shell and its session.
+    """One shell and its session; ``preferences`` say how replies are shown, where the cell itself does not.
 
     ``made`` holds the code of the new cell that each cell made at its last run, by the front end's name of the cell.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Callable[[], Session], preferences: Preferences) -> None:
+    def __init__(self, shell: InteractiveShell, session: Callable[[], Session], preferences: LlxMagics) -> None:
         super().__init__(Where.NOTEBOOK, session)
         self.shell = shell
         self.preferences = preferences

@@ -25,7 +25,6 @@ from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.frontend import front_end, is_kernel
-from llx_magic.notebook.interrupt import InterruptedPrompt
 from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
@@ -43,6 +42,16 @@ LAST_REPLY = "_llx"
 
 _TAKEN = frozenset(("In", "Out", "_ih", "_oh", "_dh", "__builtin__", "__builtins__"))
 """What IPython keeps among the user's variables and cannot do without; the rest of its names are Python's builtins."""
+
+
+class InterruptedPrompt(KeyboardInterrupt):
+    """The user stopped a prompt; its connection is closed and nothing is held against the backend.
+
+    It stops Run All, as any error does, and says so in one line.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return ["KeyboardInterrupt: the prompt was interrupted"]
 
 
 class Prompter:

@@ -26,24 +26,13 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation as it was when it was read; the name of the unnamed one is empty."""
+    """A conversation as it was when it was read; the name of the unnamed one is empty.
 
-    name: str
-    turns: tuple[Turn, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationRow:
-    """One conversation as a list shows it.
-
-    ``latest`` is the time of its last turn and ``opening`` its first prompt, both empty where it has no turns.
     ``problem`` is why its file cannot be used, or None.
     """
 
     name: str
-    turns: int = 0
-    latest: str = ""
-    opening: str = ""
+    turns: tuple[Turn, ...]
     problem: str | None = None
 
 
@@ -124,10 +113,15 @@ class Conversations:
             raise UsageProblem(f"{shown_path(self.folder)}: cannot be read ({reason(problem)})") from None
         return tuple(sorted(path.stem for path in entries if path.suffix == _SUFFIX and not name_problem(path.stem)))
 
-    def rows(self) -> tuple[ConversationRow, ...]:
-        """Return a row for each conversation, the unnamed one first where it has turns."""
-        unnamed = [_row(UNNAMED, self._unnamed)] if self._unnamed else []
-        return (*unnamed, *map(self._named_row, self.names()))
+    def all(self) -> tuple[Conversation, ...]:
+        """Return every conversation, the unnamed one first where it has turns; of a broken file, what is wrong."""
+        found = [Conversation(UNNAMED, self._unnamed)] if self._unnamed else []
+        for name in self.names():
+            try:
+                found.append(self.get(name))
+            except UsageProblem as problem:
+                found.append(Conversation(name, (), str(problem)))
+        return tuple(found)
 
     def clear(self, name: str | None) -> int:
         """Remove all turns and return how many there were; a named conversation's file is kept as ``NAME.json.bak``.
@@ -183,12 +177,6 @@ class Conversations:
         with self._writing():
             write_file(path, encode(name, change(self._read(path) or ())))
 
-    def _named_row(self, name: str) -> ConversationRow:
-        try:
-            return _row(name, self.get(name).turns)
-        except UsageProblem as problem:
-            return ConversationRow(name=name, problem=str(problem))
-
     def _path(self, name: str) -> Path:
         return self.folder / f"{check_name(name, what='conversation name')}{_SUFFIX}"
 
@@ -221,12 +209,6 @@ class Conversations:
 def backup_of(path: Path) -> Path:
     """Return where the previous content of a file is kept."""
     return path.with_name(f"{path.name}.bak")
-
-
-def _row(name: str, turns: tuple[Turn, ...]) -> ConversationRow:
-    if not turns:
-        return ConversationRow(name=name)
-    return ConversationRow(name=name, turns=len(turns), latest=turns[-1].at, opening=turns[0].prompt)
 
 
 def _place(turns: tuple[Turn, ...], cell: str | None) -> int | None:

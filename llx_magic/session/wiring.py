@@ -22,7 +22,7 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import ProfileError
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import log_debug_lines
-from llx_magic.profiles.document import Document, ModelProfile, Profile
+from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of, wire_of
 from llx_magic.text.values import JsonValue
 
@@ -97,17 +97,6 @@ def check(profile: Profile) -> None:
     if virtual and len(virtual) < len(profile.members):
         other = next(member.name for member in profile.members if member.name not in virtual)
         raise ProfileError(f"profile {profile.name}: {virtual[0]} runs on virtual time, so {other} must do so too")
-
-
-def check_document(document: Document) -> None:
-    """Refuse to save a model that could not be asked anything.
-
-    Raises:
-        ProfileError: for a provider that cannot be asked.
-        SettingError: for a simulated model's parameter that is not allowed.
-    """
-    if isinstance(document, ModelProfile):
-        check(Profile.single(document))
 
 
 def warm_up(backends: Iterable[Backend]) -> None:

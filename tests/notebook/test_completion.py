@@ -15,8 +15,8 @@ from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import PROMPT, commands_at
 from llx_magic.consent.pairs import KeyPlace, Pair
 from llx_magic.notebook.completion import LlxCompleter, quoted
+from llx_magic.notebook.extension import COMPLETER, register_completer, unregister_completer
 from llx_magic.notebook.magics import LlxMagics
-from llx_magic.notebook.matcher import IDENTIFIER, register, unregister
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS
@@ -28,7 +28,7 @@ from llx_magic.settings.declaration import SETTINGS
 def serve(shell, session) -> LlxCompleter:
     """Have the shell ask the completer of magics over this session."""
     completer = LlxMagics(shell, session).notebook.completer
-    register(shell, lambda: completer)
+    register_completer(shell, lambda: completer)
     return completer
 
 
@@ -292,7 +292,7 @@ def test_raw_prompt_has_no_expressions(shell, session):
     text = "{}\nGreet {{{{ ci"
     assert offered(shell, text.format("%%llx"), city="Bern", cinema=math) == ["city"]
     raw = text.format("%%llx --raw")
-    unregister(shell)
+    unregister_completer(shell)
     expected = offered(shell, raw)
     assert "cinema" in expected
     serve(shell, session)
@@ -453,7 +453,7 @@ def test_one_line_interface(shell):
 
 
 def ours(shell):
-    return [each for each in shell.Completer.matchers if getattr(each, "matcher_identifier", "") == IDENTIFIER]
+    return [each for each in shell.Completer.matchers if getattr(each, "matcher_identifier", "") == COMPLETER]
 
 
 def test_registering_twice_leaves_one(shell, session):
@@ -466,7 +466,7 @@ def test_unregistering_leaves_no_trace(shell):
     """After unregistering the shell asks what it asked before, other people's included; twice is harmless."""
     other = lambda text: []  # noqa: E731
     shell.Completer.custom_matchers.append(other)
-    unregister(shell)
-    unregister(shell)
+    unregister_completer(shell)
+    unregister_completer(shell)
     assert shell.Completer.custom_matchers == [other]
     assert offered(shell, "%llx_set tpm_b") == offered(InteractiveShell(), "%llx_set tpm_b")

@@ -252,7 +252,7 @@ def test_a_broken_file_is_reported_in_one_line_and_left_alone(conversations, con
             action()
         assert len(str(raised.value).splitlines()) == 1
     assert path.read_bytes() == before
-    (row,) = conversations.rows()
+    (row,) = conversations.all()
     assert row.problem == str(raised.value)
 
 
@@ -275,7 +275,7 @@ def test_one_broken_file_does_not_hide_the_others(conversations):
     put(conversations, "not a name", "{}")
     conversations.record("good", turn("a"))
     conversations.record(None, turn("b"))
-    assert [(row.name, row.turns, row.problem is None) for row in conversations.rows()] == [
+    assert [(row.name, len(row.turns), row.problem is None) for row in conversations.all()] == [
         ("", 1, True),
         ("bad", 0, False),
         ("good", 1, True),
