@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import llx_magic as llx
-from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit, NotReady
 from llx_magic.errors import AllBackendsFailed
 from tests.faults.asking import KEY, FixedKey, answer_of, ask, attempt, backend, backend_at, obstacle
 from tests.faults.server import FaultServer, status, unused_url
@@ -52,19 +51,15 @@ def test_a_host_elsewhere_is_reached_through_the_environments_proxy(monkeypatch,
     assert sent.headers.get("proxy-authorization") == ("Basic bWU6cEBzcw==" if "@" in value else None)
 
 
-def test_a_proxy_that_is_named_after_the_first_question_is_used_for_the_next(monkeypatch):
+async def test_a_proxy_that_is_named_after_the_first_question_is_used_for_the_next(monkeypatch):
     """As with ``%env`` in a notebook whose first prompt could not get through."""
-
-    async def run(*proxies: FaultServer) -> list[str]:
-        texts = []
+    texts = []
+    with FaultServer(text="by the first") as one, FaultServer(text="by the second") as other:
         async with backend(UNENCRYPTED, FixedKey(None)) as asked:
-            for proxy in proxies:
+            for proxy in (one, other):
                 monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
                 texts.append((await answer_of(asked)).text)
-        return texts
-
-    with FaultServer(text="by the first") as one, FaultServer(text="by the second") as other:
-        assert asyncio.run(run(one, other)) == ["by the first", "by the second"]
+    assert texts == ["by the first", "by the second"]
 
 
 @pytest.mark.parametrize("exceptions", ["fd00::/8", "[::1]", "::1,[fe80::1]:8080", "%%%,[", "10.0.0.0/8,.corp"])
@@ -172,26 +167,23 @@ def test_a_proxy_over_tls_whose_certificate_is_not_trusted_is_named(monkeypatch)
 
 
 @pytest.mark.parametrize("value", ["strange://user:secret@proxy.example", "http://user:secret@proxy.example:port"])
-def test_a_proxy_that_cannot_be_used_is_one_line_and_only_those_it_serves_are_passed_over(monkeypatch, value):
+async def test_a_proxy_that_cannot_be_used_is_one_line_and_only_those_it_serves_are_passed_over(monkeypatch, value):
     """This machine is reached all the same, and nothing counts against anybody."""
     monkeypatch.setenv("https_proxy", value)
-    found = obstacle(backend_at(ELSEWHERE))
-    assert found is not None
+    monkeypatch.setenv("A_KEY", KEY)
+    with pytest.raises(NotReady) as unready:
+        await backend_at(ELSEWHERE).prepare()
+    found = str(unready.value)
     assert found.startswith("https_proxy ")
     assert "secret" not in found
-
-    async def run(server: FaultServer) -> tuple[llx.Reply, int]:
+    with FaultServer() as server:
         members = [
             llx.ModelProfile("far", "openai", "m", connection=llx.Connection(base_url=ELSEWHERE, auth_key_env="A_KEY")),
             llx.ModelProfile("near", "openai", "m", connection=llx.Connection(base_url=server.base_url)),
         ]
         async with llx.load(llx.Profile.failover("both", members)) as balancer:
             reply = await balancer.ask("Why?")
-            return reply, balancer.stats().failures.to_dict()["far"]
-
-    monkeypatch.setenv("A_KEY", KEY)
-    with FaultServer() as server:
-        reply, failures = asyncio.run(run(server))
+            failures = balancer.stats().failures.to_dict()["far"]
     assert (reply.backend, reply.notes, failures) == ("near", (f"far skipped: {found}",), 0)
 
 
