@@ -173,13 +173,9 @@ def test_the_loop_goes_on_while_it_loads(server, runtime):
 class FailingWhileLookedAt(Future):
     """A start that fails between one look at it and the next."""
 
-    looks = 0
-
-    def done(self):
-        self.looks += 1
-        if self.looks == 2:
-            self.set_exception(ModelUnavailable("it cannot be loaded"))
-        return super().done()
+    def result(self, timeout=None):
+        self.set_exception(ModelUnavailable("it cannot be loaded"))
+        return super().result(timeout)
 
 
 def test_a_start_that_fails_while_its_status_is_asked_for_is_a_process_that_stopped(server, runtime):

@@ -62,6 +62,7 @@ def main() -> None:
     except Exception as problem:  # noqa: BLE001 - whatever the runtime throws, the parent must hear of it
         _say(answers, error=f"the embedded model cannot be loaded: {problem}")
         sys.exit(4)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the file that it leads to is for what is said while loading
     _say(answers, url=server.listening_address)
     watcher.join()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from llx_magic.backends.local.environment import for_child, safe_folder
 from llx_magic.backends.local.modelfile import MODEL
@@ -35,7 +37,7 @@ STOP_SECONDS = 2.0
 """How long the child may take to leave by itself before it is killed, and again to be gone after that."""
 
 LAST_WORDS = 4096
-"""How many bytes of the child's standard error are kept, for the message when it dies."""
+"""How many bytes at the end of the child's standard error are read, for the message when it dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class Serving:
 
 
 class Child:
-    """The process that serves ``model``; ``serving`` is done when the model is loaded, or has failed to load."""
+    """The process that serves ``model``, which a thread begins to start at once.
+
+    ``serving`` is done when the model is loaded, or has failed to load.
+    """
 
     def __init__(self, command: Sequence[str], model: ModelFile, key: str, ready_seconds: float) -> None:
         self.serving: Future[Serving] = Future()
@@ -65,7 +70,7 @@ class Child:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._last_words = b""
+        threading.Thread(target=self._load, name="llx-local-start", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
@@ -78,10 +83,6 @@ class Child:
         if self._stopped or (self.serving.done() and self.serving.exception() is not None):
             return True
         return self._process is not None and self._process.poll() is not None
-
-    def launch(self) -> None:
-        """Begin to start it, and return at once."""
-        threading.Thread(target=self._load, name="llx-local-start", daemon=True).start()
 
     def stop(self) -> bool:
         """End it, within twice ``STOP_SECONDS``; whether it was alive."""
@@ -112,7 +113,7 @@ class Child:
         """In a forked copy of the parent: close our ends, so that the child still notices when the parent goes."""
         if self._process is None:
             return
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
@@ -121,7 +122,8 @@ class Child:
     def _load(self) -> None:
         problem = "the embedded model's process cannot be started"
         try:
-            self.serving.set_result(self._start())
+            with tempfile.TemporaryFile() as words:
+                self.serving.set_result(self._start(words))
         except ModelUnavailable as known:
             problem = str(known)
         except OSError as error:
@@ -130,11 +132,9 @@ class Child:
             if not self.serving.done():
                 self.serving.set_exception(ModelUnavailable(problem))
 
-    def _start(self) -> Serving:
-        process = self._spawn()
+    def _start(self, words: IO[bytes]) -> Serving:
+        process = self._spawn(words)
         assert process.stdout is not None
-        listener = threading.Thread(target=self._listen, args=(process,), name="llx-local-log", daemon=True)
-        listener.start()
         giving_up = threading.Timer(self._ready_seconds, process.kill)
         giving_up.daemon = True
         giving_up.start()
@@ -145,36 +145,27 @@ class Child:
             process.stdout.close()
         if "url" in line:
             return Serving(process.pid, line["url"], self._key)
-        listener.join(STOP_SECONDS)  # its last words may still be in the pipe
-        raise ModelUnavailable(_said(line) or self._obituary(process))
+        raise ModelUnavailable(_said(line) or self._obituary(process, words))
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, words: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
         model, identity = str(self._model.path), self._model.identity
         order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
         with self._lock:
             if self._stopped:
                 raise ModelUnavailable("the embedded model was stopped while it was starting")
-            self._process = _begun(self._command, order)
+            self._process = _begun(self._command, order, words)
             return self._process
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Drain standard error, so that the child never blocks on it, and keep its end."""
-        assert process.stderr is not None
-        with contextlib.suppress(OSError, ValueError):
-            while words := process.stderr.read(LAST_WORDS):
-                self._last_words = (self._last_words + words)[-LAST_WORDS:]
-            process.stderr.close()
-
-    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+    def _obituary(self, process: subprocess.Popen[bytes], words: IO[bytes]) -> str:
         if self._stopped:
             return "the embedded model was stopped while it was loading"
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        lines = self._last_words.decode(errors="replace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        words = f": {said[:200]}" if said.isprintable() and said else ""
-        return f"the embedded model's process ended while loading (exit status {process.returncode}){words}"
+        words.seek(max(0, words.seek(0, os.SEEK_END) - LAST_WORDS))
+        last = words.read().decode(errors="replace").strip().rpartition("\n")[2].strip()
+        why = f": {last[:200]}" if last.isprintable() and last else ""
+        return f"the embedded model's process ended while loading (exit status {process.returncode}){why}"
 
 
 def _said(line: dict[str, str]) -> str | None:
@@ -184,12 +175,12 @@ def _said(line: dict[str, str]) -> str | None:
     return line.get("error")
 
 
-def _begun(command: Sequence[str], order: Mapping[str, object]) -> subprocess.Popen[bytes]:
+def _begun(command: Sequence[str], order: Mapping[str, object], words: IO[bytes] | int) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=words,
         bufsize=0,
         env=for_child(),
         cwd=safe_folder(),
@@ -203,7 +194,7 @@ def _begun(command: Sequence[str], order: Mapping[str, object]) -> subprocess.Po
 
 def runtime_problem() -> str | None:
     """Say in one line why the runtime cannot be loaded, or None where it can; it may take seconds."""
-    with _begun(COMMAND, {"model": ""}) as trial:
+    with _begun(COMMAND, {"model": ""}, subprocess.DEVNULL) as trial:
         assert trial.stdout is not None
         return _said(_read_line(trial.stdout.readline()))
 

@@ -100,11 +100,12 @@ class LocalServer:
         child = self._child
         if child is None or child.gone:
             return ServerStatus(state="stopped")
-        if not child.serving.done():
+        try:
+            serving = child.serving.result(0)
+        except TimeoutError:
             return ServerStatus(state="starting", pid=child.pid)
-        if child.serving.cancelled() or child.serving.exception() is not None:
-            return ServerStatus(state="stopped")  # it failed since ``gone`` was looked at
-        serving = child.serving.result()
+        except ModelUnavailable:  # it failed since ``gone`` was looked at
+            return ServerStatus(state="stopped")
         return ServerStatus(
             state="running", pid=serving.pid, port=serving.port, memory_bytes=_resident_bytes(serving.pid)
         )
@@ -122,7 +123,6 @@ class LocalServer:
                 if self._child is not None:
                     self._child.stop()
                 self._child = Child(self._command, model, secrets.token_urlsafe(24), self._ready_seconds)
-                self._child.launch()
             return self._child
 
 
