@@ -142,7 +142,7 @@ def _examples(key: str) -> list[str]:
     declared = SETTINGS.get(key)
     if declared is None:
         return []
-    values = [value for value in declared.kind.examples() if value != "none"]
+    values = [value for value in declared.kind.offered if value != "none"]
     return [*values, "none"] if declared.optional else values
 
 

@@ -64,46 +64,32 @@ def read_file(path: Path, *, follow_links: bool = False) -> bytes:
     Raises:
         ProfileError: where it is missing, a link, not a regular file, too large, or cannot be read.
     """
-    return _content(path, follow_links=follow_links).data
+    return read_with_facts(path, follow_links=follow_links).data
 
 
-def read_with_facts(path: Path) -> Content:
+def read_with_facts(path: Path, *, follow_links: bool = False) -> Content:
     """Return the content as ``read_file`` does, with what the system says of the file and of its folder.
 
     Raises:
         ProfileError: as ``read_file``.
     """
-    try:
-        folder = _open_folder(path.parent)
-    except (OSError, ValueError) as problem:
-        raise ProfileError(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
-    try:
-        return _content(path, folder=folder)
-    finally:
-        if folder is not None:
-            os.close(folder)
-
-
-def _content(path: Path, *, follow_links: bool = False, folder: int | None = None) -> Content:
-    name = path if folder is None else Path(path.name)
-    try:
-        if not follow_links and stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            raise ProfileError(f"{shown_path(path)}: is a symbolic link, which is refused; copy the file there")
-        with open_regular(name, follow_links=follow_links, folder=folder) as file:
+    name, folder = path, None
+    with contextlib.ExitStack() as opened:
+        try:
+            if os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd:
+                # O_PATH, where there is one, needs no permission to list the folder.
+                flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+                name, folder = Path(path.name), os.open(path.parent, flags)
+                opened.callback(os.close, folder)
+            if not follow_links and stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise ProfileError(f"{shown_path(path)}: is a symbolic link, which is refused; copy the file there")
+            file = opened.enter_context(open_regular(name, follow_links=follow_links, folder=folder))
             found = os.fstat(file.fileno())
             if found.st_size > LARGEST_BYTES:
                 raise ProfileError(f"{shown_path(path)}: is larger than 1 MiB, the most a profile may have")
             return Content(file.read(LARGEST_BYTES + 1), found, None if folder is None else os.fstat(folder))
-    except (OSError, ValueError) as problem:
-        raise ProfileError(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
-
-
-def _open_folder(folder: Path) -> int | None:
-    if os.open not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
-        return None
-    # O_PATH, where there is one, needs no permission to list the folder:
-    # https://man7.org/linux/man-pages/man2/open.2.html
-    return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as problem:
+            raise ProfileError(f"{shown_path(path)}: cannot be read ({reason(problem)})") from None
 
 
 def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -> BufferedReader:

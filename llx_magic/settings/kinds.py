@@ -72,8 +72,9 @@ class Kind(Protocol):
     def schema(self) -> dict[str, JsonValue]:
         """Return the JSON schema of the values in a profile file."""
 
-    def examples(self) -> tuple[str, ...]:
-        """Return values worth offering when a user asks for completion."""
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Values worth offering when a user asks for completion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Number(Kind):
     """A number above zero."""
 
     allowed: str = "a positive number"
+    offered: tuple[str, ...] = ("500", "1000", "10000")
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept integers and decimals; an integer stays one."""
@@ -92,10 +94,6 @@ class Number(Kind):
     def schema(self) -> dict[str, JsonValue]:
         """A number above zero, or a text that is one."""
         return {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST}, text_schema(_POSITIVE)]}
-
-    def examples(self) -> tuple[str, ...]:
-        """Round figures."""
-        return ("500", "1000", "10000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +119,6 @@ class Whole(Kind):
         number: dict[str, JsonValue] = {"type": "integer", "minimum": self.minimum, "maximum": LARGEST}
         return {"anyOf": [number, text_schema(_WHOLE_FROM[self.minimum])]}
 
-    def examples(self) -> tuple[str, ...]:
-        """The values that suit this setting."""
-        return self.offered
-
     def _unit_hint(self, raw: JsonValue) -> str:
         match = _WITH_UNIT.fullmatch(raw.strip()) if isinstance(raw, str) else None
         if match is None or "milliseconds" not in self.allowed or match[2].lower() not in _MILLISECONDS_IN:
@@ -148,10 +142,9 @@ class Switch(Kind):
         """Accept booleans, true/false, on/off, and this switch's own words."""
         if isinstance(raw, bool):
             return raw
-        if isinstance(raw, str) and fits(any_case(*self._words_for_on), raw):
-            return True
-        if isinstance(raw, str) and fits(any_case(*self._words_for_off), raw):
-            return False
+        for position, words in self._words.items():
+            if isinstance(raw, str) and fits(any_case(*words), raw):
+                return position
         raise NotAllowedError(self.allowed)
 
     def write(self, value: SettingValue) -> JsonValue:
@@ -162,20 +155,18 @@ class Switch(Kind):
 
     def schema(self) -> dict[str, JsonValue]:
         """A boolean, or one of the words."""
-        words = any_case(*self._words_for_on, *self._words_for_off)
+        words = any_case(*self._words[True], *self._words[False])
         return {"anyOf": [{"type": "boolean"}, text_schema(words)]}
 
-    def examples(self) -> tuple[str, ...]:
+    @property
+    def offered(self) -> tuple[str, ...]:
         """Both positions."""
         return (self.on_word, self.off_word) if self.on_word else ("true", "false")
 
     @property
-    def _words_for_on(self) -> tuple[str, ...]:
-        return tuple(filter(None, ("true", "on", self.on_word)))
-
-    @property
-    def _words_for_off(self) -> tuple[str, ...]:
-        return tuple(filter(None, ("false", "off", self.off_word)))
+    def _words(self) -> dict[bool, list[str]]:
+        own = [self.on_word, self.off_word] if self.on_word else []
+        return {True: ["true", "on", *own[:1]], False: ["false", "off", *own[1:]]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +191,8 @@ class Choice(Kind):
         """One of the words."""
         return text_schema(any_case(*self.words))
 
-    def examples(self) -> tuple[str, ...]:
+    @property
+    def offered(self) -> tuple[str, ...]:
         """All of the words."""
         return self.words
 
@@ -210,6 +202,7 @@ class StatusCodes(Kind):
     """A set of HTTP statuses that stand for failures."""
 
     allowed: str = "a comma-separated list of HTTP status codes from 300 to 599"
+    offered: tuple[str, ...] = ("429,500,502,503,504",)
 
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept ``429,500 503``, with or without brackets, or a list of integers."""
@@ -230,10 +223,6 @@ class StatusCodes(Kind):
         number: dict[str, JsonValue] = {"type": "integer", "minimum": 300, "maximum": 599}
         each: JsonValue = {"anyOf": [number, text_schema(_STATUS)]}
         return {"anyOf": [{"type": "array", "minItems": 1, "items": each}, number, text_schema(_STATUSES)]}
-
-    def examples(self) -> tuple[str, ...]:
-        """The shortest useful list."""
-        return ("429,500,502,503,504",)
 
 
 def _status(raw: JsonValue) -> int | None:

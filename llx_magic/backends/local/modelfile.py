@@ -30,12 +30,8 @@ The second of these times cannot be set by hand, so nobody writes to a file with
 """
 
 
-def _own_folder() -> str:
-    return f"set LLX_CACHE_HOME to a folder of your own and type {command('local pull')}"
-
-
-_HASHED: dict[Path, tuple[Identity, str]] = {}
-"""The hash that this process has found at each path, and the identity of what it hashed."""
+_HASHES: dict[Identity, str] = {}
+"""The hash of each content that this process has read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,20 +156,15 @@ def _judged(file: BufferedReader, path: Path, weights: Weights) -> ModelFile:
     if whose := _why_foreign(found):
         return _damaged(seen, whose)
     identity = identity_of(found)
-    if found.st_size != weights.size or _hash_of(file, path, identity) != weights.sha256:
+    if found.st_size == weights.size and identity not in _HASHES:
+        _HASHES[identity] = hashlib.file_digest(file, "sha256").hexdigest()
+    if _HASHES.get(identity) != weights.sha256:
         return _damaged(seen, "is damaged")
     return replace(seen, state=FileState.FETCHED, identity=identity)
 
 
 def _damaged(seen: ModelFile, why: str) -> ModelFile:
     return replace(seen, problem=f"the embedded model's file {why}: type {command('local pull')} to mend it")
-
-
-def _hash_of(file: BufferedReader, path: Path, identity: Identity) -> str:
-    known = _HASHED.get(path)
-    if known is None or known[0] != identity:
-        known = _HASHED[path] = identity, hashlib.file_digest(file, "sha256").hexdigest()
-    return known[1]
 
 
 def _folder_problem(folder: Path) -> str | None:
@@ -185,8 +176,9 @@ def _folder_problem(folder: Path) -> str | None:
     why = _why_foreign(found)
     if why is None:
         return None
-    may_change = found.st_uid == ownership.this_user()
-    mend = f"type chmod go-w {shlex.quote(str(folder))}, or {_own_folder()}" if may_change else _own_folder()
+    mend = f"set LLX_CACHE_HOME to a folder of your own and type {command('local pull')}"
+    if found.st_uid == ownership.this_user():
+        mend = f"type chmod go-w {shlex.quote(str(folder))}, or {mend}"
     return f"the embedded model's folder {shown_path(folder)} {why}: {mend}"
 
 
