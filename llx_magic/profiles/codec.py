@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from types import NoneType
+from typing import Final, TypeVar, cast
 
 from llx_magic.core.routing import routing_named
 from llx_magic.errors import ProfileError, SettingError, brief
@@ -37,6 +39,7 @@ TYPES: Final = ("loadbalancer", "standard", "model")
 """The values of ``type``. The last two mean the same, and so does a missing ``type``."""
 
 JsonObject = dict[str, JsonValue]
+T = TypeVar("T")
 
 
 def read_document(content: str | bytes, name: str, *, label: str | None = None) -> Document:
@@ -90,7 +93,7 @@ def read_object(content: str | bytes) -> JsonObject:
     """
     value = parse(decode(content) if isinstance(content, bytes) else content)
     if not isinstance(value, dict):
-        raise DocumentProblem(f"must hold a JSON object, got {_kind_of(value)}")
+        raise DocumentProblem(f"must hold a JSON object, got {_KINDS[type(value)]}")
     return value
 
 
@@ -109,12 +112,7 @@ class _Reading:
         return _text(key, self.raw.get(key))
 
     def mapping(self, key: str) -> JsonObject:
-        value = self.raw.get(key)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise DocumentProblem(f"{key} must be an object, got {_kind_of(value)}")
-        return value
+        return _value(key, self.raw.get(key), dict) or {}
 
     def params(self) -> JsonObject:
         return self._harmless(self.mapping("modelParams"))
@@ -207,12 +205,12 @@ def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
 
 def _read_members(reading: _Reading) -> tuple[str, ...]:
     value = reading.raw.get("profiles")
-    if value is None or not isinstance(value, list):
-        raise DocumentProblem(f"profiles must be a list of profile names, got {_kind_of(value)}")
+    if not isinstance(value, list):
+        raise DocumentProblem(f"profiles must be a list of profile names, got {_KINDS[type(value)]}")
     members: list[str] = []
     for item in value:
         if not isinstance(item, str):
-            raise DocumentProblem(f"profiles must be a list of profile names, got {_kind_of(item)} in it")
+            raise DocumentProblem(f"profiles must be a list of profile names, got {_KINDS[type(item)]} in it")
         if problem := name_problem(item):
             raise DocumentProblem(f"profiles: the name {brief(item)} {problem}")
         members.append(item)
@@ -230,7 +228,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
             f"the file holds a key in clear (auth-key): it is used but never written; move it with "
             f"{command(f'key set {reading.name}')} and name it in auth-key-name"
         )
-    prices = {key: _number(key, ephemeral.get(key)) for key in PRICE_KEYS}
+    prices = {key: _value(key, ephemeral.get(key), int, float) for key in PRICE_KEYS}
     connection = Connection(
         base_url=texts["base-url"],
         auth_key=Secret(key) if key else None,
@@ -267,27 +265,21 @@ def _setting(key: str, value: JsonValue) -> SettingValue:
         raise DocumentProblem(f"{key} must be {SETTINGS[key].kind.allowed}, got {brief(value)}") from None
 
 
+_KINDS: Final[Mapping[type, str]] = {
+    NoneType: "nothing", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list",
+    dict: "an object",
+}  # fmt: skip
+
+
+def _value(key: str, value: JsonValue, *wanted: type[T]) -> T | None:
+    """Return a value of one of the types that the key may have, or None where there is none."""
+    if value is None or type(value) in wanted:
+        return cast("T | None", value)
+    raise DocumentProblem(f"{key} must be {_KINDS[wanted[0]]}, got {_KINDS[type(value)]}")
+
+
 def _text(key: str, value: JsonValue) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise DocumentProblem(f"{key} must be a string, got {_kind_of(value)}")
-    return value.strip()
-
-
-def _number(key: str, value: JsonValue) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DocumentProblem(f"{key} must be a number, got {_kind_of(value)}")
-    return value
-
-
-def _kind_of(value: JsonValue) -> str:
-    if value is None:
-        return "nothing"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
-    return names[type(value)]
+    return (_value(key, value, str) or "").strip()
 
 
 def _plain(key: str) -> str:
