@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
-from llx_magic.providers.table import COHERE, OLLAMA, OPENAI, Provider, provider_at
+from llx_magic.providers.table import ANTHROPIC, COHERE, OLLAMA, OPENAI, Provider, provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
 """What stands around an address that was copied out of a text, a shell or a file of settings."""
@@ -31,6 +31,9 @@ _ENDPOINT = re.compile(
 """The part of a whole address that names what is asked for there."""
 
 _ENDS: Final[Mapping[str, re.Pattern[str]]] = {
+    ANTHROPIC: re.compile(
+        r"(?:/v1/messages(?:/count_tokens)?|/models/[^/]{1,200}:(?:stream)?rawpredict)$", re.IGNORECASE
+    ),
     OLLAMA: re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE),
     COHERE: re.compile(r"/v2(?:/chat)?$|(?<!/compatibility)/v1(?:/(?:chat|models))?$", re.IGNORECASE),
 }

@@ -17,11 +17,12 @@ from llx_magic.text.wording import closest
 OPENAI = "openai"
 """The form of OpenAI's chat completions, which most providers speak."""
 
+ANTHROPIC = "anthropic"
 OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
 
-FORMS = {"openai-chat": OPENAI}
+FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC}
 """The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
 
 
@@ -96,6 +97,19 @@ def _hosted(
     return Provider(name=name, base_url=base_url, key_variable=key_variable, note=note, aliases=aliases, more_urls=more)
 
 
+def _claude_at(cloud: str, key_variable: str, note: str, otel_name: str, other: str) -> Provider:
+    """Return the provider of Anthropic's models in one of the clouds, whose address is each customer's own."""
+    return Provider(
+        name=f"anthropic-{cloud}",
+        base_url=None,
+        key_variable=key_variable,
+        note=f"Claude models in {cloud.capitalize()}: {note} `--key-env {key_variable}`",
+        aliases=(f"{cloud}-anthropic", f"claude-{cloud}", f"anthropic-{other}", f"claude-{other}"),
+        otel_name=otel_name,
+        wire=ANTHROPIC,
+    )
+
+
 def _own_machine(name: str, base_url: str, note: str, *aliases: str) -> Provider:
     return Provider(name=name, base_url=base_url, key_required=False, note=note, aliases=aliases)
 
@@ -142,9 +156,14 @@ _DECLARED = (
     ),
     _hosted("synthetic", "https://api.synthetic.new/openai/v1", "SYNTHETIC_API_KEY", "Synthetic, open models"),
     _hosted("chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY", "Chutes, open models", aliases=("chutes-ai",)),
-    _hosted(
-        "anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", "Anthropic's compatible endpoint",
-        aliases=("claude",),
+    Provider(
+        name="anthropic",
+        base_url="https://api.anthropic.com",
+        key_variable="ANTHROPIC_API_KEY",
+        note="Anthropic, Claude models",
+        aliases=("claude", "anthropic-messages"),
+        wire=ANTHROPIC,
+        compatible="/v1",
     ),
     Provider(
         name="gemini",
@@ -220,6 +239,19 @@ _DECLARED = (
         note="Azure OpenAI: `--base-url https://RESOURCE.openai.azure.com/openai/v1 --key-env AZURE_OPENAI_API_KEY`",
         aliases=("azure-openai", "azure-ai"),
         otel_name="azure.ai.openai",
+    ),
+    _claude_at(
+        "azure", "ANTHROPIC_FOUNDRY_API_KEY", "`--base-url https://RESOURCE.services.ai.azure.com/anthropic`",
+        "azure.ai.inference", "foundry",
+    ),
+    _claude_at(
+        "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "`--base-url https://bedrock-mantle.REGION.api.aws/anthropic`",
+        "aws.bedrock", "mantle",
+    ),
+    _claude_at(
+        "vertex", "GOOGLE_OAUTH_ACCESS_TOKEN",
+        "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION`",
+        "gcp.vertex_ai", "google",
     ),
     _own_machine("ollama", "http://localhost:11434/v1", "Ollama on this machine"),
     _own_machine("lmstudio", "http://localhost:1234/v1", "LM Studio on this machine"),

@@ -19,7 +19,7 @@ def test_each_provider_is_complete(name):
     assert found.note
     for url in found.urls:
         assert not url.endswith("/")
-        assert base_url(url) == url
+        assert base_url(url, found) == url
         if found.key_required:
             assert urlsplit(url).scheme == "https"
             assert found.key_variable
@@ -192,13 +192,36 @@ def test_an_address_is_understood_as_people_paste_it(given, meant):
 NATIVE = {
     "ollama": Provider(name="o", base_url="http://localhost:11434", wire="ollama", compatible="/v1"),
     "cohere": Provider(name="c", base_url="https://api.cohere.com", wire="cohere", compatible="/compatibility/v1"),
+    "anthropic": provider("anthropic"),
+    "vertex": provider("anthropic-vertex"),
 }
 """Providers that are asked in a form of their own."""
+
+VERTEX = "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5"
 
 
 @pytest.mark.parametrize(
     ("form", "given", "meant", "spoken"),
     [
+        ("anthropic", "https://api.anthropic.com", "https://api.anthropic.com", "anthropic"),
+        ("anthropic", "https://api.anthropic.com/v1/messages", "https://api.anthropic.com", "anthropic"),
+        ("anthropic", "https://api.anthropic.com/v1/messages/count_tokens", "https://api.anthropic.com", "anthropic"),
+        ("anthropic", "https://api.anthropic.com/v1", "https://api.anthropic.com/v1", "openai"),
+        ("anthropic", "https://api.anthropic.com/v1/chat/completions", "https://api.anthropic.com/v1", "openai"),
+        (
+            "anthropic",
+            "https://r.services.ai.azure.com/anthropic/v1/messages",
+            "https://r.services.ai.azure.com/anthropic",
+            "anthropic",
+        ),
+        ("anthropic", "http://localhost:4000", "http://localhost:4000", "anthropic"),
+        (
+            "vertex",
+            f"{VERTEX}/publishers/anthropic/models/claude-x:streamRawPredict",
+            f"{VERTEX}/publishers/anthropic",
+            "anthropic",
+        ),
+        ("vertex", VERTEX, VERTEX, "anthropic"),
         ("ollama", "localhost:11434", "http://localhost:11434", "ollama"),
         ("ollama", "http://gpu-box:11434/", "http://gpu-box:11434", "ollama"),
         ("ollama", "http://localhost:11434/api/chat", "http://localhost:11434", "ollama"),

@@ -7,7 +7,7 @@ What was sent: ``status`` (200 unless given), ``content-type``, and ``header-NAM
 ``ends: silence`` means that the connection stays open and nothing more comes.
 
 What must come of it, where it is an answer: ``text``, ``reasoning`` and ``notes`` (several with ``; `` between),
-each empty unless given; ``finish``, which is ``stop`` unless given; ``usage`` as
+each empty unless given; ``finish``, which is ``stop`` unless given and may be ``none``; ``usage`` as
 ``prompt/completion/cached/cache_written/reasoning``, where zeros at the end may be left out, and none unless given;
 ``model``, looked at where it is given. ``response-id`` likewise.
 
@@ -94,8 +94,9 @@ class Golden:
             }
         given: dict[str, object] = {key: head[key] for key in ("model", "response-id") if key in head}
         texts = {key: head.get(key, "") for key in ("text", "reasoning", "notes")}
+        finish = head.get("finish", "stop")
         usage = Usage(*(int(count) for count in head["usage"].split("/"))) if "usage" in head else None
-        return {**texts, **given, "finish": head.get("finish", "stop"), "usage": usage}
+        return {**texts, **given, "finish": {"none": None}.get(finish, finish), "usage": usage}
 
     def seen(self, outcome: Answer | Failure, pieces: Pieces) -> dict[str, object]:
         """Return what came of it, under the names of ``expected``."""

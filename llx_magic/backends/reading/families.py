@@ -95,6 +95,7 @@ QUOTA = _family(
     r"|no (?:more |remaining )?credits|credits? (?:is |are )?exhausted"
     rf"|(?:exceeded|reached|over) your {_A}(?:quota|usage limits?|spend\w{{0,4}} limit|credit limit|budget)"
     r"|(?:quota|credit|budget) (?:limit )?(?:has been |is |was )?(?:exhausted|used up|exceeded)"
+    r"(?! for (?:quota metric|\S{1,60}googleapis))"  # Google's quotas are of a minute, unless its codes say a day
     rf"|ran out of {_A}(?:credits?|quota)"
     rf"|(?:used|exhausted) (?:all|up) {_A}(?:credits?|quota|allocation)"
     rf"|billing hard limit|spend(?:ing)? limit {_A}(?:reached|exceeded)"

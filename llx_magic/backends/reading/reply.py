@@ -65,6 +65,7 @@ class PartialReply:
         self._tools: list[str] = []
         self._asks_for_tool = False
         self._refuses = False
+        self._why_filtered = ""
 
     def came_with(self, headers: Mapping[str, str], wall_clock: float) -> None:
         """Take the response's headers and the time of day, for the wait that an error inside the reply asks for."""
@@ -141,6 +142,11 @@ class PartialReply:
             self._finish = meaning_of(word)
             self._word = one_line(word, 40) if self._finish in (None, Finish.BROKEN) else self._finish
 
+    def filtered(self, why: str) -> None:
+        """Take that the service withholds the reply; ``why`` is its word for the reason, if it gives one."""
+        self._why_filtered = one_line(why, 120)
+        self.finish(Finish.FILTER)
+
     def credit(self, model: str) -> None:
         """Take the model's name as the server gives it; once text has come it stays."""
         if model != self._model and not self._transcript.has_text:
@@ -188,7 +194,8 @@ class PartialReply:
     def _refuse_the_unusable(self, *, is_empty: bool) -> None:
         """Raise for a reply that is not whole, or that cannot be shown."""
         if self._finish is Finish.FILTER or (self._finish is Finish.REFUSED and is_empty):
-            self.fail(f"filtered by {self.name}", FailureKind.CONTENT_FILTER)
+            why = f": {self._why_filtered}" if self._why_filtered else ""
+            self.fail(f"filtered by {self.name}{why}", FailureKind.CONTENT_FILTER)
         if self._finish is Finish.BROKEN:
             self.fail(f"the server broke off with {'an error' if self._word == 'error' else repr(self._word)}")
         if is_empty and (self._asks_for_tool or self._finish is Finish.TOOL):

@@ -28,6 +28,9 @@ _IN_WORDS = re.compile(
     rf"((?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
     re.IGNORECASE | re.ASCII,  # else a long s is a letter s in the other case, and no unit
 )
+_AGAIN_ON = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC", re.IGNORECASE | re.ASCII)
+"""Anthropic's words where a limit of spending is reached, which holds until a month ends."""
+
 _IN_SECONDS = re.compile(rf"retry[-_ ]after[:= ]{{1,3}}({_NUMBER})(?!\s{{0,2}}[a-z\d.])", re.IGNORECASE | re.ASCII)
 _LONGEST_AGO = 1e9
 """Seconds since 1970 that are certainly a date, and thousand times as many certainly one in milliseconds."""
@@ -38,7 +41,8 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
 
     Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``,
     https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto),
-    its words ("try again in 1m23.4s"), and, where the rate is ``limited``, the reset of the limit that is at 0.
+    its words ("try again in 1m23.4s", "regain access on 2026-12-01 at 00:00 UTC"), and, where the rate is ``limited``,
+    the reset of the limit that is at 0.
     """
     found = retry_after(headers, wall_clock)
     if found is None:
@@ -47,6 +51,8 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
         found = next((wait for each in error.waits if (wait := _seconds(each)) is not None), None)
     if found is None:
         found = wait_in_words(error.text)
+    if found is None and (due := _date_in_words(error.text)) is not None:
+        found = _until(due, headers, wall_clock)
     if found is None and limited:
         found = _until_reset({**error.headers, **headers}, wall_clock)
     return found
@@ -89,6 +95,11 @@ def wait_in_words(text: str) -> float | None:
         return duration(found[1].strip(" ,\t\n").removesuffix(" and"))
     bare = _IN_SECONDS.search(text[:LONGEST_READ])
     return float(bare[1]) if bare else None
+
+
+def _date_in_words(text: str) -> float | None:
+    found = _AGAIN_ON.search(text[:LONGEST_READ])
+    return _rfc3339(f"{found[1]}T{found[2]}") if found else None
 
 
 def _seconds(value: str | float | None) -> float | None:

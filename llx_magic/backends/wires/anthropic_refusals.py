@@ -1,0 +1,90 @@
+"""What Anthropic's service refuses of a request that the request can do without. No I/O."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.wires.wire import Concession
+from llx_magic.core.failure import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llx_magic.core.failure import Failure
+    from llx_magic.core.reply import ChatRequest
+
+
+class Extra(enum.StrEnum):
+    """Something that a request can do without; the value is what it is called in the request."""
+
+    DISPLAY = "thinking.display"
+    ADAPTIVE = "thinking.adaptive"
+    """To be told by a word how much to think; without it, it is told in tokens."""
+    DISABLED = "thinking.disabled"
+    THINKING = "thinking"
+    FORMAT = "output_config.format"
+    VERSION = "anthropic-version"
+
+
+_WORDS = {
+    Extra.DISPLAY: r"\bdisplay\b",
+    Extra.ADAPTIVE: r"adaptive|\beffort\b|output_config: ",
+    Extra.DISABLED: r"thinking|disabled",
+    Extra.THINKING: r"thinking|budget_tokens",
+    Extra.FORMAT: r"output_config|output_format|json_schema|structured[ _]outputs?|\bschema\b",
+    Extra.VERSION: r"anthropic[-_ ]version",
+}
+"""The words that name each, in the order in which they are looked for."""
+
+_OF_THIS_SCHEMA = re.compile(r"\.schema|schema is|too complex", re.IGNORECASE)
+
+_MAY_REFUSE = frozenset({FailureKind.BAD_REQUEST, FailureKind.ACCESS, FailureKind.SERVER})
+"""Kinds that such a refusal comes as; some gateways break at what they do not know."""
+
+_TOO_MANY = re.compile(r"max_tokens`?: \d{1,9} > (\d{1,9})")
+_NO_ROOM = re.compile(r"max_tokens`? exceeds? context limit: (\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")
+_CAP = "max_tokens="
+_LEAST_ROOM = 256
+"""Tokens of reply; where a prompt leaves less than this it is too long."""
+
+
+def capped(without: Collection[str]) -> int | None:
+    """Return the most ``max_tokens`` that the service has been found to take, or None."""
+    return min((int(name.removeprefix(_CAP)) for name in without if name.startswith(_CAP)), default=None)
+
+
+def conceded(failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+    """Return what a failure refuses of what a request asked for, and what it is to be instead, by its name.
+
+    A reply that would be longer than the model can write, or than the prompt leaves room for, is asked for as long as
+    it may be. Nothing is conceded where the service names a parameter of the user's own.
+    """
+    words, known = failure.message, capped(without)
+    if found := _TOO_MANY.search(words):
+        return _cap(int(found[1]), known)
+    if found := _NO_ROOM.search(words):
+        room = int(found[3]) - int(found[1])
+        return _cap(room, known, lasts=False) if _LEAST_ROOM <= room < int(found[2]) else None
+    if failure.kind not in _MAY_REFUSE or any(re.search(rf"\b{re.escape(name)}\b", words) for name in request.params):
+        return None
+    asked = _asked_for(request).difference(without)
+    for extra, pattern in _WORDS.items():
+        if extra in asked and re.search(pattern, words, re.IGNORECASE):
+            return Concession(extra, lasts=extra is not Extra.FORMAT or _OF_THIS_SCHEMA.search(words) is None)
+    return None
+
+
+def _cap(most: int, known: int | None, *, lasts: bool = True) -> Concession | None:
+    return Concession(f"{_CAP}{most}", lasts=lasts) if most > 0 and (known is None or most < known) else None
+
+
+def _asked_for(request: ChatRequest) -> set[Extra]:
+    """Return what a request asks for that it could do without; what the user's own parameters say stays."""
+    asked = {Extra.VERSION}
+    if request.effort is not None and "thinking" not in request.params:
+        asked |= {Extra.DISABLED} if request.effort == "none" else {Extra.DISPLAY, Extra.ADAPTIVE, Extra.THINKING}
+    if request.schema is not None:
+        asked.add(Extra.FORMAT)
+    return asked
