@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
-from llx_magic.providers.table import ANTHROPIC, COHERE, OLLAMA, OPENAI, Provider, provider_at
+from llx_magic.providers.table import ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI, Provider, provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
 """What stands around an address that was copied out of a text, a shell or a file of settings."""
@@ -35,9 +35,16 @@ _ENDS: Final[Mapping[str, re.Pattern[str]]] = {
         r"(?:/v1/messages(?:/count_tokens)?|/models/[^/]{1,200}:(?:stream)?rawpredict)$", re.IGNORECASE
     ),
     OLLAMA: re.compile(r"/api(?:/(?:chat|generate|tags|show|version|embed|embeddings))?$", re.IGNORECASE),
+    GEMINI: re.compile(
+        r"/v1beta(?:/models(?:/[^/]{1,200})?)?$|(?:/publishers/google)?/models/[^/]{1,200}:(?:stream)?generatecontent$",
+        re.IGNORECASE,
+    ),
     COHERE: re.compile(r"/v2(?:/chat)?$|(?<!/compatibility)/v1(?:/(?:chat|models))?$", re.IGNORECASE),
 }
 """What follows the root of a service, for each form of its own, in a whole address."""
+
+_STREAMED = re.compile(r"\?alt=(?:sse|json)$")
+"""The query with which Gemini is asked for a stream."""
 
 LONGEST_ADDRESS: Final = 2_000
 """How many characters an address may have; servers take no longer ones."""
@@ -64,7 +71,7 @@ def tidied(given: str) -> str:
     """
     if len(given) > LONGEST_ADDRESS:
         raise AddressProblem(f"must be an address of at most {LONGEST_ADDRESS} characters, got {len(given)}")
-    text = _ASSIGNMENT.sub("", given.strip(_AROUND)).strip(_AROUND)
+    text = _STREAMED.sub("", _ASSIGNMENT.sub("", given.strip(_AROUND)).strip(_AROUND))
     _refuse_credentials(text)
     if "://" not in text and _BARE.fullmatch(text.lstrip("/")):
         text = f"https://{text.lstrip('/')}"

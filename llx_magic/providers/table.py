@@ -22,7 +22,10 @@ OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
 
-FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC}
+GEMINI = "gemini"
+"""The form of Gemini, at Google AI and at Vertex AI."""
+
+FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}
 """The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
 
 
@@ -167,11 +170,24 @@ _DECLARED = (
     ),
     Provider(
         name="gemini",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        base_url="https://generativelanguage.googleapis.com",
         key_variable="GEMINI_API_KEY",
-        note="Google Gemini's compatible endpoint",
+        note="Google Gemini",
         aliases=("google", "google-ai", "google-gemini", "google-ai-studio"),
         otel_name="gcp.gemini",
+        wire=GEMINI,
+        compatible="/v1beta/openai",
+    ),
+    Provider(
+        name="vertex",
+        base_url=None,
+        key_variable="GOOGLE_OAUTH_ACCESS_TOKEN",
+        note="Gemini on Vertex AI, with a token as the key: "
+        "`--base-url https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION`",
+        aliases=("vertexai", "google-vertex", "google-vertex-ai"),
+        otel_name="gcp.vertex_ai",
+        wire=GEMINI,
+        compatible="/endpoints/openapi",
     ),
     _hosted(
         "moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "Moonshot AI, Kimi models",

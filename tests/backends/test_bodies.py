@@ -38,6 +38,8 @@ BODIES = {
     "lines with an end mark": "\n".join([*CHUNKS, "data: [DONE]", ""]),
     "lines with carriage returns": "\r\n".join(CHUNKS),
     "an array": "[" + ",\n".join(CHUNKS) + "]",
+    "an array of several lines": json.dumps([json.loads(each) for each in CHUNKS], indent=2) + "\r\n",
+    "an array and an end mark": "[" + "\r\n,\r\n".join(CHUNKS) + "]data: [DONE]\n\n",
     "a document": json.dumps(WHOLE),
     "a document of several lines": json.dumps(WHOLE, indent=2) + "\n",
     "a document after white space": " \n\n\t" + json.dumps(WHOLE),
@@ -69,14 +71,24 @@ def test_where_a_body_is_cut_into_pieces_makes_no_difference(name, cuts):
 
 
 @pytest.mark.parametrize(
-    "name", ["events", "marked events", "lines", "events, no empty lines", "a document in an event"]
+    "name",
+    [
+        "events",
+        "marked events",
+        "lines",
+        "events, no empty lines",
+        "a document in an event",
+        "an array of several lines",
+    ],
 )
 def test_a_body_byte_by_byte_is_the_same(name):
     """The slowest network there is."""
     assert read_body(*(bytes([each]) for each in BODIES[name].encode())).text == TEXT
 
 
-@pytest.mark.parametrize("name", ["events", "lines", "an array", "a document", "a document of several lines"])
+@pytest.mark.parametrize(
+    "name", ["events", "lines", "an array", "an array and an end mark", "a document", "a document of several lines"]
+)
 def test_a_body_that_is_cut_short_is_no_reply(name):
     """Whatever its layout, each of its beginnings without a finish reason fails."""
     raw = BODIES[name].encode()
@@ -90,6 +102,14 @@ def test_lines_are_given_out_as_they_come():
     body = BodyDecoder()
     assert [each.data for each in body.feed(b'{"a": 1}\n{"b"')] == ['{"a": 1}']
     assert [each.data for each in body.feed(b": 2}\n")] == ['{"b": 2}']
+
+
+def test_the_objects_of_an_array_are_given_out_as_they_come():
+    """Also where a bracket or a quotation mark stands in a text, and where an escape is cut in two."""
+    body, given = BodyDecoder(), []
+    for piece in (b'[{"a": "}]\\', b'\\", "b": ["\\"{"', b"]}\n", b",", b' {"c": 2}', b"]"):
+        given.append([each.data for each in body.feed(piece)])
+    assert given == [[], [], ['{"a": "}]\\\\", "b": ["\\"{"]}'], [], ['{"c": 2}'], []]
 
 
 @pytest.mark.parametrize(

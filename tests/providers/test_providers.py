@@ -189,7 +189,11 @@ def test_an_address_is_understood_as_people_paste_it(given, meant):
     assert base_url(meant) == meant
 
 
+GOOGLE = "https://generativelanguage.googleapis.com"
+VERTEX = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"
 NATIVE = {
+    "gemini": PROVIDERS["gemini"],
+    "gemini-vertex": PROVIDERS["vertex"],
     "ollama": Provider(name="o", base_url="http://localhost:11434", wire="ollama", compatible="/v1"),
     "cohere": Provider(name="c", base_url="https://api.cohere.com", wire="cohere", compatible="/compatibility/v1"),
     "anthropic": provider("anthropic"),
@@ -230,6 +234,22 @@ VERTEX = "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-
         ("ollama", "http://localhost:1234", "http://localhost:1234", "ollama"),
         ("ollama", "http://localhost:11434/v1", "http://localhost:11434/v1", "openai"),
         ("ollama", "http://localhost:11434/v1/chat/completions", "http://localhost:11434/v1", "openai"),
+        ("gemini", GOOGLE, GOOGLE, "gemini"),
+        ("gemini", f"{GOOGLE}/v1beta/", GOOGLE, "gemini"),
+        ("gemini", f"{GOOGLE}/v1beta/models", GOOGLE, "gemini"),
+        ("gemini", f"{GOOGLE}/v1beta/models/gemini-x:streamGenerateContent?alt=sse", GOOGLE, "gemini"),
+        (
+            "gemini",
+            "https://gw.example/google/v1beta/models/gemini-x:generateContent",
+            "https://gw.example/google",
+            "gemini",
+        ),
+        ("gemini", f"{GOOGLE}/v1", f"{GOOGLE}/v1", "gemini"),
+        ("gemini", f"{GOOGLE}/v1beta/openai/", f"{GOOGLE}/v1beta/openai", "openai"),
+        ("gemini", f"{GOOGLE}/v1beta/openai/chat/completions", f"{GOOGLE}/v1beta/openai", "openai"),
+        ("gemini-vertex", f"{VERTEX}/publishers/google/models/gemini-x:generateContent", VERTEX, "gemini"),
+        ("gemini-vertex", VERTEX, VERTEX, "gemini"),
+        ("gemini-vertex", f"{VERTEX}/endpoints/openapi/chat/completions", f"{VERTEX}/endpoints/openapi", "openai"),
         ("cohere", "https://gw.example/cohere/v2/chat", "https://gw.example/cohere", "cohere"),
         ("cohere", "https://gw.example/v2", "https://gw.example", "cohere"),
         ("cohere", "https://gw.example/v1/models", "https://gw.example", "cohere"),

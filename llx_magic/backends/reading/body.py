@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 
+from llx_magic.backends.reading.elements import ElementScanner
 from llx_magic.backends.reading.lenient import NoJson, end_of, read_json, read_json_at
 from llx_magic.backends.reading.sse import EventDecoder, EventTooLarge, ServerEvent
 from llx_magic.keys.redaction import LONGEST_READ
@@ -36,15 +37,16 @@ class _Layout(enum.Enum):
     EVENTS = enum.auto()
     PERHAPS_LINES = enum.auto()
     LINES = enum.auto()
+    PERHAPS_ARRAY = enum.auto()
     DOCUMENT = enum.auto()
 
 
 class BodyDecoder:
     """Turns the bytes of a body into events, however they were cut.
 
-    Told apart are server-sent events, one JSON document (also an array of them, or one with an end mark stuck to it),
-    JSON documents line by line (https://jsonlines.org/), and a web page. A stream is given out as it comes, a document
-    when it has ended.
+    Told apart are server-sent events, one JSON document (also one with an end mark stuck to it), an array of them, JSON
+    documents line by line (https://jsonlines.org/), and a web page. A stream is given out as it comes, and so is an
+    array, as Gemini streams where nothing else is asked for; a document when it has ended.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class BodyDecoder:
         self._head = b""
         """The beginning of a stream that has held no event so far."""
         self._given = 0
+        self._elements = ElementScanner()
 
     def feed(self, data: bytes) -> list[ServerEvent]:
         """Take the next bytes and return the events that they complete.
@@ -70,6 +73,8 @@ class BodyDecoder:
             return self.feed(data) if data else self._check_size()
         self._held += data
         self._check_size()
+        if self._layout is _Layout.PERHAPS_ARRAY:
+            return self._take_elements()
         is_lines = self._layout in (_Layout.PERHAPS_LINES, _Layout.LINES)
         return self._take_lines() if is_lines and b"\n" in data else []
 
@@ -88,6 +93,9 @@ class BodyDecoder:
         if self._layout is _Layout.LINES:
             events = [_event_of(text)] if text else []
             return events if self._given + len(events) > 1 else [*events, _ENDED]
+        if self._layout is _Layout.PERHAPS_ARRAY and self._given:
+            rest = text.lstrip(", \t\r\n")
+            return [_ENDED] if rest.startswith("]") else [_event_of(rest)] if rest else []
         if self._layout is _Layout.UNKNOWN:
             return [] if self._blank else [ServerEvent(Odd.EMPTY, "")]
         return [ServerEvent(Odd.PAGE, text)] if text.startswith("<") else _documents(text)
@@ -110,7 +118,9 @@ class BodyDecoder:
             return _Layout.UNKNOWN, b""
         if begun.startswith(b"{"):
             return _Layout.PERHAPS_LINES, begun
-        return _Layout.DOCUMENT if begun.startswith((b"[", b"<")) else _Layout.EVENTS, begun
+        if begun.startswith(b"["):
+            return _Layout.PERHAPS_ARRAY, begun
+        return _Layout.DOCUMENT if begun.startswith(b"<") else _Layout.EVENTS, begun
 
     def _take_events(self, data: bytes) -> list[ServerEvent]:
         events = self._events.feed(data)
@@ -118,6 +128,20 @@ class BodyDecoder:
             self._given += len(events)
         elif not self._given and len(self._head) < LONGEST_READ:
             self._head += data[:LONGEST_READ]
+        return events
+
+    def _take_elements(self) -> list[ServerEvent]:
+        """Return the objects of an array that have come to their end; an array of anything else is one document."""
+        events: list[ServerEvent] = []
+        while (end := self._elements.end_of_next(self._held)) > 0:
+            text = self._held[:end].decode("utf-8", "replace").strip(", \t\r\n")
+            text = text if self._given else text.removeprefix("[").lstrip()
+            if not text.startswith("{"):
+                self._layout = _Layout.DOCUMENT
+                break
+            events.append(ServerEvent("message", text))
+            self._given += 1
+            del self._held[:end]
         return events
 
     def _take_lines(self) -> list[ServerEvent]:

@@ -1,0 +1,237 @@
+"""The wire form of Gemini's ``generateContent``, at Google AI and at Vertex AI. No I/O.
+
+https://ai.google.dev/api/generate-content and https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference
+"""
+
+from __future__ import annotations
+
+import enum
+import mimetypes
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from llx_magic.backends.wires.gemini_reader import ReplyReader
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, base64_of, json_body
+from llx_magic.core.failure import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from llx_magic.core.failure import Failure
+    from llx_magic.core.message import File, Image, Message
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import ChatRequest, Effort
+    from llx_magic.keys.secret import Secret
+    from llx_magic.text.values import JsonValue
+
+
+class Extra(enum.StrEnum):
+    """Something that a request can do without, or say in another way, where a model refuses it."""
+
+    JSON = "responseMimeType"
+    THOUGHTS = "includeThoughts"
+    LEVEL = "thinkingLevel"
+    """The newer models take a level, the older ones a budget."""
+    SYSTEM = "systemInstruction"
+
+
+_REFUSED = {
+    Extra.LEVEL: re.compile(r"thinking[ _]?(?:level|budget)|budget \d{1,9} is invalid", re.IGNORECASE),
+    Extra.THOUGHTS: re.compile(
+        r"include_?thoughts|thinking_?config|thinking (?:is|are|mode is) not (?:enabled|supported|available)"
+        r"|not support thinking",
+        re.IGNORECASE,
+    ),
+    Extra.JSON: re.compile(r"json mode|response_?mime_?type|response_?(?:json_?)?schema", re.IGNORECASE),
+    Extra.SYSTEM: re.compile(r"(?:developer|system)[ _]?instructions? (?:is|are) not", re.IGNORECASE),
+}
+"""The words that name each, in the order in which they are looked for."""
+
+_MOST = re.compile(
+    r"maxOutputTokens value of \d{1,12} but the supported range is from \d{1,4} \(inclusive\) to (\d{1,9}) \(excl"
+)
+_AT_MOST = "maxOutputTokens<"
+
+_OURS = {
+    "max_tokens": "maxOutputTokens", "max_completion_tokens": "maxOutputTokens", "top_p": "topP", "top_k": "topK",
+    "stop": "stopSequences", "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
+    "n": "candidateCount",
+}  # fmt: skip
+"""The neutral names of parameters that have another one here."""
+
+_CONFIG = frozenset({
+    *_OURS.values(), "temperature", "seed", "responseMimeType", "responseSchema", "responseJsonSchema",
+    "responseModalities", "thinkingConfig", "speechConfig", "imageConfig", "mediaResolution", "responseLogprobs",
+    "logprobs", "enableEnhancedCivicAnswers", "audioTimestamp", "routingConfig", "modelSelectionConfig",
+})  # fmt: skip
+"""The fields of ``generationConfig``; whatever else a profile names stands beside it."""
+
+_BUDGETS: Mapping[str, int] = {"none": 0, "low": 1024, "medium": 8192, "high": 24576}
+"""Tokens of reasoning: https://ai.google.dev/gemini-api/docs/openai#thinking"""
+
+_VERTEX = re.compile(r"(?:[a-z0-9-]{1,40}-)?aiplatform(?:\.[a-z0-9-]{1,40}\.rep)?\.googleapis\.com")
+"""Vertex AI: of a region, of a group of regions, or global."""
+
+
+@dataclass(frozen=True)
+class Gemini(Wire):
+    """Gemini's own form.
+
+    ``publisher`` is what stands before the model in the path, as at Vertex AI. ``takes_tokens`` says that a key is sent
+    as a token is: the projects of Vertex AI take no other.
+    """
+
+    publisher: str = ""
+    takes_tokens: bool = False
+    version: str = "/v1beta"
+    models_path: str = "/models?pageSize=1000"
+
+    takes_images = takes_files = True
+
+    def configured(self, url: str, keys: Mapping[str, str]) -> Gemini:
+        """Return the form as it is spoken at an address: at Vertex AI below a publisher, with a token."""
+        parts = urlsplit(url)
+        is_vertex = _VERTEX.fullmatch(parts.hostname or "") is not None or "/projects/" in parts.path
+        by_token = keys.get("auth") == "google" or "/projects/" in parts.path
+        if not is_vertex:
+            return Gemini(takes_tokens=by_token)
+        below = "" if "/publishers/" in parts.path else "/publishers/google"
+        return Gemini(below, by_token, "/v1beta1", "" if "/projects/" in parts.path else f"{below}/models")
+
+    def proof(self, key: Secret) -> Mapping[str, Secret]:
+        """Return the header that shows a key; never the address, which is logged."""
+        if self.takes_tokens or key.reveal().startswith("ya29."):
+            return super().proof(key)
+        return {"x-goog-api-key": key}
+
+    def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
+        """Return a request to generate content.
+
+        Parameters under neutral names are translated; one under Gemini's own name goes where it belongs, and wins.
+
+        Raises:
+            BackendFailed: of kind bad request, where ``params`` hold what JSON cannot.
+        """
+        body: dict[str, JsonValue] = {
+            name: value
+            for name, value in request.params.items()
+            if name not in {*_OURS, *_CONFIG, "model", "contents", "stream", "generationConfig"}
+        }
+        body |= _turns(request.messages, apart=Extra.SYSTEM not in without)
+        config, notes = _config(request, without)
+        if config:
+            body["generationConfig"] = config
+        method = "streamGenerateContent?alt=sse" if request.streaming else "generateContent"
+        return Asked(f"{self._path_of(model)}:{method}", json_body(body), notes=notes)
+
+    def _path_of(self, model: str) -> str:
+        """Return the path of a model, which may be given as a whole resource: ``tunedModels/…``, ``endpoints/…``."""
+        named = quote(model.strip("/"), "/@")
+        if "/" in model and (not self.publisher or not model.startswith("models/")):
+            return f"/{named}"
+        return f"{self.publisher}/{named if '/' in model else f'models/{named}'}"
+
+    def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
+        """Return what reads one reply."""
+        return ReplyReader(name, model, progress)
+
+    def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+        """Return what a failure refuses of what a request asked for; None where it refuses none of it."""
+        if failure.kind is not FailureKind.BAD_REQUEST:
+            return None
+        if most := _MOST.search(failure.message):
+            return Concession(f"{_AT_MOST}{most[1]}")
+        asked = {Extra.THOUGHTS} | ({Extra.LEVEL} if request.effort else set())
+        asked |= {Extra.JSON} if request.json or request.schema is not None else set()
+        asked |= {Extra.SYSTEM} if any(each.role == "system" for each in request.messages) else set()
+        for extra, words in _REFUSED.items():
+            if extra in asked and extra not in without and words.search(failure.message):
+                return Concession(extra)
+        return None
+
+    def models(self, document: JsonValue) -> tuple[str, ...]:
+        """Return the names of the models in one page that generate content."""
+        page = document if isinstance(document, dict) else {}
+        listed = page.get("models", page.get("publisherModels"))
+        rows = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        names = [str(each.get("name") or "").rpartition("/")[2] for each in rows if _generates(each)]
+        return tuple(filter(None, names))
+
+
+def _generates(listed: dict[str, JsonValue]) -> bool:
+    methods = listed.get("supportedGenerationMethods")
+    return not isinstance(methods, list) or "generateContent" in methods
+
+
+def _turns(messages: tuple[Message, ...], *, apart: bool) -> dict[str, JsonValue]:
+    """Return the turns, equal roles in a row as one; the system's words stand ``apart``, or before all others."""
+    system = [part for each in messages if each.role == "system" for part in _parts(each)]
+    turns: list[tuple[str, list[JsonValue]]] = []
+    for message in messages:
+        role = "model" if message.role == "assistant" else "user"
+        parts = [] if message.role == "system" else _parts(message)
+        if turns and turns[-1][0] == role:
+            turns[-1][1].extend(parts)
+        elif parts:
+            turns.append((role, parts))
+    body: dict[str, JsonValue] = {}
+    if system and apart and turns:
+        body["systemInstruction"] = {"parts": system}
+    elif system and turns and turns[0][0] == "user":
+        turns[0] = ("user", [*system, *turns[0][1]])
+    elif system:
+        turns.insert(0, ("user", system))
+    return {**body, "contents": [{"role": role, "parts": parts} for role, parts in turns]}
+
+
+def _parts(message: Message) -> list[JsonValue]:
+    """Return the parts of a message; an empty one is refused, so it is left out."""
+    return [{"text": piece} if isinstance(piece, str) else _file(piece) for piece in message.pieces if piece]
+
+
+def _file(piece: Image | File) -> JsonValue:
+    if not piece.url:
+        return {"inlineData": {"mimeType": piece.media_type, "data": base64_of(piece)}}
+    kind = piece.media_type or mimetypes.guess_type(urlsplit(piece.url).path)[0]
+    return {"fileData": {**({"mimeType": kind} if kind else {}), "fileUri": piece.url}}
+
+
+def _config(request: ChatRequest, without: Collection[str]) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    """Return the ``generationConfig`` of a request, and remarks on it; what is null is left out."""
+    params = request.params
+    config: dict[str, JsonValue] = {"thinkingConfig": _thinking(request.effort, without) or None}
+    if Extra.JSON not in without and (request.json or request.schema is not None):
+        config["responseMimeType"] = "application/json"
+        config["responseJsonSchema"] = None if request.schema is None else dict(request.schema)
+    config |= {theirs: params[ours] for ours, theirs in _OURS.items() if params.get(ours) is not None}
+    if isinstance(words := config.get("stopSequences"), str):
+        config["stopSequences"] = [words]
+    config |= {name: params[name] for name in _CONFIG if name in params}
+    if isinstance(whole := params.get("generationConfig"), dict):
+        config |= whole
+    config = {name: value for name, value in config.items() if value is not None}
+    wished, most = config.get("maxOutputTokens"), _most_tokens(without)
+    if most is None or not isinstance(wished, int) or wished <= most:
+        return config, ()
+    return {**config, "maxOutputTokens": most}, (f"max_tokens was lowered to {most}, the most that the model gives",)
+
+
+def _most_tokens(without: Collection[str]) -> int | None:
+    limits = [int(each.removeprefix(_AT_MOST)) - 1 for each in without if each.startswith(_AT_MOST)]
+    return min(limits, default=None)
+
+
+def _thinking(effort: Effort | None, without: Collection[str]) -> dict[str, JsonValue]:
+    """Return how much to reason: by a level, and where a model takes none by a budget; no reasoning the other way."""
+    shown: dict[str, JsonValue] = {} if Extra.THOUGHTS in without or effort == "none" else {"includeThoughts": True}
+    if effort is None:
+        return shown
+    by_budget = (effort == "none") != (Extra.LEVEL in without)
+    if by_budget:
+        return {**shown, "thinkingBudget": _BUDGETS[effort]}
+    return {**shown, "thinkingLevel": "MINIMAL" if effort == "none" else effort.upper()}
+
+
+WIRE = Gemini()
