@@ -29,12 +29,13 @@ from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
-from llx_magic.template.limits import Limits, Mode
+from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
+    from llx_magic.template.environment import Mode
 
 LAST_REPLY = "_llx"
 """The variable that holds the last reply."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from llx_magic.template import bounds, keywords, kinds, methods, patterns, zones
+from llx_magic.template import bounds, keywords, kinds, methods, patterns
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.percent import LARGEST_WIDTH
 
@@ -57,6 +57,11 @@ _LONG = 10_000
 _FUNCTIONS = """all any bfill count cummax cummin cumprod cumsum diff ffill first idxmax idxmin kurt last max
 mean median min nunique prod quantile rank sem shift size skew std sum var"""
 _TYPE = re.compile(r"[A-Za-z]+(?:8|16|32|64|128)?(?:\[[\w, /:+-]*\])?|[<>=|]?[a-z]\d?")
+_ZONE = re.compile(r"(?:UTC|GMT|Z)?(?:[+-]\d\d?(?::?\d\d){0,2})?|[A-Za-z][\w+-]*(?:/[A-Za-z][\w+-]*){0,2}", re.ASCII)
+_OPENS = re.compile(r"dateutil/|file:|zoneinfo/|\.\./", re.IGNORECASE)
+_OF_A_TYPE = re.compile(r",\s*(?:tz=)?([^\],]*)\]")
+"""Texts that name a time zone. pandas hands what follows ``dateutil/`` to dateutil, which opens an absolute path."""
+
 _SEARCH = (
     ast.Expression, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div,
     ast.Mod, ast.BitAnd, ast.BitOr, ast.Compare, ast.cmpop, ast.Name, ast.expr_context, ast.Constant, ast.List,
@@ -78,7 +83,7 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
         bounds.counts((*given, *named.values()))
     if not methods.is_of(owner, *_TEXTUAL):
         for each in _texts((*given, *named.values())):
-            zones.check_any(each)
+            _opens_no_file(each)
     if methods.is_of(owner, *_OF_MANY_TEXTS) and any(
         isinstance(each, str) and len(each) > _LONG for each in (*given, *named.values())
     ):
@@ -165,12 +170,30 @@ def _only_a_type(_owner: object, given: Given, named: Named) -> None:
         for each in _texts(kind.values() if isinstance(kind, Mapping) else (kind,)):
             if not _TYPE.fullmatch(each):
                 raise NotDataError(f"{each!r} is no type")
-            zones.check_type(each)
+            _check_type(each)
+
+
+def _check_zone(text: str) -> None:
+    """Refuse a zone that is not UTC, a fixed offset or a plain name such as ``Europe/Oslo``."""
+    if not _ZONE.fullmatch(text.strip()) or _OPENS.search(text):
+        raise NotDataError(f"{text[:60]!r} names no time zone that a prompt may ask for")
+
+
+def _check_type(text: str) -> None:
+    """Refuse the text of a type whose zone is none."""
+    for zone in _OF_A_TYPE.findall(text):
+        _check_zone(zone)
+
+
+def _opens_no_file(text: str) -> None:
+    """Refuse a text that would open a file if it were taken for a zone, wherever a library may take it so."""
+    if _OPENS.match(text) or re.search(r"\[.*dateutil/", text, re.IGNORECASE | re.DOTALL):
+        raise NotDataError(f"{text[:60]!r} reads no file here")
 
 
 def _only_a_zone(_owner: object, given: Given, named: Named) -> None:
     for each in _texts((*given[:1], *(named[key] for key in _ZONE_KEYS.intersection(named)))):
-        zones.check(each)
+        _check_zone(each)
 
 
 def _only_a_quick_pattern(owner: object, given: Given, named: Named) -> None:

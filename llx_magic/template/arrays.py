@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from llx_magic.template import cells
 from llx_magic.template.errors import RefusedError
 from llx_magic.template.foreign import lazy
-from llx_magic.template.limits import Limits
-from llx_magic.template.tables import Shown
+from llx_magic.template.tables import Limits, Shown
 
 if TYPE_CHECKING:
     import numpy as np

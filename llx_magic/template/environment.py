@@ -6,7 +6,7 @@ import functools
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from jinja2 import StrictUndefined
 from jinja2.environment import Environment as Jinja
@@ -18,13 +18,15 @@ from jinja2.utils import pass_environment
 
 from llx_magic.template import bounds, cells, keyed, kinds, methods
 from llx_magic.template.errors import NotDataError, RefusedError
-from llx_magic.template.limits import Mode
 from llx_magic.template.percent import Text, percent
 
 if TYPE_CHECKING:
     from jinja2.nodes import EvalContext
 
     from llx_magic.template.methods import Indexed
+
+Mode = Literal["data", "any"]
+"""What expressions reach: the notebook's data, or anything."""
 
 FILTERS = """abs batch capitalize center count d default dictsort e escape filesizeformat first float format groupby
 indent int items join last length list lower map max min reject rejectattr replace reverse round select selectattr slice

@@ -11,7 +11,7 @@ import operator
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType
-from typing import Protocol, cast
+from typing import cast
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
@@ -19,10 +19,9 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from llx_magic.template import arguments, bounds, cells, keyed, kinds, methods
-from llx_magic.template.environment import Environment, environment, is_missing
+from llx_magic.template.environment import Environment, Mode, environment, is_missing
 from llx_magic.template.errors import NotDataError, RefusedError
-from llx_magic.template.limits import Mode
-from llx_magic.template.percent import formatted
+from llx_magic.template.percent import Fields
 
 FUNCTIONS = (
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "range", "repr",
@@ -140,18 +139,11 @@ class _Evaluation:
     def alternative(self, node: nodes.Or) -> object:
         return self.of(node.left) or self.of(node.right)
 
-    def negation(self, node: nodes.Not) -> object:
-        return not self.of(node.node)
-
-    def minus(self, node: nodes.Neg) -> object:
-        return -cast("_Signed", self.of(node.node))
-
-    def plus(self, node: nodes.Pos) -> object:
-        return +cast("_Signed", self.of(node.node))
+    def unary(self, node: nodes.UnaryExpr) -> object:
+        return _UNARY[node.operator or ""](self.of(node.node))
 
     def concatenated(self, node: nodes.Concat) -> object:
-        texts = [cells.plain(self.of(each)) for each in node.nodes]
-        return bounds.joined("", texts)
+        return bounds.joined("", [cells.plain(self.of(each)) for each in node.nodes])
 
     def compared(self, node: nodes.Compare) -> object:
         left = self.of(node.expr)
@@ -220,7 +212,7 @@ class _Evaluation:
         if isinstance(owner, str) and name in {"format", "format_map"}:
             if name == "format_map":
                 given, named = [], dict(cast("Mapping[str, object]", given[0]))
-            return formatted(owner, given, named, self._env.getattr)
+            return Fields(self._env.getattr).vformat(owner, given, named)
         if isinstance(owner, str) and name == "replace" and not named:
             return bounds.replaced(owner, *cast("tuple[str, str]", tuple(given)))
         if isinstance(owner, str | bytes) and name == "expandtabs":
@@ -265,11 +257,7 @@ def _nfkc(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
 
 
-class _Signed(Protocol):
-    def __neg__(self) -> object: ...
-
-    def __pos__(self) -> object: ...
-
+_UNARY = cast("Mapping[str, Callable[[object], object]]", {"not": operator.not_, "-": operator.neg, "+": operator.pos})
 
 _Comparing = Callable[[object, object], object]
 
@@ -298,9 +286,7 @@ _READ = cast(
         nodes.CondExpr: _Evaluation.chosen,
         nodes.And: _Evaluation.conjunction,
         nodes.Or: _Evaluation.alternative,
-        nodes.Not: _Evaluation.negation,
-        nodes.Neg: _Evaluation.minus,
-        nodes.Pos: _Evaluation.plus,
+        **dict.fromkeys((nodes.Not, nodes.Neg, nodes.Pos), _Evaluation.unary),
         nodes.Concat: _Evaluation.concatenated,
         nodes.Compare: _Evaluation.compared,
         nodes.Filter: _Evaluation.filtered,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from llx_magic.template import frames
 from llx_magic.template.cells import Precision
 from llx_magic.template.errors import RefusedError
-from llx_magic.template.limits import Limits
-from llx_magic.template.tables import MAX_COLUMNS, Column, Shown, Table, markdown
+from llx_magic.template.tables import MAX_COLUMNS, Column, Limits, Shown, Table, markdown
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -49,7 +48,9 @@ def table(value: object, limits: Limits) -> Shown | None:
         raise RefusedError(lazy(value))
     if isinstance(read, nw.DataFrame):
         return _frame(read, limits)
-    return _series(read, limits) if isinstance(read, nw.Series) else None
+    if isinstance(read, nw.Series):
+        return markdown(Table([_column(read.head(limits.rows), read.name or "value")], len(read)), limits)
+    return None
 
 
 def exchanged(value: object, limits: Limits) -> Shown:
@@ -94,10 +95,6 @@ def _frame(read: nw.DataFrame[IntoDataFrame], limits: Limits) -> Shown:
     part = read.head(limits.rows)
     columns = [_column(part.get_column(name)) for name in read.columns[:MAX_COLUMNS]]
     return markdown(Table(columns, height, read.columns[MAX_COLUMNS:]), limits)
-
-
-def _series(read: nw.Series[IntoSeries], limits: Limits) -> Shown:
-    return markdown(Table([_column(read.head(limits.rows), read.name or "value")], len(read)), limits)
 
 
 def _column(values: nw.Series[IntoSeries], name: str | None = None) -> Column:

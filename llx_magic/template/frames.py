@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from llx_magic.template import cells
-from llx_magic.template.cells import PRECISIONS, Precision
-from llx_magic.template.limits import Limits
-from llx_magic.template.tables import MAX_COLUMNS, Column, Shown, Table, markdown
+from llx_magic.template.cells import PRECISIONS
+from llx_magic.template.tables import MAX_COLUMNS, Column, Limits, Shown, Table, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +39,8 @@ def series(value: pd.Series[S1], limits: Limits) -> Shown:
 def index(value: pd.Index[S1], limits: Limits) -> Shown:
     """Return labels, or an array of pandas, as a list."""
     part = list(value[: limits.rows])
-    quoted = [cells.literal(item) if isinstance(item, str | tuple) else text for item, text in _texts(part)]
+    texts = zip(part, cells.column(part), strict=True)
+    quoted = [cells.literal(item) if isinstance(item, str | tuple) else text for item, text in texts]
     listed = f"[{', '.join(quoted)}]"
     if len(part) == len(value):
         return Shown(listed)
@@ -75,10 +75,6 @@ def unstacked(labels: pd.MultiIndex, level: object) -> tuple[int, int]:
     return kept, labels.droplevel(left).nunique() if left else len(labels)
 
 
-def _texts(values: Sequence[object]) -> Iterator[tuple[object, str]]:
-    return zip(values, cells.column(values), strict=True)
-
-
 def _labels(labels: pd.Index[S1], *, always: bool = False) -> Iterator[Column]:
     numbered = type(labels).__name__ == "RangeIndex" and labels.name is None
     if numbered and not always and (not len(labels) or (labels[0], labels[-1]) == (0, len(labels) - 1)):
@@ -89,12 +85,7 @@ def _labels(labels: pd.Index[S1], *, always: bool = False) -> Iterator[Column]:
 
 
 def _column(name: object, values: pd.Series[S1]) -> Column:
+    kind: object = getattr(values.dtype, "numpy_dtype", values.dtype)
+    size = getattr(kind, "itemsize", 8) if getattr(kind, "kind", "") == "f" else 8
     # The array and not the series: a series hands out single precision as double, with digits that it never had.
-    return Column(name, list(values.array), _precision(values.dtype))
-
-
-def _precision(dtype: object) -> Precision:
-    kind = getattr(dtype, "numpy_dtype", dtype)
-    if getattr(kind, "kind", "") != "f":
-        return "d"
-    return PRECISIONS.get(getattr(kind, "itemsize", 8), "d")
+    return Column(name, list(values.array), PRECISIONS.get(size, "d"))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from llx_magic.template import arrays, cells, foreign, frames, pictures
 from llx_magic.template.errors import RefusedError
-from llx_magic.template.limits import Limits
-from llx_magic.template.tables import Shown
+from llx_magic.template.tables import Limits, Shown
 
 
 def shown(value: object, limits: Limits) -> Shown:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
@@ -160,14 +160,7 @@ def is_of(owner: object, *places: str) -> bool:
 @lru_cache(maxsize=1)
 def _known(_modules: int) -> tuple[tuple[type, frozenset[str]], ...]:
     """Return the classes that are there now; looked up again once more is imported."""
-    return tuple(_present())
-
-
-def _present() -> Iterator[tuple[type, frozenset[str]]]:
-    for place, names in _TABLE:
-        kind = _class_at(place)
-        if kind is not None:
-            yield kind, frozenset(names.split())
+    return tuple((kind, frozenset(names.split())) for place, names in _TABLE if (kind := _class_at(place)) is not None)
 
 
 def _class_at(place: str) -> type | None:

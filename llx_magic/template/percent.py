@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
+from typing import cast
 
 from llx_magic.template.cells import LONGEST_TEXT
 from llx_magic.template.errors import RefusedError
 from llx_magic.template.keyed import plain
+from llx_magic.template.methods import Indexed
 
 LARGEST_WIDTH = 1_000
 """Characters that a width or a precision may ask for."""
 
 _REST = re.compile(r"[#0\- +]*(\d*)(?:\.(\d*))?[hlL]?([diouxXeEfFgGcrsa%])")
-_NUMBER = re.compile(r"\d+")
-
-Read = Callable[[object, str], object]
-"""How an attribute or an item of a value is read."""
 
 
 def percent(template: str, given: object) -> str:
@@ -59,11 +57,6 @@ def _key_end(template: str, at: int) -> int:
     return at
 
 
-def formatted(template: str, arguments: Sequence[object], named: Mapping[str, object], attribute: Read) -> str:
-    """Return ``template.format(*arguments, **named)``, where fields read attributes as expressions do."""
-    return _Fields(attribute).vformat(template, arguments, named)
-
-
 class Text:
     """Pieces of a text, counted."""
 
@@ -83,29 +76,31 @@ class Text:
         return "".join(self._pieces)
 
 
-class _Fields(Formatter):
-    """Python's own formatter, with bounds, and with nothing read that an expression may not read."""
+class Fields(Formatter):
+    """Python's own formatter, with bounds, and with nothing read that an expression may not read.
 
-    def __init__(self, attribute: Read) -> None:
+    ``vformat(template, arguments, named)`` is ``template.format(*arguments, **named)``.
+    """
+
+    def __init__(self, attribute: Callable[[object, str], object]) -> None:
         self._attribute = attribute
         self._text = Text()
 
     def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
+        """Return what a field names, its attributes and items read as an expression reads them."""
         first, *rest = re.split(r"[.\[]", field_name, maxsplit=1)
         value: object = self.get_value(int(first) if first.isdigit() else first, args, kwargs)
         for name, item in re.findall(r"\.([^.\[]+)|\[([^\]]+)\]", field_name[len(first) :] if rest else ""):
-            value = self._attribute(value, name) if name else _item(value, item)
+            key = int(item) if item.isdigit() else item
+            value = self._attribute(value, name) if name else cast("Indexed", plain(value))[key]
         return value, first
 
     def format_field(self, value: object, format_spec: str) -> str:
-        _checked(*_NUMBER.findall(format_spec))
+        """Return ``format(value, format_spec)``, within bounds."""
+        _checked(*re.findall(r"\d+", format_spec))
         text = format(value, format_spec)
         self._text.add(text)
         return text
-
-
-def _item(value: object, key: str) -> object:
-    return plain(value)[int(key) if key.isdigit() else key]  # type: ignore[index]  # it says itself whether it has items
 
 
 def _checked(*numbers: str | None) -> None:

