@@ -153,7 +153,8 @@ def _duration(seconds: float | None, rounding: str) -> str:
     if not time:
         return "0 s"
     if time < Decimal("0.01"):
-        return _split_millisecond(time * 1000, rounding)
+        split, least = time * 1000, Decimal("0.001")
+        return f"<{least} ms" if split < least else f"{_text(_to_digits(split, 2, rounding))} ms"
     for bound, per_second, unit, step in _FINE:
         shown = _rounded(time * per_second, step, rounding)
         if shown < bound * per_second:
@@ -164,11 +165,6 @@ def _duration(seconds: float | None, rounding: str) -> str:
             several, rest = divmod(parts * smaller, larger)
             return f"{several:,} {name}" + (f" {rest // smaller} {beside}" if rest else "")
     raise AssertionError("the largest unit takes every duration")
-
-
-def _split_millisecond(time: Decimal, rounding: str) -> str:
-    least = Decimal("0.001")
-    return f"<{least} ms" if time < least else f"{_text(_to_digits(time, 2, rounding))} ms"
 
 
 def _exact(value: float) -> Decimal:

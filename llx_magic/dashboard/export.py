@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import itertools
 import re
@@ -31,11 +30,13 @@ def export(
         OSError: where the folder cannot be written to.
     """
     contents = dict(pictures)
-    parquet = _can_write_parquet()
+    parquet = True
     for name, frame in tables.items():
         contents[f"-{name}.csv"] = frame.to_csv().encode()
-        if parquet:
-            contents[f"-{name}.parquet"] = _parquet(frame)
+        try:
+            contents[f"-{name}.parquet"] = frame.to_parquet(engine="pyarrow")
+        except ImportError:
+            parquet = False
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
     return [_write_new(folder, safe, ending, content) for ending, content in contents.items()], parquet
 
@@ -50,20 +51,6 @@ def png(title: str, plots: Sequence[Plot]) -> bytes:
         plot(ax=axes)
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    return file.getvalue()
-
-
-def _can_write_parquet() -> bool:
-    try:
-        importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        return False
-    return True
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    file = io.BytesIO()
-    frame.to_parquet(file, engine="pyarrow")
     return file.getvalue()
 
 

@@ -75,7 +75,8 @@ def _height(svg: str) -> int:
 def _table(snapshot: Snapshot, view: View) -> str:
     style = styles(backend.name for backend in snapshot.backends)
     latencies = {strip.name: strip.latencies for strip in view.strips}
-    scale = _tpm_scale(snapshot)
+    known = [value for it in snapshot.backends for value in (it.tpm or 0.0, 1.25 * (it.tpm_threshold or 0.0))]
+    scale = max(*known, 1.0)
     head = "".join(f"<th scope='col'>{name}" for name in _COLUMNS)
     rows = "".join(
         _row(backend, style[backend.name], latencies.get(backend.name, ()), scale) for backend in snapshot.backends
@@ -108,15 +109,11 @@ def _row(backend: BackendSnapshot, style: Style, latencies: tuple[float, ...], s
     kind, words = chip(backend)
     error = escape(one_line(backend.last_error, 60)) if backend.last_error else "no failure"
     circuit = f"<b class='k{kind}'>{words}</b> <small>{error}</small>"
+    dash = f";--d:{style.dash[0]}px" if style.dash else ""
     return (
-        f"<tr><th scope='row'>{_swatch(style)}{escape(backend.name)}<td>{circuit}"
+        f"<tr><th scope='row'><i style='--c:{style.colour}{dash}'></i>{escape(backend.name)}<td>{circuit}"
         f"<td>{'<td>'.join(numbers)}<td>{_sparkline(latencies)}"
     )
-
-
-def _swatch(style: Style) -> str:
-    dash = f";--d:{style.dash[0]}px" if style.dash else ""
-    return f"<i style='--c:{style.colour}{dash}'></i>"
 
 
 def _sparkline(latencies: tuple[float, ...]) -> str:
@@ -127,11 +124,6 @@ def _sparkline(latencies: tuple[float, ...]) -> str:
     places = [f"{round(3 * place)} {round(17 - 15 * value / top)}" for place, value in enumerate(latencies)]
     title = f"<title>latest {duration(latencies[-1])}, highest {duration(top)}</title>"
     return f"<svg class='s' role='img'>{title}<path d='M{'L'.join(places)}h.1'/></svg>"
-
-
-def _tpm_scale(snapshot: Snapshot) -> float:
-    known = [backend.tpm or 0.0 for backend in snapshot.backends]
-    return max(*known, *(1.25 * (backend.tpm_threshold or 0.0) for backend in snapshot.backends), 1.0)
 
 
 def _share(value: float | None, scale: float) -> int:

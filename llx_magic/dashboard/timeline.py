@@ -194,9 +194,8 @@ class Timeline:
         stride = max(1, round((until - since) / SAMPLE_SECONDS / 30))
         points: list[tuple[float, float | None]] = []
         last = round(self._sampled_at / SAMPLE_SECONDS)
-        for back in range(
-            last % stride, len(lane.samples), stride
-        ):  # the same moments each time, so it does not wobble
+        # the same moments each time, so that the curve does not wobble
+        for back in range(last % stride, len(lane.samples), stride):
             at = self._sampled_at - back * SAMPLE_SECONDS
             if at < since:
                 break
@@ -208,8 +207,9 @@ class Timeline:
         if self._known_since is None:
             self._known_since = event.at
         if isinstance(event, BackendEvent):
-            if event.backend not in self._lanes:
-                self._lanes[event.backend] = self._new_lane()
+            if event.backend not in self._lanes:  # with as many samples as the others have
+                known = max((len(lane.samples) for lane in self._lanes.values()), default=0)
+                self._lanes[event.backend] = _Lane(samples=deque([None] * known, maxlen=_SAMPLES_KEPT))
             self._lanes[event.backend].fold(event, self.basis)
         if isinstance(event, RequestStarted):
             self._requests[event.request] = []
@@ -218,11 +218,6 @@ class Timeline:
         events = self._requests.get(event.request)
         if events is not None and (len(events) < EVENTS_PER_REQUEST or isinstance(event, RequestEnded)):
             events.append(event)
-
-    def _new_lane(self) -> _Lane:
-        """Return a lane with as many samples as the others."""
-        known = max((len(lane.samples) for lane in self._lanes.values()), default=0)
-        return _Lane(samples=deque([None] * known, maxlen=_SAMPLES_KEPT))
 
     def _sample(self, now: float) -> None:
         """Sample the tokens per minute at each whole step until ``now``."""

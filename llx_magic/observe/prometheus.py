@@ -6,7 +6,7 @@ The format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-ba
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -107,7 +107,7 @@ def _number(value: float) -> str:
 
 
 def _each(read: Callable[[BackendSnapshot], Iterable[Sample]]) -> Callable[[Snapshot], Iterator[Sample]]:
-    """Return a function that collects from all backends of a profile what ``one`` collects from a single backend."""
+    """Return a function that collects the samples of all backends of a profile."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
         for backend in snapshot.backends:
@@ -121,40 +121,36 @@ def _single(read: Callable[[BackendSnapshot], float | None]) -> Callable[[Snapsh
     return _each(lambda backend: (("", {}, read(backend)),))
 
 
-def _requests(snapshot: Snapshot) -> Iterator[Sample]:
-    yield "", {"outcome": "answered"}, snapshot.prompts.answered
-    yield "", {"outcome": "failed"}, snapshot.prompts.failed
-    yield "", {"outcome": "cancelled"}, snapshot.prompts.cancelled
+def _by(label: str, values: Mapping[str, float | None]) -> list[Sample]:
+    """Return a sample for each value of a label."""
+    return [("", {label: name}, value) for name, value in values.items()]
 
 
-def _skips(backend: BackendSnapshot) -> Iterator[Sample]:
-    counted = dict(backend.skips)
-    for reason in REASONS:
-        yield "", {"reason": reason}, counted.get(reason, 0)
+def _requests(snapshot: Snapshot) -> Iterable[Sample]:
+    ended = snapshot.prompts
+    return _by("outcome", {"answered": ended.answered, "failed": ended.failed, "cancelled": ended.cancelled})
 
 
-def _visits(backend: BackendSnapshot) -> Iterator[Sample]:
-    yield "", {"outcome": "success"}, backend.successes
-    yield "", {"outcome": "failure"}, backend.failures
-    yield "", {"outcome": "cancelled"}, backend.cancelled
+def _skips(it: BackendSnapshot) -> Iterable[Sample]:
+    return _by("reason", {**dict.fromkeys(REASONS, 0), **dict(it.skips)})
 
 
-def _tokens(backend: BackendSnapshot) -> Iterator[Sample]:
-    yield "", {"type": "input"}, backend.prompt_tokens
-    yield "", {"type": "output"}, backend.completion_tokens
+def _visits(it: BackendSnapshot) -> Iterable[Sample]:
+    return _by("outcome", {"success": it.successes, "failure": it.failures, "cancelled": it.cancelled})
 
 
-def _states(backend: BackendSnapshot) -> Iterator[Sample]:
-    for state in STATES:
-        yield "", {"state": state}, int(backend.state == state)
+def _tokens(it: BackendSnapshot) -> Iterable[Sample]:
+    return _by("type", {"input": it.prompt_tokens, "output": it.completion_tokens})
 
 
-def _durations(backend: BackendSnapshot) -> Iterator[Sample]:
-    ended = backend.successes + backend.failures
-    yield "", {"quantile": "0.5"}, backend.p50_latency
-    yield "", {"quantile": "0.95"}, backend.p95_latency
-    yield "_sum", {}, (backend.mean_latency or 0.0) * ended
-    yield "_count", {}, ended
+def _states(it: BackendSnapshot) -> Iterable[Sample]:
+    return _by("state", {state: int(it.state == state) for state in STATES})
+
+
+def _durations(it: BackendSnapshot) -> Iterable[Sample]:
+    ended = it.successes + it.failures
+    sums: list[Sample] = [("_sum", {}, (it.mean_latency or 0.0) * ended), ("_count", {}, ended)]
+    return _by("quantile", {"0.5": it.p50_latency, "0.95": it.p95_latency}) + sums
 
 
 _METRICS = (

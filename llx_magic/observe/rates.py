@@ -58,15 +58,7 @@ def curves(
         for reply, following in zip(told, [*(each.at for each in told[1:]), now], strict=True):
             rate.take(reply, kind)
             yield reply.at, backend, reply.tpm
-            for moment in _between(reply.at, following, step):
+            last = min(following, reply.at + WINDOW_SECONDS)  # when the reply no longer counts
+            count = math.ceil((last - reply.at) / step)
+            for moment in (*(reply.at + number * step for number in range(1, count)), *([last] if count else [])):
                 yield moment, backend, rate.at(moment, kind)
-
-
-def _between(begin: float, end: float, step: float) -> Iterator[float]:
-    """Yield moments after ``begin`` and before ``end`` a step apart, while a reply at ``begin`` counts, and its end."""
-    last = min(end, begin + WINDOW_SECONDS)
-    count = math.ceil((last - begin) / step)
-    for number in range(1, count):
-        yield begin + number * step
-    if count:
-        yield last

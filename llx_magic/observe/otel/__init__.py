@@ -181,7 +181,11 @@ class Instrumentation:
 
         first = self._about.get(event.order[0], {}) if event.order else {}
         attributes: Attributes = {
-            **(first if self._all_have_servers(event.order) else _known_from_the_start(first)),
+            **(
+                first
+                if all("server.address" in self._backend(name) for name in event.order)
+                else _known_from_the_start(first)
+            ),
             "gen_ai.operation.name": "chat",
             "llx.profile": self._profile,
             "llx.policy": event.policy,
@@ -283,9 +287,6 @@ class Instrumentation:
     def _labels(self, request: _Open, more: Mapping[str, AttributeValue]) -> Attributes:
         """Return a metric's attributes; only values of the profile or of a short list, so their number is bounded."""
         return {**request.about, "llx.profile": self._profile, **more}
-
-    def _all_have_servers(self, order: tuple[str, ...]) -> bool:
-        return all("server.address" in self._about.get(name, {}) for name in order)
 
     def _backend(self, name: str) -> Attributes:
         return {**self._about.get(name, {}), "llx.backend": name}
