@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import ipywidgets as widgets
 
@@ -32,18 +32,6 @@ STEPS = 150
 
 AT_MOST_BYTES = 3600
 """How much one update sends; what does not fit follows with the next one."""
-
-
-class Widget(Protocol):
-    """What is used of a widget; ipywidgets is not annotated."""
-
-    value: str
-
-    def add_class(self, name: str) -> object:
-        """Give it a class of the style sheet."""
-
-    def close(self) -> object:
-        """End it."""
 
 
 class Dashboard:
@@ -75,7 +63,7 @@ class Dashboard:
         self._ended = False
         self._pending: dict[str, str] = {}
         self._seen: tuple[BackendSnapshot, ...] = ()
-        self._parts: dict[str, Widget] = {name: _html() for name in panel.PARTS}
+        self._parts: dict[str, widgets.HTML] = {name: _html() for name in panel.PARTS}
         self._make_controls()
         self.box = widgets.VBox([*self._control_rows(), *self._rows()])
         self.box.add_class("llx-dashboard")
@@ -315,8 +303,8 @@ def _is_moving(snapshot: Snapshot) -> bool:
     )
 
 
-def _html(value: str = "") -> Widget:
-    widget: Widget = widgets.HTML(value, layout=widgets.Layout(width="100%", margin="0"))
+def _html(value: str = "") -> widgets.HTML:
+    widget = widgets.HTML(value, layout=widgets.Layout(width="100%", margin="0"))
     for name in ("llx", "tex2jax_ignore", "mathjax_ignore"):  # what servers say must not be typeset
         widget.add_class(name)
     return widget

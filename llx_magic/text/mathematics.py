@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING
 from llx_magic.text.bounds import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from markdown_it import MarkdownIt
-    from markdown_it.renderer import RendererHTML
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
-    from markdown_it.utils import EnvType, OptionsDict
 
 LONGEST = 4000
 """Characters between two delimiters; beyond it they are not taken for a pair, so that reading stays fast."""
@@ -51,9 +47,9 @@ def read_mathematics(parser: MarkdownIt) -> None:
     """Have the parser keep formulas as they are, and keep all other text from being taken for one."""
     parser.block.ruler.before("fence", "formula_block", _block, {"alt": ["paragraph", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "formula", _inline)
-    parser.add_render_rule("formula_block", _show_block)
-    parser.add_render_rule("formula", _show_inline)
-    parser.add_render_rule("text", _show_text)
+    parser.add_render_rule("formula_block", lambda _self, tokens, at, *_rest: f"<p>{_shown(tokens[at])}</p>\n")
+    parser.add_render_rule("formula", lambda _self, tokens, at, *_rest: _shown(tokens[at]))
+    parser.add_render_rule("text", lambda _self, tokens, at, *_rest: without_formulas(html.escape(tokens[at].content)))
 
 
 def without_formulas(escaped: str) -> str:
@@ -114,15 +110,6 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # no
     return False
 
 
-def _show_inline(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType) -> str:
-    formula = tokens[index].content
-    tag = "code" if SOURCE in tokens[index].meta or _NOT_DRAWING.search(formula) else "span"
-    return f"<{tag}>{html.escape(formula)}</{tag}>"
-
-
-def _show_block(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-    return f"<p>{_show_inline(self, tokens, index, options, env)}</p>\n"
-
-
-def _show_text(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType) -> str:
-    return without_formulas(html.escape(tokens[index].content))
+def _shown(formula: Token) -> str:
+    tag = "code" if SOURCE in formula.meta or _NOT_DRAWING.search(formula.content) else "span"
+    return f"<{tag}>{html.escape(formula.content)}</{tag}>"

@@ -143,7 +143,7 @@ def test_nothing_is_pushed_where_nothing_changed(trio) -> None:
     settle(shown)
     pushed: list[object] = []
     for widget in shown._parts.values():
-        widget.observe(pushed.append, "value")  # type: ignore[attr-defined]
+        widget.observe(pushed.append, "value")
     shown._redraw()
     settle(shown)
     assert pushed == []
@@ -157,7 +157,7 @@ def test_one_update_sends_no_more_than_its_share() -> None:
     dashboard = unattended(many)
     sent: list[int] = []
     for widget in dashboard._parts.values():
-        widget.observe(lambda change: sent.append(len(change["new"].encode())), "value")  # type: ignore[attr-defined]
+        widget.observe(lambda change: sent.append(len(change["new"].encode())), "value")
     ask(many, 4)
     updates = []
     more = True

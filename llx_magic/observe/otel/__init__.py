@@ -23,7 +23,6 @@ from llx_magic.observe.otel.names import (
     ERROR_OF_REQUEST,
     SCHEMA_URL,
     SPAN_EVENTS,
-    Members,
     about_backend,
     details_of,
     error_type,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from llx_magic.observe.otel.names import Attributes
+    from llx_magic.profiles.document import Profile
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Observed(Protocol):
     """What is asked of a load balancer; ``llx_magic.load`` returns one."""
 
     @property
-    def profile(self) -> Members: ...  # noqa: D102
+    def profile(self) -> Profile: ...  # noqa: D102
     @property
     def epoch(self) -> float: ...  # noqa: D102
     def now(self) -> float: ...  # noqa: D102

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from llx_magic.core import events as facts
@@ -18,6 +18,8 @@ from llx_magic.providers.table import find_provider
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
+
+    from llx_magic.profiles.document import ModelProfile
 
     Attributes = dict[str, AttributeValue]
 
@@ -65,35 +67,6 @@ _SAMPLING = {
 """What the parameters of a request are called, and the type that the conventions give them."""
 
 
-class Member(Protocol):
-    """What is read of a backend's profile."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def provider(self) -> str: ...  # noqa: D102
-    @property
-    def model(self) -> str: ...  # noqa: D102
-    @property
-    def connection(self) -> Connected: ...  # noqa: D102
-
-
-class Connected(Protocol):
-    """What is read of how a backend is reached."""
-
-    @property
-    def base_url(self) -> str | None: ...  # noqa: D102
-
-
-class Members(Protocol):
-    """What is read of a load balancer's profile."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def members(self) -> tuple[Member, ...]: ...  # noqa: D102
-
-
 def error_type(failure: Failure) -> str:
     """Return the ``error.type`` of a failed attempt: its HTTP status from 300, else its kind in snake case."""
     if failure.status is not None and failure.status >= 300:
@@ -111,7 +84,7 @@ def details_of(failure: Failure) -> Attributes:
     return details
 
 
-def about_backend(member: Member) -> Attributes:
+def about_backend(member: ModelProfile) -> Attributes:
     """Return provider, model and server of a backend; a provider has the conventions' name where they have one."""
     known = find_provider(member.provider)
     name = member.provider.strip().casefold() if known is None else known.otel_name or known.name
