@@ -1,20 +1,16 @@
-"""Keys in the operating system's keyring. A keyring cannot list its entries, so the names are kept in a file."""
+"""Keys in the operating system's keyring. A keyring cannot list its entries, so the names are kept as files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.files.names import check_name, name_problem
-from llx_magic.files.private import locked, read_file, reason, write_file
-from llx_magic.files.strictjson import DocumentProblem, decode, parse
+from llx_magic.files.private import private_folder, reason
 from llx_magic.install import install_line
 from llx_magic.key_shapes import spelling_problem
 from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.keys.secret import Secret
-from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import nearest, shown_path
 
 LONGEST_KEY = 16_384
@@ -55,11 +51,10 @@ def keep_for_session(name: str, key: Secret) -> None:
 
 
 class Keychain:
-    """The named keys of the user. ``state_folder`` is where their names are kept."""
+    """The named keys of the user. For each, ``state_folder`` has an empty file of that name in ``keys``."""
 
     def __init__(self, state_folder: Path) -> None:
-        self._folder = state_folder
-        self._file = state_folder / "keys.json"
+        self._folder = state_folder / "keys"
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the keys that llx_magic has stored, in order.
@@ -67,16 +62,13 @@ class Keychain:
         Raises:
             ProfileError: where the list cannot be read.
         """
-        if not self._file.exists():
-            return ()
         try:
-            value = parse(decode(read_file(self._file)))
-        except DocumentProblem as problem:
-            raise ProfileError(f"{shown_path(self._file)}: {problem}") from None
-        names = value.get("names") if isinstance(value, dict) else None
-        if not isinstance(names, list):
-            raise ProfileError(f"{shown_path(self._file)}: must be an object with a list of names")
-        return tuple(sorted(name for name in names if isinstance(name, str) and not name_problem(name)))
+            found = [each.name for each in self._folder.iterdir()]
+        except FileNotFoundError:
+            return ()
+        except OSError as problem:
+            raise ProfileError(f"{shown_path(self._folder)}: cannot be read ({reason(problem)})") from None
+        return tuple(sorted(name for name in found if not name_problem(name)))
 
     def set(self, name: str, key: Secret) -> bool:
         """Store a key. Return True if llx_magic has stored one of that name before.
@@ -86,40 +78,39 @@ class Keychain:
             KeyringProblem: where the keyring takes no key.
         """
         key = _checked(name, key)
-        with locked(self._folder, self._folder):
-            known = self.names()
-            if problem := _store(name, key):
-                raise KeyringProblem(problem)
-            self._write({*known, name}, f"key {name} is stored in the keyring, but not listed")
+        is_known = name in self.names()
+        if problem := _store(name, key):
+            raise KeyringProblem(problem)
+        try:
+            private_folder(self._folder)
+            (self._folder / name).touch(mode=0o600)
+        except OSError as trouble:
+            where = f"{shown_path(self._folder / name)} cannot be written ({reason(trouble)})"
+            raise ProfileError(f"key {name} is stored in the keyring, but not listed: {where}") from None
         _OF_THIS_SESSION.pop(name, None)
-        return name in known
+        return is_known
 
     def delete(self, name: str) -> None:
         """Remove a key and its name. A key that is kept for this session only is forgotten.
 
         Raises:
             ProfileError: where llx_magic has stored none of that name, and where the key is removed but its name
-            stays listed.
+                stays listed.
             KeyringProblem: where the keyring cannot be used, or still has the key afterwards.
         """
         check_name(name, what="key name")
-        with locked(self._folder, self._folder):
-            known = self.names()
-            if name not in known and name not in _OF_THIS_SESSION:
-                raise ProfileError(f"no key is named {name!r}{nearest(name, sorted(known))}")
-            if name in known:
-                if problem := _remove(name):
-                    raise KeyringProblem(f"key {name} is not removed: {problem}")
-                self._write({*known} - {name}, f"key {name} is removed from the keyring, but stays listed")
-            _OF_THIS_SESSION.pop(name, None)
-
-    def _write(self, names: Iterable[str], done: str) -> None:
-        """Write the list of names. If that fails, the error begins with ``done``: what is done and stays so."""
-        listed: list[JsonValue] = [*sorted(names)]
-        try:
-            write_file(self._file, (json.dumps({"names": listed}, indent=2) + "\n").encode())
-        except OSError as problem:
-            raise ProfileError(f"{done}: {shown_path(self._file)} cannot be written ({reason(problem)})") from None
+        known = self.names()
+        if name not in known and name not in _OF_THIS_SESSION:
+            raise ProfileError(f"no key is named {name!r}{nearest(name, known)}")
+        if name in known:
+            if problem := _remove(name):
+                raise KeyringProblem(f"key {name} is not removed: {problem}")
+            try:
+                (self._folder / name).unlink(missing_ok=True)
+            except OSError as trouble:
+                where = f"{shown_path(self._folder / name)} cannot be removed ({reason(trouble)})"
+                raise ProfileError(f"key {name} is removed from the keyring, but stays listed: {where}") from None
+        _OF_THIS_SESSION.pop(name, None)
 
 
 def read_key(name: str) -> Secret | None:

@@ -11,7 +11,7 @@ from llx_magic.files.private import read_file
 from llx_magic.files.strictjson import DocumentProblem
 from llx_magic.keys.names import names_a_secret
 from llx_magic.profiles.codec import JsonObject, newer_version, read_document, read_object
-from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile
+from llx_magic.profiles.document import Document
 from llx_magic.profiles.headers import CUSTOM_HEADERS
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import listed, shown_path
@@ -67,19 +67,13 @@ def describe_changes(old: JsonObject, new: JsonObject) -> tuple[str, ...]:
 
 def with_kept_keys(document: Document, previous: Document | None) -> Document:
     """Return the document with the unknown keys of the file it replaces, where it has none of that name."""
-    if isinstance(document, ModelProfile) and isinstance(previous, ModelProfile):
-        return replace(
-            document,
-            extra={**previous.extra, **document.extra},
-            extra_settings={**previous.extra_settings, **document.extra_settings},
-        )
-    if isinstance(document, LoadBalancerProfile) and isinstance(previous, LoadBalancerProfile):
-        return replace(
-            document,
-            extra={**previous.extra, **document.extra},
-            extra_settings={**previous.extra_settings, **document.extra_settings},
-        )
-    return document
+    if previous is None or type(document) is not type(previous):
+        return document
+    return replace(
+        document,
+        extra={**previous.extra, **document.extra},
+        extra_settings={**previous.extra_settings, **document.extra_settings},
+    )
 
 
 def _flat(raw: JsonObject) -> JsonObject:

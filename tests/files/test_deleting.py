@@ -190,12 +190,16 @@ def test_a_deleted_profile_that_cannot_be_cleared_as_the_default_is_said_to_be_b
 
 
 def test_a_key_that_is_removed_and_stays_listed_is_said_to_be_both_and_can_be_deleted_again(vault, tmp_path):
-    chain = Keychain(tmp_path / "state")
+    home = tmp_path / "home"
+    chain = Keychain(home)
     chain.set("work", Secret(KEY))
-    said = on_a_full_disk(lambda: chain.delete("work"))
+    give_away(home)
+    (home / "keys").chmod(0o500)
+    said = as_an_ordinary_user(home, lambda: chain.delete("work"))
+    (home / "keys").chmod(0o700)
     assert said == (
         "ProfileError: key work is removed from the keyring, but stays listed: "
-        f"{tmp_path}/state/keys.json cannot be written (file too large)"
+        f"{home}/keys/work cannot be removed (permission denied)"
     )
     assert chain.names() == ("work",)
     chain.delete("work")
@@ -203,9 +207,16 @@ def test_a_key_that_is_removed_and_stays_listed_is_said_to_be_both_and_can_be_de
 
 
 def test_a_key_that_is_stored_and_cannot_be_listed_is_said_to_be_both(vault, tmp_path):
-    chain = Keychain(tmp_path / "state")
-    said = on_a_full_disk(lambda: chain.set("work", Secret(KEY)))
-    assert said.startswith("ProfileError: key work is stored in the keyring, but not listed: ")
+    home = tmp_path / "home"
+    home.mkdir()
+    give_away(home)
+    home.chmod(0o500)
+    said = as_an_ordinary_user(home, lambda: Keychain(home).set("work", Secret(KEY)))
+    home.chmod(0o700)
+    assert said == (
+        "ProfileError: key work is stored in the keyring, but not listed: "
+        f"{home}/keys/work cannot be written (permission denied)"
+    )
 
 
 class KeepingKeyring(MemoryKeyring):
