@@ -15,7 +15,7 @@ from llx_magic.files.names import check_name
 from llx_magic.key_shapes import begins_like_a_key, not_repeated
 from llx_magic.profiles.connection import Connection
 from llx_magic.providers.address import base_url
-from llx_magic.providers.table import find_provider
+from llx_magic.providers.table import FORMS, Provider, find_provider
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 from llx_magic.text.values import JsonValue
@@ -62,8 +62,14 @@ class ModelProfile:
                 raise ProfileError(f"profile {self.name}: {what} is no name, it looks like a key{not_repeated()}")
         object.__setattr__(self, "settings", checked(self.settings))
         if self.connection.base_url is not None:
-            meant = base_url(self.connection.base_url, find_provider(self.provider))
+            meant = base_url(self.connection.base_url, self._asked)
             object.__setattr__(self, "connection", replace(self.connection, base_url=meant))
+
+    @property
+    def _asked(self) -> Provider | None:
+        """The provider in the form that the profile names, or in its own; None where neither is known."""
+        known, form = find_provider(self.provider), self.connection.form
+        return replace(known or Provider(name=self.provider, base_url=None), wire=FORMS[form]) if form else known
 
     @property
     def member_settings(self) -> dict[str, SettingValue]:

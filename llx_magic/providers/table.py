@@ -18,14 +18,12 @@ OPENAI = "openai"
 """The form of OpenAI's chat completions, which most providers speak."""
 
 ANTHROPIC = "anthropic"
+GEMINI = "gemini"
 OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
 
-GEMINI = "gemini"
-"""The form of Gemini, at Google AI and at Vertex AI."""
-
-FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}
+FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI, "ollama": OLLAMA, "cohere": COHERE}
 """The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
 
 
@@ -67,6 +65,10 @@ class Provider:
     def compatible_url(self, url: str) -> str:
         """Return the address of the compatible endpoint beside its own form's root."""
         return url if self.form_at(url) == OPENAI else url.rstrip("/") + self.compatible
+
+    def root_url(self, url: str) -> str:
+        """Return the root of its own form beside its compatible endpoint."""
+        return url.rstrip("/").removesuffix(self.compatible)
 
     def own_url(self, url: str) -> str | None:
         """Return the provider's own base URL at the host and port of ``url``, or None; https only."""
@@ -244,9 +246,15 @@ _DECLARED = (
         "vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_API_KEY", "Vercel's AI Gateway, many models",
         aliases=("vercel-ai-gateway", "ai-gateway", "vercel-gateway"),
     ),
-    _hosted(
-        "cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY", "Cohere's compatible endpoint",
-        more=("https://api.cohere.com/compatibility/v1",),
+    Provider(
+        name="cohere",
+        base_url="https://api.cohere.com",
+        more_urls=("https://api.cohere.ai",),
+        key_variable="COHERE_API_KEY",
+        note="Cohere; `…/compatibility/v1` is its compatible endpoint",
+        aliases=("cohere-ai",),
+        wire=COHERE,
+        compatible="/compatibility/v1",
     ),
     Provider(
         name="azure",
@@ -269,7 +277,16 @@ _DECLARED = (
         "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION`",
         "gcp.vertex_ai", "google",
     ),
-    _own_machine("ollama", "http://localhost:11434/v1", "Ollama on this machine"),
+    Provider(
+        name="ollama",
+        base_url="http://localhost:11434",
+        more_urls=("https://ollama.com",),
+        key_variable="OLLAMA_API_KEY",
+        note="Ollama on this machine, no key; `https://ollama.com` is its cloud, `…/v1` the compatible endpoint",
+        aliases=("ollama-cloud",),
+        wire=OLLAMA,
+        compatible="/v1",
+    ),
     _own_machine("lmstudio", "http://localhost:1234/v1", "LM Studio on this machine"),
     _own_machine("vllm", "http://localhost:8000/v1", "vLLM on this machine", "hosted-vllm"),
     _own_machine("llamacpp", "http://localhost:8080/v1", "llama.cpp's server on this machine", "llama-server"),

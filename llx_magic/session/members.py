@@ -58,9 +58,10 @@ def endpoint_of(member: ModelProfile) -> Endpoint | None:
     base_url = member.connection.base_url or provider.base_url
     if base_url is None or provider.name in _WITHOUT_ADDRESS:
         return None
-    return Endpoint(
-        base_url=provider.compatible_url(base_url) if _named_form(member) == OPENAI else base_url, model=member.model
-    )
+    form = _named_form(member)
+    if form is not None:
+        base_url = provider.compatible_url(base_url) if form == OPENAI else provider.root_url(base_url)
+    return Endpoint(base_url=base_url, model=member.model)
 
 
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:

@@ -282,11 +282,11 @@ def test_what_is_no_whole_document_fails_as_unusable(document, message):
 KINDS = {
     FailureKind.BAD_REQUEST: (400, 413, 422),
     FailureKind.ACCESS: (401, 402, 403, 404),
-    FailureKind.SERVER: (408, 500, 501, 502, 503, 504, 507, 520, 529, 599),
+    FailureKind.SERVER: (408, 499, 500, 501, 502, 503, 504, 507, 520, 529, 599),
     FailureKind.CONFLICT: (409, 425),
     FailureKind.RATE_LIMIT: (429,),
     FailureKind.REDIRECT: (301, 302, 303, 307, 308),
-    FailureKind.OTHER_STATUS: (405, 410, 418, 451, 499),
+    FailureKind.OTHER_STATUS: (405, 410, 418, 451),
 }
 
 

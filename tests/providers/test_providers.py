@@ -8,7 +8,7 @@ import pytest
 
 from llx_magic.errors import ProfileError
 from llx_magic.providers.address import AddressProblem, base_url
-from llx_magic.providers.table import PROVIDERS, Provider, find_provider, provider, provider_at, unknown_provider
+from llx_magic.providers.table import PROVIDERS, find_provider, provider, provider_at, unknown_provider
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -20,8 +20,8 @@ def test_each_provider_is_complete(name):
     for url in found.urls:
         assert not url.endswith("/")
         assert base_url(url, found) == url
-        if found.key_required:
-            assert urlsplit(url).scheme == "https"
+        assert base_url(found.compatible_url(url)) == found.compatible_url(url)
+        if urlsplit(url).scheme == "https":
             assert found.key_variable
             assert found.own_url(url) == url
             assert provider_at(url + "/chat/completions") is found
@@ -161,6 +161,10 @@ def test_a_whole_address_is_cut_to_its_base(base, endpoint):
         ),
         ("https://api.z.ai/api/coding/paas/v4/", "https://api.z.ai/api/coding/paas/v4"),
         ("https://api.perplexity.ai/chat/completions", "https://api.perplexity.ai"),
+        ("https://api.cohere.com", "https://api.cohere.com/compatibility/v1"),
+        ("https://api.cohere.com/v2/chat", "https://api.cohere.com/compatibility/v1"),
+        ("https://api.cohere.ai/compatibility/v1/models", "https://api.cohere.ai/compatibility/v1"),
+        ("https://ollama.com/api/chat", "https://ollama.com/v1"),
         ("localhost:11434", "http://localhost:11434/v1"),
         ("http://localhost:11434/api/chat", "http://localhost:11434/v1"),
         ("http://localhost:11434/api/generate", "http://localhost:11434/v1"),
@@ -194,8 +198,8 @@ VERTEX = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations
 NATIVE = {
     "gemini": PROVIDERS["gemini"],
     "gemini-vertex": PROVIDERS["vertex"],
-    "ollama": Provider(name="o", base_url="http://localhost:11434", wire="ollama", compatible="/v1"),
-    "cohere": Provider(name="c", base_url="https://api.cohere.com", wire="cohere", compatible="/compatibility/v1"),
+    "ollama": provider("ollama"),
+    "cohere": provider("cohere"),
     "anthropic": provider("anthropic"),
     "vertex": provider("anthropic-vertex"),
 }

@@ -80,6 +80,7 @@ FILTER = _family(
     r"|(?:input|prompt|request|content|text|message|output)s? (?:was|were|is|has been|got|may be) "
     r"(?:flagged|filtered|blocked by (?:content|safety)|moderated|considered (?:unsafe|inappropriate))"
     r"|flagged (?:as|for|by)|requires moderation and|content filter(?:ing)? policy|our safety system|safety system"
+    r"|blocked (?:input|output)\b"
     r"|data may contain inappropriate content|content exists risk|(?:unsafe|inappropriate|sensitive) content",
 )
 QUOTA = _family(
@@ -100,6 +101,7 @@ QUOTA = _family(
     rf"|(?:used|exhausted) (?:all|up) {_A}(?:credits?|quota|allocation)"
     rf"|billing hard limit|spend(?:ing)? limit {_A}(?:reached|exceeded)"
     r"|(?:too many tokens|requests|tokens|neurons|limit)[ -]per[ -]day"
+    r"|(?:requests|calls|tokens) ?(?:per|/) ?(?:day|month)\b"
     r"|daily (?:free )?(?:limit|quota|allocation)|account is in arrears"
     r"|purchase (?:more )?credits|add (?:more )?credits|recharge your|top up your",
     quota=True,

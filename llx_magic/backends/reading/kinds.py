@@ -58,7 +58,8 @@ _BROKEN: tuple[_Step, ...] = (
 )
 _STEPS: dict[int, tuple[_Step, ...]] = {
     **dict.fromkeys((400, 413, 422), _REFUSED),
-    **dict.fromkeys((401, 404, 408, 409, 425, 498), ()),
+    **dict.fromkeys((401, 404, 408, 409, 425), ()),
+    498: ((_WORDS, (FILTER,)),),
     402: ((_CODES, (QUOTA,)), (_WORDS, (QUOTA,))),
     403: ((_CODES, (FILTER, QUOTA, RATE)), (_WORDS, (FILTER, QUOTA))),
     429: ((_WORDS, (NEVER_FITS,)), (_CODES, (QUOTA, CAPACITY)), (_WORDS, (QUOTA, CAPACITY))),
@@ -79,7 +80,7 @@ _NO_STATUS: tuple[_Step, ...] = (
 _KINDS = {
     **dict.fromkeys((400, 413, 422), FailureKind.BAD_REQUEST),
     **dict.fromkeys((401, 402, 403, 404), FailureKind.ACCESS),
-    **dict.fromkeys((408, 498), FailureKind.SERVER),
+    **dict.fromkeys((408, 498, 499), FailureKind.SERVER),
     **dict.fromkeys((409, 425), FailureKind.CONFLICT),
     429: FailureKind.RATE_LIMIT,
 }

@@ -108,6 +108,24 @@ def wire_named(name: str) -> Wire:
     return wire
 
 
+def renamed(params: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Return parameters under a form's own names, ``names`` being its words for those that people write.
+
+    One that stands there under the form's own name already wins.
+    """
+    own = {names[name]: value for name, value in params.items() if name in names}
+    return {**own, **{name: value for name, value in params.items() if name not in names}}
+
+
+def schema_in_words(schema: Mapping[str, JsonValue]) -> str:
+    """Return what to tell a model that is to keep to a JSON schema, where the service takes none."""
+    return f"Answer with one JSON value and nothing else. It fits this JSON schema:\n{json_body(dict(schema)).decode()}"
+
+
+EFFORT_IGNORED = "the effort was left out: this model takes none"
+"""The note where a server refuses to be told how much to reason."""
+
+
 def json_body(body: dict[str, JsonValue]) -> bytes:
     """Return a body of JSON; half of a surrogate pair, which no UTF-8 can hold, is written as U+FFFD.
 

@@ -1,0 +1,188 @@
+"""Cohere's own form, version 2 of its chat. No I/O.
+
+https://docs.cohere.com/reference/chat-stream
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.reading.errors import error_of, error_within
+from llx_magic.backends.reading.finish import Finish, meaning_of
+from llx_magic.backends.reading.reader import Reader
+from llx_magic.backends.wires.wire import (
+    EFFORT_IGNORED,
+    Asked,
+    Concession,
+    Wire,
+    data_url,
+    json_body,
+    renamed,
+    schema_in_words,
+    unsayable,
+)
+from llx_magic.core.failure import FailureKind
+from llx_magic.core.message import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from llx_magic.core.failure import Failure
+    from llx_magic.core.message import Message, Piece
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import ChatRequest
+    from llx_magic.text.values import JsonValue
+
+_NAMES = {"top_p": "p", "top_k": "k", "stop": "stop_sequences", "max_completion_tokens": "max_tokens"}
+"""Cohere's names for parameters that people know under those of OpenAI."""
+
+_BUDGETS = {"low": 1_024, "medium": 4_096}
+"""How many tokens of reasoning an effort allows; a high one is not limited."""
+
+THINKING, SCHEMA, JSON = "thinking", "json_schema", "response_format"
+"""What a model may refuse, by Cohere's names: to reason by order, to keep to a schema, and to write JSON."""
+
+_REFUSED = {
+    THINKING: re.compile(r"thinking|reasoning", re.IGNORECASE),
+    SCHEMA: re.compile(r"json_?schema|schema", re.IGNORECASE),
+    JSON: re.compile(r"response_?format|json_object|json mode", re.IGNORECASE),
+}
+
+
+class CohereChat(Wire):
+    """Cohere's chat."""
+
+    takes_images = True
+    models_path = "/v1/models?endpoint=chat&page_size=1000"
+
+    def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
+        """Return a request for a chat. Parameters go through, some of them under Cohere's own names.
+
+        Raises:
+            BackendFailed: of kind bad request, for a file, and for what JSON cannot hold.
+        """
+        messages: list[JsonValue] = [{"role": each.role, "content": _content(each)} for each in request.messages]
+        own = renamed(request.params, _NAMES)
+        own.pop("stream_options", None)  # it reports the usage unasked
+        if isinstance(own.get("stop_sequences"), str):
+            own["stop_sequences"] = [own["stop_sequences"]]
+        body: dict[str, JsonValue] = {**own, "model": model, "messages": messages, "stream": request.streaming}
+        notes: tuple[str, ...] = ()
+        if request.effort is not None and "thinking" not in body:
+            if THINKING in without:
+                notes = (EFFORT_IGNORED,)
+            else:
+                body["thinking"] = _thinking(request.effort)
+        if request.schema is not None and ({SCHEMA, JSON} & {*without}):
+            messages.insert(0, {"role": "system", "content": schema_in_words(request.schema)})
+        if (request.json or request.schema is not None) and JSON not in without and "response_format" not in body:
+            told = {} if request.schema is None or SCHEMA in without else {"json_schema": dict(request.schema)}
+            body["response_format"] = {"type": "json_object", **told}
+        return Asked("/v2/chat", json_body(body), notes=notes)
+
+    def reader(self, name: str, model: str, progress: Progress) -> CohereReader:
+        """Return what reads one reply."""
+        return CohereReader(name, model, progress)
+
+    def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+        """Return what a model refuses of the effort, the schema or the form of JSON that were asked for."""
+        if failure.kind is not FailureKind.BAD_REQUEST:
+            return None
+        asked = {
+            THINKING: request.effort is not None and "thinking" not in request.params,
+            SCHEMA: request.schema is not None and "response_format" not in request.params,
+            JSON: (request.json or request.schema is not None) and "response_format" not in request.params,
+        }
+        wanted = (extra for extra, is_asked in asked.items() if is_asked and extra not in without)
+        return next((Concession(each) for each in wanted if _REFUSED[each].search(failure.message)), None)
+
+    def models(self, document: JsonValue) -> tuple[str, ...]:
+        """Return the names of the models on one page of the list."""
+        models = document.get("models") if isinstance(document, dict) else None
+        names = [each.get("name") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
+        return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def _thinking(effort: str) -> JsonValue:
+    if effort == "none":
+        return {"type": "disabled"}
+    limit: dict[str, JsonValue] = {"token_budget": _BUDGETS[effort]} if effort in _BUDGETS else {}
+    return {"type": "enabled", **limit}
+
+
+def _content(message: Message) -> JsonValue:
+    if isinstance(message.content, str):
+        return message.content
+    return [_part(piece) for piece in message.content]
+
+
+def _part(piece: Piece) -> JsonValue:
+    match piece:
+        case str():
+            return {"type": "text", "text": piece}
+        case Image():
+            return {"type": "image_url", "image_url": {"url": piece.url or data_url(piece)}}
+    raise unsayable("files")
+
+
+class CohereReader(Reader):
+    """Takes one reply of Cohere: events that are named by their ``type``, or the whole message."""
+
+    piece = "message"
+
+    def take_document(self, document: dict[str, JsonValue]) -> None:
+        """Take an event or a whole reply; events that hold nothing of the message are passed over."""
+        kind, delta = document.get("type"), document.get("delta")
+        whole = document.get("message")
+        if error_within(document, has_choices=isinstance(kind, str) or isinstance(whole, dict)):
+            self.take_error(error_of(document))
+        elif isinstance(delta, dict):
+            self.has_begun = True
+            self._take_id(document)
+            if isinstance(message := delta.get("message"), dict):
+                self._take_message(message)
+            if kind == "message-end":
+                self._take_end(delta)
+                self.done = True
+        elif isinstance(whole, dict):
+            self.has_begun = True
+            self._take_id(document)
+            self._take_message(whole)
+            self._take_end(document)
+
+    def _take_id(self, document: Mapping[str, JsonValue]) -> None:
+        if isinstance(given := document.get("id"), str) and given:
+            self.response_id = given
+
+    def _take_message(self, message: Mapping[str, JsonValue]) -> None:
+        if isinstance(plan := message.get("tool_plan"), str):
+            self.add_reasoning(plan)
+        for part in _each(message.get("content")):
+            if isinstance(thinking := part.get("thinking"), str):
+                self.add_reasoning(thinking)
+            if isinstance(text := part.get("text"), str) and text:
+                self.add_text(text)
+        for call in _each(message.get("tool_calls")):
+            if isinstance(called := call.get("function"), dict) and called.get("name"):
+                self.add_tool(str(called["name"]))
+
+    def _take_end(self, end: Mapping[str, JsonValue]) -> None:
+        """Take the reason of the end and the counts; an error in the middle of a stream is an end like any other."""
+        self.add_usage(end.get("usage"))
+        reason = end.get("finish_reason")
+        if not isinstance(reason, str):
+            return
+        if meaning_of(reason) is Finish.BROKEN:
+            error = error_of(end.get("error") or f"the reply ended with {reason}")
+            error.codes.add("timeout" if reason == "TIMEOUT" else "internal_error")
+            self.take_error(error)
+        self.finish(reason)
+
+
+def _each(value: JsonValue) -> list[dict[str, JsonValue]]:
+    """Return the objects in a field that holds one of them, or a list."""
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+WIRE = CohereChat()
