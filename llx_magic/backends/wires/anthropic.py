@@ -104,9 +104,9 @@ class AnthropicMessages(Wire):
         notes = ["seed has no effect on this backend"] if params.get("seed") is not None else []
         if (stop := params.get("stop")) is not None:
             body.setdefault("stop_sequences", stop if isinstance(stop, list) else [stop])
-        body["messages"] = turns_of(request.messages)
         if system := system_of(request.messages):
             body.setdefault("system", system)
+        body["messages"] = turns_of(request.messages)
         notes += _limit_length(body, request, without)
         notes += _ask_to_think(body, request, without)
         if request.schema is not None and Extra.FORMAT not in without:
