@@ -1,4 +1,7 @@
-"""The dashboard's style sheet: the colours of the front end's theme where it has any, and of its own elsewhere."""
+"""The dashboard's style sheet: the colours of the front end's theme where it has any, and of its own elsewhere.
+
+The variables of JupyterLab: https://jupyterlab.readthedocs.io/en/stable/developer/css.html
+"""
 
 from __future__ import annotations
 

@@ -89,6 +89,8 @@ class LlxMagics(Magics):
         elif self._session is not None:
             self._session.close()
 
+    # Else IPython would fill in $name and {name} of the prompt itself:
+    # https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.magic.html#IPython.core.magic.no_var_expand
     @no_var_expand
     @line_cell_magic
     def llx(self, line: str, cell: str | None = None) -> Reply | None:

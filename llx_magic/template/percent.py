@@ -1,4 +1,7 @@
-"""Texts that are filled in by ``%`` and ``str.format``, piece by piece, so that none can grow without bounds."""
+"""Texts that are filled in by ``%`` and ``str.format``, piece by piece, so that none can grow without bounds.
+
+The syntax: https://docs.python.org/3/library/stdtypes.html#printf-style-string-formatting
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ _ONE_FOLDER = ("PYTHONHOME", "PYTHONUSERBASE")
 _LEFT_OUT = frozenset({
     "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONBREAKPOINT", "PYTHONWARNINGS", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE",
 })  # fmt: skip
-"""Variables that make a Python run or import what they name, and that serve nobody in a process without a terminal."""
+"""Variables that make a Python run or import what they name, and that serve nobody in a process without a terminal.
+
+https://docs.python.org/3/using/cmdline.html#environment-variables
+"""
 
 
 def safe_folder() -> Path:

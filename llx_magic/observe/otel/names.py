@@ -1,6 +1,7 @@
 """What events are called in OpenTelemetry: attributes, span events, kinds of error; a fixed list, free of any text.
 
-Names are those of OpenTelemetry's semantic conventions for generative AI; what they have no name for is under ``llx.``.
+Names are those of OpenTelemetry's semantic conventions for generative AI
+(https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/); what they have no name for is under ``llx.``.
 """
 
 from __future__ import annotations
