@@ -133,29 +133,22 @@ class Child:
                 self.serving.set_exception(ModelUnavailable(problem))
 
     def _start(self, words: IO[bytes]) -> Serving:
-        process = self._spawn(words)
-        assert process.stdout is not None
+        model, identity = str(self._model.path), self._model.identity
+        order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
+        with self._lock:  # ``stop`` closes the standard input, on which the order is sent
+            if self._stopped:
+                raise ModelUnavailable("the embedded model was stopped while it was starting")
+            self._process = process = _begun(self._command, order, words)
         giving_up = threading.Timer(self._ready_seconds, process.kill)
         giving_up.daemon = True
         giving_up.start()
         try:
-            line = _read_line(process.stdout.readline())
+            line = _answer_of(process)
         finally:
             giving_up.cancel()
-            process.stdout.close()
         if "url" in line:
             return Serving(process.pid, line["url"], self._key)
         raise ModelUnavailable(_said(line) or self._obituary(process, words))
-
-    def _spawn(self, words: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start the process and tell it what to load; both under the lock, for ``stop`` closes its standard input."""
-        model, identity = str(self._model.path), self._model.identity
-        order = {"model": model, "identity": identity, "key": self._key, "alias": MODEL, "context": CONTEXT_TOKENS}
-        with self._lock:
-            if self._stopped:
-                raise ModelUnavailable("the embedded model was stopped while it was starting")
-            self._process = _begun(self._command, order, words)
-            return self._process
 
     def _obituary(self, process: subprocess.Popen[bytes], words: IO[bytes]) -> str:
         if self._stopped:
@@ -195,14 +188,14 @@ def _begun(command: Sequence[str], order: Mapping[str, object], words: IO[bytes]
 def runtime_problem() -> str | None:
     """Say in one line why the runtime cannot be loaded, or None where it can; it may take seconds."""
     with _begun(COMMAND, {"model": ""}, subprocess.DEVNULL) as trial:
-        assert trial.stdout is not None
-        return _said(_read_line(trial.stdout.readline()))
+        return _said(_answer_of(trial))
 
 
-def _read_line(raw: bytes) -> dict[str, str]:
-    """Read a line of the child's; an empty mapping where it is not what was agreed."""
-    try:
-        line = json.loads(raw)
-    except ValueError:
-        return {}
-    return {str(key): str(value) for key, value in line.items()} if isinstance(line, dict) else {}
+def _answer_of(process: subprocess.Popen[bytes]) -> dict[str, str]:
+    """Return the line that the child says; empty where it is not what was agreed."""
+    assert process.stdout is not None
+    with process.stdout as answer, contextlib.suppress(ValueError):
+        line = json.loads(answer.readline())
+        if isinstance(line, dict):
+            return {str(key): str(value) for key, value in line.items()}
+    return {}
