@@ -83,7 +83,8 @@ def circuit_in_words(backend: BackendSnapshot) -> str:
         left = backend.seconds_until_probe
         return f"open, probe {in_time(left)}" if left else "open, probe due"
     if backend.cooling_down is not None:
-        return f"{backend.state}, {cooling_down_in_words(backend.cooling_down)}"
+        waits = f" {countdown(backend.cooling_down)}" if backend.cooling_down else ", one request is out first"
+        return f"{backend.state}, cooling down{waits}"
     if backend.below_threshold:
         return f"{backend.state}, below TPM"
     return backend.state
@@ -93,11 +94,6 @@ def brief_rate(backend: BackendSnapshot) -> list[str]:
     """Return a remark on tokens per minute that are computed from less than a minute, as after one short reply."""
     seconds = backend.tpm_seconds
     return [f"over {duration(seconds)}"] if seconds is not None and seconds < 60 else []
-
-
-def cooling_down_in_words(seconds_left: float) -> str:
-    """Return what a cool-down waits for: its end, or the first request after it."""
-    return f"cooling down {countdown(seconds_left)}" if seconds_left else "cooling down, one request is out first"
 
 
 def prompts_in_words(prompts: Prompts) -> str:

@@ -21,7 +21,7 @@ from llx_magic.engine.request import RequestRun, Watch, parts_of
 from llx_magic.errors import UsageProblem
 from llx_magic.keys.redaction import named_secret
 from llx_magic.observe.debug import write_debug_lines
-from llx_magic.observe.frames.reply import reply_frame
+from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
 from llx_magic.session.record import NO_VALUES, ProfileRecord

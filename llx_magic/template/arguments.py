@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from llx_magic.template import bounds, keywords, kinds, methods, patterns
+from llx_magic.template import bounds, kinds, methods, patterns
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.percent import LARGEST_WIDTH
 
@@ -76,7 +76,7 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
     """
     if any(map(kinds.holds_a_function, (*given, *named.values()))):
         raise NotDataError(f"{name}() takes no function here")
-    keywords.check(owner, name, named)
+    methods.check_keywords(owner, name, named)
     if name in _TO_TEXT and given:
         raise NotDataError(f"{name}() writes no file here")
     if methods.is_of(owner, *_TEXTUAL) and name not in {"format", "format_map"}:

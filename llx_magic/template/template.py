@@ -7,13 +7,12 @@ single brace is plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llx_magic.template import kinds
 from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
-from llx_magic.template.finder import spans
 from llx_magic.template.tables import Limits, Shown
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest
@@ -26,6 +25,9 @@ _LABEL_LENGTH = 40
 """Characters of an expression in a note about what of its value was sent."""
 
 _EVERYTHING = Limits()
+
+_MARK = re.compile(r"""['"(\[{}\])]""")
+_IN_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,48 @@ class Template:
         while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
             after += 1
         return after < len(self._text) and self._text[after] != "\n"
+
+
+def spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each expression starts and ends, its braces included.
+
+    Raises InterpolationError for a ``{{`` that nothing closes. Each character is looked at a fixed number of times,
+    whatever the text, since anybody's text may stand in a prompt.
+    """
+    unclosed: set[str] = set()
+    start = text.find("{{")
+    while start >= 0:
+        end = _end(text, start, unclosed)
+        if end is None:
+            raise unreadable(text, start, "'{{' has no '}}' that closes it outside of brackets and quotes")
+        yield start, end
+        start = text.find("{{", end)
+
+
+def _end(text: str, start: int, unclosed: set[str]) -> int | None:
+    """Return the position behind the ``}}`` that is in no string and no bracket.
+
+    A quote that nothing closes is no string: ``{{ don't }}``. Then no later quote of its kind is closed either, for the
+    search has passed them all, each behind a backslash; ``unclosed`` remembers it for the rest of the text.
+    """
+    depth = 0
+    at = start + 2
+    while found := _MARK.search(text, at):
+        mark, at = found[0], found.end()
+        if mark in _IN_QUOTES:
+            if mark not in unclosed:
+                closed = next((end.end() for end in _IN_QUOTES[mark].finditer(text, at) if end[0] == mark), None)
+                if closed is None:
+                    unclosed.add(mark)
+                else:
+                    at = closed
+        elif mark in "([{":
+            depth += 1
+        elif not depth and text.startswith("}}", found.start()):
+            return at + 1
+        else:
+            depth = max(0, depth - 1)
+    return None
 
 
 def _read(text: str, span: tuple[int, int], mode: Mode) -> Expression:

@@ -10,7 +10,7 @@ from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.reply import Reply, Usage
 from llx_magic.core.trace import Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.frames.reply import reply_frame
+from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.text.blocks import ReplyFormatError, code_of, read_json
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import llx_magic as llx
+from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.observe.frames.inert import InertFrame
-from llx_magic.observe.frames.reply import reply_frame
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template

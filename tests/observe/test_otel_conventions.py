@@ -23,8 +23,7 @@ from llx_magic.core.sampling import sampling_of
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.observe.otel import instrument
-from llx_magic.observe.otel.metrics import Instruments
-from llx_magic.observe.otel.names import SCHEMA_URL, about_backend
+from llx_magic.observe.otel.names import SCHEMA_URL, Instruments, about_backend
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.providers.table import PROVIDERS

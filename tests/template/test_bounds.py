@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.template.errors import InterpolationError
-from llx_magic.template.finder import spans
-from llx_magic.template.template import Template
+from llx_magic.template.template import Template, spans
 
 NAMESPACE = {
     "x": "x", "long": "x" * 1_000_000, "n": 10**10, "xs": [1], "np_n": np.int64(10**10), "frac": Fraction(3, 2),

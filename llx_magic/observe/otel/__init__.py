@@ -17,12 +17,12 @@ from llx_magic.core import events as facts
 from llx_magic.core.failure import Failure
 from llx_magic.errors import UsageProblem
 from llx_magic.install import install_line
-from llx_magic.observe.otel.metrics import Instruments
 from llx_magic.observe.otel.names import (
     CIRCUIT_EVENTS,
     ERROR_OF_REQUEST,
     SCHEMA_URL,
     SPAN_EVENTS,
+    Instruments,
     about_backend,
     details_of,
     error_type,

@@ -58,13 +58,6 @@ def ink() -> str:
     return str(rcParams["text.color"])
 
 
-def pale(colour: str) -> tuple[float, float, float, float]:
-    """Return a pale shade of the colour."""
-    from matplotlib.colors import to_rgba
-
-    return to_rgba(colour, 0.3)
-
-
 def short(name: str) -> str:
     """Return a name that fits, cut in its middle, since long names mostly differ at the end."""
     name = one_line(name)

@@ -230,7 +230,7 @@ def _step(ax: Axes, row: int, step: Step, total: float) -> None:
     failed = not step.ok and step.end is not None
     colour = STATE_COLOURS["open" if failed else "closed"]
     first = end if step.first_token is None else step.first_token
-    for begin, until, shade in ((step.begin, first, drawing.pale(colour)), (first, end, colour)):
+    for begin, until, shade in ((step.begin, first, (colour, 0.3)), (first, end, colour)):
         if begin == step.begin or step.first_token is not None:
             ax.barh(
                 row + 0.2,
