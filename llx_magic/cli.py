@@ -39,7 +39,8 @@ def main(words: Sequence[str] | None = None) -> int:
         remark("llx: interrupted")
         status = INTERRUPTED
     except OSError as problem:
-        _give_up_standard_output()
+        # Python's own attempt at exit to write what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = NO_ANSWER
         if not isinstance(problem, BrokenPipeError):  # there the reader has gone, and wants to hear no more
             where = f" ({problem.filename})" if problem.filename else ""
@@ -79,14 +80,6 @@ class _Aside(io.TextIOBase):
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-
-def _give_up_standard_output() -> None:
-    """Let Python's own attempt at exit to write what is left go nowhere.
-
-    https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> None:

@@ -18,7 +18,7 @@ from llx_magic.files.private import reason
 from llx_magic.hosts import is_notebook
 from llx_magic.observe.report import AS_WRITTEN, html_table
 from llx_magic.session.conversations import Conversation
-from llx_magic.session.turns import Turn, counted, described
+from llx_magic.session.turns import counted, described
 from llx_magic.text.screen import one_line, printable
 from llx_magic.text.wording import shown_path
 
@@ -73,6 +73,7 @@ COMMAND = Command(
 )
 
 
+_PRE = '<pre style="white-space:pre-wrap;text-align:left;margin-left:1em">'
 _HEADINGS = ("conversation", "turns", "latest", "begins with")
 
 
@@ -102,9 +103,18 @@ def show(here: Here, asked: Asked) -> Output:
     head = f"{described(found.name)}: {counted(len(found.turns))}"
     if first:
         head += f", the latest {most} shown (-n {len(found.turns)} shows all)"
-    turns = list(enumerate(found.turns, 1))[first:]
-    text = "\n\n".join([head, *(_turn_as_text(number, turn) for number, turn in turns)])
-    return Output(text, f"<p>{html.escape(head)}</p>" + "".join(_turn_as_html(number, turn) for number, turn in turns))
+    lines, blocks = [head], [f"<p>{html.escape(head)}</p>"]
+    for number, turn in list(enumerate(found.turns, 1))[first:]:
+        heading = one_line(f"[{number}] {day_and_time(turn.at)} · {turn.backend} ({turn.model})")
+        lines += ["", heading]
+        blocks.append(f'<div {AS_WRITTEN} style="text-align:left"><b>{html.escape(heading)}</b></div>')
+        for label, text in (("system", turn.system), ("prompt", turn.prompt), ("reply", turn.reply)):
+            if text is not None:
+                shown = printable(text)
+                # Indented, so that no text can pass for the heading of a turn.
+                lines += [f"  {label}:", *(f"    {line}".rstrip() for line in shown.split("\n"))]
+                blocks.append(f'<div style="text-align:left">{label}</div>{_PRE}{html.escape(shown)}</pre>')
+    return Output("\n".join(lines), "".join(blocks))
 
 
 def clear(here: Here, asked: Asked) -> Output:
@@ -174,32 +184,6 @@ def _code(text: str) -> str:
 
 def _longest_run(text: str) -> int:
     return max(map(len, re.findall("`+", text)), default=0)
-
-
-def _turn_as_text(number: int, turn: Turn) -> str:
-    lines = [_heading(number, turn)]
-    for label, text in _texts(turn):
-        # Indented, so that no text can pass for the heading of a turn.
-        lines += [f"  {label}:", *(f"    {line}".rstrip() for line in text.split("\n"))]
-    return "\n".join(lines)
-
-
-def _turn_as_html(number: int, turn: Turn) -> str:
-    blocks = "".join(
-        f'<div style="text-align:left">{label}</div>'
-        f'<pre style="white-space:pre-wrap;text-align:left;margin-left:1em">{html.escape(text)}</pre>'
-        for label, text in _texts(turn)
-    )
-    return f'<div {AS_WRITTEN} style="text-align:left"><b>{html.escape(_heading(number, turn))}</b></div>{blocks}'
-
-
-def _heading(number: int, turn: Turn) -> str:
-    return one_line(f"[{number}] {day_and_time(turn.at)} · {turn.backend} ({turn.model})")
-
-
-def _texts(turn: Turn) -> list[tuple[str, str]]:
-    system = [] if turn.system is None else [("system", printable(turn.system))]
-    return [*system, ("prompt", printable(turn.prompt)), ("reply", printable(turn.reply))]
 
 
 def _empty(found: Conversation) -> Output:

@@ -56,9 +56,14 @@ def offers(here: Here, reading: Reading, word: str, after: Iterable[str] = ()) -
         return None
     typed = word.removeprefix(kept)
     reading.look_ahead(after)
-    values = _values(slot, At(here, reading, typed))
-    if values is None:
-        return None
+    values: list[str] = []
+    if slot is not None and not slot.choices and slot.complete is not None:
+        found = slot.complete(At(here, reading, typed))
+        if found is None:
+            return None
+        values += found
+    elif slot is not None:
+        values += slot.choices
     if slot is None or isinstance(slot, Argument):
         values += list(reading.actions())
     options = _options_left(reading, dash=bool(typed), values=bool(values)) if may_be_option else []
@@ -80,15 +85,6 @@ def _expected(reading: Reading, word: str) -> tuple[Option | Argument | None, bo
     if word.startswith("-"):
         return None, True, ""
     return pending or reading.argument(), not word, ""
-
-
-def _values(slot: Option | Argument | None, at: At) -> list[str] | None:
-    if slot is None:
-        return []
-    if slot.choices or slot.complete is None:
-        return list(slot.choices)
-    found = slot.complete(at)
-    return None if found is None else list(found)
 
 
 def _options_left(reading: Reading, *, dash: bool, values: bool) -> list[str]:

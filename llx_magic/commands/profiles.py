@@ -24,7 +24,6 @@ from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
 from llx_magic.providers.table import find_provider
 from llx_magic.session import consent, wiring
-from llx_magic.session.consent import Request
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
@@ -60,11 +59,13 @@ def save_model(here: Here, asked: Asked) -> Output:
     known, key_file = find_provider(asked["provider"]), asked.get("key-file")
     if path_looks_like_a_key(key_file or ""):  # before it is made the path of a file in this folder
         raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{not_repeated()}")
+    if key_file is not None and not key_file.startswith("~"):
+        key_file = str(Path(key_file).absolute())  # which will still be right from another working folder
     connection = Connection(
         base_url=asked.get("base-url"),
         auth_key_env=asked.get("key-env"),
         auth_key_name=asked.get("key-name"),
-        auth_keyfile=_absolute(key_file),
+        auth_keyfile=key_file,
         headers=tuple(typed_header(each) for each in asked.all("header")),
         form=asked.get("form"),
         price_input=_price("--price-input", asked.get("price-input")),
@@ -87,23 +88,23 @@ def _save(session: Session, document: Document) -> Output:
     if isinstance(document, ModelProfile):
         wiring.check(Profile.single(document))  # what could not be asked anything is not saved
     result = session.store.save(document)
-    remarks = _remarks(session, document, result)
+    if isinstance(document, ModelProfile):
+        facts = facts_of([document])[document.name]
+        where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
+        remarks = [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
+    else:
+        places = Counter(document.members).items()
+        remarks = [f"{name} has {count} places, and is asked again in each" for name, count in places if count > 1]
+        remarks += [*_taken_along(session, document), *_overridden(session, document, result)]
     if said := session.take_up_saved(document.name):
         remarks.append(said)
-    return Output(_saved(document, result, remarks))
-
-
-def _remarks(session: Session, document: Document, result: SaveResult) -> list[str]:
-    if isinstance(document, LoadBalancerProfile):
-        return [*_places(document), *_taken_along(session, document), *_overridden(session, document, result)]
-    facts = facts_of([document])[document.name]
-    where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
-    return [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
-
-
-def _places(balancer: LoadBalancerProfile) -> list[str]:
-    counted = Counter(balancer.members)
-    return [f"{name} has {places} places, and is asked again in each" for name, places in counted.items() if places > 1]
+    if result.backup is not None:
+        head = f"saved {document.name}; the previous file is {result.backup.name}"
+    elif result.is_new:
+        head = f"saved {document.name}"
+    else:
+        head = f"{document.name} was saved like this before: nothing has changed"
+    return Output(bullet_list(head, [*result.changes, *remarks]))
 
 
 def _taken_along(session: Session, balancer: LoadBalancerProfile) -> list[str]:
@@ -180,11 +181,6 @@ def _json_or_text(name: str, value: str) -> JsonValue:
     return found
 
 
-def _absolute(path: str | None) -> str | None:
-    """Return the path as it will still be right from another working folder; ``~`` stays as it is."""
-    return path if path is None or path.startswith("~") else str(Path(path).absolute())
-
-
 def _price(option: str, given: str | None) -> float | None:
     if given is None:
         return None
@@ -195,16 +191,6 @@ def _price(option: str, given: str | None) -> float | None:
     if not 0 <= price < float("inf"):
         raise UsageProblem(f"{option} must be a price per million tokens, 0 or more, got {given!r}")
     return price
-
-
-def _saved(document: Document, result: SaveResult, remarks: list[str]) -> str:
-    if result.backup is not None:
-        head = f"saved {document.name}; the previous file is {result.backup.name}"
-    elif result.is_new:
-        head = f"saved {document.name}"
-    else:
-        head = f"{document.name} was saved like this before: nothing has changed"
-    return bullet_list(head, [*result.changes, *remarks])
 
 
 def load(here: Here, asked: Asked) -> Output:
@@ -227,16 +213,12 @@ def load(here: Here, asked: Asked) -> Output:
         what = f"{profile.members[0].model} at {profile.members[0].provider}"
     remarks = [*consent.lines(profile), *(f"note: {note}" for note in loaded.notes)]
     if waiting := consent.pending(profile):
-        remarks.append(_how_to_allow(named, waiting))
+        members = ", ".join(dict.fromkeys(each.member for each in waiting))
+        trust = command(f'profile trust "{named}"' if " " in named else f"profile trust {named}")
+        remarks.append(f"passed over until you allow it: {members}; type {trust}")
     if loaded.dropped:
         remarks.insert(0, f"the profile replaces this session's {', '.join(loaded.dropped)}")
     return Output(bullet_list(f"profile {profile.name} is active: {what}", remarks))
-
-
-def _how_to_allow(named: str, waiting: Sequence[Request]) -> str:
-    members = ", ".join(dict.fromkeys(each.member for each in waiting))
-    quoted = f'"{named}"' if " " in named else named
-    return f"passed over until you allow it: {members}; type {command(f'profile trust {quoted}')}"
 
 
 def delete(here: Here, asked: Asked) -> Output:

@@ -128,35 +128,25 @@ def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Delta | Restart 
         except AllBackendsFailed as failed:
             _name_keys(balancer, failed)
             raise
-        problem = _fault_of(plan, reply)
-        return reply if problem is None else await _asked_again(balancer, plan, watch, reply, problem)
+        if plan.json and reply.finish_reason != "length":  # one that was cut would be cut again
+            try:
+                reply.json()
+            except ReplyFormatError as problem:
+                return await _asked_again(balancer, plan, watch, reply, str(problem))
+        return reply
 
     return BACKGROUND.start(answer)
 
 
 def _name_keys(balancer: LoadBalancer, failed: AllBackendsFailed) -> None:
     """Say where the key comes from that a backend has refused: it may be another than the user thinks of."""
-    facts = facts_of(member for member in balancer.profile.members if member.name in _refused(failed))
+    refused = {reason.backend for reason in failed.reasons if reason.message.startswith("401")}
+    facts = facts_of(member for member in balancer.profile.members if member.name in refused)
     for number, reason in enumerate(failed.reasons):
         if reason.backend in facts and (place := facts[reason.backend].key.partition(f"{FOUND}: ")[2]):
             message = f"{reason.message} (its key: {place})"
             failed.headline = failed.headline.replace(reason.message, message)
             failed.reasons = (*failed.reasons[:number], reason._replace(message=message), *failed.reasons[number + 1 :])
-
-
-def _refused(failed: AllBackendsFailed) -> set[str]:
-    return {reason.backend for reason in failed.reasons if reason.message.startswith("401")}
-
-
-def _fault_of(plan: Plan, reply: Reply) -> str | None:
-    """Return why the reply is not in the form asked for; one that was cut would be cut again."""
-    if not plan.json or reply.finish_reason == "length":
-        return None
-    try:
-        reply.json()
-    except ReplyFormatError as problem:
-        return str(problem)
-    return None
 
 
 async def _asked_again(balancer: LoadBalancer, plan: Plan, watch: Watch, reply: Reply, problem: str) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llx_magic.commands.command import HELP, Argument, Command, Option, Where
@@ -78,11 +78,10 @@ class Reading:
         self._options_ended = False
         self._problem = ""
 
-    def options(self) -> Iterator[Option]:
-        """Yield the options that can stand here, those of the commands above an action included."""
-        for command in (self.command, *self._above):
-            yield from (option for option in command.options if self.where in option.where)
-        yield HELP
+    def options(self) -> list[Option]:
+        """Return the options that can stand here, those of the commands above an action included."""
+        commands = (self.command, *self._above)
+        return [option for each in commands for option in each.options if self.where in option.where] + [HELP]
 
     def option(self, form: str) -> Option | None:
         """Return the option that is written so."""
@@ -160,7 +159,7 @@ class Reading:
 
     def help(self) -> str:
         """Return the help of what was read so far."""
-        return help_text(self.command, self.prog, self.where, list(self.options()))
+        return help_text(self.command, self.prog, self.where, self.options())
 
     def _give(self, option: Option, value: str | None) -> None:
         if len(self.seen) == MOST_OPTIONS:
@@ -213,7 +212,8 @@ class Reading:
         """Say what is missing, what is too much and what is not among the choices; give the words their keys."""
         if self.pending is not None:
             self._check_value(self.pending)
-        rest, actions = self._assign(), self.command.actions_at(self.where)
+        arguments, actions = self.command.arguments_at(self.where), self.command.actions_at(self.where)
+        rest = self._assign(arguments)
         if rest and actions:
             self._say(f"unknown action {rest[0]!r}{nearest(rest[0], actions)}", quotes=True)
         elif rest:
@@ -223,12 +223,12 @@ class Reading:
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]
         missing += [
             argument.name
-            for argument in self.command.arguments_at(self.where)
+            for argument in arguments
             if not (argument.optional or argument.many or argument.key in self.given)
         ]
         if missing:
             self._say(f"missing: {', '.join(missing)}")
-        slots: list[Option | Argument] = [*self.seen, *self.command.arguments_at(self.where)]
+        slots: list[Option | Argument] = [*self.seen, *arguments]
         for slot in slots:
             for value in self.given.get(slot.key, ()):
                 if slot.choices and value not in slot.choices:
@@ -236,10 +236,10 @@ class Reading:
                     meant = _meant(value, slot.choices)
                     self._say(f"{name} must be {_either(slot.choices)}, got {value!r}{meant}")
 
-    def _assign(self) -> list[str]:
+    def _assign(self, arguments: Iterable[Argument]) -> list[str]:
         """Give each argument its words, and return those that are left."""
         words = list(self.words)
-        for argument in self.command.arguments_at(self.where):
+        for argument in arguments:
             if argument.many:
                 self.given[argument.key], words = words, []
             elif words:

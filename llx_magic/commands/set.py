@@ -99,16 +99,14 @@ def unset(here: Here, asked: Asked) -> Output:
         raise UsageProblem("unset takes the name of a setting, or --all")
     for key in asked.all("keys"):
         setting(key)
-    return Output("\n".join(_unset_one(here.session, key) for key in asked.all("keys")))
+    said = []
+    for key in asked.all("keys"):
+        had, now = here.session.unset(key), here.session.resolved()[key]
+        state = f"{SETTINGS[key].show(now.value)} (from: {now.layer})"
+        said.append(f"{key} is now {state}" if had else f"{key} was not set in this session; {key} is {state}")
+    return Output("\n".join(said))
 
 
 def _set(session: Session, key: str, raw: str) -> Output:
     value = session.set(key, raw)
     return Output(f"{key} = {SETTINGS[key].show_with_unit(value)} for this session")
-
-
-def _unset_one(session: Session, key: str) -> str:
-    had = session.unset(key)
-    now = session.resolved()[key]
-    state = f"{SETTINGS[key].show(now.value)} (from: {now.layer})"
-    return f"{key} is now {state}" if had else f"{key} was not set in this session; {key} is {state}"

@@ -50,11 +50,9 @@ class Sharer:
         name = Path(words[0]).name.removeprefix("-") if words else ""
         if name not in _SHELLS or not all(word.startswith("-") for word in words[1:]):
             return False
-        return not self._has_terminal() and self.parent.words != words
-
-    def _has_terminal(self) -> bool:
         kept = (entry for entry in (self.folder / "fd").iterdir() if int(entry.name) >= _KEPT_FROM)
-        return any(str(entry.readlink()).startswith(("/dev/pts/", "/dev/tty")) for entry in kept)
+        has_terminal = any(str(entry.readlink()).startswith(("/dev/pts/", "/dev/tty")) for entry in kept)
+        return not has_terminal and self.parent.words != words
 
 
 def sharers() -> Iterator[Sharer]:

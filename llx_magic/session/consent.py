@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llx_magic.consent.pairs import KeyPlace, Pair, origin, shown_origin
+from llx_magic.consent.pairs import Pair, origin, shown_origin
 from llx_magic.consent.trust import Trust
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.profiles.key_source import ProfileCredential, ProfileKeySource
+from llx_magic.profiles.key_source import ProfileCredential
 from llx_magic.session.members import credential_of, endpoint_of, member_problem
 
 NOT_ALLOWED = "not allowed yet"
@@ -101,23 +101,17 @@ def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
     if way is None:
         return None
     key, headers = way.credential.key, way.credential.headers
-    said = [f"key from {place.said}{_absence(place)}" for place in key.places]
+    # A keyring may be slow to answer, so only requests look into it.
+    unset = {place for place in key.places if place.kind == "variable" and place.name not in os.environ}
+    said = [f"key from {place.said}{' (not set)' if place in unset else ''}" for place in key.places]
     if member.connection.auth_key is not None:
         said = ["key in the profile itself"]
     said += [f"{header} from {place.said}" for place, header in headers.places.items()]
     asked = set() if way.host is None else {Pair(place, way.host) for place in way.credential.places}
     note = f" ({NOT_ALLOWED})" if asked & waiting else ""
     where = way.label if way.host is None else shown_origin(way.host)
-    return f"{member.name}: {where}, {', '.join(said) or _no_key(key)}{note}"
-
-
-def _absence(place: KeyPlace) -> str:
-    """Return a remark if a variable is not set. A keyring may be slow to answer, so only requests look into it."""
-    return " (not set)" if place.kind == "variable" and place.name not in os.environ else ""
-
-
-def _no_key(key: ProfileKeySource) -> str:
-    return f"no key ({key.usual_variable} is not set)" if key.usual_variable and key.needs_key else "sent without a key"
+    no_key = f"no key ({key.usual_variable} is not set)" if key.usual_variable and key.needs_key else "no key"
+    return f"{member.name}: {where}, {', '.join(said) or no_key}{note}"
 
 
 class Consent:

@@ -90,7 +90,12 @@ class Conversations:
             UsageProblem: also where the conversation would become too long or too large; nothing is recorded.
         """
         kept = storable(turn)
-        self._change(name, lambda turns: _with_turn(turns, kept))
+
+        def put(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+            place = _place(turns, kept.cell)
+            return (*turns, kept) if place is None else (*turns[:place], kept, *turns[place + 1 :])
+
+        self._change(name, put)
 
     def get(self, name: str | None) -> Conversation:
         """Return the conversation; the unnamed one is always there.
@@ -213,8 +218,3 @@ def backup_of(path: Path) -> Path:
 
 def _place(turns: tuple[Turn, ...], cell: str | None) -> int | None:
     return next((at for at, turn in enumerate(turns) if cell is not None and turn.cell == cell), None)
-
-
-def _with_turn(turns: tuple[Turn, ...], turn: Turn) -> tuple[Turn, ...]:
-    place = _place(turns, turn.cell)
-    return (*turns, turn) if place is None else (*turns[:place], turn, *turns[place + 1 :])

@@ -54,11 +54,6 @@ def _without_needless_none(values: Values) -> dict[str, SettingValue]:
     return {key: value for key, value in values.items() if value is not None or DEFAULTS[key] is not None}
 
 
-def _stand_in() -> str:
-    """Return the remark on a reply of the embedded model that stands in because no profile is loaded."""
-    return f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
-
-
 def embedded_profile() -> Profile:
     """Return the profile of the embedded model by itself."""
     return Profile.single(ModelProfile("local", "local", EMBEDDED, params=EMBEDDED_PARAMS))
@@ -152,7 +147,9 @@ class Session:
             saved = self.store.load(self._loaded_as)
             if saved == active.profile:
                 return None
-            if held := self._stands_against(active.profile.settings, saved.settings):
+            before, after, values = active.profile.settings, saved.settings, self._values
+            changed = (key for key in values if before.get(key, _UNSET) != after.get(key, _UNSET))
+            if held := [key for key in changed if values[key] != after.get(key)]:
                 return (
                     f"{active.name} is in use with this session's {', '.join(held)}: type "
                     f"{command(f'profile load {self._loaded_as}')} to use what was saved"
@@ -163,12 +160,6 @@ class Session:
         self._active = balancer
         return f"{active.name} is in use: what was saved counts from the next prompt on"
 
-    def _stands_against(self, before: Values, after: Values) -> tuple[str, ...]:
-        held = self._values
-        return tuple(
-            key for key in held if before.get(key, _UNSET) != after.get(key, _UNSET) and held[key] != after.get(key)
-        )
-
     def in_force(self) -> tuple[LoadBalancer, Origin]:
         """Return what is asked where no profile is named, and why it is that.
 
@@ -178,17 +169,15 @@ class Session:
         if self._active is not None:
             return self._active, Origin.LOADED
         for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
-            if wanted:
-                return self._balancer_of(self._chosen(wanted, origin)), origin
-        return self._balancer_of(embedded_profile(), replies_say=(_stand_in(),)), Origin.EMBEDDED
-
-    def _chosen(self, name: str, origin: Origin) -> Profile:
-        """Return the profile that a variable or the default names; an error says which of them named it."""
-        try:
-            return self.store.load(name)
-        except ProfileError as problem:
-            by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
-            raise ProfileError(f"{by} {brief(name)}: {problem}") from None
+            if not wanted:
+                continue
+            try:
+                return self._balancer_of(self.store.load(wanted)), origin
+            except ProfileError as problem:
+                by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
+                raise ProfileError(f"{by} {brief(wanted)}: {problem}") from None
+        stand_in = f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
+        return self._balancer_of(embedded_profile(), replies_say=(stand_in,)), Origin.EMBEDDED
 
     def note_asked(self, balancer: LoadBalancer) -> None:
         """Remember what was asked last."""

@@ -104,14 +104,14 @@ def warm_up(backends: Iterable[Backend]) -> None:
     remote = [backend for backend in backends if isinstance(backend, HttpBackend)]
     if remote:
         with contextlib.suppress(RuntimeError):  # no thread to be had: the prompt will do it
-            warming = BACKGROUND.submit(_warm_up(remote))
+
+            async def get_ready() -> None:
+                for backend in remote:
+                    await backend.warm_up()
+
+            warming = BACKGROUND.submit(get_ready())
             _WARMING.add(warming)
             warming.add_done_callback(_WARMING.discard)
-
-
-async def _warm_up(backends: Iterable[HttpBackend]) -> None:
-    for backend in backends:
-        await backend.warm_up()
 
 
 _WARMING: set[concurrent.futures.Future[None]] = set()
@@ -175,7 +175,11 @@ def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
 
 def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     if provider_of(member).name == "simulated":
-        return _simulated(member, entry)
+        if (known := entry.simulated.get(member.name)) is not None:
+            return known
+        script = simulated_script(_script_params(member))
+        made = entry.simulated[member.name] = SimulatedBackend(member.name, member.model, script, entry.live.clock)
+        return made
     if provider_of(member).name == "local":
         return LocalBackend(member.name, member.model)
     endpoint = endpoint_of(member)
@@ -183,11 +187,3 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     if endpoint is None or problem is not None:
         return UnusableBackend(member.name, member.model, problem or "it has no address")
     return HttpBackend(member.name, endpoint, credential_of(member, endpoint), wire_of(member, endpoint))
-
-
-def _simulated(member: ModelProfile, entry: LiveEntry) -> SimulatedBackend:
-    if (backend := entry.simulated.get(member.name)) is None:
-        script = simulated_script(_script_params(member))
-        backend = SimulatedBackend(member.name, member.model, script, entry.live.clock)
-        entry.simulated[member.name] = backend
-    return backend
