@@ -103,11 +103,14 @@ class CircuitBreaker(msgspec.Struct):
         """
         if ticket.generation != self.generation:
             return None
+        if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) and self.state is not CircuitState.CLOSED:
+            return self._close()
         if ticket.is_probe:
-            return self._settle_probe(outcome, now)
-        if self.state is not CircuitState.CLOSED:
-            return self._close() if outcome in (Outcome.SUCCESS, Outcome.REFUSAL) else None
-        if outcome is Outcome.COUNTED_FAILURE:
+            if outcome is not Outcome.GIVEN_BACK:
+                self.opened_at = now
+            self._move(CircuitState.OPEN)
+            return Cause.PROBE_RETURNED if outcome is Outcome.GIVEN_BACK else Cause.PROBE_FAILED
+        if outcome is Outcome.COUNTED_FAILURE and self.state is CircuitState.CLOSED:
             return self._count(now, settings)
         return None
 
@@ -119,16 +122,6 @@ class CircuitBreaker(msgspec.Struct):
     def close_by_hand(self) -> None:
         """Close the circuit and forget its failures because the user says so."""
         self._close()
-
-    def _settle_probe(self, outcome: Outcome, now: float) -> Cause:
-        if outcome is Outcome.GIVEN_BACK:
-            self._move(CircuitState.OPEN)
-            return Cause.PROBE_RETURNED
-        if outcome in (Outcome.SUCCESS, Outcome.REFUSAL):
-            return self._close()
-        self.opened_at = now
-        self._move(CircuitState.OPEN)
-        return Cause.PROBE_FAILED
 
     def _count(self, now: float, settings: Settings) -> Cause | None:
         del self.failures[: self._count_old(now, settings)]

@@ -65,7 +65,12 @@ def periods(moments: Iterable[BackendEvent], since: float | None, now: float, st
         untold = False
         if present:
             yield Period(present[0], present[1], event.at, present[2])
-        present = None if isinstance(event, BackendRemoved) else _begun_by(event)
+        if isinstance(event, BackendRemoved):
+            present = None
+        elif isinstance(event, CircuitChanged):
+            present = (event.after, event.at, cause_in_words(event))
+        else:
+            present = (CircuitState.CLOSED, event.at, ADDED)
     if untold and since is not None and state is not None:
         present = (state, since, FIRST_REMEMBERED)
     if present and state is not None:
@@ -92,12 +97,6 @@ def cool_down(spans: list[tuple[float, float]], event: BackendEvent) -> None:
             spans.append((event.at, until))
     elif spans:
         spans[-1] = (begin, min(end, event.at))
-
-
-def _begun_by(event: BackendEvent) -> tuple[str, float, str]:
-    if not isinstance(event, CircuitChanged):
-        return CircuitState.CLOSED, event.at, ADDED
-    return event.after, event.at, cause_in_words(event)
 
 
 def cause_in_words(change: CircuitChanged) -> str:

@@ -38,10 +38,6 @@ def _where(path: str, *values: object) -> Callable[[Event], bool]:
     return lambda event: read(event) in values
 
 
-def _several_attempts(event: Event) -> bool:
-    return isinstance(event, facts.VisitFailed) and event.attempts > 1
-
-
 FORMS: tuple[Form, ...] = (
     Form(facts.RequestStarted, "[LB:request] Request {request}: policy {policy}, order {order}"),
     Form(facts.SubProfileSelected, "[LB:{policy}] Selected sub-profile: {backend}"),
@@ -104,7 +100,7 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.VisitFailed,
         "[LB:failover] {backend} failed after {attempts} attempts: {message}",
-        _several_attempts,
+        lambda event: isinstance(event, facts.VisitFailed) and event.attempts > 1,
         "after two or more attempts",
     ),
     Form(facts.VisitSucceeded, "[LB:failover] Success on backend: {backend}"),

@@ -196,7 +196,9 @@ class Gate(msgspec.Struct):
             if cause is not None:
                 failures = self.breaker.failures_in_window(now, settings) if cause is Cause.FAILURES else None
                 events.append(self._changed(before, cause, permit.request, now, failures))
-        if self.cool_down.settle(permit.request, now, conclusive=self._rate_limit_is_over(outcome, now)):
+        # Before its time only an answer ends a cool-down.
+        is_over = outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
+        if self.cool_down.settle(permit.request, now, conclusive=is_over and outcome is not Outcome.GIVEN_BACK):
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
 
@@ -219,12 +221,6 @@ class Gate(msgspec.Struct):
             return closed
         self.cool_down.lift()
         return (*closed, CoolDownLifted(at=now, request=0, backend=self.name))
-
-    def _rate_limit_is_over(self, outcome: Outcome, now: float) -> bool:
-        """Return whether a visit's outcome ends the cool-down; before its time only an answer does."""
-        if outcome is Outcome.GIVEN_BACK:
-            return False
-        return outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
 
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
         request, only_candidate = applicant.request, applicant.only_candidate

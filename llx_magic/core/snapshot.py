@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.gate import Gate
-from llx_magic.core.statistics import Prompts, Tally, median
+from llx_magic.core.statistics import Prompts, Tally, median, percentile
 from llx_magic.settings.declaration import Settings
 
 
@@ -79,8 +79,8 @@ class BackendSnapshot:
             tpm_threshold=settings.tpm_threshold,
             success_rate=tally.success_rate,
             mean_latency=tally.mean_latency,
-            p50_latency=tally.percentile(0.5),
-            p95_latency=tally.percentile(0.95),
+            p50_latency=percentile(tally.latencies, 0.5),
+            p95_latency=percentile(tally.latencies, 0.95),
             ttft=median(tally.first_tokens),
             tokens_per_second=tally.tokens_per_second,
             last_error=tally.last_error,

@@ -97,10 +97,6 @@ class Tally:
         """Completion tokens per second of all replies that tell their speed, as ``tokens_per_second`` of each does."""
         return self.generated_tokens / self.generating_seconds if self.generating_seconds > 0 else None
 
-    def percentile(self, share: float) -> float | None:
-        """Return the latency in seconds that ``share`` (0 to 1) of the latest visits did not exceed."""
-        return percentile(self.latencies, share)
-
     def fold(self, event: BackendEvent) -> None:
         """Take one event of this backend into account."""
         match event:

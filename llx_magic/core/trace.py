@@ -143,7 +143,10 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
             case VisitFailed() | RequestEnded():
                 pass  # the last attempt and the headline say it
             case _ if text := words(event):
-                yield _moment(event, text, now)
+                backend = event.backend if isinstance(event, BackendEvent) else ""
+                begin = now - event.seconds if isinstance(event, CoolDownWaitEnded) else now
+                end = now + event.delay if isinstance(event, RetryScheduled) else now
+                yield Step(backend=backend, kind=_KINDS.get(type(event), "note"), text=text, begin=begin, end=end)
     if open_attempt:
         yield _attempt(open_attempt, None, zero)
 
@@ -173,14 +176,6 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
         first_token=started[1],
         ok=isinstance(ended, VisitSucceeded),
     )
-
-
-def _moment(event: Event, text: str, now: float) -> Step:
-    """Return the step of what is no attempt: waits have a length, all else has none."""
-    backend = event.backend if isinstance(event, BackendEvent) else ""
-    begin = now - event.seconds if isinstance(event, CoolDownWaitEnded) else now
-    end = now + event.delay if isinstance(event, RetryScheduled) else now
-    return Step(backend=backend, kind=_KINDS.get(type(event), "note"), text=text, begin=begin, end=end)
 
 
 _KINDS: dict[type[Event], str] = {

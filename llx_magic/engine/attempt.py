@@ -146,7 +146,11 @@ class Attempt:
         except (BackendFailed, asyncio.CancelledError) as ended:
             raise self._verdict(ended, cancellations_before) from None
         except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering
-            raise BackendFailed(self._faulty(fault)) from None
+            # Its kind alone is named: its text and its frames may hold a key.
+            kind, trouble = FailureKind.LOCAL, trouble_of(fault)
+            if trouble is None:
+                kind, trouble = FailureKind.BAD_REPLY, unexpected(fault)
+            raise BackendFailed(Failure(kind=kind, message=trouble, words=self._words)) from None
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -164,12 +168,6 @@ class Attempt:
         if self._task.cancelling() > cancellations_before:
             return asyncio.CancelledError()
         return BackendFailed(replace(ended.failure, words=self._words))
-
-    def _faulty(self, fault: Exception) -> Failure:
-        """Name the fault's kind alone: its text and its frames may hold a key."""
-        if trouble := trouble_of(fault):
-            return Failure(kind=FailureKind.LOCAL, message=trouble, words=self._words)
-        return Failure(kind=FailureKind.BAD_REPLY, message=unexpected(fault), words=self._words)
 
     def _deadline(self) -> _Deadline | None:
         """Return the earliest deadline of the moment; there is none before sending."""
@@ -206,20 +204,18 @@ class Attempt:
             return
         assert self._timer is not None
         self._held_up = max(self._held_up, self._timer.late)
+        # For what it waits for a limit begins anew once, so every wait has an end.
+        began_anew = self._anew.get(deadline.limit, -math.inf) + deadline.limit_ms / 1000 >= deadline.when
         if self._held_up > 0 and self._looks < LOOKS:
             self._looks += 1
             self._timer = self._clock.call_later(0.0, self._look)
-        elif self._held_up > HELD_UP_SECONDS and self._may_begin_anew(deadline):
+        elif self._held_up > HELD_UP_SECONDS and not began_anew:
             self._anew[deadline.limit] = self._clock.now()
             self._rearm()
         else:
             self._ran_out = deadline
             assert self._task is not None
             self._task.cancel()
-
-    def _may_begin_anew(self, deadline: _Deadline) -> bool:
-        """Return whether the limit has not begun anew already for what it waits for; so every wait has an end."""
-        return self._anew.get(deadline.limit, -math.inf) + deadline.limit_ms / 1000 < deadline.when
 
     def _timed_out(self, ran_out: _Deadline) -> Failure:
         kind, message = FailureKind.TIMEOUT, _WHAT_RAN_OUT[ran_out.limit].format(limit(ran_out.limit_ms), to=self._to)

@@ -65,8 +65,12 @@ class LiveProfile:
             gates = {name: self._gates[name] for name in kept}
             removed = [gate for name, gate in self._gates.items() if name not in gates]
             added = {name: GateKey(name, self._generation) for name in fresh}
+
+            def removal(gate: Gate) -> BackendRemoved:
+                return BackendRemoved(at=now, request=0, backend=gate.name, before=gate.breaker.state)
+
             events = (
-                *(self._store.update(gate, _removed, now) for gate in removed),
+                *(self._store.update(gate, removal) for gate in removed),
                 *(BackendAdded(at=now, request=0, backend=name) for name in added),
             )
             self._gates = gates | added
@@ -254,10 +258,6 @@ class LiveProfile:
                     _log.warning("an observer of events failed", exc_info=True)
             if follower := self._followers.get(event.request):
                 follower(event)
-
-
-def _removed(gate: Gate, now: float) -> BackendRemoved:
-    return BackendRemoved(at=now, request=0, backend=gate.name, before=gate.breaker.state)
 
 
 _ALL: weakref.WeakSet[LiveProfile] = weakref.WeakSet()

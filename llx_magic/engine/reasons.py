@@ -97,10 +97,13 @@ class Reasons:
         ``errors`` are the latest ones of all requests: they tell why a circuit is open.
         """
         reasons = tuple(self._reason(name, hold, errors.get(name)) for name, hold in holds.items())
-        refused = self._refusal()
-        return AllBackendsFailed(
-            refused or self._headline(holds), reasons, summary=refused or self._summary(tuple(holds))
-        )
+        if refused := self._refusal():
+            return AllBackendsFailed(refused, reasons)
+        headline = summary = self._headline(holds)
+        if len(holds) > 1:
+            fates = Counter(self._fate(name) for name in holds)
+            summary = f"{headline}: {', '.join(f'{number} {fate}' for fate, number in fates.items())}"
+        return AllBackendsFailed(headline, reasons, summary=summary)
 
     def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
         """Return the error of a request that no further backend is asked to answer."""
@@ -131,13 +134,6 @@ class Reasons:
         if not self._failures:
             return "no backend may be asked just now"
         return "no backend could answer"
-
-    def _summary(self, order: tuple[str, ...]) -> str:
-        """Return the headline with how many backends came to what."""
-        if len(order) == 1:
-            return self._headline(order)
-        fates = Counter(self._fate(name) for name in order)
-        return f"{self._headline(order)}: {', '.join(f'{number} {fate}' for fate, number in fates.items())}"
 
     def _fate(self, name: str) -> Fate:
         match self._last.get(name):

@@ -77,7 +77,12 @@ class RequestRun:
         """
         try:
             order = self._plan.order(self._live)
-            self._announce(order)
+            policy, conversation = self._plan.routing.name, self._plan.conversation
+            self._live.publish(
+                RequestStarted(**self._stamp(), policy=policy, order=names_of(order), conversation=conversation)
+            )
+            if self._plan.routing.order is not None:
+                self._live.publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name, policy=policy))
             return await self._ended(order)
         finally:
             if self._waiter is not None:
@@ -230,14 +235,6 @@ class RequestRun:
             visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
         visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
         return answer
-
-    def _announce(self, order: tuple[Candidate, ...]) -> None:
-        policy, conversation = self._plan.routing.name, self._plan.conversation
-        self._live.publish(
-            RequestStarted(**self._stamp(), policy=policy, order=names_of(order), conversation=conversation)
-        )
-        if self._plan.routing.order is not None:
-            self._live.publish(SubProfileSelected(**self._stamp(), backend=order[0].backend.name, policy=policy))
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""

@@ -104,7 +104,9 @@ class LlxCompleter:
         names = _attributes(owner)
         if self._notebook.preferences.expressions == "any" or owner is _ABSENT:
             return names
-        return [name for name in names if not _is_method(owner, name) or methods.found(owner, name) is not None]
+        # A name of its class that is a function; nothing of the value is run to find out.
+        functions = {name for name in names if callable(inspect.getattr_static(type(owner), name, None))}
+        return [name for name in names if name not in functions or methods.found(owner, name) is not None]
 
     def _variables(self) -> dict[str, object]:
         hidden: Mapping[str, object] = self._shell.user_ns_hidden
@@ -168,11 +170,6 @@ def _stored(owner: object, name: str) -> object:
     if isinstance(found, MemberDescriptorType):
         return getattr(owner, name, _ABSENT)
     return _ABSENT if hasattr(type(found), "__get__") else found
-
-
-def _is_method(owner: object, name: str) -> bool:
-    """Return whether a name of a value's class is a function; nothing of it is run to find out."""
-    return callable(inspect.getattr_static(type(owner), name, None))
 
 
 def _attributes(owner: object) -> list[str]:

@@ -46,7 +46,7 @@ def unregister(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         for name in magics.magics[kind]:
             shell.magics_manager.magics[kind].pop(name, None)
-    _configurables(shell).remove(magics)
+    cast("list[object]", shell.configurables).remove(magics)  # its annotation is narrower than its use
     shell.input_transformers_cleanup.remove(hand_over_prompts)
     shell.input_transformers_post.remove(hand_over_empty_cells)
     for kind in _FORMATTERS:
@@ -54,7 +54,11 @@ def unregister(shell: InteractiveShell) -> None:
     unregister_completer(shell)
     hosts.leave(magics.session)
     magics.close()
-    _end_what_runs()
+    # `llx_magic.ask` starts the thread and the embedded model without any magic.
+    if background := sys.modules.get("llx_magic.engine.background"):
+        background.BACKGROUND.stop()
+    if embedded := sys.modules.get("llx_magic.backends.local"):
+        embedded.stop()
 
 
 def register_completer(shell: InteractiveShell, completer: Callable[[], LlxCompleter]) -> None:
@@ -74,19 +78,6 @@ def unregister_completer(shell: InteractiveShell) -> None:
     """Take every completer of ours away; harmless where there is none."""
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if getattr(each, "matcher_identifier", "") != COMPLETER]
-
-
-def _end_what_runs() -> None:
-    """End the thread and the embedded model: ``llx_magic.ask`` starts them without any magic."""
-    if background := sys.modules.get("llx_magic.engine.background"):
-        background.BACKGROUND.stop()
-    if embedded := sys.modules.get("llx_magic.backends.local"):
-        embedded.stop()
-
-
-def _configurables(shell: InteractiveShell) -> list[object]:
-    """Return what %config offers; IPython's annotation of the list is narrower than its use."""
-    return cast("list[object]", shell.configurables)
 
 
 class _Formatter(Protocol):

@@ -95,7 +95,14 @@ class Prompter:
         """
         if "dry-run" in self._options:
             return prompt.preview(self._balancer, self._plan)
-        return self._in_background() if "bg" in self._options else self._in_foreground()
+        if "bg" in self._options:
+            return self._in_background()
+        self._view = self._made_view(None)
+        try:
+            return self._follow(prompt.start(self._balancer, self._plan))
+        except KeyboardInterrupt:
+            self._give_up("interrupted", InterruptedPrompt())
+            raise InterruptedPrompt from None
 
     def _rendered(self, text: str) -> Rendered:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""
@@ -143,15 +150,6 @@ class Prompter:
             footer_mode=self._preferences.footer_mode,
             job=job.line if job else "",
         )
-
-    def _in_foreground(self) -> Reply:
-        """Show the reply while it comes, and return it."""
-        self._view = self._made_view(None)
-        try:
-            return self._follow(prompt.start(self._balancer, self._plan))
-        except KeyboardInterrupt:
-            self._give_up("interrupted", InterruptedPrompt())
-            raise InterruptedPrompt from None
 
     def _in_background(self) -> Output | None:
         """Start the prompt and return at once; its output goes on in this cell.

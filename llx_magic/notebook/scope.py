@@ -23,7 +23,8 @@ class Scope(Mapping[str, object]):
 
     def __init__(self, shell: InteractiveShell, *, hidden: bool = False) -> None:
         frame = _caller()
-        self.function = None if frame is None or frame.f_locals is shell.user_ns else _function_of(frame)
+        name = "<module>" if frame is None or frame.f_locals is shell.user_ns else frame.f_code.co_name
+        self.function = None if name.startswith("<") else name
         self._names = ChainMap(*_layers(frame), shell.user_ns, shell.user_global_ns)
         self._hidden: Mapping[str, object] = {} if hidden else shell.user_ns_hidden
 
@@ -70,8 +71,3 @@ def _layers(frame: FrameType | None) -> Iterator[dict[str, object]]:
     if within is not None:
         yield dict(within.f_locals)
     yield frame.f_globals
-
-
-def _function_of(frame: FrameType) -> str | None:
-    name = frame.f_code.co_name
-    return None if name.startswith("<") else name

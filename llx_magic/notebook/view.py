@@ -114,7 +114,7 @@ class CellView:
     def finish(self, reply: Reply) -> None:
         """Show the whole reply with its footer, which opens to the trace."""
         line = footer(reply, self._footer_mode)
-        plain = printable(self._form_of(reply.text)).rstrip()
+        plain = printable(shaped(reply.text, self._form)).rstrip()
         self._put(
             {
                 "text/plain": f"{plain}\n\n{line}" if line else plain,
@@ -158,11 +158,8 @@ class CellView:
             f'<pre style="font-size:inherit;white-space:pre;overflow-x:auto">{trace}</pre></details>'
         )
 
-    def _form_of(self, text: str) -> str:
-        return shaped(text, self._form)
-
     def _body(self, text: str, *, coloured: bool = True) -> str:
-        shown = printable(self._form_of(text))
+        shown = printable(shaped(text, self._form))
         if self._form == "json" and coloured and _is_json(text):
             return code_to_html(shown, "json")
         if self._form in ("text", "json"):  # prose that came instead of JSON has no colours

@@ -48,9 +48,8 @@ class LoadBalancer(ProfileRecord):
         remarks: tuple[str, ...] = (),
     ) -> None:
         wiring.check(profile)
-        wired = wiring.wire(profile, isolated=isolated, clock=clock)
-        super().__init__(profile, wired.live, {gate.name: gate for _backend, gate in wired.backends}, session)
-        self._backends = wired.backends
+        live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
+        super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
         self._remarks = remarks
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile) else jitter
 

@@ -39,16 +39,11 @@ class LiveEntry:
     simulated: dict[str, SimulatedBackend] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Wired:
-    """What one loaded profile asks: a backend and its gate for each place, in priority order.
+Places = tuple[tuple[Backend, GateKey], ...]
+"""What one loaded profile asks: a backend and its gate for each place, in priority order.
 
-    A member that has several places has one backend and one gate, which stand in each of them.
-    """
-
-    live: LiveProfile
-    backends: tuple[tuple[Backend, GateKey], ...]
-
+A member that has several places has one backend and one gate, which stand in each of them.
+"""
 
 BACKGROUND.at_end(CLIENTS.close_loop)
 
@@ -56,7 +51,7 @@ _entries: dict[Path, LiveEntry] = {}
 _lock = ForkSafeLock()
 
 
-def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> Wired:
+def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[LiveProfile, Places]:
     """Return the live state of a profile, the one that its file has in this process or a new one, and its backends.
 
     A profile without a file, and an isolated one, have a state of their own. Loading a changed file again keeps the
@@ -147,10 +142,10 @@ def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
 
 
-def _wired(profile: Profile, entry: LiveEntry) -> Wired:
+def _wired(profile: Profile, entry: LiveEntry) -> tuple[LiveProfile, Places]:
     gates = entry.live.gates()
     asked = {member.name: (_backend(member, entry), gates[member.name]) for member in profile.members}
-    return Wired(entry.live, tuple(asked[member.name] for member in profile.members))
+    return entry.live, tuple(asked[member.name] for member in profile.members)
 
 
 def _take_over(entry: LiveEntry, profile: Profile) -> None:
