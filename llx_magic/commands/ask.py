@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from llx_magic.commands.command import Argument, Command, Option, Where
 from llx_magic.commands.sources import backends, conversations, profiles, request_settings
@@ -87,4 +87,4 @@ COMMAND = Command(
 
 def form_of(asked: Asked) -> Format:
     """Return how the reply is to be shown."""
-    return next((form for form in FORMATS if form == asked.get("format")), "markdown")
+    return cast("Format", asked.get("format") or "markdown")

@@ -70,7 +70,7 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
     balancer = session.trusted_balancer(named) if "trust" in options else session.balancer(named)
     if "dry-run" not in options:
         session.consent.seek(balancer.profile)
-        session.note_asked(balancer)
+        session.asked_last = balancer
     messages: tuple[Message, ...] = (Message("user", prompt),)
     system = options.get("system")
     if chat is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics as numbers
 from array import array
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
@@ -74,11 +74,6 @@ class Tally:
     def requests(self) -> int:
         """Visits, the ones under way included."""
         return self.successes + self.failures + self.cancelled + self.in_flight
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens of all replies that reported usage."""
-        return self.prompt_tokens + self.completion_tokens
 
     @property
     def success_rate(self) -> float | None:
@@ -242,7 +237,7 @@ class Ledger:
     """
 
     def __init__(self, backends: Iterable[str], limit: int) -> None:
-        self.tallies: dict[str, Tally] = {name: Tally() for name in backends}
+        self.tallies = defaultdict(Tally, {name: Tally() for name in backends})
         self._outcomes: Counter[str] = Counter()
         self._running: dict[int, _Kept] = {}
         self._ended: deque[_Kept] = deque(maxlen=limit)
@@ -257,7 +252,7 @@ class Ledger:
         if self.since is None:
             self.since = event.at
         if isinstance(event, BackendEvent):
-            self.tallies.setdefault(event.backend, Tally()).fold(event)
+            self.tallies[event.backend].fold(event)
         if isinstance(event, RequestStarted):
             record = RequestRecord(request=event.request, started=event.at, policy=event.policy)
             self._running[event.request] = _Kept(record)
@@ -315,11 +310,11 @@ class Ledger:
 
     def start_anew(self, kept: Container[str]) -> None:
         """Forget the counts of all backends but those kept; visits under way stay counted until they end."""
-        self.tallies = {
-            name: tally if name in kept else Tally(in_flight=tally.in_flight)
-            for name, tally in self.tallies.items()
-            if name in kept or tally.in_flight
-        }
+        for name, tally in list(self.tallies.items()):
+            if name not in kept:
+                del self.tallies[name]
+                if tally.in_flight:
+                    self.tallies[name] = Tally(in_flight=tally.in_flight)
 
     def forget_running(self) -> None:
         """Leave the requests and visits under way to another process, which goes on with them."""

@@ -63,7 +63,8 @@ class Attempt:
         """How many pieces of text and reasoning have arrived."""
         self._text = StringIO()
         self._to = ""
-        self._sent_at: float | None = None
+        self.sent_at: float | None = None
+        """When it was sent, on the clock; None where it was not."""
         self._connecting_since: float | None = None
         self._first_at: float | None = None
         self._last_at = 0.0
@@ -84,19 +85,14 @@ class Attempt:
         return len(self.text.split()) if self._text.tell() else None
 
     @property
-    def sent_at(self) -> float | None:
-        """When it was sent, on the clock; None where it was not."""
-        return self._sent_at
-
-    @property
     def ttft(self) -> float | None:
         """Seconds from sending to the first piece of text or reasoning; None when there was none, or no stream."""
-        return None if self._first_at is None or self._sent_at is None else self._first_at - self._sent_at
+        return None if self._first_at is None or self.sent_at is None else self._first_at - self.sent_at
 
     @property
     def seconds(self) -> float:
         """Seconds since sending; 0 where nothing was sent."""
-        return 0.0 if self._sent_at is None else self._clock.now() - self._sent_at
+        return 0.0 if self.sent_at is None else self._clock.now() - self.sent_at
 
     @property
     def generating_seconds(self) -> float:
@@ -107,8 +103,8 @@ class Attempt:
         """Start the limits; called again, start only the one on connecting anew."""
         self._to = to
         self._connecting_since = self._clock.now()
-        if self._sent_at is None:
-            self._sent_at = self._last_at = self._connecting_since
+        if self.sent_at is None:
+            self.sent_at = self._last_at = self._connecting_since
         self._rearm()
 
     def on_connected(self) -> None:
@@ -173,11 +169,11 @@ class Attempt:
         """Return the earliest deadline of the moment; there is none before sending."""
         settings = self._settings
         running: list[tuple[float | None, Limit, int | None]] = [
-            (self._sent_at, Limit.TOTAL, settings.timeout_ms),
+            (self.sent_at, Limit.TOTAL, settings.timeout_ms),
             (self._connecting_since, Limit.CONNECT, settings.connect_timeout_ms),
         ]
         if settings.streaming and self._first_at is None:
-            running.append((self._sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms))
+            running.append((self.sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms))
         elif settings.streaming:
             running.append((self._last_at, Limit.STALL, settings.stall_timeout_ms))
         return min(

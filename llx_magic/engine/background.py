@@ -127,11 +127,6 @@ class Running(Generic[T, P]):
         self._task: asyncio.Task[T] | None = None
         self._is_given_up = False
 
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self._done.is_set()
-
     def begin(self) -> concurrent.futures.Future[T]:
         """Start the coroutine, unless it has been started."""
         if self._future is None:
@@ -153,7 +148,7 @@ class Running(Generic[T, P]):
         """
         try:
             future = self.begin()
-            while not self.done:
+            while not self._done.is_set():
                 self._arrived.wait(SLICE_SECONDS)
                 self._arrived.clear()
                 self._pause(draw(_drain(self._parts)))

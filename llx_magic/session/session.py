@@ -81,22 +81,14 @@ class Session:
         self._clock = clock
         self._eager = eager
         self._lock = ForkSafeLock()
-        self._values: Values = {}
-        self._active: LoadBalancer | None = None
-        self._asked_last: LoadBalancer | None = None
+        self.values: Values = {}
+        """The session's own settings."""
+        self.active: LoadBalancer | None = None
+        """The loaded profile."""
+        self.asked_last: LoadBalancer | None = None
         self._loaded_as = ""
         self._balancers: dict[str, LoadBalancer] = {}
         self._retired: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
-
-    @property
-    def values(self) -> Values:
-        """The session's own settings."""
-        return self._values
-
-    @property
-    def active(self) -> LoadBalancer | None:
-        """The loaded profile, or None."""
-        return self._active
 
     def loaded(self) -> tuple[LoadBalancer, ...]:
         """Return every profile that was asked or loaded in this session, in that order."""
@@ -111,9 +103,9 @@ class Session:
         """
         balancer = self.balancer(name_or_path)
         with self._lock:
-            dropped = tuple(key for key in self._values if key in balancer.profile.settings)
-            self._values = {key: value for key, value in self._values.items() if key not in dropped}
-            self._active, self._loaded_as, self._asked_last = balancer, name_or_path, None
+            dropped = tuple(key for key in self.values if key in balancer.profile.settings)
+            self.values = {key: value for key, value in self.values.items() if key not in dropped}
+            self.active, self._loaded_as, self.asked_last = balancer, name_or_path, None
         return Loaded(balancer, dropped, (*balancer.profile.notes, *remarks(balancer.profile)))
 
     def trusted_balancer(self, name_or_path: str | None) -> LoadBalancer:
@@ -140,14 +132,14 @@ class Session:
         It is not used if the session has another value for a setting that the save changes, or if the profile cannot
         be loaded any more. Then the line says so, and what to type.
         """
-        active = self._active
+        active = self.active
         if active is None or active.profile.path is None or name not in (active.name, *active.members):
             return None
         try:
             saved = self.store.load(self._loaded_as)
             if saved == active.profile:
                 return None
-            before, after, values = active.profile.settings, saved.settings, self._values
+            before, after, values = active.profile.settings, saved.settings, self.values
             changed = (key for key in values if before.get(key, _UNSET) != after.get(key, _UNSET))
             if held := [key for key in changed if values[key] != after.get(key)]:
                 return (
@@ -157,7 +149,7 @@ class Session:
             balancer = self._balancer_of(saved)
         except LlxError as problem:
             return f"{active.name} stays in use as it was: {problem}"
-        self._active = balancer
+        self.active = balancer
         return f"{active.name} is in use: what was saved counts from the next prompt on"
 
     def in_force(self) -> tuple[LoadBalancer, Origin]:
@@ -166,8 +158,8 @@ class Session:
         Raises:
             ProfileError: where the profile that ``LLX_PROFILE`` or the default names cannot be used.
         """
-        if self._active is not None:
-            return self._active, Origin.LOADED
+        if self.active is not None:
+            return self.active, Origin.LOADED
         for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
             if not wanted:
                 continue
@@ -179,13 +171,9 @@ class Session:
         stand_in = f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
         return self._balancer_of(embedded_profile(), replies_say=(stand_in,)), Origin.EMBEDDED
 
-    def note_asked(self, balancer: LoadBalancer) -> None:
-        """Remember what was asked last."""
-        self._asked_last = balancer
-
     def last_asked(self) -> LoadBalancer:
         """Return the profile that was asked last since one was loaded, else the one in force. Errors: ``in_force``."""
-        return self._asked_last or self.in_force()[0]
+        return self.asked_last or self.in_force()[0]
 
     def set(self, key: str, raw: JsonValue) -> SettingValue:
         """Check a value and set it for the session.
@@ -195,7 +183,7 @@ class Session:
         """
         value = setting(key).read(raw)
         with self._lock:
-            self._values = {**self._values, key: value}
+            self.values = {**self.values, key: value}
         return value
 
     def unset(self, key: str) -> bool:
@@ -206,21 +194,21 @@ class Session:
         """
         setting(key)
         with self._lock:
-            had = key in self._values
-            self._values = {known: value for known, value in self._values.items() if known != key}
+            had = key in self.values
+            self.values = {known: value for known, value in self.values.items() if known != key}
         return had
 
     def unset_all(self) -> tuple[str, ...]:
         """Remove all of the session's values and return their keys."""
         with self._lock:
-            keys, self._values = tuple(self._values), {}
+            keys, self.values = tuple(self.values), {}
         return keys
 
     def resolved(self) -> dict[str, Resolved]:
         """Return every setting's value in force, with the layer it comes from."""
-        layers: dict[Layer, Values] = {Layer.SESSION: self._values}
-        if self._active is not None:
-            layers[Layer.PROFILE] = self._active.profile.settings
+        layers: dict[Layer, Values] = {Layer.SESSION: self.values}
+        if self.active is not None:
+            layers[Layer.PROFILE] = self.active.profile.settings
         return resolve(layers)
 
     def settings_to_save(self) -> dict[str, SettingValue]:
@@ -246,7 +234,7 @@ class Session:
         """Close all connections and forget which profile is loaded; the session can go on being used."""
         with self._lock:
             balancers = [*self._balancers.values(), *self._retired]
-            self._balancers, self._active, self._asked_last = {}, None, None
+            self._balancers, self.active, self.asked_last = {}, None, None
             self._retired.clear()
         for balancer in balancers:
             if BACKGROUND.running:
@@ -260,7 +248,7 @@ class Session:
                 return known
             if known is not None:
                 self._retired.add(known)  # a request in flight may still be using its connections
-            made = LoadBalancer(profile, clock=self._clock, session=lambda: self._values, remarks=replies_say)
+            made = LoadBalancer(profile, clock=self._clock, session=lambda: self.values, remarks=replies_say)
             self._balancers[key] = made
         if self._eager:
             made.warm_up()
