@@ -136,7 +136,11 @@ class Prompter:
         if not is_kernel(self._shell):
             live = self._preferences.stream and "no-stream" not in options and not job and self._form in WHOLE
             return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live, form=self._form)
-        transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if self._is_live else {}
+        transient, status = {}, None
+        if self._is_live:
+            transient = {"display_id": f"llx-{uuid.uuid4().hex}"}
+            limits = {each.backend.name: each.settings.first_word_limit_ms for each in self._plan.candidates}
+            status = Status(limits, self._balancer.now)
 
         def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
             # xeus-python sends what is not given as null, which front ends refuse:
@@ -145,7 +149,7 @@ class Prompter:
 
         return CellView(
             show,
-            status=self._status() if self._is_live else None,
+            status=status,
             form=self._form,
             footer_mode=self._preferences.footer_mode,
             job=job.line if job else "",
@@ -169,15 +173,6 @@ class Prompter:
             return None
         return None if "quiet" in self._options or self._is_live else Output(job.line)
 
-    def _status(self) -> Status:
-        in_force = {candidate.backend.name: candidate.settings for candidate in self._plan.candidates}
-
-        def limit(backend: str) -> float | None:
-            milliseconds = in_force[backend].first_word_limit_ms
-            return None if milliseconds is None else milliseconds / 1000
-
-        return Status(limit, self._balancer.now)
-
     def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
         try:
             reply = running.follow(self._view.draw)
@@ -196,7 +191,11 @@ class Prompter:
         line = footer(reply, self._preferences.footer_mode)
         if line and isinstance(self._view, TerminalView) and "bg" not in self._options:
             print(line)  # noqa: T201 - a terminal has no other output
-        self._after(reply)
+        prompt.remember(self._notebook.session, self._options, self._text, reply, self._cell)
+        if self._form == "json":
+            reply.json()
+        if "next-cell" in self._options:
+            self._offer_code(reply)
         return reply
 
     def _give_up(self, why: str, error: BaseException, partial: str = "") -> None:
@@ -223,13 +222,6 @@ class Prompter:
         self._shell.user_ns[LAST_REPLY] = reply
         if self._out:
             self._shell.user_ns[self._out] = reply
-
-    def _after(self, reply: Reply) -> None:
-        prompt.remember(self._notebook.session, self._options, self._text, reply, self._cell)
-        if self._form == "json":
-            reply.json()
-        if "next-cell" in self._options:
-            self._offer_code(reply)
 
     def _offer_code(self, reply: Reply) -> None:
         """Put the reply's code into a new cell, where the user can read it before running it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from llx_magic.core import events as facts
 from llx_magic.core.describe import why
@@ -17,12 +17,12 @@ LEAST_SECONDS = 1
 class Status:
     """The text of the line; its clock runs until the first text arrives.
 
-    ``limit`` gives the seconds within which a backend must have begun to answer, None where nothing limits that.
+    ``limits_ms`` are the milliseconds within which each backend must have begun to answer; None is no limit.
     ``now`` is the clock of the events.
     """
 
-    def __init__(self, limit: Callable[[str], float | None], now: Callable[[], float]) -> None:
-        self._limit = limit
+    def __init__(self, limits_ms: Mapping[str, int | None], now: Callable[[], float]) -> None:
+        self._limits_ms = limits_ms
         self._now = now
         self._what = "asking…"
         self._since: float | None = None
@@ -41,8 +41,8 @@ class Status:
                     f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "") + "…",
                     since=part.at,
                 )
-                limit = self._limit(part.backend)
-                self._of = "" if limit is None else f" of {number(limit)} s"
+                limit = self._limits_ms.get(part.backend)
+                self._of = "" if limit is None else f" of {number(limit / 1000)} s"
             case facts.FirstTokenReceived():
                 self._what, self._of = f"{part.backend} is answering…", ""
             case facts.AttemptFailed():

@@ -31,10 +31,10 @@ RETRY = RetryScheduled(at=101.0, request=1, backend="alpha", attempt=1, delay=8.
 class Watched:
     """A status whose clock is set by the test, and the view that shows it."""
 
-    def __init__(self, limit: float | None = 120.0) -> None:
+    def __init__(self, limit_ms: int | None = 120_000) -> None:
         self.now = 100.0
         self.screen = Recorder()
-        self.status = Status(lambda _backend: limit, lambda: self.now)
+        self.status = Status({"alpha": limit_ms}, lambda: self.now)
         self.view = CellView(self.screen, status=self.status)
 
     def at(self, now: float, *parts) -> str:
@@ -47,7 +47,7 @@ class Watched:
 def test_a_prompt_that_waits_counts_against_the_limit_that_applies():
     assert Watched().at(100.0, STARTED) == "asking alpha…"
     assert Watched().at(105.4, STARTED) == "asking alpha… 5 s of 120 s"
-    assert Watched(0.5).at(101.0, STARTED) == "asking alpha… 1 s of 0.5 s"
+    assert Watched(500).at(101.0, STARTED) == "asking alpha… 1 s of 0.5 s"
 
 
 def test_where_nothing_limits_the_wait_the_clock_counts_alone():
