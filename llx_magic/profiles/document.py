@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from llx_magic.consent.trust import Foreign
 from llx_magic.core.routing import routing_named
@@ -229,3 +229,25 @@ def checked(settings: Mapping[str, RawSetting]) -> dict[str, SettingValue]:
     return read_values(
         {key: [*sorted(value)] if isinstance(value, AbstractSet) else value for key, value in settings.items()}
     )
+
+
+FIRST_PIECE_NOTE: Final = (
+    "timeout_ms limits a whole attempt here, and the wait for its first piece in the llxprt command line tool; "
+    "the setting for that is first_token_timeout_ms here"
+)
+"""The remark for a file whose ``timeout_ms`` was probably meant as the llxprt tool means it."""
+
+_OTHER_LIMITS: Final = frozenset({"connect_timeout_ms", "first_token_timeout_ms", "stall_timeout_ms"})
+"""Limits that only llx_magic has: a load balancer that was saved here names them."""
+
+
+def means_first_piece(document: Document, *, by_path: bool) -> bool:
+    """Return whether ``timeout_ms`` in a file was probably written for the llxprt command line tool.
+
+    Such a file names none of our own limits. A model profile must also hold keys of that tool, or have been loaded
+    by its path: a model that was saved here names only the settings that were given.
+    """
+    if document.settings.get("timeout_ms") is None or _OTHER_LIMITS & document.settings.keys():
+        return False
+    is_foreign = by_path or bool(document.extra or document.extra_settings)
+    return is_foreign or isinstance(document, LoadBalancerProfile)

@@ -27,8 +27,14 @@ from llx_magic.files.private import (
 from llx_magic.hosts import command
 from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, Profile
-from llx_magic.profiles.origin import FIRST_PIECE_NOTE, means_first_piece
+from llx_magic.profiles.document import (
+    FIRST_PIECE_NOTE,
+    Document,
+    LoadBalancerProfile,
+    ModelProfile,
+    Profile,
+    means_first_piece,
+)
 from llx_magic.profiles.rows import ProfileRow, members_of
 from llx_magic.text.wording import listed, nearest, shown_path, with_marks
 

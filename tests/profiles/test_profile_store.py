@@ -16,8 +16,7 @@ from llx_magic.files.folders import config_folder, shipped_folder
 from llx_magic.files.names import name_problem
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.connection import Connection
-from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
-from llx_magic.profiles.origin import FIRST_PIECE_NOTE
+from llx_magic.profiles.document import FIRST_PIECE_NOTE, LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 
 
