@@ -23,7 +23,17 @@ OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
 
-FORMS = {"openai-chat": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI, "ollama": OLLAMA, "cohere": COHERE}
+RESPONSES = "responses"
+"""OpenAI's other form."""
+
+FORMS = {
+    "openai-chat": OPENAI,
+    "responses": RESPONSES,
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+    "ollama": OLLAMA,
+    "cohere": COHERE,
+}
 """The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
 
 

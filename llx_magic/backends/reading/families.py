@@ -189,7 +189,9 @@ REQUEST = _family(
     "ValidationException validation_error unprocessable_entity unsupported_parameter unsupported_value "
     "unknown_parameter "
     "invalid_parameter invalid_parameter_error InvalidParameter missing_required_parameter invalid_value invalid_type "
-    "extra_forbidden request_too_large invalid_input invalid_params invalid_image",
+    "extra_forbidden request_too_large invalid_input invalid_params invalid_image invalid_image_format "
+    "invalid_base64_image invalid_image_url invalid_image_mode image_too_large image_too_small image_parse_error "
+    "image_file_too_large image_file_not_found unsupported_image_media_type empty_image_file failed_to_download_image",
     r"extra inputs are not permitted|(?:unknown|unrecognized|unsupported) (?:field|parameter|request argument)"
     r"|unsupported value|invalid (?:request|argument|parameter)",
 )

@@ -30,22 +30,25 @@ class Extra(enum.StrEnum):
     MAX_TOKENS = "max_tokens"
 
 
-_MAY_REFUSE = frozenset({
+MAY_REFUSE = frozenset({
     FailureKind.BAD_REQUEST, FailureKind.ACCESS, FailureKind.SERVER, FailureKind.OTHER_STATUS, FailureKind.BAD_REPLY,
 })  # fmt: skip
 """Kinds that such a refusal comes as: some servers break at what they do not know."""
+
+STREAM_REFUSED = re.compile(
+    r"verified to stream|parameter stream\b|['\"`]stream['\"`]|: stream: |"
+    r"stream(?:ing|ed)?(?: mode| response| output)?s? (?:is |are |was )?(?:not|un)\s?"
+    r"(?:supported|allowed|available|enabled)"
+    r"|(?:not|n't|cannot) (?:support|allow|stream)\w{0,3}(?: \w{1,20}){0,2} ?stream|only supports non-?stream",
+    re.IGNORECASE,
+)
+"""Words for a model that does not stream, or not for this organization."""
 
 _REFUSED = {
     Extra.USAGE: re.compile(r"stream_options|include_usage|streamOptions", re.IGNORECASE),
     Extra.JSON: re.compile(r"response_format|responseFormat|json_object|json mode|json_schema", re.IGNORECASE),
     Extra.MAX_TOKENS: re.compile(r"max_completion_tokens", re.IGNORECASE),
-    Extra.STREAM: re.compile(
-        r"verified to stream|parameter stream\b|['\"`]stream['\"`]|: stream: |"
-        r"stream(?:ing|ed)?(?: mode| response| output)?s? (?:is |are |was )?(?:not|un)\s?"
-        r"(?:supported|allowed|available|enabled)"
-        r"|(?:not|n't|cannot) (?:support|allow|stream)\w{0,3}(?: \w{1,20}){0,2} ?stream|only supports non-?stream",
-        re.IGNORECASE,
-    ),
+    Extra.STREAM: STREAM_REFUSED,
 }
 """The words that name each, in the order in which they are looked for."""
 
@@ -113,7 +116,7 @@ class OpenAIChat(Wire):
         the wish for usage, which the user knows nothing of.
         """
         asked = _asked_for(request, without)
-        if failure.kind not in _MAY_REFUSE:
+        if failure.kind not in MAY_REFUSE:
             return None
         for extra, words in _REFUSED.items():
             if extra in asked and words.search(failure.message):

@@ -1,0 +1,169 @@
+"""The wire form of OpenAI's Responses. No I/O.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.wires.openai import MAY_REFUSE, STREAM_REFUSED
+from llx_magic.backends.wires.responses_reader import ReplyReader
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, data_url, json_body, unsayable
+from llx_magic.core.message import File, Image
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llx_magic.core.failure import Failure
+    from llx_magic.core.message import Message, Piece
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import ChatRequest
+    from llx_magic.text.values import JsonValue
+
+
+class Extra(enum.StrEnum):
+    """Something that a request can do without; the value is what it is called in the request."""
+
+    SUMMARY = "reasoning.summary"
+    PADDING = "stream_options"
+    JSON = "text.format"
+    STREAM = "stream"
+
+
+_REFUSED = {
+    Extra.SUMMARY: re.compile(r"reasoning[._ ]summar|generate_summary", re.IGNORECASE),
+    Extra.PADDING: re.compile(r"stream_options|include_obfuscation", re.IGNORECASE),
+    Extra.JSON: re.compile(r"text\.format|text_format|json_object|json mode|json_schema", re.IGNORECASE),
+    Extra.STREAM: STREAM_REFUSED,
+}
+"""The words that name each, in the order in which they are looked for."""
+
+_NO_REASONING = re.compile("reasoning", re.IGNORECASE)
+"""What a model that does not reason says of whatever is asked about it."""
+
+_ONLY_THIS_PROMPT = re.compile(r"must contain the word", re.IGNORECASE)
+
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_WORDLESS = ("stop", "seed")
+"""Neutral parameters that this form has no word for."""
+
+_NOT_THEIRS = frozenset({*_LIMITS, *_WORDLESS, "model", "input", "messages", "stream"})
+
+
+class Responses(Wire):
+    """OpenAI's Responses, at OpenAI and at those who offer it as well."""
+
+    version = "/v1"
+    version_is_known = False
+    takes_images = takes_files = True
+
+    def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
+        """Return a request for a response.
+
+        Nothing is stored at the service unless ``params`` ask for that. Neutral parameters are translated; what this
+        form has no word for is left out, with a remark.
+
+        Raises:
+            BackendFailed: of kind bad request, where the form has no way to say what is asked.
+        """
+        params = request.params
+        streaming = request.streaming and Extra.STREAM not in without
+        body: dict[str, JsonValue] = {
+            "store": False,
+            "max_output_tokens": next((params[name] for name in _LIMITS if params.get(name) is not None), None),
+            **({"stream_options": {"include_obfuscation": False}} if Extra.PADDING not in without else {}),
+            **_turns(request.messages),
+            **{name: value for name, value in params.items() if name not in _NOT_THEIRS},
+            "model": model,
+            "stream": streaming or None,
+        }
+        if not streaming:
+            body.pop("stream_options", None)
+        _add(body, "reasoning", _reasoning(request, without))
+        _add(body, "text", _text(request, without))
+        notes = [f"{name} has no effect on this backend" for name in _WORDLESS if params.get(name) is not None]
+        said: dict[str, JsonValue] = {name: value for name, value in body.items() if value is not None}
+        return Asked("/responses", json_body(said), notes=tuple(notes))
+
+    def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
+        """Return what reads one reply."""
+        return ReplyReader(name, model, progress)
+
+    def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+        """Return what a failure refuses of what a request asked for; None where it refuses none of it.
+
+        An organization that is not verified gets no stream and no summaries from some models:
+        https://help.openai.com/en/articles/10910291-api-organization-verification
+        """
+        asked = {Extra.STREAM, Extra.PADDING} if request.streaming else set()
+        asked |= {Extra.SUMMARY} if _reasoning(request, without).get("summary") else set()
+        asked |= {Extra.JSON} if request.json or request.schema is not None else set()
+        if failure.kind not in MAY_REFUSE:
+            return None
+        for extra, words in _REFUSED.items():
+            if extra in asked and extra not in without and words.search(failure.message):
+                return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
+        is_ours = Extra.SUMMARY in asked and request.effort is None and "reasoning" not in request.params
+        return Concession(Extra.SUMMARY) if is_ours and _NO_REASONING.search(failure.message) else None
+
+
+def _add(body: dict[str, JsonValue], name: str, ours: dict[str, JsonValue]) -> None:
+    """Add fields to an object of the request; the user's own outweigh them, and null leaves all of it out."""
+    theirs = body.get(name, {})
+    if ours and isinstance(theirs, dict):
+        body[name] = {**ours, **theirs}
+
+
+def _reasoning(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue]:
+    """Return how much to reason, and that it be told: it is life on the line long before the first word."""
+    summary: dict[str, JsonValue] = {} if Extra.SUMMARY in without or request.effort == "none" else {"summary": "auto"}
+    return summary if request.effort is None else {"effort": request.effort, **summary}
+
+
+def _text(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue]:
+    if Extra.JSON in without:
+        return {}
+    if request.schema is not None:
+        return {"format": {"type": "json_schema", "name": "reply", "schema": dict(request.schema)}}
+    return {"format": {"type": "json_object"}} if request.json else {}
+
+
+def _turns(messages: tuple[Message, ...]) -> dict[str, JsonValue]:
+    """Return the turns; what the system says before all others stands apart, unless it is all there is."""
+    heads = list(itertools.takewhile(lambda each: each.role == "system", messages))
+    if len(heads) == len(messages):
+        return {"input": _input(messages)}
+    said = "\n\n".join(each.text for each in heads)
+    return {"input": _input(messages[len(heads) :]), "instructions": said or None}
+
+
+def _input(messages: tuple[Message, ...]) -> list[JsonValue]:
+    return [{"role": each.role, "content": _content(each)} for each in messages]
+
+
+def _content(message: Message) -> JsonValue:
+    if isinstance(message.content, str):
+        return message.content
+    return [_part(piece, message.role) for piece in message.content]
+
+
+def _part(piece: Piece, role: str) -> JsonValue:
+    """Return a piece as the service takes it; an assistant's own words are told apart from all others."""
+    match piece:
+        case str():
+            return {"type": "output_text" if role == "assistant" else "input_text", "text": piece}
+        case _ if role == "assistant":
+            raise unsayable("an image or a file in the assistant's own words")
+        case Image():
+            return {"type": "input_image", "image_url": piece.url or data_url(piece)}
+        case File(url=""):
+            return {"type": "input_file", "filename": piece.name, "file_data": data_url(piece)}
+        case File():
+            return {"type": "input_file", "file_url": piece.url}
+
+
+WIRE = Responses()

@@ -1,0 +1,107 @@
+"""Replies of OpenAI's Responses, whole and in events, to text. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llx_magic.backends.reading.errors import error_of, error_within, says_something
+from llx_magic.backends.reading.reader import Reader
+
+if TYPE_CHECKING:
+    from llx_magic.core.ports import Progress
+    from llx_magic.text.values import JsonValue
+
+_ENDS = frozenset(("completed", "incomplete", "failed", "cancelled"))
+"""What a response that has ended says of itself."""
+
+_PARAGRAPH = "\n\n"
+
+
+class ReplyReader(Reader):
+    """Takes one reply of Responses as it arrives.
+
+    There is no end mark: the last event holds the whole response, and its status is the end. What is no text, reasoning
+    or end of it is passed over; there are some sixty types of events.
+    """
+
+    piece = "response"
+
+    def __init__(self, name: str, model: str, progress: Progress) -> None:
+        super().__init__(name, model, progress)
+        self._streams = False
+        """Whether words came in pieces, so that the whole response at the end repeats them."""
+
+    def take_document(self, document: dict[str, JsonValue]) -> None:
+        """Take an event, a whole response, or an error in the place of either."""
+        kind, response = document.get("type"), document.get("response")
+        event = kind.removeprefix("response.") if isinstance(kind, str) else ""
+        if isinstance(response, dict):
+            self._take_response(response, event)
+        elif document.get("object") == "response" or isinstance(document.get("output"), list):
+            self._take_response(document)
+        elif event != kind and event:
+            self._take_event(event, document)
+        elif kind in (None, "error") and error_within(document, has_choices=False):
+            self.take_error(error_of(document.get("error") or document))
+
+    def take_end_of_document(self) -> None:
+        """Take that the body was one document: a whole response ends by its status, and pieces of one do not end."""
+        self.done = self.done or not self.has_begun
+
+    def _take_event(self, kind: str, event: dict[str, JsonValue]) -> None:
+        self.has_begun = True
+        piece, item = event.get("delta"), event.get("item")
+        take = {
+            "output_text.delta": self.add_text,
+            "refusal.delta": self.add_refusal,
+            "reasoning_summary_text.delta": self.add_reasoning,
+            "reasoning_text.delta": self.add_reasoning,
+        }.get(kind)
+        if take is not None and isinstance(piece, str) and piece:
+            self._streams = True
+            take(piece)
+        elif kind == "reasoning_summary_part.added" and event.get("summary_index"):
+            self.add_reasoning(_PARAGRAPH)
+        elif kind == "output_item.added" and isinstance(item, dict):
+            self._take_call(item)
+
+    def _take_response(self, response: dict[str, JsonValue], event: str = "") -> None:
+        """Take what is known of a response; where it has ended, as its event or its status says, all of it."""
+        self.has_begun = True
+        if isinstance(model := response.get("model"), str):
+            self.credit(model)
+        if isinstance(found := response.get("id"), str) and found:
+            self.response_id = found
+        status, output = event if event in _ENDS else response.get("status"), response.get("output")
+        if status not in _ENDS:
+            return
+        self.add_usage(response.get("usage"))
+        for item in output if isinstance(output, list) and not self._streams else ():
+            if isinstance(item, dict):
+                self._take_item(item)
+        if says_something(response.get("error")):
+            self.take_error(error_of(response["error"]))
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, dict) else None
+        self.finish(str(reason or status))
+        self.done = True
+
+    def _take_item(self, item: dict[str, JsonValue]) -> None:
+        """Take a piece of the output that was not streamed: a message, a summary of reasoning, or a call."""
+        self._take_call(item)
+        is_reasoning = item.get("type") == "reasoning"
+        parts = item.get("summary") or item.get("content") if is_reasoning else item.get("content")
+        for number, part in enumerate(parts if isinstance(parts, list) else ()):
+            if not isinstance(part, dict):
+                continue
+            text, refusal = part.get("text"), part.get("refusal")
+            if is_reasoning and isinstance(text, str):
+                self.add_reasoning(_PARAGRAPH * bool(number) + text)
+            elif isinstance(text, str) and text:
+                self.add_text(text)
+            elif isinstance(refusal, str) and refusal:
+                self.add_refusal(refusal)
+
+    def _take_call(self, item: dict[str, JsonValue]) -> None:
+        if item.get("type") in ("function_call", "custom_tool_call"):
+            self.add_tool(str(item.get("name") or ""))
