@@ -12,6 +12,7 @@ from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.key_source import MISSING, ProfileCredential, ProfileKeySource
@@ -79,7 +80,8 @@ def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential
     """Return what reads the member's key and headers."""
     known = provider_of(member)
     at_home = known.own_host(endpoint.base_url)
-    own_way = any(each.name.lower() == "authorization" for each in member.connection.headers)
+    shown_in = {"authorization", *(name.lower() for name in wire_of(member, endpoint).proof(Secret("")))}
+    own_way = any(each.name.lower() in shown_in for each in member.connection.headers)
     access = Access(member.foreign, origin(endpoint.base_url))
     key = ProfileKeySource(
         member,

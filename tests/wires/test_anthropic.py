@@ -19,7 +19,9 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import Answer, ChatRequest, Effort, Restart, Usage
 from llx_magic.keys.secret import Secret
+from llx_magic.profiles.headers import Header
 from llx_magic.providers.table import provider
+from llx_magic.session.members import credential_of, endpoint_of
 from tests.faults.asking import KEY, FixedKey, Pieces, answer_of
 from tests.faults.server import Exchange, FaultServer
 from tests.wires.mocks.anthropic import MODEL, Abilities, ClaudeServer
@@ -216,20 +218,17 @@ def test_a_schema_is_the_outputs_format():
             {"type": "integer", "description": "A digit (minimum: 0; maximum: 9)"},
         ),
         (
-            {"type": "array", "items": {"type": "object", "additionalProperties": True}, "minItems": 1, "maxItems": 3},
+            {"type": "array", "items": {"type": "object", "properties": {}}, "minItems": 1, "maxItems": 3},
             {
                 "type": "array",
-                "items": {"type": "object", "additionalProperties": False},
+                "items": {"type": "object", "properties": {}, "additionalProperties": False},
                 "minItems": 1,
                 "description": "maxItems: 3",
             },
         ),
         (
-            {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "object"}}, "$schema": "x"},
-            {
-                "anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}],
-                "$defs": {"a": {"type": "object", "additionalProperties": False}},
-            },
+            {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/a", "title": "A"}], "$defs": {"a": {"type": "string"}}},
+            {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "string"}}},
         ),
         ({"enum": ["a", "b"], "default": "a"}, {"enum": ["a", "b"], "default": "a"}),
         (
@@ -248,6 +247,22 @@ def test_a_schema_is_told_as_far_as_the_service_takes_it(schema, taken):
     assert fitting(schema) == taken
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object"},
+        {"type": "object", "properties": {"a": {}}, "additionalProperties": True},
+        {"type": "object", "properties": {"a": {}}, "patternProperties": {"^x": {}}},
+    ],
+)
+def test_a_schema_with_members_of_any_name_is_not_sent(inner):
+    """A closed object could only be empty; the prompt and the check of the reply serve instead."""
+    assert fitting(inner) is None
+    assert fitting({"type": "array", "items": inner}) is None
+    assert "output_config" not in sent(schema=inner)[0]
+
+
 # --- the doors --------------------------------------------------------------------------------------------------------
 
 
@@ -263,11 +278,23 @@ def test_a_schema_is_told_as_far_as_the_service_takes_it(schema, taken):
             WIRE.configured("https://aiplatform.googleapis.com/v1/projects/p/locations/global", {}),
             {"Authorization": "Bearer k"},
         ),
+        (WIRE.configured("https://claude.googleapis.com/v1/x", {}), {"Authorization": "Bearer k"}),
         (WIRE.configured("https://api.anthropic.com.evil.example", {}), {"x-api-key": "k"}),
     ],
 )
 def test_each_door_has_its_own_way_to_show_a_key(wire, headers):
     assert {name: key.reveal() for name, key in wire.proof(Secret("k")).items()} == headers
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "X-Api-Key", "Authorization"])
+def test_a_key_in_a_header_of_the_profile_is_a_key(monkeypatch, name):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    header = Header(name, Secret("${CLAUDE_TEST_KEY}"))
+    for headers, is_ready in (((), False), ((header,), True)):
+        member = llx.ModelProfile("c", "anthropic", "claude-x", connection=llx.Connection(headers=headers))
+        endpoint = endpoint_of(member)
+        assert endpoint is not None
+        assert credential_of(member, endpoint).key.needs_key is not is_ready
 
 
 @pytest.mark.parametrize(("streaming", "verb"), [(True, "streamRawPredict"), (False, "rawPredict")])
@@ -457,7 +484,7 @@ def test_a_server_that_does_not_know_how_to_show_thoughts_is_asked_without():
 
 def test_a_model_without_structured_output_is_asked_without():
     with ClaudeServer("", Abilities(schema=False)) as server:
-        assert isinstance(ask(server, schema={"type": "object"})[0], Answer)
+        assert isinstance(ask(server, schema={"type": "string"})[0], Answer)
         assert "output_config" not in bodies(server)[-1]
 
 

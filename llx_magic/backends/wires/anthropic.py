@@ -60,6 +60,7 @@ _DOORS = (
     # https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
     (re.compile(r"bedrock-mantle\..+"), Door()),
     # https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai
+    (re.compile(r"claude\.googleapis\.com"), Door()),
     (re.compile(r"(?:.+-)?aiplatform\..*googleapis\.com"), Door(vertex="vertex-2023-10-16")),
 )
 
@@ -109,8 +110,12 @@ class AnthropicMessages(Wire):
         body["messages"] = turns_of(request.messages)
         notes += _limit_length(body, request, without)
         notes += _ask_to_think(body, request, without)
-        if request.schema is not None and Extra.FORMAT not in without:
-            _configure(body, "format", {"type": "json_schema", "schema": fitting(request.schema)})
+        if (
+            Extra.FORMAT not in without
+            and request.schema is not None
+            and (schema := fitting(request.schema)) is not None
+        ):
+            _configure(body, "format", {"type": "json_schema", "schema": schema})
         if request.streaming:
             body["stream"] = True
         return self._addressed(body, model, streaming=request.streaming, without=without)._replace(notes=tuple(notes))

@@ -137,7 +137,7 @@ class ClaudeServer(FaultServer):
         found = re.fullmatch(re.escape(within) + r"/([^/:]+):(rawPredict|streamRawPredict)", path)
         if found is None or (found[2] == "streamRawPredict") is not bool(body.get("stream")):
             raise Refused(404, "not_found_error", f"Not found: {path}")
-        if body.pop("anthropic_version", None) != "vertex-2023-10-16":
+        if body.pop("anthropic_version", None) not in ("vertex-2023-10-16", *VERSIONS):
             raise bad("anthropic_version: Field required")
         if "model" in body:
             raise bad("model: Extra inputs are not permitted")
