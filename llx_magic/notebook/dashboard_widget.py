@@ -115,9 +115,6 @@ class Dashboard:
         """Return the widget, and beside it what shows the present state where there are no widgets."""
         return {**self._last(), **self.box._repr_mimebundle_(), **self._last()}
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        return self.bundle()
-
     def close(self) -> None:
         """Stop following; where it was shown, the last state stays as a table and a picture."""
         with self._lock:

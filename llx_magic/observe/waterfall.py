@@ -24,7 +24,6 @@ _LEAST = 0.6
 
 _CELL = "text-align:left;vertical-align:top;padding:2px 6px;white-space:normal;overflow-wrap:anywhere"
 _NUMBER = "text-align:right;vertical-align:top;padding:2px 6px;white-space:nowrap;font-variant-numeric:tabular-nums"
-_COLUMNS = (("time", "12%"), ("backend", "18%"), ("", "28%"), ("what happened", "42%"))
 
 
 def as_html(trace: Trace) -> str:
@@ -37,23 +36,17 @@ def as_html(trace: Trace) -> str:
         return f"<p>{html.escape(trace.headline)}</p>"
     steps = trace.steps
     total = max([trace.seconds, *(step.end or 0.0 for step in steps)])
-    columns = "".join(f'<col style="width:{width}">' for _, width in _COLUMNS)
+    columns = "".join(f'<col style="width:{width}">' for width in ("12%", "18%", "28%", "42%"))
+    scale = f'<span>0 s</span><span style="float:right">{duration(total)}</span>'
     return (
         f'<table {AS_WRITTEN} style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse">'
         f'<caption style="text-align:left;caption-side:top;overflow-wrap:anywhere">{_text(trace.headline)}</caption>'
         f"<colgroup>{columns}</colgroup>"
-        f"<thead><tr>{''.join(_head(total))}</tr></thead>"
+        f'<thead><tr><th scope="col" style="{_NUMBER}">time</th><th scope="col" style="{_CELL}">backend</th>'
+        f'<th scope="col" style="{_CELL};font-weight:normal;color:{_QUIET}">{scale}</th>'
+        f'<th scope="col" style="{_CELL}">what happened</th></tr></thead>'
         f"<tbody>{''.join(_row(step, total) for step in steps)}</tbody></table>"
     )
-
-
-def _head(total: float) -> Iterator[str]:
-    for name, _ in _COLUMNS:
-        if name:
-            yield f'<th scope="col" style="{_NUMBER if name == "time" else _CELL}">{name}</th>'
-        else:
-            scale = f'<span>0 s</span><span style="float:right">{duration(total)}</span>'
-            yield f'<th scope="col" style="{_CELL};font-weight:normal;color:{_QUIET}">{scale}</th>'
 
 
 def _row(step: Step, total: float) -> str:

@@ -65,17 +65,14 @@ class Environment(Jinja):
         name = unicodedata.normalize("NFKC", attribute)  # as Python itself does with names
         # https://jinja.palletsprojects.com/en/stable/sandbox/
         if name.startswith("_") or is_internal_attribute(obj, name):
-            return self._item_or_refused(obj, attribute)
+            unsafe = f"access to attribute {attribute!r} of {type(obj).__name__!r} object is unsafe."
+            return self._item_or(obj, (attribute,), SecurityError(unsafe))
         try:
             value = cast("object", getattr(obj, name))
         except AttributeError:
             return self._item_or(obj, (attribute, name), self.undefined(obj=obj, name=attribute))
-        if self.mode == "data" and kinds.what_no_data(value):
-            refusal = NotDataError(f"{name} is {kinds.what_no_data(value)}")
-            found = self._item_or(obj, (attribute, name), refusal)
-            if found is refusal:
-                raise refusal
-            return found
+        if self.mode == "data" and (what := kinds.what_no_data(value)):
+            return self._item_or(obj, (attribute, name), NotDataError(f"{name} is {what}"))
         return value
 
     def getitem(self, obj: object, argument: object) -> object:
@@ -137,20 +134,15 @@ class Environment(Jinja):
             raise NotDataError(f"what is found is {what}")
         return value
 
-    def _item_or_refused(self, obj: object, attribute: str) -> object:
-        refusal = SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} object is unsafe.")
-        found = self._item_or(obj, (attribute,), refusal)
-        if found is refusal:
-            raise refusal
-        return found
-
     def _item_or(self, obj: object, names: Sequence[str], otherwise: object) -> object:
-        """Return the item of the first of the names that there is."""
+        """Return the item of the first of the names that there is; ``otherwise`` is what to return or to raise."""
         for name in names if hasattr(type(obj), "__getitem__") else ():
             try:
                 return self._seen(cast("Indexed", self._plain(obj))[name])
             except (LookupError, AttributeError, TypeError, ValueError):
                 continue
+        if isinstance(otherwise, Exception):
+            raise otherwise
         return otherwise
 
 

@@ -121,6 +121,8 @@ def keep_within_bounds(state: StateCore, most: int) -> None:
 
     Blocks are taken in order, each as a whole. A formula that is nested too deep is shown as source by itself.
     """
+    from markdown_it.token import Token
+
     budget = Budget(most)
     lines = state.src.split("\n")
     kept: list[Token] = []
@@ -129,9 +131,14 @@ def keep_within_bounds(state: StateCore, most: int) -> None:
             kept += block
         else:
             budget.left_out += 1
-            _append_source(kept, block, lines)
+            begin, end = block[0].map or (0, 0)
+            source = "\n".join(lines[begin:end])
+            if kept and kept[-1].type == SOURCE:
+                kept[-1].content += f"\n{source}"
+            else:
+                kept.append(Token(SOURCE, "", 0, content=source))
     if budget.left_out:
-        kept.append(_token(LEFT_OUT, ""))
+        kept.append(Token(LEFT_OUT, "", 0))
     state.tokens = kept
 
 
@@ -145,21 +152,6 @@ def _blocks(tokens: Iterable[Token]) -> Iterator[list[Token]]:
         if depth == 0:
             yield block
             block = []
-
-
-def _append_source(kept: list[Token], block: list[Token], lines: list[str]) -> None:
-    begin, end = block[0].map or (0, 0)
-    source = "\n".join(lines[begin:end])
-    if kept and kept[-1].type == SOURCE:
-        kept[-1].content += f"\n{source}"
-    else:
-        kept.append(_token(SOURCE, source))
-
-
-def _token(kind: str, content: str) -> Token:
-    from markdown_it.token import Token
-
-    return Token(kind, "", 0, content=content)
 
 
 def _cost(token: Token, budget: Budget) -> int:
@@ -176,20 +168,16 @@ def _cost(token: Token, budget: Budget) -> int:
         case "fence":
             cost = 1 + len(content) // 4 if token.info and len(content) <= LONGEST_COLOURED else 1
         case "formula" | "formula_block":
-            cost = _formula_cost(token, budget)
+            if is_too_deep(content):
+                token.meta[SOURCE] = True
+                budget.left_out += 1
+                return 1
+            cost = typesetting_cost(content)
         case "text":
             cost = 3 * (content.count("$") + content.count("\\"))
         case _:
             cost = int(token.nesting >= 0 and not token.hidden)
     return cost
-
-
-def _formula_cost(token: Token, budget: Budget) -> int:
-    if is_too_deep(token.content):
-        token.meta[SOURCE] = True
-        budget.left_out += 1
-        return 1
-    return typesetting_cost(token.content)
 
 
 def typesetting_cost(formula: str) -> int:

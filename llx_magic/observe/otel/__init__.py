@@ -158,7 +158,9 @@ class Instrumentation:
     def _follow(self, request: _Open, event: facts.Event) -> None:
         match event:
             case facts.VisitStarted():
-                self._visit(request, event.backend)
+                request.about = self._backend(event.backend)
+                request.span.update_name(span_name(request.about))
+                request.span.set_attributes({**_known_from_the_start(request.about), "llx.backend": event.backend})
             case facts.AttemptStarted():
                 self._start_attempt(request, event)
             case facts.FirstTokenReceived() if request.attempt is not None:
@@ -198,11 +200,6 @@ class Instrumentation:
             span_name(first), kind=SpanKind.CLIENT, attributes=attributes, start_time=self._ns(event.at)
         )
         self._open[event.request] = _Open(span, set_span_in_context(span))
-
-    def _visit(self, request: _Open, backend: str) -> None:
-        request.about = self._backend(backend)
-        request.span.update_name(span_name(request.about))
-        request.span.set_attributes({**_known_from_the_start(request.about), "llx.backend": backend})
 
     def _start_attempt(self, request: _Open, event: facts.AttemptStarted) -> None:
         request.asked = how_asked(event)
