@@ -65,7 +65,7 @@ class Dashboard:
         self._seen: tuple[BackendSnapshot, ...] = ()
         self._parts: dict[str, widgets.HTML] = {name: _html() for name in panel.PARTS}
         self._make_controls()
-        self.box = widgets.VBox([*self._control_rows(), *self._rows()])
+        self.box = widgets.VBox(self._rows())
         self.box.add_class("llx-dashboard")
 
     @property
@@ -124,7 +124,7 @@ class Dashboard:
             last = self._last()
             self._leave()
         self._closed(self, last)
-        for widget in (*self._all, self.box):
+        for widget in (*self.box.children, self.box):
             widget.close()
 
     # What is drawn
@@ -207,38 +207,32 @@ class Dashboard:
         self._close = _button("Close", "times", "end the dashboard; its last state stays")
         self._backend = widgets.Dropdown(description="Backend", layout=widgets.Layout(width="230px"))
         self._backend.style.description_width = "62px"
-        self._open_circuit = _button("Open circuit", "", "skip this backend until it has recovered")
-        self._close_circuit = _button("Close circuit", "", "ask this backend again at once")
-        self._reset = _button("Reset statistics", "", "forget counts and history; circuits stay")
-        self._export = _button("Export", "download", "write PNG, SVG, CSV and Parquet into the working folder")
+        self._open_circuit = self._button("Open circuit", "", "skip this backend until it has recovered", self._open)
+        self._close_circuit = self._button("Close circuit", "", "ask this backend again at once", self._shut)
+        self._reset = self._button("Reset statistics", "", "forget counts and history; circuits stay", self._forget)
+        what = "write PNG, SVG, CSV and Parquet into the working folder"
+        self._export = self._button("Export", "download", what, self.export)
         self._message = _html()
         self._profile.observe(self._choose, "value")
         self._span.observe(lambda _change: self._redraw(), "value")
         self._pause.observe(lambda _change: self._redraw(), "value")
         self._close.on_click(lambda _button: self.close())
-        actions = (
-            (self._open_circuit, self._open),
-            (self._close_circuit, self._shut),
-            (self._reset, self._forget),
-            (self._export, self.export),
-        )
-        for button, action in actions:
-            button.on_click(lambda _button, action=action: self._carry_out(action))
 
-    def _control_rows(self) -> list[object]:
+    def _button(self, text: str, icon: str, tooltip: str, action: Callable[[], str]) -> widgets.Button:
+        """Return a button whose action says below the dashboard what it has done."""
+        button = _button(text, icon, tooltip)
+        button.on_click(lambda _button: self._carry_out(action))
+        return button
+
+    def _rows(self) -> list[object]:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         style = widgets.HTML(f"<style>{panel.SHEET}</style>", layout=widgets.Layout(display="none"))
         watching = widgets.HBox([self._profile, self._span, self._pause, self._export, self._close], layout=wrap)
         acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
-        self._tools = [style, watching, acting]
-        return [style, watching]
-
-    def _rows(self) -> list[object]:
         table, *charts = self._parts.values()
         headings = [_html(f"<p>{chart.heading}</p>") for chart in CHARTS]
         pairs = [widget for pair in zip(headings, charts, strict=True) for widget in pair]
-        self._all = [*self._tools, table, *pairs, self._message]
-        return [table, *pairs, self._tools[2], self._message]
+        return [style, watching, table, *pairs, acting, self._message]
 
     def _choose(self, _change: object) -> None:
         with self._lock:
