@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llx_magic.commands import sources
 from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.providers.table import FORMS
+from llx_magic.providers.provider import FORMS
 
 if TYPE_CHECKING:
     from llx_magic.commands.offers import At

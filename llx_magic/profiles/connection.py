@@ -14,7 +14,7 @@ from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
 from llx_magic.providers.address import AddressProblem, tidied
-from llx_magic.providers.table import FORMS
+from llx_magic.providers.provider import FORMS
 from llx_magic.text.wording import listed
 
 _FORM = "|".join(FORMS)

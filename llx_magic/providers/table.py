@@ -7,109 +7,28 @@ the table of the documentation, OpenTelemetry's names and the question whose own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from urllib.parse import urlsplit
+from typing import TypedDict, Unpack
 
 from llx_magic.errors import ProfileError
+from llx_magic.providers import accents
+from llx_magic.providers.accents import Accent
+from llx_magic.providers.provider import ANTHROPIC, COHERE, GEMINI, OLLAMA, Provider
 from llx_magic.text.wording import closest
 
-OPENAI = "openai"
-"""The form of OpenAI's chat completions, which most providers speak."""
 
-ANTHROPIC = "anthropic"
-GEMINI = "gemini"
-OLLAMA = "ollama"
-COHERE = "cohere"
-"""The forms of services that speak one of their own."""
+class _More(TypedDict, total=False):
+    """What rows of the same kind may say besides."""
 
-RESPONSES = "responses"
-"""OpenAI's other form."""
-
-FORMS = {
-    "openai-chat": OPENAI,
-    "responses": RESPONSES,
-    "anthropic": ANTHROPIC,
-    "gemini": GEMINI,
-    "ollama": OLLAMA,
-    "cohere": COHERE,
-}
-"""The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
+    aliases: tuple[str, ...]
+    more_urls: tuple[str, ...]
+    accent: Accent
 
 
-@dataclass(frozen=True, kw_only=True)
-class Provider:
-    """One provider.
-
-    ``base_url`` is None where the address is not a fixed one; ``more_urls`` are further addresses of the provider's
-    own, where the same variable holds the key. ``key_variable`` names the environment variable that its users set;
-    None where there is none. ``note`` says in a few words what to know. ``aliases`` are other names under which people
-    know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
-    it is asked, a module of ``backends/wires``; ``compatible`` is the end of the path at which it speaks OpenAI's chat
-    completions as well, if it does. ``refuses`` holds what it does not take of that form, by the form's own names.
-    ``problem`` says why it cannot be asked at all.
-    """
-
-    name: str
-    base_url: str | None
-    more_urls: tuple[str, ...] = ()
-    key_variable: str | None = None
-    key_required: bool = True
-    note: str = ""
-    aliases: tuple[str, ...] = ()
-    otel_name: str | None = None
-    wire: str = OPENAI
-    compatible: str = ""
-    refuses: tuple[str, ...] = ()
-    problem: str = ""
-
-    @cached_property
-    def urls(self) -> tuple[str, ...]:
-        """Every address of the provider's own, the usual one first."""
-        return (*((self.base_url,) if self.base_url else ()), *self.more_urls)
-
-    def form_at(self, url: str) -> str:
-        """Return the form in which it is asked at an address: at its compatible endpoint, that of OpenAI."""
-        return OPENAI if self.compatible and url.rstrip("/").endswith(self.compatible) else self.wire
-
-    def compatible_url(self, url: str) -> str:
-        """Return the address of the compatible endpoint beside its own form's root."""
-        return url if self.form_at(url) == OPENAI else url.rstrip("/") + self.compatible
-
-    def root_url(self, url: str) -> str:
-        """Return the root of its own form beside its compatible endpoint."""
-        return url.rstrip("/").removesuffix(self.compatible)
-
-    def own_url(self, url: str) -> str | None:
-        """Return the provider's own base URL at the host and port of ``url``, or None; https only."""
-        origin = _origin(url)
-        return next((own for own in self.urls if origin is not None and _origin(own) == origin), None)
-
-    def own_host(self, url: str) -> bool:
-        """Return whether ``url`` is https at exactly this provider's own host and port.
-
-        Only there may a key go that was found in the provider's usual variable and not named by the user. A provider
-        of the user's own machine has no host of its own in this sense.
-        """
-        return self.own_url(url) is not None
+_NO_FILES: _More = {"accent": accents.NO_FILES}
 
 
-def _origin(url: str) -> tuple[str, int] | None:
-    """Return host and port of an https URL that names no user; None for anything else."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or "\\" in url:
-        return None
-    return parts.hostname, 443 if port is None else port
-
-
-def _hosted(
-    name: str, base_url: str, key_variable: str, note: str, *, aliases: tuple[str, ...] = (), more: tuple[str, ...] = ()
-) -> Provider:
-    return Provider(name=name, base_url=base_url, key_variable=key_variable, note=note, aliases=aliases, more_urls=more)
+def _hosted(name: str, base_url: str, key_variable: str, note: str, **more: Unpack[_More]) -> Provider:
+    return Provider(name=name, base_url=base_url, key_variable=key_variable, note=note, **_NO_FILES | more)
 
 
 def _claude_at(cloud: str, key_variable: str, note: str, otel_name: str, other: str) -> Provider:
@@ -125,8 +44,8 @@ def _claude_at(cloud: str, key_variable: str, note: str, otel_name: str, other: 
     )
 
 
-def _own_machine(name: str, base_url: str, note: str, *aliases: str) -> Provider:
-    return Provider(name=name, base_url=base_url, key_required=False, note=note, aliases=aliases)
+def _own_machine(name: str, base_url: str, note: str, **more: Unpack[_More]) -> Provider:
+    return Provider(name=name, base_url=base_url, key_required=False, note=note, **_NO_FILES | more)
 
 
 _DECLARED = (
@@ -138,7 +57,10 @@ _DECLARED = (
         aliases=("openai-responses", "openai-vercel", "openai-chat", "chatgpt"),
     ),
     _hosted("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "Groq, open models, free tier"),
-    _hosted("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "OpenRouter, many models"),
+    _hosted(
+        "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "OpenRouter, many models",
+        accent=accents.OPENROUTER,
+    ),
     Provider(
         name="mistral",
         base_url="https://api.mistral.ai/v1",
@@ -146,12 +68,12 @@ _DECLARED = (
         note="Mistral AI; reports usage in a stream unasked",
         aliases=("mistralai",),
         otel_name="mistral_ai",
-        refuses=("stream_options",),
+        accent=accents.MISTRAL,
     ),
-    _hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "DeepSeek"),
+    _hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "DeepSeek", accent=accents.DEEPSEEK),
     _hosted(
         "together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "Together AI, open models",
-        aliases=("together-ai",), more=("https://api.together.ai/v1",),
+        aliases=("together-ai",), more_urls=("https://api.together.ai/v1",),
     ),
     _hosted(
         "fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "Fireworks AI, open models",
@@ -159,7 +81,7 @@ _DECLARED = (
     ),
     _hosted(
         "cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "Cerebras, open models, very fast",
-        aliases=("cerebras-code", "cerebras-ai"),
+        aliases=("cerebras-code", "cerebras-ai"), accent=accents.NO_ATTACHMENTS,
     ),
     Provider(
         name="xai",
@@ -168,9 +90,13 @@ _DECLARED = (
         note="xAI",
         aliases=("grok",),
         otel_name="x_ai",
+        accent=accents.NO_FILES,
     ),
     _hosted("synthetic", "https://api.synthetic.new/openai/v1", "SYNTHETIC_API_KEY", "Synthetic, open models"),
-    _hosted("chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY", "Chutes, open models", aliases=("chutes-ai",)),
+    _hosted(
+        "chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY", "Chutes, open models",
+        aliases=("chutes-ai",), accent=accents.VLLM,
+    ),
     Provider(
         name="anthropic",
         base_url="https://api.anthropic.com",
@@ -179,6 +105,7 @@ _DECLARED = (
         aliases=("claude", "anthropic-messages"),
         wire=ANTHROPIC,
         compatible="/v1",
+        accent=accents.CLAUDE_COMPATIBLE,
     ),
     Provider(
         name="gemini",
@@ -189,6 +116,7 @@ _DECLARED = (
         otel_name="gcp.gemini",
         wire=GEMINI,
         compatible="/v1beta/openai",
+        accent=accents.NO_FILES,
     ),
     Provider(
         name="vertex",
@@ -200,39 +128,40 @@ _DECLARED = (
         otel_name="gcp.vertex_ai",
         wire=GEMINI,
         compatible="/endpoints/openapi",
+        accent=accents.NO_FILES,
     ),
     _hosted(
         "moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "Moonshot AI, Kimi models",
-        aliases=("moonshot-ai",), more=("https://api.moonshot.cn/v1",),
+        aliases=("moonshot-ai",), more_urls=("https://api.moonshot.cn/v1",), accent=accents.KIMI,
     ),
     _hosted(
         "kimi", "https://api.kimi.com/coding/v1", "KIMI_API_KEY", "Kimi for Coding, a subscription",
-        aliases=("kimi-for-coding", "kimi-code", "kimi-coding"),
+        aliases=("kimi-for-coding", "kimi-code", "kimi-coding"), accent=accents.KIMI,
     ),
     _hosted(
         "zai", "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "Z.ai, GLM models; `…/api/coding/paas/v4` for its plans",
-        aliases=("glm",),
+        aliases=("glm",), accent=accents.GLM,
     ),
     _hosted(
         "zhipu", "https://open.bigmodel.cn/api/paas/v4", "ZHIPUAI_API_KEY", "Zhipu BigModel, GLM models",
-        aliases=("zhipu-ai", "bigmodel"),
+        aliases=("zhipu-ai", "bigmodel"), accent=accents.GLM,
     ),
     _hosted(
         "qwen", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
         "Alibaba's Model Studio, outside of China; `https://dashscope.aliyuncs.com/compatible-mode/v1` within",
         aliases=("qwen-openai", "qwen-vercel", "dashscope", "alibaba", "modelstudio"),
-        more=("https://dashscope.aliyuncs.com/compatible-mode/v1",),
+        more_urls=("https://dashscope.aliyuncs.com/compatible-mode/v1",), accent=accents.QWEN,
     ),
     _hosted(
-        "minimax", "https://api.minimax.io/v1", "MINIMAX_API_KEY", "MiniMax", more=("https://api.minimaxi.com/v1",)
+        "minimax", "https://api.minimax.io/v1", "MINIMAX_API_KEY", "MiniMax", more_urls=("https://api.minimaxi.com/v1",)
     ),
     _hosted(
         "perplexity", "https://api.perplexity.ai", "PERPLEXITY_API_KEY", "Perplexity, answers with web search",
-        aliases=("perplexity-ai", "pplx", "sonar"),
+        aliases=("perplexity-ai", "pplx", "sonar"), accent=accents.PERPLEXITY,
     ),
     _hosted(
         "nvidia", "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY", "NVIDIA NIM, open models",
-        aliases=("nvidia-nim", "nim"),
+        aliases=("nvidia-nim", "nim"), accent=accents.VLLM,
     ),
     _hosted("sambanova", "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY", "SambaNova, open models"),
     _hosted("hyperbolic", "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY", "Hyperbolic, open models"),
@@ -243,18 +172,18 @@ _DECLARED = (
     ),
     _hosted(
         "github", "https://models.github.ai/inference", "GITHUB_TOKEN", "GitHub Models",
-        aliases=("github-models",),
+        aliases=("github-models",), accent=accents.PLAIN,
     ),
     _hosted(
         "novita", "https://api.novita.ai/v3/openai", "NOVITA_API_KEY", "Novita AI, open models", aliases=("novita-ai",)
     ),
     _hosted(
         "siliconflow", "https://api.siliconflow.com/v1", "SILICONFLOW_API_KEY", "SiliconFlow, open models",
-        more=("https://api.siliconflow.cn/v1",),
+        more_urls=("https://api.siliconflow.cn/v1",), accent=accents.QWEN,
     ),
     _hosted(
         "vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_API_KEY", "Vercel's AI Gateway, many models",
-        aliases=("vercel-ai-gateway", "ai-gateway", "vercel-gateway"),
+        aliases=("vercel-ai-gateway", "ai-gateway", "vercel-gateway"), accent=accents.PLAIN,
     ),
     Provider(
         name="cohere",
@@ -265,6 +194,7 @@ _DECLARED = (
         aliases=("cohere-ai",),
         wire=COHERE,
         compatible="/compatibility/v1",
+        accent=accents.COHERE_COMPATIBLE,
     ),
     Provider(
         name="azure",
@@ -296,15 +226,25 @@ _DECLARED = (
         aliases=("ollama-cloud",),
         wire=OLLAMA,
         compatible="/v1",
+        accent=accents.OLLAMA_COMPATIBLE,
     ),
-    _own_machine("lmstudio", "http://localhost:1234/v1", "LM Studio on this machine"),
-    _own_machine("vllm", "http://localhost:8000/v1", "vLLM on this machine", "hosted-vllm"),
-    _own_machine("llamacpp", "http://localhost:8080/v1", "llama.cpp's server on this machine", "llama-server"),
-    _own_machine("llamafile", "http://localhost:8080/v1", "llamafile on this machine"),
-    _own_machine("sglang", "http://localhost:30000/v1", "SGLang on this machine"),
+    _own_machine("lmstudio", "http://localhost:1234/v1", "LM Studio on this machine", accent=accents.LMSTUDIO),
+    _own_machine(
+        "vllm", "http://localhost:8000/v1", "vLLM on this machine",
+        aliases=("hosted-vllm",), accent=accents.VLLM,
+    ),
+    _own_machine(
+        "llamacpp", "http://localhost:8080/v1", "llama.cpp's server on this machine",
+        aliases=("llama-server",), accent=accents.LLAMACPP,
+    ),
+    _own_machine("llamafile", "http://localhost:8080/v1", "llamafile on this machine", accent=accents.LLAMACPP),
+    _own_machine("sglang", "http://localhost:30000/v1", "SGLang on this machine", accent=accents.VLLM),
     _own_machine("tgi", "http://localhost:8080/v1", "Text Generation Inference on this machine"),
-    _own_machine("litellm", "http://localhost:4000/v1", "LiteLLM's proxy on this machine", "litellm-proxy"),
-    _own_machine("jan", "http://localhost:1337/v1", "Jan on this machine"),
+    _own_machine(
+        "litellm", "http://localhost:4000/v1", "LiteLLM's proxy on this machine",
+        aliases=("litellm-proxy",), accent=accents.PLAIN,
+    ),
+    _own_machine("jan", "http://localhost:1337/v1", "Jan on this machine", accent=accents.LLAMACPP),
     _own_machine("localai", "http://localhost:8080/v1", "LocalAI on this machine"),
     Provider(
         name="codex",

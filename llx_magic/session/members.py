@@ -16,7 +16,8 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.key_source import MISSING, ProfileCredential, ProfileKeySource
-from llx_magic.providers.table import FORMS, OPENAI, Provider, find_provider, unknown_provider
+from llx_magic.providers.provider import FORMS, OPENAI, Provider
+from llx_magic.providers.table import find_provider, provider_at, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""
@@ -67,8 +68,9 @@ def endpoint_of(member: ModelProfile) -> Endpoint | None:
 
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
     """Return the form in which the member is asked: the one that its profile names, else that of its address."""
-    wire = wire_named(_named_form(member) or provider_of(member).form_at(endpoint.base_url))
-    return wire.configured(endpoint.base_url, member.connection.texts)
+    url, provider = endpoint.base_url, provider_of(member)
+    wire = wire_named(_named_form(member) or provider.form_at(url)).configured(url, member.connection.texts)
+    return wire.accented((provider_at(url) or provider).accent)  # whose host it is counts more than its name
 
 
 def _named_form(member: ModelProfile) -> str | None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.reading.sse import ServerEvent
 from llx_magic.backends.reading.waits import LONGEST_WAIT, retry_after
-from llx_magic.backends.wires.openai import WIRE, Extra
+from llx_magic.backends.wires.openai import WIRE
 from llx_magic.backends.wires.openai_reader import ReplyReader
+from llx_magic.backends.wires.openai_refusals import Extra
 from llx_magic.backends.wording import LONGEST_DETAIL, one_line
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.message import Message

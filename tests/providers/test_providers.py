@@ -120,12 +120,6 @@ def test_the_path_and_the_spelling_of_the_host_do_not_matter(url):
     assert provider("openai").own_host(url)
 
 
-def test_mistral_is_not_asked_for_stream_options():
-    """It answers 422 to a request that holds them."""
-    assert provider("mistral").refuses == ("stream_options",)
-    assert provider("openai").refuses == ()
-
-
 # --- addresses ---
 
 ENDPOINTS = (

@@ -10,7 +10,7 @@ import pytest
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.reply import Answer
-from llx_magic.providers.table import FORMS
+from llx_magic.providers.provider import FORMS
 from tests.faults.asking import Pieces
 from tests.wires.goldens import SCENARIOS, Golden, absent, forms, goldens, terminals
 

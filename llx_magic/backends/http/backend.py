@@ -16,7 +16,6 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
 from llx_magic.keys.redaction import LIVE_KEYS
-from llx_magic.providers.table import provider_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +50,6 @@ class HttpBackend:
         self._wire = wire
         self._proof = KeyReader(credential.read, lambda: credential.may_block)
         self._problem = endpoint.problem()
-        known = None if self._problem else provider_at(endpoint.base_url)
-        self._never = frozenset(() if known is None else known.refuses)
 
     def __repr__(self) -> str:
         """Name the backend and nothing that could be a credential."""
@@ -77,7 +74,7 @@ class HttpBackend:
         if isinstance(proof, str):
             raise NotReady(proof)
         findings = findings_of(self._endpoint, type(self._wire))
-        return _Visit(self, self._endpoint, self._wire, self._never, proof, findings)
+        return _Visit(self, self._endpoint, self._wire, proof, findings)
 
     async def aclose(self) -> None:
         """Give the running loop's transports back; they are closed when no other backend uses them."""
@@ -101,7 +98,6 @@ class _Visit:
     holder: HttpBackend
     endpoint: Endpoint
     wire: Wire
-    never: frozenset[str]
     proof: Proof
     findings: Findings
 
@@ -130,7 +126,7 @@ class _Visit:
         Returned is also the path that was asked.
         """
         wire, name, model = self.wire, self.holder.name, self.holder.model
-        without = self.never | self.findings.refused
+        without = self.findings.refused
         on_trial: set[str] = set()
         path = ""
         while True:

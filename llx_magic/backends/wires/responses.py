@@ -10,7 +10,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.wires.openai import MAY_REFUSE, STREAM_REFUSED
+from llx_magic.backends.wires.openai_refusals import MAY_REFUSE, STREAM_REFUSED
 from llx_magic.backends.wires.responses_reader import ReplyReader
 from llx_magic.backends.wires.wire import Asked, Concession, Wire, data_url, json_body, unsayable
 from llx_magic.core.message import File, Image

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest
     from llx_magic.keys.secret import Secret
+    from llx_magic.providers.accents import Accent
     from llx_magic.text.values import JsonValue
 
 
@@ -69,6 +70,10 @@ class Wire(ABC):
 
     def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
         """Return the form as it is spoken at a base URL, by what the profile's own keys say (``api-version`` …)."""
+        return self
+
+    def accented(self, accent: Accent) -> Wire:
+        """Return the form as a service speaks it that has an accent of its own in OpenAI's."""
         return self
 
     def root_is_versioned(self, path: str) -> bool:

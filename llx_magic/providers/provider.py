@@ -1,0 +1,101 @@
+"""What is known of one provider, and the forms in which providers are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from llx_magic.providers import accents
+from llx_magic.providers.accents import Accent
+
+OPENAI = "openai"
+"""The form of OpenAI's chat completions, which most providers speak."""
+
+ANTHROPIC = "anthropic"
+GEMINI = "gemini"
+OLLAMA = "ollama"
+COHERE = "cohere"
+"""The forms of services that speak one of their own."""
+
+RESPONSES = "responses"
+"""OpenAI's other form."""
+
+FORMS = {
+    "openai-chat": OPENAI,
+    "responses": RESPONSES,
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+    "ollama": OLLAMA,
+    "cohere": COHERE,
+}
+"""The forms that a profile may name, and the module of ``backends/wires`` that speaks each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """One provider.
+
+    ``base_url`` is None where the address is not a fixed one; ``more_urls`` are further addresses of the provider's
+    own, where the same variable holds the key. ``key_variable`` names the environment variable that its users set;
+    None where there is none. ``note`` says in a few words what to know. ``aliases`` are other names under which people
+    know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
+    it is asked, a module of ``backends/wires``; ``compatible`` is the end of the path at which it speaks OpenAI's chat
+    completions as well, if it does. ``accent`` is how it speaks that form.
+    ``problem`` says why it cannot be asked at all.
+    """
+
+    name: str
+    base_url: str | None
+    more_urls: tuple[str, ...] = ()
+    key_variable: str | None = None
+    key_required: bool = True
+    note: str = ""
+    aliases: tuple[str, ...] = ()
+    otel_name: str | None = None
+    wire: str = OPENAI
+    compatible: str = ""
+    accent: Accent = accents.PLAIN
+    problem: str = ""
+
+    @cached_property
+    def urls(self) -> tuple[str, ...]:
+        """Every address of the provider's own, the usual one first."""
+        return (*((self.base_url,) if self.base_url else ()), *self.more_urls)
+
+    def form_at(self, url: str) -> str:
+        """Return the form in which it is asked at an address: at its compatible endpoint, that of OpenAI."""
+        return OPENAI if self.compatible and url.rstrip("/").endswith(self.compatible) else self.wire
+
+    def compatible_url(self, url: str) -> str:
+        """Return the address of the compatible endpoint beside its own form's root."""
+        return url if self.form_at(url) == OPENAI else url.rstrip("/") + self.compatible
+
+    def root_url(self, url: str) -> str:
+        """Return the root of its own form beside its compatible endpoint."""
+        return url.rstrip("/").removesuffix(self.compatible)
+
+    def own_url(self, url: str) -> str | None:
+        """Return the provider's own base URL at the host and port of ``url``, or None; https only."""
+        origin = _origin(url)
+        return next((own for own in self.urls if origin is not None and _origin(own) == origin), None)
+
+    def own_host(self, url: str) -> bool:
+        """Return whether ``url`` is https at exactly this provider's own host and port.
+
+        Only there may a key go that was found in the provider's usual variable and not named by the user. A provider
+        of the user's own machine has no host of its own in this sense.
+        """
+        return self.own_url(url) is not None
+
+
+def _origin(url: str) -> tuple[str, int] | None:
+    """Return host and port of an https URL that names no user; None for anything else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or "\\" in url:
+        return None
+    return parts.hostname, 443 if port is None else port
