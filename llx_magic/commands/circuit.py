@@ -8,7 +8,7 @@ from llx_magic.commands.command import Argument, Command, Option, Where
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, text_table
 from llx_magic.commands.reading import Asked
-from llx_magic.commands.sources import backends, profiles
+from llx_magic.commands.sources import ANOTHER_PROFILE, backends
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.snapshot import BackendSnapshot
@@ -24,7 +24,7 @@ _BACKEND = Argument("backend", "BACKEND", complete=backends)
 
 COMMAND = Command(
     run="llx_magic.commands.circuit:show",
-    options=(Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),),
+    options=(ANOTHER_PROFILE,),
     actions=(
         Command(
             "open",

@@ -7,7 +7,7 @@ from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import time_of_day
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
-from llx_magic.commands.sources import profiles
+from llx_magic.commands.sources import ANOTHER_PROFILE
 from llx_magic.core.describe import lines
 from llx_magic.core.trace import NOTHING_ASKED
 
@@ -17,7 +17,7 @@ COMMAND = Command(
     run="llx_magic.commands.log:run",
     options=(
         Option("-n", "N", f"how many lines (default {LINES})"),
-        Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
+        ANOTHER_PROFILE,
     ),
 )
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llx_magic.commands.command import Option
 from llx_magic.errors import LlxError
 from llx_magic.files.folders import shipped_folder
 from llx_magic.files.names import name_problem
@@ -29,6 +30,9 @@ def files(_at: At) -> None:
 def profiles(at: At) -> Iterable[str] | None:
     """Every profile; a path is completed as a file."""
     return None if _is_path(at.word) else sorted(_profile_files(at))
+
+
+ANOTHER_PROFILE = Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles)
 
 
 def profile_names(at: At) -> Iterable[str]:

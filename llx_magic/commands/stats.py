@@ -6,7 +6,7 @@ from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
-from llx_magic.commands.sources import profiles
+from llx_magic.commands.sources import ANOTHER_PROFILE
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 
@@ -14,7 +14,7 @@ COMMAND = Command(
     run="llx_magic.commands.stats:run",
     arguments=(Argument("what", "WHAT", "lb, the load balancer; may be left out", choices=("lb",), optional=True),),
     options=(
-        Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
+        ANOTHER_PROFILE,
         Option("--reset", "", "forget counts and history; circuits and tokens per minute stay"),
     ),
 )

@@ -222,8 +222,11 @@ class RequestRun:
             ),
             on_piece=lambda piece: self._watch(Delta(piece)),
         )
+        sent = ChatRequest(
+            messages=self._plan.messages, params=candidate.params, streaming=settings.streaming, json=self._plan.json
+        )
         try:
-            answer = await attempt.run(ready, self._chat_request(candidate))
+            answer = await attempt.run(ready, sent)
         except BackendFailed as failed:
             self._partial = max(self._partial, attempt.text, key=len)
             number, failure, seconds = visit.attempts, failed.failure, attempt.seconds
@@ -266,14 +269,6 @@ class RequestRun:
             ReplyRestarted(**self._stamp(), failed=failed, reason=reason, next=next_backend, words=words)
         )
         self._watch(Restart(failed, reason, next_backend))
-
-    def _chat_request(self, candidate: Candidate) -> ChatRequest:
-        return ChatRequest(
-            messages=self._plan.messages,
-            params=candidate.params,
-            streaming=candidate.settings.streaming,
-            json=self._plan.json,
-        )
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:
         return Reply(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands.command import Command, Option
-from llx_magic.commands.sources import profiles
+from llx_magic.commands.command import Command
+from llx_magic.commands.sources import ANOTHER_PROFILE
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.screen import printable
@@ -170,7 +170,7 @@ class Dashboards:
 
 COMMAND = Command(
     run="llx_magic.notebook.dashboards:run",
-    options=(Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),),
+    options=(ANOTHER_PROFILE,),
 )
 
 

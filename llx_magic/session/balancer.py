@@ -51,7 +51,7 @@ class LoadBalancer(ProfileRecord):
         live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
         super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
         self._remarks = remarks
-        self._jitter = (lambda: 0.5) if wiring.is_virtual(profile) else jitter
+        self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     async def ask(
         self,

@@ -65,7 +65,7 @@ def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[Live
     key = profile.path.resolve()
     with _lock:
         entry = _entries.get(key)
-        if entry is None or isinstance(entry.live.clock, VirtualClock) != is_virtual(profile):
+        if entry is None or isinstance(entry.live.clock, VirtualClock) != is_virtual(profile.members[0]):
             entry = _entries[key] = _new_entry(profile, _clock_for(profile))
         else:
             _take_over(entry, profile)
@@ -88,7 +88,7 @@ def check(profile: Profile) -> None:
     for member in profile.members:
         if member.provider == "simulated":
             simulated_script(_script_params(member))
-    virtual = [member.name for member in profile.members if _is_virtual(member)]
+    virtual = [member.name for member in profile.members if is_virtual(member)]
     if virtual and len(virtual) < len(profile.members):
         other = next(member.name for member in profile.members if member.name not in virtual)
         raise ProfileError(f"profile {profile.name}: {virtual[0]} runs on virtual time, so {other} must do so too")
@@ -123,17 +123,13 @@ def request_params(member: ModelProfile) -> Mapping[str, JsonValue]:
     return {} if member.provider == "simulated" else member.params
 
 
-def is_virtual(profile: Profile) -> bool:
-    """Return whether the profile runs on virtual time."""
-    return _is_virtual(profile.members[0])
-
-
-def _is_virtual(member: ModelProfile) -> bool:
+def is_virtual(member: ModelProfile) -> bool:
+    """Return whether a member runs on virtual time; then all of its profile do."""
     return member.provider == "simulated" and member.params.get(VIRTUAL_TIME) is True
 
 
 def _clock_for(profile: Profile) -> Clock:
-    return VirtualClock() if is_virtual(profile) else LoopClock()
+    return VirtualClock() if is_virtual(profile.members[0]) else LoopClock()
 
 
 def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.commands.footer import footer
+from llx_magic.commands.footer import SHELL_NOTE_LENGTH, footer
 from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.reply import Delta, Reply, Restart, Usage
@@ -321,3 +321,9 @@ def test_a_key_that_a_server_repeats_is_in_no_display(viewer, home, first, secon
     everything = f"{ran.shown}{ran.printed}{ran.complained}{ran.failure}{viewer.last!r}{viewer.last.trace}"
     assert "401" in everything
     assert "sk-very-secret" not in everything
+
+
+def test_the_command_line_shows_a_long_remark_whole_since_it_has_no_trace():
+    remedy = f"alpha skipped: {'why ' * 30}; set ALPHA_KEY"
+    assert "set ALPHA_KEY" not in footer(reply("hi", notes=(remedy,)))
+    assert "set ALPHA_KEY" in footer(reply("hi", notes=(remedy,)), longest_note=SHELL_NOTE_LENGTH)
