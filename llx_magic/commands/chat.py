@@ -19,6 +19,7 @@ from llx_magic.hosts import is_notebook
 from llx_magic.observe.report import AS_WRITTEN, html_table
 from llx_magic.session.conversations import Conversation
 from llx_magic.session.turns import counted, described
+from llx_magic.text.blocks import fenced
 from llx_magic.text.screen import one_line, printable
 from llx_magic.text.wording import shown_path
 
@@ -164,26 +165,21 @@ def as_markdown(conversation: Conversation) -> str:
         parts.append(f"## Turn {number}")
         parts.append(f"{_code(day_and_time(turn.at))} · {_code(turn.backend)} ({_code(turn.model)})")
         if turn.system not in {None, system}:
-            parts += ["### System", _fenced(turn.system or "", "text")]
-        parts += ["### Prompt", _fenced(turn.prompt, "text"), "### Reply", _fenced(turn.reply, "markdown")]
+            parts += ["### System", fenced(printable(turn.system or ""), "text")]
+        parts += [
+            "### Prompt",
+            fenced(printable(turn.prompt), "text"),
+            "### Reply",
+            fenced(printable(turn.reply), "markdown"),
+        ]
         system = turn.system
     return "\n\n".join(parts) + "\n"
 
 
-def _fenced(text: str, language: str) -> str:
-    safe = printable(text)
-    fence = "`" * max(3, _longest_run(safe) + 1)
-    return f"{fence}{language}\n{safe.removesuffix(chr(10))}\n{fence}"
-
-
 def _code(text: str) -> str:
     safe = one_line(text) or "?"
-    ticks = "`" * (_longest_run(safe) + 1)
+    ticks = "`" * (max(map(len, re.findall("`+", safe)), default=0) + 1)
     return f"{ticks}{safe}{ticks}" if len(ticks) == 1 else f"{ticks} {safe} {ticks}"
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _empty(found: Conversation) -> Output:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from llx_magic.core.reply import Delta, Received, Reply, Restart
 from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
-from llx_magic.text.blocks import CodeBlock, ReplyFormatError, code_of, read_json, write_json
+from llx_magic.text.blocks import ReplyFormatError, code_of, fenced, read_json, write_json
 from llx_magic.text.markdown import code_to_html, contained, markdown_to_html
 from llx_magic.text.screen import one_line, printable
 
@@ -174,7 +173,7 @@ class CellView:
 def shaped(text: str, form: Format) -> str:
     """Return what of a reply is shown in the form asked for; while JSON or code is incomplete, the text as it is."""
     if form == "code" and (blocks := code_of(text).blocks):
-        return "\n\n".join(map(_fenced, blocks))
+        return "\n\n".join(fenced(block.text, block.language) for block in blocks)
     if form == "json":
         with contextlib.suppress(ReplyFormatError):
             return write_json(read_json(text))
@@ -187,14 +186,6 @@ def _is_json(text: str) -> bool:
     except ReplyFormatError:
         return False
     return True
-
-
-def _fenced(block: CodeBlock) -> str:
-    """Return the block between fences longer than any run of backticks inside it, which would end it too early."""
-    longest = max(map(len, re.findall("`+", block.text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    text = block.text if block.text.endswith("\n") or not block.text else f"{block.text}\n"
-    return f"{fence}{block.language.replace('`', '')}\n{text}{fence}"
 
 
 def _below(lines: Iterable[str]) -> str:

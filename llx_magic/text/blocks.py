@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import re
 import warnings
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -70,6 +71,16 @@ def code_blocks(text: str) -> tuple[CodeBlock, ...]:
         for token in tokens
         if token.type == "fence"
     )
+
+
+def fenced(text: str, language: str) -> str:
+    """Return a text between fences longer than any run of backticks inside it, which would end the block too early.
+
+    https://spec.commonmark.org/0.31.2/#fenced-code-blocks
+    """
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    end = "" if not text or text.endswith("\n") else "\n"
+    return f"{fence}{language.replace('`', '')}\n{text}{end}{fence}"
 
 
 @functools.cache
