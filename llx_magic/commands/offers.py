@@ -27,13 +27,9 @@ class At:
         """The session in which it is typed."""
         return self.here.session
 
-    def given(self, key: str) -> list[str]:
-        """Return the values of an option."""
-        return self.reading.given.get(key, [])
-
     def last(self, key: str) -> str | None:
         """Return the value of an option that was given last."""
-        return next(reversed(self.given(key)), None)
+        return next(reversed(self.reading.given.get(key, [])), None)
 
 
 class Offers(NamedTuple):

@@ -138,7 +138,7 @@ def _assignments(at: At, scopes: Collection[Scope]) -> list[str]:
     key, equals, _ = at.word.partition("=")
     if equals:
         return [f"{key}={value}" for value in _examples(key)]
-    given = {word.partition("=")[0] for word in at.given("set")}
+    given = {word.partition("=")[0] for word in at.reading.given.get("set", [])}
     return [f"{name}=" for name, each in SETTINGS.items() if each.scope in scopes and name not in given]
 
 
