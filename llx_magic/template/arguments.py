@@ -6,7 +6,7 @@ import ast
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from llx_magic.template import bounds, kinds, methods, patterns
 from llx_magic.template.errors import NotDataError, RefusedError
@@ -19,13 +19,7 @@ Given = Sequence[object]
 Named = Mapping[str, object]
 
 
-class _Columns(Protocol):
-    @property
-    def columns(self) -> Iterable[object]: ...
-
-
 _TO_TEXT = frozenset({"to_csv", "to_json", "to_markdown", "to_string", "write_csv", "write_json"})
-_BY_NAME = frozenset({"agg", "aggregate", "transform"})
 _WIDTHS = frozenset({"indent", "col_space", "line_width", "max_colwidth"})
 _MOST_BINS = 10_000
 _MOST_GROUPS = 1_000
@@ -36,7 +30,6 @@ _PATTERN_KEYS = frozenset({"pat", "regex", "to_replace"})
 _BY_PATTERN = frozenset(
     {"contains", "count", "extract", "extractall", "filter", "findall", "fullmatch", "match", "split"}
 )
-_BY_FREQUENCY = frozenset({"resample", "asfreq"})
 _TEXTUAL = (
     "builtins.str",
     "builtins.bytes",
@@ -79,11 +72,11 @@ def check(owner: object, name: str, given: Given, named: Named) -> None:
     methods.check_keywords(owner, name, named)
     if name in _TO_TEXT and given:
         raise NotDataError(f"{name}() writes no file here")
-    if methods.is_of(owner, *_TEXTUAL) and name not in {"format", "format_map"}:
-        bounds.counts((*given, *named.values()))
     if not methods.is_of(owner, *_TEXTUAL):
         for each in _texts((*given, *named.values())):
             _opens_no_file(each)
+    elif name not in {"format", "format_map"}:
+        bounds.counts((*given, *named.values()))
     if methods.is_of(owner, *_OF_MANY_TEXTS) and any(
         isinstance(each, str) and len(each) > _LONG for each in (*given, *named.values())
     ):
@@ -170,19 +163,14 @@ def _only_a_type(_owner: object, given: Given, named: Named) -> None:
         for each in _texts(kind.values() if isinstance(kind, Mapping) else (kind,)):
             if not _TYPE.fullmatch(each):
                 raise NotDataError(f"{each!r} is no type")
-            _check_type(each)
+            for zone in _OF_A_TYPE.findall(each):
+                _check_zone(zone)
 
 
 def _check_zone(text: str) -> None:
     """Refuse a zone that is not UTC, a fixed offset or a plain name such as ``Europe/Oslo``."""
     if not _ZONE.fullmatch(text.strip()) or _OPENS.search(text):
         raise NotDataError(f"{text[:60]!r} names no time zone that a prompt may ask for")
-
-
-def _check_type(text: str) -> None:
-    """Refuse the text of a type whose zone is none."""
-    for zone in _OF_A_TYPE.findall(text):
-        _check_zone(zone)
 
 
 def _opens_no_file(text: str) -> None:
@@ -219,8 +207,7 @@ def _distinct(owner: object, names: list[object]) -> int:
 
 def _only_a_fitting_pivot(owner: object, given: Given, named: Named) -> None:
     """A pivot has a row for each label and a column for each label, whether they meet or not."""
-    table = cast("_Columns", owner)
-    known = list(table.columns)
+    known = list(getattr(owner, "columns"))  # noqa: B009 - of a table
     counts = []
     for key in ("index", "columns", "on"):
         wanted = named.get(key, given[0] if given and key == "on" else None)
@@ -280,7 +267,7 @@ def _only_a_few_groups(owner: object, _given: Given, _named: Named) -> None:
 
 _CHECKS: tuple[tuple[Callable[[object, Given, Named], None], frozenset[str]], ...] = (
     (_nothing, frozenset({"to_pandas"})),
-    (_only_known_functions, _BY_NAME),
+    (_only_known_functions, frozenset({"agg", "aggregate", "transform"})),
     (_only_known_aggregate, frozenset({"pivot_table"})),
     (_only_a_type, frozenset({"astype", "cast", "to_numpy"})),
     (_only_a_zone, frozenset({"astimezone", "tz_convert", "tz_localize", "convert_time_zone", "replace_time_zone"})),
@@ -290,5 +277,5 @@ _CHECKS: tuple[tuple[Callable[[object, Given, Named], None], frozenset[str]], ..
     (_only_a_fitting_unstack, frozenset({"unstack"})),
     (_only_a_comparison, frozenset({"query"})),
     (_only_a_few_groups, frozenset({"describe", "corr", "cov", "nlargest", "nsmallest"})),
-    (_only_a_fitting_frequency, _BY_FREQUENCY),
+    (_only_a_fitting_frequency, frozenset({"resample", "asfreq"})),
 )
