@@ -32,6 +32,7 @@ from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.backends.wires.openai import WIRE
 from llx_magic.backends.wires.openai_reader import ReplyReader
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.commands import piped
 from llx_magic.commands.chat import as_markdown, show
 from llx_magic.commands.command import Where
@@ -71,6 +72,8 @@ from llx_magic.text.tables import read_table
 from llx_magic.text.wording import nearest
 
 SAMPLES = Path(__file__).with_name("samples")
+GOLDENS = Path(__file__).parents[1] / "tests" / "wires" / "golden"
+"""The replies of every service, as its form is tested with: a head, an empty line, and the body."""
 KEY = "sk-0123456789abcdefghijklmnop"
 
 STEPS_AT_FIRST = 20_000
@@ -197,6 +200,18 @@ def _reply(data: bytes, chance: random.Random) -> None:
     answer = reader.end()
     answer.text.encode("utf-8")
     repr(answer)
+
+
+def _reply_in(form: str) -> Callable[[bytes, random.Random], None]:
+    def read(data: bytes, chance: random.Random) -> None:
+        reader = wire_named(form).reader("alpha", "m", _Ears())
+        reader.came_with({}, 1e9)
+        for piece in pieces_of(data, chance):
+            reader.feed(piece)
+        reader.flush()
+        repr(reader.end())
+
+    return read
 
 
 def _error_body(data: bytes, chance: random.Random) -> None:
@@ -378,12 +393,29 @@ def samples(name: str) -> tuple[bytes, ...]:
     return tuple(line.encode().decode("unicode_escape").encode("latin-1") for line in lines)
 
 
+def goldens(form: str) -> tuple[bytes, ...]:
+    """Return the bodies of a form's golden replies."""
+    files = [path for path in sorted((GOLDENS / form).iterdir()) if path.stem.islower()]
+    bodies = [_body(path) for path in files]
+    return tuple(body for body in bodies if body)
+
+
+def _body(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data if path.suffix == ".bin" else data.partition(b"\n\n")[2]
+
+
 def parsers(folder: Path) -> tuple[Parser, ...]:
     """Return every parser; those that read files do so in the folder."""
     files = Folder(folder)
     return (
         Parser("server-sent events", _events, samples("replies")),
         Parser("replies", _reply, samples("replies")),
+        *(
+            Parser(f"replies of {each.name}", _reply_in(each.name), goldens(each.name))
+            for each in sorted(GOLDENS.iterdir())
+            if each.is_dir()
+        ),
         Parser("error bodies and waits", _error_body, samples("errors")),
         Parser("profiles", _profile, samples("profiles")),
         Parser("settings", _settings, samples("settings")),

@@ -36,6 +36,8 @@ class MessageReader(Reader):
     def take_document(self, document: dict[str, JsonValue]) -> None:
         """Take one event, or the whole message; an event of an unknown type may come at any time and says nothing."""
         match document:
+            case {"type": "content_block_delta", "delta": dict(delta)}:
+                self._take_delta(delta)
             case {"type": "error"}:
                 self.take_error(error_of(document))
             case {"type": "message"}:
@@ -44,8 +46,6 @@ class MessageReader(Reader):
                 self._take_head(message)
             case {"type": "content_block_start", "content_block": dict(block)}:
                 self._take_block(block)
-            case {"type": "content_block_delta", "delta": dict(delta)}:
-                self._take_delta(delta)
             case {"type": "message_delta"}:
                 self._take_last(document)
             case {"type": "message_stop"}:
