@@ -86,8 +86,14 @@ def _read_key_file(named: Path, path: Path) -> Secret | str:
     try:
         with open_regular(path, follow_links=False) as file:
             found = os.fstat(file.fileno())
-            if problem := _file_problem(named, found):
-                return problem
+            if found.st_size > _LARGEST_KEY:
+                return f"the key file {shown_path(named)} is too large for a key"
+            if sys.platform != "win32" and found.st_mode & 0o077:
+                name = shown_path(named)
+                plain = shlex.quote(name.removeprefix("~/")) == name.removeprefix("~/")
+                return (
+                    f"the key file can be read by others; type: chmod 600 {name if plain else shlex.quote(str(named))}"
+                )
             content = file.read(_LARGEST_KEY)
     except (OSError, ValueError) as problem:
         return f"the key file {shown_path(named)} cannot be read ({reason(problem)})"
@@ -95,13 +101,3 @@ def _read_key_file(named: Path, path: Path) -> Secret | str:
         return Secret(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return f"the key file {shown_path(named)} is not text in UTF-8"
-
-
-def _file_problem(path: Path, found: os.stat_result) -> str | None:
-    if found.st_size > _LARGEST_KEY:
-        return f"the key file {shown_path(path)} is too large for a key"
-    if sys.platform != "win32" and found.st_mode & 0o077:
-        name = shown_path(path)
-        quoted = name if shlex.quote(name.removeprefix("~/")) == name.removeprefix("~/") else shlex.quote(str(path))
-        return f"the key file can be read by others; type: chmod 600 {quoted}"
-    return None
