@@ -67,6 +67,8 @@ _SAVE_MODEL = Command(
             "a header of each request; its value names a secret by its variable: x-api-key=${GATEWAY_KEY}",
             repeats=True,
         ),
+        Option("--api-version", "V", "the version of Azure's service, for addresses that want one: 2024-10-21"),
+        Option("--deployment", "D", "the name of the deployment at Azure, if not the model's"),
         Option("--form", "F", "how the service is spoken to, if not as usual", complete=_forms),
         Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
         Option("--price-output", "X", "price of a million completion tokens"),

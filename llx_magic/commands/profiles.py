@@ -67,6 +67,8 @@ def save_model(here: Here, asked: Asked) -> Output:
         auth_key_name=asked.get("key-name"),
         auth_keyfile=key_file,
         headers=tuple(typed_header(each) for each in asked.all("header")),
+        api_version=asked.get("api-version"),
+        deployment=asked.get("deployment"),
         form=asked.get("form"),
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),

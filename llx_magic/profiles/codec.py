@@ -237,6 +237,8 @@ def _read_model(reading: _Reading) -> ModelProfile:
         auth_keyfile=texts["auth-keyfile"],
         headers=reading.headers(ephemeral),
         user_agent=texts["user-agent"],
+        api_version=texts["api-version"],
+        deployment=texts["deployment"],
         form=texts["form"],
         price_input=prices["price-input"],
         price_output=prices["price-output"],

@@ -13,7 +13,15 @@ from llx_magic.files.names import NAME_PATTERN, name_problem
 from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like_a_key
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
-from llx_magic.providers.address import AddressProblem, tidied
+from llx_magic.providers.address import (
+    API_VERSION,
+    DATED_VERSION,
+    DEPLOYMENT,
+    AddressProblem,
+    apart_from_deployment,
+    api_version,
+    tidied,
+)
 from llx_magic.providers.provider import FORMS
 from llx_magic.text.wording import listed
 
@@ -37,12 +45,16 @@ TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
     "base-url": ConnectionKey(
         "base_url",
         "Where the provider is, if not at its usual address: what comes before /chat/completions, or a whole address",
-        "[^@?#]*",
+        rf"[^@?#]*(?:\?(?:alt=sse|api-version={DATED_VERSION}))?",
     ),
     "auth-key-env": ConnectionKey("auth_key_env", "The environment variable that holds the key", _VARIABLE.pattern),
     "auth-key-name": ConnectionKey("auth_key_name", "The key's name in the operating system's keyring", NAME_PATTERN),
     "auth-keyfile": ConnectionKey("auth_keyfile", "The file that holds the key, readable by its owner alone"),
     "user-agent": ConnectionKey("user_agent", "The User-Agent of each request", "[ -~]*"),
+    "api-version": ConnectionKey(
+        "api_version", "The version of Azure's service, for addresses that want one", API_VERSION
+    ),
+    "deployment": ConnectionKey("deployment", "The name of the deployment at Azure, if not the model's", DEPLOYMENT),
     "form": ConnectionKey("form", "The form in which the service is asked, if not the provider's usual one", _FORM),
 }
 """The keys of ``ephemeralSettings`` that hold a text."""
@@ -61,7 +73,8 @@ class Connection:
     ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
     ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
     never written. ``base_url`` may be a whole address: what it means depends on the provider, and so is settled by the
-    profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``form`` names
+    profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``api_version``
+    and ``deployment`` are Azure's; an address that names them is understood. ``form`` names
     the wire form, where it is not the one that the provider's row and the address give. Prices are
     per million tokens, in the user's own currency.
 
@@ -76,6 +89,8 @@ class Connection:
     auth_keyfile: str | None = None
     headers: tuple[Header, ...] = ()
     user_agent: str | None = None
+    api_version: str | None = None
+    deployment: str | None = None
     form: str | None = None
     price_input: float | None = None
     price_output: float | None = None
@@ -84,12 +99,18 @@ class Connection:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
         self._refuse_keys_as_names()
         if self.base_url is not None:
-            object.__setattr__(self, "base_url", _checked_address(self.base_url))
+            self._understand_address(self.base_url)
         if self.auth_key_env is not None and not _VARIABLE.fullmatch(self.auth_key_env):
             # What stands there may be the key itself, so it is not repeated.
             raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
         if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
             raise ProfileError(f"auth-key-name {problem}")
+        for key, given, pattern, allowed in (
+            ("api-version", self.api_version, API_VERSION, "a version of Azure's service, such as 2024-10-21"),
+            ("deployment", self.deployment, DEPLOYMENT, "the name of a deployment: letters, digits, '.', '_' and '-'"),
+        ):
+            if given is not None and not re.fullmatch(pattern, given):
+                raise ProfileError(f"{key} must be {allowed}; got {brief(given)}")
         if self.form is not None and self.form not in FORMS:
             raise ProfileError(f"form must be one of {listed(FORMS)}; got {brief(self.form)}")
         if self.user_agent is not None:
@@ -97,6 +118,19 @@ class Connection:
         for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
             if price is not None and not (math.isfinite(price) and price >= 0):
                 raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
+
+    def _understand_address(self, given: str) -> None:
+        """Take an address as it was pasted; one of Azure's may name the version of its service and a deployment.
+
+        Raises:
+            ProfileError: where it is none.
+        """
+        version, url, named = self.api_version or api_version(given), _checked_address(given), self.deployment
+        if version is not None:
+            url, found = apart_from_deployment(url)
+            named = named or found
+        for attribute, value in (("base_url", url), ("api_version", version), ("deployment", named)):
+            object.__setattr__(self, attribute, value)
 
     def _refuse_keys_as_names(self) -> None:
         """Refuse an API key that was given in the place of the name of its place, without repeating it.
@@ -108,6 +142,7 @@ class Connection:
             ("base-url", "an address", self.base_url is not None and looks_like_a_key(self.base_url)),
             ("auth-key-env", "the name of a variable", looks_like_a_key(self.auth_key_env or "")),
             ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
+            ("deployment", "the name of a deployment", looks_like_a_key(self.deployment or "")),
             ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
         ):
             if holds_one:

@@ -47,6 +47,14 @@ _ENDS: Final[Mapping[str, re.Pattern[str]]] = {
 _STREAMED = re.compile(r"\?alt=(?:sse|json)$")
 """The query with which Gemini is asked for a stream."""
 
+API_VERSION: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
+DATED_VERSION: Final = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?|preview|latest|v1)"
+_API_VERSION = re.compile(rf"\?api-version=({DATED_VERSION})$", re.IGNORECASE)
+"""The query with which Azure is asked for one version of its service."""
+
+DEPLOYMENT: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_DEPLOYMENT = re.compile(rf"(?:/openai)?/deployments/({DEPLOYMENT})(?:/(?:chat/)?completions)?$", re.IGNORECASE)
+
 LONGEST_ADDRESS: Final = 2_000
 """How many characters an address may have; servers take no longer ones."""
 
@@ -63,16 +71,16 @@ class AddressProblem(ValueError):
 def tidied(given: str) -> str:
     """Return the address that a pasted text is.
 
-    Quotes and brackets around it and a name and ``=`` before it are taken off. Scheme and host become lower case. An
-    address without a scheme is http on this machine and https elsewhere. A wildcard address, which servers print as
-    theirs, becomes this machine's.
+    Quotes and brackets around it, a name and ``=`` before it, and a query that holds no secret are taken off. Scheme
+    and host become lower case. An address without a scheme is http on this machine and https elsewhere. A wildcard
+    address, which servers print as theirs, becomes this machine's.
 
     Raises:
         AddressProblem: for anything that is not an http or https address, or may hold a credential.
     """
     if len(given) > LONGEST_ADDRESS:
         raise AddressProblem(f"must be an address of at most {LONGEST_ADDRESS} characters, got {len(given)}")
-    text = _STREAMED.sub("", _ASSIGNMENT.sub("", given.strip(_AROUND)).strip(_AROUND))
+    text = _API_VERSION.sub("", _STREAMED.sub("", _bare(given)))
     _refuse_credentials(text)
     if "://" not in text and _BARE.fullmatch(text.lstrip("/")):
         text = f"https://{text.lstrip('/')}"
@@ -82,6 +90,22 @@ def tidied(given: str) -> str:
         raise AddressProblem(f"must be an http:// or https:// address, got {brief(given)}")
     path = "".join(f"/{segment}" for segment in parts.path.split("/") if segment)
     return f"{parts.scheme}://{_netloc(parts)}{path}"
+
+
+def api_version(given: str) -> str | None:
+    """Return the version of Azure's service that a pasted address asks for, or None."""
+    found = _API_VERSION.search(_bare(given))
+    return found[1] if found else None
+
+
+def apart_from_deployment(url: str) -> tuple[str, str | None]:
+    """Return what comes before the deployment in an address of Azure's, and the deployment's name, if there is one."""
+    found = _DEPLOYMENT.search(url)
+    return (url[: found.start()], found[1]) if found else (url, None)
+
+
+def _bare(given: str) -> str:
+    return _ASSIGNMENT.sub("", given.strip(_AROUND)).strip(_AROUND)
 
 
 def base_url(given: str, asked: Provider | None = None) -> str:

@@ -200,7 +200,8 @@ _DECLARED = (
         name="azure",
         base_url=None,
         key_variable="AZURE_OPENAI_API_KEY",
-        note="Azure OpenAI: `--base-url https://RESOURCE.openai.azure.com/openai/v1 --key-env AZURE_OPENAI_API_KEY`",
+        note="Azure OpenAI: `--base-url https://RESOURCE.openai.azure.com --key-env AZURE_OPENAI_API_KEY`, with the "
+        "deployment's name as the model; `--api-version` for a dated address, or that whole address as the base-url",
         aliases=("azure-openai", "azure-ai"),
         otel_name="azure.ai.openai",
     ),

@@ -157,7 +157,8 @@ def _take_over(entry: LiveEntry, profile: Profile) -> None:
 def _identity(member: ModelProfile) -> object:
     """Return what must be the same for a member to be the same backend; its key and settings may change."""
     script = dict(member.params) if member.provider == "simulated" else None
-    return (member.provider, member.model, member.connection.base_url, member.connection.form, script)
+    asked = member.connection
+    return (member.provider, member.model, asked.base_url, asked.form, asked.api_version, asked.deployment, script)
 
 
 def _script_params(member: ModelProfile) -> dict[str, JsonValue]:

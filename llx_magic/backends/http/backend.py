@@ -73,7 +73,7 @@ class HttpBackend:
         proof = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(proof, str):
             raise NotReady(proof)
-        findings = findings_of(self._endpoint, type(self._wire))
+        findings = findings_of(self._endpoint, self._wire.form)
         return _Visit(self, self._endpoint, self._wire, proof, findings)
 
     async def aclose(self) -> None:
@@ -117,7 +117,9 @@ class _Visit:
             outcome = findings.settle(outcome, again)
         if isinstance(outcome, Failure):
             base = self.endpoint.path
-            raise BackendFailed(findings.with_path(outcome, f"{base}{path}", f"{base}{version}{path}"))
+            failure = findings.with_path(outcome, f"{base}{path}", f"{base}{version}{path}")
+            hint = wire.hint(outcome)
+            raise BackendFailed(replace(failure, message=f"{failure.message}; {hint}") if hint else failure)
         return outcome
 
     async def _conceding(self, request: ChatRequest, progress: Progress, version: str) -> tuple[Answer | Failure, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.wires.azure import at_azure
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wires.openai_refusals import Extra, refused_of
 from llx_magic.backends.wires.wire import (
@@ -44,6 +45,10 @@ class OpenAIChat(Wire):
     def accented(self, accent: Accent) -> OpenAIChat:
         """Return the form as a service speaks it."""
         return type(self)(accent)
+
+    def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
+        """Return the form as it is spoken at an address."""
+        return at_azure(self, url, keys)
 
     def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
         """Return a request for a chat completion.

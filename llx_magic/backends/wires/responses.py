@@ -10,13 +10,14 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.wires.azure import at_azure
 from llx_magic.backends.wires.openai_refusals import MAY_REFUSE, STREAM_REFUSED
 from llx_magic.backends.wires.responses_reader import ReplyReader
 from llx_magic.backends.wires.wire import Asked, Concession, Wire, data_url, json_body, unsayable
 from llx_magic.core.message import File, Image
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from llx_magic.core.failure import Failure
     from llx_magic.core.message import Message, Piece
@@ -60,6 +61,10 @@ class Responses(Wire):
     version = "/v1"
     version_is_known = False
     takes_images = takes_files = True
+
+    def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
+        """Return the form as it is spoken at an address."""
+        return at_azure(self, url, keys)
 
     def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
         """Return a request for a response.

@@ -76,6 +76,11 @@ class Wire(ABC):
         """Return the form as a service speaks it that has an accent of its own in OpenAI's."""
         return self
 
+    @property
+    def form(self) -> type[Wire]:
+        """The form itself, wherever it is spoken: what an endpoint refuses of it is remembered by that."""
+        return type(self)
+
     def root_is_versioned(self, path: str) -> bool:
         """Return whether the path of a base URL says the version already."""
         return _VERSIONED.search(path) is not None
@@ -99,6 +104,10 @@ class Wire(ABC):
     def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
         """Return what a failure refuses that the request can do without, so that it is sent again at once."""
         return None
+
+    def hint(self, failure: Failure) -> str:
+        """Return what to look at where the service refused a request, as the end of a sentence; empty if nothing."""
+        return ""
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in one page of the service's list of models."""

@@ -1,0 +1,124 @@
+"""A resource of Azure OpenAI as a strict server: the stable address and the dated ones, each with what it refuses.
+
+with serve() as server:
+    ...  # the resource's root is root_of(server); the key is KEY, a token is TOKEN, the deployment is DEPLOYMENT
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.faults.server import Exchange, FaultServer
+from tests.wires.mocks import responses
+
+KEY = "0123456789abcdef0123456789abcdef"
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJtb2NrIn0.c2ln"
+DEPLOYMENT = "our-gpt"
+VERSIONS = {"2024-10-21", "2025-03-01-preview"}
+TEXT = "Two is a prime."
+
+_DATED = re.compile(r"/openai/deployments/([^/]+)/chat/completions")
+_FIELDS = {
+    "model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens",
+    "stop", "seed", "n", "response_format", "reasoning_effort", "user", "tools", "tool_choice", "metadata", "store",
+}  # fmt: skip
+
+
+class Refused(Exception):
+    """The request is refused with this status, this code and this message."""
+
+
+def serve() -> FaultServer:
+    """Return a server on a free port of loopback; a context manager that closes it."""
+    return FaultServer(answer)
+
+
+def root_of(server: FaultServer) -> str:
+    """Return the resource's address, which the official client calls ``azure_endpoint``."""
+    return server.base_url.removesuffix("/v1")
+
+
+def answer(exchange: Exchange) -> None:
+    """Answer one request as the service does."""
+    try:
+        _answer(exchange)
+    except Refused as refused:
+        status, code, message = refused.args
+        exchange.whole(status, json.dumps({"error": {"code": code, "message": message}}).encode())
+    except responses.Refused as refused:
+        exchange.whole(refused.status, json.dumps({"error": refused.error}).encode())
+
+
+def _answer(exchange: Exchange) -> None:
+    request = exchange.request
+    url = urlsplit(request.path)
+    version = parse_qs(url.query).get("api-version", [""])[0]
+    is_stable = url.path.startswith("/openai/v1/")
+    if request.method != "POST" or (not is_stable and not version):
+        raise Refused(404, "404", "Resource not found")
+    if is_stable and version:
+        raise Refused(400, "BadRequest", "api-version query parameter is not allowed when using /v1 path")
+    if not is_stable and version not in VERSIONS:
+        raise Refused(400, "BadRequest", "API version not supported")
+    _check_key(request.headers, is_stable=is_stable)
+    body = request.json
+    found = _DATED.fullmatch(unquote(url.path))
+    named = found[1] if found else body.get("model")
+    if found or url.path == "/openai/v1/chat/completions":
+        _check_deployment(named)
+        _check_chat(body)
+        _chat(exchange, body)
+    elif url.path in ("/openai/v1/responses", "/openai/responses"):
+        _check_deployment(named)
+        responses.check_body(body)
+        responses.reply(exchange)
+    else:
+        raise Refused(404, "404", "Resource not found")
+
+
+def _check_key(headers: dict[str, str], *, is_stable: bool) -> None:
+    bearer = headers.get("authorization", "").removeprefix("Bearer ")
+    if headers.get("api-key") == KEY or bearer == TOKEN or (is_stable and bearer == KEY):
+        return
+    raise Refused(401, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
+
+
+def _check_deployment(name: Any) -> None:
+    if name != DEPLOYMENT:
+        message = "The API deployment for this resource does not exist. If you created the deployment within the last "
+        raise Refused(404, "DeploymentNotFound", message + "5 minutes, please wait a moment and try again.")
+
+
+def _check_chat(body: Any) -> None:
+    for name in sorted(set(body) - _FIELDS):
+        raise Refused(400, "unknown_parameter", f"Unknown parameter: '{name}'.")
+    if not body.get("messages"):
+        raise Refused(400, "invalid_type", "Invalid 'messages': empty array.")
+
+
+def _chat(exchange: Exchange, body: Any) -> None:
+    filtered = {"hate": {"filtered": False, "severity": "safe"}}
+    if not body.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
+        choice["content_filter_results"] = filtered
+        exchange.whole(200, json.dumps({"id": "c1", "model": "gpt-x-001", "choices": [choice]}).encode())
+        return
+    exchange.begin_stream()
+    results = [{"prompt_index": 0, "content_filter_results": filtered}]
+    exchange.event({"id": "", "model": "", "object": "", "choices": [], "prompt_filter_results": results})
+    for piece in (TEXT[:6], TEXT[6:]):
+        _piece(exchange, delta={"content": piece}, content_filter_results={}, finish_reason=None)
+    _piece(exchange, finish_reason=None, content_filter_offsets={"end_offset": 15}, content_filter_results=filtered)
+    _piece(exchange, delta={}, finish_reason="stop")
+    if body.get("stream_options", {}).get("include_usage"):
+        usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+        exchange.event({"id": "c1", "model": "gpt-x-001", "choices": [], "usage": usage})
+    exchange.event("[DONE]")
+    exchange.end_stream()
+
+
+def _piece(exchange: Exchange, **choice: Any) -> None:
+    exchange.event({"id": "c1", "model": "gpt-x-001", "choices": [{"index": 0, **choice}]})
