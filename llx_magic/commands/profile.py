@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llx_magic.commands import sources
 from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
 from llx_magic.core.routing import ROUTINGS
+from llx_magic.keys.logins.login import AUTHS
 from llx_magic.providers.provider import FORMS
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def _policies(_at: At) -> Iterable[str]:
 
 def _forms(_at: At) -> Iterable[str]:
     return FORMS
+
+
+def _auths(_at: At) -> Iterable[str]:
+    return AUTHS
 
 
 _SAVE_BALANCER = Command(
@@ -70,6 +75,10 @@ _SAVE_MODEL = Command(
         Option("--api-version", "V", "the version of Azure's service, for addresses that want one: 2024-10-21"),
         Option("--deployment", "D", "the name of the deployment at Azure, if not the model's"),
         Option("--form", "F", "how the service is spoken to, if not as usual", complete=_forms),
+        Option("--auth", "A", f"what proves who asks: {', '.join(AUTHS)} (a key, or a login)", complete=_auths),
+        Option("--auth-scope", "S", "what a token of Entra or Google is for, if not the usual scope"),
+        Option("--aws-region", "R", "the region of AWS, if not the one that AWS_REGION names"),
+        Option("--aws-profile", "N", "the profile of AWS's own files, if not the usual one"),
         Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
         Option("--price-output", "X", "price of a million completion tokens"),
         Option("--param", "k=v", "a parameter of the model", repeats=True),

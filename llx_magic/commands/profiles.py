@@ -70,6 +70,10 @@ def save_model(here: Here, asked: Asked) -> Output:
         api_version=asked.get("api-version"),
         deployment=asked.get("deployment"),
         form=asked.get("form"),
+        auth=asked.get("auth"),
+        auth_scope=asked.get("auth-scope"),
+        aws_region=asked.get("aws-region"),
+        aws_profile=asked.get("aws-profile"),
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),
     )

@@ -13,7 +13,8 @@ from llx_magic.consent.pairs import KeyPlace
 from llx_magic.consent.trust import Foreign
 from llx_magic.files.private import open_regular, reason
 from llx_magic.keys.keychain import read_key, session_key
-from llx_magic.keys.secret import Secret
+from llx_magic.keys.logins.login import Login
+from llx_magic.keys.secret import Proof, Secret
 from llx_magic.text.wording import shown_path
 
 _LARGEST_KEY: Final = 65_536
@@ -64,6 +65,14 @@ class Access:
             return f"the key file {shown_path(Path(name))} cannot be read (no such home folder)"
         return self.refusal(place) or _read_key_file(Path(name).expanduser(), Path(place.name))
 
+    def login(self, login: Login) -> Proof | str:
+        """Return what a login gives, which may take long.
+
+        Raises:
+            LoginProblem: where it gives nothing.
+        """
+        return self.refusal(login_place(login)) or login.read()
+
 
 OWN: Final = Access()
 """The access of a profile of the user's own: every place."""
@@ -72,6 +81,11 @@ OWN: Final = Access()
 def is_set(name: str) -> bool:
     """Return whether an environment variable holds anything."""
     return bool(os.environ.get(name, "").strip())
+
+
+def login_place(login: Login) -> KeyPlace:
+    """Return the place that a login is to the user who consents to it."""
+    return KeyPlace(login.kind, login.name)
 
 
 def file_place(name: str) -> KeyPlace | None:

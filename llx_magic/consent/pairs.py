@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from llx_magic.files.names import name_problem
+from llx_magic.keys.logins.login import LoginKind
 from llx_magic.text.wording import shown_path
 
 _HOST_AND_PORT = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]*)?")
@@ -18,6 +19,15 @@ _HOST_AND_PORT = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])
 _LONGEST_HOST: Final = 255
 _PORTS: Final = {"https": 443, "http": 80}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOGINS: Final = {
+    "aws": "your AWS credentials",
+    "aws-profile": "the AWS profile {}",
+    "entra": "your Entra login (for {})",
+    "google": "your Google login (for {})",
+}
+"""What is known of logins: their kinds, and how a sentence names them."""
+
+_LOGIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/:@=-]{0,199}")
 
 
 def origin(base_url: str) -> str | None:
@@ -50,13 +60,16 @@ def shown_origin(origin: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyPlace:
-    """Where a key is: an environment variable, an entry of the keyring, or a file by its real, absolute path."""
+    """Where a key is: an environment variable, an entry of the keyring, a file by its real, absolute path, or a login.
 
-    kind: Literal["variable", "keyring", "file"]
+    A login's name is the profile of AWS's files, or what a token is asked for.
+    """
+
+    kind: Literal["variable", "keyring", "file"] | LoginKind
     name: str
 
     def __str__(self) -> str:
-        """Return the form that can be typed: ``NAME``, ``keyring:NAME`` or ``file:PATH``."""
+        """Return the form that can be typed: ``NAME``, ``keyring:NAME``, ``file:PATH``, ``aws:chain`` …."""
         return self.name if self.kind == "variable" else f"{self.kind}:{self.name}"
 
     @classmethod
@@ -67,6 +80,8 @@ class KeyPlace:
             return cls("variable", text) if _VARIABLE.fullmatch(text) else None
         if kind == "keyring":
             return None if name_problem(name) else cls("keyring", name)
+        if kind in _LOGINS:
+            return cls(cast("LoginKind", kind), name) if _LOGIN_NAME.fullmatch(name) else None
         return cls("file", name) if kind == "file" and Path(name).is_absolute() and name.isprintable() else None
 
     @property
@@ -74,6 +89,8 @@ class KeyPlace:
         """The place as a sentence names it."""
         if self.kind == "file":
             return f"the file {shown_path(Path(self.name))}"
+        if self.kind in _LOGINS:
+            return _LOGINS[self.kind].format(self.name)
         return self.name if self.kind == "variable" else f"the keyring's {self.name}"
 
 
@@ -103,7 +120,8 @@ class Pair:
     @property
     def said(self) -> str:
         """The pair as a sentence names it."""
-        return f"the key from {self.place.said} to {shown_origin(self.host)}"
+        what = {"aws": "a signature by", "aws-profile": "a signature by", "entra": "a token of", "google": "a token of"}
+        return f"{what.get(self.place.kind, 'the key from')} {self.place.said} to {shown_origin(self.host)}"
 
 
 def read_pairs(text: str) -> tuple[frozenset[Pair], tuple[str, ...]]:

@@ -36,7 +36,11 @@ class Credential(Protocol):
 
     @property
     def may_block(self) -> bool:
-        """Whether reading may take long (an operating system's keyring), so that it must not run on a loop."""
+        """Whether reading may take long (a keyring, a login), so that it must not run on a loop."""
+
+    @property
+    def silence(self) -> str:
+        """What to say where reading takes too long, with what mends it."""
 
     def read(self) -> Proof:
         """Return what is there now; it has been judged and can be sent.

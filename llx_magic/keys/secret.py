@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 
 class Unshown:
@@ -45,17 +45,33 @@ class Secret(Unshown):
         return hash(self._value)
 
 
+class Signed(NamedTuple):
+    """The headers that show a request's signature, and those parts of them that must not be shown."""
+
+    headers: Mapping[str, Secret]
+    secrets: tuple[Secret, ...]
+
+
+class Signer(Protocol):
+    """Signs a request that is ready to be sent; it does no I/O."""
+
+    def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Signed:
+        """Return the headers to add; a problem of its login is a ``LoginProblem``."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Proof(Unshown):
     """What one backend's requests prove themselves with.
 
     ``key`` goes where the wire form puts it; ``headers`` are those that the profile adds, and outweigh all others.
-    ``secrets`` are the key and whatever else among the headers must not be sent unencrypted nor be shown.
+    ``secrets`` are the key and whatever else must not be sent unencrypted nor be shown. ``sign`` makes the headers that
+    depend on the request itself, None where there are none.
     """
 
     key: Secret | None = None
     headers: Mapping[str, Secret] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
+    sign: Signer | None = None
 
 
 def as_secret(value: Secret | str | None) -> Secret | None:

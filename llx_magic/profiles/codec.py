@@ -240,6 +240,10 @@ def _read_model(reading: _Reading) -> ModelProfile:
         api_version=texts["api-version"],
         deployment=texts["deployment"],
         form=texts["form"],
+        auth=texts["auth"],
+        auth_scope=texts["auth-scope"],
+        aws_region=texts["aws-region"],
+        aws_profile=texts["aws-profile"],
         price_input=prices["price-input"],
         price_output=prices["price-output"],
     )

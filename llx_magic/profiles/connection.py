@@ -11,6 +11,8 @@ from typing import Final
 from llx_magic.errors import ProfileError, brief
 from llx_magic.files.names import NAME_PATTERN, name_problem
 from llx_magic.key_shapes import looks_like_a_key, not_repeated, path_looks_like_a_key
+from llx_magic.keys.logins.aws import REGION
+from llx_magic.keys.logins.login import AUTHS
 from llx_magic.keys.secret import Secret, as_secret
 from llx_magic.profiles.headers import Header
 from llx_magic.providers.address import (
@@ -27,6 +29,8 @@ from llx_magic.text.wording import listed
 
 _FORM = "|".join(FORMS)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/:@=-]{0,199}")
+"""The name of a profile of AWS's files, and what a token is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,12 @@ TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
     ),
     "deployment": ConnectionKey("deployment", "The name of the deployment at Azure, if not the model's", DEPLOYMENT),
     "form": ConnectionKey("form", "The form in which the service is asked, if not the provider's usual one", _FORM),
+    "auth": ConnectionKey("auth", "What proves who asks: a key, or a login of AWS, Entra or Google", "|".join(AUTHS)),
+    "auth-scope": ConnectionKey("auth_scope", "What a token is asked for, if not the usual scope", _LOGIN.pattern),
+    "aws-region": ConnectionKey(
+        "aws_region", "The region of AWS, if not the one that AWS_REGION names", REGION.pattern
+    ),
+    "aws-profile": ConnectionKey("aws_profile", "The profile of AWS's own files, if not the usual one", _LOGIN.pattern),
 }
 """The keys of ``ephemeralSettings`` that hold a text."""
 
@@ -73,10 +83,11 @@ class Connection:
     ``auth_key_env`` names an environment variable, ``auth_key_name`` an entry of the operating system's keyring,
     ``auth_keyfile`` a file (``~`` is the home folder, a relative path starts at the working folder). ``auth_key`` is
     never written. ``base_url`` may be a whole address: what it means depends on the provider, and so is settled by the
-    profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``api_version``
-    and ``deployment`` are Azure's; an address that names them is understood. ``form`` names
-    the wire form, where it is not the one that the provider's row and the address give. Prices are
-    per million tokens, in the user's own currency.
+    profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``api_version`` and
+    ``deployment`` are Azure's; an address that names them is understood. ``form`` names the wire form, where it is not
+    the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login, by
+    default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region`` and
+    ``aws_profile`` are those of AWS's own tools. Prices are per million tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.
@@ -92,6 +103,10 @@ class Connection:
     api_version: str | None = None
     deployment: str | None = None
     form: str | None = None
+    auth: str | None = None
+    auth_scope: str | None = None
+    aws_region: str | None = None
+    aws_profile: str | None = None
     price_input: float | None = None
     price_output: float | None = None
 
@@ -105,14 +120,7 @@ class Connection:
             raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
         if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
             raise ProfileError(f"auth-key-name {problem}")
-        for key, given, pattern, allowed in (
-            ("api-version", self.api_version, API_VERSION, "a version of Azure's service, such as 2024-10-21"),
-            ("deployment", self.deployment, DEPLOYMENT, "the name of a deployment: letters, digits, '.', '_' and '-'"),
-        ):
-            if given is not None and not re.fullmatch(pattern, given):
-                raise ProfileError(f"{key} must be {allowed}; got {brief(given)}")
-        if self.form is not None and self.form not in FORMS:
-            raise ProfileError(f"form must be one of {listed(FORMS)}; got {brief(self.form)}")
+        self._check_texts()
         if self.user_agent is not None:
             Header("User-Agent", Secret(self.user_agent))
         for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
@@ -132,6 +140,29 @@ class Connection:
         for attribute, value in (("base_url", url), ("api_version", version), ("deployment", named)):
             object.__setattr__(self, attribute, value)
 
+    def _check_texts(self) -> None:
+        """Refuse what cannot be what its key is for, and a key beside a login that is used in its place.
+
+        Raises:
+            ProfileError: one line with what is allowed.
+        """
+        for key, allowed in (
+            ("api-version", "a version of Azure's service, such as 2024-10-21"),
+            ("deployment", "the name of a deployment: letters, digits, '.', '_' and '-'"),
+            ("form", f"one of {listed(FORMS)}"),
+            ("auth", f"one of {listed(AUTHS)}"),
+            ("auth-scope", "what a token is for, such as https://ai.azure.com/.default"),
+            ("aws-region", "a region such as us-east-1"),
+            ("aws-profile", "the name of a profile in ~/.aws/config"),
+        ):
+            given = self.texts.get(key)
+            if given is not None and not re.fullmatch(TEXT_KEYS[key].pattern, given):
+                raise ProfileError(f"{key} must be {allowed}; got {brief(given)}")
+        named = [key for key in self.texts if key.startswith("auth-key")]
+        if self.auth not in (None, "bearer") and (named or self.auth_key):
+            unneeded = (*named, "auth-key")[0]
+            raise ProfileError(f"auth {self.auth} uses a login in the place of a key; leave out {unneeded}")
+
     def _refuse_keys_as_names(self) -> None:
         """Refuse an API key that was given in the place of the name of its place, without repeating it.
 
@@ -144,6 +175,8 @@ class Connection:
             ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
             ("deployment", "the name of a deployment", looks_like_a_key(self.deployment or "")),
             ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
+            ("auth-scope", "what a token is for", looks_like_a_key(self.auth_scope or "")),
+            ("aws-profile", "the name of a profile in ~/.aws/config", looks_like_a_key(self.aws_profile or "")),
         ):
             if holds_one:
                 raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{not_repeated()}")

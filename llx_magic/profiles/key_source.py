@@ -1,4 +1,4 @@
-"""Where the key of a model profile and the values of its headers come from, looked up anew for each request."""
+"""Where the key of a model profile comes from, looked up anew for each request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from llx_magic.errors import KeyMissing, without_key
 from llx_magic.hosts import command, is_notebook
 from llx_magic.key_shapes import placeholder_problem
 from llx_magic.keys.keychain import KeyringProblem, key_problem, session_key
-from llx_magic.keys.secret import Proof, Secret
+from llx_magic.keys.secret import Secret
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.profiles.headers import HeaderSource
 from llx_magic.text.wording import shown_path
 
 FOUND = "found"
@@ -59,6 +58,17 @@ class ProfileKeySource:
         """Whether the keyring may have to be asked."""
         name = self.profile.connection.auth_key_name
         return name is not None and session_key(name) is None
+
+    @property
+    def silence(self) -> str:
+        """What to say where reading takes too long."""
+        return "the keyring does not answer; unlock it, or save the profile with another place for its key"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there is a place to look for a key, or one is in the profile itself."""
+        named = self.profile.connection
+        return named.auth_key is not None or named.auth_keyfile is not None or bool(self.places)
 
     @property
     def places(self) -> tuple[KeyPlace, ...]:
@@ -158,44 +168,3 @@ class ProfileKeySource:
         if problem is None and not self.is_local:
             problem = placeholder_problem(found.reveal(), provider_needs_key=self.needs_key)
         return f"{where} cannot be used: {problem}" if problem else _Held(Secret(found.reveal().strip()), where)
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileCredential:
-    """What the requests of a model profile prove themselves with, looked up anew each time."""
-
-    key: ProfileKeySource
-    headers: HeaderSource
-
-    @property
-    def may_block(self) -> bool:
-        """Whether the keyring may have to be asked."""
-        return self.key.may_block
-
-    @property
-    def places(self) -> tuple[KeyPlace, ...]:
-        """Where the key and the values of headers are looked up."""
-        return (*self.key.places, *self.headers.places)
-
-    def read(self) -> Proof:
-        """Return what is there now.
-
-        Raises:
-            KeyMissing: where the key, or a variable that a header names, is not to be found or cannot be sent.
-        """
-        key = self.key.read()
-        headers, secrets = self.headers.read()
-        return Proof(key, headers, secrets if key is None else (key, *secrets))
-
-    def describe(self) -> str:
-        """Say where the key is found, that none is needed, or what is missing, without the key."""
-        found = self.key.describe()
-        if self.headers.hold_secrets and not found.startswith(MISSING):
-            try:
-                self.headers.read()
-            except KeyMissing as missing:
-                name = self.key.profile.name
-                why = str(missing).removeprefix(f"no key for {name}: ").removeprefix(f"the key for {name} is ")
-                return f"{MISSING}: {why}"
-            return f"{FOUND}: what its headers name" if found == NONE_NEEDED else found
-        return found

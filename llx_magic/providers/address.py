@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
-from llx_magic.providers.provider import ANTHROPIC, COHERE, GEMINI, OLLAMA, OPENAI, Provider
+from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, OPENAI, Provider
 from llx_magic.providers.table import provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
@@ -39,6 +39,9 @@ _ENDS: Final[Mapping[str, re.Pattern[str]]] = {
     GEMINI: re.compile(
         r"/v1beta(?:/models(?:/[^/]{1,200})?)?$|(?:/publishers/google)?/models/[^/]{1,200}:(?:stream)?generatecontent$",
         re.IGNORECASE,
+    ),
+    BEDROCK: re.compile(
+        r"/model/[^/]{1,400}/(?:converse|converse-stream|invoke|invoke-with-response-stream)$", re.IGNORECASE
     ),
     COHERE: re.compile(r"/v2(?:/chat)?$|(?<!/compatibility)/v1(?:/(?:chat|models))?$", re.IGNORECASE),
 }
@@ -120,7 +123,9 @@ def base_url(given: str, asked: Provider | None = None) -> str:
     """
     parts = urlsplit(tidied(given))
     origin = f"{parts.scheme}://{parts.netloc}"
-    return origin + _path(origin, parts, OPENAI if asked is None else asked.wire)
+    at_home = asked is not None and asked.own_host(origin)
+    known = asked if at_home else provider_at(origin)
+    return origin + _path(origin, parts, OPENAI if asked is None else asked.wire, known)
 
 
 def is_this_machine(host: str) -> bool:
@@ -167,7 +172,7 @@ def _netloc(parts: SplitResult) -> str:
     return re.sub(r"^\[::\](?=:|$)", "[::1]", netloc)
 
 
-def _path(origin: str, parts: SplitResult, form: str) -> str:
+def _path(origin: str, parts: SplitResult, form: str, known: Provider | None) -> str:
     path = parts.path
     if form in _ENDS and _ENDS[form].search(path):
         return _ENDS[form].sub("", path)
@@ -177,7 +182,6 @@ def _path(origin: str, parts: SplitResult, form: str) -> str:
         path = cut
     if not path and parts.port in _PORTS_OF_LOCAL_SERVERS:
         return _COMPATIBLE if form == OPENAI else ""
-    known = provider_at(origin)
     own = known.own_url(origin) if known else None
     if known is None or own is None:
         return path

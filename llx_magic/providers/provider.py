@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
+from llx_magic.keys.logins.aws import REGION, region_of
 from llx_magic.providers import accents
 from llx_magic.providers.accents import Accent
 
@@ -14,6 +15,7 @@ OPENAI = "openai"
 
 ANTHROPIC = "anthropic"
 GEMINI = "gemini"
+BEDROCK = "bedrock"
 OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
@@ -26,6 +28,7 @@ FORMS = {
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
+    "bedrock": BEDROCK,
     "ollama": OLLAMA,
     "cohere": COHERE,
 }
@@ -42,12 +45,15 @@ class Provider:
     know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
     it is asked, a module of ``backends/wires``; ``compatible`` is the end of the path at which it speaks OpenAI's chat
     completions as well, if it does. ``accent`` is how it speaks that form.
+    ``regional`` are the addresses of a service that has one for each region of AWS, which stands at ``{region}``; the
+    first is the usual one. ``auth`` is what proves who asks there where no key is named: one of ``AUTHS``.
     ``problem`` says why it cannot be asked at all.
     """
 
     name: str
     base_url: str | None
     more_urls: tuple[str, ...] = ()
+    regional: tuple[str, ...] = ()
     key_variable: str | None = None
     key_required: bool = True
     note: str = ""
@@ -56,6 +62,7 @@ class Provider:
     wire: str = OPENAI
     compatible: str = ""
     accent: Accent = accents.PLAIN
+    auth: str = "bearer"
     problem: str = ""
 
     @cached_property
@@ -78,7 +85,16 @@ class Provider:
     def own_url(self, url: str) -> str | None:
         """Return the provider's own base URL at the host and port of ``url``, or None; https only."""
         origin = _origin(url)
-        return next((own for own in self.urls if origin is not None and _origin(own) == origin), None)
+        if origin is None:
+            return None
+        region = region_of(origin[0]) if self.regional else None
+        regional = [each.format(region=region) for each in self.regional] if region else []
+        return next((own for own in (*self.urls, *regional) if _origin(own) == origin), None)
+
+    def url_in(self, region: str | None) -> str | None:
+        """Return the address in a region; None for a service that has none, or where no region is given."""
+        is_one = region is not None and REGION.fullmatch(region) is not None
+        return self.regional[0].format(region=region) if self.regional and is_one else None
 
     def own_host(self, url: str) -> bool:
         """Return whether ``url`` is https at exactly this provider's own host and port.

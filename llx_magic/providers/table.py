@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 from llx_magic.errors import ProfileError
 from llx_magic.providers import accents
 from llx_magic.providers.accents import Accent
-from llx_magic.providers.provider import ANTHROPIC, COHERE, GEMINI, OLLAMA, Provider
+from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, Provider
 from llx_magic.text.wording import closest
 
 
@@ -200,22 +200,21 @@ _DECLARED = (
         name="azure",
         base_url=None,
         key_variable="AZURE_OPENAI_API_KEY",
-        note="Azure OpenAI: `--base-url https://RESOURCE.openai.azure.com --key-env AZURE_OPENAI_API_KEY`, with the "
+        note="Azure OpenAI: `--base-url https://RESOURCE.openai.azure.com --key-env AZURE_OPENAI_API_KEY` (or "
+        "`--auth entra`), with the "
         "deployment's name as the model; `--api-version` for a dated address, or that whole address as the base-url",
         aliases=("azure-openai", "azure-ai"),
         otel_name="azure.ai.openai",
     ),
     _claude_at(
-        "azure", "ANTHROPIC_FOUNDRY_API_KEY", "`--base-url https://RESOURCE.services.ai.azure.com/anthropic`",
+        "azure", "ANTHROPIC_FOUNDRY_API_KEY",
+        "`--base-url https://RESOURCE.services.ai.azure.com/anthropic` with `--auth entra` or",
         "azure.ai.inference", "foundry",
     ),
     _claude_at(
-        "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "`--base-url https://bedrock-mantle.REGION.api.aws/anthropic`",
-        "aws.bedrock", "mantle",
-    ),
-    _claude_at(
         "vertex", "GOOGLE_OAUTH_ACCESS_TOKEN",
-        "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION`",
+        "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION` with "
+        "`--auth google`, or with a token in a variable:",
         "gcp.vertex_ai", "google",
     ),
     Provider(
@@ -228,6 +227,42 @@ _DECLARED = (
         wire=OLLAMA,
         compatible="/v1",
         accent=accents.OLLAMA_COMPATIBLE,
+    ),
+    Provider(
+        name="bedrock",
+        base_url=None,
+        regional=(
+            "https://bedrock-runtime.{region}.amazonaws.com",
+            "https://bedrock-runtime-fips.{region}.amazonaws.com",
+        ),
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        note="Amazon Bedrock in the region that `AWS_REGION` or `--aws-region` names, with a key or AWS credentials",
+        aliases=("aws", "aws-bedrock", "amazon-bedrock", "bedrock-converse"),
+        otel_name="aws.bedrock",
+        wire=BEDROCK,
+        compatible="/openai/v1",
+        auth="sigv4",
+    ),
+    Provider(
+        name="bedrock-mantle",
+        base_url=None,
+        regional=("https://bedrock-mantle.{region}.api.aws/v1",),
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        note="Bedrock's OpenAI-compatible endpoint, which has some of its models",
+        aliases=("bedrock-openai",),
+        otel_name="aws.bedrock",
+        auth="sigv4",
+    ),
+    Provider(
+        name="anthropic-bedrock",
+        base_url=None,
+        regional=("https://bedrock-mantle.{region}.api.aws/anthropic",),
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        note="Claude models in Bedrock in Anthropic's own form, in the region and with the credentials of `bedrock`",
+        aliases=("bedrock-anthropic", "claude-bedrock", "anthropic-mantle", "claude-mantle"),
+        otel_name="aws.bedrock",
+        wire=ANTHROPIC,
+        auth="sigv4",
     ),
     _own_machine("lmstudio", "http://localhost:1234/v1", "LM Studio on this machine", accent=accents.LMSTUDIO),
     _own_machine(

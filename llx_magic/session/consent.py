@@ -11,8 +11,8 @@ from pathlib import Path
 from llx_magic.consent.pairs import Pair, origin, shown_origin
 from llx_magic.consent.trust import Trust
 from llx_magic.errors import ProfileError
+from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.profiles.key_source import ProfileCredential
 from llx_magic.session.members import credential_of, endpoint_of, member_problem
 
 NOT_ALLOWED = "not allowed yet"
@@ -106,6 +106,8 @@ def _line(member: ModelProfile, waiting: set[Pair]) -> str | None:
     said = [f"key from {place.said}{' (not set)' if place in unset else ''}" for place in key.places]
     if member.connection.auth_key is not None:
         said = ["key in the profile itself"]
+    if login := way.credential.login_in_use:
+        said = [login.place.said]
     said += [f"{header} from {place.said}" for place, header in headers.places.items()]
     asked = set() if way.host is None else {Pair(place, way.host) for place in way.credential.places}
     note = f" ({NOT_ALLOWED})" if asked & waiting else ""

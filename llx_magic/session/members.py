@@ -12,10 +12,17 @@ from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.logins import entra, google
+from llx_magic.keys.logins.aws import AwsLogin, usual_region
+from llx_magic.keys.logins.entra import EntraLogin
+from llx_magic.keys.logins.google import GoogleLogin
+from llx_magic.keys.logins.login import Login
 from llx_magic.keys.secret import Secret
+from llx_magic.profiles.credential import ProfileCredential
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
-from llx_magic.profiles.key_source import MISSING, ProfileCredential, ProfileKeySource
+from llx_magic.profiles.key_source import MISSING, ProfileKeySource
+from llx_magic.profiles.login_source import LoginSource
 from llx_magic.providers.provider import FORMS, OPENAI, Provider
 from llx_magic.providers.table import find_provider, provider_at, unknown_provider
 
@@ -57,13 +64,17 @@ def provider_of(member: ModelProfile) -> Provider:
 def endpoint_of(member: ModelProfile) -> Endpoint | None:
     """Return where the member is, or None where that is no address or not known."""
     provider = provider_of(member)
-    base_url = member.connection.base_url or provider.base_url
+    base_url = member.connection.base_url or provider.base_url or _regional_url(member, provider)
     if base_url is None or provider.name in _WITHOUT_ADDRESS:
         return None
     form = _named_form(member)
     if form is not None:
         base_url = provider.compatible_url(base_url) if form == OPENAI else provider.root_url(base_url)
     return Endpoint(base_url=base_url, model=member.model)
+
+
+def _regional_url(member: ModelProfile, provider: Provider) -> str | None:
+    return provider.url_in(member.connection.aws_region or usual_region())
 
 
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
@@ -85,15 +96,34 @@ def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential
     shown_in = {"authorization", *(name.lower() for name in wire_of(member, endpoint).proof(Secret("")))}
     own_way = any(each.name.lower() in shown_in for each in member.connection.headers)
     access = Access(member.foreign, origin(endpoint.base_url))
+    login = _login_of(member, known.auth if at_home and not own_way else "bearer")
     key = ProfileKeySource(
         member,
         known.key_variable,
-        needs_key=known.key_required and at_home and not own_way,
+        needs_key=known.key_required and at_home and not own_way and login is None,
         own_host=at_home,
         is_local=endpoint.is_loopback,
         access=access,
     )
-    return ProfileCredential(key, HeaderSource(member.name, member.connection.all_headers, access))
+    instead = member.connection.auth is not None
+    source = None if login is None else LoginSource(member.name, login, access, instead=instead)
+    return ProfileCredential(key, HeaderSource(member.name, member.connection.all_headers, access), source)
+
+
+def _login_of(member: ModelProfile, usual: str) -> Login | None:
+    """Return the login that the profile asks for, or else the ``usual`` one at the provider's own host, if any.
+
+    So AWS's credentials go to the hosts of AWS's own service, unless the profile itself says ``sigv4``.
+    """
+    named = member.connection
+    match named.auth or usual:
+        case "sigv4":
+            return AwsLogin(named.aws_profile, named.aws_region)
+        case "entra":
+            return EntraLogin(named.auth_scope or entra.USUAL_SCOPE)
+        case "google":
+            return GoogleLogin(named.auth_scope or google.USUAL_SCOPE)
+    return None
 
 
 def member_problem(member: ModelProfile) -> str | None:
@@ -105,7 +135,9 @@ def member_problem(member: ModelProfile) -> str | None:
         return unknown_provider(member.provider)
     if known.problem:
         return f"provider {known.name} {known.problem}"
-    needs_address = known.base_url is None and known.name not in _WITHOUT_ADDRESS
+    if known.regional and endpoint_of(member) is None:
+        return f"provider {known.name} needs an aws-region (or the variable AWS_REGION), or a base-url"
+    needs_address = known.base_url is None and not known.regional and known.name not in _WITHOUT_ADDRESS
     return f"provider {known.name} needs a base-url" if needs_address else None
 
 
@@ -123,7 +155,7 @@ def remarks(profile: Profile) -> tuple[str, ...]:
 def facts_of(members: Iterable[ModelProfile]) -> dict[str, MemberFacts]:
     """Return what is known of each member by its name; keys are looked for, and not kept.
 
-    A keyring that does not answer is waited for once, for two seconds.
+    A keyring or a login that does not answer is waited for once, for two seconds.
     """
     patience = _LONGEST_READING
     facts: dict[str, MemberFacts] = {}
@@ -143,8 +175,9 @@ def _described(credential: ProfileCredential, patience: float) -> str:
     """Say whether the member's key and the secrets of its headers are there.
 
     Raises:
-        KeyMissing: where the keyring does not answer in time.
+        KeyMissing: where the keyring or the login does not answer in time.
     """
     if not credential.may_block:
         return credential.describe()
-    return BACKGROUND.run(KeyReader(credential.describe, lambda: True, patience).read())
+    reader = KeyReader(credential.describe, lambda: True, lambda: credential.silence, patience)
+    return BACKGROUND.run(reader.read())

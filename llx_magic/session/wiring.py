@@ -158,7 +158,8 @@ def _identity(member: ModelProfile) -> object:
     """Return what must be the same for a member to be the same backend; its key and settings may change."""
     script = dict(member.params) if member.provider == "simulated" else None
     asked = member.connection
-    return (member.provider, member.model, asked.base_url, asked.form, asked.api_version, asked.deployment, script)
+    place = (asked.base_url, asked.aws_region, asked.api_version, asked.deployment)
+    return (member.provider, member.model, place, asked.form, script)
 
 
 def _script_params(member: ModelProfile) -> dict[str, JsonValue]:

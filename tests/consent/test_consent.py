@@ -100,6 +100,10 @@ def test_every_way_to_write_this_machine_is_a_host_of_its_own():
         Pair(KeyPlace("keyring", "work"), "https://gateway.example:8443"),
         Pair(KeyPlace("file", "/home/me/a@b/key"), "http://127.0.0.1:8080"),
         Pair(KeyPlace("variable", "X"), "http://[::1]:8080"),
+        Pair(KeyPlace("aws", "chain"), "https://bedrock-runtime.us-east-1.amazonaws.com"),
+        Pair(KeyPlace("aws-profile", "me@work"), "https://gateway.example"),
+        Pair(KeyPlace("entra", "https://ai.azure.com/.default"), "https://r.openai.azure.com"),
+        Pair(KeyPlace("google", "https://www.googleapis.com/auth/cloud-platform"), "https://gateway.example:8443"),
     ],
 )
 def test_a_pair_is_read_back_from_what_is_printed(pair):
@@ -112,7 +116,8 @@ def test_a_pair_is_read_back_from_what_is_printed(pair):
         "", "1", "true", "*", "OPENAI_API_KEY", "@api.openai.com", "OPENAI_API_KEY@", "OPENAI_API_KEY@*",
         "*@api.openai.com", "OPENAI_API_KEY@.openai.com", "OPENAI_API_KEY@*.openai.com",
         "OPENAI_API_KEY@api.openai.com/v1", "file:key@api.openai.com", "keyring:@api.openai.com",
-        "vault:x@api.openai.com", "OPENAI API KEY@api.openai.com",
+        "vault:x@api.openai.com", "aws:@api.openai.com", "aws:a b@api.openai.com", "entra:*@api.openai.com",
+        "OPENAI API KEY@api.openai.com",
     ],
 )  # fmt: skip
 def test_what_names_no_pair_allows_nothing(text):
@@ -342,7 +347,14 @@ def test_keys_are_looked_up_in_one_place_only():
         "consent/trust.py",
         "files/folders.py",
         "keys/keychain.py",
+        "logins/aws.py",
+        "logins/entra.py",
+        "logins/google.py",
+        "logins/kept.py",
         "profiles/key_source.py",
     }
+    reads_a_login = re.compile(r"self\.access\.login\(|\blogin\.read\(")
+    sources = [path for path in (ROOT / "llx_magic").rglob("*.py") if reads_a_login.search(path.read_text())]
+    assert {path.name for path in sources} == {"access.py", "credential.py", "login_source.py"}
     keys = (ROOT / "llx_magic/profiles/key_source.py").read_text()
     assert reads.findall(keys) == ["session_key("]  # whether the keyring is needed at all

@@ -29,6 +29,7 @@ class FixedKey:
 
     value: str | None = KEY
     may_block: bool = False
+    silence: str = "the keyring does not answer; unlock it"
     missing: str = ""
 
     def read(self) -> Proof:

@@ -12,15 +12,17 @@ from urllib.parse import quote
 from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE
 from llx_magic.session.session import Session
 from tests.faults.server import Exchange, FaultServer, Mode
+from tests.logins import LoginServer, aws_in, entra_in, google_in, without_logins
 from tests.notebook.kit import write_balancer, write_model
 from tests.secrets.vault import FileKeyring
+from tests.signatures import signature_of
 from tests.typed import Typed
 
 keys = Typed("key")
 
 WAYS = (
     "literal", "variable", "usual-variable", "key-file", "keyring", "original-keyring", "llx-key", "header",
-    "literal-header",
+    "literal-header", "aws", "entra", "google",
 )  # fmt: skip
 """The ways in which a key can come: each is a member of the load balancer, and has a key of its own."""
 
@@ -31,6 +33,8 @@ SPOKEN = "sk-no-secret"
 def _said(exchange: Exchange) -> str:
     sent = exchange.request.headers
     key = sent.get("x-gateway-key") or sent.get("api-key") or sent.get("authorization", f"Bearer {SPOKEN}")
+    if token := sent.get("x-amz-security-token"):  # and the signature, one after the other
+        key = token if len(exchange.server.requests) % 2 else signature_of(exchange.request)
     return exchange.server.model or key.removeprefix("Bearer ")
 
 
@@ -128,6 +132,7 @@ class Scene:
     server: FaultServer
     secrets: dict[str, str]
     users_own: tuple[Path, ...] = ()
+    logins: tuple[LoginServer, ...] = ()
     members: tuple[str, ...] = WAYS
     name: str = "all-ways"
 
@@ -160,10 +165,25 @@ def furnish(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str,
     }
     for way, connection in held.items():
         write_model(home, way, base_url=server.base_url, **connection)
+    given = _logins(folder, secrets, setenv)
+    for auth in ("sigv4", "entra", "google"):
+        way = "aws" if auth == "sigv4" else auth
+        write_model(home, way, base_url=server.base_url, auth=auth, aws_region="us-east-1")
     write_model(home, "usual-variable")
     write_balancer(home, "all-ways", list(WAYS), failover_retry_count=1, circuit_breaker_enabled=False)
     users_own = tuple(home / "profiles" / f"{way}.json" for way in ("literal", "literal-header"))
-    return Scene(home, server, secrets, users_own)
+    return Scene(home, server, {**secrets, "aws-secret-key": given[0].secret}, users_own, given)
+
+
+def _logins(folder: Path, secrets: dict[str, str], setenv: Callable[[str, str], None]) -> tuple[LoginServer, ...]:
+    """Have each library find its user signed in, with a secret of its own."""
+    without_logins(folder, setenv)
+    aws = LoginServer(secrets["aws"], secret=f"{secrets['aws']}/of+aws="[::-1])
+    entra, google = LoginServer(secrets["entra"]), LoginServer(secrets["google"])
+    aws_in(aws, setenv)
+    entra_in(entra, setenv)
+    google_in(google, setenv, folder)
+    return aws, entra, google
 
 
 def planted(folder: Path, mark: str) -> Scene:

@@ -21,6 +21,7 @@ from llx_magic.keys.keychain import SERVICE
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
 from tests.faults.server import FaultServer
+from tests.logins import LoginServer, aws_in, entra_in, google_in, without_logins
 from tests.notebook.kit import PlainShell, RedrawingShell, opened, wait_until
 from tests.secrets.vault import FileKeyring
 from tests.typed import Typed, options
@@ -51,6 +52,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DATABASE_PASSWORD", SECRET)
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoginServer]:
+    """The user's logins, which give the secret."""
+    without_logins(tmp_path, monkeypatch.setenv)
+    with LoginServer(SECRET) as given:
+        aws_in(given, monkeypatch.setenv)
+        entra_in(given, monkeypatch.setenv)
+        google_in(given, monkeypatch.setenv, tmp_path)
+        yield given
 
 
 def write(folder: Path, name: str, url: str, **connection: object) -> Path:
@@ -187,23 +199,27 @@ def places(repository: Path) -> dict[str, dict[str, object]]:
         "header-as-text": {"custom_headers": '{"x-gateway": "prefix ${DATABASE_PASSWORD}"}'},
         "authorization": {"custom_headers": {"Authorization": "Basic ${DATABASE_PASSWORD}"}},
         "user-agent": {"user_agent": "${DATABASE_PASSWORD}"},
+        "aws": {"auth": "sigv4", "aws_region": "us-east-1"},
+        "entra": {"auth": "entra"},
+        "google": {"auth": "google"},
         "literal-and-header": {"auth_key": "its-own-key", "custom_headers": {"x-gateway": "${DATABASE_PASSWORD}"}},
     }
 
 
 PLACES = (
     "variable", "usual-variable-by-name", "keyring", "file", "file-beside-that-leads-elsewhere", "header",
-    "header-by-object", "header-as-text", "authorization", "user-agent", "literal-and-header",
+    "header-by-object", "header-as-text", "authorization", "user-agent", "aws", "entra", "google",
+    "literal-and-header",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_place_of_a_key_is_read_without_consent_and_each_is_with_it(evil, repository, place):
+def test_no_place_of_a_key_is_read_without_consent_and_each_is_with_it(evil, repository, logins, place):
     """The secret goes nowhere before the user has said yes to the pair, and to its host after that."""
     path = write(repository, "team", evil.base_url, **places(repository)[place])
     session = Session()
     assert "not allowed yet" in refused(session, str(path))
-    assert evil.requests == []
+    assert evil.requests == logins.requests == []
     said = profiles.run(session, f"trust {path}").text
     assert f"127.0.0.1:{evil.port}" in said
     assert SECRET not in said

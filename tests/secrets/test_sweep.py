@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 
 from tests.secrets import scene as scenes
 from tests.secrets.conftest import SWEPT
 from tests.secrets.places import XMODES, Found, live_in
 from tests.secrets.sweep import PREFIX, WINDOW, Sweep, attributes, codings, odd, plain
+from tests.signatures import signature_of
 
 MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
 
-
-HEADERS = ("x-gateway-key", "api-key")
+HEADERS = ("x-gateway-key", "api-key", "x-amz-security-token")
 """Where the keys are sent that are no bearer's."""
+
+NOT_SENT = ("usual-variable", "aws-secret-key")
+"""The first goes to its own host only, and with the second requests are signed."""
 
 XMODES_ONCE = {odd: XMODES, plain: ("Verbose",)}
 """Every mode once is enough: which key it is makes no difference to a mode."""
@@ -28,11 +34,17 @@ def swept(scene: scenes.Scene, found: Found) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("make_key", [odd, plain])
 def test_no_place_shows_a_key(make_key, tmp_path, monkeypatch):
     scene = scenes.furnish(tmp_path, make_key, monkeypatch.setenv)
-    with scene.server:
-        hits = swept(scene, live_in(scene, tmp_path, XMODES_ONCE[make_key]))
+    with scene.server, contextlib.ExitStack() as given:
+        for each in scene.logins:
+            given.enter_context(each)
+        found = live_in(scene, tmp_path, XMODES_ONCE[make_key])
+    signed = {signature_of(each) for each in scene.server.requests if "x-amz-date" in each.headers}
+    assert len(signed) > len(scenes.FAULTS)
+    signatures = {f"signature {number}": each for number, each in enumerate(signed)}
+    hits = swept(replace(scene, secrets=scene.secrets | signatures), found)
     sent = {each.headers.get(name) for each in scene.server.requests for name in ("authorization", *HEADERS)}
     sent_plain = {value.removeprefix("Bearer ") for value in sent if value}
-    assert {key for way, key in scene.secrets.items() if way != "usual-variable"} <= sent_plain
+    assert {key for way, key in scene.secrets.items() if way not in NOT_SENT} <= sent_plain
     SWEPT["places"] |= set(hits)
     SWEPT["ways"] |= {(make_key.__name__, way) for way in scene.secrets}
     SWEPT["found"] |= {(make_key.__name__, place) for place, shown in hits.items() if shown}

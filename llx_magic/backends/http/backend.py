@@ -15,6 +15,7 @@ from llx_magic.backends.http.transport import Request
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
+from llx_magic.keys.logins.login import LoginProblem
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class HttpBackend:
         self.model = endpoint.model
         self._endpoint = endpoint
         self._wire = wire
-        self._proof = KeyReader(credential.read, lambda: credential.may_block)
+        self._proof = KeyReader(credential.read, lambda: credential.may_block, lambda: credential.silence)
         self._problem = endpoint.problem()
 
     def __repr__(self) -> str:
@@ -69,6 +70,8 @@ class HttpBackend:
         """
         if self._problem is not None:
             raise NotReady(self._problem)
+        if missing := self._wire.obstacle():
+            raise NotReady(missing)
         CLIENTS.borrow(self, way_to(self._endpoint))
         proof = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(proof, str):
@@ -139,7 +142,7 @@ class _Visit:
                 outcome = await self._exchange(asked, version, reader, progress)
             except BackendFailed as failed:
                 outcome = failed.failure
-            except NotReady as problem:  # the environment has changed since
+            except (NotReady, LoginProblem) as problem:  # the environment has changed since
                 outcome = Failure(kind=FailureKind.NOT_SENT, message=str(problem))
             if isinstance(outcome, Answer):
                 self.findings.refused |= on_trial
@@ -153,14 +156,29 @@ class _Visit:
 
     async def _exchange(self, asked: Asked, version: str, reader: Reader, progress: Progress) -> Answer | Failure:
         endpoint, way = self.endpoint, way_to(self.endpoint)
-        request = Request(endpoint.url(f"{version}{asked.path}"), self._headers(asked), asked.body)
+        request = self._signed(Request(endpoint.url(f"{version}{asked.path}"), self._headers(asked), asked.body))
         peer = Peer(endpoint.label, way.proxy, encrypted=endpoint.is_encrypted)
         exchange = Exchange(request, reader, progress, peer)
         return await exchange.run(CLIENTS.borrow(self.holder, way), lambda: new_transport(way))
 
     def _headers(self, asked: Asked) -> Mapping[str, str | Secret]:
+        key = self.proof.key
+        return self._with_own({**_OF_EVERY_REQUEST, **asked.headers, **(self.wire.proof(key) if key else {})})
+
+    def _with_own(self, ours: Mapping[str, str | Secret]) -> Mapping[str, str | Secret]:
         """Return all headers; what the profile adds takes the place of those of the same name in any case."""
-        key, own = self.proof.key, self.proof.headers
-        ours: dict[str, str | Secret] = {**_OF_EVERY_REQUEST, **asked.headers, **(self.wire.proof(key) if key else {})}
+        own = self.proof.headers
         theirs = {name.lower() for name in own}
         return {**{name: value for name, value in ours.items() if name.lower() not in theirs}, **own}
+
+    def _signed(self, request: Request) -> Request:
+        """Return the request with its signature, if the credential makes one; what the profile adds outweighs it.
+
+        Raises:
+            LoginProblem: where it cannot be signed.
+        """
+        if self.proof.sign is None:
+            return request
+        signed = self.proof.sign("POST", request.url, request.revealed(), request.body)
+        LIVE_KEYS.add(*(each.reveal() for each in signed.secrets))
+        return replace(request, headers=self._with_own({**request.headers, **signed.headers}))

@@ -1,4 +1,4 @@
-"""Reading a credential without waiting for ever: an operating system's keyring may be locked and ask its user first."""
+"""Reading a credential without waiting for ever: a keyring may be locked, and a login may have to ask its server."""
 
 from __future__ import annotations
 
@@ -20,17 +20,24 @@ Found = TypeVar("Found")
 
 
 class KeyReader(Generic[Found]):
-    """Calls ``look`` for what may be in a keyring, anew for each visit; what is found is kept nowhere.
+    """Calls ``look`` for what may be in a keyring or a login, anew for each visit; what is found is kept nowhere.
+
+    ``silence`` is what is said where that takes more than ``seconds``.
 
     What ``may_block`` now is done in a thread of its own, which does not hold up the end of the process. Those who
     come while it reads share the reading. Once it was given up, others are told so at once until it comes back.
     """
 
     def __init__(
-        self, look: Callable[[], Found], may_block: Callable[[], bool], seconds: float = LONGEST_READING
+        self,
+        look: Callable[[], Found],
+        may_block: Callable[[], bool],
+        silence: Callable[[], str],
+        seconds: float = LONGEST_READING,
     ) -> None:
         self._look = look
         self._may_block = may_block
+        self._silence = silence
         self._seconds = seconds
         self._pending: concurrent.futures.Future[Found] | None = None
         self._given_up = False
@@ -54,7 +61,7 @@ class KeyReader(Generic[Found]):
                 return await asyncio.wrap_future(pending)
         except TimeoutError:
             self._given_up = True
-        raise KeyMissing("the keyring does not answer; unlock it, or save the profile with another place for its key")
+        raise KeyMissing(self._silence())
 
     def _reading(self) -> concurrent.futures.Future[Found]:
         pending = self._pending

@@ -32,6 +32,10 @@ class _ChildKey:
     def may_block(self) -> bool:
         return False
 
+    @property
+    def silence(self) -> str:
+        return ""
+
     def read(self) -> Proof:
         key = Secret(self.serving.key)
         return Proof(key, secrets=(key,))
