@@ -85,9 +85,9 @@ class Connection:
     never written. ``base_url`` may be a whole address: what it means depends on the provider, and so is settled by the
     profile. ``headers`` are sent with each request; ``user_agent`` is the header ``User-Agent``. ``api_version`` and
     ``deployment`` are Azure's; an address that names them is understood. ``form`` names the wire form, where it is not
-    the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login, by
-    default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region`` and
-    ``aws_profile`` are those of AWS's own tools. Prices are per million tokens, in the user's own currency.
+    the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login,
+    by default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region``
+    and ``aws_profile`` are those of AWS's own tools. Prices are per million tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.

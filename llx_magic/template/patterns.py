@@ -2,8 +2,7 @@
 
 Python's ``re`` goes back and tries again, which for some patterns takes time that doubles with each character; once
 begun it cannot be stopped. Refused are repetitions of what itself repeats or has a choice, references to groups, looks
-ahead and behind, more than two repetitions side by side and more than a few in all
-(https://owasp.org/www-community/attacks/Regular_expression_Denial_of_Service_-_ReDoS).
+ahead and behind, more than two repetitions side by side and more than a few in all.
 """
 
 from __future__ import annotations

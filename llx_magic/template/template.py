@@ -26,7 +26,6 @@ _LABEL_LENGTH = 40
 
 _EVERYTHING = Limits()
 
-_GOES_ON = re.compile(r"[^\S\n]*\S")
 _MARK = re.compile(r"""['"(\[{}\])]""")
 _IN_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
 
@@ -70,13 +69,19 @@ class Template:
 
     def _apart(self, table: str, start: int, end: int) -> str:
         """Return the table with a blank line to whatever stands on the line before and after it."""
-        return ("\n\n" if self._follows(start) else "") + table + ("\n\n" if _GOES_ON.match(self._text, end) else "")
+        return ("\n\n" if self._follows(start) else "") + table + ("\n\n" if self._goes_on(end) else "")
 
     def _follows(self, start: int) -> bool:
         before = start - 1
         while before >= 0 and self._text[before] != "\n" and self._text[before].isspace():
             before -= 1
         return before >= 0 and self._text[before] != "\n"
+
+    def _goes_on(self, end: int) -> bool:
+        after = end
+        while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
+            after += 1
+        return after < len(self._text) and self._text[after] != "\n"
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llx_magic.backends.reading.reader import Reader
+from llx_magic.backends.reading.sse import BodyProblem
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed, Failure
 from llx_magic.core.reply import Answer, Usage
@@ -139,6 +140,10 @@ class Golden:
             return reader.end(), progress
         except BackendFailed as failed:
             return failed.failure, progress
+        except BodyProblem as problem:
+            if reader.whole_if_cut:
+                return reader.end(), progress
+            return Failure(kind=problem.kind, message=str(problem)), progress
 
 
 def forms() -> list[str]:

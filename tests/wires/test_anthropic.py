@@ -312,7 +312,7 @@ def test_an_address_in_vertex_may_name_the_publisher():
     assert WIRE.configured(url, {}).encode(request(), "claude-x").path == "/models/claude-x:streamRawPredict"
 
 
-@pytest.mark.parametrize("name", ["anthropic-azure", "claude-vertex", "bedrock-anthropic", "anthropic-foundry"])
+@pytest.mark.parametrize("name", ["anthropic-azure", "claude-vertex", "anthropic-foundry"])
 def test_each_door_is_a_provider_that_needs_its_address(name):
     found = provider(name)
     assert found.wire == "anthropic"

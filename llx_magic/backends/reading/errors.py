@@ -181,7 +181,7 @@ def _note(fields: Mapping[str, JsonValue], error: ServerError) -> None:
     for name in _CODES:
         code = fields.get(name)
         if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
-            error.codes.add(str(code)[:200].casefold())
+            error.codes.add(str(code)[:200].casefold().rpartition("#")[2])  # AWS's stand behind a name space
     for name in _NUMBERS:
         if (status := _status(fields.get(name))) is not None:
             error.statuses.append(status)

@@ -80,7 +80,7 @@ _NO_STATUS: tuple[_Step, ...] = (
 _KINDS = {
     **dict.fromkeys((400, 413, 422), FailureKind.BAD_REQUEST),
     **dict.fromkeys((401, 402, 403, 404), FailureKind.ACCESS),
-    **dict.fromkeys((408, 498, 499), FailureKind.SERVER),
+    **dict.fromkeys((408, 424, 498, 499), FailureKind.SERVER),
     **dict.fromkeys((409, 425), FailureKind.CONFLICT),
     429: FailureKind.RATE_LIMIT,
 }
@@ -185,7 +185,7 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, 
     error = read_error(body)
     # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     if named := headers.get("x-amzn-errortype"):
-        error.codes.add(named.partition(":")[0].casefold())
+        error.codes.add(named.partition(":")[0].rpartition("#")[2].casefold())
     head, detail = status_line(status), describe(error)
     repeats = {head.casefold(), head.partition(" ")[2].casefold(), str(status), ""}
     message = head if detail.casefold().strip(" .!") in repeats else f"{head}: {detail}"

@@ -37,12 +37,14 @@ MOST_EMPTY = 100_000
 class Reader(PartialReply, ABC):
     """Reads one reply; the reader of a form has ``take_document``, and more only where that is not enough."""
 
+    decoder: type[BodyDecoder] = BodyDecoder
+    """What cuts the body into events."""
     piece = "reply"
     """What the form calls the part of a document that holds the reply."""
 
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         super().__init__(name, model, progress)
-        self._body = BodyDecoder()
+        self._body = self.decoder()
         self.has_begun = False
         """Whether a piece of the reply came, though it may say nothing."""
         self._is_json = False

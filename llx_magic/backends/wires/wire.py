@@ -67,6 +67,8 @@ class Wire(ABC):
     """Whether the form has a word for an image, and for a file, in a prompt."""
     models_path = "/models"
     """Where the service lists its models; empty where it does not."""
+    more_models_paths: tuple[str, ...] = ()
+    """Where it lists further names by which they are asked."""
 
     def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
         """Return the form as it is spoken at a base URL, by what the profile's own keys say (``api-version`` …)."""
@@ -80,6 +82,14 @@ class Wire(ABC):
     def form(self) -> type[Wire]:
         """The form itself, wherever it is spoken: what an endpoint refuses of it is remembered by that."""
         return type(self)
+
+    def models_root(self, base_url: str) -> str:
+        """Return the address before these paths; that of the requests, for most services."""
+        return base_url
+
+    def obstacle(self) -> str | None:
+        """Return in one line what is missing on this machine to speak this form, or None."""
+        return None
 
     def root_is_versioned(self, path: str) -> bool:
         """Return whether the path of a base URL says the version already."""

@@ -1,0 +1,181 @@
+"""The wire form of Amazon Bedrock's Converse. No I/O.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from llx_magic.backends.wires.bedrock_parts import blocks_of
+from llx_magic.backends.wires.bedrock_reader import ReplyReader
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, json_body
+from llx_magic.core.failure import FailureKind
+from llx_magic.install import install_line
+from llx_magic.text.values import JsonValue
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llx_magic.core.failure import Failure
+    from llx_magic.core.ports import Progress
+    from llx_magic.core.reply import ChatRequest
+
+JsonObject = dict[str, JsonValue]
+
+_SYSTEM, _STREAM, _OUTPUT, _MOST = "system", "stream", "outputConfig", "maxTokens="
+"""What a request can do without: the last with the number of tokens that a model writes at most."""
+
+_REFUSED: Final = {
+    _SYSTEM: re.compile(r"support (?:the )?system|system (?:messages?|prompts?|field) (?:is|are) not", re.IGNORECASE),
+    _STREAM: re.compile(
+        r"(?:not|n't) support (?:converse)?\s?stream|(?:unsupported|not supported) (?:for|by|in) (?:converse)?\s?stream"
+        r"|stream\w{0,3} (?:is |are )?(?:not |un)supported",
+        re.IGNORECASE,
+    ),
+    _OUTPUT: re.compile(r"output_?config|text_?format|json_?schema|structured output", re.IGNORECASE),
+}
+_TOO_MANY = re.compile(r"exceeds the model limit of (\d{1,9})|(\d{1,9}), which is the maximum", re.IGNORECASE)
+
+_CONFIG: Final = {
+    "max_tokens": "maxTokens", "max_completion_tokens": "maxTokens", "top_p": "topP", "stop": "stopSequences",
+    "temperature": "temperature", "maxTokens": "maxTokens", "topP": "topP", "stopSequences": "stopSequences",
+}  # fmt: skip
+"""Parameters that stand in ``inferenceConfig``, under the usual names and Converse's own; the latter come last."""
+
+_OF_THE_REQUEST: Final = frozenset({
+    "system", "inferenceConfig", "toolConfig", "guardrailConfig", "projectIdentifier", "additionalModelRequestFields",
+    "promptVariables", "additionalModelResponseFieldPaths", "requestMetadata", "performanceConfig", "serviceTier",
+    "outputConfig",
+})  # fmt: skip
+_OURS: Final = frozenset({"messages", "modelId", "model", "stream", "stream_options", "seed"})
+"""What is not the parameters' to say, or has no word in this form."""
+
+
+class BedrockConverse(Wire):
+    """One form for all of Bedrock's models; the address is that of the region, the model stands in the path."""
+
+    takes_images = takes_files = True
+    models_path = "/foundation-models?byOutputModality=TEXT"
+    more_models_paths = ("/inference-profiles?maxResults=1000",)
+
+    def obstacle(self) -> str | None:
+        """Return what to install where botocore is missing, which reads the frames of a stream."""
+        try:
+            importlib.import_module("botocore.eventstream")
+        except ImportError:
+            return f"Bedrock's streams need a package that is not installed; type {install_line('aws')}"
+        return None
+
+    def models_root(self, base_url: str) -> str:
+        """Return the address of the service that lists models, which is beside the one that answers."""
+        return base_url.replace("://bedrock-runtime", "://bedrock", 1)
+
+    def encode(self, request: ChatRequest, model: str, without: Collection[str] = ()) -> Asked:
+        """Return a request for a reply in one piece or as a stream.
+
+        Parameters under the names of the request's own fields and of ``inferenceConfig`` stand there, all others in
+        ``additionalModelRequestFields``, since they are the model's.
+
+        Raises:
+            BackendFailed: of kind bad request, for a piece of a prompt that Converse has no word for.
+        """
+        system, turns = blocks_of(request.messages, as_system=_SYSTEM not in without)
+        params = {name: value for name, value in request.params.items() if value is not None}
+        body: JsonObject = {"messages": turns}
+        if system:
+            body["system"] = system
+        body |= {name: value for name, value in params.items() if name in _OF_THE_REQUEST}
+        _add(body, "inferenceConfig", _inference(params, without))
+        rest = {name: value for name, value in params.items() if name not in {*_CONFIG, *_OF_THE_REQUEST, *_OURS}}
+        _add(body, "additionalModelRequestFields", rest)
+        if _OUTPUT not in without:
+            _add(body, "outputConfig", _output(request))
+        streaming = request.streaming and _STREAM not in without
+        accept = "application/vnd.amazon.eventstream" if streaming else "application/json"
+        path = f"/model/{quote(model, safe='')}/converse{'-stream' if streaming else ''}"
+        return Asked(path, json_body(body), {"Accept": accept}, _notes(request, without))
+
+    def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
+        """Return what reads one reply."""
+        return ReplyReader(name, model, progress)
+
+    def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
+        """Return what this model does not take of what a request asks for: not all models of Bedrock take all of it."""
+        if failure.kind not in (FailureKind.BAD_REQUEST, FailureKind.ACCESS):
+            return None
+        if (found := _TOO_MANY.search(failure.message)) and not any(each.startswith(_MOST) for each in without):
+            return Concession(f"{_MOST}{found[1] or found[2]}")
+        asked = {
+            _SYSTEM: any(each.role == "system" for each in request.messages),
+            _STREAM: request.streaming,
+            _OUTPUT: bool(_output(request)),
+        }
+        for extra, words in _REFUSED.items():
+            if asked[extra] and extra not in without and words.search(failure.message):
+                return Concession(extra)
+        return None
+
+    def models(self, document: JsonValue) -> tuple[str, ...]:
+        """Return the names in a page: of models that can be asked as they are, or of inference profiles."""
+        if not isinstance(document, dict):
+            return ()
+        names = []
+        for each in (*_listed(document, "modelSummaries"), *_listed(document, "inferenceProfileSummaries")):
+            ways, name = each.get("inferenceTypesSupported"), each.get("modelId") or each.get("inferenceProfileId")
+            if isinstance(name, str) and (not isinstance(ways, list) or "ON_DEMAND" in ways):
+                names.append(name)
+        return tuple(names)
+
+
+def _add(body: JsonObject, name: str, values: Mapping[str, JsonValue]) -> None:
+    """Put values into an object of the body; those that the parameters say there themselves outweigh them."""
+    own = body.get(name)
+    if values and (own is None or isinstance(own, dict)):
+        body[name] = {**values, **(own or {})}
+
+
+def _inference(params: Mapping[str, JsonValue], without: Collection[str]) -> JsonObject:
+    config = {theirs: params[name] for name, theirs in _CONFIG.items() if name in params}
+    if isinstance(stop := config.get("stopSequences"), str):
+        config["stopSequences"] = [stop]
+    for each in without:
+        if each.startswith(_MOST) and isinstance(asked := config.get("maxTokens"), int | float):
+            config["maxTokens"] = min(asked, int(each.removeprefix(_MOST)))
+    return config
+
+
+def _output(request: ChatRequest) -> JsonObject:
+    """Return how the reply should be: by a schema, which stands there as a text, and with how much reasoning."""
+    config: JsonObject = {}
+    if request.schema is not None:
+        schema = json_body(dict(request.schema)).decode()
+        structure: JsonValue = {"jsonSchema": {"schema": schema, "name": "reply"}}
+        config["textFormat"] = {"type": "json_schema", "structure": structure}
+    if request.effort not in (None, "none"):
+        config["effort"] = request.effort
+    return config
+
+
+def _notes(request: ChatRequest, without: Collection[str]) -> tuple[str, ...]:
+    notes = []
+    if request.params.get("seed") is not None:
+        notes.append("Converse has no word for seed: not sent (a model's own parameter goes into "
+                     "additionalModelRequestFields)")  # fmt: skip
+    if request.effort == "none":
+        notes.append("Converse has no word for no reasoning at all: effort not sent")
+    if any(each.startswith(_MOST) for each in without) and "max_tokens" in request.params:
+        notes.append("max_tokens was lowered to what the model writes at most")
+    return tuple(notes)
+
+
+def _listed(document: Mapping[str, JsonValue], name: str) -> list[JsonObject]:
+    listed = document.get(name)
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+WIRE = BedrockConverse()

@@ -1,0 +1,103 @@
+"""Replies of Amazon Bedrock's Converse, whole and in events, to text. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from llx_magic.backends.reading.errors import error_of, error_within
+from llx_magic.backends.reading.frames import FrameDecoder
+from llx_magic.backends.reading.reader import Reader
+from llx_magic.text.values import JsonValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llx_magic.core.failure import Failure
+
+_HINTS: Final = (
+    (re.compile(r"on-demand throughput", re.IGNORECASE), "name an inference profile: us., eu. … or global. before it"),
+    (
+        re.compile(r"signature (?:has )?expired|signature not yet current", re.IGNORECASE),
+        "this machine's clock is wrong",
+    ),
+    (re.compile(r"security token .{0,40}expired", re.IGNORECASE), "sign in anew, as with aws sso login"),
+)
+"""What to do about some refusals, by their words."""
+
+
+class ReplyReader(Reader):
+    """Takes one reply of Converse as it arrives: its usage comes after the word for its end."""
+
+    piece = "output"
+    decoder = FrameDecoder
+
+    def came_with(self, headers: Mapping[str, str], wall_clock: float) -> None:
+        """Take the headers, of which one names the reply."""
+        super().came_with(headers, wall_clock)
+        self.response_id = headers.get("x-amzn-requestid") or None
+
+    def refused(self, status: int, body: bytes) -> Failure:
+        """Return what a status other than 2xx means, with what to do about it where the words tell."""
+        failure = super().refused(status, body)
+        hint = next((hint for words, hint in _HINTS if words.search(failure.message)), "")
+        return replace(failure, message=f"{failure.message} ({hint})") if hint else failure
+
+    def take_document(self, document: dict[str, JsonValue]) -> None:
+        """Take an event under its name, or a whole reply."""
+        known = False
+        for name, value in document.items():
+            if isinstance(value, dict) and name in _EVENTS:
+                known = self.has_begun = True
+                self._take_event(name, value)
+        if isinstance(word := document.get("stopReason"), str) and "output" in document:
+            self.finish(word)
+            self.add_usage(document.get("usage"))
+        if not known and error_within(document, has_choices=False):
+            self.take_error(error_of(document))
+
+    def _take_event(self, name: str, event: Mapping[str, JsonValue]) -> None:
+        match name:
+            case "contentBlockStart":
+                self._take_block(_within(event, "start"))
+            case "contentBlockDelta":
+                self._take_block(_within(event, "delta"))
+            case "messageStop":
+                self.finish(_text(event.get("stopReason")))
+            case "metadata":
+                self.add_usage(event.get("usage"))
+                self.done = self.has_finished
+            case "output":
+                content = _within(event, "message").get("content")
+                for block in content if isinstance(content, list) else ():
+                    if isinstance(block, dict):
+                        self._take_block(block)
+
+    def _take_block(self, block: Mapping[str, JsonValue]) -> None:
+        """Take a block of content, or the beginning or a piece of one."""
+        if text := _text(block.get("text")):
+            self.add_text(text)
+        thought = _within(block, "reasoningContent")
+        if thought:
+            self.add_reasoning(_text(thought.get("text")) or _text(_within(thought, "reasoningText").get("text")))
+        if isinstance(block.get("toolUse"), dict):
+            self.add_tool(_text(_within(block, "toolUse").get("name")))
+        cited = _within(block, "citationsContent").get("content")
+        for each in cited if isinstance(cited, list) else ():
+            if isinstance(each, dict) and (text := _text(each.get("text"))):
+                self.add_text(text)
+
+
+_EVENTS = frozenset({
+    "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "output",
+})  # fmt: skip
+
+
+def _within(value: Mapping[str, JsonValue], name: str) -> Mapping[str, JsonValue]:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else ""
