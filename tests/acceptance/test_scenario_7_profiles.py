@@ -43,7 +43,9 @@ def saved(notebook, members, profiles):
     """Settings were set in a session and saved with a load balancer; returns the profile's path."""
     notebook.set(**SET)
     cell = notebook.run("%llx_profile save loadbalancer testlb489save failover synthetic chutes").expect()
-    assert cell.printed == "saved testlb489save\n"
+    first, taken_along = cell.printed.splitlines()
+    assert first == "saved testlb489save"
+    assert "tpm_threshold 1000 (from: session), timeout_ms 30000 (from: session)" in taken_along
     return profiles / "testlb489save.json"
 
 
