@@ -128,7 +128,7 @@ def test_table_lists_every_setting(notebook):
     notebook.set(tpm_threshold=1000)
     rows = notebook.run("%llx_set").expect().printed.splitlines()
     assert [row.split()[0] for row in rows[2:]] == list(SETTINGS)
-    assert rows[2].split()[:3] == ["tpm_threshold", "1000", "session"]
+    assert rows[2].split()[:4] == ["tpm_threshold", "1000", "tokens/min", "session"]
 
 
 def test_setting_takes_effect_on_the_next_request(notebook, members, profiles):
