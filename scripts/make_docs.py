@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.commands.command import Where
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT
 from llx_magic.core.describe import FORMS
 from llx_magic.profiles.schema import profile_schema
+from llx_magic.providers.provider import FORMS as PROFILE_FORMS
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
 
@@ -22,6 +24,15 @@ PROVIDERS_PAGE = """\
 These are known by name, however it is spelt (`Chutes.ai`, `LM Studio`). Any other server that speaks OpenAI's chat
 completions works with `--base-url URL`, whatever `--provider` says. A provider that is neither known nor has a base-url
 is passed over, with the reason. [Backends without a key](../without-a-key.md) describes `local` and `simulated`.
+
+The form is how the service is asked; a profile may name another (`--form`). One whose base-url is a service's endpoint
+for OpenAI's clients (Ollama's `/v1`, Cohere's `/compatibility/v1` …) is asked in `openai-chat`, and a pasted address of
+the service's own endpoint (`/api/chat`, `/v2/chat` …) means its own form. Attachments are what the service has a word
+for; whether a model can see or read them is the model's affair.
+
+What a prompt says in neutral words is said to each service in its own: how much to reason, that the reply fits a
+schema, parameters such as `max_tokens` and `seed`. A parameter under the service's own name goes through and wins. What
+has no word there is left out, and a note below the reply says so.
 
 {table}
 """
@@ -48,11 +59,16 @@ are `%llx_set`, `%llx_profile` and so on. In a shell they are words behind `llx`
 
 def providers_table() -> str:
     """Return the table of the providers that are known by name."""
-    lines = ["| provider | base URL | key variable | |", "|---|---|---|---|"]
+    words = {module: word for word, module in PROFILE_FORMS.items()}
+    lines = ["| provider | form | base URL | key variable | attachments | |", "|---|---|---|---|---|---|"]
     for known in PROVIDERS.values():
+        wire = wire_named(known.wire).accented(known.accent)
+        taken = [name for name, takes in (("images", wire.takes_images), ("files", wire.takes_files)) if takes]
         url = f"`{known.base_url}`" if known.base_url else ""
         variable = f"`{known.key_variable}`" if known.key_variable else ""
-        lines.append(f"| `{known.name}` | {url} | {variable} | {known.note} |")
+        is_asked = known.name not in ("local", "simulated") and not known.problem
+        form, attachments = (f"`{words[known.wire]}`", ", ".join(taken) or "none") if is_asked else ("", "")
+        lines.append(f"| `{known.name}` | {form} | {url} | {variable} | {attachments} | {known.note} |")
     return "\n".join(lines)
 
 

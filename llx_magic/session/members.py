@@ -147,7 +147,7 @@ def remarks(profile: Profile) -> tuple[str, ...]:
     for member in profile.members:
         if problem := member_problem(member):
             said[f"{member.name} is passed over: {problem}"] = None
-        elif find_provider(member.provider) is None:
+        elif find_provider(member.provider) is None and member.connection.form is None:
             said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
     return tuple(said)
 

@@ -122,7 +122,7 @@ def test_name_address_and_form_of_a_profile_say_how_it_is_asked(provider, given,
     assert isinstance(wire_of(member, endpoint), CohereChat) is is_native
 
 
-# --- against the strict server ------------------------------------------------------------------------------------------
+# --- against the strict server ----------------------------------------------------------------------------------------
 
 
 async def ask(server: FaultServer, model: str = MODEL, key: str = KEY, **more: Any) -> tuple[Answer, Pieces]:

@@ -152,7 +152,7 @@ def test_the_list_holds_what_has_been_pulled():
     assert WIRE.models(TAGS) == (MODEL, OLDER, PLAIN)
 
 
-# --- whose form it is ---------------------------------------------------------------------------------------------------
+# --- whose form it is -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_only_its_cloud_needs_a_key(monkeypatch):
     assert "set OLLAMA_API_KEY" in facts["cloud"].key
 
 
-# --- against the strict server ------------------------------------------------------------------------------------------
+# --- against the strict server ----------------------------------------------------------------------------------------
 
 
 async def ask(server: FaultServer, model: str = MODEL, **more: Any) -> tuple[Answer, Pieces]:

@@ -174,6 +174,14 @@ SERVER = _family(
     r"|loading model|is (?:still |currently )?(?:being )?loading"
     r"|try again later|high (?:demand|load|traffic)|insufficient system resource",
 )
+CRASH = _family(
+    FailureKind.SERVER,
+    500,
+    "",
+    r"model has crashed|model (?:has been |was |is )?unloaded|runner process has terminated|failed to load model",
+)
+"""What servers on one's own machine answer with status 400 although no request is to blame (LM Studio)."""
+
 MISTAKE = _family(
     FailureKind.BAD_REQUEST,
     400,

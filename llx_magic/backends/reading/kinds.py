@@ -12,6 +12,7 @@ from llx_magic.backends.reading.families import (
     CAPACITY,
     CONFLICT,
     CONTEXT,
+    CRASH,
     FILTER,
     MISTAKE,
     NEVER_FITS,
@@ -49,7 +50,7 @@ _NARROW = (_CODES, (CONTEXT, FILTER, QUOTA, ACCESS, CAPACITY, RATE))
 _REFUSED: tuple[_Step, ...] = (
     (_WORDS, (NEVER_FITS,)),
     _NARROW,
-    (_WORDS, (CONTEXT, FILTER, QUOTA, ACCESS)),
+    (_WORDS, (CONTEXT, FILTER, QUOTA, ACCESS, CRASH)),
     (_CODES, (SERVER, CONFLICT)),
 )
 _BROKEN: tuple[_Step, ...] = (
@@ -74,7 +75,7 @@ _NO_STATUS: tuple[_Step, ...] = (
     (_CODES, (SERVER, CONFLICT)),
     (_WORDS, (ACCESS,)),
     (_CODES, (REQUEST,)),
-    (_WORDS, (SERVER, REQUEST)),
+    (_WORDS, (CRASH, SERVER, REQUEST)),
 )
 
 _KINDS = {

@@ -22,8 +22,8 @@ MOST_CHARACTERS = 4_000
 
 _FIELDS = {
     "model", "messages", "stream", "tools", "documents", "citation_options", "response_format", "safety_mode",
-    "max_tokens", "stop_sequences", "temperature", "seed", "frequency_penalty", "presence_penalty", "k", "p", "logprobs",
-    "tool_choice", "strict_tools", "thinking", "priority",
+    "max_tokens", "stop_sequences", "temperature", "seed", "frequency_penalty", "presence_penalty", "k", "p",
+    "logprobs", "tool_choice", "strict_tools", "thinking", "priority",
 }  # fmt: skip
 
 
