@@ -30,7 +30,6 @@ from llx_magic.backends.reading.body import BodyDecoder
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.simulated import simulated_script
-from llx_magic.backends.wires.openai import WIRE
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.commands import piped
@@ -60,6 +59,7 @@ from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.providers.address import AddressProblem, base_url
+from llx_magic.providers.provider import FORMS
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -236,7 +236,8 @@ def _profile(data: bytes, chance: random.Random) -> None:
 def _asked(params: Mapping[str, JsonValue]) -> None:
     request = ChatRequest(messages=(Message("user", "hello"),), params=params, streaming=True)
     read_sampling(sampling_of(params, json=False))
-    WIRE.encode(request, "m")
+    for form in FORMS.values():
+        wire_named(form).encode(request, "m")
 
 
 def _settings(data: bytes, chance: random.Random) -> None:

@@ -69,7 +69,7 @@ def test_how_the_bytes_were_cut_does_not_matter(golden: Golden, way):
 
 @pytest.mark.parametrize("golden", STREAMS, ids=lambda each: f"{each.form}-{each.scenario}")
 def test_no_beginning_of_a_good_reply_is_whole_before_its_terminal_event(golden: Golden):
-    """A connection that closes cleanly in the middle is a failure, and after the end the text is the same."""
+    """A connection that closes or breaks in the middle is a failure, and after the end the text is the same."""
     body = golden.body.rstrip()
     ends = [at + len(mark) for mark in terminals(golden.form) if (at := body.find(mark)) >= 0]
     earliest = len(body) if golden.is_document else min(ends)
@@ -77,6 +77,7 @@ def test_no_beginning_of_a_good_reply_is_whole_before_its_terminal_event(golden:
         outcome, _ = golden.read([body[:size]]) if golden.head.get("ends") != "silence" else _closed(golden, size)
         if size < earliest:
             assert not isinstance(outcome, Answer), f"whole after {size} of {len(body)} bytes"
+            assert not _whole_if_broken(golden, size), f"whole where it breaks after {size} of {len(body)} bytes"
         elif isinstance(outcome, Answer):
             assert outcome.text == golden.head.get("text", "")
 
@@ -84,3 +85,9 @@ def test_no_beginning_of_a_good_reply_is_whole_before_its_terminal_event(golden:
 def _closed(golden: Golden, size: int):
     head = {key: value for key, value in golden.head.items() if key != "ends"}
     return Golden(golden.form, golden.scenario, head, golden.body).read([golden.body[:size]])
+
+
+def _whole_if_broken(golden: Golden, size: int) -> bool:
+    reader = golden.reader(Pieces())
+    reader.feed(golden.body[:size])
+    return reader.whole_if_cut
