@@ -70,6 +70,7 @@ from llx_magic.text.markdown import markdown_to_html
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 from llx_magic.text.tables import read_table
 from llx_magic.text.wording import nearest
+from tests.wires import frames
 
 SAMPLES = Path(__file__).with_name("samples")
 GOLDENS = Path(__file__).parents[1] / "tests" / "wires" / "golden"
@@ -212,6 +213,19 @@ def _reply_in(form: str) -> Callable[[bytes, random.Random], None]:
         repr(reader.end())
 
     return read
+
+
+def _framed(data: bytes, chance: random.Random) -> None:
+    """Read lines as the payloads of frames that are whole; a frame that was changed itself is not looked into."""
+    kinds = ("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata", "output", "")
+    _reply_in("bedrock")(b"".join(frames.event(chance.choice(kinds), line) for line in data.split(b"\n")), chance)
+
+
+_PAYLOADS = (
+    b'{"role":"assistant"}\n{"delta":{"text":"Four."}}\n{"stopReason":"end_turn"}\n{"usage":{"inputTokens":9}}',
+    b'{"delta":{"reasoningContent":{"text":"2+2"}}}\n{"start":{"toolUse":{"name":"f"}}}\n{"stopReason":"tool_use"}',
+    b'{"message":{"content":[{"citationsContent":{"content":[{"text":"a"}]}},{"reasoningContent":{"reasoningText":{}}}]}}',
+)
 
 
 def _error_body(data: bytes, chance: random.Random) -> None:
@@ -417,6 +431,7 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
             for each in sorted(GOLDENS.iterdir())
             if each.is_dir()
         ),
+        Parser("payloads of frames", _framed, _PAYLOADS),
         Parser("error bodies and waits", _error_body, samples("errors")),
         Parser("profiles", _profile, samples("profiles")),
         Parser("settings", _settings, samples("settings")),

@@ -15,14 +15,15 @@ from llx_magic.keys.secret import Proof
 class LoginSource:
     """Reads a login for one backend.
 
-    ``instead`` says that it is used whatever key there is; otherwise only where no place of a key is named, and no
-    usual variable is set.
+    ``instead`` says that it is used whatever key there is; otherwise only where no place of a key is named, and the
+    ``usual`` variable, if there is one for this address, is not set.
     """
 
     backend: str
     login: Login
     access: Access
     instead: bool
+    usual: str | None = None
 
     @property
     def place(self) -> KeyPlace:
@@ -43,7 +44,7 @@ class LoginSource:
         try:
             found = self.access.login(self.login)
         except LoginProblem as problem:
-            found = str(problem)
+            found = f"{problem}; or set {self.usual} to a key" if self.usual and not self.instead else str(problem)
         if isinstance(found, str):
             raise KeyMissing(without_key(self.backend, found))
         return found

@@ -106,7 +106,7 @@ def credential_of(member: ModelProfile, endpoint: Endpoint) -> ProfileCredential
         access=access,
     )
     instead = member.connection.auth is not None
-    source = None if login is None else LoginSource(member.name, login, access, instead=instead)
+    source = None if login is None else LoginSource(member.name, login, access, instead, key.usual_variable)
     return ProfileCredential(key, HeaderSource(member.name, member.connection.all_headers, access), source)
 
 

@@ -185,6 +185,14 @@ def test_a_key_that_is_named_and_missing_is_not_replaced_by_a_login(variables):
         proof_of(member("bedrock", aws_region=REGION, auth_key_env="NOWHERE"))
 
 
+def test_where_there_is_neither_both_are_named():
+    with pytest.raises(KeyMissing, match=r"aws sso login .*; or set AWS_BEARER_TOKEN_BEDROCK to a key"):
+        proof_of(member("bedrock", aws_region=REGION))
+    with pytest.raises(KeyMissing) as caught:
+        proof_of(member("bedrock", aws_region=REGION, auth="sigv4"))
+    assert "BEARER" not in str(caught.value)
+
+
 def test_a_profile_that_says_bearer_uses_no_login(variables):
     with pytest.raises(KeyMissing, match="set AWS_BEARER_TOKEN_BEDROCK"):
         proof_of(member("bedrock", aws_region=REGION, auth="bearer"))
