@@ -122,8 +122,9 @@ _DECLARED = (
         name="vertex",
         base_url=None,
         key_variable="GOOGLE_OAUTH_ACCESS_TOKEN",
-        note="Gemini on Vertex AI, with a token as the key: "
-        "`--base-url https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION`",
+        note="Gemini on Vertex AI: "
+        "`--base-url https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION` with "
+        "`--auth google`, or with a token in a variable: `--key-env GOOGLE_OAUTH_ACCESS_TOKEN`",
         aliases=("vertexai", "google-vertex", "google-vertex-ai"),
         otel_name="gcp.vertex_ai",
         wire=GEMINI,

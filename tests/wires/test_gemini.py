@@ -116,7 +116,14 @@ def test_json_and_a_schema_are_asked_for_natively():
     assert config(schema=schema) == {
         "responseMimeType": "application/json", "responseJsonSchema": schema, **THOUGHTS
     }  # fmt: skip
-    assert config(schema=schema, without=("responseMimeType",)) == THOUGHTS
+
+
+@pytest.mark.parametrize("refused", ["responseMimeType", "responseJsonSchema"])
+def test_a_schema_that_a_model_refuses_is_said_in_words(refused):
+    sent = body(schema={"type": "object"}, without=(refused,))
+    assert '{"type":"object"}' in sent["systemInstruction"]["parts"][0]["text"]
+    assert ("responseMimeType" in sent["generationConfig"]) == (refused == "responseJsonSchema")
+    assert "responseJsonSchema" not in sent["generationConfig"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,6 @@ def test_json_and_a_schema_are_asked_for_natively():
         ("low", ("thinkingLevel",), {"includeThoughts": True, "thinkingBudget": 1024}),
         ("medium", ("thinkingLevel",), {"includeThoughts": True, "thinkingBudget": 8192}),
         ("none", ("thinkingLevel",), {"thinkingLevel": "MINIMAL"}),
-        ("high", ("includeThoughts",), {"thinkingLevel": "HIGH"}),
     ],
 )
 def test_the_effort_is_a_level_or_for_older_models_a_budget(effort, without, thinking):
@@ -279,6 +285,7 @@ async def test_vertex_takes_a_token():
         (OLDER, {"effort": "none"}, {"thinkingConfig": {"thinkingBudget": 0}}),
         (MODEL, {"effort": "none"}, {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}),
         (PLAIN, {}, None),
+        (PLAIN, {"effort": "high"}, None),
         (MODEL, {"params": {"max_tokens": 10**6}}, {"maxOutputTokens": 65536, **THOUGHTS}),
     ],
 )
@@ -288,7 +295,7 @@ async def test_what_a_model_refuses_is_asked_in_its_own_way_at_once_and_remember
         assert (first.text, second.text) == (TEXT, TEXT)
         assert server.requests[-1].json.get("generationConfig") == sent
         assert server.requests[-1].json == server.requests[-2].json
-        assert bool(first.notes) == ("max_tokens" in str(more))
+        assert bool(first.notes) == ("max_tokens" in str(more) or (model == PLAIN and "effort" in more))
 
 
 async def test_a_model_without_a_place_for_the_systems_words_gets_them_first():
@@ -306,7 +313,13 @@ async def test_a_model_without_a_place_for_the_systems_words_gets_them_first():
         (request(), MODEL, "AIza-wrong", FailureKind.ACCESS, "API key not valid"),
         (request(), "gemini-y", KEY, FailureKind.ACCESS, "models/gemini-y is not found"),
         (request(params={"foo": 1}), MODEL, KEY, FailureKind.BAD_REQUEST, 'Unknown name "foo"'),
-        (request(effort="high"), PLAIN, KEY, FailureKind.BAD_REQUEST, "Thinking is not enabled"),
+        (
+            request(params={"thinkingConfig": {"thinkingBudget": 9}}),
+            PLAIN,
+            KEY,
+            FailureKind.BAD_REQUEST,
+            "Thinking is not enabled",
+        ),
     ],
 )
 async def test_what_is_refused_says_why(asked, model, key, kind, message):

@@ -119,6 +119,7 @@ def test_what_is_null_is_left_out():
         ({"effort": "none"}, "reasoning", {"effort": "none"}),
         ({"effort": "low", "without": ("reasoning.summary",)}, "reasoning", {"effort": "low"}),
         ({"without": ("reasoning.summary",)}, "reasoning", None),
+        ({"effort": "low", "without": ("reasoning",)}, "reasoning", None),
         ({"without": ("stream",)}, "stream", None),
         ({"without": ("stream",)}, "stream_options", None),
         ({"without": ("stream_options",)}, "stream_options", None),
@@ -126,6 +127,10 @@ def test_what_is_null_is_left_out():
 )  # fmt: skip
 def test_a_schema_and_the_effort_are_the_services_own_and_a_concession_leaves_out(more, field, value):
     assert body(**more).get(field) == value
+
+
+def test_a_schema_that_a_server_refuses_is_said_in_words():
+    assert '{"type":"object"}' in body(schema={"type": "object"}, without=("text.format",))["instructions"]
 
 
 # --- against a strict server ------------------------------------------------------------------------------------------
@@ -158,6 +163,7 @@ async def test_a_strict_server_answers_a_request_with_everything_in_it(streaming
     ("model", "more", "reasoning", "stream"),
     [
         (PLAIN, {}, None, True),
+        (PLAIN, {"effort": "high"}, None, True),
         (GATED, {}, None, None),
         (GATED, {"effort": "low"}, {"effort": "low"}, None),
     ],
@@ -171,6 +177,8 @@ async def test_what_a_model_or_an_organization_may_not_is_left_out_at_once_and_f
         assert (first.text, second.text) == (TEXT, TEXT)
         sent = server.requests[-1].json
     assert (sent.get("reasoning"), sent.get("stream")) == (reasoning, stream)
+    is_without = "effort" in more and reasoning is None
+    assert second.notes == (("the effort was left out: this model takes none",) if is_without else ())
     assert server.requests[-2].json == sent
 
 
@@ -189,7 +197,13 @@ async def test_the_wish_for_json_is_left_out_for_a_prompt_that_does_not_speak_of
         (request(), "gpt-z", KEY, FailureKind.ACCESS, "The model does not exist"),
         (request(params={"response_format": {}}), MODEL, KEY, FailureKind.BAD_REQUEST, "has moved to 'text.format'"),
         (request(params={"max_tokens": 3}), MODEL, KEY, FailureKind.BAD_REQUEST, "below the minimum of 16"),
-        (request(effort="high"), PLAIN, KEY, FailureKind.BAD_REQUEST, "'reasoning.effort' is not supported"),
+        (
+            request(params={"reasoning": {"effort": "high"}}),
+            PLAIN,
+            KEY,
+            FailureKind.BAD_REQUEST,
+            "'reasoning.effort' is not supported",
+        ),
     ],
 )
 async def test_what_is_refused_says_why(asked, model, key, kind, message):

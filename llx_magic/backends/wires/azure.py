@@ -6,7 +6,7 @@ https://learn.microsoft.com/azure/ai-foundry/openai/reference
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest
     from llx_magic.keys.secret import Secret
+    from llx_magic.providers.accents import Accent
 
 _HOST = re.compile(
     r".+\.(?:(?:openai|cognitiveservices|services\.ai)\.azure|api\.cognitive\.microsoft)\.(?:com|us|cn)", re.IGNORECASE
@@ -53,6 +54,10 @@ class Azure(Wire):
     def form(self) -> type[Wire]:
         """The form that is spoken there."""
         return self.spoken.form
+
+    def accented(self, accent: Accent) -> Azure:
+        """Return the form as a service speaks it whose models Azure has."""
+        return replace(self, spoken=self.spoken.accented(accent))
 
     def root_is_versioned(self, path: str) -> bool:
         """Return whether the path of a base URL says already where requests are taken."""

@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from llx_magic.backends.wires.gemini_reader import ReplyReader
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, base64_of, json_body
+from llx_magic.backends.wires.wire import (
+    EFFORT_IGNORED,
+    Asked,
+    Concession,
+    Wire,
+    base64_of,
+    json_body,
+    schema_in_words,
+)
 from llx_magic.core.failure import FailureKind
+from llx_magic.core.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from llx_magic.core.failure import Failure
-    from llx_magic.core.message import File, Image, Message
+    from llx_magic.core.message import File, Image
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest, Effort
     from llx_magic.keys.secret import Secret
@@ -31,7 +40,8 @@ class Extra(enum.StrEnum):
     """Something that a request can do without, or say in another way, where a model refuses it."""
 
     JSON = "responseMimeType"
-    THOUGHTS = "includeThoughts"
+    SCHEMA = "responseJsonSchema"
+    THINKING = "thinkingConfig"
     LEVEL = "thinkingLevel"
     """The newer models take a level, the older ones a budget."""
     SYSTEM = "systemInstruction"
@@ -39,12 +49,9 @@ class Extra(enum.StrEnum):
 
 _REFUSED = {
     Extra.LEVEL: re.compile(r"thinking[ _]?(?:level|budget)|budget \d{1,9} is invalid", re.IGNORECASE),
-    Extra.THOUGHTS: re.compile(
-        r"include_?thoughts|thinking_?config|thinking (?:is|are|mode is) not (?:enabled|supported|available)"
-        r"|not support thinking",
-        re.IGNORECASE,
-    ),
-    Extra.JSON: re.compile(r"json mode|response_?mime_?type|response_?(?:json_?)?schema", re.IGNORECASE),
+    Extra.THINKING: re.compile(r"thinking|include_?thoughts", re.IGNORECASE),
+    Extra.SCHEMA: re.compile(r"response_?(?:json_?)?schema", re.IGNORECASE),
+    Extra.JSON: re.compile(r"json mode|response_?mime_?type", re.IGNORECASE),
     Extra.SYSTEM: re.compile(r"(?:developer|system)[ _]?instructions? (?:is|are) not", re.IGNORECASE),
 }
 """The words that name each, in the order in which they are looked for."""
@@ -119,8 +126,13 @@ class Gemini(Wire):
             for name, value in request.params.items()
             if name not in {*_OURS, *_CONFIG, "model", "contents", "stream", "generationConfig"}
         }
-        body |= _turns(request.messages, apart=Extra.SYSTEM not in without)
+        messages = request.messages
+        if request.schema is not None and {Extra.SCHEMA, Extra.JSON} & {*without}:
+            messages = (Message("system", schema_in_words(request.schema)), *messages)
+        body |= _turns(messages, apart=Extra.SYSTEM not in without)
         config, notes = _config(request, without)
+        if request.effort is not None and Extra.THINKING in without:
+            notes = (*notes, EFFORT_IGNORED)
         if config:
             body["generationConfig"] = config
         method = "streamGenerateContent?alt=sse" if request.streaming else "generateContent"
@@ -143,8 +155,10 @@ class Gemini(Wire):
             return None
         if most := _MOST.search(failure.message):
             return Concession(f"{_AT_MOST}{most[1]}")
-        asked = {Extra.THOUGHTS} | ({Extra.LEVEL} if request.effort else set())
+        asked = set() if "thinkingConfig" in request.params else {Extra.THINKING}
+        asked |= {Extra.LEVEL} if asked and request.effort else set()
         asked |= {Extra.JSON} if request.json or request.schema is not None else set()
+        asked |= {Extra.SCHEMA} if request.schema is not None else set()
         asked |= {Extra.SYSTEM} if any(each.role == "system" for each in request.messages) else set()
         for extra, words in _REFUSED.items():
             if extra in asked and extra not in without and words.search(failure.message):
@@ -204,7 +218,8 @@ def _config(request: ChatRequest, without: Collection[str]) -> tuple[dict[str, J
     config: dict[str, JsonValue] = {"thinkingConfig": _thinking(request.effort, without) or None}
     if Extra.JSON not in without and (request.json or request.schema is not None):
         config["responseMimeType"] = "application/json"
-        config["responseJsonSchema"] = None if request.schema is None else dict(request.schema)
+        if request.schema is not None and Extra.SCHEMA not in without:
+            config["responseJsonSchema"] = dict(request.schema)
     config |= {theirs: params[ours] for ours, theirs in _OURS.items() if params.get(ours) is not None}
     if isinstance(words := config.get("stopSequences"), str):
         config["stopSequences"] = [words]
@@ -225,7 +240,9 @@ def _most_tokens(without: Collection[str]) -> int | None:
 
 def _thinking(effort: Effort | None, without: Collection[str]) -> dict[str, JsonValue]:
     """Return how much to reason: by a level, and where a model takes none by a budget; no reasoning the other way."""
-    shown: dict[str, JsonValue] = {} if Extra.THOUGHTS in without or effort == "none" else {"includeThoughts": True}
+    if Extra.THINKING in without:
+        return {}
+    shown: dict[str, JsonValue] = {} if effort == "none" else {"includeThoughts": True}
     if effort is None:
         return shown
     by_budget = (effort == "none") != (Extra.LEVEL in without)

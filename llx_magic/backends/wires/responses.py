@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.wires.azure import at_azure
 from llx_magic.backends.wires.openai_refusals import MAY_REFUSE, STREAM_REFUSED
 from llx_magic.backends.wires.responses_reader import ReplyReader
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, data_url, json_body, unsayable
-from llx_magic.core.message import File, Image
+from llx_magic.backends.wires.wire import (
+    EFFORT_IGNORED,
+    Asked,
+    Concession,
+    Wire,
+    data_url,
+    json_body,
+    schema_in_words,
+    unsayable,
+)
+from llx_magic.core.message import File, Image, Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from llx_magic.core.failure import Failure
-    from llx_magic.core.message import Message, Piece
+    from llx_magic.core.message import Piece
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest
     from llx_magic.text.values import JsonValue
@@ -30,6 +39,7 @@ class Extra(enum.StrEnum):
     """Something that a request can do without; the value is what it is called in the request."""
 
     SUMMARY = "reasoning.summary"
+    REASONING = "reasoning"
     PADDING = "stream_options"
     JSON = "text.format"
     STREAM = "stream"
@@ -37,14 +47,12 @@ class Extra(enum.StrEnum):
 
 _REFUSED = {
     Extra.SUMMARY: re.compile(r"reasoning[._ ]summar|generate_summary", re.IGNORECASE),
+    Extra.REASONING: re.compile("reasoning", re.IGNORECASE),
     Extra.PADDING: re.compile(r"stream_options|include_obfuscation", re.IGNORECASE),
     Extra.JSON: re.compile(r"text\.format|text_format|json_object|json mode|json_schema", re.IGNORECASE),
     Extra.STREAM: STREAM_REFUSED,
 }
 """The words that name each, in the order in which they are looked for."""
-
-_NO_REASONING = re.compile("reasoning", re.IGNORECASE)
-"""What a model that does not reason says of whatever is asked about it."""
 
 _ONLY_THIS_PROMPT = re.compile(r"must contain the word", re.IGNORECASE)
 
@@ -81,7 +89,7 @@ class Responses(Wire):
             "store": False,
             "max_output_tokens": next((params[name] for name in _LIMITS if params.get(name) is not None), None),
             **({"stream_options": {"include_obfuscation": False}} if Extra.PADDING not in without else {}),
-            **_turns(request.messages),
+            **_turns(_with_schema(request, without)),
             **{name: value for name, value in params.items() if name not in _NOT_THEIRS},
             "model": model,
             "stream": streaming or None,
@@ -91,6 +99,8 @@ class Responses(Wire):
         _add(body, "reasoning", _reasoning(request, without))
         _add(body, "text", _text(request, without))
         notes = [f"{name} has no effect on this backend" for name in _WORDLESS if params.get(name) is not None]
+        if request.effort is not None and Extra.REASONING in without:
+            notes.append(EFFORT_IGNORED)
         said: dict[str, JsonValue] = {name: value for name, value in body.items() if value is not None}
         return Asked("/responses", json_body(said), notes=tuple(notes))
 
@@ -105,15 +115,15 @@ class Responses(Wire):
         https://help.openai.com/en/articles/10910291-api-organization-verification
         """
         asked = {Extra.STREAM, Extra.PADDING} if request.streaming else set()
-        asked |= {Extra.SUMMARY} if _reasoning(request, without).get("summary") else set()
+        asked |= {Extra.SUMMARY} if "summary" in _reasoning(request, without) else set()
+        asked |= {Extra.REASONING} if "reasoning" not in request.params else set()
         asked |= {Extra.JSON} if request.json or request.schema is not None else set()
         if failure.kind not in MAY_REFUSE:
             return None
         for extra, words in _REFUSED.items():
             if extra in asked and extra not in without and words.search(failure.message):
                 return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
-        is_ours = Extra.SUMMARY in asked and request.effort is None and "reasoning" not in request.params
-        return Concession(Extra.SUMMARY) if is_ours and _NO_REASONING.search(failure.message) else None
+        return None
 
 
 def _add(body: dict[str, JsonValue], name: str, ours: dict[str, JsonValue]) -> None:
@@ -125,8 +135,17 @@ def _add(body: dict[str, JsonValue], name: str, ours: dict[str, JsonValue]) -> N
 
 def _reasoning(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue]:
     """Return how much to reason, and that it be told: it is life on the line long before the first word."""
+    if Extra.REASONING in without:
+        return {}
     summary: dict[str, JsonValue] = {} if Extra.SUMMARY in without or request.effort == "none" else {"summary": "auto"}
     return summary if request.effort is None else {"effort": request.effort, **summary}
+
+
+def _with_schema(request: ChatRequest, without: Collection[str]) -> tuple[Message, ...]:
+    """Return the turns, with the schema in words where the server takes none."""
+    if request.schema is None or Extra.JSON not in without:
+        return request.messages
+    return (Message("system", schema_in_words(request.schema)), *request.messages)
 
 
 def _text(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue]:
