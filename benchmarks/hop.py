@@ -37,7 +37,7 @@ def balancer(url: str) -> LoadBalancer:
 
 def call(lb: LoadBalancer) -> Reply:
     """Ask as synchronous code does."""
-    asked = lb.prepare("Why?", None, WHOLE, None, None)
+    asked = lb.prepare("Why?", settings=WHOLE)
     return BACKGROUND.run(lb.run(asked, lambda _piece: None))
 
 
@@ -59,7 +59,7 @@ def handed_over(lb: LoadBalancer) -> float:
 
 def drawings(lb: LoadBalancer) -> tuple[int, int]:
     """Return how often a followed stream was drawn, and of how many pieces it was made."""
-    asked = lb.prepare("Why?", None, None, None, None)
+    asked = lb.prepare("Why?")
     drawn, pieces = 0, 0
 
     def draw(parts: list[Piece]) -> float:

@@ -321,7 +321,7 @@ async def hold_still(server: SoakServer, balancers: tuple[LoadBalancer, ...]) ->
 async def refused(lb: LoadBalancer) -> list[str]:
     """Return the backends that would still be passed over once every wait is over."""
     await asyncio.sleep(1.2)
-    explained = await lb.explain(lb.prepare("why", None, None, None, None))
+    explained = await lb.explain(lb.prepare("why"))
     return [f"{name}: {verdict}" for name, verdict in explained if verdict.startswith("skipped")]
 
 

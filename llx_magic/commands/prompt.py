@@ -79,7 +79,7 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
             system = session.conversations.system_before(chat or None, cell)
     told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(form)))) or system
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
-    plan = balancer.prepare(messages, told, settings, params, options.get("backend"))
+    plan = balancer.prepare(messages, system=told, settings=settings, params=params, backend=options.get("backend"))
     conversation = None if chat is None else session.conversations.identity(chat or None)
     notes = _of_pinned(balancer, options.get("backend"))
     if options.prog == LINE and options.given.get("chat") == []:

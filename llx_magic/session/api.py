@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from typing import Unpack
 
 from llx_magic import hosts
 from llx_magic.core.ports import Clock
@@ -12,8 +12,8 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.options import AskOptions, with_options
 from llx_magic.session.session import Origin, Session
-from llx_magic.text.values import JsonValue
 
 
 def load(
@@ -33,15 +33,8 @@ def load(
     return LoadBalancer(found.trusted() if trust else found, isolated=isolated, clock=clock)
 
 
-def ask(
-    prompt: str,
-    *,
-    profile: str | Profile | None = None,
-    system: str | None = None,
-    settings: Mapping[str, JsonValue] | None = None,
-    params: Mapping[str, JsonValue] | None = None,
-    backend: str | None = None,
-) -> Reply:
+@with_options
+def ask(prompt: str, *, profile: str | Profile | None = None, **options: Unpack[AskOptions]) -> Reply:
     """Ask and wait for one whole reply; for synchronous code, also in a notebook.
 
     In a notebook with the extension loaded this asks as ``%%llx`` does: the loaded profile, under the session's
@@ -51,7 +44,7 @@ def ask(
     """
     is_own = isinstance(profile, Profile)
     balancer = load(profile) if isinstance(profile, Profile) else _session().balancer(profile)
-    plan = balancer.prepare(prompt, system, settings, params, backend)
+    plan = balancer.prepare(prompt, **options)
 
     async def answer() -> Reply:
         try:

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
@@ -24,6 +24,7 @@ from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
+from llx_magic.session.options import AskOptions, check_names, with_options
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.values import JsonValue
@@ -53,69 +54,50 @@ class LoadBalancer(ProfileRecord):
         self._remarks = remarks
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
-    async def ask(
-        self,
-        prompt: str | Sequence[Message],
-        *,
-        system: str | None = None,
-        settings: Mapping[str, JsonValue] | None = None,
-        params: Mapping[str, JsonValue] | None = None,
-        backend: str | None = None,
-    ) -> Reply:
+    @with_options
+    async def ask(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> Reply:
         """Return one whole reply from the best backend that is up; runs on the caller's loop.
 
-        ``prompt`` is the user's text, or a conversation that ends with it. ``settings`` and ``params`` are for this
-        request only.
+        ``prompt`` is the user's text, or a conversation that ends with it; ``AskOptions`` tells what the others mean.
 
         Raises:
             AllBackendsFailed: it holds every backend's reason and the longest partial text.
             UsageProblem: for an empty prompt, or a setting or backend that does not exist; nothing was sent.
         """
-        return await self.run(self.prepare(prompt, system, settings, params, backend))
+        return await self.run(self.prepare(prompt, **options))
 
-    def stream(
-        self,
-        prompt: str | Sequence[Message],
-        *,
-        system: str | None = None,
-        settings: Mapping[str, JsonValue] | None = None,
-        params: Mapping[str, JsonValue] | None = None,
-        backend: str | None = None,
-    ) -> AsyncIterator[Part]:
+    @with_options
+    def stream(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> AsyncIterator[Part]:
         """Yield ``Delta`` for each piece of text, ``Restart`` where all text so far is withdrawn, the ``Reply`` last.
 
         Arguments and errors are those of ``ask``. Leaving the loop early cancels the request and closes its connection.
         """
-        plan = self.prepare(prompt, system, settings, params, backend)
+        plan = self.prepare(prompt, **options)
         return parts_of(lambda watch: self.run(plan, watch), write_debug_lines)
 
-    def prepare(
-        self,
-        prompt: str | Sequence[Message],
-        system: str | None,
-        settings: Mapping[str, JsonValue] | None,
-        params: Mapping[str, JsonValue] | None,
-        backend: str | None,
-    ) -> Plan:
+    @with_options
+    def prepare(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> Plan:
         """Check what was given and freeze it, with the settings in force.
 
         Raises:
             UsageProblem: for an empty prompt, a setting or backend that does not exist, or a parameter that is a key,
                 which would go to every backend.
         """
+        check_names(options)
+        backend, params = options.get("backend"), options.get("params") or {}
         messages = (Message("user", prompt),) if isinstance(prompt, str) else _conversation(prompt)
         if not messages or messages[-1].is_blank:
             raise UsageProblem("the prompt is empty: nothing was sent")
-        if system is not None:
+        if (system := options.get("system")) is not None:
             messages = (Message("system", system), *messages)
         if backend is not None:
             self._member(backend)
-        if name := named_secret(params or {}):
+        if name := named_secret(params):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
         pinned = backend is not None or self.profile.policy == SINGLE
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
-            candidates=self._candidates(read_cell_values(settings or {}), params or {}, backend),
+            candidates=self._candidates(read_cell_values(options.get("settings") or {}), params, backend),
             messages=messages,
         )
 

@@ -490,7 +490,7 @@ def test_a_request_that_the_user_stops_counts_for_nothing(case: Stopped, as_prob
             assert first.cooling_down is None
             assert "cancelled after" in lb.trace().headline
             if as_probe:
-                [(_, verdict), _] = await lb.explain(lb.prepare(PROMPT, None, None, None, None))
+                [(_, verdict), _] = await lb.explain(lb.prepare(PROMPT))
                 assert verdict == "asked once, as the probe of its half-open circuit"
 
     with staged(*script((case.mode,)), place=case.place) as stage:

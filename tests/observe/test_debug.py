@@ -46,7 +46,7 @@ def test_what_is_done_by_hand_is_written_at_once(lb, capsys):
 
 def test_a_request_that_a_view_shows_is_written_by_the_view_alone(lb, capsys):
     """It is written where the view draws, not on the thread that runs the request."""
-    plan, view = lb.prepare("why", None, None, None, None), QuietView()
+    plan, view = lb.prepare("why"), QuietView()
     running = BACKGROUND.start(lambda watch: lb.run(plan, watch))
     parts = []
     running.follow(lambda come: parts.extend(come) or 0.0)

@@ -91,7 +91,7 @@ def test_the_key_is_sent_beside_the_headers_and_a_user_agent_replaces_ours(sessi
 def test_an_authorization_of_its_own_makes_the_providers_key_needless(session, monkeypatch):
     monkeypatch.setenv("GATEWAY_KEY", SECRET)
     put(session, "m", text({"Authorization": "Bearer ${GATEWAY_KEY}"}))
-    (told,) = asyncio.run(session.balancer("m").explain(session.balancer("m").prepare("why", None, None, None, None)))
+    (told,) = asyncio.run(session.balancer("m").explain(session.balancer("m").prepare("why")))
     assert "without a key" not in told[1]
 
 

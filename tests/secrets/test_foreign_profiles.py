@@ -92,7 +92,7 @@ def taken(server: FaultServer) -> list[str]:
 def answered(session: Session, named: str | None = None) -> str:
     """Ask as magics and the command line do, and return the reply's text."""
     balancer = session.balancer(named)
-    asked = balancer.prepare("why", None, None, None, None)
+    asked = balancer.prepare("why")
     return BACKGROUND.run(balancer.run(asked, lambda _part: None)).text
 
 

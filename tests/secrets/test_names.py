@@ -193,10 +193,10 @@ TYPED = {
     "a parameter": lambda session: saved(session, "--param", KEY),
     "a parameter's name": lambda session: saved(session, "--param", f"{KEY}=4"),
     "a name within a parameter": lambda session: saved(session, "--param", f'x={{"{KEY}": 1}}'),
-    "a parameter's name, in Python": lambda session: session.balancer("local").prepare("x", None, None, {KEY: 1}, None),
-    "a parameter, in Python": lambda session: session.balancer("local").prepare("x", None, None, {"a": [KEY]}, None),
+    "a parameter's name, in Python": lambda session: session.balancer("local").prepare("x", params={KEY: 1}),
+    "a parameter, in Python": lambda session: session.balancer("local").prepare("x", params={"a": [KEY]}),
     "a setting's value, in Python": lambda session: session.balancer("local").prepare(
-        "x", None, {"timeout_ms": "x" * 50 + f" {KEY}"}, None, None
+        "x", settings={"timeout_ms": "x" * 50 + f" {KEY}"}
     ),
     "an option": lambda session: saved(session, "--api-key", KEY),
     "a profile to load": lambda session: profiles.run_words(session, ["load", KEY]),

@@ -1,0 +1,50 @@
+"""What a prompt may be asked with from Python, declared once for every function that asks one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TypedDict, TypeVar
+
+from llx_magic.text.values import JsonValue
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class AskOptions(TypedDict, total=False):
+    """What may be given beside the prompt, for this request only; None is as if it were not given.
+
+    ``system`` is the system prompt. ``settings`` and ``params`` are those of ``--set`` and ``--param``. ``backend``
+    is the only one to be asked.
+    """
+
+    system: str | None
+    settings: Mapping[str, JsonValue] | None
+    params: Mapping[str, JsonValue] | None
+    backend: str | None
+
+
+def check_names(options: AskOptions) -> None:
+    """Refuse an option that does not exist, as Python does a keyword argument.
+
+    Raises:
+        TypeError: naming it.
+    """
+    known = AskOptions.__annotations__
+    for name in options.keys() - known.keys():
+        raise TypeError(f"got an unexpected keyword argument {name!r}; there are {', '.join(known)}")
+
+
+def with_options(function: F) -> F:
+    """Let help and completion show each option of a function that takes ``AskOptions``.
+
+    They go by the signature: https://docs.python.org/3/library/inspect.html#inspect.signature
+    """
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    declared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
+        for name, kind in AskOptions.__annotations__.items()
+    ]
+    vars(function)["__signature__"] = signature.replace(parameters=[*own, *declared])
+    return function
