@@ -546,14 +546,14 @@ async def test_a_locked_keyring_is_waited_for_once_and_asked_again_when_it_is_op
 
     async with asyncio.timeout(20):
         source = LockedKey()
-        reader = KeyReader(source.read, lambda: True, 0.01)
+        reader = KeyReader(source.read, lambda: True, lambda: source.silence, 0.01)
         for _ in range(3):
             with pytest.raises(KeyMissing, match=r"^the keyring does not answer; unlock it"):
                 await reader.read()
         assert source.asked == 1
         source.opened.set()
         found = FixedKey().read()
-        patient = KeyReader(source.read, lambda: True)
+        patient = KeyReader(source.read, lambda: True, lambda: source.silence)
         assert await asyncio.gather(patient.read(), patient.read()) == [found, found]
         while (got := await _read(reader)) is None:  # noqa: ASYNC110 - the reading thread ends in its own time
             await asyncio.sleep(0)
@@ -567,7 +567,7 @@ def test_a_keyring_that_never_answers_does_not_hold_up_the_end_of_the_process():
         "import asyncio, contextlib, threading\n"
         "from llx_magic.backends.http.keys import KeyReader\n"
         "look = lambda: threading.Event().wait()\n"
-        "with contextlib.suppress(Exception): asyncio.run(KeyReader(look, lambda: True, 0.01).read())\n"
+        "with contextlib.suppress(Exception): asyncio.run(KeyReader(look, lambda: True, str, 0.01).read())\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
