@@ -38,7 +38,7 @@ _WORDS: dict[Finish, str] = {
         content_filtering content_filter_error filter filtered safety_filter safety_block unsafe recitation prohibited
         spii language image_safety image_prohibited_content image_recitation model_armor jailbreak sensitive guardrail
         guardrails error_toxic toxic toxicity moderated flagged blocked blocked_content policy_violation risk_control
-        risk censored
+        risk censored image_other
     """,
     Finish.REFUSED: "refusal refused",
     Finish.BROKEN: """
@@ -48,7 +48,7 @@ _WORDS: dict[Finish, str] = {
         deadline reason_time_limit overload load unload model_unloaded evicted preempt preempted shutdown oom
         out_of_memory exception crash crashed terminated killed malformed_function_call malformed_response
         malformed_model_output malformed_tool_use unexpected_tool_call too_many_tool_calls missing_thought_signature
-        no_image image_other other continuation pause_turn
+        no_image other continuation pause_turn
     """,
 }
 """Words of OpenAI and of servers that speak its form, some of them under the words of another: vLLM, SGLang, llama.cpp,
