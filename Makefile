@@ -1,6 +1,7 @@
 # make demo      a prompt that fails over, for real, to the embedded model; no key needed
 # make check     lint, types, import rules and the tests of what decides and acts: under a minute
 # make test      everything but what is slow: as well the tests of files, faults, notebooks, a browser and acceptance
+# make clients   the part of it in which the services' own clients ask the mocks that the forms are held to
 # make slow      what takes minutes: the long soak, how costs grow, the benchmarks, the oldest IPython, thorough properties
 # make versions  a quick part of the tests on each Python found, with the oldest and the newest allowed packages
 # make lab       JupyterLab on the quickstart notebook
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo check test slow lab lint types quick model unit outside browser notebooks soak thorough oldest docs bench versions clean
+.PHONY: demo check test slow lab lint types quick model unit outside browser notebooks soak thorough oldest clients docs bench versions clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -61,12 +62,12 @@ model: $(VENV)/.test
 	@$(BIN)/llx local pull
 
 unit: model
-	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser
+	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser --ignore tests/clients
 
 # What drives the browser keeps an event loop running in its process, so these tests have a process of their own.
 # A test that fails for a browser or a server that did not come up is tried once more, and named as such.
 # The two notebooks that run in real time, and whose outputs are redrawn, run in tests/test_streaming_notebooks.py.
-outside: browser notebooks
+outside: browser notebooks clients
 
 browser: model
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
@@ -76,6 +77,10 @@ browser: model
 notebooks: model
 	TZ=UTC $(PYTEST) --nbval --nbval-current-env \
 		--ignore notebooks/background.ipynb --ignore notebooks/dashboard.ipynb notebooks
+
+# The services' own clients against the mocks that the forms are held to; half a minute, and as much to install them once.
+clients: $(VENV)/.clients
+	$(PYTEST) tests/clients
 
 soak: $(VENV)/.test
 	$(PYTEST) -m slow tests
@@ -120,6 +125,12 @@ docs: $(VENV)/.test
 $(VENV)/.oldest: $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --target $(VENV)/ipython-$(OLDEST) --no-deps \
 		ipython==$(OLDEST) backcall decorator pickleshare
+	@touch $@
+
+$(VENV)/.clients: $(VENV)/.test tests/clients/requirements.txt
+	@echo "installing the services' own clients in an environment of their own"
+	@$(BIN)/python -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt
 	@touch $@
 
 # At most 20 minutes, QUICK=1 at most 4, and before that, once, what it takes to install the other clients (some GB).

@@ -12,19 +12,15 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.faults.server import Exchange, FaultServer
-from tests.wires.mocks import responses
+from tests.wires.mocks import openai, responses
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJtb2NrIn0.c2ln"
 DEPLOYMENT = "our-gpt"
 VERSIONS = {"2024-10-21", "2025-03-01-preview"}
-TEXT = "Two is a prime."
+TEXT = openai.TEXT
 
 _DATED = re.compile(r"/openai/deployments/([^/]+)/chat/completions")
-_FIELDS = {
-    "model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens",
-    "stop", "seed", "n", "response_format", "reasoning_effort", "user", "tools", "tool_choice", "metadata", "store",
-}  # fmt: skip
 
 
 class Refused(Exception):
@@ -69,8 +65,8 @@ def _answer(exchange: Exchange) -> None:
     named = found[1] if found else body.get("model")
     if found or url.path == "/openai/v1/chat/completions":
         _check_deployment(named)
-        _check_chat(body)
-        _chat(exchange, body)
+        openai.check_body(body)
+        openai.reply(exchange, filtered=True)
     elif url.path in ("/openai/v1/responses", "/openai/responses"):
         _check_deployment(named)
         responses.check_body(body)
@@ -90,35 +86,3 @@ def _check_deployment(name: Any) -> None:
     if name != DEPLOYMENT:
         message = "The API deployment for this resource does not exist. If you created the deployment within the last "
         raise Refused(404, "DeploymentNotFound", message + "5 minutes, please wait a moment and try again.")
-
-
-def _check_chat(body: Any) -> None:
-    for name in sorted(set(body) - _FIELDS):
-        raise Refused(400, "unknown_parameter", f"Unknown parameter: '{name}'.")
-    if not body.get("messages"):
-        raise Refused(400, "invalid_type", "Invalid 'messages': empty array.")
-
-
-def _chat(exchange: Exchange, body: Any) -> None:
-    filtered = {"hate": {"filtered": False, "severity": "safe"}}
-    if not body.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
-        choice["content_filter_results"] = filtered
-        exchange.whole(200, json.dumps({"id": "c1", "model": "gpt-x-001", "choices": [choice]}).encode())
-        return
-    exchange.begin_stream()
-    results = [{"prompt_index": 0, "content_filter_results": filtered}]
-    exchange.event({"id": "", "model": "", "object": "", "choices": [], "prompt_filter_results": results})
-    for piece in (TEXT[:6], TEXT[6:]):
-        _piece(exchange, delta={"content": piece}, content_filter_results={}, finish_reason=None)
-    _piece(exchange, finish_reason=None, content_filter_offsets={"end_offset": 15}, content_filter_results=filtered)
-    _piece(exchange, delta={}, finish_reason="stop")
-    if body.get("stream_options", {}).get("include_usage"):
-        usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
-        exchange.event({"id": "c1", "model": "gpt-x-001", "choices": [], "usage": usage})
-    exchange.event("[DONE]")
-    exchange.end_stream()
-
-
-def _piece(exchange: Exchange, **choice: Any) -> None:
-    exchange.event({"id": "c1", "model": "gpt-x-001", "choices": [{"index": 0, **choice}]})

@@ -33,7 +33,9 @@ _CONFIG = {
 }  # fmt: skip
 _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 _PART = {"text", "inlineData", "fileData", "functionCall", "functionResponse"}
-_PATH = re.compile(r"/(v1beta|v1)((?:/projects/[^/]+/locations/[^/]+)?)(?:/publishers/google)?/models/([^/:]+):(\w+)")
+_PATH = re.compile(
+    r"/(v1beta1|v1beta|v1)((?:/projects/[^/]+/locations/[^/]+)?)(?:/publishers/google)?/models/([^/:]+):(\w+)"
+)
 _MOST_TOKENS = 65_536
 
 
