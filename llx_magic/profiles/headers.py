@@ -48,10 +48,7 @@ class Header:
 
     def __post_init__(self) -> None:
         text = self.value.reveal()
-        if not _NAME.fullmatch(self.name):
-            raise ProfileError(f"{CUSTOM_HEADERS}: {brief(self.name)} is no name of a header")
-        if self.name.lower() in _OF_THE_REQUEST:
-            raise ProfileError(f"{CUSTOM_HEADERS}: {self.name} is set by the request itself")
+        _check_name(self.name)
         if not text.strip() or not _is_sendable(text):
             raise ProfileError(f"{CUSTOM_HEADERS}: the value of {self.name} must be one line of printable ASCII")
         if "${" in _REFERENCE.sub("", text):
@@ -75,6 +72,13 @@ class Header:
         return names_a_secret(self.name) or any(looks_like_a_key(word) for word in self.value.reveal().split())
 
 
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ProfileError(f"{CUSTOM_HEADERS}: {brief(name)} is no name of a header")
+    if name.lower() in _OF_THE_REQUEST:
+        raise ProfileError(f"{CUSTOM_HEADERS}: {name} is set by the request itself")
+
+
 def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
     """Return the headers of a file's value, and remarks for the user.
 
@@ -85,9 +89,13 @@ def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
     """
     found: dict[str, Header] = {}
     notes: list[str] = []
-    for name, value in _object(raw).items():
+    given = _object(raw)
+    if len(given) > _MOST_HEADERS:
+        raise ProfileError(f"{CUSTOM_HEADERS}: has {len(given)} headers, {_MOST_HEADERS} at most are sent")
+    for name, value in given.items():
         text = _text(name, value)
         if text is None:
+            _check_name(name)
             continue
         header = Header(name, Secret(text))
         if name.lower() in found:
@@ -101,8 +109,6 @@ def read_headers(raw: JsonValue) -> tuple[tuple[Header, ...], tuple[str, ...]]:
                 "an environment variable and write ${NAME} in its place"
             )
         found[name.lower()] = header
-    if len(found) > _MOST_HEADERS:
-        raise ProfileError(f"{CUSTOM_HEADERS}: has {len(found)} headers, {_MOST_HEADERS} at most are sent")
     return tuple(found.values()), tuple(notes)
 
 
