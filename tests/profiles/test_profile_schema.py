@@ -83,7 +83,8 @@ def test_what_is_read_fits(raw):
 
 NO_NAMES = ("../b", "", ".b", "b c", "con", "COM1.x", "b.json", "b\n", "é")
 NO_HEADERS: tuple[object, ...] = (
-    [], 3, {"X Y": "a"}, {"": "a"}, {"Host": "a"}, {"content-LENGTH": "1"}, {"X": ""}, {"X": "a\nb"}, {"X": "é"},
+    {"X Y": None}, {"Host": None}, [], 3,
+    {"X Y": "a"}, {"": "a"}, {"Host": "a"}, {"content-LENGTH": "1"}, {"X": ""}, {"X": "a\nb"}, {"X": "é"},
     {"X": True}, {"X": ["a"]}, {"X": {"env": "a b"}}, {"X": {"file": "a"}}, {"X": "${a b}"}, {"X\n": "a"},
 )  # fmt: skip
 REFUSED = [
