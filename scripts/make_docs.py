@@ -17,6 +17,9 @@ from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.wires import verdicts  # noqa: E402
 
 PROVIDERS_PAGE = """\
 # Providers
@@ -35,6 +38,26 @@ schema, parameters such as `max_tokens` and `seed`. A parameter under the servic
 has no word there is left out, and a note below the reply says so.
 
 {table}
+"""
+
+VERDICTS_PAGE = """\
+# What becomes of a failure
+
+Each row is one reply as a service sends it, to the byte, and what is made of it under the default settings. The replies
+are in `tests/wires/golden`; this page is made from them.
+
+* **Asked again**: whether the same backend is asked once more, after a delay or the wait that the service names. A
+  named wait of more than 5 s is not waited for here: the next backend is asked. Once text has been shown, this backend
+  is not asked again; the next one begins anew.
+* **Counts**: whether the circuit breaker counts it. After a rate limit the backend is left alone for a time instead, as
+  long as the service says, else for 10 s, and where its quota is spent for an hour.
+* **Next backend**: whether the next one is asked; after a content filter only with `failover_on_content_filter`.
+
+A service that falls silent within a reply is given up after `stall_timeout_ms`, or after `first_token_timeout_ms` where
+no text has come, whatever its form: it counts, it is not asked again, and the next backend is.
+[Failover explained](../failover.md) tells the whole.
+
+{tables}
 """
 
 SETTINGS_PAGE = """\
@@ -126,6 +149,7 @@ def fresh() -> dict[Path, str]:
         pages / "debug-lines.md": debug_lines(),
         pages / "providers.md": PROVIDERS_PAGE.format(table=providers_table()),
         pages / "settings.md": SETTINGS_PAGE.format(table=markdown_table()),
+        pages / "verdicts.md": VERDICTS_PAGE.format(tables=verdicts.tables()),
     }
 
 
