@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _BASH = """\
 _llx() {
     local line="${COMP_LINE:0:COMP_POINT}" each quoted prefix=""
-    # readline replaces only what follows the last of its word breaks, such as the = of --set key=value:
+    # readline replaces only what follows the last of its word breaks, such as = in --set key=value, : in -p openai:M
     # https://www.gnu.org/software/bash/manual/html_node/Bash-Variables.html#index-COMP_005fWORDBREAKS
     local word="${line##*[[:space:]]}"
-    [[ $COMP_WORDBREAKS == *=* ]] && prefix="${word%"${word##*=}"}"
+    [[ $COMP_WORDBREAKS == *[=:]* ]] && prefix="${word%"${word##*[$COMP_WORDBREAKS]}"}"
     COMPREPLY=()
     while IFS= read -r each; do
         printf -v quoted %q "${each#"$prefix"}"
         COMPREPLY+=("$quoted")
     done < <(llx completion --line "$line" 2>/dev/null)
-    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    [[ ${COMPREPLY[0]-} == *[=:] ]] && compopt -o nospace 2>/dev/null
     return 0
 }
 complete -o default -F _llx llx
@@ -45,7 +45,7 @@ _llx() {
         return
     fi
     for each in "${found[@]}"; do
-        if [[ $each == *= ]]; then compadd -S '' -- "$each"; else compadd -- "$each"; fi
+        if [[ $each == *[=:] ]]; then compadd -S '' -- "$each"; else compadd -- "$each"; fi
     done
 }
 compdef _llx llx

@@ -51,8 +51,14 @@ _SAVE_MODEL = Command(
     run=f"{_RUN}:save_model",
     arguments=(_NAME,),
     options=(
-        Option("--provider", "P", "openai, groq, ollama, local, simulated …", complete=sources.providers, needed=True),
-        Option("--model", "M", "the model's name at the provider", needed=True),
+        Option(
+            "--provider",
+            "P",
+            "openai, anthropic, gemini, ollama, local, simulated …",
+            complete=sources.providers,
+            needed=True,
+        ),
+        Option("--model", "M", "the model's name at the provider", complete=sources.models, needed=True),
         Option("--base-url", "U", "where the provider is, if not at its usual address"),
         Option(
             "--key-env",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,14 @@ from llx_magic.errors import LlxError
 from llx_magic.files.folders import shipped_folder
 from llx_magic.files.names import name_problem
 from llx_magic.files.private import SUFFIX, read_file
+from llx_magic.profiles.direct import COLON
 from llx_magic.providers.table import PROVIDERS, find_provider
 from llx_magic.settings.declaration import SETTINGS, Scope
 
 if TYPE_CHECKING:
     from llx_magic.commands.offers import At
 
+_NOTHING: Mapping[str, str | None] = {}
 _BALANCER = re.compile(rb'"type"\s*:\s*"loadbalancer"')
 
 
@@ -28,8 +30,11 @@ def files(_at: At) -> None:
 
 
 def profiles(at: At) -> Iterable[str] | None:
-    """Every profile; a path is completed as a file."""
-    return None if _is_path(at.word) else sorted(_profile_files(at))
+    """Every profile, then every provider for ``provider:model``; a path is completed as a file."""
+    before, colon, _ = at.word.partition(COLON)
+    if colon and find_provider(before) is not None:
+        return [f"{before}{COLON}{model}" for model in _offered(before)]
+    return None if _is_path(at.word) else [*sorted(_profile_files(at)), *(f"{name}{COLON}" for name in PROVIDERS)]
 
 
 ANOTHER_PROFILE = Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles)
@@ -79,6 +84,36 @@ def backends(at: At) -> Iterable[str]:
 def providers(_at: At) -> Iterable[str]:
     """The known providers."""
     return PROVIDERS
+
+
+def services(at: At) -> Iterable[str] | None:
+    """Every profile and every provider; a path is completed as a file."""
+    return None if _is_path(at.word) else dict.fromkeys([*sorted(_profile_files(at)), *PROVIDERS])
+
+
+def models(at: At) -> Iterable[str]:
+    """The models that the provider which is named on the line offers, as far as they are known soon enough."""
+    given = {key: at.last(key) for key in ("base-url", "form", "api-version", "key-env", "key-name", "key-file")}
+    return _offered(at.last("provider") or "", given)
+
+
+def _offered(provider: str, given: Mapping[str, str | None] = _NOTHING) -> list[str]:
+    from llx_magic.profiles.connection import Connection
+    from llx_magic.profiles.document import ModelProfile
+    from llx_magic.session.model_lists import MODEL_LISTS
+
+    if not provider:
+        return []
+    connection = Connection(
+        base_url=given.get("base-url"),
+        form=given.get("form"),
+        api_version=given.get("api-version"),
+        auth_key_env=given.get("key-env"),
+        auth_key_name=given.get("key-name"),
+        auth_keyfile=given.get("key-file"),
+    )
+    member = ModelProfile("completion", provider, "any", connection=connection)
+    return [each.name for each in MODEL_LISTS.soon(member)]
 
 
 def key_variables(at: At) -> Iterable[str]:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Generic, TypeVar, cast
 
 from llx_magic.core.machine import trouble_of
@@ -191,6 +191,11 @@ class Running(Generic[T, P]):
     def _finish(self, _future: concurrent.futures.Future[T]) -> None:
         self._done.set()
         self._arrived.set()
+
+
+async def together(works: Iterable[Coroutine[object, None, T]]) -> list[T]:
+    """Return what each of the coroutines returns; they run at the same time."""
+    return list(await asyncio.gather(*works))
 
 
 def _cancel_once(task: asyncio.Task[T]) -> None:

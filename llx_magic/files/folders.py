@@ -1,7 +1,8 @@
-"""Where profiles are kept: the user's own folder, and the folder of those that come with the package."""
+"""Where profiles are kept, the user's own and those that come with the package, and what can be fetched again."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,19 @@ def config_folder() -> Path:
         ProfileError: where the home folder cannot be told.
     """
     return absolute(os.environ.get("LLXPRT_CONFIG_HOME") or "~/.llxprt")
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be fetched again: ``$LLX_CACHE_HOME``, else the platform's own cache folder."""
+    chosen = os.environ.get("LLX_CACHE_HOME")
+    if chosen:
+        folder = Path(chosen)
+        with contextlib.suppress(RuntimeError):  # as a shell does with the home folder of a user who is not known
+            folder = folder.expanduser()
+        return folder.absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("llx_magic", appauthor=False))
 
 
 @cache

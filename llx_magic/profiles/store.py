@@ -27,6 +27,7 @@ from llx_magic.files.private import (
 from llx_magic.hosts import command
 from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
+from llx_magic.profiles.direct import direct_model, names_a_model
 from llx_magic.profiles.document import (
     FIRST_PIECE_NOTE,
     Document,
@@ -83,13 +84,16 @@ class ProfileStore:
     def load(self, name_or_path: str | os.PathLike[str]) -> Profile:
         """Return the profile of that name, or in that file, with its members.
 
-        A text with a separator, a leading ``~`` or the ending ``.json`` is a path. The members of a profile that was
+        A text with a separator, a leading ``~`` or the ending ``.json`` is a path; one such as ``anthropic:MODEL``, of
+        which there is no file, is a model at its provider's usual address. The members of a profile that was
         given by its path are looked for in this order: beside it, in the folder, among the profiles that come with
         the package.
 
         Raises:
             ProfileError: where it or a member is missing (the nearest name is offered), broken, or not allowed.
         """
+        if (direct := _direct(name_or_path)) is not None:
+            return Profile.single(direct)
         path, beside = self._locate(name_or_path)
         document = self._read(path)
         resolved = path.parent.resolve() / path.name
@@ -110,7 +114,7 @@ class ProfileStore:
         Raises:
             ProfileError: where it is missing or broken.
         """
-        return self._read(self._locate(name_or_path)[0])
+        return _direct(name_or_path) or self._read(self._locate(name_or_path)[0])
 
     def list(self) -> tuple[ProfileRow, ...]:
         """Return a row for each profile file by name, also for those that cannot be loaded; never raises."""
@@ -326,6 +330,12 @@ class ProfileStore:
             if isinstance(document, LoadBalancerProfile) and name in document.members:
                 users.append(path.stem)
         return tuple(users)
+
+
+def _direct(name_or_path: str | os.PathLike[str]) -> ModelProfile | None:
+    """Return the model that ``provider:model`` names, or None for anything else."""
+    text = _as_text(name_or_path)
+    return None if isinstance(name_or_path, os.PathLike) or not names_a_model(text) else direct_model(text)
 
 
 def _as_text(given: object) -> str:

@@ -241,7 +241,7 @@ class Session:
                 BACKGROUND.run(balancer.aclose())
 
     def _balancer_of(self, profile: Profile, replies_say: tuple[str, ...] = ()) -> LoadBalancer:
-        key = str(profile.path or f"embedded:{profile.name}")
+        key = str(profile.path or f"{profile.members[0].provider}:{profile.members[0].model}")
         with self._lock:
             known = self._balancers.get(key)
             if known is not None and known.profile == profile:

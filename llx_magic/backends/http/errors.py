@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.backends.http.trust import how_to_trust
@@ -16,7 +16,8 @@ from llx_magic.core.machine import in_words, trouble_of
 
 if TYPE_CHECKING:
     from llx_magic.backends.http.proxies import Proxy
-    from llx_magic.core.reply import Answer
+
+Read = TypeVar("Read")
 
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 85, 92)
 """OpenSSL's codes for a certificate whose authority is not known, or is not as strict as Python 3.13 asks.
@@ -54,7 +55,7 @@ class Peer:
         message = f"{self.proxy} answered: {one_line(reason, 200)}{hint}"
         return Failure(kind=FailureKind.NETWORK, message=message, should_retry=False if hint else None)
 
-    def explained(self, outcome: Answer | Failure) -> Answer | Failure:
+    def explained(self, outcome: Read | Failure) -> Read | Failure:
         """Add the proxy to a failure that it may have caused: without TLS its words look like the server's."""
         if self.proxy is None or self.encrypted or not isinstance(outcome, Failure) or (outcome.status or 0) < 500:
             return outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from llx_magic.backends.http.decompress import STEP, Decompressor
 from llx_magic.backends.http.errors import meaning_of
@@ -16,13 +16,11 @@ from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llx_magic.backends.http.errors import Peer
     from llx_magic.backends.http.transport import Request, Response, Transport
-    from llx_magic.backends.reading.reader import Reader
     from llx_magic.core.ports import Progress
-    from llx_magic.core.reply import Answer
 
 LARGEST_ERROR_BODY = 64 * 1024
 """How much of an error's body is read, in bytes."""
@@ -31,16 +29,55 @@ ERROR_BODY_SECONDS = 2.0
 """How long an error's body is waited for: the status already says what to do."""
 
 
-class Exchange:
+Read = TypeVar("Read")
+Whole_co = TypeVar("Whole_co", covariant=True)
+
+
+class Incoming(Protocol[Whole_co]):
+    """What reads the body of a response: the reader of a reply, say."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the server said that nothing follows."""
+
+    @property
+    def taken(self) -> int:
+        """How many pieces were taken."""
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds of silence end the body now; None where nothing but its limits does."""
+
+    @property
+    def whole_if_cut(self) -> bool:
+        """Whether what came is whole though the connection broke."""
+
+    def came_with(self, headers: Mapping[str, str], wall_clock: float) -> None:
+        """Take the response's headers and the time of day."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of a success."""
+
+    def flush(self) -> None:
+        """Take that the body has ended."""
+
+    def end(self) -> Whole_co:
+        """Return what came."""
+
+    def refused(self, status: int, body: bytes) -> Failure:
+        """Return what a status other than 2xx means."""
+
+
+class Exchange(Generic[Read]):
     """Sends one request to ``peer`` and has ``reader`` read what comes."""
 
-    def __init__(self, request: Request, reader: Reader, progress: Progress, peer: Peer) -> None:
+    def __init__(self, request: Request, reader: Incoming[Read], progress: Progress, peer: Peer) -> None:
         self._request = request
         self._reader = reader
         self._progress = progress
         self._peer = peer
 
-    async def run(self, transport: Transport, another: Callable[[], Transport]) -> Answer | Failure:
+    async def run(self, transport: Transport, another: Callable[[], Transport]) -> Read | Failure:
         """Return the answer or the failure.
 
         Where a pooled connection proves dead and nothing was received, the request is sent again at once, through a
@@ -52,7 +89,7 @@ class Exchange:
         async with contextlib.aclosing(another()) as fresh:
             return await self._converse(fresh)
 
-    async def _converse(self, transport: Transport) -> Answer | Failure:
+    async def _converse(self, transport: Transport) -> Read | Failure:
         """Send and read once.
 
         Raises:
@@ -73,7 +110,7 @@ class Exchange:
             if response is not None:
                 await response.aclose()
 
-    def _cut_short(self, problem: Broken | BodyProblem, *, reading: bool) -> Answer | Failure:
+    def _cut_short(self, problem: Broken | BodyProblem, *, reading: bool) -> Read | Failure:
         if self._reader.whole_if_cut:
             try:
                 return self._reader.end()
@@ -83,7 +120,7 @@ class Exchange:
             return meaning_of(problem, self._peer, reading=reading)
         return Failure(kind=problem.kind, message=one_line(str(problem)))
 
-    async def _outcome(self, response: Response) -> Answer | Failure:
+    async def _outcome(self, response: Response) -> Read | Failure:
         # Only a proxy says 407: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.8
         if response.status == 407 and self._peer.proxy is not None:
             return self._peer.refused("407 Proxy Authentication Required")
@@ -97,7 +134,7 @@ class Exchange:
                 await _fill(body, response)
         return self._reader.refused(response.status, bytes(body[:LARGEST_ERROR_BODY]))
 
-    async def _read(self, response: Response) -> Answer:
+    async def _read(self, response: Response) -> Read:
         """Read a reply to its end: the end mark, the connection's end, or silence after it may be whole."""
         reader = self._reader
         content = Decompressor(response.headers.get("content-encoding", ""))

@@ -74,7 +74,9 @@ class HttpxTransport:
         self._busy.add(line)
         try:
             extensions = {"timeout": _NO_TIMEOUTS, "trace": line.trace}
-            asked = httpx.Request("POST", url, headers=request.revealed(), content=request.body, extensions=extensions)
+            asked = httpx.Request(
+                request.method, url, headers=request.revealed(), content=request.body, extensions=extensions
+            )
             response = await line.client.send(asked, stream=True, follow_redirects=False)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             problem: BaseException = _broken(error)

@@ -21,11 +21,12 @@ LARGEST_HEAD = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST. Secrets among the values of its headers are shown only to the library that sends them."""
+    """One request. Secrets among the values of its headers are shown only to the library that sends them."""
 
     url: str
     headers: Mapping[str, str | Secret] = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
 
     def revealed(self) -> dict[str, str]:
         """Return the headers as they are sent; to be called where they are handed to the library, and kept nowhere."""

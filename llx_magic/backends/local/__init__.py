@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from llx_magic.backends.local.backend import LocalBackend
 from llx_magic.backends.local.fetch import pull
-from llx_magic.backends.local.modelfile import MODEL, FileState, ModelFile, cache_folder
+from llx_magic.backends.local.modelfile import MODEL, FileState, ModelFile
 from llx_magic.backends.local.process import runtime_problem
 from llx_magic.backends.local.server import LocalServer, LocalStatus, ServerStatus, status, stop
 
@@ -19,7 +19,6 @@ __all__ = [
     "LocalStatus",
     "ModelFile",
     "ServerStatus",
-    "cache_folder",
     "pull",
     "runtime_problem",
     "status",

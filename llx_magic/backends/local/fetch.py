@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from llx_magic.backends.local.environment import for_child, safe_folder
-from llx_magic.backends.local.modelfile import SMOLLM2, FileState, ModelFile, Weights, Wheel, cache_folder, inspect
+from llx_magic.backends.local.modelfile import SMOLLM2, FileState, ModelFile, Weights, Wheel, inspect
 from llx_magic.errors import ModelUnavailable
+from llx_magic.files.folders import cache_folder
 from llx_magic.files.private import open_regular, private_folder, reason
 from llx_magic.install import find_program, has_pip
 

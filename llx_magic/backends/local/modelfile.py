@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import hashlib
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.files import ownership
+from llx_magic.files.folders import cache_folder
 from llx_magic.files.private import open_regular, reason
 from llx_magic.hosts import command
 from llx_magic.text.wording import shown_path
@@ -110,19 +110,6 @@ class ModelFile:
                 return f"refused: {self.problem}"
             case _:
                 return f"{self.state}, {self.size / 1e6:.1f} MB, {self.shown_path}"
-
-
-def cache_folder() -> Path:
-    """Return the folder for the model: ``LLX_CACHE_HOME``, else the platform's own cache folder."""
-    chosen = os.environ.get("LLX_CACHE_HOME")
-    if chosen:
-        folder = Path(chosen)
-        with contextlib.suppress(RuntimeError):  # as a shell does with the home folder of a user who is not known
-            folder = folder.expanduser()
-        return folder.absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("llx_magic", appauthor=False))
 
 
 def inspect(cache: Path | None = None, *, weights: Weights = SMOLLM2) -> ModelFile:

@@ -1,0 +1,45 @@
+"""A model that is named as ``provider:model``, without a profile: it is asked at the provider's usual address."""
+
+from __future__ import annotations
+
+import os
+
+from llx_magic.errors import ProfileError, brief
+from llx_magic.files.folders import absolute
+from llx_magic.files.private import SUFFIX
+from llx_magic.hosts import command
+from llx_magic.profiles.document import ModelProfile
+from llx_magic.providers.table import provider
+
+COLON = ":"
+
+
+def names_a_model(text: str) -> bool:
+    """Return whether a text is written as ``provider:model`` and is no path; a file of that path comes first."""
+    before, colon, after = text.partition(COLON)
+    is_drive = len(before) == 1 and after[:1] in ("/", "\\")
+    is_path = is_drive or text.endswith(SUFFIX) or any(mark in before for mark in "/\\~")
+    return bool(colon) and not is_path and not _is_file(text)
+
+
+def _is_file(text: str) -> bool:
+    return "/" in text and any(os.path.lexists(absolute(each)) for each in (text, text + SUFFIX))
+
+
+def direct_model(text: str) -> ModelProfile:
+    """Return the model that ``provider:model`` names; its key is the one in the provider's usual variable.
+
+    Raises:
+        ProfileError: for a provider that is not known or has no address of its own, and where no model is named.
+    """
+    before, _, model = text.partition(COLON)
+    if model.startswith("//"):
+        save = command("profile save model NAME --provider P --model M --base-url URL")
+        raise ProfileError(f"an address is no profile; {save} makes one of it")
+    known = provider(before)
+    if not model.strip():
+        raise ProfileError(f"{brief(text)} names no model; {command(f'models {known.name}')} lists them")
+    if known.base_url is None and not known.regional and known.key_variable is not None:
+        save = command(f"profile save model NAME --provider {known.name} --model {model.strip()} --base-url URL")
+        raise ProfileError(f"provider {known.name} needs a base-url, so that it needs a profile: {save}")
+    return ModelProfile(known.name, known.name, model.strip())
