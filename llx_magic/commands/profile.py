@@ -101,6 +101,12 @@ COMMAND = Command(
             run=f"{_RUN}:load",
             arguments=(Argument("profile", "NAME_OR_PATH", complete=sources.profiles),),
         ),
+        Command(
+            "test",
+            "Ask each member for one word, and say which are up, with which key and model, and what mends the others.",
+            run="llx_magic.commands.profile_test:test",
+            arguments=(Argument("profile", "NAME_OR_PATH", complete=sources.profiles, optional=True),),
+        ),
         Command("list", "List every profile, broken ones with what is wrong.", run=f"{_LIST}:overview"),
         Command(
             "show",

@@ -1,0 +1,107 @@
+"""``%llx_profile test``: whether each member of a profile answers, asked beside the profile's own state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from llx_magic.commands.here import Here
+from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.reading import Asked
+from llx_magic.core.events import AttemptFailed, Event
+from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.reply import Reply
+from llx_magic.engine.background import BACKGROUND, together
+from llx_magic.errors import AllBackendsFailed
+from llx_magic.hosts import command
+from llx_magic.observe.report import html_table
+from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.members import MemberFacts, facts_of, member_problem
+from llx_magic.text.screen import one_line, printable
+from llx_magic.units import duration
+
+_PROMPT: Final = "Answer with the word ready."
+_PARAMS: Final = {"max_tokens": 16}
+"""The fewest that every service takes: https://platform.openai.com/docs/api-reference/responses/create"""
+
+_SETTINGS: Final = {"failover_retry_count": 1, "timeout_ms": 60_000, "cooldown_wait_ms": 1}
+_COLUMNS: Final = ("member", "up", "key", "model", "first token", "what is wrong, and what mends it")
+_LONGEST: Final = 200
+
+
+class _Found(NamedTuple):
+    """What one member said: its reply, or why there is none."""
+
+    facts: MemberFacts
+    reply: Reply | None = None
+    problem: str = ""
+    mend: str = ""
+
+
+def test(here: Here, asked: Asked) -> Output:
+    """Ask each member for one word, all at the same time; the profile's statistics and circuits do not know of it.
+
+    Raises:
+        ProfileError: for a profile that cannot be loaded.
+    """
+    session, named = here.session, asked.get("profile")
+    profile = session.store.load(named) if named else session.in_force()[0].profile
+    session.consent.seek(profile)
+    facts = facts_of(profile.members)
+    members = {member.name: member for member in profile.members}.values()
+    found = BACKGROUND.run(together(_asked(member, facts[member.name]) for member in members))
+    rows = [tuple(map(printable, _row(each))) for each in found]
+    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows))
+
+
+async def _asked(member: ModelProfile, facts: MemberFacts) -> _Found:
+    if problem := member_problem(member):
+        return _Found(facts, problem=problem)
+    script = member.params if member.provider == "simulated" else {}
+    async with LoadBalancer(Profile.single(replace(member, params=script)), isolated=True) as balancer:
+        try:
+            reply = await balancer.ask(_PROMPT, settings=_SETTINGS, params=_PARAMS)
+        except AllBackendsFailed as failed:
+            trace = [event for event in failed.trace if isinstance(event, Event)]
+            mend = next((_mending(event.failure, facts) for event in trace if isinstance(event, AttemptFailed)), "")
+            return _Found(facts, problem=failed.reasons[0].message, mend=mend)
+    return _Found(facts, reply)
+
+
+def _row(found: _Found) -> tuple[str, ...]:
+    facts, reply = found.facts, found.reply
+    key, _, where = facts.key.partition(": ")
+    shown = where or key if facts.is_ready else key
+    if reply is not None:
+        first = reply.seconds if reply.ttft is None else reply.ttft
+        return facts.name, "yes", shown, reply.model, duration(first), ""
+    wrong = one_line("; ".join(filter(None, (found.problem, found.mend))), _LONGEST)
+    return facts.name, "no", shown, facts.model, "", wrong
+
+
+def _mending(failure: Failure, facts: MemberFacts) -> str:
+    """Return what to do about a failure that does not say it itself."""
+    if failure.status == 404:
+        return f"{command(f'models {facts.name}')} lists what is there"
+    if failure.quota_exhausted:
+        return "look at the account's limits and balance"
+    return {**_MENDING, **_of_this(facts)}.get(failure.kind, "")
+
+
+def _of_this(facts: MemberFacts) -> Mapping[FailureKind, str]:
+    name = facts.host.rpartition(":")[0] or facts.host
+    here = name in ("localhost", "127.0.0.1", "[::1]")
+    return {
+        FailureKind.ACCESS: "set another key where this one comes from, or allow it this model",
+        FailureKind.NETWORK: "start the server there" if here else "look at its base-url, and at the network",
+    }
+
+
+_MENDING: Final[Mapping[FailureKind, str]] = {
+    FailureKind.RATE_LIMIT: "wait, it is up",
+    FailureKind.TIMEOUT: "try again: the model may have to be loaded first",
+    FailureKind.SERVER: "try again later: the fault is the server's",
+    FailureKind.BAD_REPLY: "its base-url may be no model's, or its form another",
+}
