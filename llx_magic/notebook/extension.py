@@ -32,6 +32,7 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.input_transformers_cleanup.append(hand_over_prompts)
     shell.input_transformers_post.append(hand_over_empty_cells)
+    shell.events.register("post_run_cell", magics.last_error.note)
     for kind, show in _FORMATTERS.items():
         _formatter(shell, kind).for_type(REPLY, show)
     register_completer(shell, lambda: magics.notebook.completer)
@@ -49,6 +50,7 @@ def unregister(shell: InteractiveShell) -> None:
     cast("list[object]", shell.configurables).remove(magics)  # its annotation is narrower than its use
     shell.input_transformers_cleanup.remove(hand_over_prompts)
     shell.input_transformers_post.remove(hand_over_empty_cells)
+    shell.events.unregister("post_run_cell", magics.last_error.note)
     for kind in _FORMATTERS:
         _formatter(shell, kind).pop(REPLY, None)
     unregister_completer(shell)

@@ -13,6 +13,7 @@ from traitlets import Bool, Enum, Int
 from llx_magic.commands.command import Where
 from llx_magic.commands.table import commands_at
 from llx_magic.locks import ForkSafeLock
+from llx_magic.notebook.last_error import LastError
 
 if TYPE_CHECKING:
     from llx_magic.commands.footer import FooterMode
@@ -55,6 +56,7 @@ class LlxMagics(Magics):
         for row in commands_at(Where.NOTEBOOK):
             self.magics["line"][f"llx_{row.name}"] = self._magic(row)
         self._shell = shell
+        self.last_error = LastError(shell)
         self._session = session
         self._making = ForkSafeLock()
 

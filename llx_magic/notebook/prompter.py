@@ -107,7 +107,7 @@ class Prompter:
     def _rendered(self, text: str) -> Rendered:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""
         mode: Mode = "any" if self._preferences.expressions == "any" else "data"
-        scope = Scope(self._shell, hidden=mode == "any")
+        scope = Scope(self._shell, hidden=mode == "any", error=self._preferences.last_error)
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
         filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
         if not self._out or scope.function is None:

@@ -9,6 +9,9 @@ from types import FrameType
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from llx_magic.notebook.last_error import NAME, LastError
+from llx_magic.template.errors import RefusedError
+
 _MAGICS = frozenset({"run_cell_magic", "run_line_magic", "magic"})
 _INSIDE = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 
@@ -18,10 +21,11 @@ class Scope(Mapping[str, object]):
 
     IPython hands a cell magic the notebook's variables as "local" ones even inside a function
     (https://github.com/ipython/ipython/issues/13959), so the caller is looked for here. Names that ``%who`` hides are
-    not there unless ``hidden`` asks for them.
+    not there unless ``hidden`` asks for them. ``error`` is what ``Err`` stands for where no variable has that name.
     """
 
-    def __init__(self, shell: InteractiveShell, *, hidden: bool = False) -> None:
+    def __init__(self, shell: InteractiveShell, *, hidden: bool = False, error: LastError | None = None) -> None:
+        self._error = error
         frame = _caller()
         name = "<module>" if frame is None or frame.f_locals is shell.user_ns else frame.f_code.co_name
         self.function = None if name.startswith("<") else name
@@ -29,6 +33,10 @@ class Scope(Mapping[str, object]):
         self._hidden: Mapping[str, object] = {} if hidden else shell.user_ns_hidden
 
     def __getitem__(self, name: str) -> object:
+        if name == NAME and self._error is not None and name not in self._names:
+            if text := self._error.text():
+                return text
+            raise RefusedError("no cell of this notebook has failed")
         value: object = self._names[name]
         # The last outputs are hidden too; the expressions decide which names with an underscore are data.
         if not name.startswith("_") and name in self._hidden and self._hidden[name] is value:
