@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from llx_magic.core.message import Message
-    from llx_magic.core.reply import Delta, Part, Reply, Restart, Usage
+    from llx_magic.core.reply import Delta, Part, Reply, Restart, Thought, Usage
     from llx_magic.errors import (
         AllBackendsFailed,
         KeyMissing,
@@ -46,6 +46,7 @@ __all__ = [
     "Reply",
     "Restart",
     "SettingError",
+    "Thought",
     "Usage",
     "UsageProblem",
     "__version__",
@@ -58,7 +59,7 @@ __all__ = [
 
 _HOMES = {
     "llx_magic.core.message": ("Message",),
-    "llx_magic.core.reply": ("Delta", "Part", "Reply", "Restart", "Usage"),
+    "llx_magic.core.reply": ("Delta", "Part", "Reply", "Restart", "Thought", "Usage"),
     "llx_magic.errors": (
         "AllBackendsFailed",
         "KeyMissing",

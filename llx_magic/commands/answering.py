@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from llx_magic import __version__
 from llx_magic.backends import local as embedded
@@ -22,11 +23,15 @@ from llx_magic.commands.table import COMMANDS, commands_at
 from llx_magic.commands.terminal import TerminalView, in_form
 from llx_magic.core.reply import Reply
 from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.files.private import read_file
+from llx_magic.files.strictjson import DocumentProblem
+from llx_magic.profiles.codec import read_object
 from llx_magic.session import consent
 from llx_magic.session.session import Session
 from llx_magic.text.blocks import ReplyFormatError
 from llx_magic.text.screen import one_line, printable
-from llx_magic.text.wording import closest
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import closest, shown_path
 
 _LIKE_A_COMMAND = 0.8
 """From which likeness on (0 to 1) a single word is taken for a misspelt command rather than for a question."""
@@ -45,7 +50,7 @@ def run(here: Here, asked: Asked) -> Output | None:
         if key in asked:
             asked.given[key][:] = [piped.argument(word, f"--{key}") for word in asked.all(key)]
     if "dry-run" in asked:
-        return prompt.preview(*prompt.prepare(here.session, asked, text))
+        return prompt.preview(*prompt.prepare(here.session, asked, text, schema=schema_of(asked)))
     try:
         answer(here.session, asked, text)
     finally:
@@ -112,7 +117,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
         AllBackendsFailed: where none could answer.
         ReplyFormatError: where the reply has not the form asked for; the text is on stderr.
     """
-    balancer, asked = prompt.prepare(session, options, text)
+    balancer, asked = prompt.prepare(session, options, text, schema=schema_of(options))
     quiet, form = "quiet" in options, form_of(options)
     foreign = any(member.foreign for member in balancer.profile.members) or "trust" in options
     for note in (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes):
@@ -130,6 +135,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
             remark(f"incomplete text of a backend that failed:\n{_head(printable(failed.partial))}")
         raise
     try:
+        prompt.check(reply)
         view.finish(replace(reply, text=in_form(reply.text, form)))
     except ReplyFormatError:
         remark(printable(reply.text))
@@ -138,6 +144,21 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
         _note(footer(reply, longest_note=SHELL_NOTE_LENGTH), quiet=quiet)
         prompt.remember(session, options, text, reply)
     return reply
+
+
+def schema_of(options: Asked) -> JsonValue:
+    """Return the JSON schema in the file that was named, None where none was.
+
+    Raises:
+        UsageProblem: where the file cannot be read, or holds no JSON object.
+    """
+    if (name := options.get("schema")) is None:
+        return None
+    path = Path(name).expanduser()
+    try:
+        return read_object(read_file(path, follow_links=True))
+    except DocumentProblem as problem:
+        raise UsageProblem(f"--schema {shown_path(path)}: {problem}") from None
 
 
 def _note(text: str, *, quiet: bool) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from llx_magic.commands.command import Argument, Command, Option, Where
-from llx_magic.commands.sources import backends, conversations, profiles, request_settings
+from llx_magic.commands.sources import backends, conversations, files, profiles, request_settings, schemas
 
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked
+    from llx_magic.core.reply import Effort
 
 Format = Literal["markdown", "text", "code", "json"]
 
 FORMATS: tuple[Format, ...] = ("markdown", "text", "code", "json")
 """How a reply can be shown."""
+
+EFFORTS: tuple[Effort, ...] = ("none", "low", "medium", "high")
+"""How much a model can be asked to reason."""
 
 WHOLE: tuple[Format, ...] = ("markdown", "text")
 """Those that show the whole text of a reply, so that it can be shown while it comes."""
@@ -45,10 +49,25 @@ COMMAND = Command(
         Option(
             "-f --format",
             "FORMAT",
-            "markdown, text, code or json: the model is told; code is shown alone; JSON is checked, and asked for once "
-            "more where it is none",
+            "markdown, text, code or json: the model is told; code is shown alone; JSON is checked, and asked for "
+            "again where it is none (schema_retries)",
             choices=FORMATS,
         ),
+        Option(
+            "--schema",
+            "VAR",
+            "the reply is JSON of this class or schema, checked as JSON is; _llx.value is the value",
+            complete=schemas,
+            where=NOTEBOOK,
+        ),
+        Option(
+            "--schema",
+            "FILE",
+            "the reply is JSON of the JSON schema in this file, checked as JSON is",
+            complete=files,
+            where=SHELL,
+        ),
+        Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS),
         Option(
             "--set",
             "key=value",
@@ -87,4 +106,9 @@ COMMAND = Command(
 
 def form_of(asked: Asked) -> Format:
     """Return how the reply is to be shown."""
-    return cast("Format", asked.get("format") or "markdown")
+    return cast("Format", asked.get("format") or ("json" if "schema" in asked else "markdown"))
+
+
+def effort_of(asked: Asked) -> Effort | None:
+    """Return how much the model is to reason, if that was said."""
+    return cast("Effort | None", asked.get("effort"))

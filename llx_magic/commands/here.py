@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
@@ -41,6 +41,10 @@ class Here:
     def lasts(self) -> bool:
         """Whether the process goes on after the command, so that what is in its memory is of use."""
         return self.where is Where.NOTEBOOK
+
+    def variables(self) -> Mapping[str, object]:
+        """Return the user's variables by their names; outside of a notebook there are none."""
+        return {}
 
     def carry_out_line(self, row: Row, line: str) -> object:
         """Carry out a command whose words stand on a line. The errors are those of ``carry_out``."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llx_magic.commands.ask import Format, form_of
+from llx_magic.commands.ask import Format, effort_of, form_of
 from llx_magic.commands.command import Where
 from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import pairs, read_params
@@ -15,17 +15,17 @@ from llx_magic.commands.table import PROMPT
 from llx_magic.commands.words import words_of
 from llx_magic.core.events import Event
 from llx_magic.core.message import Message
-from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.reply import Arrival, Reply
 from llx_magic.engine.background import BACKGROUND, Running
+from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Plan
-from llx_magic.engine.request import Watch
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.profiles.key_source import FOUND
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
-from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.blocks import write_json
 
 LINE = "%llx"
 """How a prompt on a line begins, on which a text follows the options."""
@@ -56,8 +56,12 @@ def read_prompt(line: str, cell: str | None = None) -> tuple[Asked, str]:
     return reading.asked(), "" if cell is None else cell.removesuffix("\n")
 
 
-def prepare(session: Session, options: Asked, prompt: str, cell: str | None = None) -> tuple[LoadBalancer, Plan]:
+def prepare(
+    session: Session, options: Asked, prompt: str, cell: str | None = None, schema: object = None
+) -> tuple[LoadBalancer, Plan]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
+
+    ``schema`` is what ``--schema`` stands for.
 
     With ``--chat`` the earlier turns of the conversation come first; those of ``cell`` itself and later ones do not, so
     that a cell which runs again asks the same as the first time. What the profile may do is asked here, where somebody
@@ -77,14 +81,25 @@ def prepare(session: Session, options: Asked, prompt: str, cell: str | None = No
         messages = (*session.conversations.messages_before(chat or None, cell), *messages)
         if system is None:
             system = session.conversations.system_before(chat or None, cell)
-    told = "\n\n".join(filter(None, (system, _INSTRUCTIONS.get(form)))) or system
+    if form == "code" and schema is not None:
+        raise UsageProblem("-f code and --schema ask for two kinds of reply; give one of them")
+    instruction = None if schema is not None else _INSTRUCTIONS.get(form)  # the model is told the schema itself
+    told = "\n\n".join(filter(None, (system, instruction))) or system
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
-    plan = balancer.prepare(messages, system=told, settings=settings, params=params, backend=options.get("backend"))
+    plan = balancer.prepare(
+        messages,
+        system=told,
+        settings=settings,
+        params=params,
+        backend=options.get("backend"),
+        schema={} if schema is None and form == "json" else schema,
+        effort=effort_of(options),
+    )
     conversation = None if chat is None else session.conversations.identity(chat or None)
     notes = _of_pinned(balancer, options.get("backend"))
     if options.prog == LINE and options.given.get("chat") == []:
         notes = (*notes, "continued the session's own conversation; --chat=NAME continues another")
-    return balancer, replace(plan, notes=notes, json=form == "json", conversation=conversation)
+    return balancer, replace(plan, notes=notes, conversation=conversation)
 
 
 def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:
@@ -112,28 +127,33 @@ def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     width = max(len(name) for name, _verdict in verdicts)
     said = [f"[{message.role}]\n{message.text.rstrip()}\n" for message in plan.messages]
     order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
+    if plan.shape is not None and plan.shape.schema:
+        said.append(f"[schema]\n{write_json(dict(plan.shape.schema))}\n")
     notes = [f"note: {note}" for note in plan.notes]
+    if plan.effort is not None:
+        notes.append(f"effort: {plan.effort}")
     return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 
-def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Delta | Restart | Event]:
-    """Prepare a prompt; whoever follows it writes its debug lines too, in their place among the text.
+def check(reply: Reply) -> None:
+    """Raise for a reply that is not the JSON that was asked for.
 
-    Where JSON is asked for and the whole reply is none, the model is told so and asked once more.
+    Raises:
+        ReplyFormatError: with the place.
     """
+    if reply.read is not None and reply.read.problem is not None:
+        raise reply.read.problem
+
+
+def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Arrival | Event]:
+    """Prepare a prompt; whoever follows it writes its debug lines too, in their place among the text."""
 
     async def answer(watch: Watch) -> Reply:
         try:
-            reply = await balancer.run(plan, watch)
+            return await balancer.run(plan, watch)
         except AllBackendsFailed as failed:
             _name_keys(balancer, failed)
             raise
-        if plan.json and reply.finish_reason != "length":  # one that was cut would be cut again
-            try:
-                reply.json()
-            except ReplyFormatError as problem:
-                return await _asked_again(balancer, plan, watch, reply, str(problem))
-        return reply
 
     return BACKGROUND.start(answer)
 
@@ -147,24 +167,3 @@ def _name_keys(balancer: LoadBalancer, failed: AllBackendsFailed) -> None:
             message = f"{reason.message} (its key: {place})"
             failed.headline = failed.headline.replace(reason.message, message)
             failed.reasons = (*failed.reasons[:number], reason._replace(message=message), *failed.reasons[number + 1 :])
-
-
-async def _asked_again(balancer: LoadBalancer, plan: Plan, watch: Watch, reply: Reply, problem: str) -> Reply:
-    """Return the second reply, with what both took; the first one where nobody gives a second."""
-    watch(Restart(reply.backend, problem, reply.backend, again=True))
-    turns = (
-        Message("assistant", reply.text),
-        Message("user", f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."),
-    )
-    try:
-        second = await balancer.run(replace(plan, messages=(*plan.messages, *turns)), watch)
-    except AllBackendsFailed:
-        return replace(reply, notes=(*reply.notes, "asked again for JSON: nobody answered"))
-    spent = "" if reply.usage is None else f"; it took {reply.usage.total_tokens} tokens"
-    return replace(
-        second,
-        attempts=reply.attempts + second.attempts,
-        seconds=reply.seconds + second.seconds,
-        cost=second.cost if reply.cost is None or second.cost is None else reply.cost + second.cost,
-        notes=(*second.notes, f"asked again: the first reply was not JSON{spent}"),
-    )

@@ -135,6 +135,11 @@ def conversations(at: At) -> Iterable[str]:
     return at.session.conversations.names()
 
 
+def schemas(at: At) -> Iterable[str]:
+    """The notebook's variables that may be a schema: classes, dictionaries and lists."""
+    return [name for name, value in at.here.variables().items() if isinstance(value, type | dict | list)]
+
+
 def settings(at: At) -> Iterable[str]:
     """``key=`` for each setting that is not given yet, or ``key=value`` once the key is typed."""
     return _assignments(at, tuple(Scope))

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from llx_magic.commands.ask import Format
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Received, Reply, Restart
+from llx_magic.core.reply import Arrival, Delta, Received, Reply, Restart
 from llx_magic.observe.debug import shown_lines, write_debug_lines
 from llx_magic.text.blocks import ReplyFormatError, code_of, json_text
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
@@ -31,7 +31,7 @@ class TerminalView:
         self._wrote = ""
         self._held = ""
 
-    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+    def draw(self, parts: Iterable[Arrival | Event]) -> float:
         """Write what has come in; returns the seconds until it is worth calling again."""
         for part in parts:
             self.received.take(part)

@@ -212,6 +212,16 @@ class ReplyRestarted(Event, frozen=True, kw_only=True):
     words: int
 
 
+class ReplyMisfit(BackendEvent, frozen=True, kw_only=True):
+    """A whole reply is not what was asked for; ``again`` says that the same backend is asked again with what is wrong.
+
+    ``problem`` says what is wrong in one line, which may quote the reply.
+    """
+
+    problem: str
+    again: bool
+
+
 class RequestEnded(Event, frozen=True, kw_only=True):
     """The last event of a request; ``outcome`` says what became of it."""
 

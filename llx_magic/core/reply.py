@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.message import Message
 from llx_magic.core.tokens import tokens_per_second
 from llx_magic.core.trace import Trace
+from llx_magic.errors import UsageProblem, brief
 from llx_magic.text.blocks import Code, ReplyFormatError, code_of, read_json
 from llx_magic.text.screen import printable
+from llx_magic.text.shape import Read
 from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
 
 Effort = Literal["none", "low", "medium", "high"]
 """How much a model should reason before it answers."""
+
+
+def read_effort(given: str) -> Effort:
+    """Return an effort, checked.
+
+    Raises:
+        UsageProblem: for a word that is none.
+    """
+    if given not in get_args(Effort):
+        raise UsageProblem(f"effort must be one of {', '.join(get_args(Effort))}; got {brief(given)}")
+    return cast("Effort", given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +99,17 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
-    """Drop all text so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start.
+class Thought:
+    """A piece of the model's reasoning, as it arrived; it comes before the text and is not part of it."""
 
-    With ``again`` the text was whole, but not in the form that was asked for, and the same profile is asked again.
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Drop all text and reasoning so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start.
+
+    With ``again`` the text was whole, but not what was asked for; ``next`` may be the same backend.
     """
 
     failed: str
@@ -101,8 +121,18 @@ class Restart:
     def line(self) -> str:
         """What happened, in a few words."""
         if self.again:
-            return f"{self.failed} is asked again: {self.reason}"
+            return f"{self.next} is asked{' again' if self.next == self.failed else ''}: {self.reason}"
         return f"{self.failed} broke off ({self.reason}), asking {self.next}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """A whole reply that was not what was asked for, so that it was asked again: who gave it and what was wrong."""
+
+    backend: str
+    text: str = field(repr=False)
+    problem: str
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +143,10 @@ class Reply:
     sending to the first piece of text or reasoning on the backend that answered (None where not streamed).
     ``finish_reason`` says why the model stopped (``stop``, ``length`` …), None where the backend did not say.
     ``request`` numbers the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at
-    max_tokens". ``cost`` is in the currency of the profile's prices, None where it names none. ``trace`` is how the
-    request was decided; ``to_frame`` makes the DataFrame of ``frame``.
+    max_tokens". ``cost`` is in the currency of the profile's prices, None where it names none. ``misfits`` are the
+    whole replies that were not what was asked for, whose tokens are in ``cost`` too; ``read`` is what was found in this
+    one, None where any text would do. ``trace`` is how the request was decided; ``to_frame`` makes the DataFrame of
+    ``frame``.
     """
 
     text: str
@@ -129,6 +161,8 @@ class Reply:
     request: int = 0
     notes: tuple[str, ...] = ()
     cost: float | None = None
+    misfits: tuple[Misfit, ...] = ()
+    read: Read | None = field(default=None, repr=False)
     trace: Trace = field(default=Trace(()), compare=False)
     error: BaseException | None = field(default=None, compare=False)
     to_frame: Callable[[str], pd.DataFrame] | None = field(default=None, compare=False, repr=False)
@@ -151,6 +185,21 @@ class Reply:
         """
         return read_json(self.text)
 
+    @property
+    def value(self) -> Any:  # noqa: ANN401 - what the user's schema says
+        """The value that was asked for by a schema or as JSON, of the type that was given.
+
+        Raises:
+            ReplyFormatError: where the reply does not fit, with the place, and where neither was asked for.
+        """
+        if self.read is None:
+            raise ReplyFormatError(
+                "no schema was given with this prompt; json() reads a reply that is JSON all the same"
+            )
+        if self.read.problem is not None:
+            raise self.read.problem
+        return self.read.value
+
     def frame(self) -> pd.DataFrame:
         """Return the one table of the text as a DataFrame: JSON records, a Markdown table or comma-separated values.
 
@@ -164,7 +213,7 @@ class Reply:
     @property
     def tokens_per_second(self) -> float | None:
         """Completion tokens per second after the first piece, as in the statistics; None where it cannot be told."""
-        done = next((event for event in self.trace if isinstance(event, VisitSucceeded)), None)
+        done = next((event for event in reversed(self.trace.events) if isinstance(event, VisitSucceeded)), None)
         if done is None or self.usage is None:
             return None
         return tokens_per_second(done.completion_tokens, done.pieces, done.generating_seconds)
@@ -180,24 +229,32 @@ class Reply:
 
 
 class Received:
-    """What has come of a reply that is under way: its text so far, and the number of its request."""
+    """What has come of a reply that is under way: its text and reasoning so far, and the number of its request."""
 
     def __init__(self) -> None:
         self.request = 0
         self._text = StringIO()
+        self._reasoning = StringIO()
 
     @property
     def text(self) -> str:
         """The text so far, of the backend that is answering."""
         return self._text.getvalue()
 
-    def take(self, part: Delta | Restart | Event) -> None:
-        """Take one part into account; a restart withdraws the text."""
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far, of the backend that is answering."""
+        return self._reasoning.getvalue()
+
+    def take(self, part: Arrival | Event) -> None:
+        """Take one part into account; a restart withdraws the text and the reasoning."""
         match part:
             case Delta():
                 self._text.write(part.text)
+            case Thought():
+                self._reasoning.write(part.text)
             case Restart():
-                self._text = StringIO()
+                self._text, self._reasoning = StringIO(), StringIO()
             case _:
                 self.request = part.request
 
@@ -205,5 +262,8 @@ class Received:
 REPR_LENGTH = 200
 """How much of its text a reply shows when it is printed as a value."""
 
-Part = Delta | Restart | Reply
+Arrival = Delta | Thought | Restart
+"""What arrives of a reply before it is whole."""
+
+Part = Arrival | Reply
 """What ``LoadBalancer.stream`` yields."""

@@ -148,6 +148,10 @@ def median(samples: Iterable[float]) -> float | None:
     return numbers.median(kept) if kept else None
 
 
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other + (one or 0)
+
+
 @dataclass(slots=True, kw_only=True)
 class RequestRecord:
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
@@ -180,7 +184,8 @@ class RequestRecord:
                 self.attempts += 1
             case VisitSucceeded():
                 self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
-                self.prompt_tokens, self.completion_tokens = event.prompt_tokens, event.completion_tokens
+                self.prompt_tokens = _sum(self.prompt_tokens, event.prompt_tokens)
+                self.completion_tokens = _sum(self.completion_tokens, event.completion_tokens)
                 self.tokens_per_second = tokens_per_second(
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )

@@ -53,12 +53,18 @@ class Attempt:
     """
 
     def __init__(
-        self, clock: Clock, settings: Settings, on_first: Callable[[float], None], on_piece: Callable[[str], None]
+        self,
+        clock: Clock,
+        settings: Settings,
+        on_first: Callable[[float], None],
+        on_piece: Callable[[str], None],
+        on_thought: Callable[[str], None] = lambda _piece: None,
     ) -> None:
         self._clock = clock
         self._settings = settings
         self._on_first = on_first
         self._on_piece = on_piece
+        self._on_thought = on_thought
         self.pieces = 0
         """How many pieces of text and reasoning have arrived."""
         self._text = StringIO()
@@ -113,12 +119,16 @@ class Attempt:
 
     def on_text(self, piece: str) -> None:
         """Take a piece of the reply's text."""
-        self.on_reasoning(piece)
+        self._take_sign_of_life()
         self._text.write(piece)
         self._on_piece(piece)
 
     def on_reasoning(self, piece: str) -> None:
-        """Take a piece of reasoning: a sign of life."""
+        """Take a piece of reasoning: a sign of life as well."""
+        self._take_sign_of_life()
+        self._on_thought(piece)
+
+    def _take_sign_of_life(self) -> None:
         self._last_at = self._clock.now()
         self.pieces += 1
         if self._first_at is None and self._settings.streaming:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from llx_magic.core.gate import GateKey
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend
+from llx_magic.core.reply import ChatRequest, Effort
 from llx_magic.core.routing import Routing
 from llx_magic.engine.live import LiveProfile
 from llx_magic.settings.declaration import Settings
+from llx_magic.text.shape import Shape
 from llx_magic.text.values import JsonValue
 
 
@@ -28,7 +30,8 @@ class Candidate:
 class Plan:
     """One request as it was asked: nothing that changes later changes it.
 
-    ``messages`` end with the user's. ``json`` asks for a reply that is JSON. ``conversation`` names the conversation
+    ``messages`` end with the user's. ``shape`` is what the reply is to be, None for any text; ``effort`` how
+    much the model should reason. ``conversation`` names the conversation
     that is continued. ``notes`` are remarks about the prompt itself, such as which rows of a table were sent; the
     reply carries them.
     """
@@ -36,7 +39,8 @@ class Plan:
     routing: Routing
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
-    json: bool = False
+    shape: Shape | None = None
+    effort: Effort | None = None
     conversation: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -44,6 +48,17 @@ class Plan:
     def has_one_candidate(self) -> bool:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
+
+    def request(self, candidate: Candidate, correction: tuple[Message, ...] = ()) -> ChatRequest:
+        """Return what a candidate is sent; ``correction`` is its last reply and what was wrong with it."""
+        return ChatRequest(
+            messages=(*self.messages, *correction),
+            params=candidate.params,
+            streaming=candidate.settings.streaming,
+            json=self.shape is not None,
+            schema=self.shape.schema if self.shape else None,
+            effort=self.effort,
+        )
 
     def order(self, live: LiveProfile, *, take_turn: bool = True) -> tuple[Candidate, ...]:
         """Return the candidates as this request considers them; it counts as a turn unless that is not wanted."""

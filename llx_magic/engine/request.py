@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
@@ -15,6 +14,7 @@ from llx_magic.core.events import (
     CoolDownWaitStarted,
     Event,
     FirstTokenReceived,
+    ReplyMisfit,
     ReplyRestarted,
     RequestAnswered,
     RequestCancelled,
@@ -28,21 +28,22 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady, may_fail_over, retry_delay
 from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.machine import trouble_of
+from llx_magic.core.message import Message
 from llx_magic.core.ports import Ready
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Part, Reply, Restart
+from llx_magic.core.reply import Answer, Delta, Reply, Restart, Thought
 from llx_magic.core.sampling import sampling_of
 from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import Attempt, unexpected
 from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.misfits import Misfits
+from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.reasons import Reasons
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
-
-Watch = Callable[[Delta | Restart | Event], None]
-"""Takes the pieces of the reply and the decisions of one request, in order, on the thread that runs it."""
+from llx_magic.text.shape import Read
 
 
 class _Stamp(TypedDict):
@@ -68,6 +69,7 @@ class RequestRun:
         self._partial = ""
         self._waiter: Waiter | None = None
         self._given_up: list[Candidate] = []
+        self._misfits = Misfits(plan.shape)
 
     async def run(self) -> Reply:
         """Return the reply of the first backend that gives a whole one.
@@ -107,6 +109,19 @@ class RequestRun:
         return replace(reply, trace=Trace(tuple(events)))
 
     async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
+        """Return the first reply that is what was asked for; where only others came, the last of those."""
+        try:
+            return await self._search(order)
+        except AllBackendsFailed:
+            if self._misfits.last is None:
+                raise
+        visit, answer = self._misfits.last
+        if restart := self._misfits.restored():
+            self._watch(restart)
+            self._watch(Delta(answer.text))
+        return self._reply(visit, answer)
+
+    async def _search(self, order: tuple[Candidate, ...]) -> Reply:
         """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering."""
         candidates = order
         while candidates:
@@ -141,9 +156,9 @@ class RequestRun:
                     limited.append(candidate)
                 if admission.permit is None:
                     continue
-                visit = await self._visit(candidate, ready, admission)
-                if visit.answer is not None:
-                    return self._reply(visit, visit.answer), []
+                visit, reply = await self._until_it_fits(candidate, ready, admission)
+                if reply is not None:
+                    return reply, []
                 (limited if visit.was_limited else self._given_up).append(candidate)
         return None, limited
 
@@ -163,7 +178,36 @@ class RequestRun:
             self._live.publish(CoolDownWaitEnded(**self._stamp(), backend=name, seconds=self._clock.now() - began))
         return True
 
-    async def _visit(self, candidate: Candidate, ready: Ready, admission: Admission) -> Visit:
+    async def _until_it_fits(
+        self, candidate: Candidate, ready: Ready, admission: Admission
+    ) -> tuple[Visit, Reply | None]:
+        """Visit a backend, and again with what is wrong while its reply is not what was asked for, some times.
+
+        Returns the last visit, and the reply where there is one that will do.
+        """
+        correction: tuple[Message, ...] = ()
+        left = candidate.settings.schema_retries
+        while True:
+            visit = await self._visit(candidate, ready, admission, correction)
+            if visit.answer is None:
+                return visit, None
+            reply = self._reply(visit, visit.answer)
+            # One that was cut would be cut again.
+            if reply.read is None or reply.read.problem is None or reply.finish_reason == "length":
+                return visit, reply
+            problem = str(reply.read.problem)
+            correction = self._misfits.take(visit, visit.answer, problem)
+            self._live.publish(ReplyMisfit(**self._stamp(), backend=visit.backend, problem=problem, again=left > 0))
+            if left == 0:
+                return visit, None
+            left -= 1
+            admission = self._admit(candidate, second_pass=True)
+            if admission.permit is None:
+                return visit, None
+
+    async def _visit(
+        self, candidate: Candidate, ready: Ready, admission: Admission, correction: tuple[Message, ...]
+    ) -> Visit:
         """Make as many attempts as the settings allow; a visit without an answer sends the request on."""
         assert admission.permit is not None
         visit = Visit(admission.permit, candidate.gate, candidate.settings, self._plan.has_one_candidate)
@@ -171,7 +215,7 @@ class RequestRun:
             while visit.answer is None and visit.failure is None:
                 visit.attempts += 1
                 try:
-                    visit.answer = await self._attempt(candidate, ready, visit)
+                    visit.answer = await self._attempt(candidate, ready, visit, correction)
                 except BackendFailed as failed:
                     visit.failure = await self._wait_or_give_up(visit, failed.failure)
         finally:
@@ -200,7 +244,9 @@ class RequestRun:
         may_continue = self._live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate)
         return None if may_continue else failure
 
-    async def _attempt(self, candidate: Candidate, ready: Ready, visit: Visit) -> Answer:
+    async def _attempt(
+        self, candidate: Candidate, ready: Ready, visit: Visit, correction: tuple[Message, ...]
+    ) -> Answer:
         """Send once; the failure, if any, is published and raised."""
         name, settings = visit.backend, visit.settings
         self._withdraw(name)
@@ -211,7 +257,7 @@ class RequestRun:
                 attempt=visit.attempts,
                 attempts=settings.failover_retry_count,
                 streaming=settings.streaming,
-                sampling=sampling_of(candidate.params, json=self._plan.json),
+                sampling=sampling_of(candidate.params, json=self._plan.shape is not None),
             )
         )
         attempt = Attempt(
@@ -221,12 +267,10 @@ class RequestRun:
                 FirstTokenReceived(**self._stamp(), backend=name, seconds=seconds)
             ),
             on_piece=lambda piece: self._watch(Delta(piece)),
-        )
-        sent = ChatRequest(
-            messages=self._plan.messages, params=candidate.params, streaming=settings.streaming, json=self._plan.json
+            on_thought=lambda piece: self._watch(Thought(piece)),
         )
         try:
-            answer = await attempt.run(ready, sent)
+            answer = await attempt.run(ready, self._plan.request(candidate, correction))
         except BackendFailed as failed:
             self._partial = max(self._partial, attempt.text, key=len)
             number, failure, seconds = visit.attempts, failed.failure, attempt.seconds
@@ -261,7 +305,9 @@ class RequestRun:
         return self._live.admit(candidate.gate, applicant, candidate.settings)
 
     def _withdraw(self, next_backend: str) -> None:
-        """Take back what a broken-off reply has shown, now that another backend answers from the start."""
+        """Take back what is shown of a reply that is broken off or unfit, now that another comes from the start."""
+        if restart := self._misfits.withdrawn(next_backend):
+            self._watch(restart)
         if (withdrawn := self._reasons.withdrawn) is None:
             return
         failed, reason, words = withdrawn.backend, withdrawn.failure.message, withdrawn.failure.words or 0
@@ -271,6 +317,7 @@ class RequestRun:
         self._watch(Restart(failed, reason, next_backend))
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:
+        shape = self._plan.shape
         return Reply(
             text=answer.text,
             backend=visit.backend,
@@ -282,7 +329,9 @@ class RequestRun:
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
             request=self._number,
-            notes=self._reasons.notes(visit.backend, answer),
+            notes=(*self._reasons.notes(visit.backend, answer), *self._misfits.notes(answer)),
+            misfits=self._misfits.before(answer),
+            read=None if shape is None else Read.of(answer.text, shape),
         )
 
     def _take(self, event: Event) -> None:
@@ -295,38 +344,3 @@ class RequestRun:
 
     def _age(self) -> float:
         return self._clock.now() - self._began
-
-
-async def parts_of(
-    start: Callable[[Watch], Awaitable[Reply]], on_event: Callable[[Event], None] = lambda _event: None
-) -> AsyncIterator[Part]:
-    """Yield a request's parts as they arrive, the reply last; leaving the loop early cancels the request.
-
-    ``on_event`` gets what is no part.
-    The request runs in a task of its own, so that no time-out is ever suspended inside the consumer's code.
-    """
-    queue: asyncio.Queue[Delta | Restart | None] = asyncio.Queue()
-
-    def watch(part: Delta | Restart | Event) -> None:
-        if isinstance(part, Delta | Restart):
-            queue.put_nowait(part)
-        else:
-            on_event(part)
-
-    async def run() -> Reply:
-        try:
-            return await start(watch)
-        finally:
-            queue.put_nowait(None)
-
-    task = asyncio.create_task(run())
-    try:
-        while (part := await queue.get()) is not None:
-            yield part
-        yield await task
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what the consumer chose not to wait for

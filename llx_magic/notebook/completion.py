@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MemberDescriptorType, ModuleType
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
@@ -96,7 +96,7 @@ class LlxCompleter:
         if found is None or expression[: found.start(1)].rstrip().endswith("|"):
             return _offer([], "")
         owners, start = found[1].split(".")[:-1], found[2] or ""
-        names = self._attributes(self._value(owners)) if owners else sorted(self._variables())
+        names = self._attributes(self._value(owners)) if owners else sorted(self._notebook.variables())
         return _offer([(name, "instance") for name in names if name.startswith(start)], start)
 
     def _attributes(self, owner: object) -> list[str]:
@@ -107,14 +107,6 @@ class LlxCompleter:
         # A name of its class that is a function; nothing of the value is run to find out.
         functions = {name for name in names if callable(inspect.getattr_static(type(owner), name, None))}
         return [name for name in names if name not in functions or methods.found(owner, name) is not None]
-
-    def _variables(self) -> dict[str, object]:
-        hidden: Mapping[str, object] = self._shell.user_ns_hidden
-        return {
-            name: value
-            for name, value in list(self._shell.user_ns.items())
-            if not name.startswith("_") and not isinstance(value, ModuleType) and hidden.get(name, _ABSENT) is not value
-        }
 
     def _value(self, path: list[str]) -> object:
         value: object = self._shell.user_ns.get(path[0], _ABSENT)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -50,6 +51,15 @@ class Notebook(Here):
         """What completes the magics' words."""
         return LlxCompleter(self)
 
+    def variables(self) -> Mapping[str, object]:
+        """Return the user's variables by their names, without IPython's own and without modules."""
+        hidden: Mapping[str, object] = self.shell.user_ns_hidden
+        return {
+            name: value
+            for name, value in list(self.shell.user_ns.items())
+            if not name.startswith("_") and not isinstance(value, ModuleType) and not _is_in(hidden, name, value)
+        }
+
     def ask(self, line: str, cell: str | None) -> Reply | None:
         """Answer a prompt; the reply is returned where it can be the value of an expression."""
         asked, text = read_prompt(line, cell)
@@ -86,6 +96,10 @@ class Notebook(Here):
         self.session.close()
         BACKGROUND.stop()
         embedded.stop()
+
+
+def _is_in(names: Mapping[str, object], name: str, value: object) -> bool:
+    return name in names and names[name] is value
 
 
 def asker_of(shell: InteractiveShell) -> Asker | None:

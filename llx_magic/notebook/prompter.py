@@ -20,7 +20,7 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
-from llx_magic.core.reply import Delta, Reply, Restart
+from llx_magic.core.reply import Arrival, Reply
 from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
@@ -32,6 +32,7 @@ from llx_magic.notebook.view import Bundle, CellView, QuietView, View
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
+from llx_magic.text.wording import nearest
 
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
@@ -81,7 +82,7 @@ class Prompter:
         filled = self._rendered(text)
         self._text = filled.text
         self._cell = self._place()
-        self._balancer, plan = prompt.prepare(notebook.session, options, filled.text, self._cell)
+        self._balancer, plan = prompt.prepare(notebook.session, options, filled.text, self._cell, self._schema())
         self._plan = replace(plan, notes=(*plan.notes, *filled.notes))
         self._view: View = QuietView()
         self._begun = time.monotonic()
@@ -115,6 +116,15 @@ class Prompter:
         # Nobody can write a local variable of a running function.
         note = f"{self._out} is a variable of the notebook, not of {scope.function}()"
         return Rendered(filled.text, (*filled.notes, note))
+
+    def _schema(self) -> object:
+        """Return what the variable holds that ``--schema`` names, None where it names none."""
+        if (name := self._options.get("schema")) is None:
+            return None
+        scope = Scope(self._shell)
+        if name not in scope:
+            raise UsageProblem(f"--schema {name}: there is no such variable{nearest(name, scope)}")
+        return scope[name]
 
     def _place(self) -> str | None:
         """Return what identifies the cell in its conversation; None where it always adds a turn."""
@@ -173,7 +183,7 @@ class Prompter:
             return None
         return None if "quiet" in self._options or self._is_live else Output(job.line)
 
-    def _follow(self, running: Running[Reply, Delta | Restart | Event]) -> Reply:
+    def _follow(self, running: Running[Reply, Arrival | Event]) -> Reply:
         try:
             reply = running.follow(self._view.draw)
         except AllBackendsFailed as failed:
@@ -192,8 +202,7 @@ class Prompter:
         if line and isinstance(self._view, TerminalView) and "bg" not in self._options:
             print(line)  # noqa: T201 - a terminal has no other output
         prompt.remember(self._notebook.session, self._options, self._text, reply, self._cell)
-        if self._form == "json":
-            reply.json()
+        prompt.check(reply)
         if "next-cell" in self._options:
             self._offer_code(reply)
         return reply

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from llx_magic.core import events as facts
 from llx_magic.core.describe import why
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Restart
+from llx_magic.core.reply import Arrival, Delta
 from llx_magic.units import in_time, number
 
 LEAST_SECONDS = 1
@@ -30,7 +30,7 @@ class Status:
         self._of = ""
         self._shown = ""
 
-    def take(self, part: Delta | Restart | Event) -> bool:
+    def take(self, part: Arrival | Event) -> bool:
         """Take new parts and events into account; return whether the line has changed."""
         match part:
             case Delta():

@@ -10,7 +10,7 @@ from typing import Protocol
 from llx_magic.commands.ask import Format
 from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Delta, Received, Reply, Restart
+from llx_magic.core.reply import Arrival, Delta, Received, Reply, Restart
 from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
@@ -41,7 +41,7 @@ class View(Protocol):
     received: Received
     """What has come so far."""
 
-    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+    def draw(self, parts: Iterable[Arrival | Event]) -> float:
         """Take in what has come and show it; returns the seconds until the next drawing is worth its cost."""
 
     def finish(self, reply: Reply) -> None:
@@ -57,7 +57,7 @@ class QuietView:
     def __init__(self) -> None:
         self.received = Received()
 
-    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+    def draw(self, parts: Iterable[Arrival | Event]) -> float:
         """Write the debug lines."""
         for part in parts:
             self.received.take(part)
@@ -100,7 +100,7 @@ class CellView:
         if status is not None and job:
             self._redraw(status)
 
-    def draw(self, parts: Iterable[Delta | Restart | Event]) -> float:
+    def draw(self, parts: Iterable[Arrival | Event]) -> float:
         """Take in what has come and show it; returns the seconds until the next drawing is worth its cost."""
         changed = False
         for part in parts:
@@ -131,7 +131,7 @@ class CellView:
         elif self._shown or self._job:
             self._put({"text/plain": why, "text/html": _below([first, *rest])})
 
-    def _take(self, part: Delta | Restart | Event) -> bool:
+    def _take(self, part: Arrival | Event) -> bool:
         self.received.take(part)
         if isinstance(part, Restart):
             self._restarts.append(part.line)

@@ -12,12 +12,13 @@ from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import Part, Reply
+from llx_magic.core.reply import Part, Reply, Usage, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import Subscriber
+from llx_magic.engine.parts import Watch, parts_of
 from llx_magic.engine.plan import Candidate, Plan
-from llx_magic.engine.request import RequestRun, Watch, parts_of
+from llx_magic.engine.request import RequestRun
 from llx_magic.errors import UsageProblem
 from llx_magic.keys.redaction import named_secret
 from llx_magic.observe.debug import write_debug_lines
@@ -27,6 +28,7 @@ from llx_magic.session import wiring
 from llx_magic.session.options import AskOptions, check_names, with_options
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.layers import Values, read_cell_values
+from llx_magic.text.schemas import shape_of
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import nearest
 
@@ -94,11 +96,14 @@ class LoadBalancer(ProfileRecord):
             self._member(backend)
         if name := named_secret(params):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
+        schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
             candidates=self._candidates(read_cell_values(options.get("settings") or {}), params, backend),
             messages=messages,
+            shape=None if schema is None else shape_of(schema),
+            effort=None if effort is None else read_effort(effort),
         )
 
     async def run(self, plan: Plan, watch: Watch = write_debug_lines) -> Reply:
@@ -192,11 +197,17 @@ class LoadBalancer(ProfileRecord):
         return candidates if pinned is None else candidates[:1]  # one that has several places is asked once
 
     def _cost(self, reply: Reply) -> float | None:
-        prices = next(member.connection for member in self.profile.members if member.name == reply.backend)
-        if reply.usage is None or prices.price_input is None or prices.price_output is None:
+        """Return what a reply cost together with those that were not what was asked for; None where one is unknown."""
+        paid = [self._price(each.backend, each.usage) for each in reply.misfits]
+        paid.append(self._price(reply.backend, reply.usage))
+        known = [each for each in paid if each is not None]
+        return sum(known) if len(known) == len(paid) else None
+
+    def _price(self, backend: str, usage: Usage | None) -> float | None:
+        prices = next(member.connection for member in self.profile.members if member.name == backend)
+        if usage is None or prices.price_input is None or prices.price_output is None:
             return None
-        paid = reply.usage.prompt_tokens * prices.price_input + reply.usage.completion_tokens * prices.price_output
-        return paid / 1e6
+        return (usage.prompt_tokens * prices.price_input + usage.completion_tokens * prices.price_output) / 1e6
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:

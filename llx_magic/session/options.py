@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TypedDict, TypeVar
 
+from llx_magic.core.reply import Effort
 from llx_magic.text.values import JsonValue
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -15,13 +16,17 @@ class AskOptions(TypedDict, total=False):
     """What may be given beside the prompt, for this request only; None is as if it were not given.
 
     ``system`` is the system prompt. ``settings`` and ``params`` are those of ``--set`` and ``--param``. ``backend``
-    is the only one to be asked.
+    is the only one to be asked. ``schema`` says what the reply is to be, whose ``value`` then is that: a msgspec
+    Struct, a dataclass, a pydantic model, another type, a JSON schema, or the short form
+    ``{"label": ["bug", "billing"], "urgent": bool, "why": str}``. ``effort`` says how much the model should reason.
     """
 
     system: str | None
     settings: Mapping[str, JsonValue] | None
     params: Mapping[str, JsonValue] | None
     backend: str | None
+    schema: object
+    effort: Effort | None
 
 
 def check_names(options: AskOptions) -> None:

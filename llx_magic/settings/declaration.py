@@ -205,6 +205,14 @@ class Settings:
     failover_on_content_filter: Annotated[
         bool, Setting(Switch(), "Whether a refusal by a content filter goes to the next backend")
     ] = False
+    schema_retries: Annotated[
+        int,
+        Setting(
+            Whole("a number of times", 0, ("0", "1", "2")),
+            "How often a backend whose reply is not the JSON that was asked for is asked again with what is wrong",
+            "times",
+        ),
+    ] = 2
     cooldown_wait_ms: Annotated[
         int | None,
         _limit(

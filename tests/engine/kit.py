@@ -12,7 +12,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.message import Message
 from llx_magic.core.ports import StateStore
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart, Usage
+from llx_magic.core.reply import Answer, Arrival, ChatRequest, Reply, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.core.statistics import Ledger
@@ -138,7 +138,7 @@ class Bench:
         self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, self.store())
         self.live.with_ledger(Ledger.resize, self.rules().history_limit)
         self.gates = self.live.gates()
-        self.seen: list[Delta | Restart | Event] = []
+        self.seen: list[Arrival | Event] = []
         self.live.subscribe(lambda event: None)
 
     def rules(self, **settings) -> Settings:

@@ -34,7 +34,7 @@ from llx_magic.core.failure import BackendFailed, FailureKind, Limit
 from llx_magic.core.reply import Delta, Restart
 from llx_magic.core.statistics import Ledger
 from llx_magic.engine.clocks import ManualClock
-from llx_magic.engine.request import parts_of
+from llx_magic.engine.parts import parts_of
 from llx_magic.errors import AllBackendsFailed
 from tests.engine.kit import DOWN, LIMITED, REFUSED, Bench, Scripted, answer, failure, settle
 

@@ -38,7 +38,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Applicant
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Progress, StateStore
-from llx_magic.core.reply import Answer, ChatRequest, Delta, Reply, Restart, Usage
+from llx_magic.core.reply import Answer, Arrival, ChatRequest, Delta, Reply, Restart, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.live import LiveProfile
@@ -150,14 +150,14 @@ class Asking:
     task: asyncio.Task[Reply] | None = None
     cancelled: bool = False
 
-    def watch(self, part: Delta | Restart | Event) -> None:
+    def watch(self, part: Arrival | Event) -> None:
         match part:
             case Delta():
                 self.text.append(part.text)
             case Restart():
                 self.text.clear()
                 self.restarts += 1
-            case _:
+            case Event():
                 self.events.append(part)
 
 

@@ -82,12 +82,22 @@ def test_a_reply_that_is_json_is_asked_for_once(viewer, first):
     assert len(first.requests) == 1
 
 
-def test_after_a_second_reply_that_is_none_the_error_is_one_line_and_the_reply_is_kept(viewer, first):
-    answers(first, "no", "no, I said", JSON)
-    ran = viewer("%%llx -f json\nhello")
+def test_after_the_last_reply_that_is_none_the_error_is_one_line_and_the_reply_is_kept(viewer, first):
+    answers(first, "no", "no, I said", "never", JSON)
+    ran = viewer("%%llx -f json -b first\nhello")
     assert ran.failure.startswith("ReplyFormatError: the reply is no JSON")
-    assert len(first.requests) == 2
-    assert viewer.last.text == "no, I said"
+    assert len(first.requests) == 3
+    assert viewer.last.text == "never"
+    assert "never" in shown(ran)["text/plain"]
+
+
+def test_a_backend_that_gives_none_is_passed_over_after_so_many_times(viewer, first, second):
+    answers(first, "no", "no, I said", JSON)
+    answers(second, JSON)
+    ran = viewer("%%llx -f json --set schema_retries=1\nhello").fine()
+    assert viewer.last.backend == "second"
+    assert [role for role, _text in messages(second)] == ["system", "user"]
+    assert "asked again: 2 replies were not JSON" in shown(ran)["text/plain"]
 
 
 def test_where_nobody_answers_the_second_time_the_first_reply_is_kept(viewer, first, second):
@@ -97,7 +107,8 @@ def test_where_nobody_answers_the_second_time_the_first_reply_is_kept(viewer, fi
     ran = viewer("%%llx -f json\nhello")
     assert "is no JSON" in ran.failure
     assert viewer.last.text == "prose"
-    assert "asked again for JSON: nobody answered" in shown(ran)["text/plain"]
+    assert "prose" in shown(ran)["text/plain"]
+    assert "asked again: no reply was JSON" in shown(ran)["text/plain"]
 
 
 def test_a_reply_that_was_cut_is_not_asked_for_again(viewer, first):
@@ -112,8 +123,8 @@ def test_a_reply_that_was_cut_is_not_asked_for_again(viewer, first):
     ids=["digits", "depth"],
 )
 def test_json_that_python_cannot_hold_is_one_line_and_the_reply_is_kept(viewer, first, text, says):
-    answers(first, text, text)
-    ran = viewer("%%llx -f json\nhello")
+    first.text = text
+    ran = viewer("%%llx -f json -b first\nhello")
     assert says in ran.failure
     assert viewer.last.text == text
 
@@ -125,8 +136,8 @@ def test_half_a_character_in_json_is_shown_and_ends_nothing(viewer, first):
 
 
 def test_prose_that_came_instead_of_json_has_no_colours(viewer, first):
-    answers(first, "for i in range, True and 12", "for i in range, True and 12")
-    html = shown(viewer("%%llx -f json\nhello"))["text/html"]
+    first.text = "for i in range, True and 12"
+    html = shown(viewer("%%llx -f json -b first\nhello"))["text/html"]
     assert "for i in range" in html
     assert not re.search(r"<span style=.color", html)
 

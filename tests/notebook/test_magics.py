@@ -300,7 +300,7 @@ def test_a_block_that_holds_a_fence_is_shown_whole_in_the_form_of_code(viewer, f
 )
 def test_json_that_is_none_is_an_error_which_says_where_and_the_reply_stays(viewer, first, text, says):
     first.text = text
-    ran = viewer("%%llx -f json -o answer\nhello")
+    ran = viewer("%%llx -f json -b first -o answer\nhello")
     assert says in ran.failure
     assert viewer["answer"].text == text
     assert text.splitlines()[0] in ran.shown[-1]["data"]["text/plain"]

@@ -151,6 +151,7 @@ def test_the_defaults_are_those_that_are_documented():
         "failover_status_codes": "408,409,425,429,500,502,503,504,529",
         "failover_on_network_errors": "true",
         "failover_on_content_filter": "false",
+        "schema_retries": "2",
         "cooldown_wait_ms": "10000",
         "history_limit": "10000",
     }

@@ -53,7 +53,7 @@ async def from_a_program(loaded: llx.LoadBalancer) -> list[str]:
 async def streamed(loaded: llx.LoadBalancer) -> AsyncIterator[str]:
     """The pieces of a reply; what came is void after a restart."""
     async for part in loaded.stream("Tell me a story."):
-        assert_type(part, llx.Delta | llx.Restart | llx.Reply)
+        assert_type(part, llx.Delta | llx.Thought | llx.Restart | llx.Reply)
         match part:
             case llx.Delta(text=text):
                 yield text

@@ -40,6 +40,7 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.CoolDownEnded: ("llx.cool_down_ended", ("backend",)),
     facts.CoolDownWaitStarted: ("llx.cool_down_wait_started", ("backend", "seconds")),
     facts.CoolDownWaitEnded: ("llx.cool_down_wait_ended", ("backend", "seconds")),
+    facts.ReplyMisfit: ("llx.reply_misfit", ("backend", "again")),
     facts.ReplyRestarted: ("llx.reply_restarted", ("failed", "next", "words")),
 }
 

@@ -1,0 +1,58 @@
+"""The replies of one request that were whole but not what was asked for."""
+
+from __future__ import annotations
+
+from llx_magic.core.message import Message
+from llx_magic.core.reply import Answer, Misfit, Restart
+from llx_magic.engine.visit import Visit
+from llx_magic.text.shape import Shape
+from llx_magic.units import number
+
+
+class Misfits:
+    """What came that does not fit, while a better reply is asked for; the last one stands where none comes."""
+
+    def __init__(self, shape: Shape | None) -> None:
+        self._shape = shape
+        self._replies: list[Misfit] = []
+        self.last: tuple[Visit, Answer] | None = None
+        """The latest, and the visit that gave it."""
+        self._is_shown = False
+
+    def take(self, visit: Visit, answer: Answer, problem: str) -> tuple[Message, ...]:
+        """Keep a reply; returns the turns that ask its backend again, with what is wrong."""
+        self._replies.append(Misfit(backend=visit.backend, text=answer.text, problem=problem, usage=answer.usage))
+        self.last, self._is_shown = (visit, answer), True
+        asked = f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."
+        return Message("assistant", answer.text), Message("user", asked)
+
+    def withdrawn(self, next_backend: str) -> Restart | None:
+        """Return what takes the last one back, where it is shown, now that another comes from the start."""
+        if not self._is_shown:
+            return None
+        self._is_shown = False
+        return Restart(self._replies[-1].backend, self._replies[-1].problem, next_backend, again=True)
+
+    def restored(self) -> Restart | None:
+        """Return what takes back whatever is shown instead of the last one, which is the best there is."""
+        if self._is_shown:
+            return None
+        backend = self._replies[-1].backend
+        return Restart(backend, "no other reply fits", backend, again=True)
+
+    def before(self, answer: Answer) -> tuple[Misfit, ...]:
+        """Return those that are not this answer itself."""
+        is_last = self.last is not None and answer is self.last[1]
+        return tuple(self._replies[:-1] if is_last else self._replies)
+
+    def notes(self, answer: Answer) -> tuple[str, ...]:
+        """Say below the reply that it was asked again, and what the others took."""
+        if self._shape is None or not self._replies:
+            return ()
+        others, name = self.before(answer), self._shape.name
+        said = f"the first reply was not {name}" if len(others) == 1 else f"{len(others)} replies were not {name}"
+        if len(others) < len(self._replies):
+            said = f"no reply was {name}"
+        spent = sum(each.usage.total_tokens for each in others if each.usage)
+        took = f"; {'it' if len(others) == 1 else 'they'} took {number(spent)} tokens" if spent else ""
+        return (f"asked again: {said}{took}",)
