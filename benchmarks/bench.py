@@ -27,6 +27,7 @@ from typing import Any
 
 import environments
 import psutil
+from form_clients import FORMS
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE / "RESULTS.md", HERE / "results.json"
@@ -40,6 +41,7 @@ VERSIONS = (
 )  # fmt: skip
 PEERS = {
     "openai": "openai",
+    **{client: client for client, _, _ in FORMS.values()},
     "LiteLLM Router": "litellm",
     "LangChain": "langchain-openai",
     "any-llm": "any-llm-sdk",
@@ -66,6 +68,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 360", "--quick --rounds 1", 700),
+    Benchmark("forms", "The services' own forms, beside their own clients", "", "--rounds 1", 300),
     Benchmark("observing", "Being watched", "--rounds 15", "--rounds 3", 120),
     Benchmark("hop", "The background loop", "", "--rounds 5", 60),
     Benchmark("memory", "Memory after many requests", "", "--quick", 400),
@@ -187,6 +190,8 @@ def summary(found: Found) -> str:
         ours = "ms" if what == "ms" else "mb"
         lines.append(_row(found, f"{title}, over a bare kernel", most, others, _loaded(ours, unit)))
     lines += [
+        _row(found, "CPU of a call in Anthropic's form", "0.3 of it", *_beside_anthropic("call")),
+        _row(found, "CPU of a chunk in Anthropic's form", "0.2 of it", *_beside_anthropic("chunk")),
         _row(found, "bytes to the browser for a reply of 2,000 tokens", "180 KB", _shown("each token"),
              _shown("`%%llx`")),
         _row(found, "CPU to show that reply", "0.15 s", "", _display_cpu),
@@ -201,6 +206,13 @@ def summary(found: Found) -> str:
 
 def _both(first: Reader, second: Reader, form: str) -> Reader:
     return lambda found: form.format(first(found), second(found))
+
+
+def _beside_anthropic(measure: str) -> tuple[Reader, Reader]:
+    def figure(found: Found, what: str) -> float:
+        return float(found["forms"]["figures"]["anthropic"][measure][what])
+
+    return lambda found: f"{figure(found, 'theirs'):,.0f} µs (anthropic)", lambda found: f"{figure(found, 'ratio'):.2f}"
 
 
 def _loaded(what: str, unit: str) -> Reader:

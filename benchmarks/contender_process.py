@@ -2,6 +2,8 @@
 
     python contender_process.py NAME
 
+NAME is one of `contenders`, or a form of `form_clients` with "ours in " or "client of " before it.
+
 Then, on standard input: {"task": "calls", "url": ..., "count": ..., "at_a_time": ...}
 """
 
@@ -20,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from contenders import CONTENDERS, COOL_DOWN_SECONDS, Contender
+from form_clients import CLIENTS
 from quick_server import CHUNKS, TEXT
 
 WARM_UP = 5
@@ -29,7 +32,7 @@ class _Tasks:
     """What can be measured. Clients are made once for each kind of task and kept, as their users keep them."""
 
     def __init__(self, name: str) -> None:
-        self._kind = CONTENDERS[name]
+        self._kind = (CONTENDERS | CLIENTS)[name]
         self._made: dict[str, Contender] = {}
 
     def _contender(self, urls: list[str], made_for: str) -> Contender:

@@ -13,8 +13,9 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -130,6 +131,10 @@ class RawAsyncio:
 class Ours:
     """llx_magic on the caller's loop; ``LLX_HTTP_TRANSPORT`` chooses what is beneath it."""
 
+    provider = "openai"
+    connection: Mapping[str, str] = MappingProxyType({})
+    """What a profile says beside its address and its key."""
+
     def __init__(self, urls: list[str], made_for: str) -> None:
         import llx_magic
 
@@ -137,7 +142,8 @@ class Ours:
         with tempfile.TemporaryDirectory() as folder:
             names = [f"member{number}" for number in range(len(urls))]
             for name, url in zip(names, urls, strict=True):
-                self._write(folder, name, {"base-url": url, "auth-key-env": "BENCHMARK_KEY"}, "openai", MODEL)
+                connection = {"base-url": url, "auth-key-env": "BENCHMARK_KEY", **self.connection}
+                self._write(folder, name, connection, self.provider, MODEL)
             if len(names) > 1:
                 self._write(folder, "balancer", {}, "", "", type="loadbalancer", policy="failover", profiles=names)
             path = Path(folder, f"{'balancer' if len(names) > 1 else names[0]}.json")

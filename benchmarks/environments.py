@@ -16,6 +16,11 @@ FOLDER = Path(__file__).parents[1] / ".bench"
 
 PACKAGES = {
     "openai": ("openai",),
+    "anthropic": ("anthropic",),
+    "google-genai": ("google-genai",),
+    "ollama": ("ollama",),
+    "cohere": ("cohere",),
+    "boto3": ("boto3",),
     "LiteLLM Router": ("litellm",),
     "LangChain": ("langchain-openai",),
     "any-llm": ("any-llm-sdk[openai]",),

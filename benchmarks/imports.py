@@ -33,8 +33,15 @@ IMPORTS = {
     "LiteLLM Router": "litellm",
     "LangChain": "langchain_openai",
     "any-llm": "any_llm",
+    "anthropic": "anthropic",
+    "google-genai": "google.genai",
+    "boto3": "boto3",
+    "the extra aws": "botocore.session, botocore.auth, botocore.eventstream",
+    "the extra azure": "azure.identity",
+    "the extra google": "google.auth.transport.requests",
 }
-"""What is imported of each; whose environment it is, is its name in `environments`."""
+"""What is imported of each; whose environment it is, is its name in `environments`. An extra is imported with the first
+request that needs it, and never before."""
 
 CHILD = """
 import sys, time

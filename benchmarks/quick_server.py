@@ -6,6 +6,7 @@
         f"{server.url}/500/v1"    # status 500 at once
         f"{server.url}/dead/v1"   # status 500 after `DEAD_SECONDS`
         f"{server.url}/count"     # how many requests /dead got so far, as a number
+    server.url                # in the services' own forms too, see `form_replies.py`
         refused_url()             # nothing listens there
 
 Replies are bytes that were made before; a request is searched for the end of its head, its length and the word
@@ -22,6 +23,7 @@ import re
 import socket
 import sys
 
+from form_replies import form_replies
 from mock_server import MockServer
 
 CHUNKS = 200
@@ -31,6 +33,7 @@ TEXT = "Two is a prime."
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _STREAM = re.compile(rb'"stream": ?true')
+_STREAM_IN_PATH = re.compile(rb":streamGenerateContent|/converse-stream")
 
 
 class QuickServer(MockServer):
@@ -57,7 +60,10 @@ def _response(status: str, body: bytes, kind: str = "application/json") -> bytes
 
 
 def _chunk(payload: object) -> bytes:
-    data = b"data: " + (payload if isinstance(payload, bytes) else json.dumps(payload).encode()) + b"\n\n"
+    return _http_chunk(b"data: " + (payload if isinstance(payload, bytes) else json.dumps(payload).encode()) + b"\n\n")
+
+
+def _http_chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
@@ -68,14 +74,23 @@ def _delta(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
     )
 
 
+def _head(kind: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+
+
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 _MESSAGE = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "logprobs": None, "finish_reason": "stop"}
 _WHOLE = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "mock", "choices": [_MESSAGE]}
 WHOLE = _response("200 OK", json.dumps({**_WHOLE, "usage": _USAGE}).encode())
 ERROR = _response("500 Internal Server Error", b'{"error": {"message": "broken", "type": "server_error"}}')
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-PIECES = [_delta({"content": f" word{number}"}) for number in range(CHUNKS)]
+WORDS = [f" word{number}" for number in range(CHUNKS)]
+PIECES = [_delta({"content": word}) for word in WORDS]
+HEAD = _head("text/event-stream")
 END = _delta({}, "stop") + _chunk(b"[DONE]") + b"0\r\n\r\n"
+FORMS = {
+    mark: (_response("200 OK", replies.whole), _head(replies.kind), [*map(_http_chunk, replies.events), b"0\r\n\r\n"])
+    for mark, replies in form_replies(TEXT, WORDS).items()
+}
 
 
 class _Connection(asyncio.Protocol):
@@ -106,6 +121,8 @@ class _Connection(asyncio.Protocol):
             self._loop.call_later(DEAD_SECONDS, self._transport.write, ERROR)
         elif path == b"/count":
             self._transport.write(_response("200 OK", str(_Connection.dead_count).encode()))
+        elif form := next((FORMS[mark] for mark in FORMS if mark in path), None):
+            self._answer_in(*form, streaming=bool(_STREAM.search(request, head_end) or _STREAM_IN_PATH.search(path)))
         elif not _STREAM.search(request, head_end):
             self._transport.write(WHOLE)
         elif path.startswith(b"/paced/"):
@@ -116,6 +133,10 @@ class _Connection(asyncio.Protocol):
             for piece in PIECES:
                 self._transport.write(piece)
             self._transport.write(END)
+
+    def _answer_in(self, whole: bytes, head: bytes, events: list[bytes], *, streaming: bool) -> None:
+        for data in (head, *events) if streaming else (whole,):
+            self._transport.write(data)
 
     def _pace(self, begun: float, number: int) -> None:
         if number == CHUNKS:

@@ -68,3 +68,16 @@ def test_every_benchmark_has_its_row_in_the_readme(bench: ModuleType) -> None:
     """A script that `make bench` runs is described in benchmarks/README.md."""
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [each.script for each in bench.BENCHMARKS if f"benchmarks/{each.script}.py" not in readme] == []
+
+
+@pytest.mark.slow
+def test_each_form_is_measured_beside_its_services_own_client(tmp_path: Path) -> None:
+    """Every form has figures, or the reason why its client is not there."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHMARKS / "forms.py"), "--rounds", "1", "--json", str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert len(found["figures"]) + len(found["missing"]) == 6
+    assert all("its environment is made by" in why for why in found["missing"].values())
+    assert all(each["chunk"]["ratio"] > 0 for each in found["figures"].values())
