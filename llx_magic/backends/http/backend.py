@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
+MOST_CONCESSIONS = 8
+"""How often a request is sent again at once without something; no form has more that it can do without."""
+
 _OF_EVERY_REQUEST = {
     "Accept": "application/json, text/event-stream",
     "Accept-Encoding": "identity",  # compression would only hold back a stream's pieces
@@ -171,7 +174,7 @@ class _Visit:
         wire, name, model = self.wire, self.holder.name, self.holder.model
         without = self.findings.refused
         on_trial: set[str] = set()
-        path = ""
+        path, left = "", MOST_CONCESSIONS
         while True:
             reader = wire.reader(name, model, progress)
             try:
@@ -186,8 +189,9 @@ class _Visit:
                 self.findings.refused |= on_trial
                 return replace(outcome, notes=(*outcome.notes, *asked.notes)) if asked.notes else outcome, path
             conceded = None if reader.taken else wire.conceded(outcome, request, without)
-            if conceded is None:
+            if conceded is None or conceded.extra in without or not left:
                 return outcome, path
+            left -= 1
             without |= {conceded.extra}
             if conceded.lasts:
                 on_trial.add(conceded.extra)

@@ -41,6 +41,35 @@ _strict = msgspec.json.Decoder()
 _lenient = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
+def text_in(value: JsonValue) -> str:
+    """Return the text that a field holds; empty where it holds something else."""
+    return value if isinstance(value, str) else ""
+
+
+def object_in(value: JsonValue) -> dict[str, JsonValue]:
+    """Return the object that a field holds; an empty one where it holds something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def parts_in(value: JsonValue) -> list[dict[str, JsonValue]]:
+    """Return the objects in a field that holds one of them, or a list; for a text one that holds it as ``text``."""
+    found = value if isinstance(value, list) else [value]
+    return [{"text": each} if isinstance(each, str) else each for each in found if isinstance(each, str | dict)]
+
+
+def is_true(value: JsonValue) -> bool:
+    """Return whether a field says yes, be it as a number or as a text."""
+    return value in (True, 1) or text_in(value).strip().casefold() in ("true", "1")
+
+
+def is_of_another_choice(index: JsonValue) -> bool:
+    """Return whether an index is not that of the first choice; one that cannot be read is taken for it."""
+    if isinstance(index, str):
+        index = index.strip()
+        return index.isdecimal() and int(index[:9]) != 0
+    return isinstance(index, int | float) and index is not True and index != 0
+
+
 def end_of(pattern: re.Pattern[str], text: str, begin: int) -> int:
     """Return where what fits the pattern there ends; nothing of a long text is copied."""
     found = pattern.match(text, begin)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from llx_magic.backends.wires.anthropic_reader import MessageReader
 from llx_magic.backends.wires.anthropic_refusals import Extra, capped, conceded
 from llx_magic.backends.wires.anthropic_schema import fitting
 from llx_magic.backends.wires.anthropic_turns import system_of, turns_of
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, json_body
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path, json_body
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -125,7 +125,7 @@ class AnthropicMessages(Wire):
         if self._door.vertex:
             verb = "streamRawPredict" if streaming else "rawPredict"
             body.setdefault("anthropic_version", self._door.vertex)
-            return Asked(f"{self._within}/models/{quote(model, safe='@')}:{verb}", json_body(body))
+            return Asked(f"{self._within}/models/{in_path(model, keep='@')}:{verb}", json_body(body))
         is_new = self._door.has_new_version and Extra.VERSION not in without and body.keys().isdisjoint(_SAMPLING)
         headers = {"anthropic-version": _NEW if is_new else _OLD}
         return Asked("/messages", json_body({"model": model, **body}), headers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within, says_something
+from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 
 if TYPE_CHECKING:
@@ -58,26 +59,21 @@ class MessageReader(Reader):
     def _take_message(self, message: dict[str, JsonValue]) -> None:
         self._is_message = True
         self._take_head(message)
-        content = message.get("content")
-        blocks: list[JsonValue] = content if isinstance(content, list) else [{"type": "text", "text": content}]
-        for block in blocks:
-            if isinstance(block, dict):
-                self._take_block(block)
+        for block in parts_in(message.get("content")):
+            self._take_block(block)
         self._take_end(message)
 
     def _take_head(self, message: dict[str, JsonValue]) -> None:
         self.has_begun = True
-        if isinstance(model := message.get("model"), str) and model:
-            self.credit(model)
-        if isinstance(given := message.get("id"), str) and given:
-            self.response_id = given
+        self.credit(text_in(message.get("model")))
+        self.response_id = text_in(message.get("id")) or self.response_id
         self.add_usage(message.get("usage"))
 
     def _take_block(self, block: dict[str, JsonValue]) -> None:
         """Take a block; one of a stream begins empty, as a rule."""
         self.has_begun = True
-        if block.get("type") in _TOOLS:
-            self.add_tool(str(block.get("name") or ""))
+        if text_in(block.get("type")) in _TOOLS:
+            self.add_tool(text_in(block.get("name")))
         else:
             self._take_words(block)
 
@@ -86,12 +82,11 @@ class MessageReader(Reader):
         self._take_words(delta)
 
     def _take_words(self, said: dict[str, JsonValue]) -> None:
-        kind = said.get("type")
-        if kind in ("text", "text_delta"):
-            if isinstance(words := said.get("text"), str) and words:
-                self.add_text(words)
-        elif kind in ("thinking", "thinking_delta") and isinstance(thought := said.get("thinking"), str):
-            self.add_reasoning(thought)
+        kind = text_in(said.get("type"))
+        if kind in ("text", "text_delta", "") and (words := text_in(said.get("text"))):
+            self.add_text(words)
+        elif kind in ("thinking", "thinking_delta", ""):
+            self.add_reasoning(text_in(said.get("thinking")))
 
     def _take_last(self, event: dict[str, JsonValue]) -> None:
         """Take the event before the last one: why the model stopped, and all counts anew."""
@@ -106,8 +101,7 @@ class MessageReader(Reader):
         """
         reason = message.get("stop_reason")
         if reason == "refusal":
-            details = message.get("stop_details")
-            told = [details.get(name) for name in ("category", "explanation")] if isinstance(details, dict) else []
-            self.filtered(": ".join(each for each in told if isinstance(each, str) and each))
+            details = object_in(message.get("stop_details"))
+            self.filtered(": ".join(filter(None, (text_in(details.get(name)) for name in ("category", "explanation")))))
         elif isinstance(reason, str):
             self.finish(reason)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from llx_magic.backends.wires.wire import Asked, Concession, Wire
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path
 from llx_magic.providers.address import DATED_VERSION
 from llx_magic.providers.table import provider_at
 
@@ -79,7 +79,7 @@ class Azure(Wire):
         if not self.api_version:
             return asked
         # Responses are not below a deployment: the body names it.
-        of_deployment = "" if asked.path == "/responses" else f"/deployments/{quote(deployment, safe='')}"
+        of_deployment = "" if asked.path == "/responses" else f"/deployments/{in_path(deployment)}"
         return asked._replace(path=f"{self.below}{of_deployment}{asked.path}?api-version={quote(self.api_version)}")
 
     def reader(self, name: str, model: str, progress: Progress) -> Reader:

@@ -9,11 +9,10 @@ import importlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from llx_magic.backends.wires.bedrock_parts import blocks_of
 from llx_magic.backends.wires.bedrock_reader import ReplyReader
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, json_body
+from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path, json_body
 from llx_magic.core.failure import FailureKind
 from llx_magic.install import install_line
 from llx_magic.text.values import JsonValue
@@ -97,7 +96,7 @@ class BedrockConverse(Wire):
             _add(body, "outputConfig", _output(request))
         streaming = request.streaming and _STREAM not in without
         accept = "application/vnd.amazon.eventstream" if streaming else "application/json"
-        path = f"/model/{quote(model, safe='')}/converse{'-stream' if streaming else ''}"
+        path = f"/model/{in_path(model)}/converse{'-stream' if streaming else ''}"
         return Asked(path, json_body(body), {"Accept": accept}, _notes(request, without))
 
     def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llx_magic.backends.reading.errors import error_of, error_within
 from llx_magic.backends.reading.frames import FrameDecoder
+from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 from llx_magic.text.values import JsonValue
 
@@ -60,44 +61,31 @@ class ReplyReader(Reader):
     def _take_event(self, name: str, event: Mapping[str, JsonValue]) -> None:
         match name:
             case "contentBlockStart":
-                self._take_block(_within(event, "start"))
+                self._take_block(object_in(event.get("start")))
             case "contentBlockDelta":
-                self._take_block(_within(event, "delta"))
+                self._take_block(object_in(event.get("delta")))
             case "messageStop":
-                self.finish(_text(event.get("stopReason")))
+                self.finish(text_in(event.get("stopReason")))
             case "metadata":
                 self.add_usage(event.get("usage"))
                 self.done = self.has_finished
             case "output":
-                content = _within(event, "message").get("content")
-                for block in content if isinstance(content, list) else ():
-                    if isinstance(block, dict):
-                        self._take_block(block)
+                for block in parts_in(object_in(event.get("message")).get("content")):
+                    self._take_block(block)
 
     def _take_block(self, block: Mapping[str, JsonValue]) -> None:
         """Take a block of content, or the beginning or a piece of one."""
-        if text := _text(block.get("text")):
+        if text := text_in(block.get("text")):
             self.add_text(text)
-        thought = _within(block, "reasoningContent")
-        if thought:
-            self.add_reasoning(_text(thought.get("text")) or _text(_within(thought, "reasoningText").get("text")))
-        if isinstance(block.get("toolUse"), dict):
-            self.add_tool(_text(_within(block, "toolUse").get("name")))
-        cited = _within(block, "citationsContent").get("content")
-        for each in cited if isinstance(cited, list) else ():
-            if isinstance(each, dict) and (text := _text(each.get("text"))):
+        thought = object_in(block.get("reasoningContent"))
+        self.add_reasoning(text_in(thought.get("text")) or text_in(object_in(thought.get("reasoningText")).get("text")))
+        if tool := object_in(block.get("toolUse")):
+            self.add_tool(text_in(tool.get("name")))
+        for each in parts_in(object_in(block.get("citationsContent")).get("content")):
+            if text := text_in(each.get("text")):
                 self.add_text(text)
 
 
 _EVENTS = frozenset({
     "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "output",
 })  # fmt: skip
-
-
-def _within(value: Mapping[str, JsonValue], name: str) -> Mapping[str, JsonValue]:
-    found = value.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else ""

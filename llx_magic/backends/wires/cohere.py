@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
 from llx_magic.backends.reading.finish import Finish, meaning_of
+from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
@@ -152,20 +153,17 @@ class CohereReader(Reader):
             self._take_end(document)
 
     def _take_id(self, document: Mapping[str, JsonValue]) -> None:
-        if isinstance(given := document.get("id"), str) and given:
-            self.response_id = given
+        self.response_id = text_in(document.get("id")) or self.response_id
 
     def _take_message(self, message: Mapping[str, JsonValue]) -> None:
-        if isinstance(plan := message.get("tool_plan"), str):
-            self.add_reasoning(plan)
-        for part in _each(message.get("content")):
-            if isinstance(thinking := part.get("thinking"), str):
-                self.add_reasoning(thinking)
-            if isinstance(text := part.get("text"), str) and text:
+        self.add_reasoning(text_in(message.get("tool_plan")))
+        for part in parts_in(message.get("content")):
+            self.add_reasoning(text_in(part.get("thinking")))
+            if text := text_in(part.get("text")):
                 self.add_text(text)
-        for call in _each(message.get("tool_calls")):
-            if isinstance(called := call.get("function"), dict) and called.get("name"):
-                self.add_tool(str(called["name"]))
+        for call in parts_in(message.get("tool_calls")):
+            if name := text_in(object_in(call.get("function")).get("name")):
+                self.add_tool(name)
 
     def _take_end(self, end: Mapping[str, JsonValue]) -> None:
         """Take the reason of the end and the counts; an error in the middle of a stream is an end like any other."""
@@ -178,11 +176,6 @@ class CohereReader(Reader):
             error.codes.add("timeout" if reason == "TIMEOUT" else "internal_error")
             self.take_error(error)
         self.finish(reason)
-
-
-def _each(value: JsonValue) -> list[dict[str, JsonValue]]:
-    """Return the objects in a field that holds one of them, or a list."""
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 WIRE = CohereChat()

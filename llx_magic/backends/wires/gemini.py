@@ -10,7 +10,7 @@ import mimetypes
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from llx_magic.backends.wires.gemini_reader import ReplyReader
 from llx_magic.backends.wires.wire import (
@@ -19,6 +19,7 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     base64_of,
+    in_path,
     json_body,
     schema_in_words,
 )
@@ -140,7 +141,7 @@ class Gemini(Wire):
 
     def _path_of(self, model: str) -> str:
         """Return the path of a model, which may be given as a whole resource: ``tunedModels/…``, ``endpoints/…``."""
-        named = quote(model.strip("/"), "/@")
+        named = in_path(model.strip("/"), keep="/@")
         if "/" in model and (not self.publisher or not model.startswith("models/")):
             return f"/{named}"
         return f"{self.publisher}/{named if '/' in model else f'models/{named}'}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
 from llx_magic.backends.reading.finish import Finish
+from llx_magic.backends.reading.lenient import is_of_another_choice, is_true, object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import FailureKind
@@ -38,7 +39,7 @@ class ReplyReader(Reader):
         if not candidates:
             self._refuse_the_blocked(document.get("promptFeedback"))
         for each in candidates:
-            if not each.get("index"):  # the first of several; where there is one it may have none
+            if not is_of_another_choice(each.get("index")):
                 self._take_candidate(each)
 
     def take_end_of_document(self) -> None:
@@ -47,10 +48,8 @@ class ReplyReader(Reader):
 
     def _take_facts(self, document: dict[str, JsonValue]) -> None:
         self.add_usage(document.get("usageMetadata"))
-        if isinstance(model := document.get("modelVersion"), str):
-            self.credit(model)
-        if isinstance(found := document.get("responseId"), str) and found:
-            self.response_id = found
+        self.credit(text_in(document.get("modelVersion")))
+        self.response_id = text_in(document.get("responseId")) or self.response_id
 
     def _refuse_the_blocked(self, feedback: JsonValue) -> None:
         """Fail where the prompt was blocked, so that there is no reply at all."""
@@ -64,22 +63,19 @@ class ReplyReader(Reader):
         self.has_begun = True
         self._pieces += 1
         content = candidate.get("content")
-        parts = content.get("parts") if isinstance(content, dict) else None
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict):
-                self._take_part(part)
+        for part in parts_in(object_in(content).get("parts", content)):
+            self._take_part(part)
         if isinstance(reason := candidate.get("finishReason"), str):
             self.finish(reason)
 
     def _take_part(self, part: dict[str, JsonValue]) -> None:
-        text, called = part.get("text"), part.get("functionCall")
-        if isinstance(text, str) and text:
-            if part.get("thought") is True:
+        if text := text_in(part.get("text")):
+            if is_true(part.get("thought")):
                 self.add_reasoning(text)
             else:
                 self.add_text(text)
-        elif isinstance(called, dict):
-            self.add_tool(str(called.get("name") or ""))
+        elif called := object_in(part.get("functionCall")):
+            self.add_tool(text_in(called.get("name")))
 
     def _notes(self) -> list[str]:
         """Add why there may be no text: the reasoning counts towards the limit."""

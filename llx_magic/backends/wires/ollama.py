@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
+from llx_magic.backends.reading.lenient import is_true, object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
@@ -165,14 +166,13 @@ class OllamaReader(Reader):
         if error_within(document, has_choices=isinstance(message, dict)):
             self.take_error(error_of(document))
             return
-        if isinstance(model := document.get("model"), str):
-            self.credit(model)
+        self.credit(text_in(document.get("model")))
         if isinstance(message, dict):
             self.has_begun = True
             self._take_message(message)
         if isinstance(reason := document.get("done_reason"), str):
             self.finish(reason)
-        if document.get("done") is True:
+        if is_true(document.get("done")):
             self.add_usage(document)
             if not self.has_finished:  # https://github.com/ollama/ollama/blob/main/llm/server.go: DoneReason
                 self.fail("the server broke off: the process that runs the model went away")
@@ -189,14 +189,12 @@ class OllamaReader(Reader):
         return replace(failure, message=f"{failure.message}; {help_}") if help_ else failure
 
     def _take_message(self, message: Mapping[str, JsonValue]) -> None:
-        if isinstance(thinking := message.get("thinking"), str):
-            self.add_reasoning(thinking)
-        if isinstance(content := message.get("content"), str) and content:
-            self.add_text(content)
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else []:
-            called = call.get("function") if isinstance(call, dict) else None
-            self.add_tool(str(called.get("name") or "") if isinstance(called, dict) else "")
+        self.add_reasoning(text_in(message.get("thinking")))
+        for part in parts_in(message.get("content")):
+            if text := text_in(part.get("text")):
+                self.add_text(text)
+        for call in parts_in(message.get("tool_calls")):
+            self.add_tool(text_in(object_in(call.get("function")).get("name")))
 
     def _what_helps(self, failure: Failure, body: bytes) -> str:
         if failure.status == 404 and b"not found" in body and b"model" in body:

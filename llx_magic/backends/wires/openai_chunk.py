@@ -91,14 +91,6 @@ def _fields(document: dict[str, JsonValue], kind: type[msgspec.Struct], *without
     return {ours: document[theirs] for ours, theirs in names if theirs in document and theirs not in without}
 
 
-def is_of_another_choice(index: JsonValue) -> bool:
-    """Return whether an index is not that of the first choice; one that cannot be read is taken for it."""
-    if isinstance(index, str):
-        index = index.strip()
-        return index.isdecimal() and int(index[:9]) != 0
-    return isinstance(index, int | float) and index is not True and index != 0
-
-
 # --- what a field holds -----------------------------------------------------------------------------------------------
 
 

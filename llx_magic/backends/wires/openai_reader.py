@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within, says_something
+from llx_magic.backends.reading.lenient import is_of_another_choice
 from llx_magic.backends.reading.reader import Reader
 from llx_magic.backends.wires.openai_chunk import (
     Choice,
@@ -17,7 +18,6 @@ from llx_magic.backends.wires.openai_chunk import (
     Words,
     chunk_of,
     content_in,
-    is_of_another_choice,
     read_chunk,
     reasoning_in,
     tools_in,

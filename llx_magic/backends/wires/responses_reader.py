@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within, says_something
+from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
 
 if TYPE_CHECKING:
@@ -68,22 +69,17 @@ class ReplyReader(Reader):
     def _take_response(self, response: dict[str, JsonValue], event: str = "") -> None:
         """Take what is known of a response; where it has ended, as its event or its status says, all of it."""
         self.has_begun = True
-        if isinstance(model := response.get("model"), str):
-            self.credit(model)
-        if isinstance(found := response.get("id"), str) and found:
-            self.response_id = found
-        status, output = event if event in _ENDS else response.get("status"), response.get("output")
+        self.credit(text_in(response.get("model")))
+        self.response_id = text_in(response.get("id")) or self.response_id
+        status = event if event in _ENDS else text_in(response.get("status"))
         if status not in _ENDS:
             return
         self.add_usage(response.get("usage"))
-        for item in output if isinstance(output, list) and not self._streams else ():
-            if isinstance(item, dict):
-                self._take_item(item)
+        for item in parts_in(response.get("output")) if not self._streams else ():
+            self._take_item(item)
         if says_something(response.get("error")):
             self.take_error(error_of(response["error"]))
-        details = response.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, dict) else None
-        self.finish(str(reason or status))
+        self.finish(text_in(object_in(response.get("incomplete_details")).get("reason")) or status)
         self.done = True
 
     def _take_item(self, item: dict[str, JsonValue]) -> None:
@@ -91,17 +87,15 @@ class ReplyReader(Reader):
         self._take_call(item)
         is_reasoning = item.get("type") == "reasoning"
         parts = item.get("summary") or item.get("content") if is_reasoning else item.get("content")
-        for number, part in enumerate(parts if isinstance(parts, list) else ()):
-            if not isinstance(part, dict):
-                continue
-            text, refusal = part.get("text"), part.get("refusal")
-            if is_reasoning and isinstance(text, str):
+        for number, part in enumerate(parts_in(parts)):
+            text = text_in(part.get("text"))
+            if is_reasoning:
                 self.add_reasoning(_PARAGRAPH * bool(number) + text)
-            elif isinstance(text, str) and text:
+            elif text:
                 self.add_text(text)
-            elif isinstance(refusal, str) and refusal:
+            elif refusal := text_in(part.get("refusal")):
                 self.add_refusal(refusal)
 
     def _take_call(self, item: dict[str, JsonValue]) -> None:
         if item.get("type") in ("function_call", "custom_tool_call"):
-            self.add_tool(str(item.get("name") or ""))
+            self.add_tool(text_in(item.get("name")))

@@ -8,7 +8,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
+from urllib.parse import quote
 
 import msgspec
 
@@ -141,6 +142,11 @@ def renamed(params: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[s
     return {**own, **{name: value for name, value in params.items() if name not in names}}
 
 
+def in_path(name: str, *, keep: str = "") -> str:
+    """Return a name as a part of a path; half of a surrogate pair is written as U+FFFD, as in ``json_body``."""
+    return quote(_without_surrogates(name), safe=keep)
+
+
 def schema_in_words(schema: Mapping[str, JsonValue]) -> str:
     """Return what to tell a model that is to keep to a JSON schema, where the service takes none."""
     return f"Answer with one JSON value and nothing else. It fits this JSON schema:\n{json_body(dict(schema)).decode()}"
@@ -185,11 +191,15 @@ def unsayable(what: str) -> BackendFailed:
     return BackendFailed(Failure(kind=FailureKind.BAD_REQUEST, message=message))
 
 
+@overload
+def _without_surrogates(value: str) -> str: ...
+@overload
+def _without_surrogates(value: JsonValue) -> JsonValue: ...
 def _without_surrogates(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list | tuple):
         return [_without_surrogates(each) for each in value]
     if isinstance(value, dict):
-        return {str(_without_surrogates(key)): _without_surrogates(each) for key, each in value.items()}
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
     return value
