@@ -142,6 +142,8 @@ class BodyDecoder:
             events.append(ServerEvent("message", text))
             self._given += 1
             del self._held[:end]
+        if self._elements.is_too_deep:
+            self._layout = _Layout.DOCUMENT
         return events
 
     def _take_lines(self) -> list[ServerEvent]:

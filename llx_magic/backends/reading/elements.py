@@ -7,6 +7,8 @@ import re
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'"|\\.', re.DOTALL)
 _BACKSLASH = 0x5C
+_DEEPEST = 1_000
+"""How deep an array may be nested; Python can read none that is much deeper."""
 
 
 class ElementScanner:
@@ -15,6 +17,11 @@ class ElementScanner:
     def __init__(self) -> None:
         self._at = self._depth = 0
         self._in_string = False
+
+    @property
+    def is_too_deep(self) -> bool:
+        """Whether it is nested deeper than can be read, so that following it further is of no use."""
+        return self._depth > _DEEPEST
 
     def end_of_next(self, held: bytearray) -> int:
         """Return where the next object or array within the array ends; -1 where it has not come to its end.

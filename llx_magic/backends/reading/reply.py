@@ -51,6 +51,8 @@ class PartialReply:
         """Whether the server said that nothing follows."""
         self.response_id: str | None = None
         """The server's own name of the reply, as it gave it."""
+        self._ids_differ = False
+        """Whether pieces of this reply have different names before it finishes, so that these mean nothing."""
         self.taken = 0
         """How many pieces of the reply were taken: it grows with each that says anything."""
         self._model = model
@@ -146,6 +148,21 @@ class PartialReply:
         """Take that the service withholds the reply; ``why`` is its word for the reason, if it gives one."""
         self._why_filtered = one_line(why, 120)
         self.finish(Finish.FILTER)
+
+    def note_id(self, given: object) -> None:
+        """Take the server's own name of the reply, as a piece of it has it; what is no text is none."""
+        if isinstance(given, str) and given and given != self.response_id:
+            self._ids_differ = self._ids_differ or self.response_id is not None
+            self.response_id = given
+
+    def is_of_another(self, given: object) -> bool:
+        """Return whether the reply has finished and a piece with that name belongs to another one.
+
+        A server that gives each piece a name of its own shows that before it finishes.
+        """
+        if not self.has_finished or self._ids_differ or self.response_id is None:
+            return False
+        return isinstance(given, str) and given not in ("", self.response_id)
 
     def credit(self, model: str) -> None:
         """Take the model's name as the server gives it; once text has come it stays."""

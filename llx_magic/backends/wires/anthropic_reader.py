@@ -66,7 +66,7 @@ class MessageReader(Reader):
     def _take_head(self, message: dict[str, JsonValue]) -> None:
         self.has_begun = True
         self.credit(text_in(message.get("model")))
-        self.response_id = text_in(message.get("id")) or self.response_id
+        self.note_id(message.get("id"))
         self.add_usage(message.get("usage"))
 
     def _take_block(self, block: dict[str, JsonValue]) -> None:

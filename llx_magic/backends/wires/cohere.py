@@ -140,7 +140,7 @@ class CohereReader(Reader):
             self.take_error(error_of(document))
         elif isinstance(delta, dict):
             self.has_begun = True
-            self._take_id(document)
+            self.note_id(document.get("id"))
             if isinstance(message := delta.get("message"), dict):
                 self._take_message(message)
             if kind == "message-end":
@@ -148,12 +148,9 @@ class CohereReader(Reader):
                 self.done = True
         elif isinstance(whole, dict):
             self.has_begun = True
-            self._take_id(document)
+            self.note_id(document.get("id"))
             self._take_message(whole)
             self._take_end(document)
-
-    def _take_id(self, document: Mapping[str, JsonValue]) -> None:
-        self.response_id = text_in(document.get("id")) or self.response_id
 
     def _take_message(self, message: Mapping[str, JsonValue]) -> None:
         self.add_reasoning(text_in(message.get("tool_plan")))

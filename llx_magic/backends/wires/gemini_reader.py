@@ -35,6 +35,8 @@ class ReplyReader(Reader):
         if error_within(document, has_choices=bool(candidates)):
             self.take_error(error_of(document))
             return
+        if self.is_of_another(document.get("responseId")):
+            return
         self._take_facts(document)
         if not candidates:
             self._refuse_the_blocked(document.get("promptFeedback"))
@@ -49,7 +51,7 @@ class ReplyReader(Reader):
     def _take_facts(self, document: dict[str, JsonValue]) -> None:
         self.add_usage(document.get("usageMetadata"))
         self.credit(text_in(document.get("modelVersion")))
-        self.response_id = text_in(document.get("responseId")) or self.response_id
+        self.note_id(document.get("responseId"))
 
     def _refuse_the_blocked(self, feedback: JsonValue) -> None:
         """Fail where the prompt was blocked, so that there is no reply at all."""

@@ -36,8 +36,6 @@ class ReplyReader(Reader):
 
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         super().__init__(name, model, progress)
-        self._id: object = None
-        self._ids_differ = False
         self._named: object = None
         """The model as the last chunk named it."""
         self._is_completion = False
@@ -62,16 +60,15 @@ class ReplyReader(Reader):
             self.take_error(error_of(document))
         elif chunk.choices:
             self._take_chunk(chunk)
-        elif not self._is_of_another(chunk):
+        elif not self.is_of_another(chunk.id):
             self.add_usage(document)
             self._take_facts(chunk)
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        if self.has_finished and self._is_of_another(chunk):
+        if self.is_of_another(chunk.id):
             return
         self.has_begun = True
-        if chunk.id != self._id:
-            self._note_id(chunk.id)
+        self.note_id(chunk.id)
         if chunk.usage or chunk.model != self._named or chunk.x_groq or chunk.usage_metadata:
             self._take_facts(chunk)
         for choice in chunk.choices or ():
@@ -135,17 +132,3 @@ class ReplyReader(Reader):
             self.add_text(content.text)
         if content.refusal:
             self.add_refusal(content.refusal)
-
-    def _note_id(self, given: object) -> None:
-        if isinstance(given, str) and given:
-            self._ids_differ = self._ids_differ or bool(self._id)
-            self._id = self.response_id = given
-
-    def _is_of_another(self, chunk: Chunk) -> bool:
-        """Return whether the reply has finished and this is a piece of another one, by its id.
-
-        A server that gives each piece an id of its own shows that before it finishes.
-        """
-        if not self.has_finished or self._ids_differ:
-            return False
-        return isinstance(chunk.id, str) and chunk.id != self._id and bool(chunk.id) and self._id is not None

@@ -29,8 +29,8 @@ class ReplyReader(Reader):
 
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         super().__init__(name, model, progress)
-        self._streams = False
-        """Whether words came in pieces, so that the whole response at the end repeats them."""
+        self._streamed: set[str] = set()
+        """The types of items of which pieces came, so that the whole response at the end repeats them."""
 
     def take_document(self, document: dict[str, JsonValue]) -> None:
         """Take an event, a whole response, or an error in the place of either."""
@@ -59,7 +59,7 @@ class ReplyReader(Reader):
             "reasoning_text.delta": self.add_reasoning,
         }.get(kind)
         if take is not None and isinstance(piece, str) and piece:
-            self._streams = True
+            self._streamed.add("reasoning" if kind.startswith("reasoning") else "message")
             take(piece)
         elif kind == "reasoning_summary_part.added" and event.get("summary_index"):
             self.add_reasoning(_PARAGRAPH)
@@ -70,13 +70,14 @@ class ReplyReader(Reader):
         """Take what is known of a response; where it has ended, as its event or its status says, all of it."""
         self.has_begun = True
         self.credit(text_in(response.get("model")))
-        self.response_id = text_in(response.get("id")) or self.response_id
+        self.note_id(response.get("id"))
         status = event if event in _ENDS else text_in(response.get("status"))
         if status not in _ENDS:
             return
         self.add_usage(response.get("usage"))
-        for item in parts_in(response.get("output")) if not self._streams else ():
-            self._take_item(item)
+        for item in parts_in(response.get("output")):
+            if text_in(item.get("type")) not in self._streamed:
+                self._take_item(item)
         if says_something(response.get("error")):
             self.take_error(error_of(response["error"]))
         self.finish(text_in(object_in(response.get("incomplete_details")).get("reason")) or status)
