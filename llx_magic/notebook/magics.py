@@ -36,6 +36,12 @@ class LlxMagics(Magics):
         help="The line under a reply that says who answered and opens to the trace: full (or True), stable without "
         "what differs from run to run, none (or False).",
     ).tag(config=True)
+    reasoning = Enum(
+        ("folded", "shown", "hidden"),
+        default_value="folded",
+        help="The model's reasoning above its reply: folded into a block that opens, shown, or hidden; "
+        "Reply.reasoning has it in any case.",
+    ).tag(config=True)
     redraw = Enum(
         ("auto", "always", "never"),
         default_value="auto",

@@ -11,7 +11,7 @@ import time
 import unicodedata
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llx_magic.commands import prompt
 from llx_magic.commands.ask import WHOLE, form_of
@@ -36,6 +36,7 @@ from llx_magic.text.wording import nearest
 
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
+    from llx_magic.notebook.reasoning import ReasoningMode
     from llx_magic.template.environment import Mode
 
 LAST_REPLY = "_llx"
@@ -162,6 +163,7 @@ class Prompter:
             status=status,
             form=self._form,
             footer_mode=self._preferences.footer_mode,
+            reasoning=cast("ReasoningMode", self._preferences.reasoning),
             job=job.line if job else "",
         )
 
@@ -212,6 +214,7 @@ class Prompter:
         trace = trace_of(self._balancer.decisions(), received.request)
         reply = Reply(
             text=received.text or partial,
+            reasoning=received.reasoning,
             backend="",
             model="",
             usage=None,

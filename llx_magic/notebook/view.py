@@ -10,7 +10,8 @@ from typing import Protocol
 from llx_magic.commands.ask import Format
 from llx_magic.commands.footer import FooterMode, footer
 from llx_magic.core.events import Event
-from llx_magic.core.reply import Arrival, Delta, Received, Reply, Restart
+from llx_magic.core.reply import Arrival, Delta, Received, Reply, Restart, Thought
+from llx_magic.notebook.reasoning import ReasoningMode, growing_reasoning_to_html, reasoning_to_html
 from llx_magic.notebook.status import Status
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
@@ -75,7 +76,8 @@ class CellView:
     """Shows one reply in one output of a cell.
 
     ``show`` is called with a bundle and whether it replaces the earlier one. Without a ``status`` the front end cannot
-    redraw, or is not to, and nothing is shown until the reply is whole. ``footer_mode`` is that of the line below it.
+    redraw, or is not to, and nothing is shown until the reply is whole. ``footer_mode`` is that of the line below it,
+    ``reasoning`` says how what the model thought is shown above it.
     ``job`` is what is said below a prompt in the background for as long as it runs; the cell it stands in has ended
     without an error, so why nothing came is always said there.
     """
@@ -87,12 +89,14 @@ class CellView:
         status: Status | None,
         form: Format = "markdown",
         footer_mode: FooterMode = "full",
+        reasoning: ReasoningMode = "folded",
         job: str = "",
     ) -> None:
         self._show = show
         self._status = status
         self._form = form
         self._footer_mode = footer_mode
+        self._reasoning = reasoning
         self._job = job
         self._shown = False
         self.received = Received()
@@ -114,10 +118,11 @@ class CellView:
         """Show the whole reply with its footer, which opens to the trace."""
         line = footer(reply, self._footer_mode)
         plain = printable(shaped(reply.text, self._form)).rstrip()
+        thoughts = reasoning_to_html(reply.reasoning, self._reasoning)
         self._put(
             {
                 "text/plain": f"{plain}\n\n{line}" if line else plain,
-                "text/html": f"{contained(self._body(reply.text))}{self._footer(line, reply)}",
+                "text/html": f"{thoughts}{contained(self._body(reply.text))}{self._footer(line, reply)}",
             }
         )
 
@@ -136,15 +141,16 @@ class CellView:
         if isinstance(part, Restart):
             self._restarts.append(part.line)
         changed = self._status is not None and self._status.take(part)
-        return changed or isinstance(part, Delta | Restart)
+        return changed or isinstance(part, Delta | Thought | Restart)
 
     def _redraw(self, status: Status) -> int:
         """Show what there is so far; returns how long its HTML is."""
         text = self.received.text
         body = self._body(text, coloured=False) if text else ""
+        thoughts = growing_reasoning_to_html(self.received.reasoning, self._reasoning, has_answer=bool(text))
         lines = [*map(one_line, (*self._restarts, status.line())), *([self._job] if self._job else [])]
-        self._put({"text/plain": "\n".join(lines), "text/html": f"{contained(body)}{_below(lines)}"})
-        return len(body)
+        self._put({"text/plain": "\n".join(lines), "text/html": f"{thoughts}{contained(body)}{_below(lines)}"})
+        return len(body) + len(thoughts)
 
     def _footer(self, line: str, reply: Reply) -> str:
         if not line:
