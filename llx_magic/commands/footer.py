@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from llx_magic.core.reply import Reply
+from llx_magic.core.reply import Reply, Usage
+from llx_magic.session.prices import CURRENCY
 from llx_magic.text.screen import one_line
 from llx_magic.units import duration, number
 
@@ -42,14 +43,23 @@ def footer(reply: Reply, mode: FooterMode = "full", longest_note: int = NOTE_LEN
     return one_line(" · ".join([*facts, *notes]), 10 * longest_note)
 
 
+def tokens_in_words(usage: Usage) -> str:
+    """Return the prompt's and the reply's tokens, and of which kinds they were: ``900 + 40 tokens (800 cached)``."""
+    kinds = {"cached": usage.cached, "written to the cache": usage.cache_written, "reasoning": usage.reasoning}
+    told = ", ".join(f"{number(count)} {kind}" for kind, count in kinds.items() if count)
+    counts = f"{number(usage.prompt_tokens)} + {number(usage.completion_tokens)} tokens"
+    return f"{counts} ({told})" if told else counts
+
+
 def _figures(reply: Reply) -> list[str]:
     facts = [duration(reply.seconds)]
     if reply.ttft is not None:
         facts.append(f"first token {duration(reply.ttft)}")
     if reply.usage is not None:
-        facts.append(f"{number(reply.usage.prompt_tokens)} + {number(reply.usage.completion_tokens)} tokens")
+        facts.append(tokens_in_words(reply.usage))
     if (rate := reply.tokens_per_second) is not None:
         facts.append(f"{number(rate)} tokens/s")
     if reply.cost is not None:
-        facts.append(f"cost {number(reply.cost, 4)}")
+        cost = number(reply.cost, 4)
+        facts.append(f"about {cost} {CURRENCY}" if reply.cost_is_estimate else f"cost {cost}")
     return facts

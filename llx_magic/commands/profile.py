@@ -87,6 +87,7 @@ _SAVE_MODEL = Command(
         Option("--aws-profile", "N", "the profile of AWS's own files, if not the usual one"),
         Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
         Option("--price-output", "X", "price of a million completion tokens"),
+        Option("--price-cached", "X", "price of a million prompt tokens that come from the cache, if it is another"),
         Option("--param", "k=v", "a parameter of the model", repeats=True),
         Option("--set", "k=v", "a setting to save", complete=sources.member_settings, repeats=True),
     ),

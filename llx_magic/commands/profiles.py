@@ -76,6 +76,7 @@ def save_model(here: Here, asked: Asked) -> Output:
         aws_profile=asked.get("aws-profile"),
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),
+        price_cached=_price("--price-cached", asked.get("price-cached")),
     )
     provider = known.name if known is not None else asked["provider"].strip()
     params = read_params(asked.all("param"))

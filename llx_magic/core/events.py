@@ -125,6 +125,7 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
 
     ``tpm`` are the backend's tokens per minute right after this reply, None where unknown. ``generating_seconds`` are
     from the first of the ``pieces`` that arrived to the last. ``response_id`` is the server's own name of the reply.
+    ``cached_tokens`` and ``cache_written_tokens`` are among the prompt's, ``reasoning_tokens`` among the completion's.
     """
 
     attempts: int
@@ -138,6 +139,9 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     pieces: int = 0
     tpm: float | None = None
     response_id: str | None = None
+    cached_tokens: int | None = None
+    cache_written_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class VisitFailed(BackendEvent, frozen=True, kw_only=True):

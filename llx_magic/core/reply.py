@@ -143,10 +143,10 @@ class Reply:
     sending to the first piece of text or reasoning on the backend that answered (None where not streamed).
     ``finish_reason`` says why the model stopped (``stop``, ``length`` …), None where the backend did not say.
     ``request`` numbers the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at
-    max_tokens". ``cost`` is in the currency of the profile's prices, None where it names none. ``misfits`` are the
-    whole replies that were not what was asked for, whose tokens are in ``cost`` too; ``read`` is what was found in this
-    one, None where any text would do. ``trace`` is how the request was decided; ``to_frame`` makes the DataFrame of
-    ``frame``.
+    max_tokens". ``cost`` is in the currency of the profile's prices; with ``cost_is_estimate`` it is in US dollars, by
+    the prices that are known of the provider; None where there is neither. ``misfits`` are the whole replies that were
+    not what was asked for, whose tokens are in ``cost`` too; ``read`` is what was found in this one, None where any
+    text would do. ``trace`` is how the request was decided; ``to_frame`` makes the DataFrame of ``frame``.
     """
 
     text: str
@@ -161,6 +161,7 @@ class Reply:
     request: int = 0
     notes: tuple[str, ...] = ()
     cost: float | None = None
+    cost_is_estimate: bool = False
     misfits: tuple[Misfit, ...] = ()
     read: Read | None = field(default=None, repr=False)
     trace: Trace = field(default=Trace(()), compare=False)

@@ -45,6 +45,9 @@ class BackendSnapshot:
     """How often the backend was passed over without a visit, by reason."""
     failures_in_window: int = 0
     """Failures that the circuit breaker counts at this moment."""
+    cached_tokens: int = 0
+    cache_written_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def tokens(self) -> int:
@@ -74,6 +77,9 @@ class BackendSnapshot:
             timeouts=tally.timeouts,
             prompt_tokens=tally.prompt_tokens,
             completion_tokens=tally.completion_tokens,
+            cached_tokens=tally.cached_tokens,
+            cache_written_tokens=tally.cache_written_tokens,
+            reasoning_tokens=tally.reasoning_tokens,
             tpm=gate.tokens.rate(now, settings.tpm_basis),
             tpm_seconds=gate.tokens.seconds(now, settings.tpm_basis),
             tpm_threshold=settings.tpm_threshold,

@@ -62,6 +62,9 @@ class Tally:
     timeouts: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_written_tokens: int = 0
+    reasoning_tokens: int = 0
     latency_sum: float = 0.0
     generating_seconds: float = 0.0
     generated_tokens: float = 0.0
@@ -124,6 +127,9 @@ class Tally:
         self._add_latency(event.seconds)
         self.prompt_tokens += event.prompt_tokens or 0
         self.completion_tokens += event.completion_tokens or 0
+        self.cached_tokens += event.cached_tokens or 0
+        self.cache_written_tokens += event.cache_written_tokens or 0
+        self.reasoning_tokens += event.reasoning_tokens or 0
         if event.ttft is not None:
             self.first_tokens.append(event.ttft)
         generated = generated_tokens(event.completion_tokens, event.pieces, event.generating_seconds)
@@ -171,6 +177,9 @@ class RequestRecord:
     ttft: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_written_tokens: int | None = None
+    reasoning_tokens: int | None = None
     tokens_per_second: float | None = None
     finish_reason: str | None = None
     restarts: int = 0
@@ -186,6 +195,9 @@ class RequestRecord:
                 self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
                 self.prompt_tokens = _sum(self.prompt_tokens, event.prompt_tokens)
                 self.completion_tokens = _sum(self.completion_tokens, event.completion_tokens)
+                self.cached_tokens = _sum(self.cached_tokens, event.cached_tokens)
+                self.cache_written_tokens = _sum(self.cache_written_tokens, event.cache_written_tokens)
+                self.reasoning_tokens = _sum(self.reasoning_tokens, event.reasoning_tokens)
                 self.tokens_per_second = tokens_per_second(
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )

@@ -60,6 +60,8 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "p95": lambda it: duration(it.p95_latency),
     "first token": lambda it: duration(it.ttft),
     "tokens": lambda it: number(it.tokens),
+    "cached": lambda it: number(it.cached_tokens),
+    "reasoning": lambda it: number(it.reasoning_tokens),
     "TPM": lambda it: " ".join([number(it.tpm), *brief_rate(it)]),
     "tokens/s": lambda it: number(it.tokens_per_second),
     "attempts": lambda it: number(it.attempts),
@@ -69,6 +71,8 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
 """The columns of the table, and what stands in each."""
 
 _RARER: dict[str, Callable[[BackendSnapshot], object]] = {
+    "cached": lambda it: it.cached_tokens,
+    "reasoning": lambda it: it.reasoning_tokens,
     "tokens/s": lambda it: it.tokens_per_second,
     "attempts": lambda it: it.attempts > it.requests,
     "time-outs": lambda it: it.timeouts,

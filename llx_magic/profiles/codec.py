@@ -246,6 +246,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
         aws_profile=texts["aws-profile"],
         price_input=prices["price-input"],
         price_output=prices["price-output"],
+        price_cached=prices["price-cached"],
     )
     for what in ("provider", "model"):
         if not reading.text(what):

@@ -72,6 +72,9 @@ TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
 PRICE_KEYS: Final[Mapping[str, ConnectionKey]] = {
     "price-input": ConnectionKey("price_input", "Price of a million prompt tokens, in your currency"),
     "price-output": ConnectionKey("price_output", "Price of a million completion tokens, in your currency"),
+    "price-cached": ConnectionKey(
+        "price_cached", "Price of a million prompt tokens that come from the provider's cache, if it is another"
+    ),
 }
 """The keys of ``ephemeralSettings`` that hold a price."""
 
@@ -109,6 +112,7 @@ class Connection:
     aws_profile: str | None = None
     price_input: float | None = None
     price_output: float | None = None
+    price_cached: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
@@ -123,7 +127,8 @@ class Connection:
         self._check_texts()
         if self.user_agent is not None:
             Header("User-Agent", Secret(self.user_agent))
-        for key, price in (("price-input", self.price_input), ("price-output", self.price_output)):
+        for key, its in PRICE_KEYS.items():
+            price = getattr(self, its.attribute)
             if price is not None and not (math.isfinite(price) and price >= 0):
                 raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
 

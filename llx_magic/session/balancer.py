@@ -26,6 +26,7 @@ from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
 from llx_magic.session.options import AskOptions, check_names, with_options
+from llx_magic.session.prices import estimated_cost, get_ready, own_cost, priced_at
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.schemas import shape_of
@@ -54,6 +55,7 @@ class LoadBalancer(ProfileRecord):
         live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
         super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
         self._remarks = remarks
+        self._priced_at = {member.name: priced_at(member) for member in profile.members}
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     @with_options
@@ -111,9 +113,11 @@ class LoadBalancer(ProfileRecord):
 
         It also writes the debug lines that are asked for, in their place among what else it shows.
         """
+        if any(self._priced_at.values()):
+            get_ready()
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
         notes = (*self._remarks, *plan.notes, *reply.notes)
-        return replace(reply, cost=self._cost(reply), notes=notes, to_frame=reply_frame)
+        return replace(self._priced(reply), notes=notes, to_frame=reply_frame)
 
     async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
@@ -196,18 +200,26 @@ class LoadBalancer(ProfileRecord):
         )
         return candidates if pinned is None else candidates[:1]  # one that has several places is asked once
 
-    def _cost(self, reply: Reply) -> float | None:
-        """Return what a reply cost together with those that were not what was asked for; None where one is unknown."""
+    def _priced(self, reply: Reply) -> Reply:
+        """Return the reply with what it cost together with those that were not what was asked for, if all is known."""
         paid = [self._price(each.backend, each.usage) for each in reply.misfits]
-        paid.append(self._price(reply.backend, reply.usage))
+        paid.append(self._price(reply.backend, reply.usage, reply.model))
         known = [each for each in paid if each is not None]
-        return sum(known) if len(known) == len(paid) else None
+        currencies = {is_estimate for _, is_estimate in known}
+        if len(known) < len(paid) or len(currencies) > 1:
+            return reply
+        return replace(reply, cost=sum(cost for cost, _ in known), cost_is_estimate=True in currencies)
 
-    def _price(self, backend: str, usage: Usage | None) -> float | None:
-        prices = next(member.connection for member in self.profile.members if member.name == backend)
-        if usage is None or prices.price_input is None or prices.price_output is None:
+    def _price(self, backend: str, usage: Usage | None, model: str = "") -> tuple[float, bool] | None:
+        """Return what a backend takes for the tokens, and whether that is an estimate; None where it is not known."""
+        member = next(member for member in self.profile.members if member.name == backend)
+        if usage is None:
             return None
-        return (usage.prompt_tokens * prices.price_input + usage.completion_tokens * prices.price_output) / 1e6
+        if (cost := own_cost(member.connection, usage)) is not None:
+            return cost, False
+        url = self._priced_at[backend]
+        estimate = estimated_cost(url, (model, member.model), usage) if url else None
+        return None if estimate is None else (estimate, True)
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:

@@ -75,7 +75,8 @@ class ProfileRecord:
 
         Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
         mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
-        tokens, prompt_tokens, completion_tokens, tokens_per_second, tpm (tokens per minute), tpm_threshold, attempts,
+        tokens, prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompts'),
+        reasoning_tokens (of the completions'), tokens_per_second, tpm (tokens per minute), tpm_threshold, attempts,
         timeouts, seconds_until_probe, cooling_down_seconds, last_error.
         """
         return frames.stats_frame(self.snapshot())
@@ -85,7 +86,8 @@ class ProfileRecord:
         """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
-        token), prompt_tokens, completion_tokens, tokens_per_second (after the first piece), finish_reason,
+        token), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
+        reasoning_tokens (of the completion's), tokens_per_second (after the first piece), finish_reason,
         restarts, decisions (joined by semicolons), error.
         """
         return frames.history_frame(self._live.with_ledger(Ledger.records), self.epoch)

@@ -230,6 +230,10 @@ class Instrumentation:
             if count is not None:
                 request.span.set_attribute(f"gen_ai.usage.{kind}_tokens", count)
                 self._instruments.tokens.record(count, {**labels, "gen_ai.token.type": kind})
+        cache = {"cache_read": event.cached_tokens, "cache_creation": event.cache_written_tokens}
+        for kind, count in cache.items():
+            if count:
+                request.span.set_attribute(f"gen_ai.usage.{kind}.input_tokens", count)
         if event.ttft is not None:
             request.span.set_attribute("gen_ai.response.time_to_first_chunk", event.ttft)
             self._instruments.first.record(event.ttft, labels)
