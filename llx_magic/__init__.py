@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from llx_magic.core.message import Message
+    from llx_magic.core.message import File, Image, Message
     from llx_magic.core.reply import Delta, Part, Reply, Restart, Thought, Usage
     from llx_magic.errors import (
         AllBackendsFailed,
@@ -34,6 +34,8 @@ __all__ = [
     "Connection",
     "Current",
     "Delta",
+    "File",
+    "Image",
     "KeyMissing",
     "LlxError",
     "LoadBalancer",
@@ -58,7 +60,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "llx_magic.core.message": ("Message",),
+    "llx_magic.core.message": ("File", "Image", "Message"),
     "llx_magic.core.reply": ("Delta", "Part", "Reply", "Restart", "Thought", "Usage"),
     "llx_magic.errors": (
         "AllBackendsFailed",

@@ -10,6 +10,7 @@ import collections
 import itertools
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, NoReturn, Self
 
@@ -18,14 +19,17 @@ import msgspec
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
+from llx_magic.core.message import File, Image, attachments
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError, brief
 from llx_magic.locks import ForkSafeLock
 from llx_magic.text.wording import nearest
+from llx_magic.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from llx_magic.core.message import Message
     from llx_magic.core.ports import Clock, Progress
     from llx_magic.core.reply import ChatRequest
 from llx_magic.text.values import JsonValue
@@ -152,8 +156,7 @@ class SimulatedBackend:
         await self._meet(step, script)
         text = script.reply
         if text is None:
-            words = _words(request.messages[-1].text)
-            text = f"This is {self.name}, answering a prompt of {words} {'word' if words == 1 else 'words'}."
+            text = f"This is {self.name}, answering a prompt of {_counted(request.messages[-1])}."
         return await self._speak(text, step, script, request, progress)
 
     async def aclose(self) -> None:
@@ -258,6 +261,14 @@ def _refuse(name: str, status: int, body: bytes = b"", retry_after: float | None
     """Fail as the status would over HTTP, through the same reading of it."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     raise BackendFailed(refused(status, headers, body, name=name, wall_clock=0.0))
+
+
+def _counted(message: Message) -> str:
+    """Return how many words, images and files a message has."""
+    kinds = Counter(type(piece) for piece in attachments([message]))
+    told = [plural(_words(message.text), "word")]
+    told += [plural(kinds[kind], noun) for kind, noun in ((Image, "image"), (File, "file")) if kind in kinds]
+    return ", ".join(told)
 
 
 def _words(text: str) -> int:

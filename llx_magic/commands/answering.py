@@ -21,6 +21,7 @@ from llx_magic.commands.reading import Asked
 from llx_magic.commands.stats import report_of
 from llx_magic.commands.table import COMMANDS, commands_at
 from llx_magic.commands.terminal import TerminalView, in_form
+from llx_magic.core.message import Content, Image
 from llx_magic.core.reply import Reply
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.files.private import read_file
@@ -49,10 +50,11 @@ def run(here: Here, asked: Asked) -> Output | None:
     for key in ("param", "system"):
         if key in asked:
             asked.given[key][:] = [piped.argument(word, f"--{key}") for word in asked.all(key)]
+    content: Content = (*map(Image, asked.all("image")), text) if "image" in asked else text
     if "dry-run" in asked:
-        return prompt.preview(*prompt.prepare(here.session, asked, text, schema=schema_of(asked)))
+        return prompt.preview(*prompt.prepare(here.session, asked, content, schema=schema_of(asked)))
     try:
-        answer(here.session, asked, text)
+        answer(here.session, asked, content)
     finally:
         if "stats" in asked:
             remark("\n" + report_of(here.session.balancer(asked.get("profile"))).text)
@@ -110,18 +112,20 @@ def _head(text: str) -> str:
     return text[:_LONGEST_PARTIAL] + more
 
 
-def answer(session: Session, options: Asked, text: str) -> Reply:
+def answer(session: Session, options: Asked, content: Content) -> Reply:
     """Write the reply of the best backend that is up.
 
     Raises:
         AllBackendsFailed: where none could answer.
         ReplyFormatError: where the reply has not the form asked for; the text is on stderr.
     """
-    balancer, asked = prompt.prepare(session, options, text, schema=schema_of(options))
+    balancer, asked = prompt.prepare(session, options, content, schema=schema_of(options))
     quiet, form = "quiet" in options, form_of(options)
     foreign = any(member.foreign for member in balancer.profile.members) or "trust" in options
     for note in (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes):
         _note(f"note: {one_line(note)}", quiet=quiet)
+    if sent := prompt.attached(asked):
+        _note(sent.text, quiet=quiet)
     live = sys.stdout.isatty() and form in WHOLE and "no-stream" not in options
     view = TerminalView(sys.stdout, None if quiet else sys.stderr, live=live)
     try:
@@ -142,7 +146,7 @@ def answer(session: Session, options: Asked, text: str) -> Reply:
         raise
     finally:
         _note(footer(reply, longest_note=SHELL_NOTE_LENGTH), quiet=quiet)
-        prompt.remember(session, options, text, reply)
+        prompt.remember(session, options, asked, reply)
     return reply
 
 

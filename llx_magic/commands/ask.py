@@ -45,6 +45,22 @@ COMMAND = Command(
         Option("-p --profile --profile-load", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
         Option("-b --backend", "NAME", "one backend only, without failover", complete=backends),
         Option("-s --system", "TEXT", "the system prompt"),
+        Option(
+            "-i --image",
+            "EXPR",
+            "an image before the text: an expression, or a file",
+            repeats=True,
+            complete=files,
+            where=NOTEBOOK,
+        ),
+        Option(
+            "-i --image",
+            "FILE",
+            "an image or PDF before the text, by its path or https address",
+            repeats=True,
+            complete=files,
+            where=SHELL,
+        ),
         Option("-o --out", "VAR", "the variable that takes the reply", where=NOTEBOOK),
         Option(
             "-f --format",

@@ -88,6 +88,8 @@ _SAVE_MODEL = Command(
         Option("--price-input", "X", "price of a million prompt tokens, in your currency"),
         Option("--price-output", "X", "price of a million completion tokens"),
         Option("--price-cached", "X", "price of a million prompt tokens that come from the cache, if it is another"),
+        Option("--images", "YES", "whether the model takes images: true or false", choices=("true", "false")),
+        Option("--files", "YES", "whether the model takes files: true or false", choices=("true", "false")),
         Option("--param", "k=v", "a parameter of the model", repeats=True),
         Option("--set", "k=v", "a setting to save", complete=sources.member_settings, repeats=True),
     ),

@@ -77,6 +77,8 @@ def save_model(here: Here, asked: Asked) -> Output:
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),
         price_cached=_price("--price-cached", asked.get("price-cached")),
+        images=_flag(asked.get("images")),
+        files=_flag(asked.get("files")),
     )
     provider = known.name if known is not None else asked["provider"].strip()
     params = read_params(asked.all("param"))
@@ -186,6 +188,10 @@ def _json_or_text(name: str, value: str) -> JsonValue:
     except ValueError:  # Python reads no whole number of more than 4,300 digits
         raise UsageProblem(f"--param {name} holds a number of too many digits to be read") from None
     return found
+
+
+def _flag(given: str | None) -> bool | None:
+    return None if given is None else given == "true"
 
 
 def _price(option: str, given: str | None) -> float | None:

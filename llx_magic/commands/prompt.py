@@ -14,12 +14,13 @@ from llx_magic.commands.reading import Asked, Reading
 from llx_magic.commands.table import PROMPT
 from llx_magic.commands.words import words_of
 from llx_magic.core.events import Event
-from llx_magic.core.message import Message
+from llx_magic.core.message import Content, Message, attachments
 from llx_magic.core.reply import Arrival, Reply
 from llx_magic.engine.background import BACKGROUND, Running
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Plan
 from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.pieces.preview import as_html, piece_facts
 from llx_magic.profiles.key_source import FOUND
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import facts_of
@@ -57,7 +58,7 @@ def read_prompt(line: str, cell: str | None = None) -> tuple[Asked, str]:
 
 
 def prepare(
-    session: Session, options: Asked, prompt: str, cell: str | None = None, schema: object = None
+    session: Session, options: Asked, prompt: Content, cell: str | None = None, schema: object = None
 ) -> tuple[LoadBalancer, Plan]:
     """Return the profile to ask and what to ask it, all checked; nothing is sent.
 
@@ -110,13 +111,16 @@ def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:
     return tuple(f"the circuit of {each.name} is open; -b asks it all the same, an answer closes it" for each in found)
 
 
-def remember(session: Session, options: Asked, prompt: str, reply: Reply, cell: str | None = None) -> None:
+def remember(session: Session, options: Asked, plan: Plan, reply: Reply, cell: str | None = None) -> None:
     """Add a turn to the conversation that was named with ``--chat``, in the place of the same cell's earlier one.
+
+    Of an image or a file it holds a note, and not the bytes.
 
     Raises:
         UsageProblem: where the conversation has no room for it; the reply itself is not touched.
     """
     if (chat := options.get("chat")) is not None:
+        prompt = plan.messages[-1].noted()
         turn = turn_of(reply, prompt, cell=cell, unix_seconds=time.time(), system=options.get("system"))
         session.conversations.record(chat or None, turn)
 
@@ -125,7 +129,7 @@ def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     """Return what would be sent, and to whom, with the reason for each backend; nothing is sent."""
     verdicts = BACKGROUND.run(balancer.explain(plan))
     width = max(len(name) for name, _verdict in verdicts)
-    said = [f"[{message.role}]\n{message.text.rstrip()}\n" for message in plan.messages]
+    said = [f"[{message.role}]\n{message.noted(piece_facts).rstrip()}\n" for message in plan.messages]
     order = [f"  {number}. {name.ljust(width)}  {verdict}" for number, (name, verdict) in enumerate(verdicts, 1)]
     if plan.shape is not None and plan.shape.schema:
         said.append(f"[schema]\n{write_json(dict(plan.shape.schema))}\n")
@@ -133,6 +137,12 @@ def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     if plan.effort is not None:
         notes.append(f"effort: {plan.effort}")
     return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))
+
+
+def attached(plan: Plan) -> Output | None:
+    """Return what is sent beside the text of the prompt, small in a notebook; None where that is nothing."""
+    pieces = tuple(attachments(plan.messages[-1:]))
+    return Output("\n".join(map(piece_facts, pieces)), as_html(pieces)) if pieces else None
 
 
 def check(reply: Reply) -> None:

@@ -155,7 +155,7 @@ def request_settings(at: At) -> Iterable[str]:
     key, equals, _ = at.word.partition("=")
     if equals and key in SETTINGS and SETTINGS[key].scope is Scope.SWITCH_OFF:
         return [f"{key}=false"]
-    return _assignments(at, (Scope.REQUEST, Scope.SWITCH_OFF))
+    return _assignments(at, (Scope.REQUEST, Scope.PROMPT, Scope.SWITCH_OFF))
 
 
 def setting_and_value(at: At) -> Iterable[str]:

@@ -57,7 +57,7 @@ FORMS: tuple[Form, ...] = (
         facts.BackendSkipped,
         "[LB:failover] Skipping backend: {backend} ({message})",
         _where("reason", SkipReason.NOT_READY),
-        "nothing can be sent, mostly for want of a key",
+        "nothing can be sent, mostly for want of a key, or it does not take an image or file of the prompt",
     ),
     Form(facts.TpmMeasured, "[LB:tpm] {backend}: Current TPM = {tpm}"),
     Form(

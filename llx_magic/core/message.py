@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal, NamedTuple
+
+from llx_magic.text.screen import one_line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Image:
     """A picture in a prompt: its bytes, or the https address where the server finds it.
 
-    ``media_type`` is the one of its bytes (``image/png``); empty for an address.
+    ``source`` is what the user gives: a path, bytes, an https address, a figure of matplotlib, an image of PIL or
+    IPython, or an array of numpy. It is read when the prompt is asked, which leaves None there and fills in the rest.
+    ``media_type`` is the one of its bytes (``image/png``); empty for an address. ``name`` is what the user calls it,
+    and is not sent. ``size`` is its width and height in pixels, where they are known.
     """
 
+    source: object = field(default=None, repr=False)
+    _: KW_ONLY
     media_type: str = ""
     data: bytes = field(default=b"", repr=False)
     url: str = ""
+    name: str = ""
+    size: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A file in a prompt, such as a PDF: its bytes, or the https address where the server finds it.
 
-    ``name`` is what the model is told that it is called.
+    ``source`` is what the user gives: a path, bytes, or an https address. It is read when the prompt is asked, which
+    leaves None there and fills in the rest. ``name`` is what the model is told that it is called.
     """
 
+    source: object = field(default=None, repr=False)
+    _: KW_ONLY
     media_type: str = ""
     data: bytes = field(default=b"", repr=False)
     url: str = ""
@@ -35,13 +47,16 @@ class File:
 Piece = str | Image | File
 """What a message is made of."""
 
+Content = str | tuple[Piece, ...]
+"""What a message says and shows: a text, or pieces in their order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation: a text, or texts, images and files in their order."""
 
     role: Literal["system", "user", "assistant"]
-    content: str | tuple[Piece, ...]
+    content: Content
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -55,6 +70,15 @@ class Message:
             return self.content
         return "\n\n".join(piece for piece in self.content if isinstance(piece, str))
 
+    def noted(self, note: Callable[[Image | File], str] | None = None) -> str:
+        """Return its texts, each image and file as a note in its place, which by default is its label."""
+        said = ""
+        for piece in self.pieces:
+            part = piece if isinstance(piece, str) else f"[{(note or label_of)(piece)}]"
+            apart = not said or said[-1].isspace() or part[:1].isspace()
+            said += part if apart else f" {part}"
+        return said
+
     @property
     def is_blank(self) -> bool:
         """Whether it says and shows nothing."""
@@ -63,7 +87,34 @@ class Message:
         return not any(not isinstance(piece, str) or piece.strip() for piece in self.content)
 
 
-def attachments(messages: tuple[Message, ...]) -> Iterator[Image | File]:
+def label_of(piece: Image | File) -> str:
+    """Return what a person is told that an image or a file is: ``image plot.png``."""
+    kind = "image" if isinstance(piece, Image) else "file"
+    return one_line(f"{kind} {piece.name or piece.url}", 100).rstrip()
+
+
+def attachments(messages: Iterable[Message]) -> Iterator[Image | File]:
     """Yield the images and files of messages, in their order."""
     for message in messages:
         yield from (piece for piece in message.pieces if not isinstance(piece, str))
+
+
+class Takes(NamedTuple):
+    """What a backend takes in a prompt beside text."""
+
+    images: bool = False
+    files: bool = False
+
+    def refusal(self, messages: Iterable[Message]) -> str | None:
+        """Return why such a backend cannot be asked this, as in "does not take images"; None where it can."""
+        found = {type(piece) for piece in attachments(messages)}
+        lacking = [
+            what
+            for kind, what, takes in ((Image, "images", self.images), (File, "files", self.files))
+            if kind in found and not takes
+        ]
+        return f"does not take {' or '.join(lacking)}" if lacking else None
+
+
+TEXT_ONLY = Takes()
+"""What takes nothing beside text."""

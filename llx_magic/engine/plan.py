@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.gate import GateKey
-from llx_magic.core.message import Message
+from llx_magic.core.message import TEXT_ONLY, Message, Takes
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import ChatRequest, Effort
 from llx_magic.core.routing import Routing
@@ -18,12 +18,16 @@ from llx_magic.text.values import JsonValue
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One backend with the settings that were frozen for this request and the parameters of its model."""
+    """One backend with the settings that were frozen for this request and the parameters of its model.
+
+    ``takes`` says what it can be sent beside text; what it cannot take passes it over.
+    """
 
     backend: Backend
     gate: GateKey
     settings: Settings
     params: Mapping[str, JsonValue]
+    takes: Takes = TEXT_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

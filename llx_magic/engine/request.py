@@ -285,8 +285,10 @@ class RequestRun:
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""
+        why = candidate.takes.refusal(self._plan.messages)
         try:
-            return await candidate.backend.prepare()
+            if why is None:
+                return await candidate.backend.prepare()
         except NotReady as problem:
             why = str(problem)
         except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering

@@ -11,6 +11,7 @@ import time
 import unicodedata
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from llx_magic.commands import prompt
@@ -20,6 +21,7 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
+from llx_magic.core.message import Image, Message, Piece
 from llx_magic.core.reply import Arrival, Reply
 from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
@@ -29,6 +31,7 @@ from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
+from llx_magic.template.errors import InterpolationError
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
@@ -81,9 +84,8 @@ class Prompter:
         self._form = form_of(options)
         self._front_end = front_end(self._shell, self._preferences.redraw)
         filled = self._rendered(text)
-        self._text = filled.text
         self._cell = self._place()
-        self._balancer, plan = prompt.prepare(notebook.session, options, filled.text, self._cell, self._schema())
+        self._balancer, plan = prompt.prepare(notebook.session, options, filled.content, self._cell, self._schema())
         self._plan = replace(plan, notes=(*plan.notes, *filled.notes))
         self._view: View = QuietView()
         self._begun = time.monotonic()
@@ -97,6 +99,8 @@ class Prompter:
         """
         if "dry-run" in self._options:
             return prompt.preview(self._balancer, self._plan)
+        if "quiet" not in self._options and (sent := prompt.attached(self._plan)):
+            self._notebook.show(sent)
         if "bg" in self._options:
             return self._in_background()
         self._view = self._made_view(None)
@@ -112,11 +116,14 @@ class Prompter:
         scope = Scope(self._shell, hidden=mode == "any", error=self._preferences.last_error)
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
         filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
+        if given := self._options.all("image"):
+            pictures = [_picture(word, mode, scope) for word in given]
+            filled = Rendered((*pictures, *Message("user", filled.content).pieces), filled.notes)
         if not self._out or scope.function is None:
             return filled
         # Nobody can write a local variable of a running function.
         note = f"{self._out} is a variable of the notebook, not of {scope.function}()"
-        return Rendered(filled.text, (*filled.notes, note))
+        return Rendered(filled.content, (*filled.notes, note))
 
     def _schema(self) -> object:
         """Return what the variable holds that ``--schema`` names, None where it names none."""
@@ -175,7 +182,7 @@ class Prompter:
         running = prompt.start(self._balancer, self._plan)
         running.begin()
         jobs = self._notebook.jobs
-        job = jobs.add(self._text, running.cancel)
+        job = jobs.add(self._plan.messages[-1].noted(), running.cancel)
         self._view = self._made_view(job)
         if self._out:
             self._shell.user_ns[self._out] = Pending(self._out, job)
@@ -203,7 +210,7 @@ class Prompter:
         line = footer(reply, self._preferences.footer_mode)
         if line and isinstance(self._view, TerminalView) and "bg" not in self._options:
             print(line)  # noqa: T201 - a terminal has no other output
-        prompt.remember(self._notebook.session, self._options, self._text, reply, self._cell)
+        prompt.remember(self._notebook.session, self._options, self._plan, reply, self._cell)
         prompt.check(reply)
         if "next-cell" in self._options:
             self._offer_code(reply)
@@ -251,3 +258,19 @@ class Prompter:
         if self._cell is not None:
             made[self._cell] = code
         self._shell.set_next_input(printable(code))
+
+
+def _picture(given: str, mode: Mode, scope: Scope) -> Piece:
+    """Return the image of ``-i``: an expression, or else the path of a file in the working folder.
+
+    Raises:
+        InterpolationError: for what is neither.
+    """
+    try:
+        content = Template(f"{{{{ image({given}) }}}}", mode).render(scope).content
+    except InterpolationError:
+        if not Path(given).is_file():
+            raise
+        content = Template(f"{{{{ image({given!r}) }}}}", mode).render(scope).content
+    piece = content[0]
+    return replace(piece, name=piece.name or given) if isinstance(piece, Image) else piece

@@ -78,6 +78,14 @@ PRICE_KEYS: Final[Mapping[str, ConnectionKey]] = {
 }
 """The keys of ``ephemeralSettings`` that hold a price."""
 
+FLAG_KEYS: Final[Mapping[str, ConnectionKey]] = {
+    "images": ConnectionKey(
+        "images", "Whether the model takes images, where its form has them; if not, it is not asked"
+    ),
+    "files": ConnectionKey("files", "Whether the model takes files, where its form has them; if not, it is not asked"),
+}
+"""The keys of ``ephemeralSettings`` that are true or false."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -90,7 +98,8 @@ class Connection:
     ``deployment`` are Azure's; an address that names them is understood. ``form`` names the wire form, where it is not
     the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login,
     by default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region``
-    and ``aws_profile`` are those of AWS's own tools. Prices are per million tokens, in the user's own currency.
+    and ``aws_profile`` are those of AWS's own tools. ``images`` and ``files`` say whether the model takes them; None
+    is what its form says. Prices are per million tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.
@@ -113,6 +122,8 @@ class Connection:
     price_input: float | None = None
     price_output: float | None = None
     price_cached: float | None = None
+    images: bool | None = None
+    files: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))

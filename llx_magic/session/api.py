@@ -11,7 +11,7 @@ from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
-from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.balancer import LoadBalancer, Prompt
 from llx_magic.session.options import AskOptions, with_options
 from llx_magic.session.session import Origin, Session
 
@@ -34,7 +34,7 @@ def load(
 
 
 @with_options
-def ask(prompt: str, *, profile: str | Profile | None = None, **options: Unpack[AskOptions]) -> Reply:
+def ask(prompt: Prompt, *, profile: str | Profile | None = None, **options: Unpack[AskOptions]) -> Reply:
     """Ask and wait for one whole reply; for synchronous code, also in a notebook.
 
     In a notebook with the extension loaded this asks as ``%%llx`` does: the loaded profile, under the session's

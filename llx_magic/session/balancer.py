@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from types import TracebackType
 from typing import Self, Unpack
 
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
-from llx_magic.core.message import Message
+from llx_magic.core.message import File, Image, Message, Piece
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, Usage, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
@@ -23,8 +24,11 @@ from llx_magic.errors import UsageProblem
 from llx_magic.keys.redaction import named_secret
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.frames.frames import reply_frame
+from llx_magic.pieces.errors import UnreadableError
+from llx_magic.pieces.reading import read
 from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
+from llx_magic.session.members import takes_of
 from llx_magic.session.options import AskOptions, check_names, with_options
 from llx_magic.session.prices import estimated_cost, get_ready, own_cost, priced_at
 from llx_magic.session.record import NO_VALUES, ProfileRecord
@@ -32,6 +36,9 @@ from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.schemas import shape_of
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import nearest
+
+Prompt = str | Image | File | Sequence[Message | Piece]
+"""What can be asked: a text, an image or a file, several of them in their order, or a conversation that ends so."""
 
 
 class LoadBalancer(ProfileRecord):
@@ -54,24 +61,27 @@ class LoadBalancer(ProfileRecord):
         wiring.check(profile)
         live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
         super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
+        self._takes = {member.name: takes_of(member) for member in profile.members}
         self._remarks = remarks
         self._priced_at = {member.name: priced_at(member) for member in profile.members}
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     @with_options
-    async def ask(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> Reply:
+    async def ask(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Reply:
         """Return one whole reply from the best backend that is up; runs on the caller's loop.
 
-        ``prompt`` is the user's text, or a conversation that ends with it; ``AskOptions`` tells what the others mean.
+        ``prompt`` is the user's text, or texts, images and files in their order, or a conversation that ends with them.
+        Images and files are read before anything is sent. ``AskOptions`` tells what the others mean.
 
         Raises:
             AllBackendsFailed: it holds every backend's reason and the longest partial text.
-            UsageProblem: for an empty prompt, or a setting or backend that does not exist; nothing was sent.
+            UsageProblem: for an empty prompt, a setting or backend that does not exist, an image or file that cannot be
+                read, and one that no backend takes; nothing was sent.
         """
         return await self.run(self.prepare(prompt, **options))
 
     @with_options
-    def stream(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> AsyncIterator[Part]:
+    def stream(self, prompt: Prompt, **options: Unpack[AskOptions]) -> AsyncIterator[Part]:
         """Yield ``Delta`` for each piece of text, ``Restart`` where all text so far is withdrawn, the ``Reply`` last.
 
         Arguments and errors are those of ``ask``. Leaving the loop early cancels the request and closes its connection.
@@ -80,16 +90,16 @@ class LoadBalancer(ProfileRecord):
         return parts_of(lambda watch: self.run(plan, watch), write_debug_lines)
 
     @with_options
-    def prepare(self, prompt: str | Sequence[Message], **options: Unpack[AskOptions]) -> Plan:
+    def prepare(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Plan:
         """Check what was given and freeze it, with the settings in force.
 
         Raises:
-            UsageProblem: for an empty prompt, a setting or backend that does not exist, or a parameter that is a key,
-                which would go to every backend.
+            UsageProblem: for an empty prompt, a setting or backend that does not exist, an image or file that cannot be
+                read or that nobody takes, or a parameter that is a key, which would go to every backend.
         """
         check_names(options)
         backend, params = options.get("backend"), options.get("params") or {}
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else _conversation(prompt)
+        messages = _conversation(prompt)
         if not messages or messages[-1].is_blank:
             raise UsageProblem("the prompt is empty: nothing was sent")
         if (system := options.get("system")) is not None:
@@ -100,9 +110,18 @@ class LoadBalancer(ProfileRecord):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
         schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
+        candidates = self._candidates(read_cell_values(options.get("settings") or {}), params, backend)
+        try:
+            messages = read(messages, candidates[0].settings.image_max_pixels)
+        except UnreadableError as problem:
+            raise UsageProblem(f"{problem}: nothing was sent") from None
+        refusals = [(each.backend.name, each.takes.refusal(messages)) for each in candidates]
+        if all(why for _name, why in refusals):
+            said = ", ".join(dict.fromkeys(f"{name} {why}" for name, why in refusals))
+            raise UsageProblem(f"nobody can be asked this: {said}: nothing was sent")
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
-            candidates=self._candidates(read_cell_values(options.get("settings") or {}), params, backend),
+            candidates=candidates,
             messages=messages,
             shape=None if schema is None else shape_of(schema),
             effort=None if effort is None else read_effort(effort),
@@ -129,6 +148,8 @@ class LoadBalancer(ProfileRecord):
                 await candidate.backend.prepare()
             except NotReady as problem:
                 verdict = f"skipped: {problem}"
+            if why := candidate.takes.refusal(plan.messages):
+                verdict = f"skipped: {why}"
             verdicts.append((candidate.backend.name, verdict))
         return tuple(verdicts)
 
@@ -194,7 +215,13 @@ class LoadBalancer(ProfileRecord):
     def _candidates(self, cell: Values, params: Mapping[str, JsonValue], pinned: str | None) -> tuple[Candidate, ...]:
         in_force = self.settings(cell)
         candidates = tuple(
-            Candidate(backend, gate, in_force[member.name], {**wiring.request_params(member), **params})
+            Candidate(
+                backend,
+                gate,
+                in_force[member.name],
+                {**wiring.request_params(member), **params},
+                self._takes[member.name],
+            )
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if pinned in (None, member.name)
         )
@@ -223,8 +250,19 @@ class LoadBalancer(ProfileRecord):
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:
-    """Return the messages, checked: a caller without a type checker may give anything."""
-    messages = tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
-    if not all(isinstance(message, Message) for message in messages):
-        raise UsageProblem(f"the prompt must be a text, or a sequence of messages; got {type(prompt).__name__}")
-    return messages
+    """Return the messages; pieces that follow each other are one of the user's.
+
+    Raises:
+        UsageProblem: for anything else, which a caller without a type checker may give.
+    """
+    if isinstance(prompt, str):
+        return (Message("user", prompt),)
+    parts = tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
+    if wrong := [part for part in parts if not isinstance(part, Message | Piece)]:
+        allowed = "a text, or a sequence of texts, images, files and messages"
+        raise UsageProblem(f"the prompt must be {allowed}; got {type(wrong[0]).__name__}")
+    said: list[Message] = []
+    for is_message, group in groupby(parts, lambda part: isinstance(part, Message)):
+        together = tuple(group)
+        said += together if is_message else (Message("user", together),)
+    return tuple(said)

@@ -10,6 +10,7 @@ from llx_magic.backends.http.keys import KeyReader
 from llx_magic.backends.wires.wire import Wire, wire_named
 from llx_magic.consent.access import Access
 from llx_magic.consent.pairs import origin
+from llx_magic.core.message import Takes
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import KeyMissing
 from llx_magic.keys.logins import entra, google
@@ -82,6 +83,19 @@ def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
     url, provider = endpoint.base_url, provider_of(member)
     wire = wire_named(_named_form(member) or provider.form_at(url)).configured(url, member.connection.texts)
     return wire.accented((provider_at(url) or provider).accent)  # whose host it is counts more than its name
+
+
+def takes_of(member: ModelProfile) -> Takes:
+    """Return what the member can be sent beside text: what its form has words for, unless its profile says no.
+
+    A simulated model takes what its profile says, and the embedded model takes text alone.
+    """
+    asked, endpoint = member.connection, endpoint_of(member)
+    if endpoint is None:
+        can = provider_of(member).name == "simulated"
+        return Takes(can and asked.images is True, can and asked.files is True)
+    wire = wire_of(member, endpoint)
+    return Takes(wire.takes_images and asked.images is not False, wire.takes_files and asked.files is not False)
 
 
 def _named_form(member: ModelProfile) -> str | None:

@@ -32,6 +32,7 @@ class Scope(enum.Enum):
     """Where a setting can be set, beside the layers in which every one can."""
 
     REQUEST = "also by a member, and for one request"
+    PROMPT = "not by a member, since all are sent the same; also for one request"
     SWITCH_OFF = "not by a member; for one request it can only be switched off"
     PROFILE = "neither by a member nor for one request, since what it governs belongs to the whole profile"
 
@@ -219,6 +220,16 @@ class Settings:
             "The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from answering"
         ),
     ] = 10_000
+    image_max_pixels: Annotated[
+        int,
+        _count(
+            "pixels",
+            "How wide and how high an image of a prompt may be; a larger one is scaled",
+            "1024",
+            "2048",
+            scope=Scope.PROMPT,
+        ),
+    ] = 2048
     history_limit: Annotated[
         int, _count("requests", "Requests kept for history()", "1000", "10000", scope=Scope.PROFILE)
     ] = 10_000

@@ -18,7 +18,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
-from llx_magic.template import arguments, bounds, cells, keyed, kinds, methods
+from llx_magic.template import arguments, attached, bounds, cells, keyed, kinds, methods
 from llx_magic.template.environment import Environment, Mode, environment, is_missing
 from llx_magic.template.errors import NotDataError, RefusedError
 from llx_magic.template.percent import Fields
@@ -169,6 +169,8 @@ class _Evaluation:
 
     def called(self, node: nodes.Call) -> object:
         callee = node.node
+        if isinstance(callee, nodes.Name) and callee.name in attached.WORDS and not self._is_own(callee):
+            return self._attached(callee.name, node)
         if isinstance(callee, nodes.Name) and callee.name in FUNCTIONS and _nfkc(callee.name) not in self._namespace:
             return self._function(callee.name, node)
         if isinstance(callee, nodes.Getattr):
@@ -183,6 +185,18 @@ class _Evaluation:
             raise NotDataError
         given, named = self._arguments(node)
         return cast("Callable[..., object]", self.of(callee))(*given, **named)
+
+    def _is_own(self, callee: nodes.Name) -> bool:
+        """Return whether the notebook has a function of that name, and not only a picture, say."""
+        return callable(self._namespace.get(_nfkc(callee.name)))
+
+    def _attached(self, word: str, node: nodes.Call) -> object:
+        if len(node.args) != 1 or node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
+            raise RefusedError(f"{word}() takes one thing, such as {word}({attached.WORDS[word]!r})")
+        given = self.whole(node.args[0])
+        if is_missing(given):
+            str(given)
+        return attached.attached(word, given, node.args[0].name if isinstance(node.args[0], nodes.Name) else "")
 
     @property
     def _is_data_only(self) -> bool:

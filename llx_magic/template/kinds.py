@@ -6,17 +6,23 @@ import os
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from llx_magic.core.message import File, Image
+from llx_magic.pieces.sources import is_picture
 from llx_magic.template import arrays, cells, foreign, frames, pictures
 from llx_magic.template.errors import RefusedError
 from llx_magic.template.tables import Limits, Shown
 
 
 def shown(value: object, limits: Limits) -> Shown:
-    """Return the value as a prompt shows it: by its class or a base of it, else by str().
+    """Return the value as a prompt shows it: a picture as an image, others by their class or a base of it, or by str().
 
     Raises RefusedError for one that has no text: a generator, a table that is not computed yet, an object that would
     show no more than its address.
     """
+    if isinstance(value, Image | File):
+        return Shown("", piece=value)
+    if is_picture(value):
+        return Shown("", piece=Image(value))
     for base in type(value).__mro__:
         package = str(base.__module__).partition(".")[0]
         if show := _KINDS.get(f"{package}.{base.__name__}"):
@@ -95,5 +101,4 @@ _KINDS: dict[str, Callable[..., Shown]] = {
     "dask.Delayed": arrays.uncomputed,
     "matplotlib.FigureBase": pictures.figure,
     "matplotlib.Axes": pictures.plot,
-    "PIL.Image": pictures.image,
 }

@@ -1,4 +1,4 @@
-"""Plots and images in a prompt: in words, since only text is sent."""
+"""Plots in a prompt, in words; a whole figure is an image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from PIL.Image import Image
+    from matplotlib.figure import SubFigure
 
 
-def figure(value: Figure, _limits: Limits) -> Shown:
-    """Say what is in a figure, a line for each plot."""
+def figure(value: SubFigure, _limits: Limits) -> Shown:
+    """Say what is in a part of a figure, a line for each plot."""
     title = one_line(value.get_suptitle())
     head = f"figure with {_count(len(value.axes), 'plot')}" + (f', title "{title}"' if title else "")
     return Shown("\n".join([head, *(f"- {_said(axes)}" for axes in value.axes)]))
@@ -23,11 +22,6 @@ def figure(value: Figure, _limits: Limits) -> Shown:
 def plot(value: Axes, _limits: Limits) -> Shown:
     """Say what a reader of the plot reads: titles, axes, legend, and how much is drawn."""
     return Shown(_said(value))
-
-
-def image(value: Image, _limits: Limits) -> Shown:
-    """Say how large the image is."""
-    return Shown(f"(image of {value.width} x {value.height} pixels, mode {value.mode})")
 
 
 def _said(axes: Axes) -> str:

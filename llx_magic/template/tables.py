@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llx_magic.core.message import File, Image
 from llx_magic.template import cells
 from llx_magic.template.cells import Precision
 from llx_magic.text.screen import one_line
@@ -36,12 +37,13 @@ class Shown:
     """A value as a prompt shows it.
 
     ``cuts`` say to the user what is not in the text, as in "20 of 500 rows sent". ``apart`` is for what keeps its form
-    only where nothing else stands on its lines.
+    only where nothing else stands on its lines. ``piece`` is an image or a file, in the place of a text.
     """
 
     text: str
     cuts: tuple[str, ...] = ()
     apart: bool = False
+    piece: Image | File | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ single brace is plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from llx_magic.core.message import Content, File, Image, Message, Piece
 from llx_magic.template import kinds
 from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
 from llx_magic.template.tables import Limits, Shown
@@ -32,10 +34,18 @@ _IN_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A text that was filled in; ``notes`` say to the user what of the values is not in it."""
+    """A text that was filled in; ``notes`` say to the user what of the values is not in it.
 
-    text: str
+    ``content`` is in pieces where images or files stand in it.
+    """
+
+    content: Content
     notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text alone."""
+        return "".join(piece for piece in Message("user", self.content).pieces if isinstance(piece, str))
 
 
 class Template:
@@ -56,16 +66,17 @@ class Template:
 
         Raises InterpolationError for the first expression that uses an undefined name, fails, or does what it may not.
         """
-        parts: list[str] = []
+        parts: list[Piece] = []
         notes: dict[str, None] = {}
         at = 0
         for start, end, expression in self._expressions:
             shown = _shown(expression, namespace, limits)
-            parts += [self._text[at:start], self._apart(shown.text, start, end) if shown.apart else shown.text]
             label = one_line(expression.source, _LABEL_LENGTH)
+            text = self._apart(shown.text, start, end) if shown.apart else shown.text
+            parts += [self._text[at:start], text if shown.piece is None else _named(shown.piece, label)]
             notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
             at = end
-        return Rendered("".join([*parts, self._text[at:]]), tuple(notes))
+        return Rendered(_joined([*parts, self._text[at:]]), tuple(notes))
 
     def _apart(self, table: str, start: int, end: int) -> str:
         """Return the table with a blank line to whatever stands on the line before and after it."""
@@ -82,6 +93,21 @@ class Template:
         while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
             after += 1
         return after < len(self._text) and self._text[after] != "\n"
+
+
+def _named(piece: Image | File, label: str) -> Image | File:
+    return piece if isinstance(piece, File) or piece.name else replace(piece, name=label)
+
+
+def _joined(parts: Iterable[Piece]) -> Content:
+    """Return the texts between images and files as one each, and no blank ones there; without those, one text."""
+    joined: list[Piece] = []
+    for is_text, group in groupby(parts, lambda part: isinstance(part, str)):
+        together = tuple(group)
+        joined += ("".join(map(str, together)),) if is_text else together
+    if all(isinstance(part, str) for part in joined):
+        return "".join(map(str, joined))
+    return tuple(part for part in joined if not isinstance(part, str) or part.strip())
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:

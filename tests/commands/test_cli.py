@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.commands.command import ROOT, Home
 
@@ -312,3 +313,46 @@ def test_a_reader_that_has_gone_is_no_traceback(home):
     process.stderr.close()
     process.wait()
     assert b"Traceback" not in said
+
+
+@pytest.fixture
+def seeing(tmp_path):
+    """A home with a model that takes images, one that does not, and a picture in the working folder."""
+    home = Home(tmp_path)
+    params = {"script": "ok"}
+    flags = {"images": True, "files": True}
+    home.write("eyes", provider="simulated", model="m", modelParams=params, ephemeralSettings=flags)
+    home.simulated("blind")
+    home.balancer("mixed", "blind", "eyes")
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "plot.png")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
+    return home
+
+
+def test_an_image_and_a_document_go_with_the_question(seeing):
+    done = seeing.run("-p", "mixed", "-i", "plot.png", "--image", "report.pdf", "--prompt", "What is this?")
+    assert done.stdout == "This is eyes, answering a prompt of 3 words, 1 image, 1 file.\n"
+    assert done.stderr.startswith("image plot.png, PNG, 30 x 20 pixels, 1 kB\nfile report.pdf, PDF, 1 kB\n")
+    assert "blind skipped: does not take images or files" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["-p", "blind", "-i", "plot.png"], "nobody can be asked this: blind does not take images: nothing was sent"),
+        (["-p", "eyes", "-i", "nothing.png"], "nothing.png: cannot be read (no such file or directory)"),
+        (["-p", "eyes", "-i", "."], "cannot be read (not a regular file)"),
+        (["-p", "eyes", "-i", "http://a.example/b.png"], "must begin with https://"),
+        (["-p", "eyes", "-i", "config/profiles/eyes.json"], "eyes.json: is no image of a format that is read"),
+    ],
+)
+def test_an_image_that_cannot_be_sent_is_one_line(seeing, words, why):
+    done = seeing.run(*words, "--prompt", "what")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert why in done.stderr
+
+
+def test_a_dry_run_of_the_command_says_what_image_would_be_sent(seeing):
+    done = seeing.run("-p", "mixed", "-i", "plot.png", "--dry-run", "--prompt", "what")
+    assert "[image plot.png, PNG, 30 x 20 pixels, 1 kB] what" in done.stdout
+    assert "skipped: does not take images" in done.stdout

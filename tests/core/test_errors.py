@@ -40,7 +40,7 @@ def test_a_trace_shows_itself_as_a_waterfall():
     assert "RequestStarted" not in repr(trace)
 
 
-@pytest.mark.parametrize("prompt", [3, None, ["text"], b"bytes"])
+@pytest.mark.parametrize("prompt", [3, None, ["text", 3], b"bytes"])
 def test_a_prompt_that_is_no_text_is_one_line(prompt):
     with pytest.raises(UsageProblem, match="the prompt must be a text"):
         ask(prompt)

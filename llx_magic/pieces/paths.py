@@ -1,0 +1,61 @@
+"""Files that a prompt names: those that its text names lie in the working folder, and no link leads out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llx_magic.errors import brief
+from llx_magic.files.private import open_regular, reason
+from llx_magic.pieces.errors import UnreadableError
+from llx_magic.text.wording import shown_path
+
+LARGEST_BYTES = 32 << 20
+"""The most that a file may have; no service takes more in one request."""
+
+_ELSEWHERE = "lies outside the working folder; to send it, assign its path first: p = pathlib.Path(…), then name p"
+
+
+def in_working_folder(named: str) -> bytes:
+    """Return the content of a file that the text of a prompt names.
+
+    Raises:
+        UnreadableError: for a file elsewhere, one that is hidden or in a hidden folder, one that is or lies behind a
+            link, and for whatever ``content_of`` refuses. A text that was pasted must not send what nobody meant to.
+    """
+    try:
+        folder = Path.cwd().resolve()
+        path = folder / named
+        within = path.relative_to(folder)
+        if ".." in within.parts:
+            raise UnreadableError(f"{brief(named)}: {_ELSEWHERE}")
+        if hidden := next((part for part in within.parts if part.startswith(".")), None):
+            raise UnreadableError(f"{brief(named)}: {hidden} is hidden, and a prompt reads no hidden files")
+        if path.resolve(strict=True) != path:
+            raise UnreadableError(f"{brief(named)}: is or lies behind a symbolic link, which a prompt does not follow")
+    except ValueError:  # not relative to it, or no path at all
+        raise UnreadableError(f"{brief(named)}: {_ELSEWHERE}") from None
+    except (OSError, RuntimeError) as problem:
+        raise UnreadableError(f"{brief(named)}: cannot be read ({_why(problem)})") from None
+    return content_of(path, follow_links=False)
+
+
+def content_of(path: Path, *, follow_links: bool = True) -> bytes:
+    """Return the content of a file that the user's own code names.
+
+    Raises:
+        UnreadableError: where it is missing, too large, or no regular file: a folder, a pipe or a device.
+    """
+    try:
+        with open_regular(path, follow_links=follow_links) as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        raise UnreadableError(f"{shown_path(path)}: cannot be read ({_why(problem)})") from None
+    if len(content) > LARGEST_BYTES:
+        raise UnreadableError(f"{shown_path(path)}: is larger than {LARGEST_BYTES >> 20} MiB, the most that is sent")
+    if not content:
+        raise UnreadableError(f"{shown_path(path)}: is empty")
+    return content
+
+
+def _why(problem: Exception) -> str:
+    return reason(problem) if isinstance(problem, OSError | ValueError) else str(problem)
