@@ -483,3 +483,40 @@ def test_quiet_leaves_nothing_on_stderr_but_errors(home):
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "503" in failed.stderr
     assert [line.split()[0] for line in failed.stderr.splitlines()] == ["llx:", "down"]  # the error, a line each
+
+
+# --- schema and effort -----------------------------------------------------------------------------------------------
+
+
+def test_a_schema_in_a_file_is_told_and_checked(home):
+    schema = home.folder / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"id": {"type": "string"}}}')
+    done = home.run("-p", "json", "--schema", str(schema), "-q", "why")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the reply does not fit the schema" in done.stderr.splitlines()[-1]
+    schema.write_text('{"type": "object", "properties": {"id": {"type": "number"}}}')
+    done = home.run("-p", "json", "--schema", str(schema), "-q", "why")
+    assert (done.returncode, done.stdout) == (0, '{"id": 12345678901234567890.10, "é": [1]}\n')
+    shown = home.run("-p", "json", "--schema", str(schema), "--effort", "low", "--dry-run", "why").stdout
+    assert "[schema]" in shown
+    assert "effort: low" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read"),
+        ("{", "line 1, column 2"),
+        ("[1]", "must hold a JSON object"),
+        ('{"type": "objekt"}', "a schema must be"),
+    ],
+)
+def test_a_file_that_is_no_schema_is_bad_usage_in_one_line(home, content, says):
+    schema = home.folder / "none.json"
+    schema.unlink(missing_ok=True)
+    if content is not None:
+        schema.write_text(content)
+    done = home.run("--schema", str(schema), "-q", "why")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -470,3 +470,12 @@ def test_unregistering_leaves_no_trace(shell):
     unregister_completer(shell)
     assert shell.Completer.custom_matchers == [other]
     assert offered(shell, "%llx_set tpm_b") == offered(InteractiveShell(), "%llx_set tpm_b")
+
+
+def test_a_schema_is_completed_with_what_may_be_one(shell):
+    """Classes, dictionaries and lists of the notebook; no number, no text."""
+    variables = {"Ticket": dict, "tickets": [], "short": {"label": str}, "total": 3}
+    found = offered(shell, "%%llx --schema ", **variables)
+    assert {"Ticket", "tickets", "short"} <= set(found)
+    assert "total" not in found
+    assert offered(shell, "%%llx --effort ") == ["none", "low", "medium", "high"]
