@@ -9,10 +9,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from llx_magic.backends.wires.anthropic_blocks import block_of
 from llx_magic.backends.wires.anthropic_reader import MessageReader
 from llx_magic.backends.wires.anthropic_refusals import Extra, capped, conceded
 from llx_magic.backends.wires.anthropic_schema import fitting
-from llx_magic.backends.wires.anthropic_turns import system_of, turns_of
+from llx_magic.backends.wires.turns import turns_of
 from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path, json_body
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ class AnthropicMessages(Wire):
         notes = ["seed has no effect on this backend"] if params.get("seed") is not None else []
         if (stop := params.get("stop")) is not None:
             body.setdefault("stop_sequences", stop if isinstance(stop, list) else [stop])
-        if system := system_of(request.messages):
-            body.setdefault("system", system)
-        body["messages"] = turns_of(request.messages)
+        system, turns = turns_of(request.messages)
+        if system:
+            body.setdefault("system", "\n\n".join(system))
+        body["messages"] = [{"role": role, "content": [block_of(each) for each in pieces]} for role, pieces in turns]
         notes += _limit_length(body, request, without)
         notes += _ask_to_think(body, request, without)
         if (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from llx_magic.backends.wires.turns import turns_of
 from llx_magic.backends.wires.wire import base64_of, unsayable
 from llx_magic.core.message import File, Image
 
@@ -31,32 +32,19 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9\-()\[\]]+")
 
 _LONGEST_NAME = 190
 
-_Turn = dict[str, "JsonValue"]
-
 
 def blocks_of(messages: Iterable[Message], *, as_system: bool) -> tuple[list[JsonValue], list[JsonValue]]:
-    """Return the system prompt and the turns; texts that say nothing are left out, and turns of one role are merged.
-
-    Where not ``as_system``, the system prompt stands before what the user says first.
+    """Return the system prompt and the turns; where not ``as_system``, it stands before what the user says first.
 
     Raises:
-        BackendFailed: of kind bad request, for a piece that Converse has no word for.
+        BackendFailed: of kind bad request, for a piece that Converse has no word for, and as ``turns_of`` does.
     """
-    system: list[JsonValue] = []
-    turns: list[tuple[str, list[JsonValue]]] = []
+    system, turns = turns_of(messages, apart=as_system)
     names: set[str] = set()
-    for message in messages:
-        blocks = [_block(each, names) for each in message.pieces if not isinstance(each, str) or each.strip()]
-        if message.role == "system" and as_system:
-            if any(not isinstance(each, str) for each in message.pieces):
-                raise unsayable("images and files in a system prompt")
-            system += blocks
-        elif blocks:
-            role = "assistant" if message.role == "assistant" else "user"
-            if not turns or turns[-1][0] != role:
-                turns.append((role, []))
-            turns[-1][1].extend(blocks)
-    return system, [{"role": role, "content": _with_text(blocks)} for role, blocks in turns]
+    said: list[JsonValue] = [
+        {"role": role, "content": _with_text([_block(each, names) for each in pieces])} for role, pieces in turns
+    ]
+    return [{"text": each} for each in system], said
 
 
 def _with_text(blocks: list[JsonValue]) -> list[JsonValue]:

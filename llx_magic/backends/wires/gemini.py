@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from llx_magic.backends.wires.gemini_reader import ReplyReader
+from llx_magic.backends.wires.turns import turns_of
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
     Asked,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from llx_magic.core.failure import Failure
-    from llx_magic.core.message import File, Image
+    from llx_magic.core.message import File, Image, Piece
     from llx_magic.core.ports import Progress
     from llx_magic.core.reply import ChatRequest, Effort
     from llx_magic.keys.secret import Secret
@@ -120,7 +121,7 @@ class Gemini(Wire):
         Parameters under neutral names are translated; one under Gemini's own name goes where it belongs, and wins.
 
         Raises:
-            BackendFailed: of kind bad request, where ``params`` hold what JSON cannot.
+            BackendFailed: of kind bad request, where the form has no way to say what is asked.
         """
         body: dict[str, JsonValue] = {
             name: value
@@ -181,29 +182,15 @@ def _generates(listed: dict[str, JsonValue]) -> bool:
 
 
 def _turns(messages: tuple[Message, ...], *, apart: bool) -> dict[str, JsonValue]:
-    """Return the turns, equal roles in a row as one; the system's words stand ``apart``, or before all others."""
-    system = [part for each in messages if each.role == "system" for part in _parts(each)]
-    turns: list[tuple[str, list[JsonValue]]] = []
-    for message in messages:
-        role = "model" if message.role == "assistant" else "user"
-        parts = [] if message.role == "system" else _parts(message)
-        if turns and turns[-1][0] == role:
-            turns[-1][1].extend(parts)
-        elif parts:
-            turns.append((role, parts))
-    body: dict[str, JsonValue] = {}
-    if system and apart and turns:
-        body["systemInstruction"] = {"parts": system}
-    elif system and turns and turns[0][0] == "user":
-        turns[0] = ("user", [*system, *turns[0][1]])
-    elif system:
-        turns.insert(0, ("user", system))
-    return {**body, "contents": [{"role": role, "parts": parts} for role, parts in turns]}
+    system, turns = turns_of(messages, apart=apart)
+    names = {"user": "user", "assistant": "model"}
+    contents: list[JsonValue] = [{"role": names[role], "parts": [_part(each) for each in said]} for role, said in turns]
+    told: dict[str, JsonValue] = {"systemInstruction": {"parts": [_part(each) for each in system]}} if system else {}
+    return {**told, "contents": contents}
 
 
-def _parts(message: Message) -> list[JsonValue]:
-    """Return the parts of a message; an empty one is refused, so it is left out."""
-    return [{"text": piece} if isinstance(piece, str) else _file(piece) for piece in message.pieces if piece]
+def _part(piece: Piece) -> JsonValue:
+    return {"text": piece} if isinstance(piece, str) else _file(piece)
 
 
 def _file(piece: Image | File) -> JsonValue:

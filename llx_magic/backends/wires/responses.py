@@ -157,12 +157,16 @@ def _text(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue
 
 
 def _turns(messages: tuple[Message, ...]) -> dict[str, JsonValue]:
-    """Return the turns; what the system says before all others stands apart, unless it is all there is."""
-    heads = list(itertools.takewhile(lambda each: each.role == "system", messages))
+    """Return the turns; what the system says in words before all others stands apart, unless it is all there is."""
+    heads = list(itertools.takewhile(_is_told, messages))
     if len(heads) == len(messages):
         return {"input": _input(messages)}
     said = "\n\n".join(each.text for each in heads)
     return {"input": _input(messages[len(heads) :]), "instructions": said or None}
+
+
+def _is_told(message: Message) -> bool:
+    return message.role == "system" and all(isinstance(piece, str) for piece in message.pieces)
 
 
 def _input(messages: tuple[Message, ...]) -> list[JsonValue]:
