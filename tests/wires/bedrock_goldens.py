@@ -225,7 +225,7 @@ GOLDENS: dict[str, Golden] = {
     "status-400-on-demand": refused(
         400, "ValidationException", "Invocation of model ID anthropic.claude-x with on-demand throughput isn\u2019t "
         "supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
-        failure="access refused", **{"message-has": "(name an inference profile: us., eu. \u2026 or global."},
+        failure="access refused", **{"message-has": "; name an inference profile: us., eu. \u2026 or global."},
     ),
     "status-400-model": refused(
         400, "ValidationException", "The provided model identifier is invalid.", failure="access refused"
@@ -237,11 +237,11 @@ GOLDENS: dict[str, Golden] = {
     ),
     "status-403-clock": refused(
         403, "InvalidSignatureException", "Signature expired: 20261126T100000Z is now earlier than 20261126T110000Z",
-        failure="access refused", **{"message-has": "(this machine's clock is wrong)"},
+        failure="access refused", **{"message-has": "; this machine's clock is wrong"},
     ),
     "status-403-expired": refused(
         403, "ExpiredTokenException", "The security token included in the request is expired",
-        failure="access refused", **{"message-has": "(sign in anew, as with aws sso login)"},
+        failure="access refused", **{"message-has": "; sign in anew, as with aws sso login"},
     ),
     "status-403-key": refused(
         403, "UnrecognizedClientException", "The security token included in the request is invalid.",

@@ -129,7 +129,8 @@ class Golden:
         progress = Pieces()
         reader = self.reader(progress)
         if not 200 <= self.status < 300:
-            return reader.refused(self.status, b"".join(pieces)), progress
+            failure = reader.refused(self.status, b"".join(pieces))
+            return wire_named(self.form).explained(failure, "asked-for"), progress
         try:
             for piece in pieces:
                 reader.feed(piece)

@@ -221,7 +221,7 @@ async def test_what_one_model_does_not_take_is_left_out_at_once_and_from_then_on
 
 @pytest.mark.parametrize(("model", "key", "kind", "said"), [
     ("us.example.unknown", mock.KEY, FailureKind.ACCESS, "model identifier is invalid"),
-    (mock.BARE, mock.KEY, FailureKind.ACCESS, "(name an inference profile: us., eu. … or global. before it)"),
+    (mock.BARE, mock.KEY, FailureKind.ACCESS, "; name an inference profile: us., eu. … or global. before it"),
     (mock.MODEL, "another-key-0123456789", FailureKind.ACCESS, "Invalid API Key format"),
 ])  # fmt: skip
 async def test_a_refusal_has_its_kind_and_says_what_to_do(model, key, kind, said):

@@ -228,7 +228,8 @@ async def test_a_model_that_is_not_there_says_how_to_fetch_it():
     with serve() as server, pytest.raises(BackendFailed) as caught:
         await ask(server, "other:1b")
     assert caught.value.failure.kind is FailureKind.ACCESS
-    assert "model 'other:1b' not found; `ollama pull other:1b` fetches it" in caught.value.failure.message
+    assert "model 'other:1b' not found" in caught.value.failure.message
+    assert "; `ollama pull other:1b` fetches it" in caught.value.failure.message
 
 
 async def test_a_prompt_beyond_the_window_is_refused_and_not_cut_and_a_larger_window_takes_it():

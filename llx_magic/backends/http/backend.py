@@ -162,8 +162,7 @@ class _Visit:
         if isinstance(outcome, Failure):
             base = self.endpoint.path
             failure = findings.with_path(outcome, f"{base}{path}", f"{base}{version}{path}")
-            hint = wire.hint(outcome)
-            raise BackendFailed(replace(failure, message=f"{failure.message}; {hint}") if hint else failure)
+            raise BackendFailed(wire.explained(failure, self.holder.model))
         return outcome
 
     async def _conceding(self, request: ChatRequest, progress: Progress, version: str) -> tuple[Answer | Failure, str]:

@@ -90,7 +90,7 @@ class Azure(Wire):
         """Return what a failure refuses that the request can do without."""
         return self.spoken.conceded(failure, request, without)
 
-    def hint(self, failure: Failure) -> str:
+    def hint(self, failure: Failure, model: str) -> str:
         """Say what to look at where a resource does not know a deployment, or the address."""
         if failure.status != 404:
             return ""

@@ -55,6 +55,17 @@ _OURS: Final = frozenset({"messages", "modelId", "model", "stream", "stream_opti
 """What is not the parameters' to say, or has no word in this form."""
 
 
+_HINTS: Final = (
+    (re.compile(r"on-demand throughput", re.IGNORECASE), "name an inference profile: us., eu. … or global. before it"),
+    (
+        re.compile(r"signature (?:has )?expired|signature not yet current", re.IGNORECASE),
+        "this machine's clock is wrong",
+    ),
+    (re.compile(r"security token .{0,40}expired", re.IGNORECASE), "sign in anew, as with aws sso login"),
+)
+"""What to do about some refusals, by their words."""
+
+
 class BedrockConverse(Wire):
     """One form for all of Bedrock's models; the address is that of the region, the model stands in the path."""
 
@@ -118,6 +129,10 @@ class BedrockConverse(Wire):
             if asked[extra] and extra not in without and words.search(failure.message):
                 return Concession(extra)
         return None
+
+    def hint(self, failure: Failure, model: str) -> str:
+        """Return what to do about some refusals, by their words."""
+        return next((hint for words, hint in _HINTS if words.search(failure.message)), "")
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in a page: of models that can be asked as they are, or of inference profiles."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
 from llx_magic.backends.reading.frames import FrameDecoder
@@ -14,18 +12,6 @@ from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from llx_magic.core.failure import Failure
-
-_HINTS: Final = (
-    (re.compile(r"on-demand throughput", re.IGNORECASE), "name an inference profile: us., eu. … or global. before it"),
-    (
-        re.compile(r"signature (?:has )?expired|signature not yet current", re.IGNORECASE),
-        "this machine's clock is wrong",
-    ),
-    (re.compile(r"security token .{0,40}expired", re.IGNORECASE), "sign in anew, as with aws sso login"),
-)
-"""What to do about some refusals, by their words."""
 
 
 class ReplyReader(Reader):
@@ -38,12 +24,6 @@ class ReplyReader(Reader):
         """Take the headers, of which one names the reply."""
         super().came_with(headers, wall_clock)
         self.response_id = headers.get("x-amzn-requestid") or None
-
-    def refused(self, status: int, body: bytes) -> Failure:
-        """Return what a status other than 2xx means, with what to do about it where the words tell."""
-        failure = super().refused(status, body)
-        hint = next((hint for words, hint in _HINTS if words.search(failure.message)), "")
-        return replace(failure, message=f"{failure.message} ({hint})") if hint else failure
 
     def take_document(self, document: dict[str, JsonValue]) -> None:
         """Take an event under its name, or a whole reply."""

@@ -7,7 +7,6 @@ model loaded, and it reports an error in the middle of a stream.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
@@ -59,6 +58,7 @@ THINK, LEVEL = "think", "think level"
 """What a model may refuse: to reason by order, and to be told how much."""
 
 _NO_LEVELS = re.compile(r"think value \S{1,20} is not supported|invalid think value", re.IGNORECASE)
+_NOT_PULLED = re.compile(r"model .{0,200}not found", re.IGNORECASE)
 _NO_THOUGHTS = re.compile(r"not support (?:thinking|reasoning)", re.IGNORECASE)
 
 
@@ -116,6 +116,16 @@ class OllamaChat(Wire):
             return Concession(LEVEL)
         refused = THINK not in without and _NO_THOUGHTS.search(failure.message)
         return Concession(THINK) if refused else None
+
+    def hint(self, failure: Failure, model: str) -> str:
+        """Return what helps on this machine."""
+        if failure.status == 404 and _NOT_PULLED.search(failure.message):
+            return f"`ollama pull {model}` fetches it"
+        if failure.status == 401:
+            return "`ollama signin` signs this machine in; ollama.com itself wants a key"
+        if failure.kind is FailureKind.CONTEXT_LENGTH:
+            return "--param num_ctx=N gives the model a larger window"
+        return ""
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models that have been pulled."""
@@ -182,12 +192,6 @@ class OllamaReader(Reader):
         """Take that the body was one document: a piece without its end is one that was cut."""
         self.done = self.done or not self.has_begun
 
-    def refused(self, status: int, body: bytes) -> Failure:
-        """Return what a status means, with what helps on this machine."""
-        failure = super().refused(status, body)
-        help_ = self._what_helps(failure, body)
-        return replace(failure, message=f"{failure.message}; {help_}") if help_ else failure
-
     def _take_message(self, message: Mapping[str, JsonValue]) -> None:
         self.add_reasoning(text_in(message.get("thinking")))
         for part in parts_in(message.get("content")):
@@ -195,15 +199,6 @@ class OllamaReader(Reader):
                 self.add_text(text)
         for call in parts_in(message.get("tool_calls")):
             self.add_tool(text_in(object_in(call.get("function")).get("name")))
-
-    def _what_helps(self, failure: Failure, body: bytes) -> str:
-        if failure.status == 404 and b"not found" in body and b"model" in body:
-            return f"`ollama pull {self._model}` fetches it"
-        if failure.status == 401 and b"signin_url" in body:
-            return "`ollama signin` signs this machine in"
-        if failure.kind is FailureKind.CONTEXT_LENGTH:
-            return "--param num_ctx=N gives the model a larger window"
-        return ""
 
 
 WIRE = OllamaChat()

@@ -7,6 +7,7 @@ import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, overload
 from urllib.parse import quote
@@ -116,9 +117,14 @@ class Wire(ABC):
         """Return what a failure refuses that the request can do without, so that it is sent again at once."""
         return None
 
-    def hint(self, failure: Failure) -> str:
-        """Return what to look at where the service refused a request, as the end of a sentence; empty if nothing."""
+    def hint(self, failure: Failure, model: str) -> str:
+        """Return what to do about a failure that the service reported, as the end of a sentence; empty if nothing."""
         return ""
+
+    def explained(self, failure: Failure, model: str) -> Failure:
+        """Return the failure of asking a model, with what to do about it where that is known."""
+        hint = self.hint(failure, model)
+        return replace(failure, message=f"{failure.message}; {hint}") if hint else failure
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in one page of the service's list of models."""
