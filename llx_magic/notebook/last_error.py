@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
-from llx_magic.errors import LlxError
-from llx_magic.key_shapes import without_key_shapes
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from traceback import FrameSummary, TracebackException
@@ -41,6 +38,7 @@ class LastError:
 
     def text(self) -> str:
         """Return its type, its message and where it came from, without keys; empty where there was none."""
+        from llx_magic.key_shapes import without_key_shapes
         from llx_magic.keys.redaction import LIVE_KEYS
 
         earlier = getattr(sys, "last_value", None)  # of before the extension was loaded
@@ -84,4 +82,6 @@ class LastError:
 
 
 def _is_theirs(error: object) -> TypeGuard[Exception]:
+    from llx_magic.errors import LlxError
+
     return isinstance(error, Exception) and not isinstance(error, LlxError)
