@@ -90,6 +90,7 @@ _SAVE_MODEL = Command(
         Option("--price-cached", "X", "price of a million prompt tokens that come from the cache, if it is another"),
         Option("--images", "YES", "whether the model takes images: true or false", choices=("true", "false")),
         Option("--files", "YES", "whether the model takes files: true or false", choices=("true", "false")),
+        Option("--context-window", "N", "how many tokens the model takes, if its service does not list that"),
         Option("--param", "k=v", "a parameter of the model", repeats=True),
         Option("--set", "k=v", "a setting to save", complete=sources.member_settings, repeats=True),
     ),

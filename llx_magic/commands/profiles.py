@@ -77,6 +77,7 @@ def save_model(here: Here, asked: Asked) -> Output:
         price_input=_price("--price-input", asked.get("price-input")),
         price_output=_price("--price-output", asked.get("price-output")),
         price_cached=_price("--price-cached", asked.get("price-cached")),
+        context_window=_tokens("--context-window", asked.get("context-window")),
         images=_flag(asked.get("images")),
         files=_flag(asked.get("files")),
     )
@@ -204,6 +205,12 @@ def _price(option: str, given: str | None) -> float | None:
     if not 0 <= price < float("inf"):
         raise UsageProblem(f"{option} must be a price per million tokens, 0 or more, got {given!r}")
     return price
+
+
+def _tokens(option: str, given: str | None) -> int | None:
+    if given is not None and not (given.isascii() and given.isdecimal() and len(given) < 13 and int(given)):
+        raise UsageProblem(f"{option} must be a number of tokens, 1 or more, got {given!r}")
+    return None if given is None else int(given)
 
 
 def load(here: Here, asked: Asked) -> Output:

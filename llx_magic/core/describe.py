@@ -57,7 +57,7 @@ FORMS: tuple[Form, ...] = (
         facts.BackendSkipped,
         "[LB:failover] Skipping backend: {backend} ({message})",
         _where("reason", SkipReason.NOT_READY),
-        "nothing can be sent, mostly for want of a key, or it does not take an image or file of the prompt",
+        "nothing can be sent, mostly for want of a key, or it takes no image, no file or no prompt so long",
     ),
     Form(facts.TpmMeasured, "[LB:tpm] {backend}: Current TPM = {tpm}"),
     Form(

@@ -10,6 +10,7 @@ from llx_magic.core.message import TEXT_ONLY, Message, Takes
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import ChatRequest, Effort
 from llx_magic.core.routing import Routing
+from llx_magic.core.window import BYTES_A_TOKEN, bytes_of, window_problem
 from llx_magic.engine.live import LiveProfile
 from llx_magic.settings.declaration import Settings
 from llx_magic.text.shape import Shape
@@ -20,7 +21,8 @@ from llx_magic.text.values import JsonValue
 class Candidate:
     """One backend with the settings that were frozen for this request and the parameters of its model.
 
-    ``takes`` says what it can be sent beside text; what it cannot take passes it over.
+    ``takes`` says what it can be sent beside text; what it cannot take passes it over. ``window`` is how many tokens it
+    takes, where that is known.
     """
 
     backend: Backend
@@ -28,16 +30,17 @@ class Candidate:
     settings: Settings
     params: Mapping[str, JsonValue]
     takes: Takes = TEXT_ONLY
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One request as it was asked: nothing that changes later changes it.
 
-    ``messages`` end with the user's. ``shape`` is what the reply is to be, None for any text; ``effort`` how
-    much the model should reason. ``conversation`` names the conversation
-    that is continued. ``notes`` are remarks about the prompt itself, such as which rows of a table were sent; the
-    reply carries them.
+    ``messages`` end with the user's. ``shape`` is what the reply is to be, None for any text; ``effort`` how much the
+    model should reason. ``conversation`` names the conversation that is continued, ``bytes_a_token`` is what its last
+    prompt had, or an estimate. ``notes`` are remarks about the prompt itself, such as which rows of a table were sent;
+    the reply carries them.
     """
 
     routing: Routing
@@ -46,12 +49,19 @@ class Plan:
     shape: Shape | None = None
     effort: Effort | None = None
     conversation: str | None = None
+    bytes_a_token: float = BYTES_A_TOKEN
     notes: tuple[str, ...] = ()
 
     @property
     def has_one_candidate(self) -> bool:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
+
+    def refusal(self, candidate: Candidate) -> str | None:
+        """Return why a candidate is passed over without a visit, or None; a lone one judges the length by itself."""
+        if (why := candidate.takes.refusal(self.messages)) or candidate.window is None or self.has_one_candidate:
+            return why
+        return window_problem(bytes_of(self.messages) / self.bytes_a_token, candidate.window)
 
     def request(self, candidate: Candidate, correction: tuple[Message, ...] = ()) -> ChatRequest:
         """Return what a candidate is sent; ``correction`` is its last reply and what was wrong with it."""

@@ -285,7 +285,7 @@ class RequestRun:
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""
-        why = candidate.takes.refusal(self._plan.messages)
+        why = self._plan.refusal(candidate)
         try:
             if why is None:
                 return await candidate.backend.prepare()

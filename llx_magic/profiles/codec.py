@@ -17,7 +17,7 @@ from llx_magic.hosts import command
 from llx_magic.key_shapes import without_key_shapes
 from llx_magic.keys.names import without_secrets
 from llx_magic.keys.secret import Secret
-from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS, Connection
+from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS, WINDOW, WINDOW_KEY, Connection
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, members_problem
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
 from llx_magic.settings.declaration import SETTINGS
@@ -97,7 +97,7 @@ def read_object(content: str | bytes) -> JsonObject:
     return value
 
 
-_CONNECTION_KEYS: Final = frozenset({*TEXT_KEYS, *PRICE_KEYS, *FLAG_KEYS, "auth-key", CUSTOM_HEADERS})
+_CONNECTION_KEYS: Final = frozenset({*TEXT_KEYS, *PRICE_KEYS, *FLAG_KEYS, WINDOW_KEY, "auth-key", CUSTOM_HEADERS})
 
 
 @dataclass(slots=True)
@@ -248,6 +248,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
         price_input=prices["price-input"],
         price_output=prices["price-output"],
         price_cached=prices["price-cached"],
+        context_window=_value(WINDOW_KEY, ephemeral.get(WINDOW_KEY), int),
         images=flags["images"],
         files=flags["files"],
     )
@@ -297,7 +298,7 @@ def _plain(key: str) -> str:
 
 
 def _written_connection(connection: Connection) -> JsonObject:
-    pairs = {**TEXT_KEYS, **PRICE_KEYS, **FLAG_KEYS}
+    pairs = {**TEXT_KEYS, **PRICE_KEYS, **FLAG_KEYS, WINDOW_KEY: WINDOW}
     written = {key: cast("str | float | None", getattr(connection, each.attribute)) for key, each in pairs.items()}
     written_to: JsonObject = {key: value for key, value in written.items() if value is not None}
     if headers := written_headers(connection.headers):

@@ -87,6 +87,12 @@ FLAG_KEYS: Final[Mapping[str, ConnectionKey]] = {
 """The keys of ``ephemeralSettings`` that are true or false."""
 
 
+WINDOW_KEY: Final = "context-window"
+WINDOW: Final = ConnectionKey(
+    "context_window", "How many tokens the model takes; a prompt that is surely longer is not sent to it"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """How to reach a model, and what it costs; None for what the profile does not say.
@@ -122,6 +128,7 @@ class Connection:
     price_input: float | None = None
     price_output: float | None = None
     price_cached: float | None = None
+    context_window: int | None = None
     images: bool | None = None
     files: bool | None = None
 
@@ -136,6 +143,8 @@ class Connection:
         if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
             raise ProfileError(f"auth-key-name {problem}")
         self._check_texts()
+        if self.context_window is not None and self.context_window < 1:
+            raise ProfileError(f"{WINDOW_KEY} must be a number of tokens, 1 or more, got {self.context_window}")
         if self.user_agent is not None:
             Header("User-Agent", Secret(self.user_agent))
         for key, its in PRICE_KEYS.items():

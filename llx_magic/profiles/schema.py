@@ -5,7 +5,7 @@ from __future__ import annotations
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.files.names import NAME_PATTERN
 from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
-from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS
+from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS, WINDOW, WINDOW_KEY
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import text_schema
@@ -94,6 +94,7 @@ def _model() -> JsonObject:
             for key, each in PRICE_KEYS.items()
         },
         **{key: {**_nullable({"type": "boolean"}), "description": each.meaning} for key, each in FLAG_KEYS.items()},
+        WINDOW_KEY: {**_nullable({"type": "integer", "minimum": 1}), "description": WINDOW.meaning},
         "auth-key": {
             **_nullable(_TEXT),
             "deprecated": True,

@@ -32,6 +32,7 @@ from llx_magic.session.members import takes_of
 from llx_magic.session.options import AskOptions, check_names, with_options
 from llx_magic.session.prices import estimated_cost, get_ready, own_cost, priced_at
 from llx_magic.session.record import NO_VALUES, ProfileRecord
+from llx_magic.session.windows import Windows
 from llx_magic.settings.layers import Values, read_cell_values
 from llx_magic.text.schemas import shape_of
 from llx_magic.text.values import JsonValue
@@ -62,6 +63,7 @@ class LoadBalancer(ProfileRecord):
         live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
         super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
         self._takes = {member.name: takes_of(member) for member in profile.members}
+        self._windows = Windows(profile.members)
         self._remarks = remarks
         self._priced_at = {member.name: priced_at(member) for member in profile.members}
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
@@ -134,13 +136,15 @@ class LoadBalancer(ProfileRecord):
         """
         if any(self._priced_at.values()):
             get_ready()
+        plan = self._with_ratio(plan)
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
+        self._windows.learn(plan, reply.usage)
         notes = (*self._remarks, *plan.notes, *reply.notes)
         return replace(self._priced(reply), notes=notes, to_frame=reply_frame)
 
     async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
-        verdicts = []
+        verdicts, plan = [], self._with_ratio(plan)
         for candidate in plan.order(self._live, take_turn=False):
             now, settings = self._live.clock.now(), candidate.settings
             verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, only_candidate=plan.has_one_candidate)
@@ -148,7 +152,7 @@ class LoadBalancer(ProfileRecord):
                 await candidate.backend.prepare()
             except NotReady as problem:
                 verdict = f"skipped: {problem}"
-            if why := candidate.takes.refusal(plan.messages):
+            if why := plan.refusal(candidate):
                 verdict = f"skipped: {why}"
             verdicts.append((candidate.backend.name, verdict))
         return tuple(verdicts)
@@ -221,11 +225,17 @@ class LoadBalancer(ProfileRecord):
                 in_force[member.name],
                 {**wiring.request_params(member), **params},
                 self._takes[member.name],
+                self._windows.of(member.name),
             )
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if pinned in (None, member.name)
         )
         return candidates if pinned is None else candidates[:1]  # one that has several places is asked once
+
+    def _with_ratio(self, plan: Plan) -> Plan:
+        """Return the plan with the size of its conversation's tokens, where a backend has counted them."""
+        ratio = self._windows.bytes_a_token(plan.conversation)
+        return plan if ratio == plan.bytes_a_token else replace(plan, bytes_a_token=ratio)
 
     def _priced(self, reply: Reply) -> Reply:
         """Return the reply with what it cost together with those that were not what was asked for, if all is known."""

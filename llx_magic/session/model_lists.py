@@ -44,6 +44,8 @@ class ModelLists:
     def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
         self._known: dict[Path, ModelList] = {}
+        self.changes = 0
+        """Grows with each list that came."""
         self._asking: dict[Path, concurrent.futures.Future[tuple[Listed, ...]]] = {}
 
     async def ask(self, member: ModelProfile) -> tuple[Listed, ...]:
@@ -104,6 +106,7 @@ class ModelLists:
 
     def _keep(self, path: Path, found: ModelList) -> None:
         self._known[path] = found
+        self.changes += 1
         with contextlib.suppress(OSError, LlxError):  # a list that cannot be kept is asked for again
             private_folder(path.parent)
             with locked(path.parent, path.parent):

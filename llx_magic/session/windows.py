@@ -1,0 +1,46 @@
+"""How long a prompt each member takes, and how many bytes a token of a conversation has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llx_magic.core.message import attachments
+from llx_magic.core.reply import Usage
+from llx_magic.core.window import BYTES_A_TOKEN, bytes_of
+from llx_magic.engine.plan import Plan
+from llx_magic.profiles.document import ModelProfile
+from llx_magic.session.model_lists import MODEL_LISTS
+
+_MOST_CONVERSATIONS = 1_000
+
+
+class Windows:
+    """The windows of a profile's members: what the profile says, else what the service has listed within a day."""
+
+    def __init__(self, members: Sequence[ModelProfile]) -> None:
+        self._members = members
+        self._known: dict[str, int | None] = {}
+        self._as_of = -1
+        self._learnt: dict[str, float] = {}
+
+    def of(self, name: str) -> int | None:
+        """Return how many tokens a member takes; None where nobody said so."""
+        if self._as_of != MODEL_LISTS.changes:
+            self._as_of = MODEL_LISTS.changes
+            self._known = {
+                each.name: each.connection.context_window or MODEL_LISTS.window(each) for each in self._members
+            }
+        return self._known[name]
+
+    def bytes_a_token(self, conversation: str | None) -> float:
+        """Return what the last prompt of a conversation had, or an estimate."""
+        return self._learnt.get(conversation or "", BYTES_A_TOKEN)
+
+    def learn(self, plan: Plan, usage: Usage | None) -> None:
+        """Take what a backend counted of a conversation's prompt."""
+        if plan.conversation is None or usage is None or not usage.prompt_tokens or any(attachments(plan.messages)):
+            return
+        self._learnt.pop(plan.conversation, None)
+        self._learnt[plan.conversation] = max(1.0, bytes_of(plan.messages) / usage.prompt_tokens)
+        while len(self._learnt) > _MOST_CONVERSATIONS:
+            del self._learnt[next(iter(self._learnt))]
