@@ -82,6 +82,8 @@ class LastError:
 
 
 def _is_theirs(error: object) -> TypeGuard[Exception]:
+    if not isinstance(error, Exception):
+        return False
     from llx_magic.errors import LlxError
 
-    return isinstance(error, Exception) and not isinstance(error, LlxError)
+    return not isinstance(error, LlxError)
