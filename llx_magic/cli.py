@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
 from llx_magic.commands.table import COMMANDS, PROMPT
+from llx_magic.commands.where import Where
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
 from llx_magic.text.screen import one_line, printable
 

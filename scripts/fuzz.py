@@ -34,7 +34,6 @@ from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.commands import piped
 from llx_magic.commands.chat import as_markdown, show
-from llx_magic.commands.command import Where
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.offers import offers
@@ -42,6 +41,7 @@ from llx_magic.commands.profiles import pairs, read_params
 from llx_magic.commands.prompt import read_prompt
 from llx_magic.commands.reading import Asked, Reading
 from llx_magic.commands.table import COMMANDS
+from llx_magic.commands.where import Where
 from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust

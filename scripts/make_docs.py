@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from llx_magic.backends.wires.wire import wire_named
-from llx_magic.commands.command import Where
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT
+from llx_magic.commands.where import Where
 from llx_magic.core.describe import FORMS
 from llx_magic.profiles.schema import profile_schema
 from llx_magic.providers.provider import FORMS as PROFILE_FORMS

@@ -13,7 +13,7 @@ HEAVY = (
     "httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm",
     "xllamacpp", "botocore", "azure", "google.auth",
     "msgspec", "llx_magic.session", "llx_magic.commands.here", "llx_magic.commands.output", "llx_magic.engine",
-    "llx_magic.backends", "llx_magic.errors", "llx_magic.key_shapes",
+    "llx_magic.backends", "llx_magic.errors", "llx_magic.key_shapes", "llx_magic.commands.command",
 )  # fmt: skip
 
 

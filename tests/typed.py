@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llx_magic import hosts
-from llx_magic.commands.command import Where
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output
 from llx_magic.commands.prompt import read_prompt
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.table import COMMANDS
+from llx_magic.commands.where import Where
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.session import Session
 

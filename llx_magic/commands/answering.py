@@ -13,7 +13,6 @@ from llx_magic import __version__
 from llx_magic.backends import local as embedded
 from llx_magic.commands import piped, prompt
 from llx_magic.commands.ask import WHOLE, form_of
-from llx_magic.commands.command import Where
 from llx_magic.commands.footer import SHELL_NOTE_LENGTH, footer
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
@@ -21,6 +20,7 @@ from llx_magic.commands.reading import Asked
 from llx_magic.commands.stats import report_of
 from llx_magic.commands.table import COMMANDS, commands_at
 from llx_magic.commands.terminal import TerminalView, in_form
+from llx_magic.commands.where import Where
 from llx_magic.core.message import Content, Image
 from llx_magic.core.reply import Reply
 from llx_magic.errors import AllBackendsFailed, UsageProblem

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.sources import backends, conversations, files, profiles, request_settings, schemas
+from llx_magic.commands.where import Where
 
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked

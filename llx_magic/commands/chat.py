@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 from llx_magic.commands import sources
-from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_time
 from llx_magic.commands.output import Output, text_table
 from llx_magic.commands.reading import Asked
+from llx_magic.commands.where import ANYWHERE
 from llx_magic.errors import UsageProblem
 from llx_magic.files.newfiles import write_new
 from llx_magic.files.private import reason

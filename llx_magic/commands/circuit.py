@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, text_table
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, backends
+from llx_magic.commands.where import Where
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.snapshot import BackendSnapshot

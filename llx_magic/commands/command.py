@@ -5,26 +5,17 @@ The magics, the ``llx`` command line, their help, completion and the tables of t
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
+
+from llx_magic.commands.where import ANYWHERE, Where
 
 if TYPE_CHECKING:
     from llx_magic.commands.offers import At
 
 Source = Callable[["At"], Iterable[str] | None]
 """Returns what may stand at a place, most useful first; None leaves the place to file names."""
-
-
-class Where(enum.Flag):
-    """Where a command is typed."""
-
-    NOTEBOOK = enum.auto()
-    SHELL = enum.auto()
-
-
-ANYWHERE = Where.NOTEBOOK | Where.SHELL
 
 
 @dataclass(frozen=True, slots=True)

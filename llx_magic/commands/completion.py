@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.offers import Offers, offers
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT, commands_at
+from llx_magic.commands.where import Where
 from llx_magic.errors import LlxError, UsageProblem
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.table import commands_at
+from llx_magic.commands.where import Where
 
 WIDTH = 100
 LEFT = 30

@@ -8,10 +8,10 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked, Reading, refusal
 from llx_magic.commands.table import Row
+from llx_magic.commands.where import Where
 from llx_magic.commands.words import split
 from llx_magic.errors import UsageProblem
 

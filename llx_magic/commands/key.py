@@ -5,11 +5,12 @@ from __future__ import annotations
 import getpass
 import warnings
 
-from llx_magic.commands.command import ANYWHERE, Argument, Command, Where
+from llx_magic.commands.command import Argument, Command
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import key_names
+from llx_magic.commands.where import ANYWHERE, Where
 from llx_magic.errors import UsageProblem
 from llx_magic.files.names import check_name
 from llx_magic.hosts import command

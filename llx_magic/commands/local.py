@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from llx_magic.commands.command import ANYWHERE, Command
+from llx_magic.commands.command import Command
 from llx_magic.commands.output import Output
+from llx_magic.commands.where import ANYWHERE
 from llx_magic.errors import ModelUnavailable
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from llx_magic.backends.reading.listing import Listed
 from llx_magic.commands import sources
-from llx_magic.commands.command import ANYWHERE, Argument, Command
+from llx_magic.commands.command import Argument, Command
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, text_table
 from llx_magic.commands.reading import Asked
+from llx_magic.commands.where import ANYWHERE
 from llx_magic.engine.background import BACKGROUND, together
 from llx_magic.errors import LlxError, ProfileError, UsageProblem
 from llx_magic.observe.report import html_table

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from llx_magic.commands import sources
-from llx_magic.commands.command import ANYWHERE, Argument, Command, Option
+from llx_magic.commands.command import Argument, Command, Option
+from llx_magic.commands.where import ANYWHERE
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.keys.logins.login import AUTHS
 from llx_magic.providers.provider import FORMS

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llx_magic.commands.ask import Format, effort_of, form_of
-from llx_magic.commands.command import Where
 from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import pairs, read_params
 from llx_magic.commands.reading import Asked, Reading
 from llx_magic.commands.table import PROMPT
+from llx_magic.commands.where import Where
 from llx_magic.commands.words import words_of
 from llx_magic.core.events import Event
 from llx_magic.core.message import Content, Message, attachments

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from llx_magic.commands.command import HELP, Argument, Command, Option, Where
+from llx_magic.commands.command import HELP, Argument, Command, Option
 from llx_magic.commands.help import help_text
+from llx_magic.commands.where import Where
 from llx_magic.errors import UsageProblem
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest, nearest

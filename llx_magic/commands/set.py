@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.commands import sources
-from llx_magic.commands.command import Argument, Command, Option, Where
+from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.where import Where
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.settings.declaration import SETTINGS, setting
 from llx_magic.settings.help import HEADINGS, help_text, rows

@@ -5,15 +5,17 @@ Loading the extension and completing a first word read this table alone; a modul
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from llx_magic.commands.command import ANYWHERE, Command, Where
+from llx_magic.commands.where import ANYWHERE, Where
+
+if TYPE_CHECKING:
+    from llx_magic.commands.command import Command
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A command; the one without a name is a prompt. ``module`` holds its declaration as ``COMMAND``."""
 
     name: str

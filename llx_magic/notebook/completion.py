@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.offers import offers
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT, Row
+from llx_magic.commands.where import Where
 from llx_magic.commands.words import Word, words_of
 from llx_magic.errors import LlxError
 from llx_magic.template import methods

@@ -10,8 +10,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum, Int
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.table import commands_at
+from llx_magic.commands.where import Where
 from llx_magic.locks import ForkSafeLock
 from llx_magic.notebook.last_error import LastError
 

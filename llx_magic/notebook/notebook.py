@@ -12,11 +12,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.backends import local as embedded
 from llx_magic.commands import trust
-from llx_magic.commands.command import Where
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, Shown
 from llx_magic.commands.prompt import read_prompt
 from llx_magic.commands.table import Row
+from llx_magic.commands.where import Where
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.notebook.completion import LlxCompleter

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.commands.command import Command, Option, Where
+from llx_magic.commands.command import Command, Option
 from llx_magic.commands.profiles import pairs, read_params
 from llx_magic.commands.prompt import read_prompt
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS, PROMPT, Row
+from llx_magic.commands.where import Where
 from llx_magic.commands.words import split
 from llx_magic.errors import UsageProblem
 from tests.typed import options

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.completion import completions
 from llx_magic.commands.here import Here
 from llx_magic.commands.table import commands_at
+from llx_magic.commands.where import Where
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.session.session import Session
 from tests.commands.command import ROOT, Home

@@ -10,9 +10,9 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import PROMPT, commands_at
+from llx_magic.commands.where import Where
 from llx_magic.consent.pairs import KeyPlace, Pair
 from llx_magic.notebook.completion import LlxCompleter, quoted
 from llx_magic.notebook.extension import COMPLETER, register_completer, unregister_completer

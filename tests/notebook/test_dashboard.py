@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from llx_magic.commands.command import Where
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS
+from llx_magic.commands.where import Where
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard

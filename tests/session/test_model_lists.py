@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from llx_magic.backends.reading.listing import Listed, next_page, with_limits
-from llx_magic.commands.command import Where
 from llx_magic.commands.completion import completions
 from llx_magic.commands.here import Here
+from llx_magic.commands.where import Where
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import LlxError
 from llx_magic.profiles.connection import Connection
