@@ -50,9 +50,11 @@ class Misfits:
         if self._shape is None or not self._replies:
             return ()
         others, name = self.before(answer), self._shape.name
-        said = f"the first reply was not {name}" if len(others) == 1 else f"{len(others)} replies were not {name}"
         if len(others) < len(self._replies):
-            said = f"no reply was {name}"
+            said, which = f"no reply was {name}", "the others"
+        elif len(others) == 1:
+            said, which = f"the first reply was not {name}", "it"
+        else:
+            said, which = f"{len(others)} replies were not {name}", "they"
         spent = sum(each.usage.total_tokens for each in others if each.usage)
-        took = f"; {'it' if len(others) == 1 else 'they'} took {number(spent)} tokens" if spent else ""
-        return (f"asked again: {said}{took}",)
+        return (f"asked again: {said}" + (f"; {which} took {number(spent)} tokens" if spent else ""),)
