@@ -100,21 +100,22 @@ def attachments(messages: Iterable[Message]) -> Iterator[Image | File]:
 
 
 class Takes(NamedTuple):
-    """What a backend takes in a prompt beside text."""
+    """What a backend takes in a prompt beside text, or what a prompt holds."""
 
     images: bool = False
     files: bool = False
 
-    def refusal(self, messages: Iterable[Message]) -> str | None:
-        """Return why such a backend cannot be asked this, as in "does not take images"; None where it can."""
-        found = {type(piece) for piece in attachments(messages)}
-        lacking = [
-            what
-            for kind, what, takes in ((Image, "images", self.images), (File, "files", self.files))
-            if kind in found and not takes
-        ]
+    def refusal(self, held: Takes) -> str | None:
+        """Return why it cannot be asked what holds these, as in "does not take images"; None where it can."""
+        lacking = [what for what, is_held, is_taken in zip(self._fields, held, self, strict=True) if is_held > is_taken]
         return f"does not take {' or '.join(lacking)}" if lacking else None
 
 
 TEXT_ONLY = Takes()
 """What takes nothing beside text."""
+
+
+def held_by(messages: Iterable[Message]) -> Takes:
+    """Return what messages hold beside text."""
+    kinds = {type(piece) for message in messages if not isinstance(message.content, str) for piece in message.content}
+    return Takes(Image in kinds, File in kinds) if kinds else TEXT_ONLY

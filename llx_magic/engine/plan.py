@@ -37,15 +37,16 @@ class Candidate:
 class Plan:
     """One request as it was asked: nothing that changes later changes it.
 
-    ``messages`` end with the user's. ``shape`` is what the reply is to be, None for any text; ``effort`` how much the
-    model should reason. ``conversation`` names the conversation that is continued, ``bytes_a_token`` is what its last
-    prompt had, or an estimate. ``notes`` are remarks about the prompt itself, such as which rows of a table were sent;
-    the reply carries them.
+    ``messages`` end with the user's; ``held`` is what they hold beside text. ``shape`` is what the reply is to be, None
+    for any text; ``effort`` how much the model should reason. ``conversation`` names the conversation that is
+    continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
+    itself, such as which rows of a table were sent; the reply carries them.
     """
 
     routing: Routing
     candidates: tuple[Candidate, ...]
     messages: tuple[Message, ...]
+    held: Takes = TEXT_ONLY
     shape: Shape | None = None
     effort: Effort | None = None
     conversation: str | None = None
@@ -59,8 +60,10 @@ class Plan:
 
     def refusal(self, candidate: Candidate) -> str | None:
         """Return why a candidate is passed over without a visit, or None; a lone one judges the length by itself."""
-        if (why := candidate.takes.refusal(self.messages)) or candidate.window is None or self.has_one_candidate:
+        if self.held is not TEXT_ONLY and (why := candidate.takes.refusal(self.held)):
             return why
+        if candidate.window is None or self.has_one_candidate:
+            return None
         return window_problem(bytes_of(self.messages) / self.bytes_a_token, candidate.window)
 
     def request(self, candidate: Candidate, correction: tuple[Message, ...] = ()) -> ChatRequest:

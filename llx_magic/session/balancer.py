@@ -11,7 +11,7 @@ from typing import Self, Unpack
 
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
-from llx_magic.core.message import File, Image, Message, Piece
+from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, Usage, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
@@ -113,18 +113,12 @@ class LoadBalancer(ProfileRecord):
         schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
         candidates = self._candidates(read_cell_values(options.get("settings") or {}), params, backend)
-        try:
-            messages = read(messages, candidates[0].settings.image_max_pixels)
-        except UnreadableError as problem:
-            raise UsageProblem(f"{problem}: nothing was sent") from None
-        refusals = [(each.backend.name, each.takes.refusal(messages)) for each in candidates]
-        if all(why for _name, why in refusals):
-            said = ", ".join(dict.fromkeys(f"{name} {why}" for name, why in refusals))
-            raise UsageProblem(f"nobody can be asked this: {said}: nothing was sent")
+        messages = _read(messages, candidates[0].settings.image_max_pixels)
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
             candidates=candidates,
             messages=messages,
+            held=_taken(messages, candidates),
             shape=None if schema is None else shape_of(schema),
             effort=None if effort is None else read_effort(effort),
         )
@@ -257,6 +251,27 @@ class LoadBalancer(ProfileRecord):
         url = self._priced_at[backend]
         estimate = estimated_cost(url, (model, member.model), usage) if url else None
         return None if estimate is None else (estimate, True)
+
+
+def _read(messages: tuple[Message, ...], longest: int) -> tuple[Message, ...]:
+    try:
+        return read(messages, longest)
+    except UnreadableError as problem:
+        raise UsageProblem(f"{problem}: nothing was sent") from None
+
+
+def _taken(messages: tuple[Message, ...], candidates: tuple[Candidate, ...]) -> Takes:
+    """Return what messages hold beside text.
+
+    Raises:
+        UsageProblem: where nobody takes it.
+    """
+    held = held_by(messages)
+    refusals = [(each.backend.name, each.takes.refusal(held)) for each in candidates] if any(held) else []
+    if refusals and all(why for _name, why in refusals):
+        said = ", ".join(dict.fromkeys(f"{name} {why}" for name, why in refusals))
+        raise UsageProblem(f"nobody can be asked this: {said}: nothing was sent")
+    return held
 
 
 def _conversation(prompt: object) -> tuple[Message, ...]:
