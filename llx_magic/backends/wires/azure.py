@@ -76,8 +76,8 @@ class Azure(Wire):
         """
         deployment = self.deployment or model
         asked = self.spoken.encode(request, deployment, without)
-        if not self.api_version:
-            return asked
+        if self.version:  # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
+            return asked._replace(path=f"{asked.path}?api-version={self.api_version}") if self.api_version else asked
         # Responses are not below a deployment: the body names it.
         of_deployment = "" if asked.path == "/responses" else f"/deployments/{in_path(deployment)}"
         return asked._replace(path=f"{self.below}{of_deployment}{asked.path}?api-version={quote(self.api_version)}")
@@ -110,5 +110,7 @@ def at_azure(wire: Wire, url: str, keys: Mapping[str, str]) -> Wire:
     if not (is_dated or deployment or _HOST.fullmatch(parts.hostname or "")):
         return wire
     below = "" if parts.path.rstrip("/").endswith("/openai") else "/openai"
-    stable = "" if version else f"{below}/v1"
+    if parts.path.rstrip("/").endswith("/openai/v1") and version[:1].isdecimal():
+        version = ""  # that surface takes no dated version
+    stable = "" if version[:1].isdecimal() else f"{below}/v1"
     return Azure(wire, deployment, version, below, stable, takes_tokens=keys.get("auth") == "entra")
