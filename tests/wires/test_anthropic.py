@@ -14,7 +14,7 @@ from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.anthropic import WIRE
 from llx_magic.backends.wires.anthropic_schema import fitting
-from llx_magic.backends.wires.wire import Asked, Wire
+from llx_magic.backends.wires.wire import EFFORT_IGNORED, Asked, Wire
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import Answer, ChatRequest, Effort, Restart, Usage
@@ -422,7 +422,7 @@ def test_a_length_of_the_users_own_that_is_lowered_is_named():
     with ClaudeServer("", Abilities(max_tokens=4096)) as server:
         answer, _ = ask(server, max_tokens=100_000)
         assert isinstance(answer, Answer)
-        assert answer.notes == ("max_tokens is 4096 instead of 100000, the most that the backend takes here",)
+        assert answer.notes == ("max_tokens is 4096 instead of 100000, the most that the model writes",)
 
 
 def test_a_long_prompt_leaves_less_room_for_this_reply_alone():
@@ -470,7 +470,7 @@ def test_a_model_that_cannot_think_answers_all_the_same_and_the_reply_says_so():
     with ClaudeServer("", Abilities(adaptive=False, thinks=False)) as server:
         answer, _ = ask(server, effort="high")
         assert isinstance(answer, Answer), answer
-        assert answer.notes == ("effort high has no effect on this model",)
+        assert answer.notes == (EFFORT_IGNORED,)
         assert not {"thinking", "output_config"} & bodies(server)[-1].keys()
 
 

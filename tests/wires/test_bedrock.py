@@ -166,7 +166,7 @@ def test_what_cannot_be_said_is_a_note():
     asked = WIRE.encode(request(params={"seed": 1}, effort="none"), "m")
     assert "outputConfig" not in json.loads(asked.body)
     assert [note.partition(":")[0] for note in asked.notes] == [
-        "Converse has no word for seed", "Converse has no word for no reasoning at all",
+        "seed has no effect on this backend", "Converse has no word for no reasoning at all",
     ]  # fmt: skip
 
 
@@ -197,7 +197,7 @@ async def test_everything_that_can_be_said_is_taken_by_the_service():
     with mock.serve() as server:
         answer = await answer_from(server, said)
     assert answer.text == mock.TEXT
-    assert "no word for seed" in answer.notes[0]
+    assert answer.notes == ("seed has no effect on this backend",)
 
 
 async def test_what_one_model_does_not_take_is_left_out_at_once_and_from_then_on():
@@ -211,12 +211,15 @@ async def test_what_one_model_does_not_take_is_left_out_at_once_and_from_then_on
         last = server.requests[-1]
         assert (asked_once, len(server.requests)) == (5, 6)
     assert answer.text == mock.TEXT
-    assert answer.notes == ("max_tokens was lowered to what the model writes at most",)
+    assert answer.notes == ("max_tokens is 100 instead of 500, the most that the model writes",)
     assert last.path.endswith("/converse")
+    in_words, *said_too = last.json["messages"][0]["content"]
+    assert "JSON schema" in in_words["text"]
     assert last.json == {
-        "messages": [{"role": "user", "content": [{"text": "Be brief."}, {"text": "Why?"}]}],
+        "messages": [{"role": "user", "content": [in_words, *said_too]}],
         "inferenceConfig": {"maxTokens": 100},
     }
+    assert said_too == [{"text": "Be brief."}, {"text": "Why?"}]
 
 
 @pytest.mark.parametrize(("model", "key", "kind", "said"), [

@@ -11,10 +11,20 @@ from urllib.parse import urlsplit
 
 from llx_magic.backends.wires.anthropic_blocks import block_of
 from llx_magic.backends.wires.anthropic_reader import MessageReader
-from llx_magic.backends.wires.anthropic_refusals import Extra, capped, conceded
+from llx_magic.backends.wires.anthropic_refusals import Extra, conceded
 from llx_magic.backends.wires.anthropic_schema import fitting
+from llx_magic.backends.wires.limits import shortened
 from llx_magic.backends.wires.turns import turns_of
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path, json_body
+from llx_magic.backends.wires.wire import (
+    EFFORT_IGNORED,
+    Asked,
+    Concession,
+    Wire,
+    in_path,
+    json_body,
+    with_schema,
+    wordless,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -103,20 +113,17 @@ class AnthropicMessages(Wire):
         """
         params = request.params
         body: dict[str, JsonValue] = {name: value for name, value in params.items() if name not in _OURS}
-        notes = ["seed has no effect on this backend"] if params.get("seed") is not None else []
+        notes = wordless(params, "seed")
         if (stop := params.get("stop")) is not None:
             body.setdefault("stop_sequences", stop if isinstance(stop, list) else [stop])
-        system, turns = turns_of(request.messages)
+        schema = None if request.schema is None or Extra.FORMAT in without else fitting(request.schema)
+        system, turns = turns_of(with_schema(request, in_words=schema is None))
         if system:
             body.setdefault("system", "\n\n".join(system))
         body["messages"] = [{"role": role, "content": [block_of(each) for each in pieces]} for role, pieces in turns]
         notes += _limit_length(body, request, without)
         notes += _ask_to_think(body, request, without)
-        if (
-            Extra.FORMAT not in without
-            and request.schema is not None
-            and (schema := fitting(request.schema)) is not None
-        ):
+        if schema is not None:
             _configure(body, "format", {"type": "json_schema", "schema": schema})
         if request.streaming:
             body["stream"] = True
@@ -150,12 +157,8 @@ def _limit_length(body: dict[str, JsonValue], request: ChatRequest, without: Col
         body["max_tokens"] = _MAX_TOKENS_THINKING if thinks else _MAX_TOKENS
         if isinstance(budget, int):
             body["max_tokens"] = budget + _MAX_TOKENS
-    limit = capped(without)
-    length = body["max_tokens"]
-    if limit is None or not isinstance(length, int) or length <= limit:
-        return []
-    body["max_tokens"] = limit
-    return [] if asked is None else [f"max_tokens is {limit} instead of {asked}, the most that the backend takes here"]
+    body["max_tokens"], notes = shortened(body["max_tokens"], without)
+    return [] if asked is None else notes
 
 
 def _ask_to_think(body: dict[str, JsonValue], request: ChatRequest, without: Collection[str]) -> list[str]:
@@ -164,7 +167,7 @@ def _ask_to_think(body: dict[str, JsonValue], request: ChatRequest, without: Col
     if effort is None:
         return []
     if (Extra.DISABLED if effort == "none" else Extra.THINKING) in without:
-        return [f"effort {effort} has no effect on this model"]
+        return [EFFORT_IGNORED]
     shown: dict[str, JsonValue] = {} if Extra.DISPLAY in without else {"display": "summarized"}
     if effort == "none":
         body.setdefault("thinking", {"type": "disabled"})

@@ -6,7 +6,8 @@ import enum
 import re
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.wires.wire import Concession
+from llx_magic.backends.wires.limits import at_most, limit_in
+from llx_magic.backends.wires.wire import Concession, first_named
 from llx_magic.core.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class Extra(enum.StrEnum):
 
 
 _WORDS = {
-    Extra.DISPLAY: r"\bdisplay\b",
-    Extra.ADAPTIVE: r"adaptive|\beffort\b|output_config: ",
-    Extra.DISABLED: r"thinking|disabled",
-    Extra.THINKING: r"thinking|budget_tokens",
-    Extra.FORMAT: r"output_config|output_format|json_schema|structured[ _]outputs?|\bschema\b",
-    Extra.VERSION: r"anthropic[-_ ]version",
+    Extra.DISPLAY: re.compile(r"\bdisplay\b", re.IGNORECASE),
+    Extra.ADAPTIVE: re.compile(r"adaptive|\beffort\b|output_config: ", re.IGNORECASE),
+    Extra.DISABLED: re.compile(r"thinking|disabled", re.IGNORECASE),
+    Extra.THINKING: re.compile(r"thinking|budget_tokens", re.IGNORECASE),
+    Extra.FORMAT: re.compile(
+        r"output_config|output_format|json_schema|structured[ _]outputs?|\bschema\b", re.IGNORECASE
+    ),
+    Extra.VERSION: re.compile(r"anthropic[-_ ]version", re.IGNORECASE),
 }
 """The words that name each, in the order in which they are looked for."""
 
@@ -43,16 +46,9 @@ _OF_THIS_SCHEMA = re.compile(r"\.schema|schema is|too complex", re.IGNORECASE)
 _MAY_REFUSE = frozenset({FailureKind.BAD_REQUEST, FailureKind.ACCESS, FailureKind.SERVER})
 """Kinds that such a refusal comes as; some gateways break at what they do not know."""
 
-_TOO_MANY = re.compile(r"max_tokens`?: \d{1,9} > (\d{1,9})")
 _NO_ROOM = re.compile(r"max_tokens`? exceeds? context limit: (\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")
-_CAP = "max_tokens="
 _LEAST_ROOM = 256
 """Tokens of reply; where a prompt leaves less than this it is too long."""
-
-
-def capped(without: Collection[str]) -> int | None:
-    """Return the most ``max_tokens`` that the service has been found to take, or None."""
-    return min((int(name.removeprefix(_CAP)) for name in without if name.startswith(_CAP)), default=None)
 
 
 def conceded(failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
@@ -61,23 +57,17 @@ def conceded(failure: Failure, request: ChatRequest, without: Collection[str]) -
     A reply that would be longer than the model can write, or than the prompt leaves room for, is asked for as long as
     it may be. Nothing is conceded where the service names a parameter of the user's own.
     """
-    words, known = failure.message, capped(without)
-    if found := _TOO_MANY.search(words):
-        return _cap(int(found[1]), known)
+    words = failure.message
+    if shorter := limit_in(failure, without):
+        return shorter
     if found := _NO_ROOM.search(words):
         room = int(found[3]) - int(found[1])
-        return _cap(room, known, lasts=False) if _LEAST_ROOM <= room < int(found[2]) else None
+        return at_most(room, without, lasts=False) if _LEAST_ROOM <= room < int(found[2]) else None
     if failure.kind not in _MAY_REFUSE or any(re.search(rf"\b{re.escape(name)}\b", words) for name in request.params):
         return None
-    asked = _asked_for(request).difference(without)
-    for extra, pattern in _WORDS.items():
-        if extra in asked and re.search(pattern, words, re.IGNORECASE):
-            return Concession(extra, lasts=extra is not Extra.FORMAT or _OF_THIS_SCHEMA.search(words) is None)
-    return None
-
-
-def _cap(most: int, known: int | None, *, lasts: bool = True) -> Concession | None:
-    return Concession(f"{_CAP}{most}", lasts=lasts) if most > 0 and (known is None or most < known) else None
+    extra = first_named(_WORDS, _asked_for(request).difference(without), failure)
+    lasts = extra != Extra.FORMAT or _OF_THIS_SCHEMA.search(words) is None
+    return Concession(extra, lasts=lasts) if extra else None
 
 
 def _asked_for(request: ChatRequest) -> set[Extra]:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from llx_magic.backends.wires.bedrock_parts import blocks_of
 from llx_magic.backends.wires.bedrock_reader import ReplyReader
-from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path, json_body
+from llx_magic.backends.wires.limits import limit_in, shortened
+from llx_magic.backends.wires.wire import (
+    EFFORT_IGNORED,
+    Asked,
+    Concession,
+    Wire,
+    first_named,
+    in_path,
+    json_body,
+    with_schema,
+    wordless,
+)
 from llx_magic.core.failure import FailureKind
 from llx_magic.install import install_line
 from llx_magic.text.values import JsonValue
@@ -26,8 +37,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, JsonValue]
 
-_SYSTEM, _STREAM, _OUTPUT, _MOST = "system", "stream", "outputConfig", "maxTokens="
-"""What a request can do without: the last with the number of tokens that a model writes at most."""
+_SYSTEM, _STREAM, _OUTPUT = "system", "stream", "outputConfig"
+"""What a request can do without."""
 
 _REFUSED: Final = {
     _SYSTEM: re.compile(r"support (?:the )?system|system (?:messages?|prompts?|field) (?:is|are) not", re.IGNORECASE),
@@ -38,7 +49,6 @@ _REFUSED: Final = {
     ),
     _OUTPUT: re.compile(r"output_?config|text_?format|json_?schema|structured output", re.IGNORECASE),
 }
-_TOO_MANY = re.compile(r"exceeds the model limit of (\d{1,9})|(\d{1,9}), which is the maximum", re.IGNORECASE)
 
 _CONFIG: Final = {
     "max_tokens": "maxTokens", "max_completion_tokens": "maxTokens", "top_p": "topP", "stop": "stopSequences",
@@ -94,13 +104,15 @@ class BedrockConverse(Wire):
         Raises:
             BackendFailed: of kind bad request, for a piece of a prompt that Converse has no word for.
         """
-        system, turns = blocks_of(request.messages, as_system=_SYSTEM not in without)
+        messages = with_schema(request, in_words=_OUTPUT in without)
+        system, turns = blocks_of(messages, as_system=_SYSTEM not in without)
         params = {name: value for name, value in request.params.items() if value is not None}
         body: JsonObject = {"messages": turns}
         if system:
             body["system"] = system
         body |= {name: value for name, value in params.items() if name in _OF_THE_REQUEST}
-        _add(body, "inferenceConfig", _inference(params, without))
+        inference, notes = _inference(params, without)
+        _add(body, "inferenceConfig", inference)
         rest = {name: value for name, value in params.items() if name not in {*_CONFIG, *_OF_THE_REQUEST, *_OURS}}
         _add(body, "additionalModelRequestFields", rest)
         if _OUTPUT not in without:
@@ -108,7 +120,7 @@ class BedrockConverse(Wire):
         streaming = request.streaming and _STREAM not in without
         accept = "application/vnd.amazon.eventstream" if streaming else "application/json"
         path = f"/model/{in_path(model)}/converse{'-stream' if streaming else ''}"
-        return Asked(path, json_body(body), {"Accept": accept}, _notes(request, without))
+        return Asked(path, json_body(body), {"Accept": accept}, (*notes, *_notes(request, without)))
 
     def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
         """Return what reads one reply."""
@@ -118,17 +130,13 @@ class BedrockConverse(Wire):
         """Return what this model does not take of what a request asks for: not all models of Bedrock take all of it."""
         if failure.kind not in (FailureKind.BAD_REQUEST, FailureKind.ACCESS):
             return None
-        if (found := _TOO_MANY.search(failure.message)) and not any(each.startswith(_MOST) for each in without):
-            return Concession(f"{_MOST}{found[1] or found[2]}")
-        asked = {
-            _SYSTEM: any(each.role == "system" for each in request.messages),
-            _STREAM: request.streaming,
-            _OUTPUT: bool(_output(request)),
-        }
-        for extra, words in _REFUSED.items():
-            if asked[extra] and extra not in without and words.search(failure.message):
-                return Concession(extra)
-        return None
+        if shorter := limit_in(failure, without):
+            return shorter
+        asked = {_SYSTEM} if any(each.role == "system" for each in request.messages) else set()
+        asked |= {_STREAM} if request.streaming else set()
+        asked |= {_OUTPUT} if _output(request) else set()
+        extra = first_named(_REFUSED, asked.difference(without), failure)
+        return Concession(extra) if extra else None
 
     def hint(self, failure: Failure, model: str) -> str:
         """Return what to do about some refusals, by their words."""
@@ -153,14 +161,12 @@ def _add(body: JsonObject, name: str, values: Mapping[str, JsonValue]) -> None:
         body[name] = {**values, **(own or {})}
 
 
-def _inference(params: Mapping[str, JsonValue], without: Collection[str]) -> JsonObject:
+def _inference(params: Mapping[str, JsonValue], without: Collection[str]) -> tuple[JsonObject, list[str]]:
     config = {theirs: params[name] for name, theirs in _CONFIG.items() if name in params}
     if isinstance(stop := config.get("stopSequences"), str):
         config["stopSequences"] = [stop]
-    for each in without:
-        if each.startswith(_MOST) and isinstance(asked := config.get("maxTokens"), int | float):
-            config["maxTokens"] = min(asked, int(each.removeprefix(_MOST)))
-    return config
+    most, notes = shortened(config.get("maxTokens"), without)
+    return config | ({"maxTokens": most} if notes else {}), notes
 
 
 def _output(request: ChatRequest) -> JsonObject:
@@ -176,14 +182,11 @@ def _output(request: ChatRequest) -> JsonObject:
 
 
 def _notes(request: ChatRequest, without: Collection[str]) -> tuple[str, ...]:
-    notes = []
-    if request.params.get("seed") is not None:
-        notes.append("Converse has no word for seed: not sent (a model's own parameter goes into "
-                     "additionalModelRequestFields)")  # fmt: skip
+    notes = wordless(request.params, "seed")
     if request.effort == "none":
         notes.append("Converse has no word for no reasoning at all: effort not sent")
-    if any(each.startswith(_MOST) for each in without) and "max_tokens" in request.params:
-        notes.append("max_tokens was lowered to what the model writes at most")
+    elif request.effort is not None and _OUTPUT in without:
+        notes.append(EFFORT_IGNORED)
     return tuple(notes)
 
 

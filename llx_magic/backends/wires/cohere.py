@@ -18,10 +18,11 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     data_url,
+    first_named,
     json_body,
     renamed,
-    schema_in_words,
     unsayable,
+    with_schema,
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.message import Image
@@ -63,7 +64,8 @@ class CohereChat(Wire):
         Raises:
             BackendFailed: of kind bad request, for a file, and for what JSON cannot hold.
         """
-        messages: list[JsonValue] = [{"role": each.role, "content": _content(each)} for each in request.messages]
+        said = with_schema(request, in_words=bool({SCHEMA, JSON} & {*without}))
+        messages: list[JsonValue] = [{"role": each.role, "content": _content(each)} for each in said]
         own = renamed(request.params, _NAMES)
         own.pop("stream_options", None)  # it reports the usage unasked
         if isinstance(own.get("stop_sequences"), str):
@@ -75,8 +77,6 @@ class CohereChat(Wire):
                 notes = (EFFORT_IGNORED,)
             else:
                 body["thinking"] = _thinking(request.effort)
-        if request.schema is not None and ({SCHEMA, JSON} & {*without}):
-            messages.insert(0, {"role": "system", "content": schema_in_words(request.schema)})
         if (request.json or request.schema is not None) and JSON not in without and "response_format" not in body:
             told = {} if request.schema is None or SCHEMA in without else {"json_schema": dict(request.schema)}
             body["response_format"] = {"type": "json_object", **told}
@@ -95,8 +95,9 @@ class CohereChat(Wire):
             SCHEMA: request.schema is not None and "response_format" not in request.params,
             JSON: (request.json or request.schema is not None) and "response_format" not in request.params,
         }
-        wanted = (extra for extra, is_asked in asked.items() if is_asked and extra not in without)
-        return next((Concession(each) for each in wanted if _REFUSED[each].search(failure.message)), None)
+        wanted = {extra for extra, is_asked in asked.items() if is_asked}.difference(without)
+        extra = first_named(_REFUSED, wanted, failure)
+        return Concession(extra) if extra else None
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models on one page of the list."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from llx_magic.backends.wires.gemini_reader import ReplyReader
+from llx_magic.backends.wires.limits import limit_in, shortened
 from llx_magic.backends.wires.turns import turns_of
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
@@ -20,9 +21,10 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     base64_of,
+    first_named,
     in_path,
     json_body,
-    schema_in_words,
+    with_schema,
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.message import Message
@@ -57,11 +59,6 @@ _REFUSED = {
     Extra.SYSTEM: re.compile(r"(?:developer|system)[ _]?instructions? (?:is|are) not", re.IGNORECASE),
 }
 """The words that name each, in the order in which they are looked for."""
-
-_MOST = re.compile(
-    r"maxOutputTokens value of \d{1,12} but the supported range is from \d{1,4} \(inclusive\) to (\d{1,9}) \(excl"
-)
-_AT_MOST = "maxOutputTokens<"
 
 _OURS = {
     "max_tokens": "maxOutputTokens", "max_completion_tokens": "maxOutputTokens", "top_p": "topP", "top_k": "topK",
@@ -128,9 +125,7 @@ class Gemini(Wire):
             for name, value in request.params.items()
             if name not in {*_OURS, *_CONFIG, "model", "contents", "stream", "generationConfig"}
         }
-        messages = request.messages
-        if request.schema is not None and {Extra.SCHEMA, Extra.JSON} & {*without}:
-            messages = (Message("system", schema_in_words(request.schema)), *messages)
+        messages = with_schema(request, in_words=bool({Extra.SCHEMA, Extra.JSON} & {*without}))
         body |= _turns(messages, apart=Extra.SYSTEM not in without)
         config, notes = _config(request, without)
         if request.effort is not None and Extra.THINKING in without:
@@ -155,17 +150,15 @@ class Gemini(Wire):
         """Return what a failure refuses of what a request asked for; None where it refuses none of it."""
         if failure.kind is not FailureKind.BAD_REQUEST:
             return None
-        if most := _MOST.search(failure.message):
-            return Concession(f"{_AT_MOST}{most[1]}")
+        if shorter := limit_in(failure, without):
+            return shorter
         asked = set() if "thinkingConfig" in request.params else {Extra.THINKING}
         asked |= {Extra.LEVEL} if asked and request.effort else set()
         asked |= {Extra.JSON} if request.json or request.schema is not None else set()
         asked |= {Extra.SCHEMA} if request.schema is not None else set()
         asked |= {Extra.SYSTEM} if any(each.role == "system" for each in request.messages) else set()
-        for extra, words in _REFUSED.items():
-            if extra in asked and extra not in without and words.search(failure.message):
-                return Concession(extra)
-        return None
+        extra = first_named(_REFUSED, asked.difference(without), failure)
+        return Concession(extra) if extra else None
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models in one page that generate content."""
@@ -215,15 +208,8 @@ def _config(request: ChatRequest, without: Collection[str]) -> tuple[dict[str, J
     if isinstance(whole := params.get("generationConfig"), dict):
         config |= whole
     config = {name: value for name, value in config.items() if value is not None}
-    wished, most = config.get("maxOutputTokens"), _most_tokens(without)
-    if most is None or not isinstance(wished, int) or wished <= most:
-        return config, ()
-    return {**config, "maxOutputTokens": most}, (f"max_tokens was lowered to {most}, the most that the model gives",)
-
-
-def _most_tokens(without: Collection[str]) -> int | None:
-    limits = [int(each.removeprefix(_AT_MOST)) - 1 for each in without if each.startswith(_AT_MOST)]
-    return min(limits, default=None)
+    most, notes = shortened(config.get("maxOutputTokens"), without)
+    return config | ({"maxOutputTokens": most} if notes else {}), tuple(notes)
 
 
 def _thinking(effort: Effort | None, without: Collection[str]) -> dict[str, JsonValue]:

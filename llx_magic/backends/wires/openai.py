@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wires.azure import at_azure
+from llx_magic.backends.wires.limits import shortened
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.backends.wires.openai_refusals import Extra, refused_of
 from llx_magic.backends.wires.wire import (
@@ -82,6 +83,9 @@ class OpenAIChat(Wire):
             body["stream"] = True
         if Extra.MAX_TOKENS in without and "max_tokens" in body:
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
+        for name in {"max_tokens", "max_completion_tokens"} & body.keys():
+            body[name], lowered = shortened(body[name], without)
+            notes = (*notes, *lowered)
         return Asked("/chat/completions", json_body(body), notes=notes)
 
     def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:

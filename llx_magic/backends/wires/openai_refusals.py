@@ -6,7 +6,8 @@ import enum
 import re
 from typing import TYPE_CHECKING
 
-from llx_magic.backends.wires.wire import Concession
+from llx_magic.backends.wires.limits import limit_in
+from llx_magic.backends.wires.wire import Concession, first_named
 from llx_magic.core.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -78,9 +79,10 @@ def refused_of(failure: Failure, request: ChatRequest, without: Collection[str])
     asked = _asked_for(request, without)
     if failure.kind not in MAY_REFUSE:
         return None
-    for extra, words in _REFUSED.items():
-        if extra in asked and words.search(failure.message):
-            return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
+    if shorter := limit_in(failure, without):
+        return shorter
+    if extra := first_named(_REFUSED, asked, failure):
+        return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
     unexpected = failure.kind is FailureKind.BAD_REQUEST and _UNNAMED.search(failure.message)
     is_the_users = any(name in failure.message for name in request.params)
     return Concession(Extra.USAGE) if unexpected and Extra.USAGE in asked and not is_the_users else None

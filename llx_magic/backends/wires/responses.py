@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wires.azure import at_azure
+from llx_magic.backends.wires.limits import limit_in, shortened
 from llx_magic.backends.wires.openai_refusals import MAY_REFUSE, STREAM_REFUSED
 from llx_magic.backends.wires.responses_reader import ReplyReader
 from llx_magic.backends.wires.wire import (
@@ -19,9 +20,11 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     data_url,
+    first_named,
     json_body,
-    schema_in_words,
     unsayable,
+    with_schema,
+    wordless,
 )
 from llx_magic.core.message import File, Image, Message
 
@@ -89,7 +92,7 @@ class Responses(Wire):
             "store": False,
             "max_output_tokens": next((params[name] for name in _LIMITS if params.get(name) is not None), None),
             **({"stream_options": {"include_obfuscation": False}} if Extra.PADDING not in without else {}),
-            **_turns(_with_schema(request, without)),
+            **_turns(with_schema(request, in_words=Extra.JSON in without)),
             **{name: value for name, value in params.items() if name not in _NOT_THEIRS},
             "model": model,
             "stream": streaming or None,
@@ -98,7 +101,8 @@ class Responses(Wire):
             body.pop("stream_options", None)
         _add(body, "reasoning", _reasoning(request, without))
         _add(body, "text", _text(request, without))
-        notes = [f"{name} has no effect on this backend" for name in _WORDLESS if params.get(name) is not None]
+        body["max_output_tokens"], notes = shortened(body["max_output_tokens"], without)
+        notes += wordless(params, *_WORDLESS)
         if request.effort is not None and Extra.REASONING in without:
             notes.append(EFFORT_IGNORED)
         said: dict[str, JsonValue] = {name: value for name, value in body.items() if value is not None}
@@ -120,10 +124,10 @@ class Responses(Wire):
         asked |= {Extra.JSON} if request.json or request.schema is not None else set()
         if failure.kind not in MAY_REFUSE:
             return None
-        for extra, words in _REFUSED.items():
-            if extra in asked and extra not in without and words.search(failure.message):
-                return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
-        return None
+        if shorter := limit_in(failure, without):
+            return shorter
+        extra = first_named(_REFUSED, asked.difference(without), failure)
+        return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None) if extra else None
 
 
 def _add(body: dict[str, JsonValue], name: str, ours: dict[str, JsonValue]) -> None:
@@ -139,13 +143,6 @@ def _reasoning(request: ChatRequest, without: Collection[str]) -> dict[str, Json
         return {}
     summary: dict[str, JsonValue] = {} if Extra.SUMMARY in without or request.effort == "none" else {"summary": "auto"}
     return summary if request.effort is None else {"effort": request.effort, **summary}
-
-
-def _with_schema(request: ChatRequest, without: Collection[str]) -> tuple[Message, ...]:
-    """Return the turns, with the schema in words where the server takes none."""
-    if request.schema is None or Extra.JSON not in without:
-        return request.messages
-    return (Message("system", schema_in_words(request.schema)), *request.messages)
 
 
 def _text(request: ChatRequest, without: Collection[str]) -> dict[str, JsonValue]:

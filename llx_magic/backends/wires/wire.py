@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 from urllib.parse import quote
 
 import msgspec
 
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
+from llx_magic.core.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from llx_magic.text.values import JsonValue
 
 
+_Thing = TypeVar("_Thing", bound=str)
 _VERSIONED = re.compile(r"/v[0-9][a-z0-9]{0,8}(?:/|$)", re.IGNORECASE)
 
 
@@ -158,8 +160,25 @@ def schema_in_words(schema: Mapping[str, JsonValue]) -> str:
     return f"Answer with one JSON value and nothing else. It fits this JSON schema:\n{json_body(dict(schema)).decode()}"
 
 
+def with_schema(request: ChatRequest, *, in_words: bool) -> tuple[Message, ...]:
+    """Return the messages of a request, with its schema in words before them where the service takes none."""
+    if request.schema is None or not in_words:
+        return request.messages
+    return (Message("system", schema_in_words(request.schema)), *request.messages)
+
+
+def first_named(words: Mapping[_Thing, re.Pattern[str]], asked: Collection[str], failure: Failure) -> _Thing | None:
+    """Return the first of the things that were asked for whose words a failure holds, or None."""
+    return next((each for each, pattern in words.items() if each in asked and pattern.search(failure.message)), None)
+
+
 EFFORT_IGNORED = "the effort was left out: this model takes none"
 """The note where a server refuses to be told how much to reason."""
+
+
+def wordless(params: Mapping[str, JsonValue], *names: str) -> list[str]:
+    """Return the notes on parameters that a form has no word for."""
+    return [f"{name} has no effect on this backend" for name in names if params.get(name) is not None]
 
 
 def json_body(body: dict[str, JsonValue]) -> bytes:
