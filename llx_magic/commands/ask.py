@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from llx_magic.commands.command import Argument, Command, Option
-from llx_magic.commands.sources import backends, conversations, files, profiles, request_settings, schemas
+from llx_magic.commands.sources import backends, conversations, files, pictures, profiles, request_settings, schemas
 from llx_magic.commands.where import Where
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ COMMAND = Command(
             "EXPR",
             "an image before the text: an expression, or a file",
             repeats=True,
-            complete=files,
+            complete=pictures,
             where=NOTEBOOK,
         ),
         Option(

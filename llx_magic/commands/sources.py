@@ -135,6 +135,14 @@ def conversations(at: At) -> Iterable[str]:
     return at.session.conversations.names()
 
 
+def pictures(at: At) -> Iterable[str] | None:
+    """The notebook's variables that are pictures and begin so; where there are none, the place is a file's."""
+    from llx_magic.pieces.sources import is_picture
+
+    found = at.here.variables().items()
+    return [name for name, value in found if name.startswith(at.word) and is_picture(value)] or None
+
+
 def schemas(at: At) -> Iterable[str]:
     """The notebook's variables that may be a schema: classes, dictionaries and lists."""
     return [name for name, value in at.here.variables().items() if isinstance(value, type | dict | list)]

@@ -17,7 +17,7 @@ from llx_magic.commands.table import COMMANDS, PROMPT, Row
 from llx_magic.commands.where import Where
 from llx_magic.commands.words import Word, words_of
 from llx_magic.errors import LlxError
-from llx_magic.template import methods
+from llx_magic.template import attached, methods
 
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
@@ -96,7 +96,11 @@ class LlxCompleter:
         if found is None or expression[: found.start(1)].rstrip().endswith("|"):
             return _offer([], "")
         owners, start = found[1].split(".")[:-1], found[2] or ""
-        names = self._attributes(self._value(owners)) if owners else sorted(self._notebook.variables())
+        known = {
+            *self._notebook.variables(),
+            *(attached.WORDS if start else ()),
+        }  # what nobody has begun to type is a variable
+        names = self._attributes(self._value(owners)) if owners else sorted(known)
         return _offer([(name, "instance") for name in names if name.startswith(start)], start)
 
     def _attributes(self, owner: object) -> list[str]:

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
+from PIL import Image
 
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import PROMPT, commands_at
@@ -299,6 +301,12 @@ def test_raw_prompt_has_no_expressions(shell, session):
     assert offered(shell, raw) == expected
 
 
+def test_the_notebooks_pictures(shell):
+    """A figure and an image are offered for -i, and files where no picture begins so."""
+    assert offered(shell, "%%llx -i ", fig=Figure(), photo=Image.new("RGB", (9, 9)), number=3) == ["fig", "photo"]
+    assert offered(shell, "%llx --image ph") == ["photo"]
+
+
 def test_variables_in_a_cell(shell):
     """Inside braces come the notebook's variables, without modules, hidden names and IPython's own."""
     names = offered(shell, "%%llx\nGreet {{ ", city="Bern", _hidden=1, math=math)
@@ -306,6 +314,7 @@ def test_variables_in_a_cell(shell):
     assert offered(shell, "%%llx -p both\nfirst {{ city }}\nthen {{ci") == ["city"]
     assert offered(shell, "%llx greet {{ ci") == ["city"]
     assert offered(shell, "%%llx\n{{ f(ci") == ["city"]
+    assert offered(shell, "%%llx\n{{ im", imp=1) == ["image", "imp"]
 
 
 @pytest.mark.parametrize("text", ["%%llx\nnothing open {{ city }} ci", "%%llx\n{ ci"])
