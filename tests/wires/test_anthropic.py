@@ -550,3 +550,11 @@ def test_a_reply_that_breaks_off_is_answered_anew_by_a_backend_of_another_form(m
         assert reply.text == second.text
         assert reply.backend == "other"
         assert first.requests[0].path == "/v1/messages"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/anthropic", "/anthropic/v1"])
+def test_a_resource_of_azure_is_asked_below_anthropic_whether_its_address_says_so_or_not(path):
+    url = f"https://r.services.ai.azure.com{path}"
+    wire = WIRE.configured(url, {})
+    version = "" if wire.root_is_versioned(path) else wire.version
+    assert f"{path.rstrip('/')}{version}".removesuffix("/v1") == "/anthropic"

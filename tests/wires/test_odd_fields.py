@@ -10,6 +10,7 @@ import pytest
 
 from llx_magic.backends.reading.body import Odd
 from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed
 from llx_magic.core.reply import Answer
 from tests.faults.asking import Pieces
@@ -110,3 +111,11 @@ def test_responses_that_stream_their_reasoning_alone_give_the_text_of_the_whole_
     outcome = read(golden, events(Golden("responses", "plain", golden.head, b"\n\n".join((thought, *lines)))))
     assert isinstance(outcome, Answer)
     assert (outcome.text, outcome.reasoning) == (TEXT, "Hm.")
+
+
+@pytest.mark.parametrize("form", sorted(PLAIN))
+@pytest.mark.parametrize("odd", [None, 7, "m", [], [None, 7, "m", [], {}, {"id": 7, "name": [], "model": {}}], {}])
+def test_a_list_of_models_of_any_shape_gives_names_or_none(form, odd):
+    wire = wire_named(form)
+    for page in (odd, {"data": odd}, {"models": odd}, {"modelSummaries": odd, "inferenceProfileSummaries": odd}):
+        assert all(isinstance(name, str) and name for name in wire.models(page))

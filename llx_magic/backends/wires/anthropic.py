@@ -59,6 +59,8 @@ class Door(NamedTuple):
 
     key_headers: tuple[str, ...] = ()
     has_new_version: bool = False
+    below: str = ""
+    """What the path of a base URL begins with there."""
     vertex: str = ""
     """The version as Vertex AI has it, which takes it in the body and the model in the path."""
 
@@ -67,7 +69,7 @@ _ELSEWHERE = Door(("x-api-key",))
 _DOORS = (
     (re.compile(r"api\.anthropic\.com"), Door(("x-api-key",), has_new_version=True)),
     # https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-models-claude
-    (re.compile(r".+\.azure\.(?:com|us|cn)"), Door(("x-api-key", "api-key"))),
+    (re.compile(r".+\.azure\.(?:com|us|cn)"), Door(("x-api-key", "api-key"), below="/anthropic")),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
     (re.compile(r"bedrock-mantle\..+"), Door()),
     # https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai
@@ -86,9 +88,11 @@ class AnthropicMessages(Wire):
     def __init__(self, door: Door = _ELSEWHERE, within: str = "") -> None:
         self._door = door
         self._within = within
-        """What stands between the base URL and the models of Vertex AI, unless the base URL says it."""
+        """What the door wants between the base URL and the rest of the path, unless the base URL says it."""
         if door.vertex:
             self.models_path = ""
+        elif within:
+            self.version = f"{within}{self.version}"
 
     def configured(self, url: str, keys: Mapping[str, str]) -> Wire:
         """Return the form as it is spoken at a base URL."""
@@ -96,6 +100,7 @@ class AnthropicMessages(Wire):
         host = parts.hostname or ""
         door = next((door for pattern, door in _DOORS if pattern.fullmatch(host)), _ELSEWHERE)
         within = "/publishers/anthropic" if door.vertex and "/publishers/" not in parts.path else ""
+        within = within or (door.below if not parts.path.strip("/") else "")
         return AnthropicMessages(door, within)
 
     def proof(self, key: Secret) -> Mapping[str, Secret]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from llx_magic.backends.reading.lenient import object_in, parts_in
 from llx_magic.backends.wires.bedrock_parts import blocks_of
 from llx_magic.backends.wires.bedrock_reader import ReplyReader
 from llx_magic.backends.wires.limits import limit_in, shortened
@@ -21,6 +22,7 @@ from llx_magic.backends.wires.wire import (
     first_named,
     in_path,
     json_body,
+    names_in,
     with_schema,
     wordless,
 )
@@ -144,14 +146,13 @@ class BedrockConverse(Wire):
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in a page: of models that can be asked as they are, or of inference profiles."""
-        if not isinstance(document, dict):
-            return ()
-        names = []
-        for each in (*_listed(document, "modelSummaries"), *_listed(document, "inferenceProfileSummaries")):
-            ways, name = each.get("inferenceTypesSupported"), each.get("modelId") or each.get("inferenceProfileId")
-            if isinstance(name, str) and (not isinstance(ways, list) or "ON_DEMAND" in ways):
-                names.append(name)
-        return tuple(names)
+        models = [
+            each
+            for each in parts_in(object_in(document).get("modelSummaries"))
+            if not isinstance(ways := each.get("inferenceTypesSupported"), list) or "ON_DEMAND" in ways
+        ]
+        profiles = names_in(document, "inferenceProfileSummaries", "inferenceProfileId")
+        return (*names_in([*models], "", "modelId"), *profiles)
 
 
 def _add(body: JsonObject, name: str, values: Mapping[str, JsonValue]) -> None:
@@ -188,11 +189,6 @@ def _notes(request: ChatRequest, without: Collection[str]) -> tuple[str, ...]:
     elif request.effort is not None and _OUTPUT in without:
         notes.append(EFFORT_IGNORED)
     return tuple(notes)
-
-
-def _listed(document: Mapping[str, JsonValue], name: str) -> list[JsonObject]:
-    listed = document.get(name)
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 WIRE = BedrockConverse()

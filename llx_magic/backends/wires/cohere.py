@@ -20,6 +20,7 @@ from llx_magic.backends.wires.wire import (
     data_url,
     first_named,
     json_body,
+    names_in,
     renamed,
     unsayable,
     with_schema,
@@ -101,9 +102,7 @@ class CohereChat(Wire):
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models on one page of the list."""
-        models = document.get("models") if isinstance(document, dict) else None
-        names = [each.get("name") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
-        return tuple(name for name in names if isinstance(name, str) and name)
+        return names_in(document, "models", "name")
 
 
 def _thinking(effort: str) -> JsonValue:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.wires.gemini_reader import ReplyReader
 from llx_magic.backends.wires.limits import limit_in, shortened
 from llx_magic.backends.wires.turns import turns_of
@@ -162,10 +163,9 @@ class Gemini(Wire):
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models in one page that generate content."""
-        page = document if isinstance(document, dict) else {}
-        listed = page.get("models", page.get("publisherModels"))
-        rows = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        names = [str(each.get("name") or "").rpartition("/")[2] for each in rows if _generates(each)]
+        page = object_in(document)
+        rows = parts_in(page.get("models", page.get("publisherModels")))
+        names = [text_in(each.get("name")).rpartition("/")[2] for each in rows if _generates(each)]
         return tuple(filter(None, names))
 
 

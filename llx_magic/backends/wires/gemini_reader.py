@@ -30,8 +30,7 @@ class ReplyReader(Reader):
 
     def take_document(self, document: dict[str, JsonValue]) -> None:
         """Take one response, or an error that stands in its place."""
-        listed = document.get("candidates")
-        candidates = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        candidates = parts_in(document.get("candidates"))
         if error_within(document, has_choices=bool(candidates)):
             self.take_error(error_of(document))
             return

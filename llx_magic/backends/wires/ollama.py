@@ -19,6 +19,7 @@ from llx_magic.backends.wires.wire import (
     Wire,
     base64_of,
     json_body,
+    names_in,
     renamed,
     unsayable,
 )
@@ -129,10 +130,7 @@ class OllamaChat(Wire):
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names of the models that have been pulled."""
-        listed_models = document.get("models") if isinstance(document, dict) else None
-        each = [one for one in listed_models if isinstance(one, dict)] if isinstance(listed_models, list) else []
-        names = [one.get("model") or one.get("name") for one in each]
-        return tuple(name for name in names if isinstance(name, str) and name)
+        return names_in(document, "models", "model", "name")
 
 
 def _message(message: Message) -> JsonValue:

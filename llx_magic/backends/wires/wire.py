@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from llx_magic.backends.reading.lenient import parts_in, text_in
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.message import Message
@@ -130,15 +131,20 @@ class Wire(ABC):
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in one page of the service's list of models."""
-        listed = document.get("data") if isinstance(document, dict) else document
-        names = [each.get("id") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        return tuple(name for name in names if isinstance(name, str) and name)
+        return names_in(document, "data", "id")
 
 
 def wire_named(name: str) -> Wire:
     """Return the wire form of that name: the ``WIRE`` of the module of this package that is called so."""
     wire: Wire = importlib.import_module(f"llx_magic.backends.wires.{name}").WIRE
     return wire
+
+
+def names_in(page: JsonValue, place: str, *fields: str) -> tuple[str, ...]:
+    """Return the names in a page of a list, which may stand in a field of it; of each from the first that has one."""
+    listed = page.get(place) if isinstance(page, dict) else page
+    named = (next(filter(None, (text_in(each.get(name)) for name in fields)), "") for each in parts_in(listed))
+    return tuple(filter(None, named))
 
 
 def renamed(params: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[str, JsonValue]:
