@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import io
 import json
 import os
 import random
@@ -45,16 +46,19 @@ from llx_magic.commands.where import Where
 from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
-from llx_magic.core.message import Message
+from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import ChatRequest
 from llx_magic.core.sampling import read_sampling, sampling_of
-from llx_magic.errors import LlxError
+from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.files.names import check_name
 from llx_magic.files.ownership import this_user
 from llx_magic.keys.keychain import Keychain
 from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
+from llx_magic.pieces import reading as pieces
+from llx_magic.pieces.errors import UnreadableError
+from llx_magic.pieces.preview import as_html
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import ProfileKeySource
@@ -402,6 +406,15 @@ class Folder:
         trust.remembered()
 
 
+def _pieces(data: bytes, chance: random.Random) -> object:
+    given = (Image(data, name="it"), File(data, name=chance.choice(("it", "it.png", "it.pdf", "it.md"))))
+    try:
+        (message,) = pieces.read([Message("user", given)], chance.choice((5, 2048)))
+    except UnreadableError as problem:
+        raise UsageProblem(str(problem)) from None
+    return as_html(piece for piece in message.pieces if not isinstance(piece, str))
+
+
 def samples(name: str) -> tuple[bytes, ...]:
     """Return real inputs: the lines of a file, each with the escapes of Python's bytes."""
     lines = (SAMPLES / f"{name}.txt").read_text("ascii").splitlines()
@@ -413,6 +426,20 @@ def goldens(form: str) -> tuple[bytes, ...]:
     files = [path for path in sorted((GOLDENS / form).iterdir()) if path.stem.islower()]
     bodies = [_body(path) for path in files]
     return tuple(body for body in bodies if body)
+
+
+def pictures() -> tuple[bytes, ...]:
+    """Return a small picture in each format that is read, still and moving, a document and a text."""
+    from PIL import Image
+
+    found = [b"%PDF-1.7 a document", b"# A text"]
+    frames = [Image.effect_noise((12, 10), 60).convert("P"), Image.new("P", (12, 10))]
+    for name in ("PNG", "GIF", "TIFF", "WEBP", "JPEG", "BMP", "ICO", "PPM"):
+        page, moving = io.BytesIO(), name in ("PNG", "GIF", "TIFF", "WEBP")
+        options = {"save_all": True, "append_images": frames[1:]} if moving else {}
+        frames[0].convert("P" if moving else "RGB").save(page, format=name, **options)
+        found.append(page.getvalue())
+    return tuple(found)
 
 
 def _body(path: Path) -> bytes:
@@ -441,6 +468,7 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
         Parser("expressions", _expressions, samples("expressions"), 20_000),
         Parser("Markdown", _markdown, samples("markdown"), 10_000, 1_000),
         Parser("forms of replies", _forms, (*samples("markdown"), *samples("forms")), 20_000, 2_000),
+        Parser("images and files", _pieces, pictures(), 20_000),
         Parser("standard input", _standard_input, samples("standard-input")),
         Parser("options", _options, samples("lines"), 20_000),
         Parser("commands", _commands, samples("lines"), 20_000),

@@ -43,12 +43,14 @@ def encoded(source: bytes | Picture, longest: int) -> Encoded:
         UnreadableError: for what is no picture, is broken, or has too many pixels.
     """
     try:
-        picture = _opened(source) if isinstance(source, bytes) else source
-        _check_size(picture.size)
-        if isinstance(source, bytes) and picture.format in _TAKEN and _may_stay(picture, len(source), longest):
-            picture.load()
-            return Encoded(f"image/{picture.format.lower()}", source, picture.size)
-        return _written(_upright(picture, longest), picture.format or "PNG")
+        with warnings.catch_warnings():  # what a decoder puts up with in a broken file is nothing to tell the user
+            warnings.simplefilter("ignore")
+            picture = _opened(source) if isinstance(source, bytes) else source
+            _check_size(picture.size)
+            if isinstance(source, bytes) and picture.format in _TAKEN and _may_stay(picture, len(source), longest):
+                picture.load()
+                return Encoded(f"image/{picture.format.lower()}", source, picture.size)
+            return _written(_upright(picture, longest), picture.format or "PNG")
     except UnreadableError:
         raise
     except MemoryError:
@@ -63,10 +65,8 @@ def _opened(data: bytes) -> Picture:
 
     Image.init()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=[name for name in _READ if name in Image.OPEN])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return Image.open(io.BytesIO(data), formats=[name for name in _READ if name in Image.OPEN])
+    except Image.DecompressionBombError:
         raise UnreadableError(_too_many()) from None
     except UnidentifiedImageError:
         known = "PNG, JPEG, GIF, WebP, BMP, TIFF"
