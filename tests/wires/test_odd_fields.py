@@ -11,7 +11,7 @@ import pytest
 from llx_magic.backends.reading.body import Odd
 from llx_magic.backends.reading.sse import ServerEvent
 from llx_magic.backends.wires.wire import wire_named
-from llx_magic.core.failure import BackendFailed
+from llx_magic.core.failure import BackendFailed, FailureKind
 from llx_magic.core.reply import Answer
 from tests.faults.asking import Pieces
 from tests.wires.goldens import Golden, goldens
@@ -119,3 +119,20 @@ def test_a_list_of_models_of_any_shape_gives_names_or_none(form, odd):
     wire = wire_named(form)
     for page in (odd, {"data": odd}, {"models": odd}, {"modelSummaries": odd, "inferenceProfileSummaries": odd}):
         assert all(isinstance(name, str) and name for name in wire.models(page))
+
+
+@pytest.mark.parametrize("form", sorted(set(PLAIN) - {"bedrock"}))
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({"type": "error", "message": "Overloaded", "code": "overloaded_error"}, FailureKind.SERVER),
+        ({"error": {"message": "Slow down", "type": "rate_limit_exceeded"}}, FailureKind.RATE_LIMIT),
+        ({"error": "insufficient credits"}, FailureKind.RATE_LIMIT),
+        ({"message": "Too many requests", "status": 429}, FailureKind.RATE_LIMIT),
+        ({"detail": "Internal Server Error"}, FailureKind.SERVER),
+    ],
+)
+def test_an_error_within_a_reply_has_its_kind_in_every_form_however_it_is_laid_out(form, said, kind):
+    outcome = read(PLAIN[form], [ServerEvent("message", json.dumps(said))])
+    assert isinstance(outcome, BackendFailed)
+    assert outcome.failure.kind is kind

@@ -136,7 +136,7 @@ class CohereReader(Reader):
         """Take an event or a whole reply; events that hold nothing of the message are passed over."""
         kind, delta = document.get("type"), document.get("delta")
         whole = document.get("message")
-        if error_within(document, has_choices=isinstance(kind, str) or isinstance(whole, dict)):
+        if error_within(document, has_choices=kind not in (None, "error") or isinstance(whole, dict)):
             self.take_error(error_of(document))
         elif isinstance(delta, dict):
             self.has_begun = True

@@ -65,10 +65,11 @@ class ReplyReader(Reader):
             self._take_facts(chunk)
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        if self.is_of_another(chunk.id):
+        if self.has_finished and self.is_of_another(chunk.id):
             return
         self.has_begun = True
-        self.note_id(chunk.id)
+        if chunk.id != self.response_id:
+            self.note_id(chunk.id)
         if chunk.usage or chunk.model != self._named or chunk.x_groq or chunk.usage_metadata:
             self._take_facts(chunk)
         for choice in chunk.choices or ():
