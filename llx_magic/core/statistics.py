@@ -186,6 +186,14 @@ class RequestRecord:
     error: str | None = None
     decisions: tuple[str, ...] = ()
 
+    def _count(self, event: VisitSucceeded) -> None:
+        self.prompt_tokens = _sum(self.prompt_tokens, event.prompt_tokens)
+        self.completion_tokens = _sum(self.completion_tokens, event.completion_tokens)
+        if event.cached_tokens or event.cache_written_tokens or event.reasoning_tokens or self.cached_tokens is None:
+            self.cached_tokens = _sum(self.cached_tokens, event.cached_tokens)
+            self.cache_written_tokens = _sum(self.cache_written_tokens, event.cache_written_tokens)
+            self.reasoning_tokens = _sum(self.reasoning_tokens, event.reasoning_tokens)
+
     def fold(self, event: Event) -> None:
         """Take one event of this request into account."""
         match event:
@@ -193,11 +201,8 @@ class RequestRecord:
                 self.attempts += 1
             case VisitSucceeded():
                 self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
-                self.prompt_tokens = _sum(self.prompt_tokens, event.prompt_tokens)
-                self.completion_tokens = _sum(self.completion_tokens, event.completion_tokens)
-                self.cached_tokens = _sum(self.cached_tokens, event.cached_tokens)
-                self.cache_written_tokens = _sum(self.cache_written_tokens, event.cache_written_tokens)
-                self.reasoning_tokens = _sum(self.reasoning_tokens, event.reasoning_tokens)
+                if event.prompt_tokens is not None:
+                    self._count(event)
                 self.tokens_per_second = tokens_per_second(
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )

@@ -13,7 +13,7 @@ from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
 from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
 from llx_magic.core.ports import Clock
-from llx_magic.core.reply import Part, Reply, Usage, read_effort
+from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import Subscriber
@@ -30,7 +30,7 @@ from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.session import wiring
 from llx_magic.session.members import takes_of
 from llx_magic.session.options import AskOptions, check_names, with_options
-from llx_magic.session.prices import estimated_cost, get_ready, own_cost, priced_at
+from llx_magic.session.prices import Costs, get_ready
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.session.windows import Windows
 from llx_magic.settings.layers import Values, read_cell_values
@@ -65,7 +65,8 @@ class LoadBalancer(ProfileRecord):
         self._takes = {member.name: takes_of(member) for member in profile.members}
         self._windows = Windows(profile.members)
         self._remarks = remarks
-        self._priced_at = {member.name: priced_at(member) for member in profile.members}
+        self._costs = {member.name: Costs(member) for member in profile.members}
+        self._is_estimated = any(costs.url for costs in self._costs.values())
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     @with_options
@@ -128,7 +129,7 @@ class LoadBalancer(ProfileRecord):
 
         It also writes the debug lines that are asked for, in their place among what else it shows.
         """
-        if any(self._priced_at.values()):
+        if self._is_estimated:
             get_ready()
         plan = self._with_ratio(plan)
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
@@ -211,7 +212,7 @@ class LoadBalancer(ProfileRecord):
         return backend
 
     def _candidates(self, cell: Values, params: Mapping[str, JsonValue], pinned: str | None) -> tuple[Candidate, ...]:
-        in_force = self.settings(cell)
+        in_force, windows = self.settings(cell), self._windows.now()
         candidates = tuple(
             Candidate(
                 backend,
@@ -219,7 +220,7 @@ class LoadBalancer(ProfileRecord):
                 in_force[member.name],
                 {**wiring.request_params(member), **params},
                 self._takes[member.name],
-                self._windows.of(member.name),
+                windows[member.name],
             )
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if pinned in (None, member.name)
@@ -233,24 +234,13 @@ class LoadBalancer(ProfileRecord):
 
     def _priced(self, reply: Reply) -> Reply:
         """Return the reply with what it cost together with those that were not what was asked for, if all is known."""
-        paid = [self._price(each.backend, each.usage) for each in reply.misfits]
-        paid.append(self._price(reply.backend, reply.usage, reply.model))
+        paid = [self._costs[reply.backend].of(reply.usage, reply.model)]
+        if reply.misfits:
+            paid += [self._costs[each.backend].of(each.usage) for each in reply.misfits]
         known = [each for each in paid if each is not None]
-        currencies = {is_estimate for _, is_estimate in known}
-        if len(known) < len(paid) or len(currencies) > 1:
+        if len(known) < len(paid) or len({is_estimate for _, is_estimate in known}) > 1:
             return reply
-        return replace(reply, cost=sum(cost for cost, _ in known), cost_is_estimate=True in currencies)
-
-    def _price(self, backend: str, usage: Usage | None, model: str = "") -> tuple[float, bool] | None:
-        """Return what a backend takes for the tokens, and whether that is an estimate; None where it is not known."""
-        member = next(member for member in self.profile.members if member.name == backend)
-        if usage is None:
-            return None
-        if (cost := own_cost(member.connection, usage)) is not None:
-            return cost, False
-        url = self._priced_at[backend]
-        estimate = estimated_cost(url, (model, member.model), usage) if url else None
-        return None if estimate is None else (estimate, True)
+        return replace(reply, cost=sum(cost for cost, _ in known), cost_is_estimate=known[0][1])
 
 
 def _read(messages: tuple[Message, ...], longest: int) -> tuple[Message, ...]:

@@ -62,6 +62,26 @@ def estimated_cost(url: str, models: tuple[str, ...], usage: Usage) -> float | N
     return None
 
 
+class Costs:
+    """What one member takes for tokens; ``url`` is set where its provider's known prices stand in for its profile's."""
+
+    __slots__ = ("_is_known", "_member", "url")
+
+    def __init__(self, member: ModelProfile) -> None:
+        self._member = member
+        self.url = priced_at(member)
+        self._is_known = self.url is not None or member.connection.price_input is not None
+
+    def of(self, usage: Usage | None, model: str = "") -> tuple[float, bool] | None:
+        """Return what it takes, and whether that is an estimate; None where it is not known. ``model`` answered."""
+        if usage is None or not self._is_known:
+            return None
+        if (cost := own_cost(self._member.connection, usage)) is not None:
+            return cost, False
+        estimate = None if self.url is None else estimated_cost(self.url, (model, self._member.model), usage)
+        return None if estimate is None else (estimate, True)
+
+
 def get_ready() -> None:
     """Import the prices in a thread of their own: it takes half a second, in which a reply comes and is not held up."""
     if _is_installed():

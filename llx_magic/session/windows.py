@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llx_magic.core.message import attachments
 from llx_magic.core.reply import Usage
@@ -23,14 +23,14 @@ class Windows:
         self._as_of = -1
         self._learnt: dict[str, float] = {}
 
-    def of(self, name: str) -> int | None:
-        """Return how many tokens a member takes; None where nobody said so."""
+    def now(self) -> Mapping[str, int | None]:
+        """Return how many tokens each member takes; None where nobody said so."""
         if self._as_of != MODEL_LISTS.changes:
             self._as_of = MODEL_LISTS.changes
             self._known = {
                 each.name: each.connection.context_window or MODEL_LISTS.window(each) for each in self._members
             }
-        return self._known[name]
+        return self._known
 
     def bytes_a_token(self, conversation: str | None) -> float:
         """Return what the last prompt of a conversation had, or an estimate."""

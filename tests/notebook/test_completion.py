@@ -120,7 +120,7 @@ def test_ipythons_own_names_are_not_mixed_in(shell):
 
 def test_profile_actions(shell):
     """%llx_profile offers its actions."""
-    actions = ["save", "load", "list", "show", "delete", "set-default", "trust", "untrust", "trusted"]
+    actions = ["save", "load", "test", "list", "show", "delete", "set-default", "trust", "untrust", "trusted"]
     assert offered(shell, "%llx_profile ") == actions
     assert offered(shell, "%llx_profile s") == ["save", "show", "set-default"]
     assert offered(shell, "%llx_profile save ") == ["loadbalancer", "model"]
