@@ -109,7 +109,8 @@ class Thought:
 class Restart:
     """Drop all text and reasoning so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start.
 
-    With ``again`` the text was whole, but not what was asked for; ``next`` may be the same backend.
+    With ``again`` the text was whole, but not what was asked for; ``next`` may be the same backend, or nobody: then the
+    whole reply of ``failed`` follows once more, since no other fits.
     """
 
     failed: str
@@ -120,6 +121,8 @@ class Restart:
     @property
     def line(self) -> str:
         """What happened, in a few words."""
+        if not self.next:
+            return f"the reply of {self.failed} stands: {self.reason}"
         if self.again:
             return f"{self.next} is asked{' again' if self.next == self.failed else ''}: {self.reason}"
         return f"{self.failed} broke off ({self.reason}), asking {self.next}"
@@ -191,8 +194,11 @@ class Reply:
         """The value that was asked for by a schema or as JSON, of the type that was given.
 
         Raises:
-            ReplyFormatError: where the reply does not fit, with the place, and where neither was asked for.
+            ReplyFormatError: where the reply does not fit, with the place, where there is no whole one, and where
+                neither was asked for.
         """
+        if self.error is not None:
+            raise ReplyFormatError(f"there is no whole reply: {str(self.error) or type(self.error).__name__}")
         if self.read is None:
             raise ReplyFormatError(
                 "no schema was given with this prompt; json() reads a reply that is JSON all the same"

@@ -18,6 +18,7 @@ from llx_magic.core.events import (
     BackendPutAside,
     BackendSkipped,
     Event,
+    ReplyMisfit,
     ReplyRestarted,
     RequestEnded,
     RequestFailed,
@@ -212,6 +213,8 @@ class RequestRecord:
                 self.error = event.message if isinstance(event, RequestFailed) else None
             case BackendSkipped() | BackendPutAside() | VisitFailed():
                 self.decisions += (f"{event.backend}: {why(event)}",)
+            case ReplyMisfit(again=False):
+                self.decisions += (f"{event.backend}: {event.problem}",)
             case ReplyRestarted():
                 self.restarts += 1
 

@@ -37,8 +37,7 @@ class Misfits:
         """Return what takes back whatever is shown instead of the last one, which is the best there is."""
         if self._is_shown:
             return None
-        backend = self._replies[-1].backend
-        return Restart(backend, "no other reply fits", backend, again=True)
+        return Restart(self._replies[-1].backend, "no other fits", "", again=True)
 
     def before(self, answer: Answer) -> tuple[Misfit, ...]:
         """Return those that are not this answer itself."""

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from llx_magic.text.blocks import ReplyFormatError
 from tests.faults.server import status
 from tests.notebook.kit import User
 from tests.notebook.test_formats import answers, messages, shown
@@ -113,3 +114,11 @@ def test_in_a_terminal_the_value_is_kept_and_the_json_shown(user: User, first):
     user.shell.user_ns["Ticket"] = SCHEMA
     assert GOOD in user("%%llx --schema Ticket\nSort this.").fine().printed
     assert user.last.value["urgent"] is True
+
+
+def test_the_value_of_a_prompt_that_failed_says_that_there_is_none(desk, first, second):
+    first.set_default("503")
+    second.set_default("503")
+    assert "503" in desk("%%llx --schema Ticket\nSort this.").failure
+    with pytest.raises(ReplyFormatError, match=r"there is no whole reply: .*503"):
+        _ = desk.last.value

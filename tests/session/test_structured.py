@@ -166,6 +166,28 @@ def test_a_stream_withdraws_what_does_not_fit(first):
     assert reply.text == GOOD
 
 
+def test_a_stream_shows_the_last_reply_again_where_no_other_fits(first, second):
+    answers(first, BAD)
+    first.set_default("503")
+    second.set_default("text-then-reset")
+
+    async def parts():
+        async with balancer(first, second) as lb:
+            return [part async for part in lb.stream("Sort this ticket.", schema=SHORT)]
+
+    *came, reply = asyncio.run(parts())
+    assert came[-2] == Restart("m0", "no other fits", "", again=True)
+    assert came[-2].line == "the reply of m0 stands: no other fits"
+    assert came[-1] == Delta(BAD) == Delta(reply.text)
+
+
+def test_why_a_backend_was_passed_over_is_in_the_history(first, second):
+    first.text = BAD
+    lb = balancer(first, second)
+    ask(lb, schema=SHORT)
+    assert "m0: the reply does not fit the schema" in str(lb.history().iloc[-1]["decisions"])
+
+
 def test_what_is_no_schema_is_refused_before_anything_is_sent(first):
     with pytest.raises(UsageProblem, match="a schema must be"):
         ask(balancer(first), schema=3)
