@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from llx_magic.keys.keychain import ORIGINAL_SERVICE, SERVICE
@@ -14,6 +15,7 @@ from llx_magic.session.session import Session
 from tests.faults.server import Exchange, FaultServer, Mode
 from tests.logins import LoginServer, aws_in, entra_in, google_in, without_logins
 from tests.notebook.kit import write_balancer, write_model
+from tests.secrets.forms import form_at
 from tests.secrets.vault import FileKeyring
 from tests.signatures import signature_of
 from tests.typed import Typed
@@ -26,13 +28,29 @@ WAYS = (
 )  # fmt: skip
 """The ways in which a key can come: each is a member of the load balancer, and has a key of its own."""
 
+FORMS: dict[str, dict[str, object]] = {
+    "anthropic": {},
+    "gemini": {},
+    "ollama": {},
+    "cohere": {},
+    "bedrock": {"aws_region": "us-east-1"},
+    "azure": {},
+    "azure-dated": {"provider": "azure", "api_version": "2024-10-21"},
+    "responses": {"provider": "openai", "form": "responses"},
+    "mantle": {"provider": "bedrock-mantle", "aws_region": "us-east-1"},
+}
+"""The services that are asked in their own form or send a key in their own header, and what a profile says of each."""
+
+HEADERS = ("x-gateway-key", "api-key", "x-api-key", "x-goog-api-key", "authorization")
+"""Where a key is sent, the first that is there."""
+
 SPOKEN = "sk-no-secret"
 """What a server repeats where it was sent no key."""
 
 
 def _said(exchange: Exchange) -> str:
     sent = exchange.request.headers
-    key = sent.get("x-gateway-key") or sent.get("api-key") or sent.get("authorization", f"Bearer {SPOKEN}")
+    key = next((sent[name] for name in HEADERS if name in sent), f"Bearer {SPOKEN}")
     if token := sent.get("x-amz-security-token"):  # and the signature, one after the other
         key = token if len(exchange.server.requests) % 2 else signature_of(exchange.request)
     return exchange.server.model or key.removeprefix("Bearer ")
@@ -91,21 +109,25 @@ def retry_after(exchange: Exchange) -> None:
 
 
 def text_then_error(exchange: Exchange) -> None:
+    if form := form_at(exchange.request.path):
+        return form.reply(exchange, _said(exchange), failing=every_form(_said(exchange)))
     _stream_key(exchange)
     exchange.event({"error": {"message": every_form(_said(exchange))}})
-    exchange.end_stream()
+    return exchange.end_stream()
 
 
 def text(exchange: Exchange) -> None:
     """Answer, with the key in the text, the reasoning, the model's name and the finish reason."""
+    if form := form_at(exchange.request.path):
+        return form.reply(exchange, _said(exchange))
     if not exchange.streaming:
-        whole = exchange.completion(f"You are {_said(exchange)}.", finish_reason=_said(exchange))
-        exchange.whole(200, json.dumps({**whole, "model": _said(exchange)}).encode())
-        return
+        whole: Any = exchange.completion(f"You are {_said(exchange)}.", finish_reason=_said(exchange))
+        whole["choices"][0]["message"]["reasoning"] = f"You are {_said(exchange)}."
+        return exchange.whole(200, json.dumps({**whole, "model": _said(exchange)}).encode())
     _stream_key(exchange)
     exchange.event(exchange.delta(finish_reason=_said(exchange)))
     exchange.event("[DONE]")
-    exchange.end_stream()
+    return exchange.end_stream()
 
 
 def _stream_key(exchange: Exchange) -> None:
@@ -173,6 +195,19 @@ def furnish(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str,
     write_balancer(home, "all-ways", list(WAYS), failover_retry_count=1, circuit_breaker_enabled=False)
     users_own = tuple(home / "profiles" / f"{way}.json" for way in ("literal", "literal-header"))
     return Scene(home, server, {**secrets, "aws-secret-key": given[0].secret}, users_own, given)
+
+
+def in_every_form(folder: Path, make_key: Callable[[str], str], setenv: Callable[[str, str], None]) -> Scene:
+    """Have a member for each service's own form, with a key of its own."""
+    home, server = folder / "config", FaultServer(model="")
+    secrets = {form: make_key(form) for form in FORMS}
+    for number, (form, connection) in enumerate(FORMS.items()):
+        setenv(f"HELD_FOR_{number}", secrets[form])
+        root = server.base_url if form in ("responses", "mantle") else server.base_url.removesuffix("/v1")
+        held = {"base_url": root, "auth_key_env": f"HELD_FOR_{number}"}
+        write_model(home, form, **{"provider": form, **connection, **held})
+    write_balancer(home, "every-form", list(FORMS), failover_retry_count=1, circuit_breaker_enabled=False)
+    return Scene(home, server, secrets, members=tuple(FORMS), name="every-form")
 
 
 def _logins(folder: Path, secrets: dict[str, str], setenv: Callable[[str, str], None]) -> tuple[LoginServer, ...]:

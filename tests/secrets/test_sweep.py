@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import replace
 
 import pytest
 
+import llx_magic as llx
 from tests.secrets import scene as scenes
 from tests.secrets.conftest import SWEPT
 from tests.secrets.places import XMODES, Found, live_in
@@ -15,13 +17,13 @@ from tests.signatures import signature_of
 
 MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
 
-HEADERS = ("x-gateway-key", "api-key", "x-amz-security-token")
-"""Where the keys are sent that are no bearer's."""
+TAKEN_OUT = "***"
+"""What stands in the place of a key."""
 
 NOT_SENT = ("usual-variable", "aws-secret-key")
 """The first goes to its own host only, and with the second requests are signed."""
 
-XMODES_ONCE = {odd: XMODES, plain: ("Verbose",)}
+XMODES_ONCE = ("Verbose",)
 """Every mode once is enough: which key it is makes no difference to a mode."""
 
 
@@ -31,18 +33,27 @@ def swept(scene: scenes.Scene, found: Found) -> dict[str, dict[str, str]]:
     return {place: sweep.found_in(texts) for place, texts in found.items()}
 
 
-@pytest.mark.parametrize("make_key", [odd, plain])
-def test_no_place_shows_a_key(make_key, tmp_path, monkeypatch):
-    scene = scenes.furnish(tmp_path, make_key, monkeypatch.setenv)
+@pytest.mark.parametrize(
+    ("furnish", "make_key", "xmodes"),
+    [
+        (scenes.furnish, odd, XMODES),
+        (scenes.furnish, plain, XMODES_ONCE),
+        (scenes.in_every_form, odd, XMODES_ONCE),
+    ],
+)
+def test_no_place_shows_a_key(furnish, make_key, xmodes, tmp_path, monkeypatch):
+    scene = furnish(tmp_path, make_key, monkeypatch.setenv)
     with scene.server, contextlib.ExitStack() as given:
         for each in scene.logins:
             given.enter_context(each)
-        found = live_in(scene, tmp_path, XMODES_ONCE[make_key])
+        found = live_in(scene, tmp_path, xmodes)
     signed = {signature_of(each) for each in scene.server.requests if "x-amz-date" in each.headers}
-    assert signed
+    assert bool(signed) is bool(scene.logins)
     signatures = {f"signature {number}": each for number, each in enumerate(signed)}
     hits = swept(replace(scene, secrets=scene.secrets | signatures), found)
-    sent = {each.headers.get(name) for each in scene.server.requests for name in ("authorization", *HEADERS)}
+    sent = {
+        each.headers.get(name) for each in scene.server.requests for name in (*scenes.HEADERS, "x-amz-security-token")
+    }
     sent_plain = {value.removeprefix("Bearer ") for value in sent if value}
     assert {key for way, key in scene.secrets.items() if way not in NOT_SENT} <= sent_plain
     SWEPT["places"] |= set(hits)
@@ -81,3 +92,20 @@ def test_what_hangs_on_a_value_is_reached():
     assert MARK in set(attributes(outer))
     assert MARK in set(attributes(holder))
     assert MARK not in set(attributes(holder, public=True))
+
+
+@pytest.mark.parametrize("streaming", ["enabled", "disabled"])
+async def test_every_form_repeats_its_key_where_it_is_swept(streaming, tmp_path, monkeypatch):
+    """In the reasoning and the text of a reply, and in the words of an error: there it was taken out."""
+    scene = scenes.in_every_form(tmp_path, odd, monkeypatch.setenv)
+    async with llx.load(scene.name, isolated=True) as lb:
+        for member in scene.members:
+            asked = {"backend": member, "settings": {"streaming": streaming}}
+            scene.server.set_default(scenes.text)
+            reply = await lb.ask("why", **asked)
+            assert TAKEN_OUT in reply.text, member
+            assert TAKEN_OUT in reply.reasoning, member
+            scene.server.set_default(scenes.text_then_error)
+            with pytest.raises(llx.AllBackendsFailed, match=re.escape(TAKEN_OUT)):
+                await lb.ask("why", **asked)
+    scene.server.close()
