@@ -41,7 +41,14 @@ ANSWERS = ("all-ways", "all-ways --no-stream", "all-ways --set streaming=disable
 """How an answer is asked for."""
 
 COMMANDS = {
-    "%llx_profile": ("list", "show all-ways", "show {member}", "save loadbalancer copy failover {two}", "load copy"),
+    "%llx_profile": (
+        "list",
+        "test all-ways",
+        "show all-ways",
+        "show {member}",
+        "save loadbalancer copy failover {two}",
+        "load copy",
+    ),
     "%llx_profile (not allowed)": ("load {member}x", "show {member}x", "delete {member}x"),
     "%llx_stats": ("lb -p all-ways",),
     "%llx_log": ("-p all-ways -n 500",),
