@@ -13,7 +13,8 @@ from llx_magic.commands.reading import Asked, Reading
 from llx_magic.commands.table import PROMPT
 from llx_magic.commands.where import Where
 from llx_magic.commands.words import words_of
-from llx_magic.core.events import Event
+from llx_magic.core.events import AttemptFailed, Event
+from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.message import Content, Message, attachments
 from llx_magic.core.reply import Arrival, Reply
 from llx_magic.engine.background import BACKGROUND, Running
@@ -168,9 +169,16 @@ def start(balancer: LoadBalancer, plan: Plan) -> Running[Reply, Arrival | Event]
     return BACKGROUND.start(answer)
 
 
+def _is_of_the_key(failure: Failure) -> bool:
+    """Return whether a refusal may be due to the key; some services say that with a 400, in words alone."""
+    said = failure.status in (401, 403) or "key" in failure.message.lower()
+    return failure.kind is FailureKind.ACCESS and said
+
+
 def _name_keys(balancer: LoadBalancer, failed: AllBackendsFailed) -> None:
     """Say where the key comes from that a backend has refused: it may be another than the user thinks of."""
-    refused = {reason.backend for reason in failed.reasons if reason.message.startswith("401")}
+    ended = {event.backend: event.failure for event in failed.trace if isinstance(event, AttemptFailed)}
+    refused = {name for name, failure in ended.items() if _is_of_the_key(failure)}
     facts = facts_of(member for member in balancer.profile.members if member.name in refused)
     for number, reason in enumerate(failed.reasons):
         if reason.backend in facts and (place := facts[reason.backend].key.partition(f"{FOUND}: ")[2]):

@@ -6,6 +6,7 @@ import pytest
 
 from llx_magic.core.reply import Reply
 from llx_magic.errors import ProfileError, UsageProblem
+from tests.faults.server import status
 from tests.notebook.kit import wait_until, write_balancer, write_model, write_simulated
 
 
@@ -40,13 +41,33 @@ def test_every_member_of_a_loaded_profile_is_named_with_where_it_is(user, home):
     assert lines[2].strip() == "near: on this machine, needs no key"
 
 
-def test_a_key_that_is_refused_is_named_by_its_place(user, home, first, monkeypatch):
+GEMINI_KEY = {
+    "code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid. Please pass a valid API key.",
+    "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+}  # fmt: skip
+REFUSED_KEYS = [
+    ("openai", "401"),
+    ("openai", status(403, body={"error": {"message": "Your account may not use this model."}})),
+    ("gemini", status(400, body={"error": GEMINI_KEY})),
+    ("bedrock", status(403, body={"message": "The security token included in the request is invalid."})),
+]
+
+
+@pytest.mark.parametrize(("provider", "mode"), REFUSED_KEYS)
+def test_a_key_that_is_refused_is_named_by_its_place(user, home, first, monkeypatch, provider, mode):
     monkeypatch.setenv("WORK_KEY", "sk-work-0123456789")
-    write_model(home, "keyed", base_url=first.base_url, auth_key_env="WORK_KEY")
-    first.set_default("401")
+    write_model(home, "keyed", provider=provider, base_url=first.base_url, auth_key_env="WORK_KEY")
+    first.set_default(mode)
     said = user("%%llx -p keyed\nhello").failure
     assert "(its key: the variable WORK_KEY)" in said
     assert "0123456789" not in said
+
+
+def test_a_model_that_is_unknown_is_not_blamed_on_the_key(user, home, first, monkeypatch):
+    monkeypatch.setenv("WORK_KEY", "sk-work-0123456789")
+    write_model(home, "keyed", base_url=first.base_url, auth_key_env="WORK_KEY")
+    first.set_default(status(404, body={"error": {"message": "The model m does not exist."}}))
+    assert "its key" not in user("%%llx -p keyed\nhello").failure
 
 
 def test_a_variable_that_names_no_profile_is_named(user, monkeypatch):

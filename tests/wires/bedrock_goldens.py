@@ -241,7 +241,7 @@ GOLDENS: dict[str, Golden] = {
     ),
     "status-403-expired": refused(
         403, "ExpiredTokenException", "The security token included in the request is expired",
-        failure="access refused", **{"message-has": "; sign in anew, as with aws sso login"},
+        failure="access refused", **{"message-has": "; sign in anew, as with aws sso login, or take a new key"},
     ),
     "status-403-key": refused(
         403, "UnrecognizedClientException", "The security token included in the request is invalid.",

@@ -73,7 +73,10 @@ _HINTS: Final = (
         re.compile(r"signature (?:has )?expired|signature not yet current", re.IGNORECASE),
         "this machine's clock is wrong",
     ),
-    (re.compile(r"security token .{0,40}expired", re.IGNORECASE), "sign in anew, as with aws sso login"),
+    (
+        re.compile(r"security token .{0,40}expired", re.IGNORECASE),
+        "sign in anew, as with aws sso login, or take a new key",
+    ),
 )
 """What to do about some refusals, by their words."""
 
