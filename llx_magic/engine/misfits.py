@@ -18,9 +18,12 @@ class Misfits:
         self.last: tuple[Visit, Answer] | None = None
         """The latest, and the visit that gave it."""
         self._is_shown = False
+        self._attempts_until_first = 0
 
-    def take(self, visit: Visit, answer: Answer, problem: str) -> tuple[Message, ...]:
-        """Keep a reply; returns the turns that ask its backend again, with what is wrong."""
+    def take(self, visit: Visit, answer: Answer, problem: str, attempts: int) -> tuple[Message, ...]:
+        """Keep the reply of the last of so many attempts; returns the turns that ask again, with what is wrong."""
+        if not self._replies:
+            self._attempts_until_first = attempts
         self._replies.append(Misfit(backend=visit.backend, text=answer.text, problem=problem, usage=answer.usage))
         self.last, self._is_shown = (visit, answer), True
         asked = f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."
@@ -44,9 +47,9 @@ class Misfits:
         is_last = self.last is not None and answer is self.last[1]
         return tuple(self._replies[:-1] if is_last else self._replies)
 
-    def notes(self, answer: Answer) -> tuple[str, ...]:
-        """Say below the reply that it was asked again, and what the others took."""
-        if self._shape is None or not self._replies:
+    def notes(self, answer: Answer, attempts: int) -> tuple[str, ...]:
+        """Say below the reply that it was asked again, where it was, and what the others took."""
+        if self._shape is None or not self._replies or attempts == self._attempts_until_first:
             return ()
         others, name = self.before(answer), self._shape.name
         if len(others) < len(self._replies):

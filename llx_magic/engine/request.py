@@ -196,7 +196,7 @@ class RequestRun:
             if reply.read is None or reply.read.problem is None or reply.finish_reason == "length":
                 return visit, reply
             problem = str(reply.read.problem)
-            correction = self._misfits.take(visit, visit.answer, problem)
+            correction = self._misfits.take(visit, visit.answer, problem, self._reasons.attempts)
             self._live.publish(ReplyMisfit(**self._stamp(), backend=visit.backend, problem=problem, again=left > 0))
             if left == 0:
                 return visit, None
@@ -331,7 +331,7 @@ class RequestRun:
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
             request=self._number,
-            notes=(*self._reasons.notes(visit.backend, answer), *self._misfits.notes(answer)),
+            notes=(*self._reasons.notes(visit.backend, answer), *self._misfits.notes(answer, self._reasons.attempts)),
             misfits=self._misfits.before(answer),
             read=None if shape is None else Read.of(answer.text, shape),
         )

@@ -111,6 +111,14 @@ def test_where_nobody_answers_the_second_time_the_first_reply_is_kept(viewer, fi
     assert "asked again: no reply was JSON" in shown(ran)["text/plain"]
 
 
+def test_a_reply_that_nobody_was_asked_for_again_has_no_such_note(viewer, first):
+    answers(first, "prose")
+    ran = viewer("%%llx -f json -b first --set schema_retries=0\nhello")
+    assert "is no JSON" in ran.failure
+    assert len(first.requests) == 1
+    assert "asked again" not in shown(ran)["text/plain"]
+
+
 def test_a_reply_that_was_cut_is_not_asked_for_again(viewer, first):
     first.set_default("length")
     assert "JSON" in viewer("%%llx -f json\nhello").failure
