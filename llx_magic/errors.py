@@ -14,6 +14,12 @@ _KEPT_END = 500
 """How many of these characters are kept from the end of the text, which says what to do."""
 
 
+def clauses(*parts: str) -> str:
+    """Join what has words with semicolons; a service's own full stop stands at the end alone."""
+    *others, last = [part for part in parts if part] or [""]
+    return "; ".join([*(other.removesuffix(".") for other in others), last])
+
+
 def as_line(text: str) -> str:
     """Return the text as one line that every terminal and every encoding accepts; a long text is cut in its middle.
 
@@ -127,7 +133,7 @@ class AllBackendsFailed(LlxError):
     def __str__(self) -> str:
         """One line: the headline, then each backend's reason, unless the headline has said it."""
         others = (str(reason) for reason in self.reasons if not self._is_said(reason))
-        return as_line("; ".join([self.headline, *others]))
+        return as_line(clauses(self.headline, *others))
 
     def lines(self, *, with_commands: bool = False) -> list[str]:
         """Return how many backends gave no answer and why, then a line for each.
@@ -146,10 +152,11 @@ class AllBackendsFailed(LlxError):
         return [f"{type(self).__name__}: {first}", *(f"  {other}" for other in others)]
 
     def _is_said(self, reason: Reason) -> bool:
+        message = reason.message.removesuffix(".")
         named = self.headline.startswith(f"{reason.backend} ")
-        if len(self.reasons) == 1:
+        if len(self.reasons) == 1 or self.headline.startswith(message):
             named = reason.backend in self.headline
-        return named and reason.seconds_left is None and reason.message in self.headline
+        return named and reason.seconds_left is None and message in self.headline
 
 
 def without_key(backend: str, why: str) -> str:

@@ -13,7 +13,7 @@ from llx_magic.core.events import AttemptFailed, Event
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND, together
-from llx_magic.errors import AllBackendsFailed
+from llx_magic.errors import AllBackendsFailed, clauses
 from llx_magic.hosts import command
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.document import ModelProfile, Profile
@@ -77,7 +77,7 @@ def _row(found: _Found) -> tuple[str, ...]:
     if reply is not None:
         first = reply.seconds if reply.ttft is None else reply.ttft
         return facts.name, "yes", shown, reply.model, duration(first), ""
-    wrong = one_line("; ".join(filter(None, (found.problem, found.mend))), _LONGEST)
+    wrong = one_line(clauses(found.problem, found.mend), _LONGEST)
     return facts.name, "no", shown, facts.model, "", wrong
 
 

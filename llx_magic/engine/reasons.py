@@ -20,7 +20,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
-from llx_magic.errors import AllBackendsFailed, Reason
+from llx_magic.errors import AllBackendsFailed, Reason, clauses
 from llx_magic.hosts import command
 from llx_magic.units import duration
 
@@ -107,7 +107,7 @@ class Reasons:
 
     def refused_for_good(self, order: tuple[str, ...], failure: Failure) -> AllBackendsFailed:
         """Return the error of a request that no further backend is asked to answer."""
-        headline = f"{failure.message}; no further backend was asked (failover_on_content_filter is false)"
+        headline = clauses(failure.message, "no further backend was asked (failover_on_content_filter is false)")
         return AllBackendsFailed(headline, tuple(self._reason(name, None, None) for name in order))
 
     def _reason(self, name: str, hold: Hold | None, error: str | None) -> Reason:

@@ -167,6 +167,13 @@ async def test_where_all_refuse_the_request_the_error_begins_with_the_first_refu
     assert str(failed).startswith("a refused the request: 400 Bad Request")
 
 
+async def test_a_services_own_full_stop_does_not_stand_before_what_follows():
+    filtered = failure(FailureKind.CONTENT_FILTER, "a filtered this by its policy.")
+    failed = await outcome(Bench(Scripted("a", filtered), Scripted("b")))
+    assert str(failed).count("by its policy") == 1
+    assert "by its policy; no further backend was asked" in str(failed)
+
+
 async def test_a_content_filter_ends_the_request_unless_the_settings_send_it_on():
     filtered = failure(FailureKind.CONTENT_FILTER, "filtered by a")
     a, b = Scripted("a", filtered), Scripted("b")

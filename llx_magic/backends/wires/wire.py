@@ -18,6 +18,7 @@ from llx_magic.backends.reading.lenient import parts_in, text_in
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.message import Message
+from llx_magic.errors import clauses
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -127,7 +128,7 @@ class Wire(ABC):
     def explained(self, failure: Failure, model: str) -> Failure:
         """Return the failure of asking a model, with what to do about it where that is known."""
         hint = self.hint(failure, model)
-        return replace(failure, message=f"{failure.message}; {hint}") if hint else failure
+        return replace(failure, message=clauses(failure.message, hint)) if hint else failure
 
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in one page of the service's list of models."""
