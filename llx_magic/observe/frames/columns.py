@@ -146,9 +146,10 @@ EVENTS: dict[str, Kind] = {
     "failed": "string",
     "next": "string",
     "words": "Int64",
+    "again": "boolean",
 }
 
-COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state"}
+COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state", "problem": "reason"}
 """The columns of those fields of events that are not named as their column, mostly for want of a unit."""
 
 
