@@ -18,7 +18,7 @@ from llx_magic.hosts import command
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.members import MemberFacts, facts_of, member_problem
+from llx_magic.session.members import MemberFacts, endpoint_of, facts_of, member_problem, wire_of
 from llx_magic.text.screen import one_line, printable
 from llx_magic.units import duration
 
@@ -65,7 +65,8 @@ async def _asked(member: ModelProfile, facts: MemberFacts) -> _Found:
             reply = await balancer.ask(_PROMPT, settings=_SETTINGS, params=_PARAMS)
         except AllBackendsFailed as failed:
             trace = [event for event in failed.trace if isinstance(event, Event)]
-            mend = next((_mending(event.failure, facts) for event in trace if isinstance(event, AttemptFailed)), "")
+            failures = [event.failure for event in trace if isinstance(event, AttemptFailed)]
+            mend = _mending(failures[0], facts, has_list=_has_list(member)) if failures else ""
             return _Found(facts, problem=failed.reasons[0].message, mend=mend)
     return _Found(facts, reply)
 
@@ -81,10 +82,16 @@ def _row(found: _Found) -> tuple[str, ...]:
     return facts.name, "no", shown, facts.model, "", wrong
 
 
-def _mending(failure: Failure, facts: MemberFacts) -> str:
+def _has_list(member: ModelProfile) -> bool:
+    """Return whether the member's service lists the models that can be asked there."""
+    endpoint = endpoint_of(member)
+    return endpoint is not None and bool(wire_of(member, endpoint).models_path)
+
+
+def _mending(failure: Failure, facts: MemberFacts, *, has_list: bool) -> str:
     """Return what to do about a failure that does not say it itself."""
     if failure.status == 404:
-        return f"{command(f'models {facts.name}')} lists what is there"
+        return f"{command(f'models {facts.name}')} lists what is there" if has_list else ""
     if failure.quota_exhausted:
         return "look at the account's limits and balance"
     return {**_MENDING, **_of_this(facts)}.get(failure.kind, "")

@@ -89,6 +89,20 @@ def test_a_member_that_is_not_up_has_what_mends_it(home, mode, said):
     assert KEY not in row
 
 
+def test_no_list_is_named_where_the_service_has_none(home):
+    words = b'{"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}'
+    with FaultServer(status(404, body=words)) as server:
+        settings = {
+            "base-url": server.base_url.removesuffix("/v1"),
+            "auth-key-env": "MY_KEY",
+            "api-version": "2024-10-21",
+        }
+        write(home, "one", provider="azure", model="m", ephemeralSettings=settings)
+        row = rows(Session(), "one")["one"]
+    assert "deployment must be the name of the deployment" in row
+    assert "lists what is there" not in row
+
+
 def test_a_missing_key_is_said_with_its_variable_and_nothing_is_sent(home):
     with FaultServer("ok") as server:
         write_at(home, "one", server, "NO_KEY")
