@@ -131,7 +131,10 @@ class Prompter:
             return None
         scope = Scope(self._shell)
         if name not in scope:
-            raise UsageProblem(f"--schema {name}: there is no such variable{nearest(name, scope)}")
+            known = [each for each in scope if name.startswith("_") or not each.startswith("_")]
+            of_a_file = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
+            told = of_a_file if Path(name).suffix == ".json" else nearest(name, known)
+            raise UsageProblem(f"--schema {name}: there is no such variable{told}")
         return scope[name]
 
     def _place(self) -> str | None:

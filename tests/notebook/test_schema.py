@@ -61,6 +61,8 @@ def test_a_reply_that_never_fits_is_shown_and_kept_and_the_error_is_one_line(des
     ("line", "says"),
     [
         ("--schema Tickte", "--schema Tickte: there is no such variable; did you mean Ticket?"),
+        ("--schema xyz", "--schema xyz: there is no such variable; there are: Ticket, number"),
+        ("--schema s.json", "there is no such variable; s = json.load(open('s.json')) would make one of the file"),
         ("--schema number", "a schema must be a class"),
         ("--schema Ticket -f code", "-f code and --schema ask for two kinds of reply"),
         ("--effort lots", "--effort must be none, low, medium or high, got 'lots'"),
