@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from llx_magic.errors import brief
 from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import what_json_lacks
 
 LARGEST_BYTES = 1 << 20
 """The most bytes that a profile's file may have."""
@@ -57,7 +58,7 @@ def parse(text: str) -> JsonValue:
             text, object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite, parse_int=_whole
         )
     except json.JSONDecodeError as problem:
-        message = f"line {problem.lineno}, column {problem.colno}: {problem.msg}"
+        message = f"line {problem.lineno}, column {problem.colno}: {what_json_lacks(problem)}"
     else:
         return value
     raise DocumentProblem(message)

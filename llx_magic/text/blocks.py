@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from llx_magic.errors import LlxError
 from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import what_json_lacks
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -102,7 +103,9 @@ def read_json(text: str) -> JsonValue:
     except json.JSONDecodeError as problem:
         line = problem.lineno + text[: max(text.find(source), 0)].count("\n")
         what = "is no JSON" if problem.pos == 0 or not source.strip() else "is broken JSON"
-        raise ReplyFormatError(f"the reply {what}: {problem.msg}, line {line}, column {problem.colno}") from None
+        raise ReplyFormatError(
+            f"the reply {what}: {what_json_lacks(problem)}, line {line}, column {problem.colno}"
+        ) from None
     except RecursionError:
         raise ReplyFormatError("the reply is JSON that is nested too deeply to read") from None
     except ValueError:

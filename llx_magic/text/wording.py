@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from json import JSONDecodeError
 from pathlib import Path
 
 
@@ -25,6 +26,11 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     items = list(names)
     rest = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + rest
+
+
+def what_json_lacks(problem: JSONDecodeError) -> str:
+    """Return what Python says of broken JSON, without the words that lead to the place, which it puts last."""
+    return problem.msg.removesuffix(" at").removesuffix(" starting")
 
 
 def shown_path(path: Path) -> str:

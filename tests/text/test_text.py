@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.text.blocks import ReplyFormatError, read_json
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 
 
@@ -66,3 +67,8 @@ def test_a_control_sequence_cut_anywhere_leaves_nothing_visible(cut):
 @pytest.mark.parametrize("hidden", ["\u061c", "\U000e0041", "\U000e007f", "\U000e0001"])
 def test_marks_and_letters_that_nobody_sees_are_removed(hidden):
     assert printable(f"a{hidden}b") == "ab"
+
+
+def test_what_is_wrong_with_json_is_said_without_a_dangling_word():
+    with pytest.raises(ReplyFormatError, match=r"Unterminated string, line 1, column 2"):
+        read_json('["two')
