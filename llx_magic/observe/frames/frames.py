@@ -66,7 +66,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     a further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
     tokens per minute; the ``state`` of a circuit after a change and ``before``, the ``cause`` of the change, and the
     ``failures`` in the window where they opened it; ``policy``, ``order`` and ``conversation`` of a request;
-    ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart. The backends of ``order`` and
+    ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart; ``again`` of a reply
+    that is not what was asked for. The backends of ``order`` and
     ``backends`` are joined by semicolons.
     """
     events = list(events)
