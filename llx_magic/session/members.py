@@ -81,7 +81,8 @@ def _regional_url(member: ModelProfile, provider: Provider) -> str | None:
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
     """Return the form in which the member is asked: the one that its profile names, else that of its address."""
     url, provider = endpoint.base_url, provider_of(member)
-    wire = wire_named(_named_form(member) or provider.form_at(url)).configured(url, member.connection.texts)
+    keys = {**member.connection.texts, "provider": provider.name}
+    wire = wire_named(_named_form(member) or provider.form_at(url)).configured(url, keys)
     return wire.accented((provider_at(url) or provider).accent)  # whose host it is counts more than its name
 
 

@@ -206,6 +206,21 @@ async def test_an_address_without_its_version_is_said_to_want_one():
     assert "it may want an api-version" in refused.value.failure.message
 
 
+@pytest.mark.parametrize("below", ["", "/openai"])
+async def test_a_resource_behind_an_address_of_its_owners_is_asked_where_azure_answers(below):
+    with serve() as server:
+        asked = Connection(base_url=root_of(server) + below, auth_key=Secret(KEY))
+        profile = Profile.single(ModelProfile("a", "azure", DEPLOYMENT, connection=asked))
+        async with LoadBalancer(profile, isolated=True) as lb:
+            assert (await lb.ask("Why?")).text == TEXT
+    assert [each.path for each in server.requests] == ["/openai/v1/chat/completions"]
+
+
+def test_a_gateway_that_says_its_version_is_asked_as_it_stands():
+    address = "https://gateway.example/v1/chat/completions"
+    assert asked_at("https://gateway.example/v1") == (address, "gpt-x")
+
+
 async def test_what_azure_does_not_answer_another_form_does():
     with serve() as ours, FaultServer("ok", text="From elsewhere.") as other:
         asked = Connection(base_url=root_of(ours), auth_key=Secret(KEY), api_version="2024-10-21", deployment="gone")

@@ -99,6 +99,15 @@ class Azure(Wire):
         return f"api-version {self.api_version} may be wrong" if self.api_version else "it may want an api-version"
 
 
+def _is_before_azure(wire: Wire, url: str, keys: Mapping[str, str]) -> bool:
+    """Return whether an address is a gateway's or a private one of a resource, by what the profile calls it.
+
+    An address that says its version already is asked as it stands.
+    """
+    is_named = keys.get("provider") == "azure" and provider_at(url) is None
+    return is_named and not wire.root_is_versioned(urlsplit(url).path)
+
+
 def at_azure(wire: Wire, url: str, keys: Mapping[str, str]) -> Wire:
     """Return a form of OpenAI as it is spoken at an address: as Azure has it at Azure's, or where the keys say so.
 
@@ -107,7 +116,7 @@ def at_azure(wire: Wire, url: str, keys: Mapping[str, str]) -> Wire:
     parts = urlsplit(url)
     version, deployment = keys.get("api-version", ""), keys.get("deployment", "")
     is_dated = re.fullmatch(DATED_VERSION, version) is not None and provider_at(url) is None
-    if not (is_dated or deployment or _HOST.fullmatch(parts.hostname or "")):
+    if not (is_dated or deployment or _HOST.fullmatch(parts.hostname or "") or _is_before_azure(wire, url, keys)):
         return wire
     below = "" if parts.path.rstrip("/").endswith("/openai") else "/openai"
     if parts.path.rstrip("/").endswith("/openai/v1") and version[:1].isdecimal():
