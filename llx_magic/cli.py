@@ -29,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     status = ANSWERED
     try:
         _prepare_streams()
-        _run(list(sys.argv[1:] if words is None else words))
+        status = _run(list(sys.argv[1:] if words is None else words))
         sys.stdout.flush()  # here, where a reader that has gone and a full disk are seen
     except UsageProblem as problem:
         status = _complain(problem, BAD_USAGE)
@@ -82,8 +82,11 @@ class _Aside(io.TextIOBase):
         return self._stream.fileno()
 
 
-def _run(words: list[str]) -> None:
-    """Carry out the command that the first word names, else a prompt; ``llx help X`` is ``llx X --help``."""
+def _run(words: list[str]) -> int:
+    """Carry out the command that the first word names, else a prompt, and return the exit status.
+
+    ``llx help X`` is ``llx X --help``.
+    """
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     row = COMMANDS.get(words[0], PROMPT) if words else PROMPT
@@ -94,6 +97,9 @@ def _run(words: list[str]) -> None:
         print(printable(output.text))
         if output.aside:
             remark(printable(output.aside))
+        if not output.is_good:
+            return NO_ANSWER
+    return ANSWERED
 
 
 def _session() -> Session:

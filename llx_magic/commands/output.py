@@ -12,11 +12,13 @@ class Output:
     """The result of a command: plain text, and HTML where a notebook can show it better (already escaped).
 
     ``aside`` is what a person should know beside it: shown below in a notebook, on standard error by the command line.
+    ``is_good`` is False where the output tells of trouble, so that the command line ends with status 1.
     """
 
     text: str
     html: str = ""
     aside: str = ""
+    is_good: bool = True
 
 
 class Shown(Output):

@@ -108,7 +108,8 @@ COMMAND = Command(
         ),
         Command(
             "test",
-            "Ask each member for one word, and say which are up, with which key and model, and what mends the others.",
+            "Ask each member for one word, and say which are up, with which key and model, and what mends the others. "
+            "In a shell it ends with status 1 unless all are up.",
             run="llx_magic.commands.profile_test:test",
             arguments=(Argument("profile", "NAME_OR_PATH", complete=sources.profiles, optional=True),),
         ),

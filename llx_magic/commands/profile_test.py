@@ -17,6 +17,7 @@ from llx_magic.errors import AllBackendsFailed, clauses
 from llx_magic.hosts import command
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.profiles.key_source import NONE_NEEDED
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import MemberFacts, endpoint_of, facts_of, member_problem, wire_of
 from llx_magic.text.screen import one_line, printable
@@ -43,6 +44,8 @@ class _Found(NamedTuple):
 def test(here: Here, asked: Asked) -> Output:
     """Ask each member for one word, all at the same time; the profile's statistics and circuits do not know of it.
 
+    The output is good where every member is up.
+
     Raises:
         ProfileError: for a profile that cannot be loaded.
     """
@@ -53,7 +56,8 @@ def test(here: Here, asked: Asked) -> Output:
     members = {member.name: member for member in profile.members}.values()
     found = BACKGROUND.run(together(_asked(member, facts[member.name]) for member in members))
     rows = [tuple(map(printable, _row(each))) for each in found]
-    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows))
+    are_up = all(each.reply is not None for each in found)
+    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows), is_good=are_up)
 
 
 async def _asked(member: ModelProfile, facts: MemberFacts) -> _Found:
@@ -73,7 +77,7 @@ async def _asked(member: ModelProfile, facts: MemberFacts) -> _Found:
 
 def _row(found: _Found) -> tuple[str, ...]:
     facts, reply = found.facts, found.reply
-    key, _, where = facts.key.partition(": ")
+    key, _, where = (facts.key or NONE_NEEDED).partition(": ")
     shown = where or key if facts.is_ready else key
     if reply is not None:
         first = reply.seconds if reply.ttft is None else reply.ttft

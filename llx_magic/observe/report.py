@@ -132,6 +132,10 @@ def caption(snapshot: Snapshot) -> str:
     return text if snapshot.total_requests else f"{text} ({NOTHING_ASKED})"
 
 
+_CAPTION = "text-align:left;white-space:nowrap"
+"""A caption is never wider than its table, which may be of one narrow column: it stays on its line."""
+
+
 def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "") -> str:
     """Return an HTML table, each text printable, escaped, left-aligned and never taken for a formula.
 
@@ -142,7 +146,7 @@ def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption
     body = "".join(
         "<tr>" + "".join(f'<td style="{_CELL}">{_breakable(cell)}</td>' for cell in row) + "</tr>" for row in rows
     )
-    title = f'<caption style="text-align:left">{html.escape(printable(caption))}</caption>' if caption else ""
+    title = f'<caption style="{_CAPTION}">{html.escape(printable(caption))}</caption>' if caption else ""
     table = f'<table style="margin-left:0">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
 

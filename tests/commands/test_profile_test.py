@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from llx_magic.cli import main
 from llx_magic.errors import ProfileError
 from llx_magic.session.session import Session
 from tests.faults.modes import status
@@ -128,3 +129,16 @@ def test_a_model_without_a_profile_can_be_tested(home):
 def test_a_profile_that_is_not_there_is_one_line(home):
     with pytest.raises(ProfileError, match="unknown profile 'nope'"):
         profile.run(Session(), "test nope")
+
+
+@pytest.mark.parametrize(("name", "exit_status"), [("fine", 0), ("lb", 1), ("odd", 1)])
+def test_in_a_shell_it_ends_with_1_unless_every_member_is_up(home, capsys, name, exit_status):
+    write(home, "odd", provider="nobody-knows", model="m")
+    write(home, "fine", provider="simulated", model="m", modelParams={"virtual_time": False})
+    write(home, "lb", type="loadbalancer", policy="failover", profiles=["fine", "odd"])
+    assert main(["profile", "test", name]) == exit_status
+    assert "what mends it" in capsys.readouterr().out
+
+
+def test_the_key_column_says_that_a_simulated_member_needs_none(home):
+    assert rows(Session(), "simulated:m")["simulated"].split()[2:4] == ["none", "needed"]

@@ -91,6 +91,11 @@ def test_headings_cells_and_caption_of_any_table_are_escaped():
     assert all(raw not in shown for raw in ("<h>", "<c>", "<t>"))
 
 
+def test_a_caption_wider_than_its_table_stays_on_one_line():
+    shown = html_table(["name"], [["m"]], caption="openai at api.openai.com: 1 model")
+    assert "white-space:nowrap" in shown.partition("openai at")[0].rpartition("<caption")[2]
+
+
 def test_a_table_of_nothing_says_that_nothing_was_asked():
     assert NOTHING_ASKED in as_html(snapshot(backend("a")))
     assert NOTHING_ASKED not in as_html(THE_PLANS)

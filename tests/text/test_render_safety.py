@@ -79,5 +79,5 @@ def test_marks_without_end_are_read_to_the_end_of_the_text(text):
 def test_names_and_errors_in_a_table_are_printable_and_never_taken_for_a_formula():
     shown = html_table(("a",), [("$\\href{x-y:z}{x}$ <b>\x1b[31m\u202e",)], caption="<i>\u202e$x$")
     assert shown.startswith('<div class="tex2jax_ignore mathjax_ignore"')
-    assert '<caption style="text-align:left">&lt;i&gt;$x$</caption>' in shown
+    assert '<caption style="text-align:left;white-space:nowrap">&lt;i&gt;$x$</caption>' in shown
     assert ">$\\href{x-y:z}{x}$ &lt;b&gt;</td>" in shown
