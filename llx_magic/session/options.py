@@ -11,6 +11,12 @@ from llx_magic.text.values import JsonValue
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_PIECES = frozenset(
+    ("image", "images", "picture", "pictures", "photo", "photos", "file", "files", "pdf", "attachment", "attachments")
+)
+_IN_THE_PROMPT = "images and files go into the prompt: ['What is this?', llx_magic.Image('plot.png')]"
+"""What other libraries take beside the prompt, and how it is given here."""
+
 
 class AskOptions(TypedDict, total=False):
     """What may be given beside the prompt, for this request only; None is as if it were not given.
@@ -37,7 +43,8 @@ def check_names(options: AskOptions) -> None:
     """
     known = AskOptions.__annotations__
     for name in options.keys() - known.keys():
-        raise TypeError(f"got an unexpected keyword argument {name!r}; there are {', '.join(known)}")
+        meant = _IN_THE_PROMPT if name.lower() in _PIECES else f"there are {', '.join(known)}"
+        raise TypeError(f"got an unexpected keyword argument {name!r}; {meant}")
 
 
 def with_options(function: F) -> F:

@@ -22,3 +22,9 @@ def test_the_signature_shows_each_option(function):
 def test_an_option_that_does_not_exist_is_refused_as_python_does():
     with pytest.raises(TypeError, match="unexpected keyword argument 'sytem'; there are system, settings"):
         llx.ask("why", sytem="Be brief.")
+
+
+@pytest.mark.parametrize("name", ["images", "image", "files", "attachments"])
+def test_images_and_files_beside_the_prompt_are_told_to_go_into_it(name):
+    with pytest.raises(TypeError, match=rf"argument '{name}'; images and files go into the prompt: \['What is this"):
+        llx.ask("why", **{name: ["plot.png"]})
