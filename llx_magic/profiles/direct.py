@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 from llx_magic.errors import ProfileError, brief
 from llx_magic.files.folders import absolute
 from llx_magic.files.private import SUFFIX
 from llx_magic.hosts import command
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.providers.table import provider
+from llx_magic.providers.table import find_provider, provider
 
 COLON = ":"
 
@@ -26,8 +28,10 @@ def _is_file(text: str) -> bool:
     return "/" in text and any(os.path.lexists(absolute(each)) for each in (text, text + SUFFIX))
 
 
-def direct_model(text: str) -> ModelProfile:
+def direct_model(text: str, folders: Iterable[Path] = ()) -> ModelProfile:
     """Return the model that ``provider:model`` names; its key is the one in the provider's usual variable.
+
+    ``folders`` hold the profiles, one of which may have been meant.
 
     Raises:
         ProfileError: for a provider that is not known or has no address of its own, and where no model is named.
@@ -36,6 +40,8 @@ def direct_model(text: str) -> ModelProfile:
     if model.startswith("//"):
         save = command("profile save model NAME --provider P --model M --base-url URL")
         raise ProfileError(f"an address is no profile; {save} makes one of it")
+    if find_provider(before) is None and any(os.path.lexists(each / f"{before}{SUFFIX}") for each in folders):
+        raise ProfileError(f"{brief(text)}: {before} is a profile, and its name stands alone, without {COLON!r}")
     known = provider(before)
     if not model.strip():
         raise ProfileError(f"{brief(text)} names no model; {command(f'models {known.name}')} lists them")

@@ -92,7 +92,7 @@ class ProfileStore:
         Raises:
             ProfileError: where it or a member is missing (the nearest name is offered), broken, or not allowed.
         """
-        if (direct := _direct(name_or_path)) is not None:
+        if (direct := _direct(name_or_path, self._folders())) is not None:
             return Profile.single(direct)
         path, beside = self._locate(name_or_path)
         document = self._read(path)
@@ -114,7 +114,7 @@ class ProfileStore:
         Raises:
             ProfileError: where it is missing or broken.
         """
-        return _direct(name_or_path) or self._read(self._locate(name_or_path)[0])
+        return _direct(name_or_path, self._folders()) or self._read(self._locate(name_or_path)[0])
 
     def list(self) -> tuple[ProfileRow, ...]:
         """Return a row for each profile file by name, also for those that cannot be loaded; never raises."""
@@ -332,10 +332,10 @@ class ProfileStore:
         return tuple(users)
 
 
-def _direct(name_or_path: str | os.PathLike[str]) -> ModelProfile | None:
+def _direct(name_or_path: str | os.PathLike[str], folders: tuple[Path, ...]) -> ModelProfile | None:
     """Return the model that ``provider:model`` names, or None for anything else."""
     text = _as_text(name_or_path)
-    return None if isinstance(name_or_path, os.PathLike) or not names_a_model(text) else direct_model(text)
+    return None if isinstance(name_or_path, os.PathLike) or not names_a_model(text) else direct_model(text, folders)
 
 
 def _as_text(given: object) -> str:

@@ -75,6 +75,14 @@ def test_what_cannot_be_asked_is_one_clear_line(typed, said):
     assert "abcdefghijkl" not in str(problem.value)
 
 
+@pytest.mark.parametrize("typed", ["work:", "work:gpt-5", "work: hello"])
+def test_a_colon_behind_the_name_of_a_profile_is_told_as_that(home, typed):
+    write(home, "work", kind="model", provider="simulated", model="any")
+    with pytest.raises(ProfileError) as problem:
+        llx_magic.load(typed)
+    assert str(problem.value) == f"{typed!r}: work is a profile, and its name stands alone, without ':'"
+
+
 def test_a_missing_key_is_named_by_its_variable():
     with pytest.raises(AllBackendsFailed, match="no key for anthropic: set ANTHROPIC_API_KEY"):
         asyncio.run(llx_magic.load("anthropic:claude-x").ask("why"))
