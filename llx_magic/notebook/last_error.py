@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 NAME = "Err"
 """The name in a prompt that stands for it, unless the notebook has a variable of that name."""
+
+_READS_CELLS = re.compile(r"[/\\]IPython[/\\]core[/\\]|[/\\]codeop\.py$")
+"""The files of what reads and runs cells, whose lines say nothing of an error in one."""
 
 _MOST_FRAMES = 12
 _MOST_CAUSES = 4
@@ -57,12 +61,14 @@ class LastError:
         return text if len(text) <= _LONGEST else f"…{text[-_LONGEST:]}"
 
     def _one(self, told: TracebackException) -> str:
-        frames = [each for each in told.stack if "/IPython/core/" not in each.filename.replace("\\", "/")]
+        frames = [each for each in told.stack if not _READS_CELLS.search(each.filename)]
         left_out = frames[_MOST_FRAMES // 2 : -_MOST_FRAMES // 2] if len(frames) > _MOST_FRAMES else []
         places = [self._place(each) for each in frames if each not in left_out]
         if left_out:
             places.insert(_MOST_FRAMES // 2, f"  … {len(left_out)} more …")
         said = "".join(told.format_exception_only()).rstrip()
+        if name := getattr(told, "filename", None):  # an error of syntax names its file in its own words
+            said = said.replace(f'File "{name}"', self._file(name))
         said = said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}…"
         return "\n".join([*(["Traceback (most recent call last):"] if places else []), *places, said])
 

@@ -36,7 +36,7 @@ class Scope(Mapping[str, object]):
         if name == NAME and self._error is not None and name not in self._names:
             if text := self._error.text():
                 return text
-            raise RefusedError("no cell of this notebook has failed")
+            raise RefusedError("no cell of this notebook has failed; the failures of prompts do not count")
         value: object = self._names[name]
         # The last outputs are hidden too; the expressions decide which names with an underscore are data.
         if not name.startswith("_") and name in self._hidden and self._hidden[name] is value:

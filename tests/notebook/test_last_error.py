@@ -38,9 +38,26 @@ def test_an_error_of_syntax_is_one_too(user):
     assert "SyntaxError" in prompt(user)
 
 
+@pytest.mark.parametrize("code", ["def half(n:\n", "if True:\nprint(1)", "x = 1\nreturn x", "'a"])
+def test_an_error_of_syntax_names_the_cell_and_no_file(user, code):
+    user(code)
+    said = prompt(user)
+    assert "Cell In[" in said
+    assert "File" not in said
+
+
+def test_an_error_of_syntax_in_a_module_names_its_file(user, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    (tmp_path / "misspelt_module.py").write_text("def half(n:\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    user("import misspelt_module")
+    assert "File ~/misspelt_module.py, line 1" in prompt(user)
+
+
 def test_without_an_error_it_is_one_clear_line(user):
     ran = user("%%llx -p sim --dry-run\nExplain: {{ Err }}")
-    assert ran.failure.endswith("{{ Err }}: no cell of this notebook has failed (nothing was sent)")
+    why = "{{ Err }}: no cell of this notebook has failed; the failures of prompts do not count (nothing was sent)"
+    assert ran.failure.endswith(why)
 
 
 def test_what_a_prompt_itself_fails_with_does_not_take_its_place(user):
