@@ -130,12 +130,15 @@ class Prompter:
         if (name := self._options.get("schema")) is None:
             return None
         scope = Scope(self._shell)
-        if name not in scope:
-            known = [each for each in scope if name.startswith("_") or not each.startswith("_")]
-            of_a_file = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
-            told = of_a_file if Path(name).suffix == ".json" else nearest(name, known)
-            raise UsageProblem(f"--schema {name}: there is no such variable{told}")
-        return scope[name]
+        if name in scope:
+            return scope[name]
+        if Path(name).suffix == ".json":
+            told = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
+        elif not name.isidentifier() or hasattr(builtins, name):
+            told = f"; assign it first: Schema = {name}, then --schema Schema"
+        else:
+            told = nearest(name, scope if name.startswith("_") else scope.own())
+        raise UsageProblem(f"--schema {name}: there is no such variable{told}")
 
     def _place(self) -> str | None:
         """Return what identifies the cell in its conversation; None where it always adds a turn."""

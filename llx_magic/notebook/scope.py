@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from types import FrameType
+from types import FrameType, ModuleType
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -45,6 +45,10 @@ class Scope(Mapping[str, object]):
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._names if name in self)
+
+    def own(self) -> list[str]:
+        """Return the names that the user may have meant: no modules, and none with an underscore before it."""
+        return [name for name in self if not name.startswith("_") and not isinstance(self[name], ModuleType)]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

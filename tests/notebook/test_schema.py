@@ -63,6 +63,13 @@ def test_a_reply_that_never_fits_is_shown_and_kept_and_the_error_is_one_line(des
         ("--schema Tickte", "--schema Tickte: there is no such variable; did you mean Ticket?"),
         ("--schema xyz", "--schema xyz: there is no such variable; there are: Ticket, number"),
         ("--schema s.json", "there is no such variable; s = json.load(open('s.json')) would make one of the file"),
+        (
+            "--schema 'list[str]'",
+            "--schema list[str]: there is no such variable; assign it first: Schema = list[str], then --schema Schema",
+        ),
+        ("--schema list[str]", "assign it first: Schema = list[str], then"),
+        ("--schema int", "assign it first: Schema = int, then"),
+        ("--schema \"Literal['a']\"", "assign it first: Schema = Literal['a'], then"),
         ("--schema number", "a schema must be a class"),
         ("--schema Ticket -f code", "-f code and --schema ask for two kinds of reply"),
         ("--effort lots", "--effort must be none, low, medium or high, got 'lots'"),
@@ -72,6 +79,14 @@ def test_what_cannot_be_asked_is_one_line_and_nothing_is_sent(desk, first, line,
     desk.shell.user_ns["number"] = 3
     assert says in desk(f"%%llx {line}\nSort this.").failure
     assert not first.requests
+
+
+def test_a_schema_that_is_not_there_offers_the_users_own_names_alone(desk):
+    desk("import json as module\nzebra = 3\n_own = 4")
+    said = desk("%%llx --schema xyzzy\nSort this.").failure
+    assert "--schema xyzzy: there is no such variable; there are: " in said
+    assert "zebra" in said
+    assert [each for each in ("__", "_own", "module", "In,", "exit") if each in said] == []
 
 
 def test_a_dry_run_shows_the_schema_and_the_effort(desk, first):
