@@ -19,7 +19,7 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.members import endpoint_of, wire_of
 from tests.faults.asking import FixedKey, Pieces, answer_of
-from tests.faults.server import FaultServer
+from tests.faults.server import Exchange, FaultServer
 from tests.wires.mocks.gemini import KEY, MODEL, MODELS, OLDER, PLAIN, TEXT, TOKEN, root_of, serve
 
 THOUGHTS = {"thinkingConfig": {"includeThoughts": True}}
@@ -342,3 +342,16 @@ async def test_what_gemini_does_not_answer_another_form_does():
             reply = await lb.ask("Why?")
     assert (reply.text, reply.backend) == ("From elsewhere.", "b")
     assert any("models/gemini-y is not found" in note for note in reply.notes), reply.notes
+
+
+@pytest.mark.parametrize("word", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT"])
+async def test_a_reply_that_is_withheld_is_said_with_the_services_reason(word):
+    def withhold(exchange: Exchange) -> None:
+        parts = {"role": "model", "parts": [{"text": "Two"}]}
+        document = {"candidates": [{"content": parts, "index": 0, "finishReason": word}]}
+        exchange.whole(200, json.dumps(document).encode())
+
+    with FaultServer(withhold) as server, pytest.raises(BackendFailed) as failed:
+        await ask(server, request(streaming=False))
+    assert failed.value.failure.kind is FailureKind.CONTENT_FILTER
+    assert failed.value.failure.message == f"filtered by alpha: {word}"

@@ -143,6 +143,8 @@ class PartialReply:
         if self._finish not in _LASTING:
             self._finish = meaning_of(word)
             self._word = one_line(word, 40) if self._finish in (None, Finish.BROKEN) else self._finish
+            if self._finish is Finish.FILTER and "filter" not in word.lower() and not self._why_filtered:
+                self._why_filtered = one_line(word, 40)  # such as SAFETY or RECITATION, which the reader may mend
 
     def filtered(self, why: str) -> None:
         """Take that the service withholds the reply; ``why`` is its word for the reason, if it gives one."""
