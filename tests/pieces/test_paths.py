@@ -67,7 +67,7 @@ def test_a_text_names_a_file_of_the_working_folder(folder):
         ("/etc/hostname", "lies outside the working folder"),
         ("/dev/zero", "lies outside the working folder"),
         ("/proc/self/environ", "lies outside the working folder"),
-        ("~/.ssh/id_rsa", "no such file|is hidden"),
+        ("~/.ssh/id_rsa", "lies outside|is hidden"),
         (".env", ".env is hidden"),
         ("plots/.cache/a.png", ".cache is hidden"),
         ("link.pdf", "symbolic link"),
