@@ -49,7 +49,7 @@ COMMAND = Command(
         Option(
             "-i --image",
             "EXPR",
-            "an image before the text: an expression, or a file",
+            "an image before the text: an expression, a file or an https address",
             repeats=True,
             complete=pictures,
             where=NOTEBOOK,

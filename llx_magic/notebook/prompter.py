@@ -21,7 +21,7 @@ from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.terminal import TerminalView
 from llx_magic.core.events import AttemptStarted, Event
-from llx_magic.core.message import Image, Message, Piece
+from llx_magic.core.message import Message
 from llx_magic.core.reply import Arrival, Reply
 from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
@@ -31,7 +31,7 @@ from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import Bundle, CellView, QuietView, View
-from llx_magic.template.errors import InterpolationError
+from llx_magic.template.image_option import named_image
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
@@ -117,7 +117,7 @@ class Prompter:
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
         filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
         if given := self._options.all("image"):
-            pictures = [_picture(word, mode, scope) for word in given]
+            pictures = [named_image(word, mode, scope) for word in given]
             filled = Rendered((*pictures, *Message("user", filled.content).pieces), filled.notes)
         if not self._out or scope.function is None:
             return filled
@@ -264,19 +264,3 @@ class Prompter:
         if self._cell is not None:
             made[self._cell] = code
         self._shell.set_next_input(printable(code))
-
-
-def _picture(given: str, mode: Mode, scope: Scope) -> Piece:
-    """Return the image of ``-i``: an expression, or else the path of a file in the working folder.
-
-    Raises:
-        InterpolationError: for what is neither.
-    """
-    try:
-        content = Template(f"{{{{ image({given}) }}}}", mode).render(scope).content
-    except InterpolationError:
-        if not Path(given).is_file():
-            raise
-        content = Template(f"{{{{ image({given!r}) }}}}", mode).render(scope).content
-    piece = content[0]
-    return replace(piece, name=piece.name or given) if isinstance(piece, Image) else piece

@@ -177,7 +177,7 @@ def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limi
     try:
         return kinds.shown(expression.value(namespace), limits)
     except UndefinedError as error:
-        problem = _undefined(source, error, namespace)
+        problem = undefined(source, error, namespace, RAW)
     except SecurityError as error:
         problem = said(error, without_class=True).removesuffix(".")
     except RefusedError as error:
@@ -196,12 +196,15 @@ def _refused(source: str, error: RefusedError) -> str:
     return f"{error}: {way_out}" if str(error) else way_out
 
 
-def _undefined(source: str, error: Exception, namespace: Mapping[str, object]) -> str:
-    """Say which name is not defined and what may have been meant, or which attribute or key is not there."""
+def undefined(source: str, error: Exception, namespace: Mapping[str, object], otherwise: str) -> str:
+    """Say which name is not defined and what may have been meant, or which attribute or key is not there.
+
+    ``otherwise`` follows where no name is near.
+    """
     problem = said(error, without_class=True)
     name = next((word for word in re.findall(r"\w+", source) if problem == f"'{word}' is undefined"), None)
     if name is None:
         return problem
     known = sorted(known for known in namespace if not known.startswith("_"))
     meant = closest(name, known)
-    return f"'{name}' is not defined" + (f"; did you mean {meant}?" if meant else RAW)
+    return f"'{name}' is not defined" + (f"; did you mean {meant}?" if meant else otherwise)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -50,6 +51,13 @@ def test_an_option_adds_an_image_before_the_text(user, first, folder, option):
     assert kinds(first) == ["image_url", "What is this?"]
 
 
+@pytest.mark.parametrize("option", ["-i https://example.com/x.png", "-i 'https://example.com/x.png?a=(1)'", "-i url"])
+def test_the_option_takes_an_https_address(user, first, option):
+    user["url"] = "https://example.com/x.png"
+    user(f"%llx {option} What is this?").fine()
+    assert parts(first)[0]["image_url"]["url"].startswith("https://example.com/x.png")
+
+
 def test_the_option_may_be_repeated_and_goes_with_raw(user, first, folder):
     user("%llx -i plot.png -i report.pdf --raw {{ this }}").fine()
     assert kinds(first) == ["image_url", "file", "{{ this }}"]
@@ -64,15 +72,34 @@ def test_an_image_alone_is_a_prompt(user, first, folder):
     ("option", "why"),
     [
         ("-i nofig", "'nofig' is not defined"),
-        ("-i nothing.png", "'nothing' is not defined"),
-        ("-i ../plot.png", "is not an expression"),
+        ("-i nofig", "-i nofig: 'nofig' is not defined, and there is no such file (nothing was sent)"),
+        ("-i numbr", "-i numbr: 'numbr' is not defined; did you mean number?"),
+        ("-i nothing.png", ": nothing.png: cannot be read (no such file or directory) (nothing was sent)"),
+        ("-i plot.pn", ": plot.pn: cannot be read (no such file or directory)"),
+        ("-i no-such.png", ": no-such.png: cannot be read (no such file or directory)"),
+        ("-i 'my plot.png'", ": my plot.png: cannot be read (no such file or directory)"),
+        ("-i plots/nothing.png", ": plots/nothing.png: cannot be read (no such file or directory)"),
+        ("-i ../plot.png", ": ../plot.png: lies outside the working folder"),
+        ("-i ~/plot.png", ": ~/plot.png: lies outside the working folder"),
+        ("-i empty.png", ": empty.png: is empty"),
+        ("-i number.png", ": number.png: cannot be read (no such file or directory)"),
+        ("-i number.plot", "has no attribute 'plot'"),
+        ("-i np.zeros((5,5))", "-i np.zeros((5,5)): np is a module; assign it first: x = np.zeros((5,5)), then -i x"),
+        ("-i np", "-i np: np is a module; assign it first: x = …, then -i x"),
+        ("-i 'number +'", "-i number +: this is neither an expression nor a file"),
+        ("-i http://example.com/x.png", "must begin with https://"),
         ("-i number", "3 is no image"),
-        ("-i .", "is not an expression"),
+        ("-i .", ": .: cannot be read ("),
     ],
 )
 def test_what_is_no_image_is_one_line_and_nothing_is_sent(user, first, folder, option, why):
-    user["number"] = 3
-    assert why in user(f"%llx {option} what").failure
+    (folder / "empty.png").touch()
+    user["number"], user["np"] = 3, np
+    failure = user(f"%llx {option} what").failure
+    assert why in failure
+    assert "{{" not in failure
+    assert "--raw" not in failure
+    assert str(folder) not in failure
     assert not first.requests
 
 
