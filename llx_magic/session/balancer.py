@@ -9,6 +9,7 @@ from itertools import groupby
 from types import TracebackType
 from typing import Self, Unpack
 
+from llx_magic.core.effort import without_effort
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
 from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
@@ -113,7 +114,7 @@ class LoadBalancer(ProfileRecord):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
         schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
-        candidates = self._candidates(read_cell_values(options.get("settings") or {}), params, backend)
+        candidates = self._candidates(read_cell_values(options.get("settings") or {}), options)
         messages = _read(messages, candidates[0].settings.image_max_pixels)
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
@@ -211,14 +212,21 @@ class LoadBalancer(ProfileRecord):
             raise UsageProblem(f"profile {self.name} has no backend {backend!r}{nearest(backend, self.members)}")
         return backend
 
-    def _candidates(self, cell: Values, params: Mapping[str, JsonValue], pinned: str | None) -> tuple[Candidate, ...]:
+    def _candidates(self, cell: Values, options: AskOptions) -> tuple[Candidate, ...]:
+        """Return the backends that may be asked, each with its own parameters below those of the prompt.
+
+        An effort of the prompt outweighs what a profile's parameters say of it, in whatever words.
+        """
         in_force, windows = self.settings(cell), self._windows.now()
+        pinned, params = options.get("backend"), options.get("params") or {}
+        saved: Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]
+        saved = dict if options.get("effort") is None else without_effort
         candidates = tuple(
             Candidate(
                 backend,
                 gate,
                 in_force[member.name],
-                {**wiring.request_params(member), **params},
+                {**saved(wiring.request_params(member)), **params},
                 self._takes[member.name],
                 windows[member.name],
             )

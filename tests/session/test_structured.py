@@ -15,6 +15,7 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.values import JsonValue
 from tests.faults.server import FaultServer, status
 
 SHORT = {"label": ["bug", "billing"], "urgent": bool}
@@ -205,3 +206,60 @@ def test_effort_goes_to_the_form_and_another_word_is_refused(first):
     assert first.requests[0].json["reasoning_effort"] == "low"
     with pytest.raises(UsageProblem, match="effort must be one of none, low, medium, high; got 'lots'"):
         ask(balancer(first), effort="lots")
+
+
+SAVED = [
+    {"reasoning_effort": "low"},
+    {"reasoning.effort": "low"},
+    {"reasoning": {"effort": "low", "max_tokens": 99, "enabled": False}},
+    {"reasoning": False},
+    {"thinking": {"type": "disabled"}},
+    {"thinking_budget": 9, "enable_thinking": False},
+    {"think": "low"},
+    {"thinkingConfig": {"thinkingBudget": 9}},
+    {"generationConfig": {"thinkingConfig": {"thinkingBudget": 9}}},
+    {"output_config": {"effort": "low"}},
+    {"chat_template_kwargs": {"enable_thinking": False}},
+    {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
+]
+"""Parameters by which a profile says that a model is to reason little."""
+
+
+def saved_with(server: FaultServer, params: dict[str, JsonValue], provider: str = "openai") -> LoadBalancer:
+    member = ModelProfile("m", provider, "m", params=params, connection=Connection(base_url=server.base_url))
+    return LoadBalancer(Profile.single(member), isolated=True)
+
+
+@pytest.mark.parametrize("params", SAVED, ids=str)
+def test_the_effort_of_a_prompt_outweighs_a_saved_one_in_whatever_words(first, params):
+    ask(saved_with(first, {**params, "seed": 7}), effort="high")
+    sent = first.requests[0].json
+    assert (sent["reasoning_effort"], sent["seed"]) == ("high", 7)
+    assert not (params.keys() - {"reasoning_effort"}) & sent.keys()
+
+
+@pytest.mark.parametrize("params", SAVED, ids=str)
+def test_a_prompt_without_an_effort_sends_the_saved_one(first, params):
+    ask(saved_with(first, params))
+    assert params.items() <= first.requests[0].json.items()
+
+
+def test_a_parameter_of_the_prompt_itself_outweighs_its_effort(first):
+    ask(saved_with(first, {"reasoning_effort": "low"}), effort="high", params={"reasoning_effort": "medium"})
+    assert first.requests[0].json["reasoning_effort"] == "medium"
+
+
+@pytest.mark.parametrize(
+    ("provider", "saved", "sent"),
+    [
+        ("openrouter", {"reasoning": {"effort": "low", "exclude": True}}, {"effort": "high", "exclude": True}),
+        (
+            "llamacpp",
+            {"chat_template_kwargs": {"enable_thinking": False, "x": 1}},
+            {"reasoning_effort": "high", "x": 1},
+        ),
+    ],
+)
+def test_what_else_a_saved_object_says_goes_beside_the_effort_of_the_prompt(first, provider, saved, sent):
+    ask(saved_with(first, saved, provider), effort="high")
+    assert first.requests[0].json[next(iter(saved))] == sent

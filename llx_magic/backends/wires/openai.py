@@ -19,6 +19,7 @@ from llx_magic.backends.wires.wire import (
     schema_in_words,
     unsayable,
 )
+from llx_magic.core.effort import without_effort
 from llx_magic.core.message import Image
 from llx_magic.providers.accents import PLAIN, Accent, Files, Images
 
@@ -72,7 +73,7 @@ class OpenAIChat(Wire):
         if self._accent.marks_beginning and messages and request.messages[-1].role == "assistant":
             messages[-1] = {**messages[-1], "prefix": True}
         said, notes = self._effort(request, without)
-        body: dict[str, JsonValue] = {**form, **said, **params, "model": model, "messages": list(messages)}
+        body: dict[str, JsonValue] = {**form, **_joined(said, params), "model": model, "messages": list(messages)}
         streaming = request.streaming and Extra.STREAM not in without
         body.pop("stream", None)
         if not streaming or body.get("stream_options", Extra.USAGE not in without) in (None, False):
@@ -155,6 +156,16 @@ class OpenAIChat(Wire):
         if piece.url and way is Files.BYTES:
             raise unsayable("a file at an address: read it and give its bytes")
         return {"type": "file", "file": {"filename": piece.name, "file_data": piece.url or data_url(piece)}}
+
+
+def _joined(said: Mapping[str, JsonValue], params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the fields of the effort and the parameters, which win; an object of both that leaves it open has both."""
+    whole = {**said, **params}
+    for name, ours in said.items():
+        theirs = params.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict) and without_effort({name: theirs}) == {name: theirs}:
+            whole[name] = {**ours, **theirs}
+    return whole
 
 
 WIRE = OpenAIChat()
