@@ -127,14 +127,15 @@ class CellView:
         )
 
     def give_up(self, why: str) -> None:
-        """Leave the text that has come, marked as incomplete; nothing is left where none has come."""
+        """Leave the reasoning and the text that have come, marked as incomplete; nothing is left where none has."""
         first, *rest = why.splitlines()
+        thoughts = reasoning_to_html(self.received.reasoning, self._reasoning)
         if text := self.received.text:
             lines = [f"{first}: the text above is incomplete", *rest]
             plain = "\n".join([printable(text).rstrip(), "", *lines])
-            self._put({"text/plain": plain, "text/html": f"{contained(self._body(text))}{_below(lines)}"})
-        elif self._shown or self._job:
-            self._put({"text/plain": why, "text/html": _below([first, *rest])})
+            self._put({"text/plain": plain, "text/html": f"{thoughts}{contained(self._body(text))}{_below(lines)}"})
+        elif self._shown or self._job or thoughts:
+            self._put({"text/plain": why, "text/html": f"{thoughts}{_below([first, *rest])}"})
 
     def _take(self, part: Arrival | Event) -> bool:
         self.received.take(part)

@@ -72,6 +72,32 @@ def test_a_drawing_of_long_reasoning_costs_what_is_shown_of_it(screen, mode):
     assert "reasoning · 40,000 words" in screen.html
 
 
+@pytest.mark.parametrize("parts", [(), (Delta("Fo"),)], ids=["reasoning alone", "half an answer"])
+@pytest.mark.parametrize("is_live", [True, False])
+def test_what_is_given_up_keeps_the_reasoning_folded_above_why(screen, is_live, parts):
+    shown = view(screen) if is_live else CellView(screen, status=None)
+    shown.draw([Thought("Two **and** two."), *parts])
+    shown.give_up("interrupted")
+    block, _, below = screen.html.partition("</details>")
+    assert "<summary>reasoning · 3 words</summary>" in block
+    assert "Two <strong>and</strong> two." in block
+    assert "interrupted" in below
+
+
+def test_reasoning_that_a_restart_withdrew_is_not_kept_when_the_next_gives_up_too(screen):
+    shown = view(screen)
+    shown.draw([Thought("Two and two."), Restart("b", "reset", "c")])
+    shown.give_up("no whole answer")
+    assert "reasoning" not in screen.html
+
+
+def test_hidden_reasoning_stays_hidden_when_it_is_given_up(screen):
+    shown = view(screen, "hidden")
+    shown.draw([Thought("Two and two.")])
+    shown.give_up("interrupted")
+    assert "reasoning" not in screen.html
+
+
 def test_a_terminal_shows_the_answer_alone():
     out = io.StringIO()
     terminal = TerminalView(out, None, live=True)

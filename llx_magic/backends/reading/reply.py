@@ -219,10 +219,11 @@ class PartialReply:
             self.fail(f"the server broke off with {'an error' if self._word == 'error' else repr(self._word)}")
         if is_empty and (self._asks_for_tool or self._finish is Finish.TOOL):
             self.fail(f"the reply {self._wish()}", FailureKind.BAD_REQUEST)
+        nothing = "only reasoning, no answer" if self._transcript.reasoning.strip() else "empty reply"
         if not self.complete:
-            self.fail("empty reply" if self.done else NOTHING_CAME if is_empty else ENDED_EARLY)
+            self.fail(nothing if self.done else NOTHING_CAME if is_empty else ENDED_EARLY)
         if is_empty and self._finish is not Finish.LENGTH:
-            self.fail("empty reply")
+            self.fail(nothing)
 
     def _notes(self) -> list[str]:
         notes = []
