@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.message import Message
@@ -190,7 +190,7 @@ class Reply:
         return read_json(self.text)
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 - what the user's schema says
+    def value(self) -> object:
         """The value that was asked for by a schema or as JSON, of the type that was given.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypedDict, cast
+from typing import Literal, Protocol, TypedDict, cast
 
 import msgspec
 
@@ -30,6 +30,13 @@ class _Model(Protocol):
     def model_json_schema(self) -> dict[str, JsonValue]: ...
 
     def model_validate_json(self, data: bytes) -> object: ...
+
+
+class _Misfit(TypedDict):
+    """One error of pydantic's (https://docs.pydantic.dev/latest/errors/errors/)."""
+
+    msg: str
+    loc: tuple[str | int, ...]
 
 
 def shape_of(schema: object) -> Shape:
@@ -118,13 +125,13 @@ def _of_type(kind: object) -> Shape:
     return Shape(_at_the_root(told), fit)
 
 
-def _at_the_root(schema: dict[str, Any]) -> dict[str, JsonValue]:
+def _at_the_root(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the schema with its outermost type in the place of the reference to it, which services refuse there."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    definitions = schema.get("$defs", {})
-    if name not in definitions:
+    definitions = schema.get("$defs")
+    outermost = definitions.get(name) if isinstance(definitions, dict) else None
+    if not isinstance(definitions, dict) or not isinstance(outermost, dict):
         return schema
-    outermost = definitions[name]
     others = {each: found for each, found in definitions.items() if each != name or _refers(definitions, name)}
     return {**outermost, **({"$defs": others} if others else {})}
 
@@ -160,7 +167,7 @@ def _of_pydantic(model: _Model) -> Shape:
 
 
 def _pydantic_words(problem: ValueError) -> str:
-    errors: Callable[[], list[dict[str, Any]]] | None = getattr(problem, "errors", None)
+    errors: Callable[[], list[_Misfit]] | None = getattr(problem, "errors", None)
     if errors is None:
         return one_line(str(problem), LONGEST_PROBLEM)
     found = [f"{each['msg']} - at `{'.'.join(['$', *map(str, each['loc'])])}`" for each in errors()]

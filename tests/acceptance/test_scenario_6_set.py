@@ -31,6 +31,8 @@ OTHERS = {
     "failover_on_content_filter": "on",
     "cooldown_wait_ms": "2000",
     "history_limit": "50",
+    "image_max_pixels": "512",
+    "schema_retries": "1",
 }
 """A value other than the default for each further setting."""
 
