@@ -165,7 +165,7 @@ def test_a_hostile_reply_does_nothing_in_any_format_nor_as_a_value(lab: LabPage,
     value = each(n, 'display(ip.run_line_magic("llx", f"--no-stream text {i}")); display(_llx.code); print(repr(_llx))')
     notebook = lab.open("replies.ipynb", [setup(liar), *shown, *formats, value, "_llx"])
     notebook.run_all()
-    assert len(liar.requests) == n * 7  # none of them is JSON, which is asked for once more
+    assert len(liar.requests) == n * 11  # none of them is JSON, for which both members are asked three times
     assert notebook.panel.locator(".jp-RenderedHTML").count() >= n * 4
     assert_harmless_live_and_reopened(notebook, recorder)
 
