@@ -216,9 +216,7 @@ class Settings:
     ] = 2
     cooldown_wait_ms: Annotated[
         int | None,
-        _limit(
-            "The longest wait for a rate limit to end, where nothing but rate limits keeps every backend from answering"
-        ),
+        _limit("The longest wait for a backend that only a rate limit keeps from answering, where no other answers"),
     ] = 10_000
     image_max_pixels: Annotated[
         int,
