@@ -24,13 +24,16 @@ class Windows:
         self._learnt: dict[str, float] = {}
 
     def now(self) -> Mapping[str, int | None]:
-        """Return how many tokens each member takes; None where nobody said so."""
-        if self._as_of != MODEL_LISTS.changes:
-            self._as_of = MODEL_LISTS.changes
-            self._known = {
-                each.name: each.connection.context_window or MODEL_LISTS.window(each) for each in self._members
-            }
-        return self._known
+        """Return how many tokens each member takes; None where nobody said so, or no list can be read now."""
+        as_of, known = MODEL_LISTS.changes, self._known
+        if self._as_of != as_of:
+            said = {each.name: each.connection.context_window for each in self._members}
+            try:
+                known = {each.name: said[each.name] or MODEL_LISTS.window(each) for each in self._members}
+            except OSError:  # this machine has no descriptors left, say; no prompt waits for a list
+                return said
+            self._known, self._as_of = known, as_of  # in this order: other threads look as well
+        return known
 
     def bytes_a_token(self, conversation: str | None) -> float:
         """Return what the last prompt of a conversation had, or an estimate."""

@@ -218,7 +218,7 @@ ROWS: tuple[Row, ...] = (
     }),
     *rows(FILTER, REFUSED_FOR_GOOD, {
         "text-then-filter": r"filtered by first" + FOR_GOOD,
-        "text-then-safety": r"filtered by first" + FOR_GOOD,
+        "text-then-safety": r"filtered by first: SAFETY" + FOR_GOOD,
     }, partial=FIRST_WORDS),
     *row(FILTER, ONCE, "policy, failover asked for", r"first failed: filtered by first: 400 Bad Request: no",
          modes=("policy",), settings=FILTER_ON),
