@@ -1,0 +1,64 @@
+"""What every part of one request works with: its plan, its number, what has come of it, and who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+from llx_magic.core.events import Event, ReplyRestarted
+from llx_magic.core.reply import Restart
+from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.misfits import Misfits
+from llx_magic.engine.parts import Watch
+from llx_magic.engine.plan import Plan
+from llx_magic.engine.reasons import Reasons
+
+
+class Stamp(TypedDict):
+    """What every event of a request says."""
+
+    at: float
+    request: int
+
+
+class RequestScope:
+    """One request under way against the live state of its profile, from its number on until it is closed.
+
+    ``jitter`` draws random numbers in [0, 1). ``watch`` sees everything as it happens.
+    """
+
+    def __init__(self, live: LiveProfile, plan: Plan, jitter: Callable[[], float], watch: Watch) -> None:
+        self.live = live
+        self.plan = plan
+        self.jitter = jitter
+        self.clock = live.clock
+        self.watch = watch
+        self.reasons = Reasons()
+        self.misfits = Misfits(plan.shape)
+        self.partial = ""
+        """The longest text that any attempt had when it failed."""
+        self._began = self.clock.now()
+        self.number = live.open(self._take)
+
+    def stamp(self) -> Stamp:
+        """Return the moment and the request's number, for an event."""
+        return {"at": self.clock.now(), "request": self.number}
+
+    def age(self) -> float:
+        """Return the seconds since the call."""
+        return self.clock.now() - self._began
+
+    def withdraw(self, next_backend: str) -> None:
+        """Take back what is shown of a reply that is broken off or unfit, now that another comes from the start."""
+        if restart := self.misfits.withdrawn(next_backend):
+            self.watch(restart)
+        if (withdrawn := self.reasons.withdrawn) is None:
+            return
+        failed, reason, words = withdrawn.backend, withdrawn.failure.message, withdrawn.failure.words or 0
+        self.live.publish(ReplyRestarted(**self.stamp(), failed=failed, reason=reason, next=next_backend, words=words))
+        self.watch(Restart(failed, reason, next_backend))
+
+    def _take(self, event: Event) -> None:
+        """Take one event of this request into account and show it, once it was recorded and told to others."""
+        self.reasons.fold(event)
+        self.watch(event)

@@ -1,0 +1,105 @@
+"""One visit as it is carried out: attempts, the waits between them, and the outcome."""
+
+from __future__ import annotations
+
+from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
+from llx_magic.core.failure import BackendFailed, Failure, FailureKind, retry_delay
+from llx_magic.core.gate import Gate, Permit
+from llx_magic.core.message import Message
+from llx_magic.core.ports import Ready
+from llx_magic.core.reply import Answer, Delta, Thought
+from llx_magic.core.sampling import sampling_of
+from llx_magic.engine.attempt import Attempt
+from llx_magic.engine.plan import Candidate
+from llx_magic.engine.scope import RequestScope
+from llx_magic.engine.visit import Visit
+
+
+class Visiting:
+    """Carries out the visit of one candidate that was admitted; ``correction`` is sent after the prompt."""
+
+    def __init__(
+        self,
+        scope: RequestScope,
+        candidate: Candidate,
+        ready: Ready,
+        permit: Permit,
+        correction: tuple[Message, ...] = (),
+    ) -> None:
+        self._scope = scope
+        self._candidate = candidate
+        self._ready = ready
+        self._correction = correction
+        self.visit = Visit(permit, candidate.gate, candidate.settings, scope.plan.has_one_candidate)
+
+    async def run(self) -> Visit:
+        """Make as many attempts as the settings allow; the visit that is returned has an answer or a failure."""
+        visit = self.visit
+        try:
+            while visit.answer is None and visit.failure is None:
+                visit.attempts += 1
+                try:
+                    visit.answer = await self._attempt()
+                except BackendFailed as failed:
+                    visit.failure = await self._wait_or_give_up(failed.failure)
+        finally:
+            self._scope.live.settle(visit)
+        return visit
+
+    async def _wait_or_give_up(self, failure: Failure) -> Failure | None:
+        """Wait before the next attempt and return None, or return the failure that ends the visit."""
+        visit, scope, delay = self.visit, self._scope, None
+        if not visit.permit.is_probe:
+            delay = retry_delay(failure, visit.attempts, visit.settings, scope.jitter())
+        if failure.kind is FailureKind.RATE_LIMIT:
+            goes_first = scope.live.limited(visit, failure, will_retry=delay is not None)
+            delay = delay if goes_first else None
+        if delay is None:
+            return failure
+        asked = failure.retry_after is not None
+        scope.live.publish(
+            RetryScheduled(
+                **scope.stamp(), backend=visit.backend, attempt=visit.attempts, delay=delay, asked_by_server=asked
+            )
+        )
+        await scope.clock.sleep(delay)
+        may_continue = scope.live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate)
+        return None if may_continue else failure
+
+    async def _attempt(self) -> Answer:
+        """Send once; the failure, if any, is published and raised."""
+        visit, scope = self.visit, self._scope
+        name, settings = visit.backend, visit.settings
+        scope.withdraw(name)
+        scope.live.publish(
+            AttemptStarted(
+                **scope.stamp(),
+                backend=name,
+                attempt=visit.attempts,
+                attempts=settings.failover_retry_count,
+                streaming=settings.streaming,
+                sampling=sampling_of(self._candidate.params, json=scope.plan.shape is not None),
+            )
+        )
+        attempt = Attempt(
+            scope.clock,
+            settings,
+            on_first=lambda seconds: scope.live.publish(
+                FirstTokenReceived(**scope.stamp(), backend=name, seconds=seconds)
+            ),
+            on_piece=lambda piece: scope.watch(Delta(piece)),
+            on_thought=lambda piece: scope.watch(Thought(piece)),
+        )
+        try:
+            answer = await attempt.run(self._ready, scope.plan.request(self._candidate, self._correction))
+        except BackendFailed as failed:
+            scope.partial = max(scope.partial, attempt.text, key=len)
+            number, failure, seconds = visit.attempts, failed.failure, attempt.seconds
+            scope.live.publish(
+                AttemptFailed(**scope.stamp(), backend=name, attempt=number, failure=failure, seconds=seconds)
+            )
+            raise
+        finally:
+            visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
+        visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
+        return answer
