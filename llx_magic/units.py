@@ -15,6 +15,9 @@ from typing import Final
 NOTHING: Final = "N/A"
 """The text for a figure that is not known."""
 
+CURRENCY: Final = "USD"
+"""The currency of prices that a profile does not say."""
+
 _EVERY_DIGIT: Final = Context(prec=700)
 """Enough digits for every float."""
 
@@ -90,6 +93,12 @@ def number(value: float | int | None, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
     return _text(_to_digits(_exact(value), digits), ",")
+
+
+def money(cost: float, *, is_estimate: bool) -> str:
+    """Return a cost: ``cost 0.42`` in the user's own currency, or ``about 0.42 USD`` by published prices."""
+    shown = number(cost, 4)
+    return f"about {shown} {CURRENCY}" if is_estimate else f"cost {shown}"
 
 
 @lru_cache(maxsize=1024)

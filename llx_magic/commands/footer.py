@@ -6,9 +6,8 @@ import re
 from typing import Literal
 
 from llx_magic.core.reply import Reply, Usage
-from llx_magic.session.prices import CURRENCY
 from llx_magic.text.screen import one_line
-from llx_magic.units import duration, number
+from llx_magic.units import duration, money, number
 
 NOTE_LENGTH = 100
 """How much of one remark the line of a notebook shows; the trace, to which it opens, shows all of it."""
@@ -60,6 +59,5 @@ def _figures(reply: Reply) -> list[str]:
     if (rate := reply.tokens_per_second) is not None:
         facts.append(f"{number(rate)} tokens/s")
     if reply.cost is not None:
-        cost = number(reply.cost, 4)
-        facts.append(f"about {cost} {CURRENCY}" if reply.cost_is_estimate else f"cost {cost}")
+        facts.append(money(reply.cost, is_estimate=reply.cost_is_estimate))
     return facts

@@ -13,9 +13,6 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.session.members import endpoint_of
 
-CURRENCY = "USD"
-"""The currency of prices that a profile does not say."""
-
 
 def own_cost(prices: Connection, usage: Usage) -> float | None:
     """Return what the profile's prices make of the tokens, in the user's currency; None where it names none.

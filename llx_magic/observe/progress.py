@@ -1,0 +1,177 @@
+"""The progress of a run over rows in words, on one line and as HTML: what bars, files and cells show of it."""
+
+from __future__ import annotations
+
+import html
+from collections import deque
+from collections.abc import Iterator
+
+from llx_magic.core.circuits import DISABLED
+from llx_magic.core.progress import MapProgress, Share
+from llx_magic.observe.palette import styles
+from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.text.screen import one_line
+from llx_magic.units import countdown, money, number, percent
+
+RATE_SECONDS, RATE_ROWS = 30.0, 10
+"""Over how many seconds and rows, at least, the rate that is shown is taken: the present pace, not that of an hour ago.
+"""
+
+BAR_WIDTH = 20
+"""How many characters the bar of a line has."""
+
+_PARTS = ("█", "▏▎▍▌▋▊▉")
+_ASCII_PARTS = ("#", "")
+_CALM = ("closed", DISABLED)
+_QUIET = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,#767676))"
+_CELL = "text-align:{side};padding:.15em .8em .15em 0;white-space:nowrap;border:0"
+_COLUMNS = ("backend", "share", "rows", "in flight", "level", "circuit")
+_TEXTS = ("backend", "circuit")
+
+
+class Pace:
+    """Remembers the latest moments of a run, so that its rate is that of the last half minute, or of the last rows."""
+
+    def __init__(self) -> None:
+        self._moments: deque[MapProgress] = deque()
+
+    def take(self, progress: MapProgress) -> float | None:
+        """Take a moment into account and return the rows asked and done in a second; None before the first."""
+        moments = self._moments
+        while len(moments) > 1 and _is_telling(moments[1], progress):
+            moments.popleft()
+        earlier = moments[0] if moments and _is_telling(moments[0], progress) else None
+        latest = moments[-1] if moments else None
+        if latest is None or (progress.at - latest.at >= 1 and progress.asked > latest.asked):
+            moments.append(progress)
+        return progress.rate_since(earlier)
+
+
+def _is_telling(earlier: MapProgress, progress: MapProgress) -> bool:
+    """Return whether enough time and enough rows lie between two moments to tell a rate."""
+    return earlier.at <= progress.at - RATE_SECONDS and progress.asked - earlier.asked >= RATE_ROWS
+
+
+def facts(progress: MapProgress, rate: float | None) -> Iterator[str]:
+    """Yield what there is to say of a run, the most important first."""
+    done, total = number(progress.done), progress.total
+    yield f"{done} rows" if total is None else f"{done} of {number(total)} rows"
+    if progress.waiting_for:
+        yield f"waiting for {progress.waiting_for}"
+    left = progress.seconds_left_at(rate)
+    if left:
+        yield f"{countdown(left)} left"
+    yield f"{number(progress.failed)} failed"
+    if rate is not None:
+        yield _rate_in_words(rate)
+    if progress.stored:
+        yield f"{number(progress.stored)} from the store"
+    if progress.cost is not None:
+        yield _cost_in_words(progress, progress.cost)
+    if progress.tokens_in or progress.tokens_out:
+        yield f"{number(progress.tokens_in)} + {number(progress.tokens_out)} tokens"
+
+
+def shares(progress: MapProgress) -> Iterator[str]:
+    """Yield what each backend has done and how it stands, with its circuit where that is not simply closed."""
+    answered = sum(share.answered for share in progress.shares)
+    for share in progress.shares:
+        state = "" if share.state in _CALM else f", {share.state}"
+        yield f"{one_line(share.name, 40)} {percent(share.answered, answered)}, {_places(share)} in flight{state}"
+
+
+def still_line(progress: MapProgress, rate: float | None) -> str:
+    """Return all that is known on one line of any length, for a file."""
+    return one_line(" · ".join([*facts(progress, rate), *shares(progress)]), 2000)
+
+
+def bar_line(progress: MapProgress, rate: float | None, width: int, *, ascii_only: bool = False) -> str:
+    """Return a bar and as much of what is known as fits whole into ``width`` characters."""
+    line = _bar(progress, ascii_only=ascii_only)
+    separator = " - " if ascii_only else " · "
+    for place, told in enumerate([*facts(progress, rate), *shares(progress)]):
+        longer = f"{line}{separator if place else ''}{one_line(told)}"
+        if len(longer) > width:
+            break
+        line = longer
+    return line[:width]
+
+
+def as_html(progress: MapProgress, rate: float | None) -> str:
+    """Return the bar, what is known below it, and a row for each backend; every text in it is escaped."""
+    first, *rest = facts(progress, rate)
+    share = None if not progress.total else progress.done / progress.total
+    told = " · ".join(html.escape(one_line(each)) for each in rest)
+    filled = "" if share is None else _drawn(share)
+    portion = "" if share is None else f" · {percent(share)}"
+    return (
+        f"<div {AS_WRITTEN}>"
+        f'<div style="display:flex;align-items:center;flex-wrap:wrap;gap:0 .8em">{filled}'
+        f"<span>{html.escape(first)}{portion}</span></div>"
+        f'<div style="{_QUIET}">{told}</div>{_table(progress)}</div>'
+    )
+
+
+def _bar(progress: MapProgress, *, ascii_only: bool) -> str:
+    """Return the share that is done as a bar; nothing where it is not known how many rows there are."""
+    if not progress.total:
+        return ""
+    share = min(1.0, progress.done / progress.total)
+    whole, eighths = _ASCII_PARTS if ascii_only else _PARTS
+    steps = len(eighths) + 1
+    full, part = divmod(int(share * BAR_WIDTH * steps), steps)
+    drawn = whole * full + (eighths[part - 1] if part else "")
+    return f"{int(100 * share):3d}% |{drawn.ljust(BAR_WIDTH)}| "
+
+
+def _rate_in_words(rate: float) -> str:
+    return f"{number(rate, 2)} rows/s" if rate >= 1 else f"{number(60 * rate, 2)} rows/min"
+
+
+def _cost_in_words(progress: MapProgress, cost: float) -> str:
+    told = money(cost, is_estimate=progress.cost_is_estimate)
+    expected = progress.cost_expected
+    is_over = expected is None or progress.done == progress.total
+    return told if is_over else f"{told}, {number(expected, 2)} in all"
+
+
+def _places(share: Share) -> str:
+    return number(share.in_flight) if share.level is None else f"{number(share.in_flight)} of {number(share.level)}"
+
+
+def _drawn(share: float) -> str:
+    """Return the bar of a cell: its length tells the share, which stands beside it in words."""
+    there = percent(share)
+    ink = "var(--jp-brand-color1,var(--vscode-progressBar-background,#0072b2))"
+    groove = "var(--jp-border-color2,var(--vscode-widget-border,#d1d9e0))"
+    return (
+        f'<div role="progressbar" aria-valuenow="{int(100 * share)}" aria-valuemin="0" aria-valuemax="100" '
+        f'style="width:16em;height:.6em;border-radius:.3em;overflow:hidden;background:{groove}">'
+        f'<div style="width:{there};height:100%;background:{ink}"></div></div>'
+    )
+
+
+def _table(progress: MapProgress) -> str:
+    """Return a row for each backend."""
+    if not progress.shares:
+        return ""
+    answered, drawn = sum(share.answered for share in progress.shares), styles(each.name for each in progress.shares)
+    head = "".join(f'<th style="{_QUIET};font-weight:400;{_cell(name)}">{name}</th>' for name in _COLUMNS)
+    rows = []
+    for share in progress.shares:
+        mark = f'<span style="color:{drawn[share.name].colour}">▪</span> '
+        cells = {
+            "backend": mark + html.escape(one_line(share.name, 40)),
+            "share": percent(share.answered, answered),
+            "rows": number(share.answered),
+            "in flight": number(share.in_flight),
+            "level": number(share.level),
+            "circuit": html.escape(one_line(share.state)),
+        }
+        rows.append("".join(f'<td style="{_cell(name)}">{told}</td>' for name, told in cells.items()))
+    body = "".join(f'<tr style="background:none">{row}</tr>' for row in rows)
+    return f'<table style="border-collapse:collapse;margin:.3em 0 0">{f"<tr>{head}</tr>"}{body}</table>'
+
+
+def _cell(name: str) -> str:
+    return _CELL.format(side="left" if name in _TEXTS else "right")

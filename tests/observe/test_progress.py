@@ -1,0 +1,124 @@
+"""What a person is told while rows are asked: on a line, in a file, in a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llx_magic.core.progress import MapProgress, Share
+from llx_magic.observe.progress import Pace, as_html, bar_line, facts, still_line
+
+FAST = Share(name="fast", answered=300, in_flight=12, level=16, state="closed")
+DEEP = Share(name="deep", answered=100, in_flight=0, level=None, state="open, probe in 12 s")
+
+
+def progress(**given: Any) -> MapProgress:
+    usual: dict[str, Any] = {
+        "at": 140.0,
+        "began": 100.0,
+        "total": 1000,
+        "done": 443,
+        "stored": 40,
+        "failed": 3,
+        "tokens_in": 18204,
+        "tokens_out": 9112,
+        "shares": (FAST, DEEP),
+    }
+    return MapProgress(**(usual | given))
+
+
+def line(**given: Any) -> str:
+    return still_line(progress(**given), 10.0)
+
+
+def test_a_line_tells_everything_that_is_known():
+    assert line(cost=0.021, cost_is_estimate=True) == (
+        "443 of 1,000 rows · 56 s left · 3 failed · 10 rows/s · 40 from the store · about 0.021 USD, 0.05 in all"
+        " · 18,204 + 9,112 tokens · fast 75.0%, 12 of 16 in flight · deep 25.0%, 0 in flight, open, probe in 12 s"
+    )
+
+
+def test_a_line_leaves_out_what_is_not_known():
+    first = MapProgress(at=100.0, began=100.0, total=None)
+    assert still_line(first, None) == "0 rows · 0 failed"
+
+
+def test_what_is_waited_for_comes_right_behind_the_count():
+    assert list(facts(progress(waiting_for="the rate limit of fast, 12 s"), None))[:2] == [
+        "443 of 1,000 rows",
+        "waiting for the rate limit of fast, 12 s",
+    ]
+
+
+def test_a_cost_in_the_users_own_currency_is_told_without_one():
+    assert "cost 0.021, 0.05 in all" in line(cost=0.021)
+
+
+def test_at_the_end_no_cost_is_expected_and_no_time_is_left():
+    told = line(done=1000, cost=0.021)
+    assert "in all" not in told
+    assert "left" not in told
+
+
+def test_a_rate_below_one_a_second_is_told_by_the_minute():
+    assert "15 rows/min" in still_line(progress(), 0.25)
+
+
+@pytest.mark.parametrize("width", [0, 20, 40, 80, 120, 200, 500])
+def test_a_bar_is_never_wider_than_the_terminal_and_tells_only_whole_facts(width: int):
+    shown = bar_line(progress(), 10.0, width)
+    assert len(shown) <= width
+    if width > 50:
+        told = shown.partition("| ")[2].partition("| ")[2] or shown.rpartition("| ")[2]
+        everything = still_line(progress(), 10.0)
+        assert everything.startswith(told)
+        assert everything[len(told) :][:3] in ("", " · ")
+
+
+def test_a_bar_is_as_long_as_the_share_that_is_done():
+    drawn = [bar_line(progress(done=done), None, 80)[:27] for done in (40, 443, 1000)]
+    assert drawn == ["  4% |▊                   |", " 44% |████████▊           |", "100% |████████████████████|"]
+
+
+def test_a_terminal_without_unicode_gets_a_bar_in_ascii():
+    assert bar_line(progress(), 10.0, 200, ascii_only=True).isascii()
+
+
+def test_a_run_of_unknown_length_has_no_bar():
+    assert bar_line(progress(total=None), None, 80).startswith("443 rows · 3 failed")
+
+
+def test_names_of_backends_cannot_bring_markup_or_control_characters_into_a_view():
+    named = Share(name="<b>\x1b[2J", answered=1, in_flight=0, level=None, state="<i>")
+    shown = progress(shares=(named,))
+    assert "<b>" not in as_html(shown, None)
+    assert "<i>" not in as_html(shown, None)
+    assert "\x1b" not in as_html(shown, None) + still_line(shown, None) + bar_line(shown, None, 500)
+
+
+def test_a_cell_has_a_row_for_each_backend_with_its_share_level_and_circuit():
+    shown = as_html(progress(), 10.0)
+    for told in ("fast", "75.0%", ">12<", ">16<", "deep", "25.0%", "N/A", "open, probe in 12 s"):
+        assert told in shown
+
+
+def test_the_bar_of_a_cell_says_its_share_to_a_screen_reader():
+    assert 'role="progressbar" aria-valuenow="44"' in as_html(progress(), None)
+
+
+def test_the_rate_is_that_of_the_last_half_minute():
+    pace = Pace()
+    for second in range(60):
+        pace.take(MapProgress(at=float(second), began=0.0, total=None, done=second))
+    fast = [
+        pace.take(MapProgress(at=60.0 + second, began=0.0, total=None, done=60 + 10 * second)) for second in range(40)
+    ]
+    assert fast[-1] == pytest.approx(10, rel=0.02)
+
+
+def test_the_rate_of_a_run_whose_rows_take_longer_than_that_is_the_mean():
+    pace = Pace()
+    for second in range(121):
+        rate = pace.take(MapProgress(at=float(second), began=0.0, total=None, done=second // 60))
+    assert rate == pytest.approx(2 / 120)
