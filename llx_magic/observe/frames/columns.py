@@ -169,10 +169,11 @@ def build(columns: Mapping[str, Kind], values: Mapping[str, list[object]], epoch
     """Make a frame of the values of each column; ``epoch`` is the Unix time at which the clock was zero."""
     from llx_magic.observe.frames.inert import InertFrame
 
-    return InertFrame({name: _series(values[name], kind, epoch) for name, kind in columns.items()})
+    return InertFrame({name: series(values[name], kind, epoch) for name, kind in columns.items()})
 
 
-def _series(values: list[object], kind: Kind, epoch: float) -> pd.Series:
+def series(values: list[object], kind: Kind, epoch: float) -> pd.Series:
+    """Return a column of values, None where they are missing; ``epoch`` is added to those that are times."""
     import numpy as np
     import pandas as pd
 

@@ -1,0 +1,144 @@
+"""What became of the rows of a map, one by one and all together."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Literal, get_args
+
+Status = Literal["answered", "stored", "failed", "not asked"]
+"""What became of a row; ``stored`` was answered by an earlier run, and nothing was asked for it."""
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+_CODES = {status: code for code, status in enumerate(STATUSES)}
+_NOT_ASKED = _CODES["not asked"]
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one row; ``place`` is its position among the rows, from 0.
+
+    ``text`` is the whole reply, and of a row that failed for what it replied, that reply. ``value`` is what the reply
+    is where a schema was given. ``seconds`` and ``attempts`` are those of the run that asked. What is unknown is None.
+    """
+
+    place: int
+    status: Status
+    text: str | None = None
+    value: object = None
+    error: str | None = None
+    backend: str | None = None
+    model: str | None = None
+    attempts: int | None = None
+    seconds: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is a reply, new or stored."""
+        return self.status in {"answered", "stored"}
+
+
+class Outcomes:
+    """The outcomes of a run by their place, kept by columns: 70 bytes a row beside the texts.
+
+    A value is not kept: the text from which it was read is. A row of which nothing was heard is ``not asked``.
+    """
+
+    def __init__(self) -> None:
+        self.statuses = bytearray()
+        self.texts: list[str | None] = []
+        self.errors: list[str | None] = []
+        self.backends: list[str | None] = []
+        self.models: list[str | None] = []
+        self._attempts, self._tokens_in, self._tokens_out = array("q"), array("q"), array("q")
+        self._seconds, self._costs = array("d"), array("d")
+
+    def __len__(self) -> int:
+        """One more than the last place of which something was heard."""
+        return len(self.statuses)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Every outcome in the order of the rows."""
+        return map(self.at, range(len(self)))
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome in the place of an earlier one of its row."""
+        at = outcome.place
+        if at >= len(self):
+            self._grow(at + 1 - len(self))
+        self.statuses[at] = _CODES[outcome.status]
+        self.texts[at], self.errors[at] = outcome.text, outcome.error
+        self.backends[at], self.models[at] = outcome.backend, outcome.model
+        for counts, count in (
+            (self._attempts, outcome.attempts),
+            (self._tokens_in, outcome.tokens_in),
+            (self._tokens_out, outcome.tokens_out),
+        ):
+            counts[at] = _UNKNOWN if count is None else count
+        self._seconds[at] = nan if outcome.seconds is None else outcome.seconds
+        self._costs[at] = nan if outcome.cost is None else outcome.cost
+
+    def at(self, place: int) -> Outcome:
+        """Return the outcome of a row, without the value."""
+        if place >= len(self):
+            return Outcome(place=place, status="not asked")
+        return Outcome(
+            place=place,
+            status=STATUSES[self.statuses[place]],
+            text=self.texts[place],
+            error=self.errors[place],
+            backend=self.backends[place],
+            model=self.models[place],
+            attempts=_count(self._attempts[place]),
+            seconds=_figure(self._seconds[place]),
+            tokens_in=_count(self._tokens_in[place]),
+            tokens_out=_count(self._tokens_out[place]),
+            cost=_figure(self._costs[place]),
+        )
+
+    def count(self, status: Status) -> int:
+        """Return how many rows came to this, of those up to the last of which something was heard."""
+        return self.statuses.count(_CODES[status])
+
+    def places(self, status: Status) -> list[int]:
+        """Return the places of the rows that came to this."""
+        code = _CODES[status]
+        return [place for place, each in enumerate(self.statuses) if each == code]
+
+    def columns(self, length: int) -> dict[str, list[object]]:
+        """Return the columns that tell of the rows, ``length`` values each, by the names they have in a frame."""
+        missing = length - len(self)
+        return {
+            "llx_status": [*map(STATUSES.__getitem__, self.statuses), *["not asked"] * missing],
+            "llx_error": [*self.errors, *[None] * missing],
+            "llx_backend": [*self.backends, *[None] * missing],
+            "llx_model": [*self.models, *[None] * missing],
+            "llx_attempts": [*map(_count, self._attempts), *[None] * missing],
+            "llx_seconds": [*map(_figure, self._seconds), *[None] * missing],
+            "llx_tokens_in": [*map(_count, self._tokens_in), *[None] * missing],
+            "llx_tokens_out": [*map(_count, self._tokens_out), *[None] * missing],
+            "llx_cost": [*map(_figure, self._costs), *[None] * missing],
+        }
+
+    def _grow(self, by: int) -> None:
+        self.statuses.extend([_NOT_ASKED] * by)
+        for texts in (self.texts, self.errors, self.backends, self.models):
+            texts.extend([None] * by)
+        for counts in (self._attempts, self._tokens_in, self._tokens_out):
+            counts.extend([_UNKNOWN] * by)
+        for figures in (self._seconds, self._costs):
+            figures.extend([nan] * by)
+
+
+def _count(stored: int) -> int | None:
+    return None if stored == _UNKNOWN else stored
+
+
+def _figure(stored: float) -> float | None:
+    return None if isnan(stored) else stored

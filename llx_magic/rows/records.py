@@ -1,0 +1,94 @@
+"""Rows that are a list or an iterator: of dictionaries, or of single values. Their table is pandas'."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from llx_magic.errors import UsageProblem, brief
+from llx_magic.rows.rows import ROW, Column, Row, Source, row_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Records(Source):
+    """A list. The columns are the keys of all its dictionaries; a key that one of them lacks is None there."""
+
+    def __init__(self, data: Sequence[object]) -> None:
+        self._read = data
+        self._has_names = isinstance(data[0], Mapping) if data else True
+        self.columns = (ROW,) if not self._has_names else tuple(_names(data))
+        for place, record in enumerate(data):
+            self._check(place, record)
+
+    def joined(self, columns: Mapping[str, Column]) -> pd.DataFrame:
+        """Return a frame of the list and further columns."""
+        from llx_magic.rows.frames import PandasRows, inferred
+
+        if self._has_names:
+            records = [record for record in self._read if isinstance(record, Mapping)]
+            given = {name: [record.get(name) for record in records] for name in _names(records)}
+        else:
+            given = {ROW: list(self._read)}
+        source = PandasRows(inferred(given, len(self._read)))
+        source.samples = self.samples
+        return source.joined(columns)
+
+    def _height(self) -> int | None:
+        return len(self._read)
+
+    def _rows(self) -> Iterator[Row]:
+        return map(self._row, self._read)
+
+    def _check(self, place: int, record: object) -> None:
+        if isinstance(record, Mapping) != self._has_names:
+            first = "a dictionary" if self._has_names else "none"
+            raise UsageProblem(f"row {place} is {brief(record)}, but the first row is {first}; rows must be alike")
+
+    def _row(self, record: object) -> Row:
+        if not isinstance(record, Mapping):
+            return {ROW: record}
+        return row_of({**dict.fromkeys(self.columns), **record})
+
+
+class Stream(Records):
+    """An iterator; its first row is read at once, since it names the columns, and the others when they are asked for.
+
+    With ``keep`` its rows are kept, so that it can be gone through again and a table be made of it.
+    """
+
+    def __init__(self, data: Iterable[object], *, keep: bool) -> None:
+        self._rest = iter(data)
+        self._kept = list(islice(self._rest, 1))
+        self._keep = keep
+        super().__init__(self._kept)
+
+    @property
+    def reached(self) -> int:
+        """How many rows were read."""
+        return len(self._kept) * self.samples
+
+    def _height(self) -> None:
+        return None
+
+    def _rows(self) -> Iterator[Row]:
+        place = 0
+        for record in self._kept:
+            yield self._row(record)
+            place += 1
+        for record in self._rest:
+            self._check(place, record)
+            if self._keep:
+                self._kept.append(record)
+            yield self._row(record)
+            place += 1
+
+
+def _names(records: Iterable[object]) -> dict[Hashable, None]:
+    names: dict[Hashable, None] = {}
+    for record in records:
+        if isinstance(record, Mapping):
+            names |= dict.fromkeys(record)
+    return names

@@ -1,0 +1,55 @@
+"""From what a user gives as data to its rows."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence, Set
+
+from llx_magic.errors import UsageProblem, brief
+from llx_magic.rows.records import Records, Stream
+from llx_magic.rows.rows import Source
+from llx_magic.text.wording import listed
+
+_ALLOWED = (
+    "rows are a DataFrame, a Series, a list or an iterator, a dictionary of columns, "
+    "or the path of a CSV, JSONL or Parquet file"
+)
+
+
+def source_of(data: object, *, samples: int = 1, keep: bool = True) -> Source:
+    """Return the rows of some data.
+
+    A frame's rows are its columns. A list, a Series or an iterator is of dictionaries, or of single values. An iterator
+    is read as its rows are asked for; with ``keep`` its rows are kept for the table of the results. What is missing in
+    a frame, whatever it is called there (NaN, NaT, NA, null), is None in a row.
+
+    Raises:
+        UsageProblem: for what is no table, and for one in which two columns have the same name.
+    """
+    source = _source_of(data, keep=keep)
+    if twice := [name for name, count in Counter(source.columns).items() if count > 1]:
+        raise UsageProblem(f"two columns of the data are called {listed(map(brief, twice))}; rename one of them first")
+    source.samples = samples
+    return source
+
+
+def _source_of(data: object, *, keep: bool) -> Source:
+    from llx_magic.rows.frames import PandasRows
+
+    if isinstance(data, str | os.PathLike):
+        raise UsageProblem(f"there is no file {brief(data)}; {_ALLOWED}")
+    package = type(data).__module__.partition(".")[0]
+    if package == "pandas" and (found := PandasRows.of(data)) is not None:
+        return found
+    if isinstance(data, Mapping):
+        return PandasRows.of_columns(data)
+    if isinstance(data, Sequence) and not isinstance(data, bytes | bytearray | memoryview):
+        return Records(data)
+    if isinstance(data, Set):
+        raise UsageProblem("a set has no order, so its replies could not be told apart; give sorted(…) of it")
+    if isinstance(data, AsyncIterable):
+        raise UsageProblem("an asynchronous iterator is not read; collect it first: [each async for each in …]")
+    if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
+        return Stream(data, keep=keep)
+    raise UsageProblem(f"{_ALLOWED}; got {brief(data)}")
