@@ -126,6 +126,18 @@ class CoolDown(msgspec.Struct):
             self.pace.passed(now)
         return ended
 
+    def disprove(self, admitted_at: float) -> bool:
+        """Take that one outside the line, admitted then, was answered; return whether that ended the cool-down.
+
+        It does where it was admitted after the last refusal and nobody is out to learn just that.
+        """
+        if self.until is None or self.first is not None or admitted_at < self.refused_at:
+            return False
+        self.until, self.in_vain = None, 0
+        if self.pace is not None:
+            self.pace.begin()
+        return True
+
     def lift(self) -> None:
         """End the cool-down because the user says so; those who wait follow one after the other all the same."""
         self.until, self.first, self.in_vain = None, None, 0

@@ -55,6 +55,12 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         facts.BackendSkipped,
+        "[LB:rows] No room at backend: {backend} ({message})",
+        _where("reason", SkipReason.AT_LEVEL),
+        "of a run over rows, as many are under way there as it has been seen to bear, or somebody else goes first",
+    ),
+    Form(
+        facts.BackendSkipped,
         "[LB:failover] Skipping backend: {backend} ({message})",
         _where("reason", SkipReason.NOT_READY),
         "nothing can be sent, mostly for want of a key, or it takes no image, no file or no prompt so long",

@@ -20,6 +20,8 @@ class SkipReason(enum.StrEnum):
 
     CIRCUIT_OPEN = "circuit open"
     COOLING_DOWN = "cooling down"
+    AT_LEVEL = "enough under way"
+    """Said of rows alone: it has as many as it has been seen to bear, or somebody else goes first."""
     NOT_READY = "not ready"
 
 

@@ -23,6 +23,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.tokens import TokenWindow
+from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ class Applicant(NamedTuple):
 
     ``only_candidate`` says that there is nobody to fail over to: it waits at most, and is never refused.
     ``second_pass`` says that tokens per minute do not matter any more. ``waiting_since`` is when it began to wait for
-    a rate limit; None before that.
+    a rate limit; None before that. ``is_row`` says that it is one of many and comes again when there is room: it never
+    waits in line, and a refusal of the circuit holds for it even where there is nobody else.
     """
 
     request: int
     only_candidate: bool = False
     second_pass: bool = False
     waiting_since: float | None = None
+    is_row: bool = False
 
 
 class Hold(NamedTuple):
@@ -56,6 +59,7 @@ class Permit(NamedTuple):
     request: int
     admitted_at: float
     ticket: Ticket | None
+    is_row: bool = False
 
     @property
     def is_probe(self) -> bool:
@@ -102,6 +106,7 @@ class Gate(msgspec.Struct):
     breaker: CircuitBreaker = msgspec.field(default_factory=CircuitBreaker)
     cool_down: CoolDown = msgspec.field(default_factory=CoolDown)
     tokens: TokenWindow = msgspec.field(default_factory=TokenWindow)
+    traffic: Traffic = msgspec.field(default_factory=Traffic)
 
     def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
@@ -119,8 +124,10 @@ class Gate(msgspec.Struct):
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
         ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
-        permit = Permit(request, now, ticket)
-        self.cool_down.admit(request)
+        permit = Permit(request, now, ticket, applicant.is_row)
+        self.traffic.admit(is_row=applicant.is_row)
+        if not applicant.is_row:
+            self.cool_down.admit(request)
         half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
@@ -138,6 +145,20 @@ class Gate(msgspec.Struct):
             return "put aside for its tokens per minute, asked only if no other answers"
         return f"asked, up to {settings.failover_retry_count} times"
 
+    def room(self, now: float, settings: Settings) -> Room:
+        """Return how many rows may be sent now; a circuit's probe is one alone, and who waits in line goes first."""
+        room = self.traffic.room(now, settings)
+        if settings.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
+            left = self.breaker.seconds_until_probe(now, settings)
+            if left > 0:
+                return Room(0, now + left, SkipReason.CIRCUIT_OPEN, "circuit open")
+            if self.breaker.state is CircuitState.HALF_OPEN:
+                return self.traffic.until_one_ends(now, "circuit half-open, another request is the probe")
+            return room._replace(places=min(room.places, 1))
+        if self.cool_down.has_line and not self.cool_down.seconds_left(now):
+            return self.traffic.until_one_ends(now, "a request that is no row goes first")
+        return room
+
     def held_back(self, now: float, settings: Settings) -> Hold | None:
         """Return what keeps requests away now, the longer one of circuit and cool-down; None when nothing does."""
         cooling = self.cool_down.seconds_left(now)
@@ -154,14 +175,19 @@ class Gate(msgspec.Struct):
 
     def limited(
         self, permit: Permit, failure: Failure, now: float, *, will_retry: bool
-    ) -> tuple[CoolDownStarted, bool]:
+    ) -> tuple[tuple[CoolDownStarted, ...], bool]:
         """Start the cool-down that a 429 asks for; also says whether the visit may wait for its end.
 
-        Only one that will try again itself may, and of several only the first: it goes first at the end.
+        Only one that will try again itself may, and of several only the first: it goes first at the end. A row that
+        was refused for a time which nobody names may just have been one too many: no cool-down follows from it.
         """
         seconds = cool_down_seconds(failure.retry_after, quota_exhausted=failure.quota_exhausted)
+        is_known = failure.retry_after is not None or failure.quota_exhausted
+        self.traffic.refused(permit.admitted_at, now, seconds if is_known else None)
+        if permit.is_row and not is_known:
+            return (), False
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
-        return CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds), goes_first
+        return (CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds),), goes_first
 
     def wait(self, applicant: Applicant, now: float, settings: Settings) -> float | None:
         """Let the request wait in line for this backend's rate limit, if that is worth while.
@@ -190,6 +216,9 @@ class Gate(msgspec.Struct):
     def settle(self, permit: Permit, outcome: Outcome, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
         """Take the outcome of a visit and give back what its permit held."""
         events: list[BackendEvent] = []
+        if permit.is_row and outcome is Outcome.SUCCESS:
+            self.traffic.answered(settings)
+        self.traffic.settle(is_row=permit.is_row)
         if permit.ticket is not None:
             before = self.breaker.state
             cause = self.breaker.settle(permit.ticket, outcome, now, settings)
@@ -198,7 +227,11 @@ class Gate(msgspec.Struct):
                 events.append(self._changed(before, cause, permit.request, now, failures))
         # Before its time only an answer ends a cool-down.
         is_over = outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
-        if self.cool_down.settle(permit.request, now, conclusive=is_over and outcome is not Outcome.GIVEN_BACK):
+        if permit.is_row:
+            ended = outcome is Outcome.SUCCESS and self.cool_down.disprove(permit.admitted_at)
+        else:
+            ended = self.cool_down.settle(permit.request, now, conclusive=is_over and outcome is not Outcome.GIVEN_BACK)
+        if ended:
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
 
@@ -217,6 +250,7 @@ class Gate(msgspec.Struct):
     def reset(self, now: float) -> tuple[BackendEvent, ...]:
         """Close the circuit and end the cool-down because the user says so."""
         closed = self.close(now)
+        self.traffic.lift()
         if self.cool_down.seconds_left(now) is None:
             return closed
         self.cool_down.lift()
@@ -224,7 +258,13 @@ class Gate(msgspec.Struct):
 
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
         request, only_candidate = applicant.request, applicant.only_candidate
-        if not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
+        left: float | None
+        if applicant.is_row:
+            room = self.room(now, settings)
+            if room.reason is None:
+                return None
+            reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
+        elif not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
             left = self.breaker.seconds_until_probe(now, settings) or None
             reason = SkipReason.CIRCUIT_OPEN
             message = "circuit open" if left else "circuit half-open, another request is the probe"

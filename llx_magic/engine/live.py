@@ -163,9 +163,9 @@ class LiveProfile:
             now = self.clock.now()
             limited = self._store.update(visit.gate, Gate.limited, visit.permit, failure, now, will_retry=will_retry)
             started, goes_first = limited
-            self._record((started,))
+            self._record(started)
             self._room.look(now)
-        self._tell((started,))
+        self._tell(started)
         return goes_first
 
     def join_line(

@@ -40,7 +40,8 @@ class Plan:
     ``messages`` end with the user's; ``held`` is what they hold beside text. ``shape`` is what the reply is to be, None
     for any text; ``effort`` how much the model should reason. ``conversation`` names the conversation that is
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
-    itself, such as which rows of a table were sent; the reply carries them.
+    itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
+    rows: whoever runs those asks again later, so nothing is waited for here.
     """
 
     routing: Routing
@@ -52,6 +53,7 @@ class Plan:
     conversation: str | None = None
     bytes_a_token: float = BYTES_A_TOKEN
     notes: tuple[str, ...] = ()
+    is_row: bool = False
 
     @property
     def has_one_candidate(self) -> bool:

@@ -32,6 +32,7 @@ class Fate(enum.StrEnum):
     NOT_USABLE = "not usable"
     CIRCUIT_OPEN = "with an open circuit"
     LIMITED = "limiting the rate"
+    BUSY = "with enough under way"
     FAILED = "failed"
     OUT_OF_REACH = "out of reach"
 
@@ -45,6 +46,7 @@ _FATES: dict[SkipReason | FailureKind, Fate] = {
     SkipReason.NOT_READY: Fate.NOT_USABLE,
     SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
     SkipReason.COOLING_DOWN: Fate.LIMITED,
+    SkipReason.AT_LEVEL: Fate.BUSY,
     FailureKind.RATE_LIMIT: Fate.LIMITED,
     FailureKind.LOCAL: Fate.OUT_OF_REACH,
 }

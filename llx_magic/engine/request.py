@@ -111,7 +111,7 @@ class RequestRun:
             reply, limited = await self._ask_each(candidates)
             if reply is not None:
                 return reply
-            if not await self._wait_for_a_rate_limit(limited):
+            if self._plan.is_row or not await self._wait_for_a_rate_limit(limited):
                 break
             candidates = tuple(each for each in candidates if each not in self._given_up)
         now = self._scope.clock.now()
@@ -222,6 +222,7 @@ class RequestRun:
             only_candidate=self._plan.has_one_candidate,
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
+            is_row=self._plan.is_row,
         )
         return self._live.admit(candidate.gate, applicant, candidate.settings)
 

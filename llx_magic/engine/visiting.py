@@ -49,7 +49,7 @@ class Visiting:
     async def _wait_or_give_up(self, failure: Failure) -> Failure | None:
         """Wait before the next attempt and return None, or return the failure that ends the visit."""
         visit, scope, delay = self.visit, self._scope, None
-        if not visit.permit.is_probe:
+        if not visit.permit.is_probe and not visit.permit.is_row:
             delay = retry_delay(failure, visit.attempts, visit.settings, scope.jitter())
         if failure.kind is FailureKind.RATE_LIMIT:
             goes_first = scope.live.limited(visit, failure, will_retry=delay is not None)

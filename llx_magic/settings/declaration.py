@@ -218,6 +218,25 @@ class Settings:
         int | None,
         _limit("The longest wait for a backend that only a rate limit keeps from answering, where no other answers"),
     ] = 10_000
+    concurrency: Annotated[
+        int,
+        _count("rows", "Rows under way at one backend, at most; how many it bears is found out", "16", "64"),
+    ] = 64
+    rpm_limit: Annotated[
+        int | None, _count("requests/min", "How many requests may be sent in any minute", "60", "600", "none")
+    ] = None
+    tpm_limit: Annotated[
+        int | None,
+        _count(
+            "tokens/min",
+            "How many tokens may be sent and received in any minute, as far as they can be told before",
+            "30000",
+            "none",
+        ),
+    ] = None
+    concurrency_limit: Annotated[
+        int | None, _count("requests", "How many requests may be under way at once", "1", "8", "none")
+    ] = None
     image_max_pixels: Annotated[
         int,
         _count(

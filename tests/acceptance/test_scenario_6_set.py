@@ -33,6 +33,10 @@ OTHERS = {
     "history_limit": "50",
     "image_max_pixels": "512",
     "schema_retries": "1",
+    "concurrency": "16",
+    "rpm_limit": "60",
+    "tpm_limit": "30000",
+    "concurrency_limit": "8",
 }
 """A value other than the default for each further setting."""
 

@@ -153,6 +153,10 @@ def test_the_defaults_are_those_that_are_documented():
         "failover_on_content_filter": "false",
         "schema_retries": "2",
         "cooldown_wait_ms": "10000",
+        "concurrency": "64",
+        "rpm_limit": "none",
+        "tpm_limit": "none",
+        "concurrency_limit": "none",
         "image_max_pixels": "2048",
         "history_limit": "10000",
     }
