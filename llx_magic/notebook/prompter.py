@@ -9,7 +9,6 @@ import keyword
 import sys
 import time
 import unicodedata
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -30,7 +29,7 @@ from llx_magic.notebook.frontend import front_end, is_kernel
 from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
-from llx_magic.notebook.view import Bundle, CellView, QuietView, View
+from llx_magic.notebook.view import CellView, QuietView, View, canvas
 from llx_magic.template.image_option import named_image
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
@@ -160,19 +159,13 @@ class Prompter:
         if not is_kernel(self._shell):
             live = self._preferences.stream and "no-stream" not in options and not job and self._form in WHOLE
             return TerminalView(io.StringIO() if job else sys.stdout, sys.stderr, live=live, form=self._form)
-        transient, status = {}, None
+        status = None
         if self._is_live:
-            transient = {"display_id": f"llx-{uuid.uuid4().hex}"}
             limits = {each.backend.name: each.settings.first_word_limit_ms for each in self._plan.candidates}
             status = Status(limits, self._balancer.now)
 
-        def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
-            # xeus-python sends what is not given as null, which front ends refuse:
-            # https://github.com/jupyter-xeus/xeus-python/issues/430
-            self._shell.display_pub.publish(bundle, {}, transient=transient, update=replaces)
-
         return CellView(
-            show,
+            canvas(self._shell, redrawn=self._is_live),
             status=status,
             form=self._form,
             footer_mode=self._preferences.footer_mode,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Protocol
+
+from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands.ask import Format
 from llx_magic.commands.footer import FooterMode, footer
@@ -34,6 +37,22 @@ For the same reason code gets its colours only when the reply is whole.
 """
 
 _QUIET = "color:var(--jp-ui-font-color2, #888);font-size:85%"
+
+
+Show = Callable[[Bundle, bool], None]
+"""Shows a bundle; the second argument says whether it takes the place of the one before it."""
+
+
+def canvas(shell: InteractiveShell, *, redrawn: bool) -> Show:
+    """Return what shows bundles as one output of the cell that runs now, which can be ``redrawn``, or as one each."""
+    transient = {"display_id": f"llx-{uuid.uuid4().hex}"} if redrawn else {}
+
+    def show(bundle: Bundle, replaces: bool) -> None:  # noqa: FBT001 - the view says it by position
+        # xeus-python sends what is not given as null, which front ends refuse:
+        # https://github.com/jupyter-xeus/xeus-python/issues/430
+        shell.display_pub.publish(bundle, {}, transient=transient, update=replaces and redrawn)
+
+    return show
 
 
 class View(Protocol):
@@ -84,7 +103,7 @@ class CellView:
 
     def __init__(
         self,
-        show: Callable[[Bundle, bool], None],
+        show: Show,
         *,
         status: Status | None,
         form: Format = "markdown",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
@@ -13,6 +14,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import LlxError, ProfileError, brief
 from llx_magic.hosts import command, use_of
 from llx_magic.locks import ForkSafeLock
+from llx_magic.observe.bars import MapView, view_on
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
@@ -65,6 +67,7 @@ class Session:
     ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests. With ``eager``
     a profile gets ready to send in the background as soon as it is known, so that the first prompt is quick. ``asker``
     asks the user what a profile from elsewhere may do; without one nothing is asked and what is not allowed is refused.
+    ``map_view`` makes what shows a run over rows; without one it is a bar in a terminal, and lines elsewhere.
     """
 
     def __init__(
@@ -74,10 +77,12 @@ class Session:
         *,
         eager: bool = False,
         asker: Asker | None = None,
+        map_view: Callable[[], MapView] = lambda: view_on(sys.stderr),
     ) -> None:
         self.store = store or ProfileStore()
         self.conversations = Conversations(self.store.state_folder / "conversations")
         self.consent = Consent(asker)
+        self.map_view = map_view
         self._clock = clock
         self._eager = eager
         self._lock = ForkSafeLock()

@@ -7,7 +7,10 @@ import os
 
 import pytest
 
-from llx_magic.commands.progress import (
+from llx_magic.core.events import SubProfileSelected
+from llx_magic.core.progress import MapProgress
+from llx_magic.engine.clocks import ManualClock
+from llx_magic.observe.bars import (
     AT_MOST_EVERY,
     STILL_SECONDS,
     MapView,
@@ -16,9 +19,6 @@ from llx_magic.commands.progress import (
     TerminalBar,
     view_on,
 )
-from llx_magic.core.events import SubProfileSelected
-from llx_magic.core.progress import MapProgress
-from llx_magic.engine.clocks import ManualClock
 
 
 def moment(done: int, at: float = 10.0) -> MapProgress:
