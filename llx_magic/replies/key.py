@@ -21,25 +21,18 @@ _SILENT = frozenset({
 
 
 class Keys:
-    """Makes the keys of prompts that differ in their messages alone.
+    """Makes the keys of prompts; those of one run differ in their messages alone.
 
-    Nothing of models, backends, addresses, time-outs or the place of a row is in a key. So a table that was sorted, or
-    got new rows, finds its replies again, and so does a profile with one backend more.
+    Nothing of models and their parameters, backends, addresses, time-outs or the place of a row is in a key. So a table
+    that was sorted, or got new rows, finds its replies again, and so does a profile with one backend more.
     """
 
     __slots__ = ("_asked",)
 
-    def __init__(
-        self,
-        *,
-        params: Mapping[str, JsonValue],
-        schema: Mapping[str, JsonValue] | None,
-        effort: Effort | None,
-        as_json: bool,
-    ) -> None:
+    def __init__(self, *, schema: Mapping[str, JsonValue] | None, effort: Effort | None, as_json: bool) -> None:
         self._asked = blake2b(digest_size=16, person=b"llx reply 1")
         # A schema stays in its order: models fill it in so.
-        told = [_params(params), None if schema is None else json.dumps(schema), effort, as_json]
+        told = [None if schema is None else json.dumps(schema), effort, as_json]
         self._asked.update(json.dumps(told).encode())
 
     def of(self, messages: Iterable[Message]) -> bytes:
@@ -52,18 +45,6 @@ class Keys:
                     asked.update(part)
             asked.update(b".")
         return asked.digest()
-
-
-def key_of(
-    messages: Iterable[Message],
-    *,
-    params: Mapping[str, JsonValue],
-    schema: Mapping[str, JsonValue] | None,
-    effort: Effort | None,
-    as_json: bool,
-) -> bytes:
-    """Return the key of one prompt; many that differ in their messages alone have ``Keys``."""
-    return Keys(params=params, schema=schema, effort=effort, as_json=as_json).of(messages)
 
 
 def asked_of(model: str, params: Mapping[str, JsonValue]) -> bytes:

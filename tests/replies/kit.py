@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from llx_magic.core.message import Message
 from llx_magic.errors import LlxError
-from llx_magic.replies.key import Key, asked_of, key_of
+from llx_magic.replies.key import Key, Keys, asked_of
 from llx_magic.replies.record import Stored
 from llx_magic.replies.store import ReplyStore
 from llx_magic.replies.writer import Writer
@@ -22,7 +22,7 @@ def stored(text: str = "yes", *, at: float = 1_000.0, profile: str = "p", asked:
 
 def key(prompt: str, occurrence: int = 0) -> Key:
     """Return the key of a plain prompt."""
-    return key_of((Message("user", prompt),), params={}, schema=None, effort=None, as_json=False), occurrence
+    return Keys(schema=None, effort=None, as_json=False).of((Message("user", prompt),)), occurrence
 
 
 def write(store: ReplyStore, rows: Mapping[Key, Stored]) -> list[LlxError | None]:
