@@ -159,6 +159,18 @@ class AllBackendsFailed(LlxError):
         return named and reason.seconds_left is None and message in self.headline
 
 
+class BudgetSpent(AllBackendsFailed):
+    """Nothing was sent, since it would have cost more than is left of a budget. The text says how to raise it."""
+
+    def __str__(self) -> str:
+        """The headline, which says it all."""
+        return as_line(self.headline)
+
+    def lines(self, *, with_commands: bool = False) -> list[str]:
+        """Return the headline."""
+        return [as_line(self.headline)]
+
+
 def without_key(backend: str, why: str) -> str:
     """Return the message of ``KeyMissing``: what is missing, or what the user has not allowed yet."""
     return f"the key for {backend} is {why}" if why.startswith("not allowed") else f"no key for {backend}: {why}"

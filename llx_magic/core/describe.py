@@ -65,6 +65,12 @@ FORMS: tuple[Form, ...] = (
         _where("reason", SkipReason.NOT_READY),
         "nothing can be sent, mostly for want of a key, or it takes no image, no file or no prompt so long",
     ),
+    Form(
+        facts.BackendSkipped,
+        "[LB:budget] Skipping backend: {backend} ({message})",
+        _where("reason", SkipReason.OVER_BUDGET),
+        "what the request would probably cost is more than budget_usd leaves",
+    ),
     Form(facts.TpmMeasured, "[LB:tpm] {backend}: Current TPM = {tpm}"),
     Form(
         facts.BackendPutAside,

@@ -23,6 +23,7 @@ class SkipReason(enum.StrEnum):
     AT_LEVEL = "enough under way"
     """Said of rows alone: it has as many as it has been seen to bear, or somebody else goes first."""
     NOT_READY = "not ready"
+    OVER_BUDGET = "over budget"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +129,7 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     ``tpm`` are the backend's tokens per minute right after this reply, None where unknown. ``generating_seconds`` are
     from the first of the ``pieces`` that arrived to the last. ``response_id`` is the server's own name of the reply.
     ``cached_tokens`` and ``cache_written_tokens`` are among the prompt's, ``reasoning_tokens`` among the completion's.
+    ``cost`` is None where it is not known; with ``cost_is_estimate`` it is in US dollars, by published prices.
     """
 
     attempts: int
@@ -144,6 +146,8 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     cached_tokens: int | None = None
     cache_written_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cost: float | None = None
+    cost_is_estimate: bool = False
 
 
 class VisitFailed(BackendEvent, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.gate import Gate
+from llx_magic.core.money import Spent
 from llx_magic.core.statistics import Prompts, Tally, median, percentile
 from llx_magic.settings.declaration import Settings
 
@@ -48,6 +49,8 @@ class BackendSnapshot:
     cached_tokens: int = 0
     cache_written_tokens: int = 0
     reasoning_tokens: int = 0
+    cost: float | None = None
+    """What all replies cost whose cost is known."""
 
     @property
     def tokens(self) -> int:
@@ -80,6 +83,7 @@ class BackendSnapshot:
             cached_tokens=tally.cached_tokens,
             cache_written_tokens=tally.cache_written_tokens,
             reasoning_tokens=tally.reasoning_tokens,
+            cost=tally.cost,
             tpm=gate.tokens.rate(now, settings.tpm_basis),
             tpm_seconds=gate.tokens.seconds(now, settings.tpm_basis),
             tpm_threshold=settings.tpm_threshold,
@@ -109,6 +113,10 @@ class Snapshot:
     backends: tuple[BackendSnapshot, ...]
     prompts: Prompts = field(default_factory=Prompts)
     """What became of the prompts that were asked of the profile; one counts once, however many backends it met."""
+    spent: Spent = field(default_factory=Spent)
+    """What counts against the budget, since this process began."""
+    budget: float | None = None
+    """How much of it there may be, in US dollars; None is no limit."""
 
     @property
     def total_requests(self) -> int:

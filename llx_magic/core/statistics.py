@@ -52,7 +52,8 @@ class Tally:
     that trouble of this machine ended counts among the cancelled. Latencies are in seconds, from
     first sending to the end of the visit, waits included. Their mean is over all visits that ended in success or
     failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
-    were streamed. ``skips`` counts by reason how often the backend was passed over without a visit.
+    were streamed. ``skips`` counts by reason how often the backend was passed over without a visit. ``cost`` is that of
+    all replies whose cost is known; None before the first.
     """
 
     in_flight: int = 0
@@ -66,6 +67,7 @@ class Tally:
     cached_tokens: int = 0
     cache_written_tokens: int = 0
     reasoning_tokens: int = 0
+    cost: float | None = None
     latency_sum: float = 0.0
     generating_seconds: float = 0.0
     generated_tokens: float = 0.0
@@ -131,6 +133,8 @@ class Tally:
         self.cached_tokens += event.cached_tokens or 0
         self.cache_written_tokens += event.cache_written_tokens or 0
         self.reasoning_tokens += event.reasoning_tokens or 0
+        if event.cost is not None:
+            self.cost = (self.cost or 0.0) + event.cost
         if event.ttft is not None:
             self.first_tokens.append(event.ttft)
         generated = generated_tokens(event.completion_tokens, event.pieces, event.generating_seconds)
@@ -182,6 +186,7 @@ class RequestRecord:
     cache_written_tokens: int | None = None
     reasoning_tokens: int | None = None
     tokens_per_second: float | None = None
+    cost: float | None = None
     finish_reason: str | None = None
     restarts: int = 0
     error: str | None = None
@@ -208,6 +213,8 @@ class RequestRecord:
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )
                 self.finish_reason = event.finish_reason
+                if event.cost is not None:
+                    self.cost = (self.cost or 0.0) + event.cost
             case RequestEnded():
                 self.seconds, self.outcome = event.seconds, event.outcome
                 self.error = event.message if isinstance(event, RequestFailed) else None
@@ -328,6 +335,11 @@ class Ledger:
     def last_errors(self) -> dict[str, str | None]:
         """Return each backend's latest failure, in one line."""
         return {name: tally.last_error for name, tally in self.tallies.items()}
+
+    def mean_completion(self, backend: str) -> float | None:
+        """Return the mean of the tokens of a backend's replies; None where none was reported."""
+        tally = self.tallies.get(backend)
+        return tally.completion_tokens / tally.successes if tally and tally.completion_tokens else None
 
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests that have ended, oldest first."""

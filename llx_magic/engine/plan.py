@@ -6,15 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.gate import GateKey
-from llx_magic.core.message import TEXT_ONLY, Message, Takes
+from llx_magic.core.message import TEXT_ONLY, Message, Takes, attachments
+from llx_magic.core.money import TOKENS_A_PIECE, UNPRICED, Tariff
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import ChatRequest, Effort
 from llx_magic.core.routing import Routing
 from llx_magic.core.window import BYTES_A_TOKEN, bytes_of, window_problem
+from llx_magic.engine.budget import Budget
 from llx_magic.engine.live import LiveProfile
 from llx_magic.settings.declaration import Settings
 from llx_magic.text.shape import Shape
 from llx_magic.text.values import JsonValue
+
+PRICE_UNKNOWN = (
+    "its price is not known, as a budget needs it: its profile can say price-input and price-output (0 is free)"
+)
+"""Why a candidate is passed over whose cost nobody could keep to a budget."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +29,7 @@ class Candidate:
     """One backend with the settings that were frozen for this request and the parameters of its model.
 
     ``takes`` says what it can be sent beside text; what it cannot take passes it over. ``window`` is how many tokens it
-    takes, where that is known.
+    takes, where that is known. ``tariff`` is what it costs.
     """
 
     backend: Backend
@@ -31,6 +38,7 @@ class Candidate:
     params: Mapping[str, JsonValue]
     takes: Takes = TEXT_ONLY
     window: int | None = None
+    tariff: Tariff = UNPRICED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,8 @@ class Plan:
     for any text; ``effort`` how much the model should reason. ``conversation`` names the conversation that is
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
     itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
-    rows: whoever runs those asks again later, so nothing is waited for here.
+    rows: whoever runs those asks again later, so nothing is waited for here. What it costs is spent from every one of
+    the ``budgets``.
     """
 
     routing: Routing
@@ -54,6 +63,7 @@ class Plan:
     bytes_a_token: float = BYTES_A_TOKEN
     notes: tuple[str, ...] = ()
     is_row: bool = False
+    budgets: tuple[Budget, ...] = ()
 
     @property
     def has_one_candidate(self) -> bool:
@@ -64,9 +74,23 @@ class Plan:
         """Return why a candidate is passed over without a visit, or None; a lone one judges the length by itself."""
         if self.held is not TEXT_ONLY and (why := candidate.takes.refusal(self.held)):
             return why
+        if candidate.tariff.price is None and self.has_limit:
+            return PRICE_UNKNOWN
         if candidate.window is None or self.has_one_candidate:
             return None
         return window_problem(bytes_of(self.messages) / self.bytes_a_token, candidate.window)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether there is a limit of what may be spent."""
+        return any(budget.limit is not None for budget in self.budgets)
+
+    def likely_cost(self, candidate: Candidate, completion_tokens: float) -> float:
+        """Return about what a candidate takes for this prompt and a reply of so many tokens; 0 where nobody knows."""
+        if candidate.tariff.price is None:
+            return 0.0
+        pieces = sum(1 for _ in attachments(self.messages)) * TOKENS_A_PIECE
+        return candidate.tariff.price.of(bytes_of(self.messages) / self.bytes_a_token + pieces, completion_tokens)
 
     def request(self, candidate: Candidate, correction: tuple[Message, ...] = ()) -> ChatRequest:
         """Return what a candidate is sent; ``correction`` is its last reply and what was wrong with it."""

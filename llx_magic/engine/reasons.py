@@ -20,7 +20,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
-from llx_magic.errors import AllBackendsFailed, Reason, clauses
+from llx_magic.errors import AllBackendsFailed, BudgetSpent, Reason, clauses
 from llx_magic.hosts import command
 from llx_magic.units import duration
 
@@ -33,6 +33,7 @@ class Fate(enum.StrEnum):
     CIRCUIT_OPEN = "with an open circuit"
     LIMITED = "limiting the rate"
     BUSY = "with enough under way"
+    OVER_BUDGET = "over budget"
     FAILED = "failed"
     OUT_OF_REACH = "out of reach"
 
@@ -47,6 +48,7 @@ _FATES: dict[SkipReason | FailureKind, Fate] = {
     SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
     SkipReason.COOLING_DOWN: Fate.LIMITED,
     SkipReason.AT_LEVEL: Fate.BUSY,
+    SkipReason.OVER_BUDGET: Fate.OVER_BUDGET,
     FailureKind.RATE_LIMIT: Fate.LIMITED,
     FailureKind.LOCAL: Fate.OUT_OF_REACH,
 }
@@ -101,6 +103,8 @@ class Reasons:
         reasons = tuple(self._reason(name, hold, errors.get(name)) for name, hold in holds.items())
         if refused := self._refusal():
             return AllBackendsFailed(refused, reasons)
+        if beyond := self._beyond_budget(holds):
+            return BudgetSpent(beyond, reasons)
         headline = summary = self._headline(holds)
         if len(holds) > 1:
             fates = Counter(self._fate(name) for name in holds)
@@ -129,6 +133,13 @@ class Reasons:
             return ""
         name, failure = refused[0]
         return f"{name} refused the request: {failure.message}"
+
+    def _beyond_budget(self, order: Iterable[str]) -> str:
+        """Return what is said of the budget, where nothing else keeps the request from whoever can be asked."""
+        if not {self._fate(name) for name in order} <= {Fate.OVER_BUDGET, Fate.NOT_USABLE}:
+            return ""
+        beyond = (event for name in order if isinstance(event := self._last.get(name), BackendSkipped))
+        return next((why(event) for event in beyond if event.reason is SkipReason.OVER_BUDGET), "")
 
     def _headline(self, order: Iterable[str]) -> str:
         if all(self._fate(name) is Fate.NOT_USABLE for name in order):

@@ -22,6 +22,7 @@ from llx_magic.core.failure import NotReady, may_fail_over
 from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.message import Message
+from llx_magic.core.money import total
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, Delta, Reply
 from llx_magic.core.statistics import Ledger
@@ -210,13 +211,17 @@ class RequestRun:
             why = str(problem)
         except Exception as fault:  # noqa: BLE001 - a fault in one backend must not keep the next from answering
             why = trouble_of(fault) or unexpected(fault)
-        name = candidate.backend.name
-        self._live.publish(
-            BackendSkipped(**self._scope.stamp(), backend=name, reason=SkipReason.NOT_READY, message=why)
-        )
+        self._skip(candidate, SkipReason.NOT_READY, why)
         return None
 
+    def _skip(self, candidate: Candidate, reason: SkipReason, why: str) -> None:
+        name = candidate.backend.name
+        self._live.publish(BackendSkipped(**self._scope.stamp(), backend=name, reason=reason, message=why))
+
     def _admit(self, candidate: Candidate, *, second_pass: bool) -> Admission:
+        if lack := self._scope.lack(candidate):
+            self._skip(candidate, SkipReason.OVER_BUDGET, lack)
+            return Admission(permit=None, events=())
         applicant = Applicant(
             request=self._scope.number,
             only_candidate=self._plan.has_one_candidate,
@@ -228,7 +233,7 @@ class RequestRun:
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:
         scope, shape = self._scope, self._plan.shape
-        attempts = scope.reasons.attempts
+        attempts, cost = scope.reasons.attempts, total(scope.paid)
         return Reply(
             text=answer.text,
             backend=visit.backend,
@@ -240,6 +245,8 @@ class RequestRun:
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
             request=scope.number,
+            cost=cost.amount if cost else None,
+            cost_is_estimate=cost is not None and cost.is_estimate,
             notes=(*scope.reasons.notes(visit.backend, answer), *scope.misfits.notes(answer, attempts)),
             misfits=scope.misfits.before(answer),
             read=None if shape is None else Read.of(answer.text, shape),

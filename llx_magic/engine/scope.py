@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from llx_magic.core.events import Event, ReplyRestarted
+from llx_magic.core.money import Cost, likely_completion
 from llx_magic.core.reply import Restart
+from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.misfits import Misfits
 from llx_magic.engine.parts import Watch
-from llx_magic.engine.plan import Plan
+from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.reasons import Reasons
 
 
@@ -37,6 +39,8 @@ class RequestScope:
         self.misfits = Misfits(plan.shape)
         self.partial = ""
         """The longest text that any attempt had when it failed."""
+        self.paid: list[Cost | None] = []
+        """What each answer cost, those among them that were not what was asked for; None where it is not known."""
         self._began = self.clock.now()
         self.number = live.open(self._take)
 
@@ -47,6 +51,18 @@ class RequestScope:
     def age(self) -> float:
         """Return the seconds since the call."""
         return self.clock.now() - self._began
+
+    def likely_cost(self, candidate: Candidate) -> float:
+        """Return about what a visit will cost; 0 where no limit of spending asks for it."""
+        if not self.plan.has_limit:
+            return 0.0
+        mean = self.live.with_ledger(Ledger.mean_completion, candidate.backend.name)
+        return self.plan.likely_cost(candidate, likely_completion(candidate.params, mean))
+
+    def lack(self, candidate: Candidate) -> str | None:
+        """Return why what is left of a budget is too little for a visit, or None."""
+        cost = self.likely_cost(candidate)
+        return next((lack for budget in self.plan.budgets if (lack := budget.lack(cost))), None)
 
     def withdraw(self, next_backend: str) -> None:
         """Take back what is shown of a reply that is broken off or unfit, now that another comes from the start."""

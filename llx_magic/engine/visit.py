@@ -8,6 +8,7 @@ from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.gate import Gate, GateKey, Permit, outcome_of
+from llx_magic.core.money import Cost
 from llx_magic.core.reply import Answer
 from llx_magic.settings.declaration import Settings
 
@@ -27,6 +28,8 @@ class Visit:
     generating_seconds: float = 0.0
     pieces: int = 0
     failure: Failure | None = None
+    cost: Cost | None = None
+    """What its answer cost; None where that is not known."""
 
     @property
     def backend(self) -> str:
@@ -74,6 +77,8 @@ class Visit:
                 pieces=self.pieces,
                 tpm=tpm,
                 response_id=self.answer.response_id,
+                cost=self.cost.amount if self.cost else None,
+                cost_is_estimate=self.cost is not None and self.cost.is_estimate,
             )
         if self.failure is not None:
             failed = VisitFailed(

@@ -6,6 +6,7 @@ from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenRecei
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, retry_delay
 from llx_magic.core.gate import Gate, Permit
 from llx_magic.core.message import Message
+from llx_magic.core.money import Cost
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, Delta, Thought
 from llx_magic.core.sampling import sampling_of
@@ -31,6 +32,9 @@ class Visiting:
         self._ready = ready
         self._correction = correction
         self.visit = Visit(permit, candidate.gate, candidate.settings, scope.plan.has_one_candidate)
+        self._held = scope.likely_cost(candidate)
+        for budget in scope.plan.budgets:
+            budget.purse.hold(self._held)
 
     async def run(self) -> Visit:
         """Make as many attempts as the settings allow; the visit that is returned has an answer or a failure."""
@@ -43,8 +47,21 @@ class Visiting:
                 except BackendFailed as failed:
                     visit.failure = await self._wait_or_give_up(failed.failure)
         finally:
+            self._pay()
             self._scope.live.settle(visit)
         return visit
+
+    def _pay(self) -> None:
+        """Spend what the answer cost: what was held for it, where its tokens were not reported."""
+        answer, tariff = self.visit.answer, self._candidate.tariff
+        spent: Cost | None = None
+        if answer is not None:
+            spent = self.visit.cost = tariff.of(answer.usage, answer.model)
+            self._scope.paid.append(spent)
+            if spent is None and self._held:
+                spent = Cost(self._held, is_estimate=True)
+        for budget in self._scope.plan.budgets:
+            budget.purse.settle(self._held, spent)
 
     async def _wait_or_give_up(self, failure: Failure) -> Failure | None:
         """Wait before the next attempt and return None, or return the failure that ends the visit."""

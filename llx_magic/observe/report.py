@@ -10,7 +10,7 @@ from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.text.screen import printable
-from llx_magic.units import countdown, duration, in_time, milliseconds, number, percent, plural, whole
+from llx_magic.units import CURRENCY, countdown, duration, in_time, milliseconds, number, percent, plural, whole
 
 AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
 """Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link.
@@ -46,6 +46,8 @@ def plain(snapshot: Snapshot) -> str:
         ]
     lines.append("Circuit Breaker States:")
     lines += [f"  {backend.name}: {backend.state}" for backend in snapshot.backends]
+    if spent := spent_in_words(snapshot):
+        lines += ["", f"Spent: {spent}"]
     if snapshot.prompts.asked != snapshot.prompts.answered:
         lines += ["", f"Prompts: {prompts_in_words(snapshot.prompts)}"]
     return "\n".join(lines)
@@ -62,6 +64,7 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "tokens": lambda it: number(it.tokens),
     "cached": lambda it: number(it.cached_tokens),
     "reasoning": lambda it: number(it.reasoning_tokens),
+    "cost": lambda it: number(it.cost, 4),
     "TPM": lambda it: " ".join([number(it.tpm), *brief_rate(it)]),
     "tokens/s": lambda it: number(it.tokens_per_second),
     "attempts": lambda it: number(it.attempts),
@@ -73,6 +76,7 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
 _RARER: dict[str, Callable[[BackendSnapshot], object]] = {
     "cached": lambda it: it.cached_tokens,
     "reasoning": lambda it: it.reasoning_tokens,
+    "cost": lambda it: it.cost,
     "tokens/s": lambda it: it.tokens_per_second,
     "attempts": lambda it: it.attempts > it.requests,
     "time-outs": lambda it: it.timeouts,
@@ -108,6 +112,15 @@ def prompts_in_words(prompts: Prompts) -> str:
     return ", ".join(f"{number(count)} {name}" for name, count in told.items())
 
 
+def spent_in_words(snapshot: Snapshot) -> str:
+    """Return what was spent, and of how large a budget; empty where nothing was and there is none."""
+    spent, budget = snapshot.spent, snapshot.budget
+    if budget is not None:
+        return f"{number(spent.amount, 4)} of {number(budget, 4)} {CURRENCY}"
+    told = [number(spent.own, 4)] if spent.own else []
+    return " and ".join([*told, f"about {number(spent.estimated, 4)} {CURRENCY}"] if spent.estimated else told)
+
+
 def as_html(snapshot: Snapshot) -> str:
     """Return the statistics as an HTML table, and the latest errors below it; every text in it is escaped."""
     columns = {
@@ -127,8 +140,9 @@ def caption(snapshot: Snapshot) -> str:
     """Return what stands above every view: the profile, its requests (visits to backends), and its prompts."""
     visits = plural(snapshot.total_requests, "request")
     text = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
+    spent = f"; spent {words}" if (words := spent_in_words(snapshot)) else ""
     if snapshot.prompts.asked:
-        return f"{text}; prompts: {prompts_in_words(snapshot.prompts)}"
+        return f"{text}; prompts: {prompts_in_words(snapshot.prompts)}{spent}"
     return text if snapshot.total_requests else f"{text} ({NOTHING_ASKED})"
 
 

@@ -123,6 +123,7 @@ class LoadBalancer(ProfileRecord):
             held=_taken(messages, candidates),
             shape=None if schema is None else shape_of(schema),
             effort=None if effort is None else read_effort(effort),
+            budgets=self.budgets(),
         )
 
     async def run(self, plan: Plan, watch: Watch = write_debug_lines) -> Reply:
@@ -136,7 +137,7 @@ class LoadBalancer(ProfileRecord):
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
         self._windows.learn(plan, reply.usage)
         notes = (*self._remarks, *plan.notes, *reply.notes)
-        return replace(self._priced(reply), notes=notes, to_frame=reply_frame)
+        return replace(reply, notes=notes, to_frame=reply_frame)
 
     async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
@@ -229,6 +230,7 @@ class LoadBalancer(ProfileRecord):
                 {**saved(wiring.request_params(member)), **params},
                 self._takes[member.name],
                 windows[member.name],
+                self._costs[member.name],
             )
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if pinned in (None, member.name)
@@ -239,16 +241,6 @@ class LoadBalancer(ProfileRecord):
         """Return the plan with the size of its conversation's tokens, where a backend has counted them."""
         ratio = self._windows.bytes_a_token(plan.conversation)
         return plan if ratio == plan.bytes_a_token else replace(plan, bytes_a_token=ratio)
-
-    def _priced(self, reply: Reply) -> Reply:
-        """Return the reply with what it cost together with those that were not what was asked for, if all is known."""
-        paid = [self._costs[reply.backend].of(reply.usage, reply.model)]
-        if reply.misfits:
-            paid += [self._costs[each.backend].of(each.usage) for each in reply.misfits]
-        known = [each for each in paid if each is not None]
-        if len(known) < len(paid) or len({is_estimate for _, is_estimate in known}) > 1:
-            return reply
-        return replace(reply, cost=sum(cost for cost, _ in known), cost_is_estimate=known[0][1])
 
 
 def _read(messages: tuple[Message, ...], longest: int) -> tuple[Message, ...]:

@@ -6,12 +6,16 @@ import contextlib
 import importlib
 import importlib.util
 import threading
-from functools import cache
+from functools import cache, cached_property
 
+from llx_magic.core.money import Cost, Price
 from llx_magic.core.reply import Usage
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.session.members import endpoint_of
+
+_MANY = 10_000
+"""For how many tokens a price is asked: prices of some models are others for very long prompts."""
 
 
 def own_cost(prices: Connection, usage: Usage) -> float | None:
@@ -62,21 +66,29 @@ def estimated_cost(url: str, models: tuple[str, ...], usage: Usage) -> float | N
 class Costs:
     """What one member takes for tokens; ``url`` is set where its provider's known prices stand in for its profile's."""
 
-    __slots__ = ("_is_known", "_member", "url")
-
     def __init__(self, member: ModelProfile) -> None:
         self._member = member
         self.url = priced_at(member)
         self._is_known = self.url is not None or member.connection.price_input is not None
 
-    def of(self, usage: Usage | None, model: str = "") -> tuple[float, bool] | None:
-        """Return what it takes, and whether that is an estimate; None where it is not known. ``model`` answered."""
+    @cached_property
+    def price(self) -> Price | None:
+        """The price by which a cost is told beforehand; None where it is not known. The embedded model is free."""
+        if self._member.provider == "local":
+            return Price(0.0, 0.0)
+        prompt, completion = self.of(Usage(_MANY, 0)), self.of(Usage(0, _MANY))
+        if prompt is None or completion is None:
+            return None
+        return Price(prompt.amount * 1e6 / _MANY, completion.amount * 1e6 / _MANY)
+
+    def of(self, usage: Usage | None, model: str = "") -> Cost | None:
+        """Return what it takes for a reply of ``model``; None where it is not known."""
         if usage is None or not self._is_known:
             return None
         if (cost := own_cost(self._member.connection, usage)) is not None:
-            return cost, False
+            return Cost(cost)
         estimate = None if self.url is None else estimated_cost(self.url, (model, self._member.model), usage)
-        return None if estimate is None else (estimate, True)
+        return None if estimate is None else Cost(estimate, is_estimate=True)
 
 
 def get_ready() -> None:

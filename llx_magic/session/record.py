@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
@@ -10,12 +11,15 @@ from llx_magic.core.gate import GateKey
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace, trace_of
+from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import UsageProblem
+from llx_magic.hosts import command, is_notebook
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
+from llx_magic.session.wiring import purse_of
 from llx_magic.settings.declaration import Settings
 from llx_magic.settings.layers import Layer, Values, settings_of
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NO_VALUES: Values = {}
+
+_BUDGET = "budget_usd"
 
 
 class ProfileRecord:
@@ -39,6 +45,8 @@ class ProfileRecord:
         self._live = live
         self._gates = gates
         self._session = session
+        self._purse = purse_of(profile)
+        self._session_purse: Purse | None = None
         self._settings: tuple[Values, dict[str, Settings]] | None = None
 
     @property
@@ -67,7 +75,24 @@ class ProfileRecord:
 
     def snapshot(self) -> Snapshot:
         """Return the state and the counts of every backend at this moment."""
-        return self._live.snapshot((self._gates[name], settings) for name, settings in self.settings().items())
+        taken = self._live.snapshot((self._gates[name], settings) for name, settings in self.settings().items())
+        budget = next((each for each in self.budgets() if each.limit is not None), Budget(self._purse))
+        return replace(taken, spent=budget.purse.spent, budget=budget.limit)
+
+    def spend_from(self, purse: Purse) -> None:
+        """Spend from the session's purse, too; the session's budget is a limit of that one."""
+        self._session_purse = purse
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return the purses that pay for a prompt, with the limits in force: the session's outweighs the profile's."""
+        session = self._session()
+        here, saved = command(f"set {_BUDGET} {{}}"), f"--set {_BUDGET}={{}} where the profile is saved"
+        how = here if is_notebook() else saved
+        if _BUDGET not in session:
+            own = Budget(self._purse, self.settings()[self.members[0]].budget_usd, how)
+            return (own, Budget(self._session_purse)) if self._session_purse else (own,)
+        limited = Budget(self._session_purse or self._purse, self.settings()[self.members[0]].budget_usd, how)
+        return (limited, Budget(self._purse)) if self._session_purse else (limited,)
 
     @own_trouble_in_words
     def stats(self) -> pd.DataFrame:
@@ -76,8 +101,8 @@ class ProfileRecord:
         Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
         mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
         tokens, prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompts'),
-        reasoning_tokens (of the completions'), tokens_per_second, tpm (tokens per minute), tpm_threshold, attempts,
-        timeouts, seconds_until_probe, cooling_down_seconds, last_error.
+        reasoning_tokens (of the completions'), cost (where it is known), tokens_per_second, tpm (tokens per minute),
+        tpm_threshold, attempts, timeouts, seconds_until_probe, cooling_down_seconds, last_error.
         """
         return frames.stats_frame(self.snapshot())
 
@@ -87,7 +112,7 @@ class ProfileRecord:
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
         token), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
-        reasoning_tokens (of the completion's), tokens_per_second (after the first piece), finish_reason,
+        reasoning_tokens (of the completion's), cost, tokens_per_second (after the first piece), finish_reason,
         restarts, decisions (joined by semicolons), error.
         """
         return frames.history_frame(self._live.with_ledger(Ledger.records), self.epoch)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from llx_magic.core.ports import Clock
 from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.budget import Purse
 from llx_magic.errors import LlxError, ProfileError, brief
 from llx_magic.hosts import command, use_of
 from llx_magic.locks import ForkSafeLock
@@ -91,6 +92,7 @@ class Session:
         self.active: LoadBalancer | None = None
         """The loaded profile."""
         self.asked_last: LoadBalancer | None = None
+        self._purse = Purse()
         self._loaded_as = ""
         self._balancers: dict[str, LoadBalancer] = {}
         self._retired: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
@@ -254,6 +256,7 @@ class Session:
             if known is not None:
                 self._retired.add(known)  # a request in flight may still be using its connections
             made = LoadBalancer(profile, clock=self._clock, session=lambda: self.values, remarks=replies_say)
+            made.spend_from(self._purse)
             self._balancers[key] = made
         if self._eager:
             made.warm_up()

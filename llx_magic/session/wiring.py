@@ -17,6 +17,7 @@ from llx_magic.backends.unusable import UnusableBackend
 from llx_magic.core.gate import GateKey
 from llx_magic.core.ports import Backend, Clock
 from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.budget import Purse
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.errors import ProfileError
@@ -48,6 +49,7 @@ A member that has several places has one backend and one gate, which stand in ea
 BACKGROUND.at_end(CLIENTS.close_loop)
 
 _entries: dict[Path, LiveEntry] = {}
+_purses: dict[Path, Purse] = {}
 _lock = ForkSafeLock()
 
 
@@ -70,6 +72,14 @@ def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[Live
         else:
             _take_over(entry, profile)
         return _wired(profile, entry)
+
+
+def purse_of(profile: Profile) -> Purse:
+    """Return what is spent on a profile: one purse for all in this process who loaded its file, isolated or not."""
+    if profile.path is None:
+        return Purse()
+    with _lock:
+        return _purses.setdefault(profile.path.resolve(), Purse())
 
 
 def check(profile: Profile) -> None:

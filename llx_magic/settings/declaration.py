@@ -237,6 +237,16 @@ class Settings:
     concurrency_limit: Annotated[
         int | None, _count("requests", "How many requests may be under way at once", "1", "8", "none")
     ] = None
+    budget_usd: Annotated[
+        float | None,
+        Setting(
+            Number(offered=("1", "5", "20", "none")),
+            "The most that may be spent until this process ends; beyond it a request is refused, and a backend whose "
+            "price is not known is passed over",
+            "USD",
+            Scope.PROFILE,
+        ),
+    ] = None
     image_max_pixels: Annotated[
         int,
         _count(

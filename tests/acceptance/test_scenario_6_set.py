@@ -32,6 +32,7 @@ OTHERS = {
     "cooldown_wait_ms": "2000",
     "history_limit": "50",
     "image_max_pixels": "512",
+    "budget_usd": "2.5",
     "schema_retries": "1",
     "concurrency": "16",
     "rpm_limit": "60",

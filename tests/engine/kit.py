@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from llx_magic.core.breaker import Cause, CircuitState
@@ -11,11 +11,13 @@ from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.message import Message
+from llx_magic.core.money import UNPRICED, Tariff
 from llx_magic.core.ports import StateStore
 from llx_magic.core.reply import Answer, Arrival, ChatRequest, Reply, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.core.statistics import Ledger
+from llx_magic.engine.budget import Budget
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
@@ -130,7 +132,17 @@ class Bench:
 
     store: Callable[[], StateStore] = MemoryStore
 
-    def __init__(self, *backends: Scripted, order: str = "failover", clock: Any = None, **settings):
+    def __init__(
+        self,
+        *backends: Scripted,
+        order: str = "failover",
+        clock: Any = None,
+        tariffs: Mapping[str, Tariff] | None = None,
+        budgets: tuple[Budget, ...] = (),
+        **settings,
+    ):
+        self.tariffs = tariffs or {}
+        self.budgets = budgets
         self.clock = clock or VirtualClock()
         self.backends = backends
         self.order = order
@@ -146,11 +158,22 @@ class Bench:
 
     def start(self, *, only: str | None = None, watch=None, jitter=lambda: 0.0, **settings) -> RequestRun:
         candidates = tuple(
-            Candidate(backend, self.gates[backend.name], self.rules(**settings), {})
+            Candidate(
+                backend,
+                self.gates[backend.name],
+                self.rules(**settings),
+                {},
+                tariff=self.tariffs.get(backend.name, UNPRICED),
+            )
             for backend in self.backends
             if only in (None, backend.name)
         )
-        plan = Plan(routing=ROUTINGS[self.order], candidates=candidates, messages=(Message("user", "why"),))
+        plan = Plan(
+            routing=ROUTINGS[self.order],
+            candidates=candidates,
+            messages=(Message("user", "why"),),
+            budgets=self.budgets,
+        )
         return RequestRun(self.live, plan, jitter, watch or self.seen.append)
 
     async def ask(self, **options) -> Reply:

@@ -60,8 +60,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     ``at`` (UTC); ``request``, 0 for what no request caused; ``event``, its kind; ``backend``; ``message``, ``kind``
     and HTTP ``status`` of a failure; ``seconds``, how long what ended took, or a cool-down will; ``attempt`` of
     ``attempts``; ``ttft_seconds``, ``generating_seconds``, ``pieces``, ``prompt_tokens``, ``completion_tokens``,
-    ``cached_tokens``, ``cache_written_tokens``, ``reasoning_tokens``, ``finish_reason``, ``model`` and
-    ``response_id`` of a reply; whether an attempt is ``streaming`` and the
+    ``cached_tokens``, ``cache_written_tokens``, ``reasoning_tokens``, ``cost`` and whether ``cost_is_estimate``,
+    ``finish_reason``, ``model`` and ``response_id`` of a reply; whether an attempt is ``streaming`` and the
     ``sampling`` parameters that it sends, as JSON; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before
     a further attempt and whether it was ``asked_by_server``; ``is_probe`` of a visit; ``tpm`` and its ``threshold``,
     tokens per minute; the ``state`` of a circuit after a change and ``before``, the ``cause`` of the change, and the
