@@ -47,6 +47,7 @@ from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
 from llx_magic.core.message import File, Image, Message
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import ChatRequest
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LlxError, UsageProblem
@@ -185,6 +186,9 @@ class _Ears:
 
     def on_reasoning(self, piece: str) -> None:
         piece.encode("utf-8")
+
+    def on_rates(self, facts: RateFacts) -> None:
+        assert facts
 
 
 def _events(data: bytes, chance: random.Random) -> None:

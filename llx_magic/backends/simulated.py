@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Self
 
 import msgspec
 
+from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
@@ -260,7 +261,7 @@ def _fail(kind: FailureKind, message: str) -> NoReturn:
 def _refuse(name: str, status: int, body: bytes = b"", retry_after: float | None = None) -> NoReturn:
     """Fail as the status would over HTTP, through the same reading of it."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    raise BackendFailed(refused(status, headers, body, name=name, wall_clock=0.0))
+    raise BackendFailed(refused(status, headers, read_error(body), name=name, wall_clock=0.0))
 
 
 def _counted(message: Message) -> str:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llx_magic.core.gate import Gate, GateKey
+    from llx_magic.core.rate_facts import RateFacts
     from llx_magic.core.reply import Answer, ChatRequest
     from llx_magic.keys.secret import Proof
 
@@ -52,7 +53,10 @@ class Credential(Protocol):
 
 
 class Progress(Protocol):
-    """Where a backend reports how far it is: that it sends, that the connection stands, each piece as it arrives."""
+    """Where a backend reports how far it is: that it sends, that the connection stands, each piece as it arrives.
+
+    And what the service tells of its limits, whether it answers or refuses.
+    """
 
     def on_sending(self, to: str) -> None:
         """Start all limits and latencies: what comes from here on is the network's and the server's time, not ours.
@@ -69,6 +73,9 @@ class Progress(Protocol):
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of the model's reasoning; never empty, not part of the reply's text."""
+
+    def on_rates(self, facts: RateFacts) -> None:
+        """Take what the service tells of its limits; never empty. A refusal may tell of them twice: head and body."""
 
 
 class Ready(Protocol):

@@ -7,6 +7,7 @@ and requests of a day, and all of them hold.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -40,3 +41,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 RateFacts = tuple[Allowance, ...]
 """Everything that one reply tells of limits; never empty where it is passed on."""
+
+Windows = Mapping[Measure, float]
+"""For how many seconds a service counts, by what it counts, where it does not say so itself."""
+
+BY_MINUTE: Windows = dict.fromkeys(Measure, MINUTE)

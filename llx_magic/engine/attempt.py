@@ -12,6 +12,7 @@ from typing import NamedTuple
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.machine import in_words, trouble_of
 from llx_magic.core.ports import Clock, Ready, Timer
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import Answer, ChatRequest
 from llx_magic.settings.declaration import Settings
 from llx_magic.units import ceil_milliseconds, duration, limit
@@ -59,12 +60,15 @@ class Attempt:
         on_first: Callable[[float], None],
         on_piece: Callable[[str], None],
         on_thought: Callable[[str], None] = lambda _piece: None,
+        on_rates: Callable[[RateFacts], None] = lambda _facts: None,
     ) -> None:
         self._clock = clock
         self._settings = settings
         self._on_first = on_first
         self._on_piece = on_piece
         self._on_thought = on_thought
+        self.on_rates = on_rates
+        """Takes what the service tells of its limits."""
         self.pieces = 0
         """How many pieces of text and reasoning have arrived."""
         self._text = StringIO()

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llx_magic.core.rate_facts import BY_MINUTE, DAY, Measure, Windows
 from llx_magic.text.values import JsonValue
 
 Fields = dict[str, JsonValue]
@@ -57,7 +58,8 @@ class Accent:
     ``names`` are its words for parameters. ``refuses`` are fields that a request has of itself and that it does not
     take. ``effort`` holds the fields that say each effort; one that is not there cannot be said. ``has_schemas`` says
     whether it takes a JSON schema, ``has_json`` whether it takes the wish for JSON without one. ``marks_beginning``
-    says that a last turn of the assistant, which the reply goes on with, must be marked as such.
+    says that a last turn of the assistant, which the reply goes on with, must be marked as such. ``windows`` says for
+    how long it counts what it limits, where its headers leave that open.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Accent:
     marks_beginning: bool = False
     images: Images = Images.ANY
     files: Files = Files.NONE
+    windows: Windows = field(default_factory=dict)
 
 
 _MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
@@ -79,6 +82,15 @@ PLAIN = Accent(files=Files.BYTES)
 
 NO_FILES = Accent()
 NO_ATTACHMENTS = Accent(images=Images.NONE)
+
+AZURE = Accent(files=Files.BYTES, windows=BY_MINUTE)
+"""https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota"""
+
+GROQ = Accent(windows={**BY_MINUTE, Measure.REQUESTS: DAY})
+"""https://console.groq.com/docs/rate-limits"""
+
+TOGETHER = Accent(windows=dict.fromkeys(Measure, 1.0))
+"""https://docs.together.ai/docs/rate-limits"""
 
 MISTRAL = Accent(
     names={"seed": "random_seed", **_MAX_TOKENS},

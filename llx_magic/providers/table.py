@@ -56,7 +56,10 @@ _DECLARED = (
         note="OpenAI",
         aliases=("openai-responses", "openai-vercel", "openai-chat", "chatgpt"),
     ),
-    _hosted("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "Groq, open models, free tier"),
+    _hosted(
+        "groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "Groq, open models, free tier",
+        accent=accents.GROQ,
+    ),
     _hosted(
         "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "OpenRouter, many models",
         accent=accents.OPENROUTER,
@@ -73,7 +76,7 @@ _DECLARED = (
     _hosted("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "DeepSeek", accent=accents.DEEPSEEK),
     _hosted(
         "together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "Together AI, open models",
-        aliases=("together-ai",), more_urls=("https://api.together.ai/v1",),
+        aliases=("together-ai",), more_urls=("https://api.together.ai/v1",), accent=accents.TOGETHER,
     ),
     _hosted(
         "fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "Fireworks AI, open models",
@@ -206,6 +209,7 @@ _DECLARED = (
         "deployment's name as the model; `--api-version` for a dated address, or that whole address as the base-url",
         aliases=("azure-openai", "azure-ai"),
         otel_name="azure.ai.openai",
+        accent=accents.AZURE,
     ),
     _claude_at(
         "azure", "ANTHROPIC_FOUNDRY_API_KEY",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.sse import ServerEvent
 from llx_magic.backends.wires.openai_reader import ReplyReader
@@ -62,4 +63,4 @@ def refusal(status: int, document: object = b"", key: str = KEY, **headers: str)
     LIVE_KEYS.add(key)
     raw = document if isinstance(document, bytes) else text_of(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return refused(status, named, raw, name="alpha", wall_clock=NOON)
+    return refused(status, named, read_error(raw), name="alpha", wall_clock=NOON)

@@ -19,6 +19,7 @@ from llx_magic.backends.local import MODEL, LocalBackend, LocalServer, pull, run
 from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of, inspect
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.message import Message
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import ChatRequest
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.files.folders import cache_folder
@@ -380,6 +381,9 @@ class Pieces:
 
     def on_reasoning(self, piece: str) -> None:
         raise AssertionError(piece)
+
+    def on_rates(self, facts: RateFacts) -> None:
+        raise AssertionError(facts)
 
 
 def ask(prompt: str, *, streaming: bool = True, **params) -> ChatRequest:

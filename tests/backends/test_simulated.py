@@ -10,6 +10,7 @@ import pytest
 from llx_magic.backends.simulated import SimulatedBackend, SimulatedScript, simulated_script
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.message import Message
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.errors import SettingError
 
@@ -40,6 +41,7 @@ class Pieces:
     def __init__(self, clock: JumpingClock) -> None:
         self.clock = clock
         self.got: list[tuple[float, str]] = []
+        self.rates: list[RateFacts] = []
 
     def on_sending(self, to: str) -> None:
         pass
@@ -52,6 +54,9 @@ class Pieces:
 
     def on_reasoning(self, piece: str) -> None:
         raise AssertionError(piece)
+
+    def on_rates(self, facts: RateFacts) -> None:
+        self.rates.append(facts)
 
     @property
     def text(self) -> str:

@@ -12,6 +12,7 @@ from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.failure import BackendFailed, Failure, NotReady
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend, Progress
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import Answer, ChatRequest
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
@@ -45,6 +46,7 @@ class Pieces:
 
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    rates: list[RateFacts] = field(default_factory=list)
     seen: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_sending(self, to: str) -> None:
@@ -59,6 +61,9 @@ class Pieces:
 
     def on_reasoning(self, piece: str) -> None:
         self.reasoning.append(piece)
+
+    def on_rates(self, facts: RateFacts) -> None:
+        self.rates.append(facts)
 
 
 def question(*, streaming: bool = True, **params) -> ChatRequest:

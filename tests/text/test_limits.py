@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.commands.profiles import read_params
@@ -124,7 +125,7 @@ def test_a_setting_that_python_cannot_hold_is_one_line(raw):
 @pytest.mark.parametrize("header", ["", DIGITS, "1e999", "-5", "nan", "Fri, 31 Dec 300000 23:59:59 GMT", "9" * 400])
 def test_an_error_body_whose_numbers_python_cannot_hold_is_a_failure_like_any_other(body, header):
     headers = {"retry-after": header} if header else {}
-    failure = refused(429, headers, body.encode(), name="alpha", wall_clock=1e9)
+    failure = refused(429, headers, read_error(body.encode()), name="alpha", wall_clock=1e9)
     assert failure.message.startswith("429 Too Many Requests")
     assert len(failure.message) < 500
     assert failure.retry_after is None or 0 <= failure.retry_after <= 1e9

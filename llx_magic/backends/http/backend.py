@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llx_magic.backends.reading.reader import Reader
     from llx_magic.backends.wires.wire import Asked, Wire
     from llx_magic.core.ports import Credential, Progress, Ready
+    from llx_magic.core.rate_facts import RateFacts
     from llx_magic.core.reply import ChatRequest
     from llx_magic.keys.secret import Proof, Secret
     from llx_magic.text.values import JsonValue
@@ -132,6 +133,9 @@ class _Unwatched:
         """Take nothing."""
 
     def on_reasoning(self, piece: str) -> None:
+        """Take nothing."""
+
+    def on_rates(self, facts: RateFacts) -> None:
         """Take nothing."""
 
 

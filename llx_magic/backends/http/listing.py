@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.kinds import refused
 from llx_magic.backends.reading.lenient import NoJson, read_json
 from llx_magic.backends.reading.listing import Listed, next_page, with_limits
@@ -72,7 +73,7 @@ class Page:
 
     def refused(self, status: int, body: bytes) -> Failure:
         """Return what a status other than 2xx means."""
-        return refused(status, self._headers, body, name=self._name, wall_clock=self._wall_clock)
+        return refused(status, self._headers, read_error(body), name=self._name, wall_clock=self._wall_clock)
 
 
 async def all_models(wire: Wire, name: str, versions: tuple[str, ...], get: _Get) -> tuple[Listed, ...]:

@@ -43,7 +43,8 @@ _EVENT_FIELDS = re.compile(r"(?:event:[^\n]{0,80}\n)?(?:data|error): ?")
 class ServerError:
     """What an error says: its text, its codes and types in lower case, numbers that are statuses, and token counts.
 
-    ``waits`` are the waits that it names, as text or as seconds. ``headers`` are those that it quotes.
+    ``waits`` are the waits that it names, as text or as seconds. ``headers`` are those that it quotes. ``quotas`` are
+    those that are used up by Google's names, with what each allows.
     """
 
     text: str = ""
@@ -51,6 +52,7 @@ class ServerError:
     statuses: list[int] = field(default_factory=list)
     waits: list[str | float] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    quotas: dict[str, str] = field(default_factory=dict)
     prompt_tokens: int | None = None
     window: int | None = None
 
@@ -194,6 +196,8 @@ def _note(fields: Mapping[str, JsonValue], error: ServerError) -> None:
     quoted = fields.get("headers")
     if isinstance(quoted, dict):
         error.headers |= {name.lower(): str(value) for name, value in quoted.items()}
+    if isinstance(quota := fields.get("quotaid"), str):
+        error.quotas[quota[:200]] = str(fields.get("quotavalue", ""))[:20]
     error.prompt_tokens = _count(fields.get("nprompttokens"), error.prompt_tokens)
     error.window = _count(fields.get("nctx"), error.window)
 

@@ -100,7 +100,7 @@ QUOTA = _family(
     rf"|ran out of {_A}(?:credits?|quota)"
     rf"|(?:used|exhausted) (?:all|up) {_A}(?:credits?|quota|allocation)"
     rf"|billing hard limit|spend(?:ing)? limit {_A}(?:reached|exceeded)"
-    r"|(?:too many tokens|requests|tokens|neurons|limit)[ -]per[ -]day"
+    r"|(?:too many tokens|requests|models|tokens|neurons|limit)[ -]per[ -]day"
     r"|(?:requests|calls|tokens) ?(?:per|/) ?(?:day|month)\b"
     r"|daily (?:free )?(?:limit|quota|allocation)|account is in arrears"
     r"|purchase (?:more )?credits|add (?:more )?credits|recharge your|top up your",

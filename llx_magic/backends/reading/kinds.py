@@ -6,7 +6,7 @@ import http
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from llx_magic.backends.reading.errors import describe, read_error
+from llx_magic.backends.reading.errors import describe
 from llx_magic.backends.reading.families import (
     ACCESS,
     CAPACITY,
@@ -23,6 +23,7 @@ from llx_magic.backends.reading.families import (
     Family,
 )
 from llx_magic.backends.reading.lenient import folded
+from llx_magic.backends.reading.rates import longest_wait, told_by_headers
 from llx_magic.backends.reading.waits import wait_asked_for, wait_in_words
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
@@ -149,12 +150,15 @@ def failure_of(
         message = f"filtered by {name}: {message}"
     limited = kind is FailureKind.RATE_LIMIT
     waits = limited or kind in (FailureKind.SERVER, FailureKind.CONFLICT) or status is not None
+    wait = wait_asked_for(headers, error, wall_clock) if waits else None
+    if wait is None and limited:
+        wait = longest_wait(told_by_headers({**error.headers, **headers}, wall_clock))
     return Failure(
         kind=kind,
         message=message,
         status=status,
         amounts_to=verdict.status if status is None else None,
-        retry_after=wait_asked_for(headers, error, wall_clock, limited=limited) if waits else None,
+        retry_after=wait,
         should_retry=_should_retry(verdict.status, headers, kind),
         quota_exhausted=verdict.quota_exhausted,
     )
@@ -175,15 +179,14 @@ _PHRASES = {413: "Content Too Large", 422: "Unprocessable Content", 529: "Overlo
 """
 
 
-def refused(status: int, headers: Mapping[str, str], body: bytes, *, name: str, wall_clock: float) -> Failure:
-    """Return the failure that a status other than 2xx means.
+def refused(status: int, headers: Mapping[str, str], error: ServerError, *, name: str, wall_clock: float) -> Failure:
+    """Return the failure that a status other than 2xx means, with the error that its body is.
 
     ``headers`` has names in lower case. ``name`` is the backend's. ``wall_clock`` is Unix time, for a ``Retry-After``
     that is a date where the response has no ``Date`` of its own.
     """
     if 300 <= status < 400:
         return Failure(kind=FailureKind.REDIRECT, status=status, message=_redirect(status, headers))
-    error = read_error(body)
     # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     if named := headers.get("x-amzn-errortype"):
         error.codes.add(named.partition(":")[0].rpartition("#")[2].casefold())

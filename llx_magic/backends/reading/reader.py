@@ -73,7 +73,9 @@ class Reader(PartialReply, ABC):
 
     def refused(self, status: int, body: bytes) -> Failure:
         """Return what a status other than 2xx means, with as much of its body as is known."""
-        return refused(status, self._headers, body, name=self.name, wall_clock=self._wall_clock)
+        error = read_error(body)
+        self.tell_of_limits(error)
+        return refused(status, self._headers, error, name=self.name, wall_clock=self._wall_clock)
 
     def take(self, event: ServerEvent) -> None:
         """Take the next event of the body; whatever follows the end mark is ignored.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from llx_magic.backends.reading.errors import ServerError, describe
 from llx_magic.backends.reading.finish import Finish, meaning_of, says_nothing
 from llx_magic.backends.reading.kinds import failure_of
+from llx_magic.backends.reading.rates import NO_WINDOWS, told_by_error, told_by_headers
 from llx_magic.backends.reading.thinking import part_without_opening
 from llx_magic.backends.reading.transcript import Transcript
 from llx_magic.backends.reading.usage import counts_of, usage_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llx_magic.core.ports import Progress
+    from llx_magic.core.rate_facts import Windows
     from llx_magic.text.values import JsonValue
 
 AFTER_FINISH_SECONDS = 1.0
@@ -45,6 +47,9 @@ class PartialReply:
     messages.
     """
 
+    windows: Windows = NO_WINDOWS
+    """For how many seconds the service counts what it limits, where its headers do not say."""
+
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         self.name = name
         self.done = False
@@ -56,6 +61,7 @@ class PartialReply:
         self.taken = 0
         """How many pieces of the reply were taken: it grows with each that says anything."""
         self._model = model
+        self._progress = progress
         self._transcript = Transcript(progress)
         self._headers: Mapping[str, str] = {}
         self._wall_clock = 0.0
@@ -72,6 +78,13 @@ class PartialReply:
     def came_with(self, headers: Mapping[str, str], wall_clock: float) -> None:
         """Take the response's headers and the time of day, for the wait that an error inside the reply asks for."""
         self._headers, self._wall_clock = headers, wall_clock
+        if told := told_by_headers(headers, wall_clock, self.windows):
+            self._progress.on_rates(told)
+
+    def tell_of_limits(self, error: ServerError) -> None:
+        """Report what an error tells of the service's limits."""
+        if told := told_by_error(error, self._headers, self._wall_clock, self.windows):
+            self._progress.on_rates(told)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -203,6 +216,7 @@ class PartialReply:
 
     def fail_as_reported(self, error: ServerError, message: str = "") -> NoReturn:
         """Raise the failure that an error inside the reply means, in the server's own words unless told otherwise."""
+        self.tell_of_limits(error)
         if not message:
             message = f"the server reported an error: {describe(error) or 'it does not say which'}"
         failure = failure_of(

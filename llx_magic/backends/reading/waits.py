@@ -20,8 +20,11 @@ LONGEST_WAIT = 1e9
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds of a unit, by the first letter of its name."""
 
+_SMALL = {"milli": 1e-3, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+"""Seconds of a unit below a second, by how its name begins; Go's are https://pkg.go.dev/time#Duration.String."""
+
 _NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
-_UNIT = r"(?:milliseconds?|millis|msecs?|ms|[smhd])[a-z]{0,8}"
+_UNIT = r"(?:milliseconds?|millis|msecs?|[mnuµμ]s|[smhd])[a-z]{0,8}"
 _PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE | re.ASCII)
 _IN_WORDS = re.compile(
     r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume)[^\d.;]{0,40}?"
@@ -36,13 +39,12 @@ _LONGEST_AGO = 1e9
 """Seconds since 1970 that are certainly a date, and thousand times as many certainly one in milliseconds."""
 
 
-def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: float, *, limited: bool) -> float | None:
+def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: float) -> float | None:
     """Return the seconds that the server asks to wait, or None where it names no usable time.
 
     Looked at are, in this order: ``retry-after-ms``, ``retry-after``, the error's own field (``retryDelay: "38s"``,
-    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto),
-    its words ("try again in 1m23.4s", "regain access on 2026-12-01 at 00:00 UTC"), and, where the rate is ``limited``,
-    the reset of the limit that is at 0.
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto) and
+    its words ("try again in 1m23.4s", "regain access on 2026-12-01 at 00:00 UTC").
     """
     found = retry_after(headers, wall_clock)
     if found is None:
@@ -53,8 +55,6 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
         found = wait_in_words(error.text)
     if found is None and (due := _date_in_words(error.text)) is not None:
         found = _until(due, headers, wall_clock)
-    if found is None and limited:
-        found = _until_reset({**error.headers, **headers}, wall_clock)
     return found
 
 
@@ -83,8 +83,9 @@ def duration(text: str) -> float | None:
     if not parts or _PART.sub("", text).replace("and", "").strip(" ,."):
         return None
     seconds = 0.0
-    for number, unit in (part.groups() for part in parts):
-        seconds += float(number) * (0.001 if unit.lower().startswith(("ms", "milli")) else _UNITS[unit[0].lower()])
+    for number, unit in (part.group(1, 2) for part in parts):
+        small = next((size for name, size in _SMALL.items() if unit.lower().startswith(name)), None)
+        seconds += float(number) * (small or _UNITS[unit[0].lower()])
     return min(seconds, LONGEST_WAIT)
 
 
@@ -110,29 +111,17 @@ def _seconds(value: str | float | None) -> float | None:
     return min(number, LONGEST_WAIT)
 
 
-def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the longest wait of all limits that have nothing left.
+def until_reset(value: str | float, headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """Return the seconds until a limit is reset: a duration, seconds, or a date as text or as a Unix time in s or ms.
 
-    The headers of OpenAI, which others copy: https://platform.openai.com/docs/guides/rate-limits
-    """
-    waits = [
-        wait
-        for name, value in headers.items()
-        if "ratelimit" in name and "remaining" in name and _number(value) == 0
-        if (wait := _reset(headers.get(name.replace("remaining", "reset")), headers, wall_clock)) is not None
-    ]
-    return max(waits, default=None)
-
-
-def _reset(value: str | None, headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the wait until a reset: a duration, seconds, or a date as text or as a Unix time in s or ms.
-
-    The text is one of https://www.rfc-editor.org/rfc/rfc3339#section-5.6, as Anthropic has it.
+    A date counts from the response's own. As a text it is one of https://www.rfc-editor.org/rfc/rfc3339#section-5.6, as
+    Anthropic has it, or of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7.
     """
     number = _number(value)
     if number is None:
-        due = _rfc3339(value)
-        return duration(value or "") if due is None else _until(due, headers, wall_clock)
+        text = str(value)
+        due = _rfc3339(text) or _http_date(text)
+        return duration(text) if due is None else _until(due, headers, wall_clock)
     if number < _LONGEST_AGO:
         return number
     return _until(number / 1000 if number >= 1000 * _LONGEST_AGO else number, headers, wall_clock)

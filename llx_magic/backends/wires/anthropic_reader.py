@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.reading.errors import error_of, error_within, says_something
 from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
+from llx_magic.core.rate_facts import BY_MINUTE
 
 if TYPE_CHECKING:
     from llx_magic.core.ports import Progress
@@ -24,6 +25,7 @@ class MessageReader(Reader):
     """Takes one reply in Anthropic's form as it arrives."""
 
     piece = "content"
+    windows = BY_MINUTE
 
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         super().__init__(name, model, progress)

@@ -91,7 +91,9 @@ class OpenAIChat(Wire):
 
     def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
         """Return what reads one reply."""
-        return ReplyReader(name, model, progress)
+        reader = ReplyReader(name, model, progress)
+        reader.windows = self._accent.windows
+        return reader
 
     def conceded(self, failure: Failure, request: ChatRequest, without: Collection[str]) -> Concession | None:
         """Return what a failure refuses of what a request asked for; None where it refuses none of it."""
