@@ -13,6 +13,7 @@ import collections
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import sys
@@ -23,12 +24,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from llx_magic.text.values import JsonValue
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from llx_magic.backends.reading.body import BodyDecoder
+from llx_magic.backends.reading.errors import read_error
 from llx_magic.backends.reading.kinds import refused
+from llx_magic.backends.reading.rates import told_by_error, told_by_headers
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.simulated import simulated_script
 from llx_magic.backends.wires.openai_reader import ReplyReader
@@ -239,10 +244,16 @@ _PAYLOADS = (
 def _error_body(data: bytes, chance: random.Random) -> None:
     head, _, rest = data.partition(b"\n")
     value = head.decode("latin-1")
-    names = ("retry-after", "retry-after-ms", "date", "x-ratelimit-reset-requests", "location", "x-amzn-errortype")
+    names = (
+        "retry-after", "retry-after-ms", "date", "x-ratelimit-reset-requests", "x-ratelimit-limit-requests",
+        "ratelimit", "ratelimit-policy", "location", "x-amzn-errortype",
+    )  # fmt: skip
     headers = {chance.choice(names): value, chance.choice(names): value, "x-ratelimit-remaining-requests": "0"}
     status = chance.choice((302, 400, 401, 404, 413, 429, 500, 503, 599))
-    found = refused(status, headers, rest or data, name="alpha", wall_clock=1e9)
+    error = read_error(rest or data)
+    for limit in (*told_by_headers(headers, 1e9), *told_by_error(error, headers, 1e9)):
+        assert all(0 <= each < math.inf for each in msgspec.structs.astuple(limit)[1:] if each is not None)
+    found = refused(status, headers, error, name="alpha", wall_clock=1e9)
     _check_line(found.message)
 
 

@@ -21,6 +21,7 @@ from llx_magic.backends.reading.kinds import refused
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.machine import in_words
 from llx_magic.core.message import File, Image, attachments
+from llx_magic.core.rate_facts import Allowance, Measure
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.errors import SettingError, brief
 from llx_magic.locks import ForkSafeLock
@@ -50,6 +51,7 @@ _WORDS = {
     "prompt_tokens": "a whole number, 0 or more",
     "completion_tokens": "a whole number, 0 or more",
     "cycle": "true or false",
+    "tells_rate": "true or false",
 }
 """What ``SimulatedScript`` takes under each name, as the end of a sentence."""
 
@@ -94,7 +96,8 @@ class SimulatedScript:
     ``reply`` None is a sentence that names the backend and says how many words the prompt had. ``latency_ms`` is from
     sending to the first piece; ``tokens_per_second`` None makes the rest come at once. Token counts of None are counted
     as words. Each attempt takes the next of ``steps``; the last one repeats, or with ``cycle`` they start over. What is
-    beyond the ``rate`` is refused at once, with the seconds until the window ends, and takes no step.
+    beyond the ``rate`` is refused at once, with the seconds until the window ends, and takes no step. With
+    ``tells_rate`` each reply says what is left of it, as the headers of many services do.
     """
 
     reply: str | None = None
@@ -105,6 +108,7 @@ class SimulatedScript:
     steps: tuple[Step, ...] = (Step("ok"),)
     cycle: bool = False
     rate: Rate | None = None
+    tells_rate: bool = False
 
 
 def simulated_script(params: Mapping[str, JsonValue]) -> SimulatedScript:
@@ -148,7 +152,7 @@ class SimulatedBackend:
         progress.on_sending(self.name)
         progress.on_connected()
         if self._script.rate is not None:
-            self._keep_to(self._script.rate)
+            self._keep_to(self._script.rate, progress)
         try:
             script = _with_values(self._script, request.params)
             step = self._next_step(script)
@@ -163,16 +167,25 @@ class SimulatedBackend:
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""
 
-    def _keep_to(self, rate: Rate) -> None:
+    def _keep_to(self, rate: Rate, progress: Progress) -> None:
         with self._lock:
             now = self._clock.now()
             if now >= self._window_began + rate.seconds:
                 self._window_began, self._in_window = now, 0
             left = self._window_began + rate.seconds - now
             self._in_window += 1
-            if self._in_window <= rate.count:
-                return
-        _refuse(self.name, 429, retry_after=left)
+            remaining = rate.count - self._in_window
+        if self._script.tells_rate:
+            limit = Allowance(
+                measure=Measure.REQUESTS,
+                limit=rate.count,
+                remaining=max(0, remaining),
+                resets_in=left,
+                window=rate.seconds,
+            )
+            progress.on_rates((limit,))
+        if remaining < 0:
+            _refuse(self.name, 429, retry_after=left)
 
     def _next_step(self, script: SimulatedScript) -> Step:
         """Return the next step; a script that a request brings along has a position of its own."""

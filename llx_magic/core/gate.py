@@ -22,6 +22,7 @@ from llx_magic.core.events import (
     VisitStarted,
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
+from llx_magic.core.rate_facts import RateFacts, longest_wait
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
@@ -188,6 +189,11 @@ class Gate(msgspec.Struct):
             return (), False
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
         return (CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds),), goes_first
+
+    def learn_rates(self, facts: RateFacts, now: float) -> None:
+        """Take what the service tells of its limits: where one is used up, rows wait until it is reset."""
+        if (wait := longest_wait(facts)) is not None:
+            self.traffic.pause(now + wait)
 
     def wait(self, applicant: Applicant, now: float, settings: Settings) -> float | None:
         """Let the request wait in line for this backend's rate limit, if that is worth while.

@@ -46,3 +46,8 @@ Windows = Mapping[Measure, float]
 """For how many seconds a service counts, by what it counts, where it does not say so itself."""
 
 BY_MINUTE: Windows = dict.fromkeys(Measure, MINUTE)
+
+
+def longest_wait(told: RateFacts) -> float | None:
+    """Return the seconds until every limit has something left again; None where nothing is used up."""
+    return max((each.resets_in for each in told if each.remaining == 0 and each.resets_in is not None), default=None)

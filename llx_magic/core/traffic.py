@@ -70,6 +70,10 @@ class Traffic(msgspec.Struct):
         if self.level is not None:
             self.level.passed(self.under_way, settings.concurrency)
 
+    def pause(self, until: float) -> None:
+        """Let no row begin before then, nor before an earlier pause ends."""
+        self.paused_until = max(self.paused_until, until)
+
     def lift(self) -> None:
         """End the wait of rows because the user says so."""
         self.paused_until = 0.0
@@ -80,6 +84,6 @@ class Traffic(msgspec.Struct):
         A later refusal never makes an earlier wait shorter.
         """
         if wait is not None:
-            self.paused_until = max(self.paused_until, now + wait)
+            self.pause(now + wait)
         if self.level is not None:
             self.level.refused(admitted_at, now)

@@ -18,6 +18,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
 from llx_magic.core.ports import Clock, P, StateStore, T
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, Tally
@@ -167,6 +168,11 @@ class LiveProfile:
             self._room.look(now)
         self._tell(started)
         return goes_first
+
+    def learn_rates(self, gate: GateKey, facts: RateFacts) -> None:
+        """Tell the backend's gate what its service tells of its limits."""
+        with self._lock:
+            self._store.update(gate, Gate.learn_rates, facts, self.clock.now())
 
     def join_line(
         self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, only_candidate: bool

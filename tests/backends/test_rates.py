@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.backends.reading.errors import error_of
-from llx_magic.backends.reading.rates import NO_WINDOWS, longest_wait, told_by_error, told_by_headers
+from llx_magic.backends.reading.rates import NO_WINDOWS, told_by_error, told_by_headers
 from llx_magic.backends.wires.anthropic_reader import MessageReader
 from llx_magic.backends.wires.wire import wire_named
-from llx_magic.core.rate_facts import BY_MINUTE, DAY, MINUTE, MONTH, Allowance, Measure
+from llx_magic.core.rate_facts import BY_MINUTE, DAY, MINUTE, MONTH, Allowance, Measure, longest_wait
 from llx_magic.providers.table import find_provider
-from tests.backends.kit import NOON
+from tests.backends.kit import NOON, refusal
 from tests.faults.asking import Pieces
 
 REQUESTS, TOKENS, INPUT, OUTPUT = Measure
@@ -225,6 +225,22 @@ def test_groq_s_requests_are_those_of_a_day_and_its_tokens_those_of_a_minute(pro
     assert told(GROQ, provider) == [(REQUESTS, 14_400, 14_370, 179.56, DAY), (TOKENS, 18_000, 17_997, 7.66, MINUTE)]
 
 
+def test_what_is_known_of_a_service_reaches_the_reader_of_its_replies():
+    pieces, provider = Pieces(), find_provider("groq")
+    assert provider is not None
+    read_by(
+        wire_named("openai").accented(provider.accent).reader("alpha", "m", pieces), {"x-ratelimit-limit-requests": "9"}
+    )
+    assert [each.window for each in pieces.rates[0]] == [DAY]
+
+
+def test_a_subscription_of_anthropic_that_is_used_up_is_waited_for():
+    found = refusal(
+        429, {}, anthropic_ratelimit_unified_status="rejected", anthropic_ratelimit_unified_reset=str(int(NOON) + 900)
+    )
+    assert found.retry_after == 900
+
+
 def test_groq_s_requests_are_those_of_a_day_also_where_few_are_used():
     headers = {**GROQ, "x_ratelimit_remaining_requests": "14399", "x_ratelimit_reset_requests": "6s"}
     assert told(headers, "groq")[0] == (REQUESTS, 14_400, 14_399, 6, DAY)
@@ -394,6 +410,21 @@ def test_gemini_may_keep_the_size_of_a_quota_to_itself():
 @pytest.mark.parametrize("error", ["slow down", {"message": "slow down"}, google("Unheard"), google("RequestsPerMoon")])
 def test_a_body_that_names_no_limit_tells_nothing(error):
     assert told_in(error) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_spent"),
+    [
+        (openrouter("Rate limit exceeded: free-models-per-min.", "20", NOON + 30), False),
+        (openrouter("Rate limit exceeded: free-models-per-day. Add 10 credits", "50", NOON + 40_000), True),
+        (openrouter("Rate limit exceeded: free-models-per-day-high-balance", "1000", NOON + 40_000), True),
+        (google("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"), False),
+        (google("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), True),
+    ],
+)
+def test_a_quota_of_a_day_is_used_up_for_long_and_one_of_a_minute_is_waited_for(error, is_spent):
+    found = refusal(429, {"error": error})
+    assert (found.quota_exhausted, found.retry_after is not None) == (is_spent, True)
 
 
 # --- together ---------------------------------------------------------------------------------------------------------

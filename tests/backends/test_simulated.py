@@ -268,6 +268,7 @@ def test_it_is_always_ready_and_nothing_is_to_close():
         ({"completion_tokens": -2}, ["completion_tokens", "-2"]),
         ({"cycle": "yes"}, ["cycle", "true or false", "'yes'"]),
         ({"reply": 7}, ["reply", "text", "7"]),
+        ({"tells_rate": 1}, ["tells_rate", "true or false", "1"]),
         ({"rate": 8}, ["rate", "8/2", "got 8"]),
         ({"rate": "0/2"}, ["rate", "'0/2'"]),
         ({"rate": "8/0"}, ["rate", "'8/0'"]),
@@ -288,6 +289,16 @@ def test_beyond_its_rate_it_refuses_and_names_the_seconds_that_are_left():
     assert (failure.kind, failure.status, failure.retry_after) == (FailureKind.RATE_LIMIT, 429, 1.5)
     trial.clock.seconds = 2.5
     assert trial.ask().finish_reason == "stop"
+
+
+def test_what_is_left_of_its_rate_is_told_with_each_reply_where_that_is_wanted():
+    trial, silent, told = Trial(rate="2/2.5", latency_ms=500, tells_rate=True), Trial(rate="2/2.5"), []
+    for attempt in (trial.ask, trial.ask, trial.failure):
+        attempt()
+        told += [(each.limit, each.remaining, each.resets_in, each.window) for (each,) in trial.pieces.rates]
+    assert told == [(2, 1, 2.5, 2.5), (2, 0, 2.0, 2.5), (2, 0, 1.5, 2.5)]
+    silent.ask()
+    assert silent.pieces.rates == []
 
 
 def test_no_parameters_make_a_model_that_just_answers():

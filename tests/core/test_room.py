@@ -10,6 +10,7 @@ from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import BackendSkipped, CoolDownEnded, CoolDownStarted, SkipReason
 from llx_magic.core.gate import Admission, Applicant, Permit
 from llx_magic.core.level import START
+from llx_magic.core.rate_facts import Allowance, Measure
 from tests.engine.kit import LIMITED, failure, settings_with
 from tests.engine.stores import STORES, StoredGate
 
@@ -37,6 +38,10 @@ def refuse(gate: StoredGate, taken: Permit, now: float, wait: float | None = Non
     """Refuse a visit with a 429 and settle it; the kinds of events of that."""
     events, _ = gate.limited(taken, failure(LIMITED.kind, "429", retry_after=wait), now, will_retry=False)
     return [type(event) for event in (*events, *gate.settle(taken, Outcome.GIVEN_BACK, now, SETTINGS))]
+
+
+def used_up(resets_in: float | None, remaining: float = 0) -> Allowance:
+    return Allowance(measure=Measure.REQUESTS, limit=60, remaining=remaining, resets_in=resets_in)
 
 
 def opened(now: float = 0.0) -> StoredGate:
@@ -158,3 +163,10 @@ def test_a_circuit_reset_by_hand_ends_the_wait_of_rows():
     refuse(gate, permit(gate), 0.0, wait=3600.0)
     gate.reset(1.0)
     assert gate.room(1.0, SETTINGS).places > 0
+
+
+def test_what_a_service_says_is_used_up_is_waited_for_until_it_is_there_again():
+    gate = StoredGate("a")
+    gate.learn_rates((used_up(5.0), used_up(9.0), used_up(60.0, remaining=1)), 100.0)
+    assert (gate.room(100.0, SETTINGS).places, gate.room(100.0, SETTINGS).at) == (0, 109.0)
+    assert gate.room(109.0, SETTINGS).places == START

@@ -31,7 +31,8 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import BackendFailed, FailureKind, Limit
-from llx_magic.core.reply import Delta, Restart
+from llx_magic.core.rate_facts import Allowance, Measure
+from llx_magic.core.reply import Answer, Delta, Restart
 from llx_magic.core.statistics import Ledger
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.parts import parts_of
@@ -887,3 +888,19 @@ async def test_an_opening_is_said_with_the_failures_that_did_it():
     bench = Bench(Scripted("a", DOWN), Scripted("b"))
     await open_circuit(bench)
     assert [event.failures for event in bench.changes(Cause.FAILURES)] == [3]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_what_a_service_tells_of_its_limits_reaches_the_gate_of_its_backend_alone(answers):
+    """From a reply and from a refusal."""
+
+    async def telling(_request, progress) -> Answer:
+        progress.on_rates((Allowance(measure=Measure.REQUESTS, limit=60, remaining=0, resets_in=50.0),))
+        if answers:
+            return answer()
+        raise BackendFailed(failure())
+
+    bench = Bench(Scripted("a", telling), Scripted("b"))
+    await bench.ask()
+    rooms = [bench.gate(name).room(bench.clock.now(), bench.rules()) for name in "ab"]
+    assert [(room.places > 0, room.at) for room in rooms] == [(False, bench.clock.now() + 50), (True, None)]

@@ -23,10 +23,11 @@ from llx_magic.backends.reading.families import (
     Family,
 )
 from llx_magic.backends.reading.lenient import folded
-from llx_magic.backends.reading.rates import longest_wait, told_by_headers
+from llx_magic.backends.reading.rates import told_by_headers
 from llx_magic.backends.reading.waits import wait_asked_for, wait_in_words
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.rate_facts import longest_wait
 from llx_magic.keys.redaction import LONGEST_READ
 
 if TYPE_CHECKING:

@@ -162,11 +162,6 @@ def told_by_error(
     return _tightest(told)
 
 
-def longest_wait(told: RateFacts) -> float | None:
-    """Return the seconds until every limit has something left again; None where nothing is used up."""
-    return max((each.resets_in for each in told if each.remaining == 0 and each.resets_in is not None), default=None)
-
-
 @functools.lru_cache(maxsize=512)
 def _place(name: str) -> _Place | None:
     words = [word for word in re.split("[-_]", _NAME.sub("ratelimit", name[:200])) if word]
