@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sized
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
 from typing import Self
 
 import pandas as pd
 
 from llx_magic.errors import UsageProblem, brief
-from llx_magic.observe.frames.columns import series
-from llx_magic.rows.rows import ROW, Column, Row, Source, row_of
+from llx_magic.observe.frames.columns import Kind, series
+from llx_magic.rows.rows import ROW, Column, Source
+from llx_magic.template.cells import joined
 from llx_magic.text.screen import one_line
 
 _CHUNK = 512
@@ -24,7 +25,7 @@ class PandasRows(Source):
 
     def __init__(self, frame: pd.DataFrame, *, is_series: bool = False) -> None:
         self._frame = frame
-        self._is_series = is_series
+        self.is_single = is_series
         self.columns = tuple(frame.columns)
 
     @classmethod
@@ -53,12 +54,10 @@ class PandasRows(Source):
         except ValueError as problem:
             raise UsageProblem(f"no table can be made of the dictionary: {one_line(str(problem), 200)}") from None
 
-    def joined(self, columns: Mapping[str, Column]) -> pd.DataFrame:
+    def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> pd.DataFrame:
         """Return the frame with its own index, types and order of columns, and the new columns behind them."""
-        frame = self._frame
-        if self.samples > 1:
-            frame = frame.iloc[[place for place in range(len(frame)) for _ in range(self.samples)]]
-        new = pd.DataFrame({name: series(column.values, column.kind, 0.0) for name, column in columns.items()})
+        frame = self._frame if places is None else self._frame.iloc[list(places)]
+        new = pd.DataFrame({name: _typed(column.values, column.kind) for name, column in columns.items()})
         new.index = frame.index
         if frame.columns.nlevels > 1:
             rest = ("",) * (frame.columns.nlevels - 1)
@@ -71,13 +70,36 @@ class PandasRows(Source):
     def _height(self) -> int:
         return len(self._frame)
 
-    def _rows(self) -> Iterator[Row]:
+    def records(self) -> Iterator[Mapping[Hashable, object]]:
+        """Yield the columns of every row by their names."""
         for begin in range(0, len(self._frame), _CHUNK):
             part = self._frame.iloc[begin : begin + _CHUNK]
             columns = [_values(part.iloc[:, at]) for at in range(len(self.columns))]
             for values in zip(*columns, strict=True) if columns else ((),) * len(part):
-                row = dict(zip(self.columns, values, strict=True))
-                yield {**row_of(row), ROW: values[0]} if self._is_series else row_of(row)
+                yield dict(zip(self.columns, values, strict=True))
+
+
+def labelled(frame: object) -> object:
+    """Return a frame of pandas with one heading for each column, and with the labels of its rows as columns.
+
+    Labels that only number the rows are left out. Tables of other libraries are returned as they are.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        return frame
+    named = frame.copy(deep=False)
+    headings: list[Hashable] = list(frame.columns)
+    named.columns = pd.Index([joined(name) if isinstance(name, tuple) else str(name) for name in headings])
+    labels = frame.index
+    if isinstance(labels, pd.RangeIndex) and labels.name is None and (not len(labels) or labels[0] == 0):
+        return named
+    names: list[Hashable] = []
+    for at, name in enumerate(labels.names):
+        unnamed = "index" if labels.nlevels == 1 else f"level_{at}"
+        wanted = unnamed if name is None else str(name)
+        while wanted in named.columns or wanted in names:
+            wanted += "_"
+        names.append(wanted)
+    return named.reset_index(names=names)
 
 
 def _values(column: pd.Series) -> list[object]:
@@ -85,6 +107,19 @@ def _values(column: pd.Series) -> list[object]:
     values = column.tolist()
     missing = column.isna().tolist()
     return [None if is_missing else value for value, is_missing in zip(values, missing, strict=True)]
+
+
+def _typed(values: list[object], kind: Kind) -> pd.Series:
+    """Return a new column. A text that is no time, which some JSON schemas let pass, makes all of them texts."""
+    if kind == "Int64":
+        return _whole(values)
+    if kind not in {"time", "date"}:
+        return series(values, kind, 0.0)
+    try:
+        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=kind == "time", format="ISO8601")
+    except ValueError:
+        return series(values, "string", 0.0)
+    return times.astype("datetime64[us, UTC]" if kind == "time" else "datetime64[us]")
 
 
 def inferred(columns: Mapping[Hashable, list[object]], height: int) -> pd.DataFrame:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Status = Literal["answered", "stored", "failed", "not asked"]
 """What became of a row; ``stored`` was answered by an earlier run, and nothing was asked for it."""
@@ -14,6 +14,8 @@ Status = Literal["answered", "stored", "failed", "not asked"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 _CODES = {status: code for code, status in enumerate(STATUSES)}
 _NOT_ASKED = _CODES["not asked"]
+_STORED = _CODES["stored"]
+_REPLIED = frozenset((_CODES["answered"], _STORED))
 _UNKNOWN = -1
 
 
@@ -22,7 +24,8 @@ class Outcome:
     """What became of one row; ``place`` is its position among the rows, from 0.
 
     ``text`` is the whole reply, and of a row that failed for what it replied, that reply. ``value`` is what the reply
-    is where a schema was given. ``seconds`` and ``attempts`` are those of the run that asked. What is unknown is None.
+    is where a schema was given. Of a stored reply, ``attempts``, ``seconds``, tokens and ``cost`` are those of the run
+    that asked for it. What is unknown is None.
     """
 
     place: int
@@ -42,6 +45,14 @@ class Outcome:
     def is_answered(self) -> bool:
         """Whether there is a reply, new or stored."""
         return self.status in {"answered", "stored"}
+
+
+class Spent(NamedTuple):
+    """What a run used; ``cost`` is None where no price is known."""
+
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
 
 
 class Outcomes:
@@ -111,20 +122,39 @@ class Outcomes:
         code = _CODES[status]
         return [place for place, each in enumerate(self.statuses) if each == code]
 
-    def columns(self, length: int) -> dict[str, list[object]]:
-        """Return the columns that tell of the rows, ``length`` values each, by the names they have in a frame."""
-        missing = length - len(self)
+    @property
+    def spent(self) -> Spent:
+        """What this run used; nothing was paid for what was stored."""
+        paid = [place for place, code in enumerate(self.statuses) if code != _STORED]
+        costs = [cost for place in paid if not isnan(cost := self._costs[place])]
+        return Spent(
+            tokens_in=sum(max(0, self._tokens_in[place]) for place in paid),
+            tokens_out=sum(max(0, self._tokens_out[place]) for place in paid),
+            cost=sum(costs) if costs else None,
+        )
+
+    def replies(self, places: Sequence[int]) -> list[str | None]:
+        """Return the replies of some rows; None for a row without one, whatever text it failed for."""
+        self._reach(places)
+        return [self.texts[place] if self.statuses[place] in _REPLIED else None for place in places]
+
+    def columns(self, places: Sequence[int]) -> dict[str, list[object]]:
+        """Return the columns that tell of some rows, by the names they have in a table."""
+        self._reach(places)
         return {
-            "llx_status": [*map(STATUSES.__getitem__, self.statuses), *["not asked"] * missing],
-            "llx_error": [*self.errors, *[None] * missing],
-            "llx_backend": [*self.backends, *[None] * missing],
-            "llx_model": [*self.models, *[None] * missing],
-            "llx_attempts": [*map(_count, self._attempts), *[None] * missing],
-            "llx_seconds": [*map(_figure, self._seconds), *[None] * missing],
-            "llx_tokens_in": [*map(_count, self._tokens_in), *[None] * missing],
-            "llx_tokens_out": [*map(_count, self._tokens_out), *[None] * missing],
-            "llx_cost": [*map(_figure, self._costs), *[None] * missing],
+            "llx_status": [STATUSES[self.statuses[place]] for place in places],
+            "llx_error": [self.errors[place] for place in places],
+            "llx_backend": [self.backends[place] for place in places],
+            "llx_model": [self.models[place] for place in places],
+            "llx_attempts": [_count(self._attempts[place]) for place in places],
+            "llx_seconds": [_figure(self._seconds[place]) for place in places],
+            "llx_tokens_in": [_count(self._tokens_in[place]) for place in places],
+            "llx_tokens_out": [_count(self._tokens_out[place]) for place in places],
+            "llx_cost": [_figure(self._costs[place]) for place in places],
         }
+
+    def _reach(self, places: Sequence[int]) -> None:
+        self._grow(max(0, max(places, default=-1) + 1 - len(self)))
 
     def _grow(self, by: int) -> None:
         self.statuses.extend([_NOT_ASKED] * by)

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from llx_magic.errors import UsageProblem, brief
-from llx_magic.rows.rows import ROW, Column, Row, Source, row_of
+from llx_magic.rows.rows import ROW, Column, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +19,12 @@ class Records(Source):
     def __init__(self, data: Sequence[object]) -> None:
         self._read = data
         self._has_names = isinstance(data[0], Mapping) if data else True
-        self.columns = (ROW,) if not self._has_names else tuple(_names(data))
+        self.is_single = not self._has_names
+        self.columns = (ROW,) if self.is_single else tuple(_names(data))
         for place, record in enumerate(data):
             self._check(place, record)
 
-    def joined(self, columns: Mapping[str, Column]) -> pd.DataFrame:
+    def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> pd.DataFrame:
         """Return a frame of the list and further columns."""
         from llx_magic.rows.frames import PandasRows, inferred
 
@@ -32,31 +33,31 @@ class Records(Source):
             given = {name: [record.get(name) for record in records] for name in _names(records)}
         else:
             given = {ROW: list(self._read)}
-        source = PandasRows(inferred(given, len(self._read)))
-        source.samples = self.samples
-        return source.joined(columns)
+        return PandasRows(inferred(given, len(self._read))).joined(columns, places)
 
     def _height(self) -> int | None:
         return len(self._read)
 
-    def _rows(self) -> Iterator[Row]:
-        return map(self._row, self._read)
+    def records(self) -> Iterator[Mapping[Hashable, object]]:
+        """Yield every row of the list."""
+        return map(self._record, self._read)
 
     def _check(self, place: int, record: object) -> None:
         if isinstance(record, Mapping) != self._has_names:
             first = "a dictionary" if self._has_names else "none"
             raise UsageProblem(f"row {place} is {brief(record)}, but the first row is {first}; rows must be alike")
 
-    def _row(self, record: object) -> Row:
+    def _record(self, record: object) -> Mapping[Hashable, object]:
         if not isinstance(record, Mapping):
             return {ROW: record}
-        return row_of({**dict.fromkeys(self.columns), **record})
+        return {**dict.fromkeys(self.columns), **record}
 
 
 class Stream(Records):
     """An iterator; its first row is read at once, since it names the columns, and the others when they are asked for.
 
-    With ``keep`` its rows are kept, so that it can be gone through again and a table be made of it.
+    A later row may bring further columns. With ``keep`` the rows are kept, so that they can be gone through again and a
+    table be made of them.
     """
 
     def __init__(self, data: Iterable[object], *, keep: bool) -> None:
@@ -73,16 +74,19 @@ class Stream(Records):
     def _height(self) -> None:
         return None
 
-    def _rows(self) -> Iterator[Row]:
+    def records(self) -> Iterator[Mapping[Hashable, object]]:
+        """Yield what was read already, and then the rest as it comes."""
         place = 0
         for record in self._kept:
-            yield self._row(record)
+            yield self._record(record)
             place += 1
         for record in self._rest:
             self._check(place, record)
+            if isinstance(record, Mapping):
+                self.columns = tuple(dict.fromkeys((*self.columns, *record)))
             if self._keep:
                 self._kept.append(record)
-            yield self._row(record)
+            yield self._record(record)
             place += 1
 
 

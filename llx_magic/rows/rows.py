@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from llx_magic.observe.frames.columns import Kind
-    from llx_magic.text.values import JsonValue
+    from llx_magic.rows.typed import Typed
 
 Row = dict[str, object]
 """One row: its columns by name, and as ``row`` all of them. Of a single value, ``row`` is that value."""
@@ -21,7 +21,7 @@ class Column(NamedTuple):
 
     kind: Kind
     values: list[object]
-    schema: Mapping[str, JsonValue] | None = None
+    typed: Typed | None = None
 
 
 class Source(ABC):
@@ -34,6 +34,8 @@ class Source(ABC):
     columns: tuple[Hashable, ...] = ()
     note: str = ""
     samples: int = 1
+    is_single: bool = False
+    """Whether a row is one value, as of a Series or a list of texts; then ``row`` is that value."""
 
     @property
     def length(self) -> int | None:
@@ -43,9 +45,10 @@ class Source(ABC):
 
     def __iter__(self) -> Iterator[Row]:
         """Every row from the first one on, whenever it is called."""
-        if self.samples == 1:
-            return self._rows()
-        return (row for row in self._rows() for _ in range(self.samples))
+        for record in self.records():
+            row = self._row(record)
+            for _ in range(self.samples):
+                yield row
 
     @property
     def reached(self) -> int:
@@ -53,17 +56,20 @@ class Source(ABC):
         return self.length or 0
 
     @abstractmethod
-    def joined(self, columns: Mapping[str, Column]) -> object:
-        """Return the data as it was given, as a table of its kind, with further columns behind its own."""
+    def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> object:
+        """Return the data as it was given, as a table of its kind, with further columns behind its own.
+
+        ``places`` are the rows of the data that the table has, each as often as it is named; None stands for all.
+        """
 
     @abstractmethod
-    def _rows(self) -> Iterator[Row]: ...
+    def records(self) -> Iterator[Mapping[Hashable, object]]:
+        """Yield the columns of every row by their names, once each."""
+
+    def _row(self, record: Mapping[Hashable, object]) -> Row:
+        whole = next(iter(record.values())) if self.is_single else record
+        named: dict[Hashable, object] = {ROW: whole, **record}
+        return cast("Row", named)  # a name that is no text is reached by way of ``row``
 
     @abstractmethod
     def _height(self) -> int | None: ...
-
-
-def row_of(columns: dict[Hashable, object]) -> Row:
-    """Return a row of its columns: the template's names, and ``row`` for all of them where no column is called so."""
-    named: dict[object, object] = {ROW: columns, **columns}
-    return named  # type: ignore[return-value] # names that are no texts are reached by way of ``row``

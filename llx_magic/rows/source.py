@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence, Set, Sized
 
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.rows.records import Records, Stream
 from llx_magic.rows.rows import Source
+from llx_magic.template.foreign import LIBRARIES
 from llx_magic.text.wording import listed
 
 _ALLOWED = (
@@ -42,6 +43,11 @@ def _source_of(data: object, *, keep: bool) -> Source:
     package = type(data).__module__.partition(".")[0]
     if package == "pandas" and (found := PandasRows.of(data)) is not None:
         return found
+    if package in LIBRARIES or hasattr(data, "__narwhals_dataframe__"):
+        from llx_magic.rows.foreign import foreign
+
+        if (read := foreign(data)) is not None:
+            return read
     if isinstance(data, Mapping):
         return PandasRows.of_columns(data)
     if isinstance(data, Sequence) and not isinstance(data, bytes | bytearray | memoryview):
@@ -51,5 +57,5 @@ def _source_of(data: object, *, keep: bool) -> Source:
     if isinstance(data, AsyncIterable):
         raise UsageProblem("an asynchronous iterator is not read; collect it first: [each async for each in …]")
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
-        return Stream(data, keep=keep)
+        return Records(list(data)) if isinstance(data, Sized) else Stream(data, keep=keep)
     raise UsageProblem(f"{_ALLOWED}; got {brief(data)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal, Protocol, TypedDict, cast
+from typing import Literal, Protocol, TypedDict, cast, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -63,7 +63,7 @@ def shape_of(schema: object) -> Shape:
         return _of_type(_type_of(schema, "reply"))
     if schema is None or isinstance(schema, str | int | float) or not _is_type(schema):
         raise UsageProblem(f"a schema must be {_ALLOWED}; got {brief(schema)}")
-    return _of_type(schema)
+    return _in_order(_of_type(schema), get_type_hints(schema)) if is_typeddict(schema) else _of_type(schema)
 
 
 def _is_type(given: object) -> bool:
@@ -140,8 +140,10 @@ def _in_order(shape: Shape, given: Mapping[str, object]) -> Shape:
     """Return the shape with its properties in the order in which they were given: models answer in that order."""
     told = dict(shape.schema or {})
     properties = cast("dict[str, JsonValue]", told["properties"])
+    required = cast("list[str]", told.get("required", []))
     ordered: dict[str, JsonValue] = {name: properties[name] for name in given}
-    return replace(shape, schema={**told, "properties": ordered, "required": list(ordered)})
+    in_order: list[JsonValue] = [name for name in given if name in required]
+    return replace(shape, schema={**told, "properties": ordered, "required": in_order})
 
 
 def _refers(value: object, name: str) -> bool:

@@ -41,7 +41,7 @@ def test_a_later_outcome_of_a_row_replaces_the_earlier_one() -> None:
 def test_columns_are_as_long_as_the_data() -> None:
     outcomes = Outcomes()
     outcomes.put(ANSWERED)
-    columns = outcomes.columns(4)
+    columns = outcomes.columns(range(4))
     assert columns["llx_status"] == ["not asked", "not asked", "answered", "not asked"]
     assert columns["llx_attempts"] == [None, None, 2, None]
     assert columns["llx_cost"] == [None, None, 0.25, None]

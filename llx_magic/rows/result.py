@@ -1,0 +1,199 @@
+"""The result of a map: the user's own table with the replies beside it, and what there is to say of the whole."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from llx_magic.observe.report import AS_WRITTEN, html_table
+from llx_magic.rows.flat import flat
+from llx_magic.rows.layout import ABOUT, SAMPLE, Layout
+from llx_magic.rows.outcome import Outcomes, Spent
+from llx_magic.rows.rows import Column, Source
+from llx_magic.template.cells import plain
+from llx_magic.text.screen import one_line, printable
+from llx_magic.units import NOTHING, duration, money, number, plural
+
+_SHOWN_ROWS = 5
+_SHOWN_COLUMNS = 12
+_SHOWN_ERRORS = 3
+_LONGEST_CELL = 200
+_SHOWN_ABOUT = ("llx_status", "llx_error", "llx_backend")
+
+
+def frame_of(source: Source, outcomes: Outcomes, layout: Layout, places: Sequence[int] | None = None) -> object:
+    """Return the data as a table of its own kind, with the replies behind its columns, and what came of each row.
+
+    ``places`` are the rows to be in it, None for all. A column has the same type whatever came, also where all of it is
+    missing. Where an iterator brought, after its first row, a name that is one of the new ones, these are put apart.
+    """
+    while layout.doubled(source.columns, source.samples):
+        layout = Layout(layout.shape, f"new_{layout.prefix}")
+    chosen = range(source.reached) if places is None else places
+    values, told = layout.values(outcomes.replies(chosen)), outcomes.columns(chosen)
+    columns = {
+        name: Column(typed.kind, column, typed)
+        for (name, typed), column in zip(layout.replies.items(), values, strict=True)
+    }
+    samples = source.samples
+    if samples > 1:
+        columns[f"{layout.prefix}{SAMPLE}"] = Column("Int64", [place % samples for place in chosen])
+    columns |= {f"{layout.prefix}{name}": Column(kind, told[name]) for name, kind in ABOUT.items()}
+    of_data = None if places is None and samples == 1 else [place // samples for place in chosen]
+    return source.joined(columns, of_data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What came of all rows, in numbers; as text, one line.
+
+    ``spent`` are the tokens and the cost of this run: nothing was paid for what was ``stored``. ``stopped`` says why
+    the run ended before all rows were done. ``errors`` are the most frequent ones, and how many rows have each.
+    """
+
+    rows: int
+    answered: int
+    stored: int
+    failed: int
+    not_asked: int
+    seconds: float
+    spent: Spent
+    cost_is_estimate: bool
+    errors: tuple[tuple[str, int], ...] = ()
+    stopped: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        return " · ".join(self.facts())
+
+    def facts(self) -> Iterator[str]:
+        """Yield what there is to say, the most important first."""
+        yield plural(self.rows, "row")
+        counts = {
+            "answered": self.answered,
+            "from the store": self.stored,
+            "failed": self.failed,
+            "not asked": self.not_asked,
+        }
+        told = [f"{number(count)} {what}" for what, count in counts.items() if count]
+        if told:
+            yield ", ".join(told)
+        if self.stopped:
+            yield f"stopped: {one_line(self.stopped)}"
+        yield duration(self.seconds)
+        spent = self.spent
+        if spent.tokens_in or spent.tokens_out:
+            yield f"{number(spent.tokens_in)} + {number(spent.tokens_out)} tokens"
+        if spent.cost is not None:
+            yield money(spent.cost, is_estimate=self.cost_is_estimate)
+        if self.note:
+            yield self.note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run ended: after how many seconds, why before its end where it was ``stopped``, and how to run it again.
+
+    ``again`` asks what failed and what was not asked, and gives the result of all rows.
+    """
+
+    seconds: float
+    again: Callable[[], MapResult]
+    stopped: str = ""
+    cost_is_estimate: bool = False
+
+
+class MapResult:
+    """What a map over rows gave: the table, and how it went. It is shown as its summary and its first rows.
+
+    ``outcomes`` has what came of each row by its place; of a row that failed for what it replied, also that text.
+    """
+
+    def __init__(self, source: Source, outcomes: Outcomes, layout: Layout, ending: Ending) -> None:
+        self.outcomes = outcomes
+        self._source = source
+        self._layout = layout
+        self._ending = ending
+
+    @cached_property
+    def frame(self) -> object:
+        """The data, of its own kind, with its own index and columns, then the replies, then the columns ``llx_…``.
+
+        A list, a dictionary, an iterator and a file give a DataFrame of pandas.
+        """
+        return frame_of(self._source, self.outcomes, self._layout)
+
+    @property
+    def failed(self) -> object:
+        """The rows of the table that failed; ``llx_error`` says why."""
+        return frame_of(self._source, self.outcomes, self._layout, self.outcomes.places("failed"))
+
+    @property
+    def summary(self) -> Summary:
+        """What came of all rows, in numbers and as one line."""
+        told, ending = self.outcomes, self._ending
+        rows = self._source.reached
+        counts = {status: told.count(status) for status in ("answered", "stored", "failed")}
+        errors = Counter(error for error in told.errors if error)
+        return Summary(
+            rows=rows,
+            answered=counts["answered"],
+            stored=counts["stored"],
+            failed=counts["failed"],
+            not_asked=rows - sum(counts.values()),
+            seconds=ending.seconds,
+            spent=told.spent,
+            cost_is_estimate=ending.cost_is_estimate,
+            errors=tuple(errors.most_common(_SHOWN_ERRORS)),
+            stopped=ending.stopped,
+            note=self._source.note,
+        )
+
+    def retry(self) -> MapResult:
+        """Ask what failed and what was not asked, and return the result of all rows; what is answered stays."""
+        return self._ending.again()
+
+    def __repr__(self) -> str:
+        """The summary, the most frequent errors, and the first rows as their own library writes them."""
+        return "\n".join([*self._said(), repr(self._first())])
+
+    def _repr_html_(self) -> str:
+        """The same as a table; every text in it is escaped, and the front end typesets none of it."""
+        summary, *others = self._said()
+        names, rows = flat(self._first())
+        values = list(rows)
+        shown = self._shown(names, values)
+        table = html_table(
+            [names[at] for at in shown], ([_cell(row[at]) for at in shown] for row in values), caption=summary
+        )
+        below = "<br>".join(html.escape(printable(line)) for line in others)
+        return f'{table}<div {AS_WRITTEN} style="overflow-wrap:anywhere">{below}</div>' if below else table
+
+    def _shown(self, names: list[str], rows: list[list[object]]) -> list[int]:
+        """Return the places of the columns that are shown: those of the data first, and of the errors if there are."""
+        aside = {f"{self._layout.prefix}{name}" for name in ABOUT if name not in _SHOWN_ABOUT}
+        errors = f"{self._layout.prefix}llx_error"
+        wanted = [at for at, name in enumerate(names) if name not in aside and (name != errors or _any(rows, at))]
+        return wanted[: _SHOWN_COLUMNS // 2] + wanted[_SHOWN_COLUMNS // 2 :][-_SHOWN_COLUMNS // 2 :]
+
+    def _first(self) -> object:
+        rows = self._source.reached
+        return frame_of(self._source, self.outcomes, self._layout, range(min(rows, _SHOWN_ROWS)))
+
+    def _said(self) -> list[str]:
+        summary = self.summary
+        errors = [f"{plural(count, 'row')}: {one_line(error)}" for error, count in summary.errors]
+        more = summary.rows - _SHOWN_ROWS
+        return [str(summary), *errors, *([f"the first {_SHOWN_ROWS} rows:"] if more > 0 else [])]
+
+
+def _any(rows: list[list[object]], at: int) -> bool:
+    return any(row[at] is not None for row in rows)
+
+
+def _cell(value: object) -> str:
+    return NOTHING if value is None else one_line(plain(value), _LONGEST_CELL)
