@@ -30,7 +30,7 @@ from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import CellView, QuietView, View, canvas
-from llx_magic.template.image_option import named_image
+from llx_magic.template.image_option import named_images
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
@@ -116,7 +116,7 @@ class Prompter:
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
         filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
         if given := self._options.all("image"):
-            pictures = [named_image(word, mode, scope) for word in given]
+            pictures = [image for word in given for image in named_images(word, mode, scope)]
             filled = Rendered((*pictures, *Message("user", filled.content).pieces), filled.notes)
         if not self._out or scope.function is None:
             return filled

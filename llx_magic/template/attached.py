@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -36,3 +38,12 @@ def attached(word: str, given: object, variable: str) -> Image | File:
     if word == "image":
         return Image(given, name=variable)
     raise RefusedError("file() takes the path of a file")
+
+
+def named(pieces: Sequence[Image | File], label: str) -> list[Image | File]:
+    """Return the images and files; an image without a name has that of its expression, and its place in a list."""
+    names = [label] if len(pieces) == 1 else [f"{label}[{at}]" for at in range(len(pieces))]
+    return [
+        replace(piece, name=name) if isinstance(piece, Image) and not piece.name else piece
+        for piece, name in zip(pieces, names, strict=True)
+    ]

@@ -1,16 +1,15 @@
-"""The image that the option ``-i`` of a notebook names: by an address, an expression, or a file."""
+"""The images that the option ``-i`` of a notebook names: by an address, an expression, or a file."""
 
 from __future__ import annotations
 
 import mimetypes
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llx_magic.core.message import File, Image
-from llx_magic.template.attached import attached
+from llx_magic.template.attached import attached, named
 from llx_magic.template.errors import NOT_SENT, InterpolationError, NotDataError, RefusedError, said
 from llx_magic.template.template import undefined
 from llx_magic.text.screen import one_line
@@ -24,33 +23,38 @@ _PATH = re.compile(r"""[^()\[\]{}'"]*(?:[/\\][^()\[\]{}'"]*|\.[A-Za-z0-9]{0,5})"
 """What is written as a path: with a separator, or with an ending."""
 
 
-def named_image(given: str, mode: Mode, namespace: Mapping[str, object]) -> Image | File:
-    """Return the image of ``-i``: an address, an expression, or else the path of a file in the working folder.
+def named_images(given: str, mode: Mode, namespace: Mapping[str, object]) -> list[Image | File]:
+    """Return the images of ``-i``: an address, an expression, or else the path of a file in the working folder.
+
+    An expression may give a list of them.
 
     Raises:
         InterpolationError: for what is none of these; nothing was sent.
     """
     if _ADDRESS.match(given):
-        return Image(given)
+        return [Image(given)]
     try:
-        piece = _value(given, mode, namespace)
+        pieces = _value(given, mode, namespace)
     except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
         if not _is_path(given, namespace):
             raise InterpolationError(f"-i {_problem(given, error, namespace)}{NOT_SENT}") from None
-        piece = _file(given)
-    return piece if piece.name or isinstance(piece, File) else replace(piece, name=given)
+        pieces = [_file(given)]
+    return named(pieces, given)
 
 
-def _value(given: str, mode: Mode, namespace: Mapping[str, object]) -> Image | File:
+def _value(given: str, mode: Mode, namespace: Mapping[str, object]) -> list[Image | File]:
     from llx_magic.template.environment import is_missing
     from llx_magic.template.expressions import Expression
 
     value = Expression(given, mode).value(namespace)
     if is_missing(value):
         str(value)  # it raises what is missing
-    if isinstance(value, str) and _ADDRESS.match(value):
-        return Image(value)
-    return attached("image", value, given.strip() if given.strip().isidentifier() else "")
+    values = value if isinstance(value, list | tuple) and value else [value]
+    variable = given.strip() if value is not values and given.strip().isidentifier() else ""
+    return [
+        Image(each) if isinstance(each, str) and _ADDRESS.match(each) else attached("image", each, variable)
+        for each in values
+    ]
 
 
 def _is_path(given: str, namespace: Mapping[str, object]) -> bool:

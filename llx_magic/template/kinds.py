@@ -14,15 +14,15 @@ from llx_magic.template.tables import Limits, Shown
 
 
 def shown(value: object, limits: Limits) -> Shown:
-    """Return the value as a prompt shows it: a picture as an image, others by their class or a base of it, or by str().
+    """Return the value as a prompt shows it: pictures as images, others by their class or a base of it, or by str().
 
     Raises RefusedError for one that has no text: a generator, a table that is not computed yet, an object that would
     show no more than its address.
     """
-    if isinstance(value, Image | File):
-        return Shown("", piece=value)
-    if is_picture(value):
-        return Shown("", piece=Image(value))
+    several = value if isinstance(value, list | tuple) else (value,)
+    if several and all(isinstance(each, Image | File) or is_picture(each) for each in several):
+        pieces = (each if isinstance(each, Image | File) else Image(each) for each in several)
+        return Shown("", pieces=tuple(pieces))
     for base in type(value).__mro__:
         package = str(base.__module__).partition(".")[0]
         if show := _KINDS.get(f"{package}.{base.__name__}"):

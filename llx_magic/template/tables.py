@@ -37,13 +37,13 @@ class Shown:
     """A value as a prompt shows it.
 
     ``cuts`` say to the user what is not in the text, as in "20 of 500 rows sent". ``apart`` is for what keeps its form
-    only where nothing else stands on its lines. ``piece`` is an image or a file, in the place of a text.
+    only where nothing else stands on its lines. ``pieces`` are images or files, in the place of a text.
     """
 
     text: str
     cuts: tuple[str, ...] = ()
     apart: bool = False
-    piece: Image | File | None = None
+    pieces: tuple[Image | File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

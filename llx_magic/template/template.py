@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from llx_magic.core.message import Content, File, Image, Message, Piece
+from llx_magic.core.message import Content, Message, Piece
 from llx_magic.template import kinds
+from llx_magic.template.attached import named
 from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
 from llx_magic.template.tables import Limits, Shown
 from llx_magic.text.screen import one_line
@@ -73,7 +74,7 @@ class Template:
             shown = _shown(expression, namespace, limits)
             label = one_line(expression.source, _LABEL_LENGTH)
             text = self._apart(shown.text, start, end) if shown.apart else shown.text
-            parts += [self._text[at:start], text if shown.piece is None else _named(shown.piece, label)]
+            parts += [self._text[at:start], *([text] if not shown.pieces else named(shown.pieces, label))]
             notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
             at = end
         return Rendered(_joined([*parts, self._text[at:]]), tuple(notes))
@@ -93,10 +94,6 @@ class Template:
         while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
             after += 1
         return after < len(self._text) and self._text[after] != "\n"
-
-
-def _named(piece: Image | File, label: str) -> Image | File:
-    return piece if isinstance(piece, File) or piece.name else replace(piece, name=label)
 
 
 def _joined(parts: Iterable[Piece]) -> Content:

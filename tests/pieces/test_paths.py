@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 
+import matplotlib.figure
+import numpy as np
 import pytest
 from PIL import Image as Pictures
 
@@ -151,3 +153,18 @@ def test_images_stand_where_they_are_named():
     one, two = Pictures.new("RGB", (9, 9)), Pictures.new("RGB", (8, 8))
     content = Template("Is {{ one }} {{ two }} {{ n }} times?").render({"one": one, "two": two, "n": 3}).content
     assert content == ("Is ", Image(one, name="one"), Image(two, name="two"), " 3 times?")
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_each_of_a_list_of_images_is_one(kind):
+    one, two = Pictures.new("RGB", (9, 9)), matplotlib.figure.Figure()
+    several = kind([one, two, Image(one, name="mine"), File(b"%PDF-1.7")])
+    content = Template("Compare {{ several }}").render({"several": several}).content
+    names = ["several[0]", "several[1]", "mine"]
+    assert [piece.name for piece in content[1:4]] == names
+    assert content[4] == File(b"%PDF-1.7")
+
+
+@pytest.mark.parametrize("several", [[], [1, Pictures.new("RGB", (9, 9))], [np.zeros((20, 20))]])
+def test_a_list_of_anything_else_is_a_text(several):
+    assert isinstance(Template("{{ several }}").render({"several": several}).content, str)
