@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 from urllib.parse import urlsplit
 
 from llx_magic.keys.logins.aws import REGION, region_of
@@ -19,6 +21,9 @@ BEDROCK = "bedrock"
 OLLAMA = "ollama"
 COHERE = "cohere"
 """The forms of services that speak one of their own."""
+
+VERTEX_HOSTS: Final = re.compile(r"(?:[a-z0-9-]{1,40}-)?aiplatform(?:\.[a-z0-9-]{1,40}\.rep)?\.googleapis\.com")
+"""Vertex AI: of a region, of a group of regions, or global (https://docs.cloud.google.com/vertex-ai/docs/reference/rest)."""
 
 RESPONSES = "responses"
 """OpenAI's other form."""
@@ -43,10 +48,11 @@ class Provider:
     own, where the same variable holds the key. ``key_variable`` names the environment variable that its users set;
     None where there is none. ``note`` says in a few words what to know. ``aliases`` are other names under which people
     know it. ``otel_name`` is the name of OpenTelemetry's conventions where it differs. ``wire`` names the form in which
-    it is asked, a module of ``backends/wires``; ``compatible`` is the end of the path at which it speaks OpenAI's chat
-    completions as well, if it does. ``accent`` is how it speaks that form.
+    it is asked, a module of ``backends/wires``; ``compatible`` are the ends of paths at which services of that form
+    speak OpenAI's chat completions as well, the provider's own first. ``accent`` is how it speaks that form.
     ``regional`` are the addresses of a service that has one for each region of AWS, which stands at ``{region}``; the
-    first is the usual one. ``auth`` is what proves who asks there where no key is named: one of ``AUTHS``.
+    first is the usual one. ``hosts`` matches the hosts of a service whose customers share them, if it has many.
+    ``auth`` is what proves who asks there where no key is named: one of ``AUTHS``.
     ``problem`` says why it cannot be asked at all.
     """
 
@@ -54,13 +60,14 @@ class Provider:
     base_url: str | None
     more_urls: tuple[str, ...] = ()
     regional: tuple[str, ...] = ()
+    hosts: re.Pattern[str] | None = None
     key_variable: str | None = None
     key_required: bool = True
     note: str = ""
     aliases: tuple[str, ...] = ()
     otel_name: str | None = None
     wire: str = OPENAI
-    compatible: str = ""
+    compatible: tuple[str, ...] = ()
     accent: Accent = accents.PLAIN
     auth: str = "bearer"
     problem: str = ""
@@ -72,21 +79,24 @@ class Provider:
 
     def form_at(self, url: str) -> str:
         """Return the form in which it is asked at an address: at its compatible endpoint, that of OpenAI."""
-        return OPENAI if self.compatible and url.rstrip("/").endswith(self.compatible) else self.wire
+        return OPENAI if url.rstrip("/").endswith(self.compatible) else self.wire
 
     def compatible_url(self, url: str) -> str:
         """Return the address of the compatible endpoint beside its own form's root."""
-        return url if self.form_at(url) == OPENAI else url.rstrip("/") + self.compatible
+        return url if self.form_at(url) == OPENAI else url.rstrip("/") + "".join(self.compatible[:1])
 
     def root_url(self, url: str) -> str:
         """Return the root of its own form beside its compatible endpoint."""
-        return url.rstrip("/").removesuffix(self.compatible)
+        root = url.rstrip("/")
+        return next((root.removesuffix(end) for end in self.compatible if root.endswith(end)), root)
 
     def own_url(self, url: str) -> str | None:
         """Return the provider's own base URL at the host and port of ``url``, or None; https only."""
         origin = _origin(url)
         if origin is None:
             return None
+        if self.hosts is not None and origin[1] == 443 and self.hosts.fullmatch(origin[0]):
+            return f"https://{origin[0]}"
         region = region_of(origin[0]) if self.regional else None
         regional = [each.format(region=region) for each in self.regional] if region else []
         return next((own for own in (*self.urls, *regional) if _origin(own) == origin), None)

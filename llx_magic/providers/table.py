@@ -7,12 +7,13 @@ the table of the documentation, OpenTelemetry's names and the question whose own
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 from llx_magic.errors import ProfileError
 from llx_magic.providers import accents
 from llx_magic.providers.accents import Accent
-from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, Provider
+from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, VERTEX_HOSTS, Provider
 from llx_magic.text.wording import closest
 
 
@@ -21,31 +22,39 @@ class _More(TypedDict, total=False):
 
     aliases: tuple[str, ...]
     more_urls: tuple[str, ...]
-    accent: Accent
 
 
-_NO_FILES: _More = {"accent": accents.NO_FILES}
+_COMPATIBLE_GEMINI = ("/v1beta/openai", "/endpoints/openapi")
+"""Where Gemini speaks OpenAI's form: https://ai.google.dev/gemini-api/docs/openai, and in Vertex AI
+https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
+"""
+
+_LOGIN_OF_GOOGLE = "Google's login (the extra `google`), or a token in the variable"
 
 
-def _hosted(name: str, base_url: str, key_variable: str, note: str, **more: Unpack[_More]) -> Provider:
-    return Provider(name=name, base_url=base_url, key_variable=key_variable, note=note, **_NO_FILES | more)
+def _hosted(
+    name: str, base_url: str, key_variable: str, note: str, accent: Accent = accents.NO_FILES, **more: Unpack[_More]
+) -> Provider:
+    return Provider(name=name, base_url=base_url, key_variable=key_variable, note=note, accent=accent, **more)
 
 
-def _claude_at(cloud: str, key_variable: str, note: str, otel_name: str, other: str) -> Provider:
+def _claude_at(cloud: str, key_variable: str, note: str, otel_name: str, other: str, **more: Unpack[_More]) -> Provider:
     """Return the provider of Anthropic's models in one of the clouds, whose address is each customer's own."""
     return Provider(
         name=f"anthropic-{cloud}",
         base_url=None,
         key_variable=key_variable,
-        note=f"Claude models in {cloud.capitalize()}: {note} `--key-env {key_variable}`",
+        note=f"Claude models in {cloud.capitalize()}: {note}",
         aliases=(f"{cloud}-anthropic", f"claude-{cloud}", f"anthropic-{other}", f"claude-{other}"),
         otel_name=otel_name,
         wire=ANTHROPIC,
     )
 
 
-def _own_machine(name: str, base_url: str, note: str, **more: Unpack[_More]) -> Provider:
-    return Provider(name=name, base_url=base_url, key_required=False, note=note, **_NO_FILES | more)
+def _own_machine(
+    name: str, base_url: str, note: str, accent: Accent = accents.NO_FILES, **more: Unpack[_More]
+) -> Provider:
+    return Provider(name=name, base_url=base_url, key_required=False, note=note, accent=accent, **more)
 
 
 _DECLARED = (
@@ -107,7 +116,7 @@ _DECLARED = (
         note="Anthropic, Claude models; `…/v1` is its compatible endpoint",
         aliases=("claude", "anthropic-messages"),
         wire=ANTHROPIC,
-        compatible="/v1",
+        compatible=("/v1",),
         accent=accents.CLAUDE_COMPATIBLE,
     ),
     Provider(
@@ -118,7 +127,7 @@ _DECLARED = (
         aliases=("google", "google-ai", "google-gemini", "google-ai-studio"),
         otel_name="gcp.gemini",
         wire=GEMINI,
-        compatible="/v1beta/openai",
+        compatible=_COMPATIBLE_GEMINI,
         accent=accents.NO_FILES,
     ),
     Provider(
@@ -127,12 +136,14 @@ _DECLARED = (
         key_variable="GOOGLE_OAUTH_ACCESS_TOKEN",
         note="Gemini on Vertex AI: "
         "`--base-url https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION` with "
-        "`--auth google`, or with a token in a variable: `--key-env GOOGLE_OAUTH_ACCESS_TOKEN`",
+        f"{_LOGIN_OF_GOOGLE}",
         aliases=("vertexai", "google-vertex", "google-vertex-ai"),
         otel_name="gcp.vertex_ai",
         wire=GEMINI,
-        compatible="/endpoints/openapi",
+        compatible=_COMPATIBLE_GEMINI[::-1],
         accent=accents.NO_FILES,
+        hosts=VERTEX_HOSTS,
+        auth="google",
     ),
     _hosted(
         "moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "Moonshot AI, Kimi models",
@@ -197,7 +208,7 @@ _DECLARED = (
         note="Cohere; `…/compatibility/v1` is its compatible endpoint",
         aliases=("cohere-ai",),
         wire=COHERE,
-        compatible="/compatibility/v1",
+        compatible=("/compatibility/v1",),
         accent=accents.COHERE_COMPATIBLE,
     ),
     Provider(
@@ -213,14 +224,19 @@ _DECLARED = (
     ),
     _claude_at(
         "azure", "ANTHROPIC_FOUNDRY_API_KEY",
-        "`--base-url https://RESOURCE.services.ai.azure.com/anthropic` with `--auth entra` or",
+        "`--base-url https://RESOURCE.services.ai.azure.com/anthropic` with `--auth entra` or "
+        "`--key-env ANTHROPIC_FOUNDRY_API_KEY`",
         "azure.ai.inference", "foundry",
     ),
-    _claude_at(
-        "vertex", "GOOGLE_OAUTH_ACCESS_TOKEN",
-        "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION` with "
-        "`--auth google`, or with a token in a variable:",
-        "gcp.vertex_ai", "google",
+    replace(
+        _claude_at(
+            "vertex", "GOOGLE_OAUTH_ACCESS_TOKEN",
+            "`--base-url https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION` with "
+            f"{_LOGIN_OF_GOOGLE}",
+            "gcp.vertex_ai", "google",
+        ),
+        hosts=VERTEX_HOSTS,
+        auth="google",
     ),
     Provider(
         name="ollama",
@@ -230,7 +246,7 @@ _DECLARED = (
         note="Ollama on this machine, no key; `https://ollama.com` is its cloud, `…/v1` the compatible endpoint",
         aliases=("ollama-cloud",),
         wire=OLLAMA,
-        compatible="/v1",
+        compatible=("/v1",),
         accent=accents.OLLAMA_COMPATIBLE,
     ),
     Provider(
@@ -245,7 +261,7 @@ _DECLARED = (
         aliases=("aws", "aws-bedrock", "amazon-bedrock", "bedrock-converse"),
         otel_name="aws.bedrock",
         wire=BEDROCK,
-        compatible="/openai/v1",
+        compatible=("/openai/v1",),
         auth="sigv4",
     ),
     Provider(
@@ -330,9 +346,15 @@ def provider(name: str) -> Provider:
 
 def unknown_provider(name: str) -> str:
     """Say that no provider has that name: with the nearest one, or all where none is near, and what serves as well."""
-    near = closest(_folded(name), _BY_FOLDED_NAME)
-    hint = f"did you mean {_BY_FOLDED_NAME[near].name!r}?" if near else f"known: {', '.join(sorted(PROVIDERS))};"
+    near = nearest_provider(name)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(PROVIDERS))};"
     return f"unknown provider {name!r}, {hint} any other serves with a base-url, if it speaks OpenAI's chat completions"
+
+
+def nearest_provider(name: str) -> str | None:
+    """Return the name of the provider that may have been meant, or None where none is near."""
+    near = closest(_folded(name), _BY_FOLDED_NAME)
+    return _BY_FOLDED_NAME[near].name if near else None
 
 
 def provider_at(url: str) -> Provider | None:

@@ -198,6 +198,28 @@ def test_a_profile_that_says_bearer_uses_no_login(variables):
         proof_of(member("bedrock", aws_region=REGION, auth="bearer"))
 
 
+VERTEX = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"
+OTHERS_OF_VERTEX = ("https://aiplatform.googleapis.com", "https://aiplatform.eu.rep.googleapis.com/v1/projects/p")
+
+
+@pytest.mark.parametrize("provider", ["vertex", "anthropic-vertex"])
+def test_vertexs_hosts_get_googles_login_unasked_and_no_other_host_does(provider, tmp_path, monkeypatch):
+    with LoginServer(BEARER) as given:
+        google_in(given, monkeypatch.setenv, tmp_path)
+        for url in (VERTEX, f"{VERTEX}/endpoints/openapi", *OTHERS_OF_VERTEX):
+            found = proof_of(member(provider, base_url=url))
+            assert found.headers["Authorization"].reveal() == f"Bearer {BEARER}"
+        for url in ("https://gateway.example", "https://aiplatform.googleapis.com.evil.example", f"{VERTEX}"[:8] + "x"):
+            assert proof_of(member(provider, base_url=url)).secrets == ()
+        monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token-of-mine-0123")
+        assert proof_of(member(provider, base_url=VERTEX)).key.reveal() == "a-token-of-mine-0123"
+
+
+def test_where_vertex_has_neither_a_login_nor_a_token_both_are_named():
+    with pytest.raises(KeyMissing, match=r"gcloud auth .*; or set GOOGLE_OAUTH_ACCESS_TOKEN to a key"):
+        proof_of(member("vertex", base_url=VERTEX))
+
+
 @pytest.mark.parametrize("auth", ["sigv4", "entra", "google"])
 def test_nothing_of_a_login_is_sent_unencrypted(home, auth, monkeypatch, tmp_path, variables):
     with LoginServer(BEARER) as given:

@@ -25,6 +25,7 @@ from llx_magic.backends.wires.wire import (
     with_schema,
     wordless,
 )
+from llx_magic.providers.provider import VERTEX_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -74,7 +75,7 @@ _DOORS = (
     (re.compile(r"bedrock-mantle\..+"), Door()),
     # https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai
     (re.compile(r"claude\.googleapis\.com"), Door()),
-    (re.compile(r"(?:.+-)?aiplatform\..*googleapis\.com"), Door(vertex="vertex-2023-10-16")),
+    (VERTEX_HOSTS, Door(vertex="vertex-2023-10-16")),
 )
 
 

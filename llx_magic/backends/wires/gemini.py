@@ -29,6 +29,7 @@ from llx_magic.backends.wires.wire import (
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.message import Message
+from llx_magic.providers.provider import VERTEX_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -78,9 +79,6 @@ _CONFIG = frozenset({
 _BUDGETS: Mapping[str, int] = {"none": 0, "low": 1024, "medium": 8192, "high": 24576}
 """Tokens of reasoning: https://ai.google.dev/gemini-api/docs/openai#thinking"""
 
-_VERTEX = re.compile(r"(?:[a-z0-9-]{1,40}-)?aiplatform(?:\.[a-z0-9-]{1,40}\.rep)?\.googleapis\.com")
-"""Vertex AI: of a region, of a group of regions, or global."""
-
 
 @dataclass(frozen=True)
 class Gemini(Wire):
@@ -100,7 +98,7 @@ class Gemini(Wire):
     def configured(self, url: str, keys: Mapping[str, str]) -> Gemini:
         """Return the form as it is spoken at an address: at Vertex AI below a publisher, with a token."""
         parts = urlsplit(url)
-        is_vertex = _VERTEX.fullmatch(parts.hostname or "") is not None or "/projects/" in parts.path
+        is_vertex = VERTEX_HOSTS.fullmatch(parts.hostname or "") is not None or "/projects/" in parts.path
         by_token = keys.get("auth") == "google" or "/projects/" in parts.path
         if not is_vertex:
             return Gemini(takes_tokens=by_token)
