@@ -18,7 +18,7 @@ from llx_magic.errors import LlxError, ProfileError, UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.direct import COLON
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.providers.table import find_provider, unknown_provider
+from llx_magic.providers.table import find_provider, nearest_provider
 from llx_magic.session.members import endpoint_of, provider_of
 from llx_magic.session.model_lists import MODEL_LISTS
 from llx_magic.session.session import Session
@@ -81,7 +81,9 @@ def _profile(session: Session, name: str | None) -> Profile:
         if known is not None:
             return Profile.single(ModelProfile(known.name, known.name, _ANY))
         if "unknown profile" in str(problem):
-            raise UsageProblem(f"{problem}; nor is it a provider: {unknown_provider(name)}") from None
+            near = nearest_provider(name)
+            meant = f"; did you mean the provider {near}?" if near else "; the Tab key completes both"
+            raise UsageProblem(f"{problem}; nor is it a provider{meant}") from None
         raise
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.backend import HttpBackend
+from llx_magic.backends.local.modelfile import CONTEXT_TOKENS, MODEL
 from llx_magic.backends.reading.listing import Listed
 from llx_magic.core.failure import BackendFailed, NotReady
 from llx_magic.engine.background import BACKGROUND
@@ -57,8 +58,10 @@ class ModelLists:
         endpoint = endpoint_of(member)
         if problem := member_problem(member):
             raise LlxError(problem)
+        if endpoint is None and provider_of(member).name == "local":
+            return (Listed(MODEL, CONTEXT_TOKENS),)
         if endpoint is None:
-            raise LlxError(f"provider {provider_of(member).name} runs on this machine, and has no list of models")
+            raise LlxError(f"provider {provider_of(member).name} has no list of models: it takes any name for one")
         backend = HttpBackend(member.name, endpoint, credential_of(member, endpoint), wire_of(member, endpoint))
         try:
             models = await backend.models()

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.core.ports import Clock
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Purse
@@ -28,7 +29,6 @@ from llx_magic.settings.layers import Layer, Resolved, Values, resolve
 from llx_magic.text.values import JsonValue
 
 VARIABLE = "LLX_PROFILE"
-EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PARAMS: Mapping[str, JsonValue] = {"max_tokens": 400}
 """The embedded model gets a limit, since so small a model does not know when to stop."""
 
@@ -59,7 +59,7 @@ def _without_needless_none(values: Values) -> dict[str, SettingValue]:
 
 def embedded_profile() -> Profile:
     """Return the profile of the embedded model by itself."""
-    return Profile.single(ModelProfile("local", "local", EMBEDDED, params=EMBEDDED_PARAMS))
+    return Profile.single(ModelProfile("local", "local", MODEL, params=EMBEDDED_PARAMS))
 
 
 class Session:

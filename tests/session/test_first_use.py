@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import llx_magic
-from llx_magic.errors import AllBackendsFailed, ProfileError, UsageProblem
+from llx_magic.errors import AllBackendsFailed, LlxError, ProfileError, UsageProblem
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.session import Session
@@ -137,5 +137,14 @@ def test_one_service_that_does_not_answer_does_not_hide_the_others(home, monkeyp
 
 
 def test_a_name_that_is_neither_profile_nor_provider_is_said_to_be_neither():
-    with pytest.raises(UsageProblem, match=r"unknown profile 'antropic'.*nor is it a provider.*'anthropic'"):
+    with pytest.raises(UsageProblem, match=r"unknown profile 'antropic'.*nor is it a provider; .* provider anthropic"):
         models.run(Session(), "antropic")
+    with pytest.raises(UsageProblem) as caught:
+        models.run(Session(), "zzzzzz")
+    assert str(caught.value).endswith("nor is it a provider; the Tab key completes both")
+
+
+def test_the_embedded_model_is_listed_and_a_simulated_one_is_called_anything():
+    assert "smollm2-135m-instruct" in models.run(Session(), "local").text
+    with pytest.raises(LlxError, match="simulated: provider simulated has no list of models: it takes any name"):
+        models.run(Session(), "simulated")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 import llx_magic
+from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.core.reply import Delta, Reply, Restart
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed, ProfileError, SettingError, UsageProblem
@@ -16,7 +17,7 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.members import facts_of
-from llx_magic.session.session import EMBEDDED, Session
+from llx_magic.session.session import Session
 from llx_magic.settings.layers import Layer
 from tests.engine.kit import balancer, settle, simulated
 from tests.faults.server import FaultServer
@@ -48,7 +49,7 @@ def ask(lb, **how) -> Reply:
 def test_the_profile_is_the_loaded_one_else_the_variables_else_the_default_else_the_embedded_model(
     session, store, monkeypatch
 ):
-    assert session.balancer().profile.members[0].model == EMBEDDED
+    assert session.balancer().profile.members[0].model == MODEL
     store.set_default("b")
     assert session.balancer().name == "b"
     monkeypatch.setenv("LLX_PROFILE", "a")

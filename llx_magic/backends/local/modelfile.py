@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MODEL = "smollm2-135m-instruct"
 """The name under which the embedded model answers."""
 
+CONTEXT_TOKENS = 4096
+"""The model's window: prompt and reply together."""
+
 Identity = tuple[int, int, int, int, int]
 """What one content of one file has: device, inode, size, and the times of its last change in nanoseconds.
 

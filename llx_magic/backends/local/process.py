@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from llx_magic.backends.local.environment import for_child, safe_folder
-from llx_magic.backends.local.modelfile import MODEL
+from llx_magic.backends.local.modelfile import CONTEXT_TOKENS, MODEL
 from llx_magic.errors import ModelUnavailable
 from llx_magic.install import install_line
 
@@ -29,9 +29,6 @@ COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("child.py")))
 
 https://docs.python.org/3/using/cmdline.html#cmdoption-P
 """
-
-CONTEXT_TOKENS = 4096
-"""The model's window: prompt and reply together."""
 
 STOP_SECONDS = 2.0
 """How long the child may take to leave by itself before it is killed, and again to be gone after that."""
