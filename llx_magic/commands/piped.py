@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from llx_magic.commands.sharing import sharers, somebody_reads_commands
 from llx_magic.errors import UsageProblem
+from llx_magic.pieces.reading import kind_of
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """How much standard input is read; more than any model takes."""
@@ -43,7 +44,7 @@ def standard_input(say: Say) -> str:
         UsageProblem: where it is closed, too long, or no text in UTF-8 (or in UTF-16 or UTF-32 behind a mark).
     """
     if sys.stdin is None:
-        raise UsageProblem("standard input is closed: nothing was sent")
+        raise UsageProblem("standard input is closed; nothing was sent")
     waiting = threading.Timer(PATIENCE_SECONDS, say, ["waiting for the end of standard input (< /dev/null gives none)"])
     waiting.daemon = True
     if not sys.stdin.isatty():
@@ -51,7 +52,7 @@ def standard_input(say: Say) -> str:
     try:
         return decoded(_read())
     except OSError as problem:
-        raise UsageProblem(f"standard input cannot be read ({problem.strerror}): nothing was sent") from None
+        raise UsageProblem(f"standard input cannot be read ({problem.strerror}); nothing was sent") from None
     finally:
         waiting.cancel()
 
@@ -87,6 +88,11 @@ def decoded(raw: bytes) -> str:
     Raises:
         UsageProblem: for anything else; it names the first byte that is wrong and what converts the text.
     """
+    if kind := kind_of(raw):
+        raise UsageProblem(
+            f"standard input is {'an image' if kind == 'image' else 'a PDF'}, and no text; give the file: llx -i FILE "
+            '"QUESTION"; nothing was sent'
+        )
     mark, encoding = next(((mark, name) for mark, name in _MARKS if raw.startswith(mark)), (b"", "utf-8"))
     if encoding == "utf-8" and (nul := raw.find(b"\0")) >= 0:
         wide = "utf-16le" if nul % 2 else "utf-16be"
@@ -131,7 +137,7 @@ def _read() -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > LIMIT_BYTES:
-            raise UsageProblem(f"standard input is longer than {LIMIT_BYTES >> 20} MiB: nothing was sent")
+            raise UsageProblem(f"standard input is longer than {LIMIT_BYTES >> 20} MiB; nothing was sent")
     return b"".join(pieces)
 
 

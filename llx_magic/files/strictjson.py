@@ -58,7 +58,9 @@ def parse(text: str) -> JsonValue:
             text, object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite, parse_int=_whole
         )
     except json.JSONDecodeError as problem:
-        message = f"line {problem.lineno}, column {problem.colno}: {what_json_lacks(problem)}"
+        begins = "this is no JSON: a profile, as well as a schema, begins with {"
+        what = what_json_lacks(problem) if text[: problem.pos].strip() else begins
+        message = f"line {problem.lineno}, column {problem.colno}: {what}"
     else:
         return value
     raise DocumentProblem(message)

@@ -6,7 +6,7 @@ import mimetypes
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from llx_magic.core.message import File, Image, Message, Piece
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 _PDF = "application/pdf"
-_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8")
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 """What files of images begin with; WebP has its mark later."""
+
+
+def kind_of(content: bytes) -> Literal["image", "PDF"] | None:
+    """Return what a file is by its beginning; None for anything else."""
+    if content.startswith(b"%PDF-"):
+        return "PDF"
+    return "image" if content.startswith(_PICTURES) or content[8:12] == b"WEBP" else None
 
 
 def read(messages: Iterable[Message], longest: int) -> tuple[Message, ...]:
@@ -55,7 +62,7 @@ def _read(piece: Piece, longest: int) -> Piece:
         path = Path(source).expanduser()
         name, source = path.name if name in ("", "file") else name, content_of(path)
     try:
-        if not isinstance(source, bytes) or (is_image and not source.startswith(b"%PDF-")):
+        if not isinstance(source, bytes) or (is_image and kind_of(source) != "PDF"):
             return _image(source, name, longest)
         return _file(source, name, piece.media_type, longest)
     except UnreadableError as problem:
@@ -82,9 +89,10 @@ def _image(source: bytes | Picture, name: str, longest: int) -> Image:
 
 def _file(content: bytes, name: str, media_type: str, longest: int) -> Piece:
     known = media_type or mimetypes.guess_type(name)[0] or ""
-    if content.startswith(b"%PDF-"):
+    kind = kind_of(content)
+    if kind == "PDF":
         return File(media_type=_PDF, data=content, name=name or "document.pdf")
-    if not media_type and (content.startswith(_PICTURES) or content[8:12] == b"WEBP"):
+    if not media_type and kind == "image":
         return _image(content, name, longest)
     if not media_type and b"\0" not in content:
         try:

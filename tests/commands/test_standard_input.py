@@ -56,7 +56,6 @@ NO_TEXT = {
     "surrogate in utf-8": b"a\xed\xa0\x80b",
     "overlong": b"\xc0\xaf",
     "marked utf-8 with latin-1 behind": codecs.BOM_UTF8 + b"caf\xe9",
-    "a picture": b"\x89PNG\r\n\x1a\n\0\0",
     "gzip": b"\x1f\x8b\x08\0",
     "a NUL in text": b"a\0b",
 }
@@ -143,6 +142,16 @@ def test_what_is_no_text_is_one_line_that_names_the_byte_and_nothing_is_sent(cas
     assert "nothing was sent" in said
 
 
+@pytest.mark.parametrize(
+    ("beginning", "what"),
+    [(b"\x89PNG\r\n\x1a\n\0", "an image"), (b"\xff\xd8\xff\xe0", "an image"), (b"RIFF\0\0\0\0WEBPVP8 ", "an image"),
+     (b"%PDF-1.7\n%\xe2", "a PDF")],
+)  # fmt: skip
+def test_an_image_or_a_pdf_that_is_piped_is_told_of_the_option(beginning, what):
+    with pytest.raises(UsageProblem, match=f"standard input is {what}, .* llx -i FILE"):
+        decoded(beginning)
+
+
 @pytest.mark.parametrize("words", [["-"], ["--prompt", "-"], ["summarise"], ["--prompt", "summarise"], []], ids=str)
 def test_however_it_is_piped_text_that_is_not_utf_8_is_refused(home, words):
     assert "byte 0xe9 at position 3" in refused(home, *words, stdin=b"caf\xe9")
@@ -187,12 +196,12 @@ def test_a_name_that_is_not_utf_8_is_one_line(home, words):
 
 
 def test_an_empty_standard_input_is_an_empty_prompt(home):
-    assert "the prompt is empty: nothing was sent" in refused(home, "-", stdin=b"")
-    assert "the prompt is empty: nothing was sent" in refused(home, "--prompt", "-", stdin=codecs.BOM_UTF8 + b" \n")
+    assert "the prompt is empty; nothing was sent" in refused(home, "-", stdin=b"")
+    assert "the prompt is empty; nothing was sent" in refused(home, "--prompt", "-", stdin=codecs.BOM_UTF8 + b" \n")
 
 
 def test_more_than_any_model_takes_is_refused(home):
-    assert "longer than 16 MiB: nothing was sent" in refused(home, "-", stdin=b"x" * (16 * 1024 * 1024 + 1))
+    assert "longer than 16 MiB; nothing was sent" in refused(home, "-", stdin=b"x" * (16 * 1024 * 1024 + 1))
 
 
 # --- a question and what is piped ------------------------------------------------------------------------------------
@@ -267,8 +276,8 @@ def test_a_question_does_not_wait_for_a_standard_input_that_holds_nothing(home, 
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("llx - <&-", "standard input is closed: nothing was sent"),
-        ("llx --prompt - <&-", "standard input is closed: nothing was sent"),
+        ("llx - <&-", "standard input is closed; nothing was sent"),
+        ("llx --prompt - <&-", "standard input is closed; nothing was sent"),
         ("llx <&-", "no prompt"),
         ('llx "why" >&-', "standard output is closed"),
     ],

@@ -124,6 +124,8 @@ def test_a_model_profile_is_read_with_its_connection_params_and_settings():
         ('{"a":' * 200_000, "line 1: nested deeper than 64 levels"),
         ('"' + "x" * (1 << 20), "is larger than 1 MiB"),
         ("", "is empty"),
+        ("Once upon a time", "column 1: this is no JSON"),
+        ("  # Notes\n{}", "column 3: this is no JSON"),
         ("[]", "must hold a JSON object, got a list"),
         (text().encode("utf-16"), "is UTF-16 or UTF-32; save it as UTF-8"),
         (text().encode("utf-16-le"), "is UTF-16 or UTF-32; save it as UTF-8"),
