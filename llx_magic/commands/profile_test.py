@@ -27,7 +27,7 @@ _PROMPT: Final = "Answer with the word ready."
 _PARAMS: Final = {"max_tokens": 16}
 """The fewest that every service takes: https://platform.openai.com/docs/api-reference/responses/create"""
 
-_SETTINGS: Final = {"failover_retry_count": 1, "timeout_ms": 60_000, "cooldown_wait_ms": 1}
+_SETTINGS: Final = {"failover_retry_count": 1, "timeout_ms": 60_000, "cooldown_wait_ms": 0}
 _COLUMNS: Final = ("member", "up", "key", "model", "first token", "what is wrong, and what mends it")
 _LONGEST: Final = 200
 

@@ -318,4 +318,4 @@ class Gate(msgspec.Struct):
 def _patience_of(applicant: Applicant, now: float, settings: Settings) -> Patience:
     limit = settings.cooldown_wait_ms
     since = now if applicant.waiting_since is None else applicant.waiting_since
-    return Patience(since, None if limit is None else limit / 1000)
+    return Patience(since, limit / 1000 if limit else None)

@@ -118,8 +118,8 @@ def _ms(meaning: str, *offered: str, least: Literal[0, 1] = 1, scope: Scope = Sc
     return Setting(Whole("a number of milliseconds", least, offered), meaning, "ms", scope)
 
 
-def _limit(meaning: str) -> Setting:
-    return _ms(meaning, "5000", "30000", "60000", "none")
+def _limit(meaning: str, least: Literal[0, 1] = 1) -> Setting:
+    return _ms(meaning, "5000", "30000", "60000", "none", least=least)
 
 
 def _count(of: str, meaning: str, *offered: str, scope: Scope = Scope.REQUEST) -> Setting:
@@ -216,7 +216,11 @@ class Settings:
     ] = 2
     cooldown_wait_ms: Annotated[
         int | None,
-        _limit("The longest wait for a backend that only a rate limit keeps from answering, where no other answers"),
+        _limit(
+            "The longest wait for a backend that only a rate limit keeps from answering, where no other answers; "
+            "with 0 or none nothing waits",
+            least=0,
+        ),
     ] = 10_000
     concurrency: Annotated[
         int,

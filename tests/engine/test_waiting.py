@@ -91,11 +91,12 @@ async def test_a_request_that_finds_every_backend_cooling_down_waits_too():
     assert skipped == ["a", "b", "a"]
 
 
+@pytest.mark.parametrize("limit", ["none", 0])
 @pytest.mark.parametrize("only", [None, "a"], ids=["a profile", "one backend"])
-async def test_with_none_nobody_waits(only):
+async def test_with_none_nobody_waits(only, limit):
     bench = Bench(Scripted("a", limited(6.0), "back"), Scripted("b", DOWN))
     with pytest.raises(AllBackendsFailed):
-        await bench.ask(cooldown_wait_ms="none", only=only)
+        await bench.ask(cooldown_wait_ms=limit, only=only)
     assert bench.clock.now() == 0.0
 
 
