@@ -33,10 +33,10 @@ def growing_reasoning_to_html(text: str, mode: ReasoningMode, *, has_answer: boo
         return _block(text, mode, "")
     latest = text[-LATEST:]
     shown = f"…{latest}" if len(latest) < len(text) else latest
-    return _block(text, mode, f'<div style="white-space:pre-wrap">{html.escape(printable(shown))}</div>')
+    return _block(text, mode, f'<div {AS_WRITTEN} style="white-space:pre-wrap">{html.escape(printable(shown))}</div>')
 
 
 def _block(text: str, mode: ReasoningMode, inside: str) -> str:
     is_open = " open" if mode == "shown" else ""
     said = f"reasoning · {plural(len(text.split()), 'word')}"
-    return f'<details {AS_WRITTEN} style="{_LOOK}"{is_open}><summary>{said}</summary>{inside}</details>'
+    return f'<details style="{_LOOK}"{is_open}><summary>{said}</summary>{inside}</details>'

@@ -23,9 +23,7 @@ def screen() -> Recorder:
     return Recorder()
 
 
-@pytest.mark.parametrize(
-    ("mode", "begins"), [("folded", "<details class"), ("shown", "<details class"), ("hidden", "<div")]
-)
+@pytest.mark.parametrize(("mode", "begins"), [("folded", "<details"), ("shown", "<details"), ("hidden", "<div")])
 def test_reasoning_stands_above_the_answer_as_the_preference_says(screen, mode, begins):
     view(screen, mode).finish(reply("Four.", reasoning="Two **and** two."))
     assert screen.html.startswith(begins)
@@ -137,3 +135,11 @@ def test_a_request_for_a_tool_beside_a_text_is_a_note_below_it(viewer, first):
     first.set_default("text-and-tool")
     ran = viewer("%%llx\nhello").fine()
     assert "the reply asks for the tool look_up; llx_magic runs none" in ran.shown[-1]["data"]["text/plain"]
+
+
+def test_formulas_of_the_whole_reasoning_are_drawn_as_those_of_the_reply_are(screen):
+    shown = view(screen, "shown")
+    shown.draw([Thought("So $x^2$")])
+    assert "mathjax_ignore" in screen.html.partition("</details>")[0]
+    shown.finish(reply("Four.", reasoning="So $x^2$"))
+    assert "mathjax_ignore" not in screen.html.partition("</details>")[0]
