@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import inspect
 import os
 import threading
 from collections import deque
@@ -73,7 +74,11 @@ class BackgroundLoop:
         An interrupt cancels the coroutine, lets it close what it opened, and is then raised here.
         """
         nothing: Running[T, None] = self.start(lambda _watch: work)
-        return nothing.follow(lambda _parts: 0.0)
+        try:
+            return nothing.follow(lambda _parts: 0.0)
+        finally:
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:  # it was refused, or cancelled before it began
+                work.close()
 
     def start(self, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> Running[T, P]:
         """Prepare the coroutine that ``work`` returns; it reports parts through the function that ``work`` is given."""
