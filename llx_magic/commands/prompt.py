@@ -77,10 +77,10 @@ def prepare(
     if "dry-run" not in options:
         session.consent.seek(balancer.profile)
         session.asked_last = balancer
-    messages: tuple[Message, ...] = (Message("user", prompt),)
+    earlier: tuple[Message, ...] = ()
     system = options.get("system")
     if chat is not None:
-        messages = (*session.conversations.messages_before(chat or None, cell), *messages)
+        earlier = session.conversations.messages_before(chat or None, cell)
         if system is None:
             system = session.conversations.system_before(chat or None, cell)
     if form == "code" and schema is not None:
@@ -89,7 +89,7 @@ def prepare(
     told = "\n\n".join(filter(None, (system, instruction))) or system
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
     plan = balancer.prepare(
-        messages,
+        (*earlier, Message("user", prompt)),
         system=told,
         settings=settings,
         params=params,
@@ -100,7 +100,8 @@ def prepare(
     conversation = None if chat is None else session.conversations.identity(chat or None)
     notes = _of_pinned(balancer, options.get("backend"))
     if options.prog == LINE and options.given.get("chat") == []:
-        notes = (*notes, "continued the session's own conversation; --chat=NAME continues another")
+        done = "continued" if earlier else "began"
+        notes = (*notes, f"{done} the session's own conversation; --chat=NAME takes another")
     return balancer, replace(plan, notes=notes, conversation=conversation)
 
 

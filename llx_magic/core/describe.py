@@ -236,7 +236,7 @@ def _waits(event: facts.RetryScheduled) -> str:
 
 def _restarted(event: facts.ReplyRestarted) -> str:
     words = plural(event.words, "word")
-    return f"{event.failed} broke off after {words}: withdrawn, {event.next} answers from the start"
+    return f"{event.failed} broke off after {words}: withdrawn, {event.next} is asked from the start"
 
 
 _PHRASES: dict[type[Event], Callable[..., str]] = {

@@ -214,7 +214,7 @@ class CoolDownWaitEnded(BackendEvent, frozen=True, kw_only=True):
 
 
 class ReplyRestarted(Event, frozen=True, kw_only=True):
-    """Text of ``failed`` that was already shown is withdrawn; ``next`` answers from the start."""
+    """Text of ``failed`` that was already shown is withdrawn; ``next`` is asked from the start."""
 
     failed: str
     reason: str

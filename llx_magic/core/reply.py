@@ -107,7 +107,7 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Drop all text and reasoning so far: ``failed`` broke off for ``reason`` and ``next`` answers from the start.
+    """Drop all text and reasoning so far: ``failed`` broke off for ``reason`` and ``next`` is asked from the start.
 
     With ``again`` the text was whole, but not what was asked for; ``next`` may be the same backend, or nobody: then the
     whole reply of ``failed`` follows once more, since no other fits.

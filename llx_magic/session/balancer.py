@@ -105,13 +105,13 @@ class LoadBalancer(ProfileRecord):
         backend, params = options.get("backend"), options.get("params") or {}
         messages = _conversation(prompt)
         if not messages or messages[-1].is_blank:
-            raise UsageProblem("the prompt is empty: nothing was sent")
+            raise UsageProblem("the prompt is empty; nothing was sent")
         if (system := options.get("system")) is not None:
             messages = (Message("system", system), *messages)
         if backend is not None:
             self._member(backend)
         if name := named_secret(params):
-            raise UsageProblem(f"params: {name}: a key or password is no parameter of a model: nothing was sent")
+            raise UsageProblem(f"params: {name}: a key or password is no parameter of a model; nothing was sent")
         schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
         candidates = self._candidates(read_cell_values(options.get("settings") or {}), options)
@@ -247,7 +247,7 @@ def _read(messages: tuple[Message, ...], longest: int) -> tuple[Message, ...]:
     try:
         return read(messages, longest)
     except UnreadableError as problem:
-        raise UsageProblem(f"{problem}: nothing was sent") from None
+        raise UsageProblem(f"{problem}; nothing was sent") from None
 
 
 def _taken(messages: tuple[Message, ...], candidates: tuple[Candidate, ...]) -> Takes:
@@ -260,7 +260,7 @@ def _taken(messages: tuple[Message, ...], candidates: tuple[Candidate, ...]) -> 
     refusals = [(each.backend.name, each.takes.refusal(held)) for each in candidates] if any(held) else []
     if refusals and all(why for _name, why in refusals):
         said = ", ".join(dict.fromkeys(f"{name} {why}" for name, why in refusals))
-        raise UsageProblem(f"nobody can be asked this: {said}: nothing was sent")
+        raise UsageProblem(f"nobody can be asked this: {said}; nothing was sent")
     return held
 
 

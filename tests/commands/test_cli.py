@@ -157,8 +157,8 @@ def test_a_subcommands_result_goes_to_stdout_with_exit_status_0(home, words):
 USE = ["-p", "lb", "--prompt", "why"]
 BAD_USAGE = {
     "no prompt": ([], "no prompt; give --prompt TEXT"),
-    "empty prompt": (["-p", "lb", "--prompt", ""], "the prompt is empty: nothing was sent"),
-    "blank prompt": (["-p", "lb", "--prompt", " \n "], "the prompt is empty: nothing was sent"),
+    "empty prompt": (["-p", "lb", "--prompt", ""], "the prompt is empty; nothing was sent"),
+    "blank prompt": (["-p", "lb", "--prompt", " \n "], "the prompt is empty; nothing was sent"),
     "unknown option": ([*USE, "--profil", "x"], "unknown option --profil; did you mean --profile?"),
     "option of a notebook": ([*USE, "--bg"], "--bg is an option of notebooks alone"),
     "option without value": (["-p", "lb", "--prompt"], "--prompt needs a value, TEXT"),
@@ -339,7 +339,7 @@ def test_an_image_and_a_document_go_with_the_question(seeing):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["-p", "blind", "-i", "plot.png"], "nobody can be asked this: blind does not take images: nothing was sent"),
+        (["-p", "blind", "-i", "plot.png"], "nobody can be asked this: blind does not take images; nothing was sent"),
         (["-p", "eyes", "-i", "nothing.png"], "nothing.png: cannot be read (no such file or directory)"),
         (["-p", "eyes", "-i", "."], "cannot be read (not a regular file)"),
         (["-p", "eyes", "-i", "http://a.example/b.png"], "must begin with https://"),

@@ -189,7 +189,7 @@ def assert_told(row: Row, wire: str, seen: Seen) -> None:
         assert re.search(says, str(seen.error))
         assert_one_line(str(seen.error))
         assert seen.error.partial == row.partial
-    withdrawn = r"first broke off after \d+ words?: withdrawn, second answers from the start"
+    withdrawn = r"first broke off after \d+ words?: withdrawn, second is asked from the start"
     assert len(re.findall(withdrawn, trace)) == int(verdict.restarted), trace
 
 

@@ -141,11 +141,11 @@ def test_another_profile_can_be_asked_for_one_cell(user, home, first):
         ("%%llx -b thrid\nhello", "has no backend 'thrid'"),
         ("%%llx -p pear\nhello", "pair"),
         ('%%llx -s "open\nhello', "a quote is not closed"),
-        ("%%llx\n", "the prompt is empty: nothing was sent"),
-        ("%%llx", "the prompt is empty: nothing was sent"),
-        ("%%llx -s brief\n   \n", "the prompt is empty: nothing was sent"),
-        ("%llx", "the prompt is empty: nothing was sent"),
-        ("%llx -s brief", "the prompt is empty: nothing was sent"),
+        ("%%llx\n", "the prompt is empty; nothing was sent"),
+        ("%%llx", "the prompt is empty; nothing was sent"),
+        ("%%llx -s brief\n   \n", "the prompt is empty; nothing was sent"),
+        ("%llx", "the prompt is empty; nothing was sent"),
+        ("%llx -s brief", "the prompt is empty; nothing was sent"),
         ("%%llx\n{{ nothing }}", "nothing"),
         ("%%llx\n{{ 1 + }}", "--raw"),
         ("%%llx\n{{ open", "--raw"),
@@ -439,8 +439,9 @@ def test_a_conversation_carries_what_was_said(user, first):
 
 
 def test_a_line_that_continues_the_sessions_own_conversation_says_how_a_name_is_given(user):
-    user("%llx --chat tale Once upon a time").fine()
-    assert "continued the session's own conversation; --chat=NAME continues another" in user.last.notes
+    for done in ("began", "continued"):
+        user("%llx --chat tale Once upon a time").fine()
+        assert f"{done} the session's own conversation; --chat=NAME takes another" in user.last.notes
     user("%llx --chat=tale Once upon a time").fine()
     assert user.last.notes == ()
 

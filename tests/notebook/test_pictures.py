@@ -178,7 +178,7 @@ def test_the_plan_says_who_is_passed_over(blind_first):
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ("%llx -b blind -i plot.png what", "nobody can be asked this: blind does not take images: nothing was sent"),
+        ("%llx -b blind -i plot.png what", "nobody can be asked this: blind does not take images; nothing was sent"),
         (
             "%llx what is {{ file('report.pdf') }} in {{ image('plot.png') }}",
             "blind does not take images, second does not take files",
@@ -194,7 +194,7 @@ def test_where_nobody_takes_them_one_line_says_so(blind_first, second, typed, wh
 
 def test_the_embedded_model_takes_text_alone(user, folder):
     user("%llx_profile save model own --provider local --model smollm2-135m-instruct")
-    assert "own does not take images: nothing was sent" in user("%llx -p own -i plot.png what").failure
+    assert "own does not take images; nothing was sent" in user("%llx -p own -i plot.png what").failure
 
 
 def test_a_text_file_is_text_that_everybody_takes(blind_first, second, folder):

@@ -47,7 +47,7 @@ def test_a_wait_that_the_server_asked_for_says_so(user, home):
 
 def test_a_reply_that_broke_off_is_told(user, home):
     trace = traced(user, home, a={"script": "cut:2"}, b={})
-    assert any("a broke off after 2 words: withdrawn, b answers from the start" in step.text for step in trace.steps)
+    assert any("a broke off after 2 words: withdrawn, b is asked from the start" in step.text for step in trace.steps)
 
 
 def test_an_open_circuit_and_a_cool_down_are_told(user, home):

@@ -78,7 +78,7 @@ def test_a_cell_that_has_only_begun_is_incomplete_as_for_any_cell_magic(user, ce
 
 @pytest.mark.parametrize("cell", ["%%llx", "%%llx\n", "%%llx -b a\n\n", "%%llx --set timeout_ms=5\n  \n"])
 def test_an_empty_cell_is_an_error_of_one_line(user, first, cell):
-    assert user(cell).failure == "UsageProblem: the prompt is empty: nothing was sent"
+    assert user(cell).failure == "UsageProblem: the prompt is empty; nothing was sent"
     assert not first.requests
 
 
