@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 import llx_magic
+from llx_magic.backends.local.modelfile import MODEL
 from llx_magic.errors import BudgetSpent, SettingError
 from llx_magic.observe import report
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
-from llx_magic.session.session import EMBEDDED, Session
+from llx_magic.session.session import Session
 
 DOLLAR = Connection(price_input=0.0, price_output=2_000.0)
 """With 500 tokens a reply costs one dollar."""
@@ -110,7 +111,7 @@ def test_a_member_without_a_price_is_named_with_what_to_do(session):
 
 
 def test_the_embedded_model_is_free():
-    lb = LoadBalancer(Profile.single(ModelProfile("own", "local", EMBEDDED, settings={"budget_usd": 0.1})))
+    lb = LoadBalancer(Profile.single(ModelProfile("own", "local", MODEL, settings={"budget_usd": 0.1})))
     plan = lb.prepare("why")
     assert plan.refusal(plan.candidates[0]) is None
 
