@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
-from typing import Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from llx_magic.observe.frames.columns import Kind, series
 from llx_magic.rows.rows import ROW, Column, Source
 from llx_magic.template.cells import joined
 from llx_magic.text.screen import one_line
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoDataFrame
 
 _CHUNK = 512
 """How many rows at a time become values of Python; the rest stay as the frame has them."""
@@ -87,8 +91,7 @@ def labelled(frame: object) -> object:
     if not isinstance(frame, pd.DataFrame):
         return frame
     named = frame.copy(deep=False)
-    headings: list[Hashable] = list(frame.columns)
-    named.columns = pd.Index([joined(name) if isinstance(name, tuple) else str(name) for name in headings])
+    named.columns = _headings(frame)
     labels = frame.index
     if isinstance(labels, pd.RangeIndex) and labels.name is None and (not len(labels) or labels[0] == 0):
         return named
@@ -122,7 +125,7 @@ def _typed(values: list[object], kind: Kind) -> pd.Series:
     return times.astype("datetime64[us, UTC]" if kind == "time" else "datetime64[us]")
 
 
-def inferred(columns: Mapping[Hashable, list[object]], height: int) -> pd.DataFrame:
+def inferred(columns: Mapping[Hashable, list[object]] | Mapping[str, list[object]], height: int) -> pd.DataFrame:
     """Return a frame of values of Python, whose whole numbers stay whole where some of them are missing."""
     series_of = {name: _inferred(values) for name, values in columns.items()}
     return pd.DataFrame(series_of, index=pd.RangeIndex(height), columns=list(columns))
@@ -147,3 +150,38 @@ def _whole(values: list[object]) -> pd.Series:
         return pd.Series(values, dtype="Int64")
     except (OverflowError, TypeError):  # longer than 64 bits
         return pd.Series(values, dtype="object")
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Return the table of a Parquet file, whose whole numbers stay whole where some of them are missing.
+
+    Raises:
+        ImportError: without pyarrow.
+    """
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path, partitioning=None)
+    frame: pd.DataFrame = table.to_pandas()
+    for name in set(frame.columns) & set(table.column_names):
+        kind = table.schema.field(name).type
+        if pyarrow.types.is_integer(kind) and pd.api.types.is_float_dtype(frame[name].dtype):
+            whole = "UInt64" if pyarrow.types.is_unsigned_integer(kind) else "Int64"
+            frame[name] = pd.array(table.column(name).to_pylist(), dtype=whole)
+    return frame
+
+
+def write_parquet(table: object, path: Path) -> None:
+    """Write a table of any library as Parquet, which wants one text as the name of each column."""
+    import narwhals as nw
+
+    if not isinstance(table, pd.DataFrame):
+        nw.from_native(cast("IntoDataFrame", table), eager_only=True).write_parquet(path)
+        return
+    named = table.copy(deep=False)
+    named.columns = _headings(table)
+    named.to_parquet(path, engine="pyarrow")
+
+
+def _headings(frame: pd.DataFrame) -> pd.Index[str]:
+    headings: list[Hashable] = list(frame.columns)
+    return pd.Index([joined(name) if isinstance(name, tuple) else str(name) for name in headings])

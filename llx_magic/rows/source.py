@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence, Set, Sized
+from pathlib import Path
 
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.rows.records import Records, Stream
@@ -16,6 +16,10 @@ _ALLOWED = (
     "rows are a DataFrame, a Series, a list or an iterator, a dictionary of columns, "
     "or the path of a CSV, JSONL or Parquet file"
 )
+
+
+_LONGEST_PATH = 4_096
+"""The most characters of a path; what is longer is a text."""
 
 
 def source_of(data: object, *, samples: int = 1, keep: bool = True) -> Source:
@@ -38,8 +42,8 @@ def source_of(data: object, *, samples: int = 1, keep: bool = True) -> Source:
 def _source_of(data: object, *, keep: bool) -> Source:
     from llx_magic.rows.frames import PandasRows
 
-    if isinstance(data, str | os.PathLike):
-        raise UsageProblem(f"there is no file {brief(data)}; {_ALLOWED}")
+    if isinstance(data, str | Path):
+        return _of_file(data)
     package = type(data).__module__.partition(".")[0]
     if package == "pandas" and (found := PandasRows.of(data)) is not None:
         return found
@@ -59,3 +63,14 @@ def _source_of(data: object, *, keep: bool) -> Source:
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
         return Records(list(data)) if isinstance(data, Sized) else Stream(data, keep=keep)
     raise UsageProblem(f"{_ALLOWED}; got {brief(data)}")
+
+
+def _of_file(named: str | Path) -> Source:
+    from llx_magic.rows.reading import ENDINGS, read_rows
+
+    path = Path(named)
+    if isinstance(named, str) and ("\n" in named or len(named) > _LONGEST_PATH or not path.suffix):
+        raise UsageProblem(
+            f"{brief(named)} is no path of a file that ends in {ENDINGS}; a text alone is a list: [text]"
+        )
+    return read_rows(path)
