@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     )
     from llx_magic.profiles.connection import Connection
     from llx_magic.profiles.document import ModelProfile, Profile
-    from llx_magic.session import Current, LoadBalancer, ask, current, load
+    from llx_magic.rows.outcome import Outcome
+    from llx_magic.rows.result import MapResult
+    from llx_magic.session import Current, LoadBalancer, ask, current, load, map  # noqa: A004
 
 __version__ = "0.1.0"
 
@@ -39,9 +41,11 @@ __all__ = [
     "KeyMissing",
     "LlxError",
     "LoadBalancer",
+    "MapResult",
     "Message",
     "ModelProfile",
     "ModelUnavailable",
+    "Outcome",
     "Part",
     "Profile",
     "ProfileError",
@@ -56,6 +60,7 @@ __all__ = [
     "current",
     "load",
     "load_ipython_extension",
+    "map",
     "unload_ipython_extension",
 ]
 
@@ -73,7 +78,9 @@ _HOMES = {
     ),
     "llx_magic.profiles.connection": ("Connection",),
     "llx_magic.profiles.document": ("ModelProfile", "Profile"),
-    "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load"),
+    "llx_magic.rows.outcome": ("Outcome",),
+    "llx_magic.rows.result": ("MapResult",),
+    "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load", "map"),
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

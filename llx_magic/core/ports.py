@@ -137,3 +137,9 @@ class Clock(Protocol):
 
     async def sleep(self, delay: float) -> None:
         """Return after ``delay`` seconds."""
+
+    def hold(self) -> None:
+        """Let no time pass, where it does not pass by itself, until ``release``: another thread has work to do."""
+
+    def release(self) -> None:
+        """End what one ``hold`` began."""

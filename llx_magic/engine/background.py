@@ -144,19 +144,23 @@ class Running(Generic[T, P]):
         if self._future is not None:
             self._loop.cancel(self._future)
 
-    def follow(self, draw: Callable[[list[P]], float]) -> T:
+    def follow(self, draw: Callable[[list[P]], float], on_interrupt: Callable[[], None] | None = None) -> T:
         """Wait for the end and draw, on the calling thread, what is reported meanwhile.
 
         ``draw`` gets all parts that have come in since its last call, sometimes none, and is called once more at the
         end; it returns the seconds until its next call. So a fast stream does not mean many redraws. An interrupt,
-        or an error of ``draw``, cancels the coroutine.
+        or an error of ``draw``, cancels the coroutine. ``on_interrupt`` takes the place of that for the first
+        interrupt: it makes the coroutine end by itself, and what that returns is returned.
         """
         try:
             future = self.begin()
-            while not self._done.is_set():
-                self._arrived.wait(SLICE_SECONDS)
-                self._arrived.clear()
-                self._pause(draw(_drain(self._parts)))
+            try:
+                self._draw_until_done(draw)
+            except KeyboardInterrupt:
+                if on_interrupt is None:
+                    raise
+                on_interrupt()
+                self._draw_until_done(draw)
         except KeyboardInterrupt:
             self.cancel()
             draw(_drain(self._parts))
@@ -165,6 +169,12 @@ class Running(Generic[T, P]):
             self._give_up()
         draw(_drain(self._parts))
         return future.result()
+
+    def _draw_until_done(self, draw: Callable[[list[P]], float]) -> None:
+        while not self._done.is_set():
+            self._arrived.wait(SLICE_SECONDS)
+            self._arrived.clear()
+            self._pause(draw(_drain(self._parts)))
 
     async def _run(self) -> T:
         """Run the coroutine as a task that is known here, so that it can be cancelled without its future."""

@@ -25,6 +25,9 @@ def _clock_that_never_sleeps() -> Callable[[], float]:
 
 
 _now = _clock_that_never_sleeps()
+HELD_SECONDS = 0.001
+"""How often, in real seconds, a clock that is held looks whether it may go on."""
+
 STARTED_AT = time.time() - _now()
 """The Unix time at which that clock was zero, as the wall clock said when this process began."""
 
@@ -48,6 +51,12 @@ class LoopClock:
     async def sleep(self, delay: float) -> None:
         """Return after ``delay`` seconds."""
         await asyncio.sleep(delay)
+
+    def hold(self) -> None:
+        """Do nothing: real time passes."""
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class _LoopTimer:
@@ -90,6 +99,7 @@ class ManualClock:
         self._lock = ForkSafeLock()
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _HandTimer]] = []
+        self._holds = 0
 
     def now(self) -> float:
         """Return the seconds advanced so far."""
@@ -113,6 +123,16 @@ class ManualClock:
             await woken
         finally:
             timer.cancel()
+
+    def hold(self) -> None:
+        """Let no time pass by itself until ``release``."""
+        with self._lock:
+            self._holds += 1
+
+    def release(self) -> None:
+        """End what one ``hold`` began."""
+        with self._lock:
+            self._holds -= 1
 
     def advance(self, seconds: float) -> None:
         """Move time forward and make every call that falls due, in order."""
@@ -177,6 +197,8 @@ class VirtualClock(ManualClock):
             return  # a later timer of this loop has its own watch
         if turns:
             loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1)
+        elif self._holds:
+            loop.call_later(HELD_SECONDS, self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
         elif due := self._pop_due(float("inf")):
             self._fire(due)
             self._watch_on(loop, due.loop, asked)

@@ -103,6 +103,19 @@ class Plan:
             effort=self.effort,
         )
 
+    def for_row(self, messages: tuple[Message, ...], held: Takes, candidates: tuple[Candidate, ...]) -> Plan:
+        """Return the plan of one row of those that this one stands for; ``replace`` would take four times as long."""
+        return Plan(
+            routing=self.routing,
+            candidates=candidates,
+            messages=messages,
+            held=held,
+            shape=self.shape,
+            effort=self.effort,
+            budgets=self.budgets,
+            is_row=True,
+        )
+
     def order(self, live: LiveProfile, *, take_turn: bool = True) -> tuple[Candidate, ...]:
         """Return the candidates as this request considers them; it counts as a turn unless that is not wanted."""
         if self.routing.order is None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import functools
+import sys
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Unpack
 
 from llx_magic import hosts
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND
+from llx_magic.observe.bars import QuietMap
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.rows.result import MapResult
 from llx_magic.session.balancer import LoadBalancer, Prompt
-from llx_magic.session.options import AskOptions, with_options
+from llx_magic.session.mapping import MapRun, MapWatch
+from llx_magic.session.options import AskOptions, MapOptions, with_options
+from llx_magic.session.row_prompts import NO_NAMES
 from llx_magic.session.session import Origin, Session
 
 
@@ -54,6 +61,51 @@ def ask(prompt: Prompt, *, profile: str | Profile | None = None, **options: Unpa
                 await balancer.aclose()
 
     return BACKGROUND.run(answer())
+
+
+@with_options
+def map(  # noqa: A001 - it is what it does
+    data: object,
+    template: str,
+    *,
+    profile: str | Profile | None = None,
+    progress: bool = True,
+    **options: Unpack[MapOptions],
+) -> MapResult:
+    """Ask the same for every row of the data and return what became of each; for synchronous code, also in a notebook.
+
+    The profile is that of ``ask``; data, template and options are those of ``LoadBalancer.map``. In a notebook with the
+    extension loaded the template also sees the variables of the code that calls this, behind the columns. With
+    ``progress`` is shown how far it has come. An interrupt closes the connections, keeps what is finished and returns
+    it: the same call then goes on.
+
+    Raises:
+        UsageProblem: for data, a template or an option that cannot be used; nothing was sent.
+    """
+    is_own = isinstance(profile, Profile)
+    session = _session()
+    balancer = load(profile) if isinstance(profile, Profile) else session.balancer(profile)
+    namespace = _variables_of_caller() if hosts.is_notebook() else NO_NAMES
+    run = MapRun(balancer, data, template, options, namespace=namespace)
+
+    async def answer(watch: MapWatch) -> MapResult:
+        try:
+            return await run.run(watch)
+        finally:
+            if is_own:
+                await balancer.aclose()
+
+    view = session.map_view() if progress else QuietMap()
+    try:
+        return BACKGROUND.start(answer).follow(view.draw, on_interrupt=run.stop)
+    finally:
+        view.close()
+
+
+def _variables_of_caller() -> Mapping[str, object]:
+    """Return the variables of the code that calls the function that calls this."""
+    frame = sys._getframe(2)  # noqa: SLF001 - there is no other way to the caller
+    return ChainMap(dict(frame.f_locals), frame.f_globals)
 
 
 class Current(str):

@@ -17,7 +17,7 @@ from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.core.statistics import Ledger
-from llx_magic.engine.live import Subscriber
+from llx_magic.engine.live import LiveProfile, Subscriber
 from llx_magic.engine.parts import Watch, parts_of
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
@@ -28,9 +28,12 @@ from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.pieces.errors import UnreadableError
 from llx_magic.pieces.reading import read
 from llx_magic.profiles.document import SINGLE, Profile
+from llx_magic.rows.outcome import Outcome
+from llx_magic.rows.result import MapResult
 from llx_magic.session import wiring
+from llx_magic.session.mapping import MapRun
 from llx_magic.session.members import takes_of
-from llx_magic.session.options import AskOptions, check_names, with_options
+from llx_magic.session.options import AskOptions, MapOptions, check_names, with_options
 from llx_magic.session.prices import Costs, get_ready
 from llx_magic.session.record import NO_VALUES, ProfileRecord
 from llx_magic.session.windows import Windows
@@ -69,6 +72,16 @@ class LoadBalancer(ProfileRecord):
         self._costs = {member.name: Costs(member) for member in profile.members}
         self._is_estimated = any(costs.url for costs in self._costs.values())
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
+
+    @property
+    def live(self) -> LiveProfile:
+        """The state of the backends, and what is remembered of requests."""
+        return self._live
+
+    @property
+    def clock(self) -> Clock:
+        """The time by which everything of this profile goes."""
+        return self._live.clock
 
     @with_options
     async def ask(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Reply:
@@ -138,6 +151,40 @@ class LoadBalancer(ProfileRecord):
         self._windows.learn(plan, reply.usage)
         notes = (*self._remarks, *plan.notes, *reply.notes)
         return replace(reply, notes=notes, to_frame=reply_frame)
+
+    async def answer_row(self, plan: Plan, watch: Watch) -> Reply:
+        """Answer a row of many, once; what serves a reader alone is left out.
+
+        Raises:
+            AllBackendsFailed: as ``run``; nothing was waited for.
+        """
+        if self._is_estimated:
+            get_ready()
+        return await RequestRun(self._live, plan, self._jitter, watch).run()
+
+    @with_options
+    async def map(self, data: object, template: str, **options: Unpack[MapOptions]) -> MapResult:
+        """Ask the same for every row of the data and return what became of each; runs on the caller's loop.
+
+        ``data`` is a DataFrame, a Series, a list or an iterator of values or dictionaries, or a path. In the template
+        ``{{ name }}`` is a column, ``{{ row }}`` the whole row, or the value of a single one. Each reply is on the disk
+        as soon as it is whole, and the same call asks only what is missing. What one row meets is in its
+        ``llx_status`` and ``llx_error``; a backend that cannot answer now is waited for. ``MapOptions`` tells what the
+        options mean.
+
+        Raises:
+            UsageProblem: for data, a template or an option that cannot be used; nothing was sent.
+        """
+        return await MapRun(self, data, template, options).run()
+
+    @with_options
+    def map_rows(self, data: object, template: str, **options: Unpack[MapOptions]) -> AsyncIterator[Outcome]:
+        """Yield the outcome of each row as it ends, in no order; ``place`` is its position.
+
+        Of an iterator only the rows under way are in memory. Leaving the loop early closes the connections. Arguments
+        and errors are those of ``map``.
+        """
+        return MapRun(self, data, template, options, keep=False).rows()
 
     async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
+import os
 from collections.abc import Callable, Mapping
-from typing import TypedDict, TypeVar
+from dataclasses import dataclass
+from typing import Literal, Self, TypedDict, TypeVar, cast
 
 from llx_magic.core.reply import Effort
+from llx_magic.errors import UsageProblem, brief
 from llx_magic.text.values import JsonValue
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -35,28 +39,104 @@ class AskOptions(TypedDict, total=False):
     effort: Effort | None
 
 
-def check_names(options: AskOptions) -> None:
+class MapOptions(AskOptions, total=False):
+    """What may be given to a run over rows, beside what may be given to a prompt.
+
+    ``samples`` is how often each row is asked, for so many replies. Equal prompts are asked once, and with
+    ``dedupe=False`` each for itself. With ``fresh`` nothing that is stored counts; with ``retry="errors"`` the stored
+    faults of rows do not. ``limit`` is how many of the rows are looked at; the others are not asked. ``budget`` is what
+    the run may cost, in the currency of the profile's prices. The run ends after ``max_errors`` rows that failed, and
+    where nobody has answered for ``give_up_after`` seconds. ``prefix`` stands before the names of the new columns.
+    ``store`` is the file that keeps the replies, in the place of the user's own.
+    """
+
+    samples: int | None
+    dedupe: bool | None
+    fresh: bool | None
+    retry: Literal["errors"] | None
+    limit: int | None
+    budget: float | None
+    max_errors: int | None
+    give_up_after: float | None
+    prefix: str | None
+    store: str | os.PathLike[str] | None
+
+
+def check_names(options: AskOptions, known: type[AskOptions] = AskOptions) -> None:
     """Refuse an option that does not exist, as Python does a keyword argument.
 
     Raises:
         TypeError: naming it.
     """
-    known = AskOptions.__annotations__
-    for name in options.keys() - known.keys():
-        meant = _IN_THE_PROMPT if name.lower() in _PIECES else f"there are {', '.join(known)}"
+    names = known.__annotations__
+    for name in options.keys() - names.keys():
+        meant = _IN_THE_PROMPT if name.lower() in _PIECES else f"there are {', '.join(names)}"
         raise TypeError(f"got an unexpected keyword argument {name!r}; {meant}")
 
 
+def ask_options(options: MapOptions) -> AskOptions:
+    """Return those of the options that a prompt takes too."""
+    return cast("AskOptions", {name: value for name, value in options.items() if name in AskOptions.__annotations__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is asked of a run over rows, checked; the meanings are those of ``MapOptions``."""
+
+    samples: int = 1
+    dedupe: bool = True
+    fresh: bool = False
+    retries_errors: bool = False
+    limit: int | None = None
+    budget: float | None = None
+    max_errors: int | None = None
+    give_up_after: float | None = None
+
+    @classmethod
+    def of(cls, options: MapOptions) -> Self:
+        """Return the wishes.
+
+        Raises:
+            UsageProblem: for a value that is not allowed.
+        """
+        if (retry := options.get("retry")) not in (None, "errors"):
+            raise UsageProblem(f"retry must be 'errors' or None; got {brief(retry)}")
+        return cls(
+            samples=_count("samples", options.get("samples")) or 1,
+            dedupe=options.get("dedupe") is not False,
+            fresh=bool(options.get("fresh")),
+            retries_errors=retry == "errors",
+            limit=_count("limit", options.get("limit")),
+            budget=_amount("budget", options.get("budget")),
+            max_errors=_count("max_errors", options.get("max_errors")),
+            give_up_after=_amount("give_up_after", options.get("give_up_after")),
+        )
+
+
+def _count(name: str, given: object) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
+        return given
+    raise UsageProblem(f"{name} must be a whole number, 1 or more; got {brief(given)}")
+
+
+def _amount(name: str, given: object) -> float | None:
+    if given is None or (isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf):
+        return given
+    raise UsageProblem(f"{name} must be a positive number; got {brief(given)}")
+
+
 def with_options(function: F) -> F:
-    """Let help and completion show each option of a function that takes ``AskOptions``.
+    """Let help and completion show each option of a function that takes ``AskOptions``, or ``MapOptions``.
 
     They go by the signature: https://docs.python.org/3/library/inspect.html#inspect.signature
     """
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    given = next(each for each in signature.parameters.values() if each.kind is inspect.Parameter.VAR_KEYWORD)
+    options = MapOptions if "MapOptions" in str(given.annotation) else AskOptions
     declared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
-        for name, kind in AskOptions.__annotations__.items()
+        for name, kind in options.__annotations__.items()
     ]
     vars(function)["__signature__"] = signature.replace(parameters=[*own, *declared])
     return function

@@ -251,6 +251,16 @@ class Settings:
             Scope.PROFILE,
         ),
     ] = None
+    row_timeout_ms: Annotated[
+        int | None,
+        _ms(
+            "Limit of one row of a map, from its first sending to its reply, with all waits and further attempts",
+            "60000",
+            "600000",
+            "none",
+            scope=Scope.PROMPT,
+        ),
+    ] = None
     image_max_pixels: Annotated[
         int,
         _count(

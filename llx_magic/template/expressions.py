@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import operator
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import BuiltinFunctionType
 from typing import cast
 
@@ -30,6 +30,8 @@ FUNCTIONS = (
 """The functions of Python that every expression has, unless the notebook gives their names to something else."""
 
 _TYPES = frozenset({"bool", "float", "int", "str"})
+_ASK_WHETHER_THERE = frozenset({"default", "d", "defined", "undefined"})
+"""The filters and tests that a name may be given to which is not there."""
 _OUTPUTS = frozenset({"_", "__", "___", "_llx"})
 
 
@@ -50,6 +52,20 @@ class Expression:
             known = self._environment.filters if isinstance(node, nodes.Filter) else self._environment.tests
             if node.name not in known:
                 raise TemplateSyntaxError(f"no {type(node).__name__.lower()} named {node.name!r}", node.lineno)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names that must be there; the functions that every expression has are, and are not among them."""
+        nodes_within = list(nodes.Output([self._tree]).find_all((nodes.Name, nodes.Filter, nodes.Test)))
+        may_lack = {
+            id(node.node)
+            for node in nodes_within
+            if isinstance(node, nodes.Filter | nodes.Test) and node.name in _ASK_WHETHER_THERE
+        }
+        for node in nodes_within:
+            if isinstance(node, nodes.Name) and id(node) not in may_lack:
+                name = _nfkc(node.name)
+                if name not in FUNCTIONS and name not in attached.WORDS:
+                    yield name
 
     def value(self, namespace: Mapping[str, object]) -> object:
         """Return the value with the names of the namespace; what the notebook's own objects raise passes through.

@@ -62,6 +62,11 @@ class Template:
         self._text = text
         self._expressions = [(*span, _read(text, span, mode)) for span in spans(text)]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that its expressions read, in their order, each once."""
+        return tuple(dict.fromkeys(name for *_, expression in self._expressions for name in expression.names()))
+
     def render(self, namespace: Mapping[str, object], limits: Limits = _EVERYTHING) -> Rendered:
         """Return the text with each expression replaced by its value; what a value shows is not looked at again.
 

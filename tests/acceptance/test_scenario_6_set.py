@@ -38,6 +38,7 @@ OTHERS = {
     "rpm_limit": "60",
     "tpm_limit": "30000",
     "concurrency_limit": "8",
+    "row_timeout_ms": "60000",
 }
 """A value other than the default for each further setting."""
 

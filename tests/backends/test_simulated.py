@@ -34,6 +34,12 @@ class JumpingClock:
     async def sleep(self, delay: float) -> None:
         self.seconds += delay
 
+    def hold(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
 
 class Pieces:
     """Notes each piece with the time at which it came."""

@@ -157,6 +157,7 @@ def test_the_defaults_are_those_that_are_documented():
         "rpm_limit": "none",
         "tpm_limit": "none",
         "concurrency_limit": "none",
+        "row_timeout_ms": "none",
         "budget_usd": "none",
         "image_max_pixels": "2048",
         "history_limit": "10000",

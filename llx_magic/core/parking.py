@@ -1,0 +1,131 @@
+"""What becomes of a row that nobody answered: whether somebody may later, or whether that is its own fault.
+
+Waiting is not failing: a backend that limits its rate, rests or has enough to do may answer later, and one that fails
+for everybody fails for no row in particular. So a row has failed only where every backend that could be asked says
+that the row itself cannot be answered, or where it fails again and again while others are answered.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from llx_magic.core.events import AttemptFailed, BackendSkipped, SkipReason
+from llx_magic.core.failure import REFUSALS, Failure, FailureKind
+from llx_magic.settings.declaration import Settings
+
+ROUNDS = 3
+"""After how many whole rounds that failed while others were answered a row has failed."""
+
+PROBES = 20
+"""For how many recovery times a row is kept waiting for backends that answer nobody: ten minutes by default."""
+
+CONFIRMED = 3
+"""How often a backend that has answered must refuse everybody, one time after the other, to count as closed."""
+
+LONGEST_PAUSE = 8.0
+"""The longest pause in seconds after a round that failed; it is doubled up to this."""
+
+
+class Verdict(enum.Enum):
+    """What is to become of a row that came back without a reply."""
+
+    LATER = "somebody may answer it later"
+    FAILED = "it cannot be answered"
+    OWN_FAULT = "it cannot be answered, whoever is asked"
+
+
+@dataclass(slots=True)
+class Tries:
+    """What was tried for one row.
+
+    ``rounds`` are those in which all who could be asked have failed, ``held_against_it`` those of them between which
+    others were answered.
+    """
+
+    refused_by: set[str] = field(default_factory=set)
+    attempts: int = 0
+    rounds: int = 0
+    held_against_it: int = 0
+    first_failed_at: float = 0.0
+    answered_before: int = -1
+    not_before: float = 0.0
+    """When it may be sent again, on the clock."""
+
+
+class Prospects:
+    """What a run has seen of its backends: how many rows were answered, and who refuses whatever it is sent."""
+
+    def __init__(self, backends: Iterable[str], settings: Settings) -> None:
+        self._backends = tuple(backends)
+        self._patience = PROBES * settings.circuit_breaker_recovery_timeout_ms / 1000
+        self._pause = settings.failover_retry_delay_ms / 1000
+        self._answered: dict[str, int] = {}
+        self._refusals: dict[str, list[str]] = {}
+
+    @property
+    def closed(self) -> dict[str, str] | None:
+        """Why each backend will answer nobody, where that is so of all of them: keys, money, the quota of the day."""
+        said = {}
+        for name in self._backends:
+            refusals = self._refusals.get(name, [])
+            if len(refusals) < (CONFIRMED if name in self._answered else 1):
+                return None
+            said[name] = refusals[-1]
+        return said
+
+    def answered(self, backend: str) -> None:
+        """Take that a backend has answered a row."""
+        self._answered[backend] = self._answered.get(backend, 0) + 1
+        self._refusals.pop(backend, None)
+
+    def judge(self, tries: Tries, events: Sequence[object], unfit: Iterable[str], now: float) -> Verdict:
+        """Say what is to become of a row, by the events of the request that came back; ``tries`` is brought up to date.
+
+        ``unfit`` are the backends that do not take what the row holds.
+        """
+        ends = {event.backend: event for event in events if isinstance(event, BackendSkipped | AttemptFailed)}
+        tries.attempts += sum(isinstance(event, AttemptFailed) for event in events)
+        tries.refused_by.update(unfit)
+        waits = False
+        for name, end in ends.items():
+            match end:
+                case AttemptFailed(failure=failure) if failure.kind in REFUSALS:
+                    tries.refused_by.add(name)
+                case BackendSkipped(reason=SkipReason.NOT_READY, message=message) if name not in tries.refused_by:
+                    self._refuses(name, message)
+                case AttemptFailed(failure=failure) if _is_for_all(failure):
+                    self._refuses(name, failure.message)
+                case AttemptFailed(failure=failure):
+                    waits = waits or failure.kind is FailureKind.RATE_LIMIT
+                case _:
+                    waits = True
+        others = [name for name in self._backends if name not in tries.refused_by]
+        if tries.refused_by and all(name not in ends or name in self._refusals for name in others):
+            return Verdict.OWN_FAULT
+        return Verdict.LATER if waits else self._after_a_round(tries, now)
+
+    def _after_a_round(self, tries: Tries, now: float) -> Verdict:
+        """Say whether a row whose whole round failed is tried again.
+
+        While others are answered it has a few rounds. Where nobody is, that tells nothing about the row, and it waits.
+        """
+        answered = sum(self._answered.values())
+        if not tries.rounds:
+            tries.first_failed_at = now
+        tries.rounds += 1
+        tries.held_against_it += answered > tries.answered_before
+        tries.answered_before = answered
+        tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
+        is_patient = tries.rounds < ROUNDS or now - tries.first_failed_at < self._patience
+        return Verdict.LATER if is_patient and tries.held_against_it < ROUNDS else Verdict.FAILED
+
+    def _refuses(self, backend: str, why: str) -> None:
+        self._refusals.setdefault(backend, []).append(why)
+        del self._refusals[backend][:-CONFIRMED]
+
+
+def _is_for_all(failure: Failure) -> bool:
+    """Return whether a failure would meet every row alike, and for long."""
+    return failure.kind is FailureKind.ACCESS or failure.quota_exhausted

@@ -1,0 +1,304 @@
+"""Many rows at once: which is sent when, as long as there are rows and somebody is free."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
+
+from llx_magic.core.ports import Clock, P, T, Timer
+
+R = TypeVar("R")
+
+LOOK_AHEAD = 2
+"""For how many times the rows under way the next ones are read."""
+
+FEWEST_READ, MOST_READ = 8, 256
+"""How many rows are read at a time at least, and at most where none of them has to be asked."""
+
+LOOK_AGAIN_SECONDS = 0.25
+"""When to look again where none of the own rows is under way, so that only somebody else's can make room."""
+
+
+class Places(Protocol):
+    """How many rows may be sent now, and where none may, when to ask again; None: when one under way has ended."""
+
+    @property
+    def places(self) -> int: ...  # noqa: D102
+    @property
+    def at(self) -> float | None: ...  # noqa: D102
+
+
+class Rows(Protocol[R]):
+    """Whoever owns the rows of a run. All but ``read`` is called on the loop."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further rows should be read for now; when that is over, it calls ``look``."""
+
+    def read(self, most: int) -> Sequence[R]:
+        """Return at most so many further rows; none at the end. It may block, and is called by one thread at a time."""
+
+    def take(self, rows: Sequence[R]) -> Sequence[R]:
+        """Return those of the rows read that have to be asked."""
+
+    async def ask(self, row: R) -> float | None:
+        """Ask a row once. Returns None where it has ended, or from when on it may be asked again, on the clock."""
+
+    def room(self) -> Places:
+        """Say how many rows may be sent now."""
+
+    def ends_at(self, row: R) -> float | None:
+        """Return until when a row that came back may wait, on the clock; None for ever."""
+
+    def expire(self, row: R) -> None:
+        """End a row that has waited so long."""
+
+
+class Dispatcher(Generic[R]):
+    """Sends rows in their order while there is room; one that comes back is sent again before any new one.
+
+    A worker is a task that asks one row after the other, so a row costs no task of its own. Rows are read ahead, at
+    most a few times as many as are under way, on a thread of their own, since reading may block.
+    """
+
+    def __init__(self, clock: Clock, rows: Rows[R]) -> None:
+        self._clock = clock
+        self._rows = rows
+        self._ready: deque[R] = deque()
+        self._parked: list[tuple[float, int, R]] = []
+        self._ends: list[tuple[float, R]] = []
+        self._order = itertools.count()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._about_to_ask = 0
+        self._reading: asyncio.Task[None] | None = None
+        self._has_more = True
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._error: BaseException | None = None
+        self._is_stopped = False
+        self._reader: ThreadPoolExecutor | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    @property
+    def under_way(self) -> int:
+        """How many rows are being asked."""
+        return len(self._workers)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are rows, and none of them can be asked now."""
+        return not self._workers and bool(self._parked or self._ready)
+
+    async def run(self) -> None:
+        """Return when every row has ended, or nothing runs any more after ``stop``.
+
+        Raises:
+            Exception: what reading or asking a row raised; everything else was cancelled.
+        """
+        self._ended = asyncio.get_running_loop().create_future()
+        self.look()
+        try:
+            await self._ended
+        finally:
+            self.stop()
+            if tasks := self._tasks():
+                await asyncio.wait(tasks)
+            if self._reader is not None:
+                self._reader.shutdown(wait=False, cancel_futures=True)
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Cancel what is under way, whose connections are closed, and send nothing more."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks():
+            task.cancel()
+        self._end_if_done()
+
+    def look(self) -> None:
+        """Send rows while somebody is free; to be called where more than the end of a row has changed that."""
+        self._expire()
+        self._send(self._free_places())
+        self._read_ahead()
+        self._end_if_done()
+
+    def _park(self, row: R, not_before: float) -> None:
+        heapq.heappush(self._parked, (not_before, next(self._order), row))
+        if (ends_at := self._rows.ends_at(row)) is not None:
+            self._ends.append((ends_at, row))
+            self._look_at(ends_at)
+
+    def _expire(self) -> None:
+        """End the rows that have waited long enough; those that were sent again meanwhile see to that themselves."""
+        now = self._clock.now()
+        ends, self._ends = self._ends, []
+        for ends_at, row in ends:
+            if all(parked is not row for *_, parked in self._parked):
+                continue
+            if ends_at > now:
+                self._ends.append((ends_at, row))
+                self._look_at(ends_at)
+            else:
+                self._parked = [each for each in self._parked if each[2] is not row]
+                heapq.heapify(self._parked)
+                self._rows.expire(row)
+
+    def _free_places(self) -> int:
+        """Return how many rows may be sent now; where none may, it is looked again in time."""
+        if self._is_stopped or not (self._ready or self._parked):
+            return 0
+        room = self._rows.room()
+        places = room.places - self._about_to_ask
+        if places <= 0 and not self._workers:
+            self._look_at(self._clock.now() + LOOK_AGAIN_SECONDS if room.at is None else room.at)
+        elif places <= 0 and room.at is not None:
+            self._look_at(room.at)
+        return max(0, places)
+
+    def _send(self, places: int) -> None:
+        while places and (row := self._next()) is not None:
+            places -= 1
+            self._about_to_ask += 1
+            self._workers.add(asyncio.get_running_loop().create_task(self._work(row)))
+
+    def _next(self) -> R | None:
+        """Return the row to be sent next: one that came back, once its time has come, else the first of the others."""
+        if self._parked:
+            due = self._parked[0][0]
+            if due <= self._clock.now():
+                return heapq.heappop(self._parked)[2]
+            self._look_at(due)
+        return self._ready.popleft() if self._ready else None
+
+    async def _work(self, first: R) -> None:
+        self._about_to_ask -= 1
+        row: R | None = first
+        try:
+            while row is not None:
+                not_before = await self._rows.ask(row)
+                if not_before is not None:
+                    self._park(row, not_before)
+                row = self._one_more()
+        except Exception as fault:  # noqa: BLE001 - run raises it, when the others have ended
+            self._error = self._error or fault
+            self._is_stopped = True
+        finally:
+            if (this := asyncio.current_task()) is not None:
+                self._workers.discard(this)
+            self._end_if_done()
+
+    def _one_more(self) -> R | None:
+        """Return the row that a worker goes on with; further places that are free go to further workers."""
+        places = self._free_places()
+        row = self._next() if places else None
+        if places > 1:
+            self._send(places - 1)
+        self._read_ahead()
+        return row
+
+    def _read_ahead(self) -> None:
+        wanted = max(FEWEST_READ, LOOK_AHEAD * len(self._workers))
+        is_needed = len(self._ready) + len(self._parked) <= wanted // 2 and not self._rows.is_full
+        if is_needed and self._has_more and self._reading is None and not self._is_stopped:
+            self._reading = asyncio.get_running_loop().create_task(self._read(wanted))
+
+    async def _read(self, most: int) -> None:
+        """Read rows until some of them have to be asked."""
+        try:
+            while self._has_more and not self._is_stopped and not self._rows.is_full:
+                rows = await self._read_some(most)
+                self._has_more = bool(rows)
+                to_ask = self._rows.take(rows)
+                self._ready.extend(to_ask)
+                most = min(2 * most, MOST_READ)
+                if to_ask:
+                    break
+        except Exception as fault:  # noqa: BLE001 - run raises it, when the others have ended
+            self._error = self._error or fault
+            self._is_stopped = True
+        finally:
+            self._reading = None
+            self.look()
+
+    async def _read_some(self, most: int) -> Sequence[R]:
+        if self._reader is None:
+            self._reader = ThreadPoolExecutor(1, "llx-rows")
+        self._clock.hold()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, self._rows.read, most)
+        finally:
+            self._clock.release()
+
+    def _look_at(self, when: float) -> None:
+        """Look again at a time of the clock, unless that happens sooner."""
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._clock.call_later(max(0.0, when - self._clock.now()), self._look_now)
+
+    def _look_now(self) -> None:
+        self._timer = None
+        self.look()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [*self._workers, *([] if self._reading is None else [self._reading])]
+
+    def _end_if_done(self) -> None:
+        if self._ended is None or self._ended.done() or (self._workers and not self._is_stopped):
+            return
+        has_rows = self._ready or self._parked or self._has_more or self._reading is not None
+        if self._is_stopped or not has_rows:
+            self._ended.set_result(None)
+
+
+async def within(clock: Clock, when: float, work: Coroutine[object, None, T]) -> T:
+    """Return what the coroutine returns; at ``when`` on the clock it is cancelled.
+
+    Raises:
+        TimeoutError: where it was.
+    """
+    task, is_late = asyncio.current_task(), False
+    assert task is not None
+    before = task.cancelling()
+
+    def cut() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    timer = clock.call_later(max(0.0, when - clock.now()), cut)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if is_late and task.uncancel() <= before:
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+
+
+async def off_loop(work: Callable[[], T]) -> T:
+    """Return what a function returns that may block, called on a thread of its own."""
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def on_this_loop(callback: Callable[P, object]) -> Callable[P, None]:
+    """Return what makes the call on the running loop, from whatever thread; nothing once that loop is closed."""
+    loop = asyncio.get_running_loop()
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(functools.partial(callback, *args, **kwargs))
+
+    return call

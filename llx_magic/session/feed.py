@@ -1,0 +1,100 @@
+"""The rows of a run in their order: read a few at a time, made into prompts, and looked up in the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from llx_magic.core.parking import Tries
+from llx_magic.rows.rows import Source
+from llx_magic.session.options import Wishes
+from llx_magic.session.row_prompts import Prompt, RowPrompts
+
+if TYPE_CHECKING:
+    from llx_magic.replies.key import Key, Keys
+    from llx_magic.replies.record import Stored
+    from llx_magic.replies.store import ReplyStore
+
+
+class MapRow:
+    """One row of a run, from when it is read until it has ended.
+
+    ``stored`` is what the store had of it. ``followers`` have the same prompt and get its reply. ``began`` is when it
+    was first sent, on the clock.
+    """
+
+    __slots__ = ("began", "followers", "key", "place", "prompt", "stored", "tries")
+
+    def __init__(self, place: int, prompt: Prompt, key: Key) -> None:
+        self.place = place
+        self.prompt = prompt
+        self.key = key
+        self.stored: Stored | None = None
+        self.followers: list[MapRow] = []
+        self.tries: Tries | None = None
+        self.began: float | None = None
+
+
+class Feed:
+    """Reads the rows of a source; by one thread at a time.
+
+    What is stored counts where it was asked of one of ``asked``. ``own`` are the keys that this run itself has stored;
+    where ``wishes`` want nothing older, those count alone. Without a ``store`` nothing is looked up.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        prompts: RowPrompts,
+        keys: Keys,
+        wishes: Wishes,
+        store: tuple[ReplyStore, set[bytes]] | None,
+    ) -> None:
+        self.total = source.length
+        """How many rows there are; None where only reading tells."""
+        self._rows: Iterator[tuple[int, Mapping[str, object]]] = enumerate(iter(source))
+        if wishes.limit is not None:
+            most = wishes.limit * wishes.samples
+            self._rows = islice(self._rows, most)
+            self.total = None if self.total is None else min(most, self.total)
+        self._prompts = prompts
+        self._keys = keys
+        self._wishes = wishes
+        self._store = store
+        self._occurrences: Counter[bytes] = Counter()
+        self.own: set[Key] = set()
+
+    @property
+    def tells_own(self) -> bool:
+        """Whether ``own`` is of use, which takes memory with every row."""
+        return self._wishes.fresh or self._wishes.retries_errors
+
+    def read(self, most: int) -> list[MapRow]:
+        """Return at most so many further rows, in order; none at the end."""
+        rows = [self._row(place, row) for place, row in islice(self._rows, most)]
+        if self._store is not None and rows:
+            self._look_up(*self._store, rows)
+        return rows
+
+    def _row(self, place: int, columns: Mapping[str, object]) -> MapRow:
+        prompt = self._prompts.of(columns)
+        if prompt.problem:
+            return MapRow(place, prompt, (b"", place))
+        key = self._keys.of(prompt.messages)
+        if self._wishes.dedupe:
+            return MapRow(place, prompt, (key, place % self._wishes.samples))
+        self._occurrences[key] += 1
+        return MapRow(place, prompt, (key, self._occurrences[key] - 1))
+
+    def _look_up(self, store: ReplyStore, asked: set[bytes], rows: list[MapRow]) -> None:
+        wishes, own = self._wishes, self.own
+        keys = [row.key for row in rows if not row.prompt.problem and (not wishes.fresh or row.key in own)]
+        if not keys:
+            return
+        found = store.find(keys, asked)
+        for row in rows:
+            stored = found.get(row.key)
+            if stored is not None and (stored.error is None or not wishes.retries_errors or row.key in own):
+                row.stored = stored

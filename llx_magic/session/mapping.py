@@ -1,0 +1,183 @@
+"""A run over rows from its preparation to its result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llx_magic.core.events import Event
+from llx_magic.core.ports import Clock
+from llx_magic.core.progress import MapProgress
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.budget import Budget, Purse
+from llx_magic.engine.dispatch import Dispatcher, off_loop, on_this_loop
+from llx_magic.engine.parts import Stream
+from llx_magic.engine.plan import PRICE_UNKNOWN
+from llx_magic.errors import LlxError, UsageProblem
+from llx_magic.observe.debug import VARIABLE
+from llx_magic.replies.key import Keys, asked_of
+from llx_magic.replies.store import ReplyStore
+from llx_magic.rows.layout import Layout
+from llx_magic.rows.outcome import Outcome, Outcomes
+from llx_magic.rows.result import Ending, MapResult
+from llx_magic.rows.rows import Source
+from llx_magic.rows.source import source_of
+from llx_magic.session.feed import Feed
+from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
+from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
+from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
+
+if TYPE_CHECKING:
+    from llx_magic.session.balancer import LoadBalancer
+
+TICK_SECONDS = 0.25
+"""How often is told how far a run has come."""
+
+MapWatch = Callable[[MapProgress | Event], None]
+"""Takes how far a run has come, a few times a second, and where debug lines are asked for the decisions on its rows."""
+
+
+class MapRun:
+    """The same prompt for every row, prepared: everything that can be wrong with what was given has been found.
+
+    ``namespace`` are the variables that the template sees behind the columns. With ``keep`` the outcomes are kept for
+    ``result``.
+
+    Raises:
+        UsageProblem: for data, a template or an option that cannot be used, and columns that would be overwritten.
+    """
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        data: object,
+        template: str,
+        options: MapOptions,
+        *,
+        namespace: Mapping[str, object] = NO_NAMES,
+        keep: bool = True,
+    ) -> None:
+        check_names(options, MapOptions)
+        self._wishes = wishes = Wishes.of(options)
+        self._again = (balancer, template, options, namespace)
+        self._source = source = data if isinstance(data, Source) else source_of(data, samples=wishes.samples, keep=keep)
+        plan = balancer.prepare(template, **ask_options(options))
+        if wishes.budget is not None:
+            own = Budget(Purse(), wishes.budget, "budget={0} (--budget {0})")
+            plan = replace(plan, budgets=(own, *plan.budgets))
+            if all(plan.refusal(each) == PRICE_UNKNOWN for each in plan.candidates):
+                raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
+        self._layout = Layout(plan.shape, options.get("prefix") or "")
+        self._layout.check(source.columns, wishes.samples)
+        settings = plan.candidates[0].settings
+        prompts = RowPrompts(
+            template,
+            source,
+            before=plan.messages[:-1],
+            longest=settings.image_max_pixels,
+            namespace=namespace,
+        )
+        keys = Keys(
+            schema=plan.shape.schema if plan.shape else None,
+            effort=plan.effort,
+            as_json=plan.shape is not None,
+        )
+        self._store = ReplyStore.open(options.get("store"))
+        asked = {asked_of(each.backend.model, each.params) for each in plan.candidates}
+        feed = Feed(source, prompts, keys, wishes, (self._store, asked))
+        self._outcomes = Outcomes()
+        self._deliver: Callable[[Outcome], None] = self._outcomes.put
+        self._stopped = ""
+        self._work = RowWork(balancer, plan, feed, wishes, self._take, self._stop)
+        self._clock = balancer.clock
+        self._dispatcher = Dispatcher(self._clock, self._work)
+        self._stop_soon: Callable[[str], None] | None = None
+
+    async def run(self, watch: MapWatch = lambda _part: None) -> MapResult:
+        """Ask every row that has to be asked, on the running loop, and return what became of all.
+
+        Raises:
+            StoreProblem: where the store cannot be read.
+            Exception: what the data itself raised; what was answered until then is stored.
+        """
+        self._stop_soon = on_this_loop(self._stop)
+        writer = self._store.writer(on_this_loop(self._settled))
+        self._work.begin(writer, watch if os.environ.get(VARIABLE) else None)
+        ticker = Ticker(self._clock, lambda: watch(self.progress()))
+        try:
+            await self._dispatcher.run()
+        finally:
+            ticker.stop()
+            await off_loop(writer.close)
+            self._store.close()
+            watch(self.progress())
+        return self.result()
+
+    async def rows(self) -> AsyncIterator[Outcome]:
+        """Run, and yield each row's outcome as it ends; leaving the loop early stops the run."""
+        stream: Stream[Outcome] = Stream()
+        self._deliver, self._work.wants_values, self._work.backlog = stream.put, True, lambda: stream.backlog
+        async with aclosing(stream.of(self.run())) as outcomes:
+            async for outcome in outcomes:
+                if isinstance(outcome, Outcome):
+                    yield outcome
+                    if stream.backlog == MOST_FOLLOWERS // 2:
+                        self._dispatcher.look()
+
+    def stop(self, why: str = "interrupted") -> None:
+        """End the run with what is finished, from whatever thread; connections are closed at once."""
+        if self._stop_soon is not None:
+            self._stop_soon(why)
+
+    def progress(self) -> MapProgress:
+        """Return how far the run has come."""
+        waiting_for = self._work.blocked_by() if self._dispatcher.is_waiting else None
+        return self._work.tally.progress(self._dispatcher.under_way, waiting_for)
+
+    def result(self) -> MapResult:
+        """Return what has become of the rows until now."""
+        tally = self._work.tally
+        ending = Ending(
+            seconds=tally.seconds,
+            again=self._ask_again,
+            stopped=self._stopped,
+            cost_is_estimate=tally.cost_is_estimate,
+        )
+        return MapResult(self._source, self._outcomes, self._layout, ending)
+
+    def _ask_again(self) -> MapResult:
+        balancer, template, options, namespace = self._again
+        options = {**options, "retry": "errors", "fresh": False}
+        return BACKGROUND.run(MapRun(balancer, self._source, template, options, namespace=namespace).run())
+
+    def _take(self, outcome: Outcome) -> None:
+        self._deliver(outcome)
+
+    def _settled(self, group: list[Written], problem: LlxError | None) -> None:
+        self._work.settled(group, problem)
+        self._dispatcher.look()
+
+    def _stop(self, why: str) -> None:
+        if not self._stopped:
+            self._stopped = why
+            self._dispatcher.stop()
+
+
+class Ticker:
+    """Calls a function a few times a second, on the running loop, until it is stopped."""
+
+    def __init__(self, clock: Clock, tick: Callable[[], None]) -> None:
+        self._clock = clock
+        self._tick = tick
+        self._timer = clock.call_later(TICK_SECONDS, self._ring)
+
+    def stop(self) -> None:
+        """Call it no more."""
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        self._timer = self._clock.call_later(TICK_SECONDS, self._ring)
+        self._tick()

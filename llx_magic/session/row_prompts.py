@@ -1,0 +1,103 @@
+"""From a row to what is asked for it: the template filled in, with images and files read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from llx_magic.core.message import TEXT_ONLY, Message, Takes, held_by
+from llx_magic.errors import LlxError, UsageProblem, brief
+from llx_magic.pieces.errors import UnreadableError
+from llx_magic.pieces.reading import read
+from llx_magic.rows.rows import ROW, Source
+from llx_magic.template.template import Template
+from llx_magic.text.wording import listed, nearest
+
+NO_NAMES: Mapping[str, object] = {}
+
+
+class Prompt(NamedTuple):
+    """What one row asks, ending with the user's turn; ``held`` is what it holds beside text.
+
+    ``notes`` say what of the row's values is not in it. Where ``problem`` is set, it cannot be asked, and that is why.
+    """
+
+    messages: tuple[Message, ...] = ()
+    held: Takes = TEXT_ONLY
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class RowPrompts:
+    """Makes the prompts of rows: ``{{ name }}`` is a column of the row, else a variable of ``namespace``.
+
+    Raises:
+        UsageProblem: where the template cannot be read, or has a name that is neither; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        template: str,
+        source: Source,
+        *,
+        before: tuple[Message, ...],
+        longest: int,
+        namespace: Mapping[str, object],
+    ) -> None:
+        self._template = Template(template)
+        self._before = before
+        self._longest = longest
+        self._namespace = namespace
+        columns = {name for name in source.columns if isinstance(name, str)} | {ROW}
+        for name in self._template.names:
+            if name not in columns and name not in namespace:
+                raise UsageProblem(_unknown(name, source, namespace))
+        self.shadowed = tuple(name for name in self._template.names if name in columns and name in namespace)
+        """The columns that the template reads and that hide a variable of the same name."""
+
+    def of(self, row: Mapping[str, object]) -> Prompt:
+        """Return what a row asks."""
+        try:
+            filled = self._template.render(_Names(row, self._namespace) if self._namespace else row)
+            messages = (*self._before, Message("user", filled.content))
+            if messages[-1].is_blank:
+                return Prompt(problem="the prompt is empty")
+            if isinstance(filled.content, str):
+                return Prompt(messages, notes=filled.notes)
+            messages = read(messages, self._longest)
+            return Prompt(messages, held_by(messages), filled.notes)
+        except (LlxError, UnreadableError) as problem:
+            return Prompt(problem=str(problem))
+
+
+class _Names(Mapping[str, object]):
+    """The columns of a row, and behind them the notebook's variables."""
+
+    __slots__ = ("_rest", "_row")
+
+    def __init__(self, row: Mapping[str, object], rest: Mapping[str, object]) -> None:
+        self._row = row
+        self._rest = rest
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._row or name in self._rest
+
+    def __getitem__(self, name: str) -> object:
+        return self._row[name] if name in self._row else self._rest[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._row
+        yield from (name for name in self._rest if name not in self._row)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _unknown(name: str, source: Source, namespace: Mapping[str, object]) -> str:
+    columns = [str(each) for each in source.columns]
+    variables = [each for each in namespace if not each.startswith("_")]
+    told = f"the columns are {listed(map(brief, columns))}" if columns else "the data has no columns"
+    neither = "neither a column nor a variable" if namespace else "no column"
+    return (
+        f"{{{{ {name} }}}}: {brief(name)} is {neither}{nearest(name, [*columns, *variables])}; {told}; nothing was sent"
+    )

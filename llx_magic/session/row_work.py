@@ -1,0 +1,347 @@
+"""What is done with each row of a run: asked, put back, ended; its reply is on the disk before anybody hears of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
+from llx_magic.core.failure import REFUSALS
+from llx_magic.core.gate import Gate
+from llx_magic.core.parking import Prospects, Tries, Verdict
+from llx_magic.core.ports import Timer
+from llx_magic.core.traffic import LOOK_AGAIN_SECONDS, Room
+from llx_magic.engine.dispatch import within
+from llx_magic.engine.parts import Watch
+from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
+from llx_magic.errors import AllBackendsFailed, LlxError
+from llx_magic.replies.key import Key, asked_of
+from llx_magic.replies.record import Stored
+from llx_magic.rows.outcome import Outcome, Status
+from llx_magic.session.feed import Feed, MapRow
+from llx_magic.session.options import Wishes
+from llx_magic.session.run_tally import RunTally
+from llx_magic.text.shape import Read
+from llx_magic.units import countdown, duration, plural
+from llx_magic.units import limit as in_words
+
+if TYPE_CHECKING:
+    from llx_magic.core.reply import Reply
+    from llx_magic.replies.writer import Writer
+    from llx_magic.session.balancer import LoadBalancer
+
+GROUP = 64
+"""How many replies may be on their way to the disk: no further row is sent until some of them are there."""
+
+MOST_FOLLOWERS = 1024
+"""How many rows may wait for another's reply before no further rows are read."""
+
+Written = tuple[MapRow, Outcome]
+
+
+class RowWork:
+    """The rows of one run, as the dispatcher meets them.
+
+    ``deliver`` gets each row's outcome once, on the loop; ``stop`` ends the run, with the reason.
+    """
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        plan: Plan,
+        feed: Feed,
+        wishes: Wishes,
+        deliver: Callable[[Outcome], None],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._balancer = balancer
+        self._plan = plan
+        self._feed = feed
+        self._wishes = wishes
+        self._deliver = deliver
+        self._stop = stop
+        self._clock = balancer.clock
+        self._gates = {each.gate: each.settings for each in plan.candidates}
+        self._models = {each.backend.name: each.backend.model for each in plan.candidates}
+        self._asked = {each.backend.name: asked_of(each.backend.model, each.params) for each in plan.candidates}
+        self._limit_ms = plan.candidates[0].settings.row_timeout_ms
+        self._prospects = Prospects(names_of(plan.candidates), plan.candidates[0].settings)
+        self.tally = RunTally(balancer.live, plan.candidates, feed.total)
+        self._leaders: dict[Key, MapRow] = {}
+        self._recent: dict[Key, Outcome] = {}
+        self._followers = 0
+        self._writing = 0
+        self._under_way = 0
+        self._failures = 0
+        self._giving_up: Timer | None = None
+        self._writer: Writer[Written] | None = None
+        self._watch: Watch = _look_away
+        self.wants_values = False
+        """Whether the outcome of a stored row has its value, which is read from the text each time."""
+        self.backlog: Callable[[], int] = lambda: 0
+        """How many outcomes were delivered and not yet taken by whoever wants them."""
+
+    def begin(self, writer: Writer[Written] | None, on_event: Callable[[Event], None] | None) -> None:
+        """Keep replies with the writer, where there is one, and tell the decisions on rows to whoever wants them."""
+        self._writer = writer
+        if on_event is not None:
+            self._watch = lambda part: on_event(part) if isinstance(part, Event) else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further rows should be read for now."""
+        return self._followers >= MOST_FOLLOWERS or self.backlog() >= MOST_FOLLOWERS
+
+    def read(self, most: int) -> Sequence[MapRow]:
+        """Return further rows, made into prompts and looked up."""
+        return self._feed.read(most)
+
+    def take(self, rows: Iterable[MapRow]) -> Sequence[MapRow]:
+        """End the rows that need not be asked, and return the others."""
+        to_ask = []
+        for row in rows:
+            if row.prompt.problem:
+                self._end(row, Outcome(place=row.place, status="failed", error=row.prompt.problem))
+            elif row.stored is not None:
+                self._end(row, self._of_stored(row, row.stored))
+            elif (leader := self._leaders.get(row.key)) is not None:
+                leader.followers.append(row)
+                self._followers += 1
+            elif (outcome := self._recent.get(row.key)) is not None:
+                self._end(row, _shared(outcome, row))
+            else:
+                self._leaders[row.key] = row
+                to_ask.append(row)
+        self._recent.clear()
+        return to_ask
+
+    async def ask(self, row: MapRow) -> float | None:
+        """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
+        candidates = self._plan.candidates
+        if row.tries is not None and row.tries.refused_by:
+            candidates = tuple(each for each in candidates if each.backend.name not in row.tries.refused_by)
+        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, candidates)
+        self._under_way += 1
+        try:
+            if self._limit_ms is None:
+                self._took(row, await self._balancer.answer_row(plan, self._watch))
+            else:
+                row.began = self._clock.now() if row.began is None else row.began
+                self._took(
+                    row, await within(self._clock, self._end_of(row), self._balancer.answer_row(plan, self._watch))
+                )
+        except AllBackendsFailed as failed:
+            return self._came_back(row, plan, failed)
+        except TimeoutError:
+            self.expire(row)
+        finally:
+            self._under_way -= 1
+        return None
+
+    def ends_at(self, row: MapRow) -> float | None:
+        """Return until when a row may wait."""
+        return None if self._limit_ms is None else self._end_of(row)
+
+    def expire(self, row: MapRow) -> None:
+        """End a row whose time is up."""
+        self._fail(row, f"no reply within {in_words(self._limit_ms or 0)} (row_timeout_ms)")
+
+    def room(self) -> Room:
+        """Say how many rows may be sent now; none while the disk has enough to do."""
+        if self._writing >= GROUP or self.backlog() >= MOST_FOLLOWERS:
+            return Room(0)
+        places, at, now = 0, None, self._clock.now()
+        for gate, settings in self._gates.items():
+            room = self._balancer.live.ask(gate, Gate.room, now, settings)
+            places += room.places
+            if room.at is not None:
+                at = room.at if at is None else min(at, room.at)
+        if not places and not self._under_way:
+            self._begin_to_wait()
+        return Room(places, at)
+
+    def blocked_by(self) -> str | None:
+        """Say for what and how long no row can be sent now; None where one can."""
+        now = self._clock.now()
+        rooms = [(gate.name, self._balancer.live.ask(gate, Gate.room, now, own)) for gate, own in self._gates.items()]
+        waits = [(room.at, name, room.message) for name, room in rooms if not room.places and room.at is not None]
+        if len(waits) < len(rooms):
+            return None
+        at, name, message = min(waits)
+        return f"{name}: {message}, {countdown(at - now)}"
+
+    def settled(self, group: list[Written], problem: LlxError | None) -> None:
+        """Show the rows of a group that is on the disk, or could not be put there."""
+        self._writing -= len(group)
+        for row, outcome in group:
+            self._clock.release()
+            self._end_leader(row, outcome)
+        if problem is not None:
+            self._stop(f"{problem}; the last {len(group)} replies are in this result alone")
+
+    def _begin_to_wait(self) -> None:
+        """From now on nobody is free, until the next reply; that may last only so long."""
+        patience = self._wishes.give_up_after
+        if self._giving_up is None and patience is not None:
+            self._giving_up = self._clock.call_later(patience, self._give_up)
+
+    def _go_on(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _give_up(self) -> None:
+        why = self.blocked_by() or "all fail"
+        self._stop(f"nobody has answered for {duration(self._wishes.give_up_after)} ({why})")
+
+    def _end_of(self, row: MapRow) -> float:
+        return (self._clock.now() if row.began is None else row.began) + (self._limit_ms or 0) / 1000
+
+    def _took(self, row: MapRow, reply: Reply) -> None:
+        """Take a reply, and have it written."""
+        self._prospects.answered(reply.backend)
+        self._go_on()
+        self.tally.pay(reply.cost, is_estimate=reply.cost_is_estimate)
+        misfit = None if reply.read is None else reply.read.problem
+        usage = reply.usage
+        outcome = Outcome(
+            place=row.place,
+            status="answered" if misfit is None else "failed",
+            text=reply.text,
+            value=None if reply.read is None else reply.read.value,
+            error=None if misfit is None else str(misfit),
+            backend=reply.backend,
+            model=reply.model,
+            attempts=reply.attempts + (row.tries.attempts if row.tries else 0),
+            seconds=reply.seconds,
+            tokens_in=None if usage is None else usage.prompt_tokens,
+            tokens_out=None if usage is None else usage.completion_tokens,
+            cost=reply.cost,
+        )
+        if self._writer is None:
+            self._end_leader(row, outcome)
+            return
+        stored = Stored.of(
+            reply,
+            asked_model=self._models[reply.backend],
+            asked=self._asked[reply.backend],
+            profile=self._balancer.name,
+            at=time.time(),
+        )
+        if misfit is not None:
+            self._count_failure()
+            stored = msgspec.structs.replace(stored, error=str(misfit), error_kind="schema")
+        self._write(row, stored, outcome)
+
+    def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed) -> float | None:
+        """Decide on a row without a reply; returns from when on it may be asked again, None where it has failed."""
+        row.tries = tries = row.tries or Tries()
+        unfit = [each.backend.name for each in plan.candidates if plan.refusal(each) not in (None, PRICE_UNKNOWN)]
+        verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
+        if verdict is Verdict.LATER:
+            self._begin_to_wait()
+            if (closed := self._prospects.closed) is not None:
+                self._stop("; ".join(f"{name}: {why}" for name, why in closed.items()))
+            return self._when_affordable(failed, tries)
+        refusals = [each for each in failed.trace if isinstance(each, AttemptFailed) and each.failure.kind in REFUSALS]
+        if verdict is Verdict.FAILED or not refusals or self._writer is None:
+            self._fail(row, str(failed))
+            return None
+        last = refusals[-1]
+        stored = Stored(
+            text=failed.partial,
+            backend=last.backend,
+            asked_model=self._models[last.backend],
+            model="",
+            at=time.time(),
+            asked=self._asked[last.backend],
+            profile=self._balancer.name,
+            attempts=tries.attempts,
+            error=str(failed),
+            error_kind=last.failure.kind,
+        )
+        self._write(row, stored, self._failed(row, str(failed)))
+        return None
+
+    def _when_affordable(self, failed: AllBackendsFailed, tries: Tries) -> float:
+        """Return when a row may be asked again; the run ends where its budget does, and none of it is held.
+
+        What is held for other rows may be given back.
+        """
+        met = [each for each in failed.trace if isinstance(each, BackendSkipped | AttemptFailed)]
+        lacks = [each for each in met if isinstance(each, BackendSkipped) and each.reason is SkipReason.OVER_BUDGET]
+        if not lacks:
+            return tries.not_before
+        if len(lacks) == len(met) and self._under_way == 1:
+            self._stop(lacks[0].message)
+        return self._clock.now() + LOOK_AGAIN_SECONDS
+
+    def _write(self, row: MapRow, stored: Stored, outcome: Outcome) -> None:
+        assert self._writer is not None
+        self._writing += 1
+        self._clock.hold()
+        if self._feed.tells_own:
+            self._feed.own.add(row.key)
+        self._writer.put(row.key, stored, (row, outcome))
+
+    def _fail(self, row: MapRow, error: str) -> None:
+        self._end_leader(row, self._failed(row, error))
+
+    def _failed(self, row: MapRow, error: str) -> Outcome:
+        self._count_failure()
+        attempts = row.tries.attempts if row.tries else None
+        return Outcome(place=row.place, status="failed", error=error, attempts=attempts)
+
+    def _of_stored(self, row: MapRow, stored: Stored) -> Outcome:
+        usage = stored.usage
+        return Outcome(
+            place=row.place,
+            status="stored" if stored.error is None else "failed",
+            value=self._value_of(stored) if self.wants_values else None,
+            text=stored.text or None,
+            error=stored.error,
+            backend=stored.backend,
+            model=stored.model or None,
+            attempts=stored.attempts,
+            seconds=stored.seconds,
+            tokens_in=None if usage is None else usage.prompt_tokens,
+            tokens_out=None if usage is None else usage.completion_tokens,
+            cost=stored.cost,
+        )
+
+    def _value_of(self, stored: Stored) -> object:
+        shape = self._plan.shape
+        return None if shape is None or stored.error is not None else Read.of(stored.text, shape).value
+
+    def _end_leader(self, row: MapRow, outcome: Outcome) -> None:
+        """End a row that was asked, and all that wait for its reply."""
+        del self._leaders[row.key]
+        self._recent[row.key] = outcome
+        self._end(row, outcome)
+        for follower in row.followers:
+            self._followers -= 1
+            self._end(follower, _shared(outcome, follower))
+
+    def _count_failure(self) -> None:
+        """Take into account that a row was asked and has failed, before that is on the disk."""
+        self._failures += 1
+        if self._failures == self._wishes.max_errors:
+            self._stop(f"{plural(self._failures, 'row has', 'rows have')} failed (max_errors)")
+
+    def _end(self, row: MapRow, outcome: Outcome) -> None:
+        self.tally.take(outcome)
+        self._deliver(outcome)
+
+
+def _look_away(_part: object) -> None:
+    """Take no notice."""
+
+
+def _shared(outcome: Outcome, row: MapRow) -> Outcome:
+    """Return the outcome of a row whose prompt is that of another: nothing was asked for it."""
+    status: Status = "stored" if outcome.status == "answered" else outcome.status
+    return replace(outcome, place=row.place, status=status)

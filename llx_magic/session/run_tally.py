@@ -1,0 +1,95 @@
+"""What a run over rows has come to so far, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from llx_magic.core.events import SkipReason
+from llx_magic.core.gate import Gate
+from llx_magic.core.progress import MapProgress, Share
+from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.plan import Candidate
+from llx_magic.rows.outcome import Outcome
+from llx_magic.units import countdown
+
+
+class RunTally:
+    """Counts the outcomes of a run; ``total`` is how many rows there are, None where only reading tells."""
+
+    def __init__(self, live: LiveProfile, candidates: Iterable[Candidate], total: int | None) -> None:
+        self._live = live
+        self._candidates = {each.gate: each for each in candidates}
+        self._total = total
+        self._began = live.clock.now()
+        self._done = self._failed = self._stored = 0
+        self._tokens_in = self._tokens_out = 0
+        self._answered: Counter[str] = Counter()
+        self.cost: float | None = None
+        """What the run has cost; None where no price is known."""
+        self.cost_is_estimate = False
+        self.notes: Counter[str] = Counter()
+        """What there is to say of replies, with the number of rows of which it is said."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken."""
+        return self._live.clock.now() - self._began
+
+    @property
+    def asked(self) -> int:
+        """How many rows were answered by a backend."""
+        return self._answered.total()
+
+    def pay(self, cost: float | None, *, is_estimate: bool) -> None:
+        """Take what a reply cost."""
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+            self.cost_is_estimate = is_estimate
+
+    def take(self, outcome: Outcome) -> None:
+        """Take an outcome into account."""
+        self._done += 1
+        if outcome.status == "answered" and outcome.backend is not None:
+            self._answered[outcome.backend] += 1
+            self._tokens_in += outcome.tokens_in or 0
+            self._tokens_out += outcome.tokens_out or 0
+        elif outcome.status == "failed":
+            self._failed += 1
+        else:
+            self._stored += 1
+
+    def progress(self, in_flight: int, waiting_for: str | None) -> MapProgress:
+        """Return how far the run has come at this moment."""
+        now = self._live.clock.now()
+        return MapProgress(
+            at=now,
+            began=self._began,
+            total=self._total,
+            done=self._done,
+            failed=self._failed,
+            stored=self._stored,
+            in_flight=in_flight,
+            tokens_in=self._tokens_in,
+            tokens_out=self._tokens_out,
+            cost=self.cost,
+            cost_is_estimate=self.cost_is_estimate,
+            waiting_for=waiting_for,
+            shares=tuple(self._share(each, now) for each in self._candidates.values()),
+        )
+
+    def _share(self, candidate: Candidate, now: float) -> Share:
+        hold = self._live.ask(candidate.gate, Gate.held_back, now, candidate.settings)
+        rows, level = self._live.ask(candidate.gate, _rows_and_level)
+        state = "closed"
+        if hold is not None and hold.reason is SkipReason.CIRCUIT_OPEN:
+            state = f"open, probe in {countdown(hold.seconds)}" if hold.seconds else "half-open"
+        elif hold is not None:
+            state = f"cooling down, {countdown(hold.seconds)}"
+        name = candidate.backend.name
+        return Share(name=name, answered=self._answered[name], in_flight=rows, level=level, state=state)
+
+
+def _rows_and_level(gate: Gate) -> tuple[int, int | None]:
+    traffic = gate.traffic
+    return traffic.rows, None if traffic.level is None else int(traffic.level.at_most)

@@ -1,0 +1,272 @@
+"""A run over rows: what is asked, what is answered from the store, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+import llx_magic as llx
+from llx_magic.errors import UsageProblem
+from llx_magic.profiles.connection import Connection
+from llx_magic.session.mapping import MapRun
+from tests.engine.kit import balancer, simulated
+
+ROWS = [f"row {number}" for number in range(20)]
+TEMPLATE = "say {{ row }}"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "replies.sqlite"
+
+
+def attempts(lb) -> int:
+    return sum(backend.attempts for backend in lb.snapshot().backends)
+
+
+def counts(result) -> dict[str, int]:
+    """How many rows came to what, without the noughts."""
+    told = result.summary
+    every = {name: getattr(told, name) for name in ("answered", "stored", "failed", "not_asked")}
+    return {name: count for name, count in every.items() if count}
+
+
+async def test_every_row_is_answered_in_its_place(store):
+    frame = pd.DataFrame({"word": ["a", "b c", "d e f"]}, index=["x", "y", "z"])
+    lb = balancer(simulated("a", latency_ms=100))
+    result = await lb.map(frame, "{{ word }}", store=store)
+    assert list(result.frame.index) == ["x", "y", "z"]
+    assert [text.split()[-2] for text in result.frame.reply] == ["1", "2", "3"]
+    assert set(result.frame.llx_status) == {"answered"}
+
+
+async def test_the_same_call_again_asks_nothing(store):
+    await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store)
+    lb = balancer(simulated("a"))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert (counts(result), attempts(lb)) == ({"stored": 20}, 0)
+
+
+async def test_one_more_row_in_front_and_a_new_order_ask_one_row(store):
+    await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store)
+    lb = balancer(simulated("a"))
+    result = await lb.map(["new", *reversed(ROWS)], TEMPLATE, store=store)
+    assert (counts(result), attempts(lb)) == ({"answered": 1, "stored": 20}, 1)
+
+
+async def test_equal_prompts_are_asked_once(store):
+    lb = balancer(simulated("a", latency_ms=100))
+    result = await lb.map(["same", "other"] * 50, TEMPLATE, store=store)
+    assert (counts(result), attempts(lb)) == ({"answered": 2, "stored": 98}, 2)
+    assert result.frame.reply.notna().all()
+
+
+async def test_without_dedupe_each_is_asked_and_found_again(store):
+    lb = balancer(simulated("a"))
+    await lb.map(["same"] * 5, TEMPLATE, dedupe=False, store=store)
+    assert attempts(lb) == 5
+    await lb.map(["same"] * 6, TEMPLATE, dedupe=False, store=store)
+    assert attempts(lb) == 6
+
+
+async def test_samples_ask_each_row_so_often(store):
+    lb = balancer(simulated("a"))
+    result = await lb.map(["x", "y", "x"], TEMPLATE, samples=3, store=store)
+    assert attempts(lb) == 6
+    assert len(result.frame) == 9
+    await lb.map(["x", "y", "x"], TEMPLATE, samples=4, store=store)
+    assert attempts(lb) == 8
+
+
+async def test_fresh_asks_all_again_but_equal_prompts_once(store):
+    lb = balancer(simulated("a", latency_ms=10))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    result = await lb.map([*ROWS, *ROWS, *ROWS], TEMPLATE, fresh=True, store=store)
+    assert (counts(result), attempts(lb)) == ({"answered": 20, "stored": 40}, 40)
+
+
+async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
+    lb = balancer(simulated("a", script="context, ok"))
+    first = await lb.map(["one", "two"], TEMPLATE, store=store)
+    assert counts(first) == {"answered": 1, "failed": 1}
+    again = await lb.map(["one", "two"], TEMPLATE, store=store)
+    assert (counts(again), attempts(lb)) == ({"stored": 1, "failed": 1}, 2)
+    assert "too long" in first.failed.llx_error.iloc[0]
+    retried = await lb.map(["one", "two"], TEMPLATE, retry="errors", store=store)
+    assert (counts(retried), attempts(lb)) == ({"stored": 1, "answered": 1}, 3)
+
+
+async def test_what_one_backend_refuses_the_next_is_asked(store):
+    lb = balancer(simulated("a", script="context"), simulated("b"))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"answered": 20}
+    assert set(result.frame.llx_backend) == {"b"}
+
+
+@pytest.mark.parametrize("fault", ["503", "429:30", "reset", "429", "529", "stall", "html"])
+async def test_a_backend_that_is_gone_for_a_while_is_waited_for(store, fault):
+    script = ", ".join([fault] * 12 + ["ok"])
+    lb = balancer(simulated("a", script=script, latency_ms=500))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"answered": 20}
+
+
+async def test_where_nobody_can_ever_answer_the_run_stops_with_what_is_done(store):
+    lb = balancer(simulated("a", script="ok, ok, 401", latency_ms=100), simulated("b", script="quota"))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert result.summary.answered == 2
+    assert result.summary.not_asked > 0
+    assert "401" in result.summary.stopped
+    assert "quota" in result.summary.stopped
+
+
+async def test_a_single_refusal_of_access_among_answers_stops_nothing(store):
+    lb = balancer(simulated("a", script="ok, ok, 403, ok", latency_ms=100))
+    assert counts(await lb.map(ROWS, TEMPLATE, store=store)) == {"answered": 20}
+
+
+async def test_a_run_of_backends_that_answer_nobody_gives_up_when_told_to(store):
+    lb = balancer(simulated("a", script="503"))
+    result = await lb.map(ROWS, TEMPLATE, store=store, give_up_after=100)
+    assert counts(result) == {"not_asked": 20}
+    assert "nobody has answered for 1 min 40 s" in result.summary.stopped
+    assert 100 <= lb.clock.now() < 140
+
+
+async def test_rows_that_nobody_answers_for_a_long_time_fail(store):
+    lb = balancer(simulated("a", script="503"))
+    result = await lb.map(ROWS[:2], TEMPLATE, store=store)
+    assert counts(result) == {"failed": 2}
+    assert lb.clock.now() >= 600
+
+
+async def test_it_stops_after_so_many_errors(store):
+    lb = balancer(simulated("a", script="context", latency_ms=100))
+    result = await lb.map(ROWS, TEMPLATE, store=store, max_errors=3)
+    assert 3 <= result.summary.failed < 10
+    assert "max_errors" in result.summary.stopped
+
+
+def priced(name: str, **params):
+    member = simulated(name, latency_ms=100, completion_tokens=500, **params)
+    return replace(member, connection=Connection(price_input=0.0, price_output=1000.0))
+
+
+async def test_a_run_keeps_within_its_budget(store):
+    lb = balancer(priced("a"))
+    result = await lb.map(ROWS, TEMPLATE, store=store, budget=2.75)
+    assert counts(result) == {"answered": 5, "not_asked": 15}
+    assert result.summary.spent.cost == 2.5
+    assert "budget of 2.75 USD" in result.summary.stopped
+
+
+async def test_a_budget_needs_a_price(store):
+    with pytest.raises(UsageProblem, match="budget: nobody can be asked: its price is not known"):
+        await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, budget=5)
+
+
+async def test_a_limit_looks_at_the_first_rows_alone(store):
+    lb = balancer(simulated("a"))
+    result = await lb.map(ROWS, TEMPLATE, store=store, limit=5)
+    assert (counts(result), attempts(lb)) == ({"answered": 5, "not_asked": 15}, 5)
+
+
+async def test_a_row_has_its_own_limit_of_time_with_all_waits(store):
+    lb = balancer(simulated("a", script="ok, slow:90000, ok", latency_ms=100))
+    result = await lb.map(ROWS, TEMPLATE, store=store, settings={"row_timeout_ms": 60_000})
+    assert counts(result) == {"answered": 19, "failed": 1}
+    assert "row_timeout_ms" in result.failed.llx_error.iloc[0]
+
+
+async def test_a_row_that_waits_for_a_backend_has_its_limit_too(store):
+    lb = balancer(simulated("a", script="429:300, ok"))
+    result = await lb.map(["one"], TEMPLATE, store=store, settings={"row_timeout_ms": 60_000})
+    assert counts(result) == {"failed": 1}
+    assert lb.clock.now() == 60
+
+
+async def test_a_name_that_is_no_column_is_refused_before_anything_is_sent(store):
+    lb = balancer(simulated("a"))
+    frame = pd.DataFrame({"text": ["a"], "label": ["b"]})
+    with pytest.raises(UsageProblem, match=r"'txt' is no column; did you mean text\?; the columns are 'text', 'label'"):
+        await lb.map(frame, "{{ label }} {{ txt }}", store=store)
+    assert attempts(lb) == 0
+
+
+async def test_a_name_with_a_default_may_be_missing(store):
+    lb = balancer(simulated("a"))
+    result = await lb.map(
+        [{"a": 1}], "{{ a }} {{ b | default('none') }} {{ 'x' if c is defined else 'y' }}", store=store
+    )
+    assert counts(result) == {"answered": 1}
+
+
+async def test_a_row_without_a_prompt_fails_by_itself(store):
+    lb = balancer(simulated("a"))
+    result = await lb.map(["", "x"], "{{ row }}", store=store)
+    assert counts(result) == {"answered": 1, "failed": 1}
+    assert result.failed.llx_error.iloc[0] == "the prompt is empty"
+
+
+async def test_a_stopped_run_keeps_what_is_finished_and_the_next_goes_on(store):
+    lb = balancer(simulated("a", latency_ms=1000))
+    run = MapRun(lb, ROWS, TEMPLATE, {"store": store})
+    result = await run.run(lambda _part: run.stop() if run.progress().done >= 4 else None)
+    assert result.summary.stopped == "interrupted"
+    done = result.summary.answered
+    assert 4 <= done < 20
+    assert lb.snapshot().prompts.running == 0
+    asked = attempts(lb)
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert (counts(result), attempts(lb) - asked) == ({"answered": 20 - done, "stored": done}, 20 - done)
+
+
+async def test_rows_come_as_they_end_and_no_more_are_read_than_are_needed(store):
+    read = []
+
+    def numbers():
+        for number in range(10_000):
+            read.append(number)
+            yield {"number": number}
+
+    lb = balancer(simulated("a", latency_ms=100))
+    async for outcome in lb.map_rows(numbers(), "{{ number }}", store=store):
+        if outcome.place == 30:
+            break
+    assert len(read) < 400
+
+
+async def test_a_value_of_a_schema_is_given_with_the_row(store):
+    lb = balancer(simulated("a", reply='{"good": true}'))
+    rows = [each async for each in lb.map_rows(["x"], TEMPLATE, schema={"good": bool}, store=store)]
+    assert [row.value for row in rows] == [{"good": True}]
+
+
+async def test_the_same_again_with_another_backend_asks_nothing(store):
+    await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store)
+    lb = balancer(simulated("b"), simulated("a"))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    assert attempts(lb) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"samples": 0}, "samples must be a whole number, 1 or more; got 0"),
+        ({"limit": 2.5}, "limit must be a whole number, 1 or more; got 2.5"),
+        ({"budget": -1}, "budget must be a positive number; got -1"),
+        ({"retry": "all"}, "retry must be 'errors' or None; got 'all'"),
+        ({"give_up_after": float("nan")}, "give_up_after must be a positive number; got nan"),
+    ],
+)
+async def test_an_option_that_makes_no_sense_is_refused(store, option, told):
+    with pytest.raises(UsageProblem, match=told):
+        await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, **option)
+
+
+def test_the_synchronous_call_gives_the_same(store):
+    profile = llx.Profile.single(simulated("a"))
+    result = llx.map(ROWS, TEMPLATE, profile=profile, store=store, progress=False)
+    assert counts(result) == {"answered": 20}
