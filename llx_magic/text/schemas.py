@@ -122,7 +122,23 @@ def _of_type(kind: object) -> Shape:
         except msgspec.ValidationError as problem:
             raise ValueError(one_line(str(problem), LONGEST_PROBLEM)) from None
 
-    return Shape(_at_the_root(told), fit)
+    return Shape(_with_times(_at_the_root(told), kind), fit)
+
+
+def _with_times(schema: dict[str, JsonValue], kind: object) -> dict[str, JsonValue]:
+    """Return the schema with its times called so, which msgspec does only of those that must have a time zone."""
+    if not isinstance(properties := schema.get("properties"), dict):
+        return schema
+    fields: tuple[msgspec.inspect.Field, ...] = getattr(msgspec.inspect.type_info(kind), "fields", ())
+    for field in fields:
+        types = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        told = properties.get(field.encode_name)
+        if isinstance(told, dict) and any(isinstance(each, msgspec.inspect.DateTimeType) for each in types):
+            several = told.get("anyOf")
+            for each in several if isinstance(several, list) else [told]:
+                if isinstance(each, dict) and each.get("type") == "string":
+                    each["format"] = "date-time"
+    return schema
 
 
 def _at_the_root(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:

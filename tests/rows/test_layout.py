@@ -205,6 +205,24 @@ def test_a_reply_that_is_no_object_is_one_column(schema: object, text: str, kind
     assert frame["reply"].tolist() == [value]
 
 
+@dataclasses.dataclass
+class Appointment:
+    at: dt.datetime
+    until: dt.datetime | None
+    day: dt.date | None
+
+
+def test_times_with_and_without_a_zone_are_times_in_utc() -> None:
+    text = '{"at": "2026-01-02T03:04:05", "until": "2026-01-02T03:04:05+01:00", "day": null}'
+    frame = table(Appointment, text)
+    assert frame.loc[0, ["at", "until"]].tolist() == [
+        pd.Timestamp("2026-01-02T03:04:05Z"),
+        pd.Timestamp("2026-01-02T02:04:05Z"),
+    ]
+    assert [str(kind) for kind in frame.dtypes.iloc[1:4]] == ["datetime64[us, UTC]"] * 2 + ["datetime64[us]"]
+    assert table(Appointment, None, data=pl.DataFrame({"a": [1]})).dtypes[1] == pl.Datetime("us", "UTC")
+
+
 def test_a_date_that_is_none_stays_as_the_text_that_it_is() -> None:
     schema = {"type": "object", "properties": {"at": {"type": "string", "format": "date-time"}}}
     assert table(schema, '{"at": "tomorrow"}')["at"].tolist() == ["tomorrow"]
