@@ -84,6 +84,9 @@ COMMAND = Command(
             complete=files,
             where=SHELL,
         ),
+        Option(
+            "--cache", "", "answer from the store of replies, if the same was asked before; else keep the reply there"
+        ),
         Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS),
         Option(
             "--set",

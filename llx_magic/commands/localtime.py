@@ -17,3 +17,8 @@ def day_and_time(at: str) -> str:
         return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return at
+
+
+def day_and_minute(unix_seconds: float) -> str:
+    """Return a moment as day and time, to the minute."""
+    return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -24,6 +24,7 @@ from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.pieces.preview import as_html, piece_facts
 from llx_magic.profiles.key_source import FOUND
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.keeping import find
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.session.turns import turn_of
@@ -96,6 +97,7 @@ def prepare(
         backend=options.get("backend"),
         schema={} if schema is None and form == "json" else schema,
         effort=effort_of(options),
+        cache="cache" in options,
     )
     conversation = None if chat is None else session.conversations.identity(chat or None)
     notes = _of_pinned(balancer, options.get("backend"))
@@ -138,6 +140,8 @@ def preview(balancer: LoadBalancer, plan: Plan) -> Output:
     notes = [f"note: {note}" for note in plan.notes]
     if plan.effort is not None:
         notes.append(f"effort: {plan.effort}")
+    if plan.is_kept and (found := find(plan)) is not None:
+        order = [f"  nobody: {found.backend} ({found.model}) gave the reply that is in the store"]
     return Output("\n".join([*said, *notes, f"would be asked, in this order (profile {balancer.name}):", *order]))
 
 

@@ -57,6 +57,7 @@ COMMANDS: dict[str, Row] = {
             Where.NOTEBOOK,
         ),
         Row("chat", "List, show, clear, export and delete conversations.", f"{_BOTH}.chat"),
+        Row("cache", "Show, clear and export the store of replies.", f"{_BOTH}.cache"),
         Row("jobs", "List background prompts (%%llx --bg), show or cancel one.", f"{_HERE}.jobs", Where.NOTEBOOK),
         Row("key", "Keep keys in the operating system's keyring.", f"{_BOTH}.key"),
         Row("local", "Fetch, look at and stop the embedded model, a small real one on this machine.", f"{_BOTH}.local"),

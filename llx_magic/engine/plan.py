@@ -50,7 +50,7 @@ class Plan:
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
     itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
     rows: whoever runs those asks again later, so nothing is waited for here. What it costs is spent from every one of
-    the ``budgets``.
+    the ``budgets``. ``is_kept`` says that the reply is looked for in the store of replies, and kept there.
     """
 
     routing: Routing
@@ -64,6 +64,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     is_row: bool = False
     budgets: tuple[Budget, ...] = ()
+    is_kept: bool = False
 
     @property
     def has_one_candidate(self) -> bool:

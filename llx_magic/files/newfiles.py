@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -13,10 +15,17 @@ def write_new(path: Path, content: bytes) -> None:
         FileExistsError: where something is there; it is left as it is.
         OSError: where it cannot be written.
     """
+    with new_file(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that does not exist yet, to be written in parts; errors and what is left as for ``write_new``."""
     file = path.open("xb")
     try:
         with file:
-            file.write(content)
+            yield file
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -31,6 +31,7 @@ from llx_magic.profiles.document import SINGLE, Profile
 from llx_magic.rows.outcome import Outcome
 from llx_magic.rows.result import MapResult
 from llx_magic.session import wiring
+from llx_magic.session.keeping import from_store
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.members import takes_of
 from llx_magic.session.options import AskOptions, MapOptions, check_names, with_options
@@ -137,6 +138,7 @@ class LoadBalancer(ProfileRecord):
             shape=None if schema is None else shape_of(schema),
             effort=None if effort is None else read_effort(effort),
             budgets=self.budgets(),
+            is_kept=bool(options.get("cache")),
         )
 
     async def run(self, plan: Plan, watch: Watch = write_debug_lines) -> Reply:
@@ -144,13 +146,19 @@ class LoadBalancer(ProfileRecord):
 
         It also writes the debug lines that are asked for, in their place among what else it shows.
         """
+        if plan.is_kept:
+            reply = await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
+        else:
+            reply = await self._asked(plan, watch)
+        return replace(reply, notes=(*self._remarks, *plan.notes, *reply.notes), to_frame=reply_frame)
+
+    async def _asked(self, plan: Plan, watch: Watch) -> Reply:
         if self._is_estimated:
             get_ready()
         plan = self._with_ratio(plan)
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
         self._windows.learn(plan, reply.usage)
-        notes = (*self._remarks, *plan.notes, *reply.notes)
-        return replace(reply, notes=notes, to_frame=reply_frame)
+        return reply
 
     async def answer_row(self, plan: Plan, watch: Watch) -> Reply:
         """Answer a row of many, once; what serves a reader alone is left out.

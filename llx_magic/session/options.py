@@ -29,6 +29,7 @@ class AskOptions(TypedDict, total=False):
     is the only one to be asked. ``schema`` says what the reply is to be, whose ``value`` then is that: a msgspec
     Struct, a dataclass, a pydantic model, another type, a JSON schema, or the short form
     ``{"label": ["bug", "billing"], "urgent": bool, "why": str}``. ``effort`` says how much the model should reason.
+    With ``cache`` a reply to the same prompt that is in the store is returned without asking, and a new one is kept.
     """
 
     system: str | None
@@ -37,6 +38,7 @@ class AskOptions(TypedDict, total=False):
     backend: str | None
     schema: object
     effort: Effort | None
+    cache: bool | None
 
 
 class MapOptions(AskOptions, total=False):

@@ -271,6 +271,10 @@ class Settings:
             scope=Scope.PROMPT,
         ),
     ] = 2048
+    keep_prompts: Annotated[
+        bool,
+        Setting(Switch(), "Whether the store of replies (--cache, rows) keeps the prompts too", scope=Scope.PROMPT),
+    ] = False
     history_limit: Annotated[
         int, _count("requests", "Requests kept for history()", "1000", "10000", scope=Scope.PROFILE)
     ] = 10_000

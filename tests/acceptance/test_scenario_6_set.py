@@ -39,6 +39,7 @@ OTHERS = {
     "tpm_limit": "30000",
     "concurrency_limit": "8",
     "row_timeout_ms": "60000",
+    "keep_prompts": "on",
 }
 """A value other than the default for each further setting."""
 
