@@ -22,14 +22,13 @@ _IN_THE_PROMPT = "images and files go into the prompt: ['What is this?', llx_mag
 """What other libraries take beside the prompt, and how it is given here."""
 
 
-class AskOptions(TypedDict, total=False):
-    """What may be given beside the prompt, for this request only; None is as if it were not given.
+class SharedOptions(TypedDict, total=False):
+    """What may be given beside the prompt of a cell and of rows alike; None is as if it were not given.
 
     ``system`` is the system prompt. ``settings`` and ``params`` are those of ``--set`` and ``--param``. ``backend``
     is the only one to be asked. ``schema`` says what the reply is to be, whose ``value`` then is that: a msgspec
     Struct, a dataclass, a pydantic model, another type, a JSON schema, or the short form
     ``{"label": ["bug", "billing"], "urgent": bool, "why": str}``. ``effort`` says how much the model should reason.
-    With ``cache`` a reply to the same prompt that is in the store is returned without asking, and a new one is kept.
     """
 
     system: str | None
@@ -38,10 +37,18 @@ class AskOptions(TypedDict, total=False):
     backend: str | None
     schema: object
     effort: Effort | None
+
+
+class AskOptions(SharedOptions, total=False):
+    """What may be given to one prompt beside it; the others are those of ``SharedOptions``.
+
+    With ``cache`` a reply to the same prompt that is in the store is returned without asking, and a new one is kept.
+    """
+
     cache: bool | None
 
 
-class MapOptions(AskOptions, total=False):
+class MapOptions(SharedOptions, total=False):
     """What may be given to a run over rows, beside what may be given to a prompt.
 
     ``samples`` is how often each row is asked, for so many replies. Equal prompts are asked once, and with
@@ -64,7 +71,7 @@ class MapOptions(AskOptions, total=False):
     store: str | os.PathLike[str] | None
 
 
-def check_names(options: AskOptions, known: type[AskOptions] = AskOptions) -> None:
+def check_names(options: SharedOptions, known: type[SharedOptions] = AskOptions) -> None:
     """Refuse an option that does not exist, as Python does a keyword argument.
 
     Raises:
