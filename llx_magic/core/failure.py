@@ -58,6 +58,9 @@ COUNTED = frozenset({
 })  # fmt: skip
 """The kinds that count against a backend's circuit breaker."""
 
+_OVERLOADED = frozenset({503, 529})
+"""The statuses of a server that has too much to do; 529 is what some services of models say."""
+
 REFUSALS = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTER})
 """The kinds that are due to the request. The backend itself is up, so a probe that ends in one of them closes the
 circuit.
@@ -92,6 +95,15 @@ class Failure:
     def counts(self) -> bool:
         """Whether it counts against the circuit breaker."""
         return self.kind in COUNTED
+
+    @property
+    def tells_of_load(self) -> bool:
+        """Whether the backend may have had too much to do at once; a rate limit says so in words of its own."""
+        if self.limit is not None:
+            return self.limit in (Limit.CONNECT, Limit.FIRST_TOKEN)
+        if self.kind is FailureKind.NETWORK:
+            return self.words is None
+        return (self.status or self.amounts_to) in _OVERLOADED
 
 
 class NotReady(LlxError):

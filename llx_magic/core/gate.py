@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome, Ticket
-from llx_magic.core.cooldown import CoolDown, Patience, cool_down_seconds
+from llx_magic.core.cooldown import LONGEST_SECONDS, CoolDown, Patience, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
     BackendPutAside,
@@ -126,7 +126,7 @@ class Gate(msgspec.Struct):
                 return Admission(permit=None, put_aside=True, events=measured)
         ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
         permit = Permit(request, now, ticket, applicant.is_row)
-        self.traffic.admit(is_row=applicant.is_row)
+        self.traffic.admit(now, is_row=applicant.is_row)
         if not applicant.is_row:
             self.cool_down.admit(request)
         half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
@@ -190,6 +190,11 @@ class Gate(msgspec.Struct):
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
         return (CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds),), goes_first
 
+    def overloaded(self, permit: Permit, failure: Failure, now: float) -> None:
+        """Learn from a failure that tells of too much at once; the circuit has its own opinion of the visit."""
+        wait = failure.retry_after
+        self.traffic.refused(permit.admitted_at, now, None if wait is None else min(wait, LONGEST_SECONDS))
+
     def learn_rates(self, facts: RateFacts, now: float) -> None:
         """Take what the service tells of its limits: where one is used up, rows wait until it is reset."""
         if (wait := longest_wait(facts)) is not None:
@@ -223,7 +228,9 @@ class Gate(msgspec.Struct):
         """Take the outcome of a visit and give back what its permit held."""
         events: list[BackendEvent] = []
         if permit.is_row and outcome is Outcome.SUCCESS:
-            self.traffic.answered(settings)
+            self.traffic.answered(now, settings)
+        elif permit.is_row and outcome is Outcome.COUNTED_FAILURE and not permit.is_probe:
+            outcome = Outcome.UNCOUNTED_FAILURE if self.traffic.excuses(permit.admitted_at, now) else outcome
         self.traffic.settle(is_row=permit.is_row)
         if permit.ticket is not None:
             before = self.breaker.state
@@ -231,6 +238,7 @@ class Gate(msgspec.Struct):
             if cause is not None:
                 failures = self.breaker.failures_in_window(now, settings) if cause is Cause.FAILURES else None
                 events.append(self._changed(before, cause, permit.request, now, failures))
+                self.traffic.start_anew()
         # Before its time only an answer ends a cool-down.
         is_over = outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
         if permit.is_row:

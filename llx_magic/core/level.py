@@ -1,71 +1,118 @@
-"""How many rows at once a backend bears, found out by what becomes of them: from nothing told, and without end.
+"""How many rows at once a backend bears, found out from what becomes of them.
 
-The level grows by one for each answer (so it doubles in the time of a reply) until something is refused; then it falls
-by a third, once for all that were under way together, returns most of the way quickly and feels beyond it ever faster:
-additive increase and multiplicative decrease, as TCP does it (https://www.rfc-editor.org/rfc/rfc5681#section-3.1), with
-the return of CUBIC (https://www.rfc-editor.org/rfc/rfc9438#section-4). A server that queues refuses nothing: there the
-time to the first token tells, never that of the whole reply, which is its length.
+The level doubles with each flight of rows until something is refused. What was under way then and was not refused is
+known to be borne: the level holds there. After some answers it feels for one place more; where that is borne, for two
+more, four, and so on, so that room which opens later is soon found. A refusal while it feels brings it back to what it
+held, and makes it feel more rarely. A refusal at what it held cuts it, once for all that were under way together, as
+TCP does (https://www.rfc-editor.org/rfc/rfc5681#section-3.1), and answers bring it back quickly.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from llx_magic.core.queueing import Queueing
+
 START = 4.0
 """How many rows begin."""
 
 CUT = 0.7
-"""What is left of the level when something is refused."""
+"""What is left of the level when something is refused that ought to have been borne."""
 
 SATURATED = 0.8
 """From what share of the level on an answer teaches anything: where fewer are under way, they prove nothing."""
 
-NEAR_WALL = 0.95
-"""Up to what share of the level at the last refusal the return is quick."""
+RETURN = 2.0
+"""How many places a flight of answers gives back after a cut."""
 
-RETURN = 4.0
-"""How many places each round gives back on the quick return."""
+SOON, RARELY = 20, 100
+"""After how many answers it feels for more: at first, and at last, when each attempt was refused."""
 
-FIRST_STEP = 0.25
-"""How many places the first round beyond gives; each round without a refusal doubles it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""How long to wait, in seconds, after the second flight in a row of which nothing was answered; then twice as long."""
+
+EASE = 0.9
+"""What is left of the level, once in a flight, while the server seems to queue."""
 
 UNKNOWN = 1_000_000.0
-"""Stands for a wall that is not known: higher than any level."""
+"""Stands for what is not known yet: higher than any level."""
 
 
 class Level(msgspec.Struct):
-    """The level of one backend, the clock an argument.
+    """The level of one backend, the clock an argument. Times are seconds of a monotonic clock.
 
-    ``at_most`` rows may be under way. ``wall`` is the level at the last refusal, ``cut_at`` when it was: what was sent
-    before that tells nothing more. ``step`` and ``answered`` belong to the round that goes on beyond the wall.
-    Times are seconds of a monotonic clock.
+    ``at_most`` rows may be under way; ``held`` is the most that is known to be borne. ``answered`` counts the answers
+    since the level last changed its mind; after ``patience`` of them it feels for ``step`` places more. What was
+    admitted until ``cut_at`` belongs to the flight that has had its cut. ``in_vain`` flights in a row had no answer.
     """
 
     at_most: float = START
-    wall: float = UNKNOWN
-    cut_at: float = -1.0
-    step: float = FIRST_STEP
+    held: float = UNKNOWN
+    step: float = 1.0
     answered: int = 0
+    patience: int = SOON
     is_starting: bool = True
+    cut_at: float = -1.0
+    in_vain: int = 0
+    queueing: Queueing = msgspec.field(default_factory=Queueing)
 
-    def refused(self, admitted_at: float, now: float) -> None:
-        """Take a refusal of what was admitted then."""
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait where nothing but refusals came, and none of them named a time."""
+        return 0.0 if self.in_vain < 2 else min(FIRST_PAUSE * 2.0 ** min(self.in_vain - 2, 16), LONGEST_PAUSE)
+
+    def refused(self, under_way: int, admitted_at: float, now: float, *, is_timed: bool = False) -> None:
+        """Take a refusal of what was admitted then; ``under_way`` are so many, itself among them.
+
+        One that ``is_timed``, since the server said for how long, cuts nothing: the wait is cut enough.
+        """
         if admitted_at <= self.cut_at:
+            if not is_timed:
+                self._hold(self.held - 1.0)
             return
-        self.wall, self.at_most = self.at_most, max(1.0, CUT * self.at_most)
-        self.cut_at, self.step, self.answered, self.is_starting = now, FIRST_STEP, 0, False
+        is_felt = self.at_most > self.held
+        if is_felt:
+            self.patience = min(RARELY, 2 * self.patience)
+        elif not self.is_starting and not is_timed:
+            self.at_most *= CUT
+        self._hold(under_way - 1.0)
+        self.cut_at, self.in_vain = now, self.in_vain + 1
+        self._change_its_mind()
 
     def passed(self, under_way: int, ceiling: float) -> None:
         """Take an answer; ``under_way`` were so many, itself among them, and the level need not exceed ``ceiling``."""
-        if under_way < SATURATED * min(self.at_most, ceiling):
+        if self.pause:  # after a time in which nothing was borne, what was borne before it tells nothing
+            self.is_starting, self.held = True, UNKNOWN
+        self.in_vain = 0
+        if under_way < SATURATED * min(self.at_most, ceiling) or self.queueing.is_suspected:
             return
+        self.answered += 1
         if self.is_starting:
             self.at_most += 1.0
-        elif self.at_most < NEAR_WALL * self.wall:
-            self.at_most += RETURN / self.at_most
-        else:
-            self.at_most += self.step / self.at_most
-            self.answered += 1
-            if self.answered >= self.at_most:
-                self.answered, self.step = 0, 2 * self.step
+        elif self.at_most < self.held:
+            self.at_most, self.answered = min(self.held, self.at_most + RETURN / self.at_most), 0
+        elif self.answered >= max(self.patience if self.at_most == self.held else 0, self.at_most):
+            if self.at_most > self.held:
+                self.held, self.step, self.patience = self.at_most, 2.0 * self.step, SOON
+            self.at_most, self.answered = self.held + self.step, 0
         self.at_most = min(self.at_most, ceiling)
+
+    def first_token(self, seconds: float) -> None:
+        """Take the time to the first token of an answer; where that tells of a queue, less is sent."""
+        self.queueing.take(seconds)
+        if not self.queueing.is_suspected:
+            return
+        self.answered += 1
+        if not self.is_starting and self.answered < max(SOON, self.at_most):
+            return
+        before = self.queueing.acquits(self.at_most)
+        self.at_most = self.held = min(self.at_most, max(START, EASE * self.at_most)) if before is None else before
+        self.patience = SOON
+        self._change_its_mind()
+
+    def _hold(self, borne: float) -> None:
+        self.held = max(1.0, borne)
+        self.at_most = max(1.0, min(self.at_most, self.held))
+
+    def _change_its_mind(self) -> None:
+        self.step, self.answered, self.is_starting = 1.0, 0, False

@@ -1,4 +1,4 @@
-"""How many requests are under way at one backend, and how many more may be: the part of a gate that counts."""
+"""How many requests are under way at one backend, and how many rows more may be: the part of a gate that counts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llx_magic.core.events import SkipReason
+from llx_magic.core.flow import Flow
 from llx_magic.core.level import Level
+from llx_magic.units import duration
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
 LOOK_AGAIN_SECONDS = 0.25
 """When to ask again where only something that no row does can make room."""
+
+FEW_ANSWERS = 10
+"""A failure among rows counts for the circuit where fewer were answered since the last: of many, some always fail."""
 
 
 class Room(NamedTuple):
@@ -29,46 +34,91 @@ class Room(NamedTuple):
 
 
 class Traffic(msgspec.Struct):
-    """What is under way at one backend, rows and others together.
+    """What is under way at one backend, rows and others together, and what rows have taught.
 
-    ``level`` begins with the first row. ``paused_until`` is the end of the latest wait that the server named.
+    ``level`` is there from the first row on. ``paused_until`` is the end of the latest wait that the server named.
+    ``answers`` were given to rows since the last failure that was excused, at ``excused_at``.
     """
 
     under_way: int = 0
     rows: int = 0
     level: Level | None = None
+    flow: Flow = msgspec.field(default_factory=Flow)
     paused_until: float = 0.0
+    answers: int = 0
+    excused_at: float = -1.0
 
     def room(self, now: float, settings: Settings) -> Room:
         """Return how many rows may be sent now, as far as what is under way tells."""
         if now < self.paused_until:
             return Room(0, self.paused_until, SkipReason.COOLING_DOWN, "cooling down after a rate limit")
         places = int(min((self.level or Level()).at_most, settings.concurrency)) - self.under_way
-        if places > 0:
+        if places <= 0:
+            return self.until_one_ends(now, "as many under way as it has been seen to bear")
+        if not self.flow.per_second:
             return Room(places)
-        return self.until_one_ends(now, "as many under way as it has been seen to bear")
+        spaced = self.flow.places(now)
+        if spaced <= 0:
+            message = f"one row each {duration(1 / self.flow.per_second)}, as it has been seen to bear"
+            return Room(0, self.flow.due_at, SkipReason.AT_LEVEL, message)
+        return Room(min(places, spaced))
 
     def until_one_ends(self, now: float, message: str) -> Room:
         """Return that there is none until one of those under way ends; where no row is, somebody has to look."""
         return Room(0, None if self.rows else now + LOOK_AGAIN_SECONDS, SkipReason.AT_LEVEL, message)
 
-    def admit(self, *, is_row: bool) -> None:
+    def admit(self, now: float, *, is_row: bool) -> None:
         """Count one that goes to the backend."""
         self.under_way += 1
         if is_row:
             self.rows += 1
-            if self.level is None:
-                self.level = Level()
+            self.level = self.level or Level()
+            self.flow.admit(now)
 
     def settle(self, *, is_row: bool) -> None:
         """Count one that has ended."""
         self.under_way -= 1
         self.rows -= is_row
 
-    def answered(self, settings: Settings) -> None:
+    def answered(self, now: float, settings: Settings) -> None:
         """Learn from a row that was answered; it still counts as under way."""
+        self.answers += 1
+        self.flow.passed(now)
         if self.level is not None:
             self.level.passed(self.under_way, settings.concurrency)
+
+    def first_token(self, seconds: float) -> None:
+        """Learn from the time to the first token of a row's answer."""
+        if self.level is not None:
+            self.level.first_token(seconds)
+
+    def refused(self, admitted_at: float, now: float, wait: float | None) -> None:
+        """Learn from a refusal of what was admitted then, a row or not; ``wait`` is for how long, where that is known.
+
+        A later refusal never makes an earlier wait shorter. One that names its time may come from too many at once or
+        too many in a time: the first are to blame where more were under way than are known to be borne.
+        """
+        if wait is not None:
+            self.pause(now + wait)
+        level = self.level
+        if level is None:
+            return
+        is_first, at_its_most = level.is_starting, self.under_way >= level.held
+        if wait is None or is_first or at_its_most:
+            level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)
+        if wait is None:
+            self.pause(now + level.pause)
+        elif is_first or not at_its_most:
+            self.flow.refused(admitted_at, now, self.paused_until)
+
+    def excuses(self, admitted_at: float, now: float) -> bool:
+        """Return whether a row's failure counts for nothing: it is a rare one, or of the same flight as a rare one."""
+        if admitted_at <= self.excused_at:
+            return True
+        if self.answers < FEW_ANSWERS:
+            return False
+        self.answers, self.excused_at = 0, now
+        return True
 
     def pause(self, until: float) -> None:
         """Let no row begin before then, nor before an earlier pause ends."""
@@ -76,14 +126,8 @@ class Traffic(msgspec.Struct):
 
     def lift(self) -> None:
         """End the wait of rows because the user says so."""
-        self.paused_until = 0.0
+        self.paused_until, self.flow = 0.0, Flow()
 
-    def refused(self, admitted_at: float, now: float, wait: float | None) -> None:
-        """Learn from a refusal of what was admitted then, a row or not; the server wants to be left alone for ``wait``.
-
-        A later refusal never makes an earlier wait shorter.
-        """
-        if wait is not None:
-            self.pause(now + wait)
-        if self.level is not None:
-            self.level.refused(admitted_at, now)
+    def start_anew(self) -> None:
+        """Forget how many are borne at once: the circuit has opened, and what was borne before it tells nothing."""
+        self.level = None

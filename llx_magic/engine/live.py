@@ -169,6 +169,11 @@ class LiveProfile:
         self._tell(started)
         return goes_first
 
+    def overloaded(self, visit: Visit, failure: Failure) -> None:
+        """Tell the backend's gate of a failure that comes from too much at once."""
+        with self._lock:
+            self._store.update(visit.gate, Gate.overloaded, visit.permit, failure, self.clock.now())
+
     def learn_rates(self, gate: GateKey, facts: RateFacts) -> None:
         """Tell the backend's gate what its service tells of its limits."""
         with self._lock:

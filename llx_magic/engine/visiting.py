@@ -71,6 +71,8 @@ class Visiting:
         if failure.kind is FailureKind.RATE_LIMIT:
             goes_first = scope.live.limited(visit, failure, will_retry=delay is not None)
             delay = delay if goes_first else None
+        elif visit.permit.is_row and failure.tells_of_load:
+            scope.live.overloaded(visit, failure)
         if delay is None:
             return failure
         asked = failure.retry_after is not None

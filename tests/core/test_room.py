@@ -8,10 +8,11 @@ import pytest
 
 from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import BackendSkipped, CoolDownEnded, CoolDownStarted, SkipReason
+from llx_magic.core.failure import FailureKind, Limit
 from llx_magic.core.gate import Admission, Applicant, Permit
 from llx_magic.core.level import START
 from llx_magic.core.rate_facts import Allowance, Measure
-from tests.engine.kit import LIMITED, failure, settings_with
+from tests.engine.kit import DOWN, LIMITED, failure, settings_with
 from tests.engine.stores import STORES, StoredGate
 
 NUMBERS = itertools.count(1)
@@ -111,8 +112,8 @@ def test_a_wait_that_was_named_to_a_request_before_the_first_row_holds_for_rows(
 def test_a_row_that_was_refused_without_a_time_keeps_no_other_request_away():
     gate = StoredGate("a")
     assert refuse(gate, permit(gate), 0.0) == []
+    assert gate.room(0.1, SETTINGS).places == 1
     assert admit(gate, 0.1, is_row=False).permit is not None
-    assert gate.room(0.1, SETTINGS).places >= 1
 
 
 def test_the_answer_to_a_row_that_was_sent_later_ends_a_cool_down():
@@ -170,3 +171,56 @@ def test_what_a_service_says_is_used_up_is_waited_for_until_it_is_there_again():
     gate.learn_rates((used_up(5.0), used_up(9.0), used_up(60.0, remaining=1)), 100.0)
     assert (gate.room(100.0, SETTINGS).places, gate.room(100.0, SETTINGS).at) == (0, 109.0)
     assert gate.room(109.0, SETTINGS).places == START
+
+
+def test_rows_fail_at_a_dead_backend_until_its_circuit_opens_and_what_was_borne_before_is_forgotten():
+    gate = StoredGate("a")
+    for taken in [permit(gate) for _ in range(3)]:
+        gate.settle(taken, Outcome.COUNTED_FAILURE, 1.0, SETTINGS)
+    assert gate.breaker.state is CircuitState.OPEN
+    assert gate.traffic.level is None
+
+
+def test_one_failure_in_a_hundred_rows_opens_no_circuit():
+    gate = StoredGate("a")
+    for number in range(600):
+        outcome = Outcome.SUCCESS if number % 100 else Outcome.COUNTED_FAILURE
+        gate.settle(permit(gate, float(number) / 100), outcome, float(number) / 100, SETTINGS)
+    assert gate.breaker.state is CircuitState.CLOSED
+
+
+def test_a_flight_that_an_overloaded_server_turned_away_opens_no_circuit_where_it_answered_before():
+    gate = StoredGate("a")
+    for _ in range(12):
+        gate.settle(permit(gate), Outcome.SUCCESS, 1.0, SETTINGS)
+    flight = [permit(gate, 2.0) for _ in range(gate.room(2.0, SETTINGS).places)]
+    for taken in flight:
+        gate.overloaded(taken, DOWN, 3.0)
+        gate.settle(taken, Outcome.COUNTED_FAILURE, 3.0, SETTINGS)
+    assert gate.breaker.state is CircuitState.CLOSED
+    assert gate.room(3.0, SETTINGS).places < len(flight)
+
+
+@pytest.mark.parametrize(
+    ("failed", "load"),
+    [
+        (failure(status=503), True),
+        (failure(status=529), True),
+        (failure(status=None, amounts_to=529), True),
+        (failure(status=500), False),
+        (failure(FailureKind.NETWORK, "connection refused"), True),
+        (failure(FailureKind.NETWORK, "cut", words=5), False),
+        (failure(FailureKind.TIMEOUT, "none", limit=Limit.FIRST_TOKEN), True),
+        (failure(FailureKind.TIMEOUT, "none", limit=Limit.STALL), False),
+        (failure(FailureKind.TIMEOUT, "none", limit=Limit.TOTAL), False),
+        (failure(FailureKind.BAD_REQUEST, "400", status=400), False),
+    ],
+)
+def test_what_tells_of_too_much_at_once(failed, load):
+    assert failed.tells_of_load is load
+
+
+def test_an_overloaded_server_that_names_a_time_is_left_alone_for_it():
+    gate = StoredGate("a")
+    gate.overloaded(permit(gate), failure(retry_after=20.0), 1.0)
+    assert gate.room(2.0, SETTINGS).at == 21.0
