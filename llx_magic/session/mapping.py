@@ -25,6 +25,7 @@ from llx_magic.rows.outcome import Outcome, Outcomes
 from llx_magic.rows.result import Ending, MapResult
 from llx_magic.rows.rows import Source
 from llx_magic.rows.source import source_of
+from llx_magic.session.estimate import Estimate, estimate
 from llx_magic.session.feed import Feed
 from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
@@ -87,7 +88,8 @@ class MapRun:
         )
         self._store = ReplyStore.open(options.get("store"))
         asked = {asked_of(each.backend.model, each.params) for each in plan.candidates}
-        feed = Feed(source, prompts, keys, wishes, (self._store, asked))
+        self._plan, self._live = plan, balancer.live
+        self._feed = feed = Feed(source, prompts, keys, wishes, (self._store, asked))
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped = ""
@@ -95,6 +97,15 @@ class MapRun:
         self._clock = balancer.clock
         self._dispatcher = Dispatcher(self._clock, self._work)
         self._stop_soon: Callable[[str], None] | None = None
+
+    def estimate(self) -> Estimate:
+        """Return what the run would ask and about what that takes; it reads the rows, so it is instead of ``run``.
+
+        Raises:
+            StoreProblem: where the store cannot be read.
+        """
+        with self._store:
+            return estimate(self._feed, self._plan, self._live)
 
     async def run(self, watch: MapWatch = lambda _part: None) -> MapResult:
         """Ask every row that has to be asked, on the running loop, and return what became of all.

@@ -1,0 +1,226 @@
+"""What a run over rows will ask, and about what that takes: told before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+from llx_magic.core.message import attachments
+from llx_magic.core.money import TOKENS_A_PIECE, likely_completion
+from llx_magic.core.reply import Usage
+from llx_magic.core.statistics import Ledger
+from llx_magic.core.window import bytes_of
+from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.pieces.preview import piece_facts
+from llx_magic.replies.key import Key
+from llx_magic.session.feed import Feed, MapRow
+from llx_magic.text.screen import one_line
+from llx_magic.text.wording import listed
+from llx_magic.units import CURRENCY, number, plural
+
+SHOWN = 3
+"""How many rows are shown as they will be sent."""
+
+_AT_ONCE = 256
+_LONGEST_PROMPT = 2_000
+_SHOWN_PROBLEMS = 3
+
+_GUESSED = (0.3, 2.0)
+_MEASURED = (0.8, 1.25)
+_COUNTED = (0.75, 1.35)
+"""By what factors a figure may be off: a reply's length that nobody knows, one known from other replies, and a prompt's
+tokens, which are told from its bytes: https://help.openai.com/en/articles/4936856
+"""
+
+
+class About(NamedTuple):
+    """A figure that is not known yet: the likely one, the least and the most that it will probably be."""
+
+    likely: float
+    least: float
+    most: float
+
+    def in_words(self, unit: str = "") -> str:
+        """Return it to two digits: ``1,200 (900 to 1,600)``."""
+        likely, least, most = (_rounded(each) for each in self)
+        spread = "" if least == most else f" ({least} to {most})"
+        return f"{likely}{f' {unit}' if unit else ''}{spread}"
+
+
+_NONE = About(0, 0, 0)
+
+
+class Price(NamedTuple):
+    """What one backend would take if it answered all; ``cost`` is None where nobody knows its price."""
+
+    backend: str
+    cost: About | None
+    is_estimate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run will ask; as text, several lines.
+
+    Of the ``rows``, ``stored`` are answered already and ``failed`` have a fault that is stored, ``shared`` have the
+    same prompt as another, ``problems`` cannot be asked, by their reason; ``to_ask`` are left. ``rows`` is None for an
+    iterator: of it only what is shown was read. ``first`` are the first prompts as they will be sent.
+    """
+
+    rows: int | None
+    first: tuple[str, ...]
+    stored: int = 0
+    failed: int = 0
+    shared: int = 0
+    to_ask: int = 0
+    problems: tuple[tuple[str, int], ...] = ()
+    tokens_in: About = _NONE
+    tokens_out: About = _NONE
+    prices: tuple[Price, ...] = ()
+
+    def __str__(self) -> str:
+        """Every line."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Yield the first prompts, how many there are, and what they will take."""
+        for place, prompt in enumerate(self.first):
+            yield f"[row {place}]"
+            yield prompt if len(prompt) <= _LONGEST_PROMPT else f"{prompt[:_LONGEST_PROMPT]}…"
+            yield ""
+        if self.rows is None:
+            yield "an iterator: how many rows there are shows only when they are read, once; make it anew for the run"
+            return
+        counts = {
+            "to ask": self.to_ask,
+            "in the store": self.stored,
+            "in the store as failed (--retry errors asks them)": self.failed,
+            "with the same prompt as another": self.shared,
+            "that cannot be asked": sum(count for _, count in self.problems),
+        }
+        told = [f"{number(count)} {what}" for what, count in counts.items() if count]
+        yield f"{plural(self.rows, 'row')}: {', '.join(told) or 'nothing to ask'}"
+        for problem, count in self.problems[:_SHOWN_PROBLEMS]:
+            yield f"  {plural(count, 'row')}: {one_line(problem)}"
+        if self.to_ask:
+            yield f"about {self.tokens_in.in_words()} tokens in, {self.tokens_out.in_words()} out"
+            yield from self._costs()
+        yield "nothing was sent"
+
+    def _costs(self) -> Iterator[str]:
+        for backend, cost, is_estimate in self.prices:
+            if cost is not None:
+                unit = CURRENCY if is_estimate else ""
+                yield f"about {cost.in_words(unit)} if {backend} answers all"
+        if unknown := [each.backend for each in self.prices if each.cost is None]:
+            yield f"the price is not known of {listed(unknown)}"
+
+
+class Counting:
+    """Goes through the rows of a run and counts what they will take."""
+
+    def __init__(self) -> None:
+        self.rows = self.stored = self.failed = self.shared = self.to_ask = 0
+        self.problems: Counter[str] = Counter()
+        self.bytes = self.pieces = 0
+        self.replied: list[int] = []
+        self._known: set[Key] = set()
+
+    def take(self, row: MapRow) -> None:
+        """Count a row."""
+        self.rows += 1
+        if row.prompt.problem:
+            self.problems[row.prompt.problem] += 1
+        elif row.stored is not None:
+            self.stored += row.stored.error is None
+            self.failed += row.stored.error is not None
+            if row.stored.usage is not None and row.stored.error is None:
+                self.replied.append(row.stored.usage.completion_tokens)
+        elif row.key in self._known:
+            self.shared += 1
+        else:
+            self._known.add(row.key)
+            self.to_ask += 1
+            self.bytes += bytes_of(row.prompt.messages)
+            self.pieces += sum(1 for _ in attachments(row.prompt.messages))
+
+    def tokens_in(self, bytes_a_token: float) -> About:
+        """Return about how many tokens the prompts have."""
+        return _about(self.bytes / bytes_a_token + self.pieces * TOKENS_A_PIECE, _COUNTED)
+
+    def tokens_out(self, candidate: Candidate, mean: float | None) -> About:
+        """Return about how many tokens a backend's replies will have; ``mean`` is that of its replies until now."""
+        known = fmean(self.replied) if self.replied else mean
+        most = likely_completion(candidate.params, float("inf"))
+        likely = min(likely_completion(candidate.params, known), most)
+        each = _about(likely, _GUESSED if known is None else _MEASURED)
+        return About(*(min(figure, most) * self.to_ask for figure in each))
+
+
+def estimate(feed: Feed, plan: Plan, live: LiveProfile) -> Estimate:
+    """Return what a run will ask: every row is made into a prompt and looked up, and nothing is sent.
+
+    Of an iterator, whose length nobody knows, only as many rows are read as are shown.
+
+    Raises:
+        StoreProblem: where the store cannot be read.
+    """
+    counted, first = Counting(), list[str]()
+    most = SHOWN if feed.total is None else _AT_ONCE
+    while rows := feed.read(most):
+        first += [_shown(row) for row in rows[: SHOWN - len(first)]]
+        for row in rows:
+            counted.take(row)
+        if feed.total is None:
+            return Estimate(rows=None, first=tuple(first))
+    prices, replies = [], []
+    tokens_in = counted.tokens_in(plan.bytes_a_token)
+    for candidate in plan.candidates:
+        name = candidate.backend.name
+        tokens_out = counted.tokens_out(candidate, live.with_ledger(Ledger.mean_completion, name))
+        replies.append(tokens_out)
+        prices.append(_price(candidate, tokens_in, tokens_out))
+    return Estimate(
+        rows=counted.rows,
+        first=tuple(first),
+        stored=counted.stored,
+        failed=counted.failed,
+        shared=counted.shared,
+        to_ask=counted.to_ask,
+        problems=tuple(counted.problems.most_common()),
+        tokens_in=tokens_in,
+        tokens_out=About(replies[0].likely, min(each.least for each in replies), max(each.most for each in replies)),
+        prices=tuple(prices),
+    )
+
+
+def _price(candidate: Candidate, tokens_in: About, tokens_out: About) -> Price:
+    name = candidate.backend.name
+    costs = [
+        candidate.tariff.of(Usage(round(prompts), round(replies)))
+        for prompts, replies in zip(tokens_in, tokens_out, strict=True)
+    ]
+    if None in costs:
+        return Price(name, None, is_estimate=False)
+    known = [cost for cost in costs if cost is not None]
+    return Price(name, About(*(cost.amount for cost in known)), known[0].is_estimate)
+
+
+def _about(likely: float, factors: tuple[float, float]) -> About:
+    return About(likely, *(likely * factor for factor in factors))
+
+
+def _shown(row: MapRow) -> str:
+    if row.prompt.problem:
+        return f"cannot be asked: {row.prompt.problem}"
+    asked = row.prompt.messages[-1].noted(piece_facts).rstrip()
+    return asked if row.stored is None else f"{asked}\n(in the store)"
+
+
+def _rounded(figure: float) -> str:
+    """Return a figure to two digits."""
+    return number(float(f"{figure:.2g}")) if figure < 10 else number(int(float(f"{figure:.2g}")))
