@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wires.limits import at_most, limit_in
-from llx_magic.backends.wires.wire import Concession, first_named
+from llx_magic.backends.wires.refusals import Refusable, first_refused
+from llx_magic.backends.wires.wire import Concession
 from llx_magic.core.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -29,17 +30,23 @@ class Extra(enum.StrEnum):
     VERSION = "anthropic-version"
 
 
-_WORDS = {
-    Extra.DISPLAY: re.compile(r"\bdisplay\b", re.IGNORECASE),
-    Extra.ADAPTIVE: re.compile(r"adaptive|\beffort\b|output_config: ", re.IGNORECASE),
-    Extra.DISABLED: re.compile(r"thinking|disabled", re.IGNORECASE),
-    Extra.THINKING: re.compile(r"thinking|budget_tokens", re.IGNORECASE),
-    Extra.FORMAT: re.compile(
-        r"output_config|output_format|json_schema|structured[ _]outputs?|\bschema\b", re.IGNORECASE
+def _thinks(request: ChatRequest) -> bool:
+    return request.effort not in (None, "none") and "thinking" not in request.params
+
+
+_REFUSABLE = {
+    Extra.DISPLAY: Refusable(r"\bdisplay\b", _thinks),
+    Extra.ADAPTIVE: Refusable(r"adaptive|\beffort\b|output_config: ", _thinks),
+    Extra.DISABLED: Refusable(
+        "thinking|disabled", lambda asked: asked.effort == "none" and "thinking" not in asked.params
     ),
-    Extra.VERSION: re.compile(r"anthropic[-_ ]version", re.IGNORECASE),
+    Extra.THINKING: Refusable("thinking|budget_tokens", _thinks),
+    Extra.FORMAT: Refusable(
+        r"output_config|output_format|json_schema|structured[ _]outputs?|\bschema\b",
+        lambda asked: asked.schema is not None,
+    ),
+    Extra.VERSION: Refusable("anthropic[-_ ]version", lambda _asked: True),
 }
-"""The words that name each, in the order in which they are looked for."""
 
 _OF_THIS_SCHEMA = re.compile(r"\.schema|schema is|too complex", re.IGNORECASE)
 
@@ -65,16 +72,6 @@ def conceded(failure: Failure, request: ChatRequest, without: Collection[str]) -
         return at_most(room, without, lasts=False) if _LEAST_ROOM <= room < int(found[2]) else None
     if failure.kind not in _MAY_REFUSE or any(re.search(rf"\b{re.escape(name)}\b", words) for name in request.params):
         return None
-    extra = first_named(_WORDS, _asked_for(request).difference(without), failure)
+    extra = first_refused(_REFUSABLE, failure, request, without)
     lasts = extra != Extra.FORMAT or _OF_THIS_SCHEMA.search(words) is None
     return Concession(extra, lasts=lasts) if extra else None
-
-
-def _asked_for(request: ChatRequest) -> set[Extra]:
-    """Return what a request asks for that it could do without; what the user's own parameters say stays."""
-    asked = {Extra.VERSION}
-    if request.effort is not None and "thinking" not in request.params:
-        asked |= {Extra.DISABLED} if request.effort == "none" else {Extra.DISPLAY, Extra.ADAPTIVE, Extra.THINKING}
-    if request.schema is not None:
-        asked.add(Extra.FORMAT)
-    return asked

@@ -14,12 +14,12 @@ from llx_magic.backends.reading.lenient import object_in, parts_in
 from llx_magic.backends.wires.bedrock_parts import blocks_of
 from llx_magic.backends.wires.bedrock_reader import ReplyReader
 from llx_magic.backends.wires.limits import limit_in, shortened
+from llx_magic.backends.wires.refusals import Refusable, first_refused, has_system
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
     Asked,
     Concession,
     Wire,
-    first_named,
     in_path,
     json_body,
     names_in,
@@ -42,14 +42,16 @@ JsonObject = dict[str, JsonValue]
 _SYSTEM, _STREAM, _OUTPUT = "system", "stream", "outputConfig"
 """What a request can do without."""
 
-_REFUSED: Final = {
-    _SYSTEM: re.compile(r"support (?:the )?system|system (?:messages?|prompts?|field) (?:is|are) not", re.IGNORECASE),
-    _STREAM: re.compile(
+_REFUSABLE: Final = {
+    _SYSTEM: Refusable("support (?:the )?system|system (?:messages?|prompts?|field) (?:is|are) not", has_system),
+    _STREAM: Refusable(
         r"(?:not|n't) support (?:converse)?\s?stream|(?:unsupported|not supported) (?:for|by|in) (?:converse)?\s?stream"
         r"|stream\w{0,3} (?:is |are )?(?:not |un)supported",
-        re.IGNORECASE,
+        lambda asked: asked.streaming,
     ),
-    _OUTPUT: re.compile(r"output_?config|text_?format|json_?schema|structured output", re.IGNORECASE),
+    _OUTPUT: Refusable(
+        "output_?config|text_?format|json_?schema|structured output", lambda asked: bool(_output(asked))
+    ),
 }
 
 _CONFIG: Final = {
@@ -137,10 +139,7 @@ class BedrockConverse(Wire):
             return None
         if shorter := limit_in(failure, without):
             return shorter
-        asked = {_SYSTEM} if any(each.role == "system" for each in request.messages) else set()
-        asked |= {_STREAM} if request.streaming else set()
-        asked |= {_OUTPUT} if _output(request) else set()
-        extra = first_named(_REFUSED, asked.difference(without), failure)
+        extra = first_refused(_REFUSABLE, failure, request, without)
         return Concession(extra) if extra else None
 
     def hint(self, failure: Failure, model: str) -> str:

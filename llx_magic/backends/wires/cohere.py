@@ -5,20 +5,19 @@ https://docs.cohere.com/reference/chat-stream
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.reading.errors import error_of, error_within
 from llx_magic.backends.reading.finish import Finish, meaning_of
 from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.reading.reader import Reader
+from llx_magic.backends.wires.refusals import Refusable, first_refused, has_json
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
     Asked,
     Concession,
     Wire,
     data_url,
-    first_named,
     json_body,
     names_in,
     renamed,
@@ -46,10 +45,17 @@ _BUDGETS = {"low": 1_024, "medium": 4_096}
 THINKING, SCHEMA, JSON = "thinking", "json_schema", "response_format"
 """What a model may refuse, by Cohere's names: to reason by order, to keep to a schema, and to write JSON."""
 
-_REFUSED = {
-    THINKING: re.compile(r"thinking|reasoning", re.IGNORECASE),
-    SCHEMA: re.compile(r"json_?schema|schema", re.IGNORECASE),
-    JSON: re.compile(r"response_?format|json_object|json mode", re.IGNORECASE),
+_REFUSABLE = {
+    THINKING: Refusable(
+        "thinking|reasoning", lambda asked: asked.effort is not None and "thinking" not in asked.params
+    ),
+    SCHEMA: Refusable(
+        "json_?schema|schema", lambda asked: asked.schema is not None and "response_format" not in asked.params
+    ),
+    JSON: Refusable(
+        "response_?format|json_object|json mode",
+        lambda asked: has_json(asked) and "response_format" not in asked.params,
+    ),
 }
 
 
@@ -91,13 +97,7 @@ class CohereChat(Wire):
         """Return what a model refuses of the effort, the schema or the form of JSON that were asked for."""
         if failure.kind is not FailureKind.BAD_REQUEST:
             return None
-        asked = {
-            THINKING: request.effort is not None and "thinking" not in request.params,
-            SCHEMA: request.schema is not None and "response_format" not in request.params,
-            JSON: (request.json or request.schema is not None) and "response_format" not in request.params,
-        }
-        wanted = {extra for extra, is_asked in asked.items() if is_asked}.difference(without)
-        extra = first_named(_REFUSED, wanted, failure)
+        extra = first_refused(_REFUSABLE, failure, request, without)
         return Concession(extra) if extra else None
 
     def models(self, document: JsonValue) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import mimetypes
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from llx_magic.backends.reading.lenient import object_in, parts_in, text_in
 from llx_magic.backends.wires.gemini_reader import ReplyReader
 from llx_magic.backends.wires.limits import limit_in, shortened
+from llx_magic.backends.wires.refusals import Refusable, first_refused, has_json, has_system
 from llx_magic.backends.wires.turns import turns_of
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
@@ -22,7 +22,6 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     base64_of,
-    first_named,
     in_path,
     json_body,
     with_schema,
@@ -53,14 +52,16 @@ class Extra(enum.StrEnum):
     SYSTEM = "systemInstruction"
 
 
-_REFUSED = {
-    Extra.LEVEL: re.compile(r"thinking[ _]?(?:level|budget)|budget \d{1,9} is invalid", re.IGNORECASE),
-    Extra.THINKING: re.compile(r"thinking|include_?thoughts", re.IGNORECASE),
-    Extra.SCHEMA: re.compile(r"response_?(?:json_?)?schema", re.IGNORECASE),
-    Extra.JSON: re.compile(r"json mode|response_?mime_?type", re.IGNORECASE),
-    Extra.SYSTEM: re.compile(r"(?:developer|system)[ _]?instructions? (?:is|are) not", re.IGNORECASE),
+_REFUSABLE = {
+    Extra.LEVEL: Refusable(
+        r"thinking[ _]?(?:level|budget)|budget \d{1,9} is invalid",
+        lambda asked: asked.effort is not None and "thinkingConfig" not in asked.params,
+    ),
+    Extra.THINKING: Refusable("thinking|include_?thoughts", lambda asked: "thinkingConfig" not in asked.params),
+    Extra.SCHEMA: Refusable("response_?(?:json_?)?schema", lambda asked: asked.schema is not None),
+    Extra.JSON: Refusable("json mode|response_?mime_?type", has_json),
+    Extra.SYSTEM: Refusable("(?:developer|system)[ _]?instructions? (?:is|are) not", has_system),
 }
-"""The words that name each, in the order in which they are looked for."""
 
 _OURS = {
     "max_tokens": "maxOutputTokens", "max_completion_tokens": "maxOutputTokens", "top_p": "topP", "top_k": "topK",
@@ -151,12 +152,7 @@ class Gemini(Wire):
             return None
         if shorter := limit_in(failure, without):
             return shorter
-        asked = set() if "thinkingConfig" in request.params else {Extra.THINKING}
-        asked |= {Extra.LEVEL} if asked and request.effort else set()
-        asked |= {Extra.JSON} if request.json or request.schema is not None else set()
-        asked |= {Extra.SCHEMA} if request.schema is not None else set()
-        asked |= {Extra.SYSTEM} if any(each.role == "system" for each in request.messages) else set()
-        extra = first_named(_REFUSED, asked.difference(without), failure)
+        extra = first_refused(_REFUSABLE, failure, request, without)
         return Concession(extra) if extra else None
 
     def models(self, document: JsonValue) -> tuple[str, ...]:

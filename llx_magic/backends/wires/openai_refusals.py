@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from llx_magic.backends.wires.limits import limit_in
-from llx_magic.backends.wires.wire import Concession, first_named
+from llx_magic.backends.wires.refusals import Refusable, first_refused, has_json
+from llx_magic.backends.wires.wire import Concession
 from llx_magic.core.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -33,30 +34,35 @@ MAY_REFUSE = frozenset({
 })  # fmt: skip
 """Kinds that such a refusal comes as: some servers break at what they do not know."""
 
-STREAM_REFUSED = re.compile(
+STREAM_REFUSED = (
     r"verified to stream|parameter stream\b|['\"`]stream['\"`]|: stream: |"
     r"stream(?:ing|ed)?(?: mode| response| output)?s? (?:is |are |was )?(?:not|un)\s?"
     r"(?:supported|allowed|available|enabled)"
-    r"|(?:not|n't|cannot) (?:support|allow|stream)\w{0,3}(?: \w{1,20}){0,2} ?stream|only supports non-?stream",
-    re.IGNORECASE,
+    r"|(?:not|n't|cannot) (?:support|allow|stream)\w{0,3}(?: \w{1,20}){0,2} ?stream|only supports non-?stream"
 )
 """Words for a model that does not stream, or not for this organization."""
 
-_JSON = re.compile(r"response_format|responseFormat|json_object|json mode|json_schema", re.IGNORECASE)
-_REFUSED = {
-    Extra.USAGE: re.compile(r"stream_options|include_usage|streamOptions", re.IGNORECASE),
-    Extra.SCHEMA: _JSON,
-    Extra.JSON: _JSON,
-    Extra.MAX_TOKENS: re.compile(r"max_completion_tokens", re.IGNORECASE),
-    Extra.EFFORT: re.compile(
+_JSON = "response_format|responseFormat|json_object|json mode|json_schema"
+_REFUSABLE = {
+    Extra.USAGE: Refusable(
+        "stream_options|include_usage|streamOptions",
+        lambda asked: asked.streaming and "stream_options" not in asked.params,
+    ),
+    Extra.SCHEMA: Refusable(_JSON, lambda asked: asked.schema is not None and "response_format" not in asked.params),
+    Extra.JSON: Refusable(_JSON, lambda asked: has_json(asked) and "response_format" not in asked.params),
+    Extra.MAX_TOKENS: Refusable(
+        "max_completion_tokens",
+        lambda asked: asked.params.get("max_tokens") is not None and "max_completion_tokens" not in asked.params,
+    ),
+    Extra.EFFORT: Refusable(
         r"reasoning[ _.]?effort|enable_thinking|thinking_budget|chat_template_kwargs|\bthinking\.type"
         r"|\b(?:reasoning|thinking)\b.{0,40}\bnot (?:supported|allowed|enabled|available|permitted)"
         r"|not support (?:\w{1,20} ){0,3}['\"`]?(?:reasoning|thinking)",
-        re.IGNORECASE,
+        lambda asked: asked.effort is not None,
     ),
-    Extra.STREAM: STREAM_REFUSED,
+    Extra.STREAM: Refusable(STREAM_REFUSED, lambda asked: asked.streaming),
 }
-"""The words that name each, in the order in which they are looked for."""
+"""What a request can do without, in the order in which it is looked for."""
 
 _UNNAMED = re.compile(
     r"extra (?:inputs|fields|parameters)"
@@ -76,27 +82,13 @@ def refused_of(failure: Failure, request: ChatRequest, without: Collection[str])
     Where a server only says that something was not expected, and names none of the user's own parameters, it may be
     the wish for usage, which the user knows nothing of.
     """
-    asked = _asked_for(request, without)
     if failure.kind not in MAY_REFUSE:
         return None
     if shorter := limit_in(failure, without):
         return shorter
-    if extra := first_named(_REFUSED, asked, failure):
+    if extra := first_refused(_REFUSABLE, failure, request, without):
         return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None)
     unexpected = failure.kind is FailureKind.BAD_REQUEST and _UNNAMED.search(failure.message)
     is_the_users = any(name in failure.message for name in request.params)
-    return Concession(Extra.USAGE) if unexpected and Extra.USAGE in asked and not is_the_users else None
-
-
-def _asked_for(request: ChatRequest, without: Collection[str]) -> set[Extra]:
-    """Return what a request asks for that it could do without, and that has not been left out yet."""
-    asked = set()
-    if request.streaming and Extra.STREAM not in without:
-        asked |= {Extra.STREAM} if "stream_options" in request.params else {Extra.STREAM, Extra.USAGE}
-    if (request.json or request.schema is not None) and "response_format" not in request.params:
-        asked |= {Extra.JSON} if request.schema is None else {Extra.SCHEMA, Extra.JSON}
-    if request.effort is not None:
-        asked.add(Extra.EFFORT)
-    if request.params.get("max_tokens") is not None and "max_completion_tokens" not in request.params:
-        asked.add(Extra.MAX_TOKENS)
-    return asked.difference(without)
+    may_be = Extra.USAGE not in without and _REFUSABLE[Extra.USAGE].is_asked(request) and not is_the_users
+    return Concession(Extra.USAGE) if unexpected and may_be else None

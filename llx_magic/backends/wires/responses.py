@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from llx_magic.backends.wires.azure import at_azure
 from llx_magic.backends.wires.limits import limit_in, shortened
 from llx_magic.backends.wires.openai_refusals import MAY_REFUSE, STREAM_REFUSED
+from llx_magic.backends.wires.refusals import Refusable, first_refused, has_json
 from llx_magic.backends.wires.responses_reader import ReplyReader
 from llx_magic.backends.wires.wire import (
     EFFORT_IGNORED,
@@ -20,7 +21,6 @@ from llx_magic.backends.wires.wire import (
     Concession,
     Wire,
     data_url,
-    first_named,
     json_body,
     unsayable,
     with_schema,
@@ -48,14 +48,13 @@ class Extra(enum.StrEnum):
     STREAM = "stream"
 
 
-_REFUSED = {
-    Extra.SUMMARY: re.compile(r"reasoning[._ ]summar|generate_summary", re.IGNORECASE),
-    Extra.REASONING: re.compile("reasoning", re.IGNORECASE),
-    Extra.PADDING: re.compile(r"stream_options|include_obfuscation", re.IGNORECASE),
-    Extra.JSON: re.compile(r"text\.format|text_format|json_object|json mode|json_schema", re.IGNORECASE),
-    Extra.STREAM: STREAM_REFUSED,
+_REFUSABLE = {
+    Extra.SUMMARY: Refusable("reasoning[._ ]summar|generate_summary", lambda asked: asked.effort != "none"),
+    Extra.REASONING: Refusable("reasoning", lambda asked: "reasoning" not in asked.params),
+    Extra.PADDING: Refusable("stream_options|include_obfuscation", lambda asked: asked.streaming),
+    Extra.JSON: Refusable(r"text\.format|text_format|json_object|json mode|json_schema", has_json),
+    Extra.STREAM: Refusable(STREAM_REFUSED, lambda asked: asked.streaming),
 }
-"""The words that name each, in the order in which they are looked for."""
 
 _ONLY_THIS_PROMPT = re.compile(r"must contain the word", re.IGNORECASE)
 
@@ -118,15 +117,11 @@ class Responses(Wire):
         An organization that is not verified gets no stream and no summaries from some models:
         https://help.openai.com/en/articles/10910291-api-organization-verification
         """
-        asked = {Extra.STREAM, Extra.PADDING} if request.streaming else set()
-        asked |= {Extra.SUMMARY} if "summary" in _reasoning(request, without) else set()
-        asked |= {Extra.REASONING} if "reasoning" not in request.params else set()
-        asked |= {Extra.JSON} if request.json or request.schema is not None else set()
         if failure.kind not in MAY_REFUSE:
             return None
         if shorter := limit_in(failure, without):
             return shorter
-        extra = first_named(_REFUSED, asked.difference(without), failure)
+        extra = first_refused(_REFUSABLE, failure, request, without)
         return Concession(extra, lasts=_ONLY_THIS_PROMPT.search(failure.message) is None) if extra else None
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 from urllib.parse import quote
 
 import msgspec
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from llx_magic.text.values import JsonValue
 
 
-_Thing = TypeVar("_Thing", bound=str)
 _VERSIONED = re.compile(r"/v[0-9][a-z0-9]{0,8}(?:/|$)", re.IGNORECASE)
 
 
@@ -172,11 +171,6 @@ def with_schema(request: ChatRequest, *, in_words: bool) -> tuple[Message, ...]:
     if request.schema is None or not in_words:
         return request.messages
     return (Message("system", schema_in_words(request.schema)), *request.messages)
-
-
-def first_named(words: Mapping[_Thing, re.Pattern[str]], asked: Collection[str], failure: Failure) -> _Thing | None:
-    """Return the first of the things that were asked for whose words a failure holds, or None."""
-    return next((each for each, pattern in words.items() if each in asked and pattern.search(failure.message)), None)
 
 
 EFFORT_IGNORED = "the effort was left out: this model takes none"
