@@ -6,18 +6,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
+from llx_magic.commands.connections import connection_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.errors import UsageProblem
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
-from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated, path_looks_like_a_key
+from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated
 from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.redaction import LIVE_KEYS, named_secret
-from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_source import MISSING
@@ -56,31 +55,8 @@ def save_model(here: Here, asked: Asked) -> Output:
             f"--key-name {name}, or give --key-env VAR or --key-file FILE"
         )
     _refuse_keys_as_names(asked, Keychain(here.session.store.state_folder))
-    known, key_file = find_provider(asked["provider"]), asked.get("key-file")
-    if path_looks_like_a_key(key_file or ""):  # before it is made the path of a file in this folder
-        raise UsageProblem(f"--key-file must be the path of a file; what was given looks like a key{not_repeated()}")
-    if key_file is not None and not key_file.startswith("~"):
-        key_file = str(Path(key_file).absolute())  # which will still be right from another working folder
-    connection = Connection(
-        base_url=asked.get("base-url"),
-        auth_key_env=asked.get("key-env"),
-        auth_key_name=asked.get("key-name"),
-        auth_keyfile=key_file,
-        headers=tuple(typed_header(each) for each in asked.all("header")),
-        api_version=asked.get("api-version"),
-        deployment=asked.get("deployment"),
-        form=asked.get("form"),
-        auth=asked.get("auth"),
-        auth_scope=asked.get("auth-scope"),
-        aws_region=asked.get("aws-region"),
-        aws_profile=asked.get("aws-profile"),
-        price_input=_price("--price-input", asked.get("price-input")),
-        price_output=_price("--price-output", asked.get("price-output")),
-        price_cached=_price("--price-cached", asked.get("price-cached")),
-        context_window=_tokens("--context-window", asked.get("context-window")),
-        images=_flag(asked.get("images")),
-        files=_flag(asked.get("files")),
-    )
+    known = find_provider(asked["provider"])
+    connection = connection_of(asked.get, tuple(typed_header(each) for each in asked.all("header")))
     provider = known.name if known is not None else asked["provider"].strip()
     params = read_params(asked.all("param"))
     model = ModelProfile(name, provider, asked["model"], params=params, settings=settings, connection=connection)
@@ -189,28 +165,6 @@ def _json_or_text(name: str, value: str) -> JsonValue:
     except ValueError:  # Python reads no whole number of more than 4,300 digits
         raise UsageProblem(f"--param {name} holds a number of too many digits to be read") from None
     return found
-
-
-def _flag(given: str | None) -> bool | None:
-    return None if given is None else given == "true"
-
-
-def _price(option: str, given: str | None) -> float | None:
-    if given is None:
-        return None
-    try:
-        price = float(given)
-    except ValueError:
-        price = -1.0
-    if not 0 <= price < float("inf"):
-        raise UsageProblem(f"{option} must be a price per million tokens, 0 or more, got {given!r}")
-    return price
-
-
-def _tokens(option: str, given: str | None) -> int | None:
-    if given is not None and not (given.isascii() and given.isdecimal() and len(given) < 13 and int(given)):
-        raise UsageProblem(f"{option} must be a number of tokens, 1 or more, got {given!r}")
-    return None if given is None else int(given)
 
 
 def load(here: Here, asked: Asked) -> Output:

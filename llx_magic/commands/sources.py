@@ -93,7 +93,10 @@ def services(at: At) -> Iterable[str] | None:
 
 def models(at: At) -> Iterable[str]:
     """The models that the provider which is named on the line offers, as far as they are known soon enough."""
-    given = {key: at.last(key) for key in ("base-url", "form", "api-version", "key-env", "key-name", "key-file")}
+    from llx_magic.commands.connections import option_of
+    from llx_magic.profiles.connection import KEYS
+
+    given = {key: at.last(option_of(key)) for key, declared in KEYS.items() if declared.kind == "text"}
     return _offered(at.last("provider") or "", given)
 
 
@@ -104,15 +107,7 @@ def _offered(provider: str, given: Mapping[str, str | None] = _NOTHING) -> list[
 
     if not provider:
         return []
-    connection = Connection(
-        base_url=given.get("base-url"),
-        form=given.get("form"),
-        api_version=given.get("api-version"),
-        auth_key_env=given.get("key-env"),
-        auth_key_name=given.get("key-name"),
-        auth_keyfile=given.get("key-file"),
-    )
-    member = ModelProfile("completion", provider, "any", connection=connection)
+    member = ModelProfile("completion", provider, "any", connection=Connection.of(given))
     return [each.name for each in MODEL_LISTS.soon(member)]
 
 

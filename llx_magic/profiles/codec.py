@@ -16,8 +16,7 @@ from llx_magic.files.strictjson import DocumentProblem, decode, parse
 from llx_magic.hosts import command
 from llx_magic.key_shapes import without_key_shapes
 from llx_magic.keys.names import without_secrets
-from llx_magic.keys.secret import Secret
-from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS, WINDOW, WINDOW_KEY, Connection
+from llx_magic.profiles.connection import KEYS, Connection, ConnectionKey, ConnectionValue
 from llx_magic.profiles.document import Document, LoadBalancerProfile, ModelProfile, members_problem
 from llx_magic.profiles.headers import CUSTOM_HEADERS, Header, read_headers, written_headers
 from llx_magic.settings.declaration import SETTINGS
@@ -97,7 +96,7 @@ def read_object(content: str | bytes) -> JsonObject:
     return value
 
 
-_CONNECTION_KEYS: Final = frozenset({*TEXT_KEYS, *PRICE_KEYS, *FLAG_KEYS, WINDOW_KEY, "auth-key", CUSTOM_HEADERS})
+_CONNECTION_KEYS: Final = frozenset({*KEYS, "auth-key", CUSTOM_HEADERS})
 
 
 @dataclass(slots=True)
@@ -221,37 +220,13 @@ def _read_members(reading: _Reading) -> tuple[str, ...]:
 
 def _read_model(reading: _Reading) -> ModelProfile:
     ephemeral = reading.mapping("ephemeralSettings")
-    texts = {key: _text(key, ephemeral.get(key)) or None for key in TEXT_KEYS}
+    values = {key: _of_kind(key, declared, ephemeral.get(key)) for key, declared in KEYS.items()}
     key = _text("auth-key", ephemeral.get("auth-key"))
     if key:
         reading.notes.append(
             f"the file holds a key in clear (auth-key): it is used but never written; move it with "
             f"{command(f'key set {reading.name}')} and name it in auth-key-name"
         )
-    prices = {key: _value(key, ephemeral.get(key), int, float) for key in PRICE_KEYS}
-    flags = {key: _value(key, ephemeral.get(key), bool) for key in FLAG_KEYS}
-    connection = Connection(
-        base_url=texts["base-url"],
-        auth_key=Secret(key) if key else None,
-        auth_key_env=texts["auth-key-env"],
-        auth_key_name=texts["auth-key-name"],
-        auth_keyfile=texts["auth-keyfile"],
-        headers=reading.headers(ephemeral),
-        user_agent=texts["user-agent"],
-        api_version=texts["api-version"],
-        deployment=texts["deployment"],
-        form=texts["form"],
-        auth=texts["auth"],
-        auth_scope=texts["auth-scope"],
-        aws_region=texts["aws-region"],
-        aws_profile=texts["aws-profile"],
-        price_input=prices["price-input"],
-        price_output=prices["price-output"],
-        price_cached=prices["price-cached"],
-        context_window=_value(WINDOW_KEY, ephemeral.get(WINDOW_KEY), int),
-        images=flags["images"],
-        files=flags["files"],
-    )
     for what in ("provider", "model"):
         if not reading.text(what):
             raise DocumentProblem(f"{what} is missing; a model profile needs provider and model")
@@ -261,7 +236,7 @@ def _read_model(reading: _Reading) -> ModelProfile:
         model=reading.text("model"),
         params=reading.params(),
         settings=reading.settings(ephemeral),
-        connection=connection,
+        connection=Connection.of(values, reading.headers(ephemeral), key or None),
         extra=reading.extra(),
         extra_settings=reading.extra_settings(ephemeral, _CONNECTION_KEYS),
         notes=tuple(reading.notes),
@@ -293,17 +268,27 @@ def _text(key: str, value: JsonValue) -> str:
     return (_value(key, value, str) or "").strip()
 
 
+def _of_kind(key: str, declared: ConnectionKey, value: JsonValue) -> ConnectionValue:
+    match declared.kind:
+        case "text":
+            return _text(key, value) or None
+        case "price":
+            return _value(key, value, int, float)
+        case "tokens":
+            return _value(key, value, int)
+        case "flag":
+            return _value(key, value, bool)
+
+
 def _plain(key: str) -> str:
     return without_key_shapes(key) if key.isprintable() and len(key) <= 60 else brief(key)
 
 
 def _written_connection(connection: Connection) -> JsonObject:
-    pairs = {**TEXT_KEYS, **PRICE_KEYS, **FLAG_KEYS, WINDOW_KEY: WINDOW}
-    written = {key: cast("str | float | None", getattr(connection, each.attribute)) for key, each in pairs.items()}
-    written_to: JsonObject = {key: value for key, value in written.items() if value is not None}
+    written: JsonObject = {**connection.values}
     if headers := written_headers(connection.headers):
-        written_to[CUSTOM_HEADERS] = headers
-    return written_to
+        written[CUSTOM_HEADERS] = headers
+    return written
 
 
 def _dump(raw: JsonObject, name: str) -> str:

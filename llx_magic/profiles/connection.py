@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from llx_magic.errors import ProfileError, brief
 from llx_magic.files.names import NAME_PATTERN, name_problem
@@ -27,70 +29,98 @@ from llx_magic.providers.address import (
 from llx_magic.providers.provider import FORMS
 from llx_magic.text.wording import listed
 
-_FORM = "|".join(FORMS)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/:@=-]{0,199}")
+_LOGIN = r"[A-Za-z0-9_][A-Za-z0-9_.+/:@=-]{0,199}"
 """The name of a profile of AWS's files, and what a token is asked for."""
+
+ConnectionValue = str | int | float | bool | None
+"""What a key of a connection holds; None for what is not said."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionKey:
-    """A key of a profile file about the connection: the field that holds it, its allowed values, and its meaning.
+    """A key of a profile file about the connection, and the field of the same name, which holds its value.
 
-    ``pattern`` is what a text must match, apart from white space around it; an empty pattern allows every text.
+    ``kind`` says what its values are. ``pattern`` is what a text must match, apart from white space around it; an empty
+    pattern allows every text. ``allowed`` completes "KEY must be …" for what is refused here; where it is empty, who
+    reads the value says what is allowed. ``names`` says what a text names in whose place somebody may give an API key.
     """
 
-    attribute: str
     meaning: str
+    kind: Literal["text", "price", "tokens", "flag"] = "text"
     pattern: str = r"[\s\S]*"
+    allowed: str = ""
+    names: str = ""
 
 
-TEXT_KEYS: Final[Mapping[str, ConnectionKey]] = {
-    "base-url": ConnectionKey(
-        "base_url",
+def _text(meaning: str, pattern: str = r"[\s\S]*", allowed: str = "", names: str = "") -> ConnectionKey:
+    return ConnectionKey(meaning, "text", pattern, allowed, names)
+
+
+def _price(meaning: str) -> ConnectionKey:
+    return ConnectionKey(meaning, "price", allowed="a price per million tokens, 0 or more")
+
+
+KEYS: Final[Mapping[str, ConnectionKey]] = {
+    "base-url": _text(
         "Where the provider is, if not at its usual address: what comes before /chat/completions, or a whole address",
         rf"[^@?#]*(?:\?(?:alt=sse|api-version={DATED_VERSION}))?",
+        names="an address",
     ),
-    "auth-key-env": ConnectionKey("auth_key_env", "The environment variable that holds the key", _VARIABLE.pattern),
-    "auth-key-name": ConnectionKey("auth_key_name", "The key's name in the operating system's keyring", NAME_PATTERN),
-    "auth-keyfile": ConnectionKey("auth_keyfile", "The file that holds the key, readable by its owner alone"),
-    "user-agent": ConnectionKey("user_agent", "The User-Agent of each request", "[ -~]*"),
-    "api-version": ConnectionKey(
-        "api_version", "The version of Azure's service, for addresses that want one", API_VERSION
+    "auth-key-env": _text(
+        "The environment variable that holds the key", _VARIABLE.pattern, names="the name of a variable"
     ),
-    "deployment": ConnectionKey("deployment", "The name of the deployment at Azure, if not the model's", DEPLOYMENT),
-    "form": ConnectionKey("form", "The form in which the service is asked, if not the provider's usual one", _FORM),
-    "auth": ConnectionKey("auth", "What proves who asks: a key, or a login of AWS, Entra or Google", "|".join(AUTHS)),
-    "auth-scope": ConnectionKey("auth_scope", "What a token is asked for, if not the usual scope", _LOGIN.pattern),
-    "aws-region": ConnectionKey(
-        "aws_region", "The region of AWS, if not the one that AWS_REGION names", REGION.pattern
+    "auth-key-name": _text(
+        "The key's name in the operating system's keyring", NAME_PATTERN, names="the name of a key in the keyring"
     ),
-    "aws-profile": ConnectionKey("aws_profile", "The profile of AWS's own files, if not the usual one", _LOGIN.pattern),
+    "auth-keyfile": _text("The file that holds the key, readable by its owner alone", names="the path of a file"),
+    "user-agent": _text("The User-Agent of each request", "[ -~]*"),
+    "api-version": _text(
+        "The version of Azure's service, for addresses that want one",
+        API_VERSION,
+        "a version of Azure's service, such as 2024-10-21",
+    ),
+    "deployment": _text(
+        "The name of the deployment at Azure, if not the model's",
+        DEPLOYMENT,
+        "the name of a deployment: letters, digits, '.', '_' and '-'",
+        "the name of a deployment",
+    ),
+    "form": _text(
+        "The form in which the service is asked, if not the provider's usual one",
+        "|".join(FORMS),
+        f"one of {listed(FORMS)}",
+    ),
+    "auth": _text(
+        "What proves who asks: a key, or a login of AWS, Entra or Google", "|".join(AUTHS), f"one of {listed(AUTHS)}"
+    ),
+    "auth-scope": _text(
+        "What a token is asked for, if not the usual scope",
+        _LOGIN,
+        "what a token is for, such as https://ai.azure.com/.default",
+        "what a token is for",
+    ),
+    "aws-region": _text(
+        "The region of AWS, if not the one that AWS_REGION names", REGION.pattern, "a region such as us-east-1"
+    ),
+    "aws-profile": _text(
+        "The profile of AWS's own files, if not the usual one",
+        _LOGIN,
+        "the name of a profile in ~/.aws/config",
+        "the name of a profile in ~/.aws/config",
+    ),
+    "price-input": _price("Price of a million prompt tokens, in your currency"),
+    "price-output": _price("Price of a million completion tokens, in your currency"),
+    "price-cached": _price("Price of a million prompt tokens that come from the provider's cache, if it is another"),
+    "images": ConnectionKey("Whether the model takes images, where its form has them; if not, it is not asked", "flag"),
+    "files": ConnectionKey("Whether the model takes files, where its form has them; if not, it is not asked", "flag"),
+    "context-window": ConnectionKey(
+        "How many tokens the model takes; a prompt that is surely longer is not sent to it",
+        "tokens",
+        allowed="a number of tokens, 1 or more",
+    ),
 }
-"""The keys of ``ephemeralSettings`` that hold a text."""
-
-PRICE_KEYS: Final[Mapping[str, ConnectionKey]] = {
-    "price-input": ConnectionKey("price_input", "Price of a million prompt tokens, in your currency"),
-    "price-output": ConnectionKey("price_output", "Price of a million completion tokens, in your currency"),
-    "price-cached": ConnectionKey(
-        "price_cached", "Price of a million prompt tokens that come from the provider's cache, if it is another"
-    ),
-}
-"""The keys of ``ephemeralSettings`` that hold a price."""
-
-FLAG_KEYS: Final[Mapping[str, ConnectionKey]] = {
-    "images": ConnectionKey(
-        "images", "Whether the model takes images, where its form has them; if not, it is not asked"
-    ),
-    "files": ConnectionKey("files", "Whether the model takes files, where its form has them; if not, it is not asked"),
-}
-"""The keys of ``ephemeralSettings`` that are true or false."""
-
-
-WINDOW_KEY: Final = "context-window"
-WINDOW: Final = ConnectionKey(
-    "context_window", "How many tokens the model takes; a prompt that is surely longer is not sent to it"
-)
+"""The keys of ``ephemeralSettings`` about the connection, without its headers and a key in clear; each is a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +155,12 @@ class Connection:
     auth_scope: str | None = None
     aws_region: str | None = None
     aws_profile: str | None = None
-    price_input: float | None = None
-    price_output: float | None = None
-    price_cached: float | None = None
-    context_window: int | None = None
+    price_input: int | float | None = None
+    price_output: int | float | None = None
+    price_cached: int | float | None = None
     images: bool | None = None
     files: bool | None = None
+    context_window: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
@@ -142,15 +172,21 @@ class Connection:
             raise ProfileError("auth-key-env must be the name of an environment variable: letters, digits and _")
         if self.auth_key_name is not None and (problem := name_problem(self.auth_key_name)):
             raise ProfileError(f"auth-key-name {problem}")
-        self._check_texts()
-        if self.context_window is not None and self.context_window < 1:
-            raise ProfileError(f"{WINDOW_KEY} must be a number of tokens, 1 or more, got {self.context_window}")
+        self._check_values()
         if self.user_agent is not None:
             Header("User-Agent", Secret(self.user_agent))
-        for key, its in PRICE_KEYS.items():
-            price = getattr(self, its.attribute)
-            if price is not None and not (math.isfinite(price) and price >= 0):
-                raise ProfileError(f"{key} must be a price per million tokens, 0 or more, got {price}")
+
+    @classmethod
+    def of(
+        cls, given: Mapping[str, ConnectionValue], headers: tuple[Header, ...] = (), auth_key: str | None = None
+    ) -> Connection:
+        """Return the connection that the values of these keys make, each of its key's kind.
+
+        Raises:
+            ProfileError: as for the connection itself.
+        """
+        named = {key.replace("-", "_"): value for key, value in given.items()}
+        return msgspec.convert({**named, "headers": headers, "auth_key": as_secret(auth_key)}, cls)
 
     def _understand_address(self, given: str) -> None:
         """Take an address as it was pasted; one of Azure's may name the version of its service and a deployment.
@@ -165,24 +201,21 @@ class Connection:
         for attribute, value in (("base_url", url), ("api_version", version), ("deployment", named)):
             object.__setattr__(self, attribute, value)
 
-    def _check_texts(self) -> None:
+    def _check_values(self) -> None:
         """Refuse what cannot be what its key is for, and a key beside a login that is used in its place.
 
         Raises:
             ProfileError: one line with what is allowed.
         """
-        for key, allowed in (
-            ("api-version", "a version of Azure's service, such as 2024-10-21"),
-            ("deployment", "the name of a deployment: letters, digits, '.', '_' and '-'"),
-            ("form", f"one of {listed(FORMS)}"),
-            ("auth", f"one of {listed(AUTHS)}"),
-            ("auth-scope", "what a token is for, such as https://ai.azure.com/.default"),
-            ("aws-region", "a region such as us-east-1"),
-            ("aws-profile", "the name of a profile in ~/.aws/config"),
-        ):
-            given = self.texts.get(key)
-            if given is not None and not re.fullmatch(TEXT_KEYS[key].pattern, given):
-                raise ProfileError(f"{key} must be {allowed}; got {brief(given)}")
+        for key, given in self.values.items():
+            its = KEYS[key]
+            if its.allowed and not (
+                re.fullmatch(its.pattern, given)
+                if isinstance(given, str)
+                else math.isfinite(given) and given >= (its.kind == "tokens")
+            ):
+                got = brief(given) if isinstance(given, str) else given
+                raise ProfileError(f"{key} must be {its.allowed}, got {got}")
         named = [key for key in self.texts if key.startswith("auth-key")]
         if self.auth not in (None, "bearer") and (named or self.auth_key):
             unneeded = (*named, "auth-key")[0]
@@ -194,23 +227,21 @@ class Connection:
         Raises:
             ProfileError: such a value would be written to the profile in clear.
         """
-        for key, what, holds_one in (
-            ("base-url", "an address", self.base_url is not None and looks_like_a_key(self.base_url)),
-            ("auth-key-env", "the name of a variable", looks_like_a_key(self.auth_key_env or "")),
-            ("auth-key-name", "the name of a key in the keyring", looks_like_a_key(self.auth_key_name or "")),
-            ("deployment", "the name of a deployment", looks_like_a_key(self.deployment or "")),
-            ("auth-keyfile", "the path of a file", path_looks_like_a_key(self.auth_keyfile or "")),
-            ("auth-scope", "what a token is for", looks_like_a_key(self.auth_scope or "")),
-            ("aws-profile", "the name of a profile in ~/.aws/config", looks_like_a_key(self.aws_profile or "")),
-        ):
-            if holds_one:
+        for key, given in self.texts.items():
+            holds_one = path_looks_like_a_key if key == "auth-keyfile" else looks_like_a_key
+            if (what := KEYS[key].names) and holds_one(given):
                 raise ProfileError(f"{key} must be {what}; what stands there looks like a key itself{not_repeated()}")
 
     @property
+    def values(self) -> Mapping[str, str | float | bool]:
+        """The keys that hold something, as a file of the profile has them, without headers and a key in clear."""
+        given = {key: getattr(self, key.replace("-", "_")) for key in KEYS}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
     def texts(self) -> Mapping[str, str]:
-        """The keys that hold a text, as a file of the profile has them."""
-        given = {key: getattr(self, its.attribute) for key, its in TEXT_KEYS.items()}
-        return {key: text for key, text in given.items() if text is not None}
+        """Those of them that hold a text."""
+        return {key: value for key, value in self.values.items() if isinstance(value, str)}
 
     @property
     def all_headers(self) -> tuple[Header, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.files.names import NAME_PATTERN
 from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
-from llx_magic.profiles.connection import FLAG_KEYS, PRICE_KEYS, TEXT_KEYS, WINDOW, WINDOW_KEY
+from llx_magic.profiles.connection import KEYS, ConnectionKey
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import text_schema
@@ -85,16 +85,7 @@ def _model() -> JsonObject:
         "then": {"properties": {"policy": {"type": "null"}, "profiles": {"type": "null"}}},
     }
     connection: JsonObject = {
-        **{
-            key: {**_nullable(text_schema(f"(?:{each.pattern})?")), "description": each.meaning}
-            for key, each in TEXT_KEYS.items()
-        },
-        **{
-            key: {**_nullable({"type": "number", "minimum": 0}), "description": each.meaning}
-            for key, each in PRICE_KEYS.items()
-        },
-        **{key: {**_nullable({"type": "boolean"}), "description": each.meaning} for key, each in FLAG_KEYS.items()},
-        WINDOW_KEY: {**_nullable({"type": "integer", "minimum": 1}), "description": WINDOW.meaning},
+        **{key: {**_nullable(_schema_of(each)), "description": each.meaning} for key, each in KEYS.items()},
         "auth-key": {
             **_nullable(_TEXT),
             "deprecated": True,
@@ -110,6 +101,18 @@ def _model() -> JsonObject:
         "required": ["provider", "model"],
         "allOf": [unless_typed],
     }
+
+
+def _schema_of(declared: ConnectionKey) -> JsonObject:
+    match declared.kind:
+        case "text":
+            return text_schema(f"(?:{declared.pattern})?")
+        case "price":
+            return {"type": "number", "minimum": 0}
+        case "tokens":
+            return {"type": "integer", "minimum": 1}
+        case "flag":
+            return {"type": "boolean"}
 
 
 def _nullable(schema: JsonObject) -> JsonObject:

@@ -81,7 +81,7 @@ def test_settings_and_unset_are_offered_first(shell):
 
 def test_prefix_narrows_settings(shell):
     """What is typed of a name leaves the names that begin with it."""
-    assert offered(shell, "%llx_set tpm") == ["tpm_threshold", "tpm_basis"]
+    assert offered(shell, "%llx_set tpm") == ["tpm_threshold", "tpm_basis", "tpm_limit"]
 
 
 def test_every_setting_offers_values_that_it_accepts(shell):
