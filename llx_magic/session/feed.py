@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.parking import Tries
 from llx_magic.rows.rows import Source
+from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import Wishes
 from llx_magic.session.row_prompts import Prompt, RowPrompts
 
 if TYPE_CHECKING:
-    from llx_magic.replies.key import Key, Keys
+    from llx_magic.replies.key import Key
     from llx_magic.replies.record import Stored
     from llx_magic.replies.store import ReplyStore
 
@@ -40,7 +41,7 @@ class MapRow:
 class Feed:
     """Reads the rows of a source; by one thread at a time.
 
-    What is stored counts where it was asked of one of ``asked``. ``own`` are the keys that this run itself has stored;
+    ``own`` are the keys that this run itself has stored;
     where ``wishes`` want nothing older, those count alone. Without a ``store`` nothing is looked up.
     """
 
@@ -48,9 +49,9 @@ class Feed:
         self,
         source: Source,
         prompts: RowPrompts,
-        keys: Keys,
+        keeping: Keeping,
         wishes: Wishes,
-        store: tuple[ReplyStore, set[bytes]] | None,
+        store: ReplyStore | None,
     ) -> None:
         self.total = source.length
         """How many rows there are; None where only reading tells."""
@@ -60,7 +61,10 @@ class Feed:
             self._rows = islice(self._rows, most)
             self.total = None if self.total is None else min(most, self.total)
         self._prompts = prompts
-        self._keys = keys
+        self.keeping = keeping
+        """What the rows are in the store."""
+        self._key_of = keeping.keys.of
+        self._asked = set(keeping.asked.values())
         self._wishes = wishes
         self._store = store
         self._occurrences: Counter[bytes] = Counter()
@@ -75,25 +79,25 @@ class Feed:
         """Return at most so many further rows, in order; none at the end."""
         rows = [self._row(place, row) for place, row in islice(self._rows, most)]
         if self._store is not None and rows:
-            self._look_up(*self._store, rows)
+            self._look_up(self._store, rows)
         return rows
 
     def _row(self, place: int, columns: Mapping[str, object]) -> MapRow:
         prompt = self._prompts.of(columns)
         if prompt.problem:
             return MapRow(place, prompt, (b"", place))
-        key = self._keys.of(prompt.messages)
+        key = self._key_of(prompt.messages)
         if self._wishes.dedupe:
             return MapRow(place, prompt, (key, place % self._wishes.samples))
         self._occurrences[key] += 1
         return MapRow(place, prompt, (key, self._occurrences[key] - 1))
 
-    def _look_up(self, store: ReplyStore, asked: set[bytes], rows: list[MapRow]) -> None:
+    def _look_up(self, store: ReplyStore, rows: list[MapRow]) -> None:
         wishes, own = self._wishes, self.own
         keys = [row.key for row in rows if not row.prompt.problem and (not wishes.fresh or row.key in own)]
         if not keys:
             return
-        found = store.find(keys, asked)
+        found = store.find(keys, self._asked)
         for row in rows:
             stored = found.get(row.key)
             if stored is not None and (stored.error is None or not wishes.retries_errors or row.key in own):

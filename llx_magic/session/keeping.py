@@ -5,57 +5,76 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import msgspec
+
+from llx_magic.core.events import AttemptFailed
+from llx_magic.core.message import Message
 from llx_magic.core.reply import Delta, Reply, Thought
-from llx_magic.engine.aside import aside
+from llx_magic.engine.dispatch import off_loop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Plan
-from llx_magic.errors import LlxError
+from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key, Keys, asked_of
+from llx_magic.replies.record import Stored
+from llx_magic.replies.store import ReplyStore
+from llx_magic.replies.writer import Writer
 from llx_magic.units import duration
 
-if TYPE_CHECKING:
-    from llx_magic.replies.record import Stored
-    from llx_magic.replies.writer import Writer
 
+class Keeping:
+    """What is asked by one plan, as the store knows it; the prompts of rows differ in their messages alone.
 
-def keys_of(plan: Plan) -> Keys:
-    """Return what makes the keys of prompts that are asked as a plan says, cells and rows alike."""
-    schema = None if plan.shape is None else plan.shape.schema
-    return Keys(schema=schema, effort=plan.effort, as_json=plan.shape is not None)
-
-
-def asked_by(plan: Plan) -> dict[str, bytes]:
-    """Return for each backend of a plan whom it asks: a stored reply counts where it was asked of one of them."""
-    return {each.backend.name: asked_of(each.backend.model, each.params) for each in plan.candidates}
-
-
-def kept_prompt(plan: Plan) -> str | None:
-    """Return the prompt as it lies in the store, images and files as notes in their places; None unless that is wanted.
-
-    A conversation has a line with the role before each turn.
+    ``keys`` makes the keys. ``asked`` says for each backend whom it asks: a stored reply counts where it was asked of
+    one of them.
     """
-    if not plan.candidates[0].settings.keep_prompts:
-        return None
-    if len(plan.messages) == 1:
-        return plan.messages[0].noted()
-    return "\n\n".join(f"[{message.role}]\n{message.noted()}" for message in plan.messages)
 
+    def __init__(self, plan: Plan, profile: str) -> None:
+        schema = None if plan.shape is None else plan.shape.schema
+        self.keys = Keys(schema=schema, effort=plan.effort, as_json=plan.shape is not None)
+        self.asked = {each.backend.name: asked_of(each.backend.model, each.params) for each in plan.candidates}
+        self._models = {each.backend.name: each.backend.model for each in plan.candidates}
+        self._keeps_prompts = plan.candidates[0].settings.keep_prompts
+        self._profile = profile
 
-def stored_of(reply: Reply, plan: Plan, profile: str) -> Stored:
-    """Return what is kept of a whole reply to a plan; now is when it came."""
-    from llx_magic.replies.record import Stored
+    def reply(self, reply: Reply, messages: tuple[Message, ...]) -> Stored:
+        """Return what is kept of a whole reply that has just come; one that does not fit is a fault of its prompt."""
+        stored = Stored.of(
+            reply,
+            asked_model=self._models[reply.backend],
+            asked=self.asked[reply.backend],
+            profile=self._profile,
+            at=time.time(),
+            prompt=self._prompt(messages),
+        )
+        misfit = None if reply.read is None else reply.read.problem
+        return stored if misfit is None else msgspec.structs.replace(stored, error=str(misfit), error_kind="schema")
 
-    models = {each.backend.name: each.backend.model for each in plan.candidates}
-    return Stored.of(
-        reply,
-        asked_model=models[reply.backend],
-        asked=asked_by(plan)[reply.backend],
-        profile=profile,
-        at=time.time(),
-        prompt=kept_prompt(plan),
-    )
+    def fault(
+        self, refusal: AttemptFailed, messages: tuple[Message, ...], error: AllBackendsFailed, attempts: int
+    ) -> Stored:
+        """Return what is kept of a prompt that was refused for what it is; ``attempts`` were made."""
+        return Stored(
+            text=error.partial,
+            backend=refusal.backend,
+            asked_model=self._models[refusal.backend],
+            model="",
+            at=time.time(),
+            asked=self.asked[refusal.backend],
+            profile=self._profile,
+            attempts=attempts,
+            error=str(error),
+            error_kind=refusal.failure.kind,
+            prompt=self._prompt(messages),
+        )
+
+    def _prompt(self, messages: tuple[Message, ...]) -> str | None:
+        """Return the prompt where it is to be kept, images and files as notes; a conversation names its speakers."""
+        if not self._keeps_prompts:
+            return None
+        if len(messages) == 1:
+            return messages[0].noted()
+        return "\n\n".join(f"[{message.role}]\n{message.noted()}" for message in messages)
 
 
 def find(plan: Plan) -> Stored | None:
@@ -65,11 +84,10 @@ def find(plan: Plan) -> Stored | None:
         UsageProblem: where the file of the store is none.
         StoreProblem: where it cannot be read.
     """
-    from llx_magic.replies.store import ReplyStore
-
-    key = _key(plan)
+    keeping = Keeping(plan, "")
+    key = keeping.keys.of(plan.messages), 0
     with ReplyStore.open() as store:
-        found = store.find([key], set(asked_by(plan).values())).get(key)
+        found = store.find([key], set(keeping.asked.values())).get(key)
     return None if found is None or found.error is not None else found
 
 
@@ -82,7 +100,7 @@ async def from_store(profile: str, plan: Plan, watch: Watch, ask: Callable[[], A
         UsageProblem: as ``find``; nothing was asked.
         StoreProblem: as ``find``; nothing was asked.
     """
-    found = await aside(lambda: find(plan))
+    found = await off_loop(lambda: find(plan))
     if found is not None:
         if found.reasoning:
             watch(Thought(found.reasoning))
@@ -91,25 +109,20 @@ async def from_store(profile: str, plan: Plan, watch: Watch, ask: Callable[[], A
         reply = found.reply(plan.shape)
         return replace(reply, notes=(*reply.notes, note))
     reply = await ask()
-    if reply.read is not None and reply.read.problem is not None:
-        return reply
-    problem = await aside(lambda: _keep(_key(plan), stored_of(reply, plan, profile)))
+    keeping = Keeping(plan, profile)
+    stored = keeping.reply(reply, plan.messages)
+    problem = None if stored.error else await off_loop(lambda: _keep((keeping.keys.of(plan.messages), 0), stored))
     return reply if problem is None else replace(reply, notes=(*reply.notes, f"not kept: {problem}"))
 
 
 def _keep(key: Key, stored: Stored) -> LlxError | None:
-    from llx_magic.replies.store import ReplyStore
-
+    """Write one reply; return what is wrong where that cannot be done."""
+    went: list[LlxError | None] = []
     try:
         with ReplyStore.open() as store:
-            went: list[LlxError | None] = []
             writer: Writer[None] = store.writer(lambda _tokens, problem: went.append(problem))
             writer.put(key, stored, None)
             writer.close()
     except LlxError as problem:
         return problem
     return went[0]
-
-
-def _key(plan: Plan) -> Key:
-    return keys_of(plan).of(plan.messages), 0

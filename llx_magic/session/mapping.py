@@ -18,7 +18,6 @@ from llx_magic.engine.parts import Stream
 from llx_magic.engine.plan import PRICE_UNKNOWN
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
-from llx_magic.replies.key import Keys, asked_of
 from llx_magic.replies.store import ReplyStore
 from llx_magic.rows.layout import Layout
 from llx_magic.rows.outcome import Outcome, Outcomes
@@ -27,6 +26,7 @@ from llx_magic.rows.rows import Source
 from llx_magic.rows.source import source_of
 from llx_magic.session.estimate import Estimate, estimate
 from llx_magic.session.feed import Feed
+from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
@@ -81,15 +81,9 @@ class MapRun:
             longest=settings.image_max_pixels,
             namespace=namespace,
         )
-        keys = Keys(
-            schema=plan.shape.schema if plan.shape else None,
-            effort=plan.effort,
-            as_json=plan.shape is not None,
-        )
         self._store = ReplyStore.open(options.get("store"))
-        asked = {asked_of(each.backend.model, each.params) for each in plan.candidates}
         self._plan, self._live = plan, balancer.live
-        self._feed = feed = Feed(source, prompts, keys, wishes, (self._store, asked))
+        self._feed = feed = Feed(source, prompts, Keeping(plan, balancer.name), wishes, self._store)
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped = ""

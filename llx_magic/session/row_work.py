@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS
@@ -19,7 +16,7 @@ from llx_magic.engine.dispatch import within
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
 from llx_magic.errors import AllBackendsFailed, LlxError
-from llx_magic.replies.key import Key, asked_of
+from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.feed import Feed, MapRow
@@ -66,8 +63,6 @@ class RowWork:
         self._stop = stop
         self._clock = balancer.clock
         self._gates = {each.gate: each.settings for each in plan.candidates}
-        self._models = {each.backend.name: each.backend.model for each in plan.candidates}
-        self._asked = {each.backend.name: asked_of(each.backend.model, each.params) for each in plan.candidates}
         self._limit_ms = plan.candidates[0].settings.row_timeout_ms
         self._prospects = Prospects(names_of(plan.candidates), plan.candidates[0].settings)
         self.tally = RunTally(balancer.live, plan.candidates, feed.total)
@@ -225,17 +220,9 @@ class RowWork:
         if self._writer is None:
             self._end_leader(row, outcome)
             return
-        stored = Stored.of(
-            reply,
-            asked_model=self._models[reply.backend],
-            asked=self._asked[reply.backend],
-            profile=self._balancer.name,
-            at=time.time(),
-        )
         if misfit is not None:
             self._count_failure()
-            stored = msgspec.structs.replace(stored, error=str(misfit), error_kind="schema")
-        self._write(row, stored, outcome)
+        self._write(row, self._feed.keeping.reply(reply, row.prompt.messages), outcome)
 
     def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed) -> float | None:
         """Decide on a row without a reply; returns from when on it may be asked again, None where it has failed."""
@@ -251,19 +238,7 @@ class RowWork:
         if verdict is Verdict.FAILED or not refusals or self._writer is None:
             self._fail(row, str(failed))
             return None
-        last = refusals[-1]
-        stored = Stored(
-            text=failed.partial,
-            backend=last.backend,
-            asked_model=self._models[last.backend],
-            model="",
-            at=time.time(),
-            asked=self._asked[last.backend],
-            profile=self._balancer.name,
-            attempts=tries.attempts,
-            error=str(failed),
-            error_kind=last.failure.kind,
-        )
+        stored = self._feed.keeping.fault(refusals[-1], row.prompt.messages, failed, tries.attempts)
         self._write(row, stored, self._failed(row, str(failed)))
         return None
 
