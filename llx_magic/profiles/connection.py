@@ -214,8 +214,8 @@ class Connection:
                 if isinstance(given, str)
                 else math.isfinite(given) and given >= (its.kind == "tokens")
             ):
-                got = brief(given) if isinstance(given, str) else given
-                raise ProfileError(f"{key} must be {its.allowed}, got {got}")
+                got = f"; got {brief(given)}" if isinstance(given, str) else f", got {given}"
+                raise ProfileError(f"{key} must be {its.allowed}{got}")
         named = [key for key in self.texts if key.startswith("auth-key")]
         if self.auth not in (None, "bearer") and (named or self.auth_key):
             unneeded = (*named, "auth-key")[0]
