@@ -43,7 +43,15 @@ _SAVE_BALANCER = Command(
         Argument("policy", "POLICY", f"how the models are ordered: {' or '.join(ROUTINGS)}", complete=_policies),
         Argument("members", "MEMBER", "model profiles, by priority", complete=sources.members, many=True),
     ),
-    options=(Option("--set", "k=v", "a setting to save", complete=sources.settings, repeats=True),),
+    options=(
+        Option(
+            "--weight",
+            "m=w",
+            f"a member's weight, if not 1, for {' and '.join(name for name, each in ROUTINGS.items() if each.weighs)}",
+            repeats=True,
+        ),
+        Option("--set", "k=v", "a setting to save", complete=sources.settings, repeats=True),
+    ),
 )
 
 _SAVE_MODEL = Command(

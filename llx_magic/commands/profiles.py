@@ -6,12 +6,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llx_magic.commands.connections import connection_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
-from llx_magic.errors import UsageProblem
+from llx_magic.core.routing import without_weights
+from llx_magic.errors import UsageProblem, brief
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
 from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated
@@ -38,8 +40,26 @@ def save_balancer(here: Here, asked: Asked) -> Output:
         UsageProblem: for a name, policy, setting or member that cannot be; nothing is written.
     """
     name, settings = _name(asked), read_values(pairs(asked.all("set"), "--set"))
-    members = tuple(asked.all("members"))
-    return _save(here.session, here.session.balancer_document(name, asked["policy"], members, settings))
+    policy, members, weights = asked["policy"], tuple(asked.all("members")), _weights(asked)
+    if weights and (idle := without_weights(policy)):
+        raise UsageProblem(f"--weight: {idle}")
+    document = here.session.balancer_document(name, policy, members, settings)
+    return _save(here.session, replace(document, weights=weights))
+
+
+def _weights(asked: Asked) -> dict[str, float]:
+    """Return the weights that were given, by member.
+
+    Raises:
+        UsageProblem: for what is no number.
+    """
+    weights = {}
+    for name, word in pairs(asked.all("weight"), "--weight").items():
+        try:
+            weights[name] = int(word) if word.isdecimal() else float(word)
+        except ValueError:
+            raise UsageProblem(f"--weight {name} must be a number above 0, got {brief(word)}") from None
+    return weights
 
 
 def save_model(here: Here, asked: Asked) -> Output:

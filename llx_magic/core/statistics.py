@@ -34,6 +34,9 @@ from llx_magic.core.tokens import generated_tokens, tokens_per_second
 SAMPLES_KEPT = 1000
 """How many of the latest latencies and first-token times the percentiles are taken from."""
 
+LATEST_SHARE = 0.3
+"""How much the latest first text counts in the mean of those of late."""
+
 EVENTS_PER_REQUEST = 400
 """How many events of one request are kept; of more, those in its middle are left out."""
 
@@ -53,7 +56,8 @@ class Tally:
     first sending to the end of the visit, waits included. Their mean is over all visits that ended in success or
     failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
     were streamed. ``skips`` counts by reason how often the backend was passed over without a visit. ``cost`` is that of
-    all replies whose cost is known; None before the first.
+    all replies whose cost is known; None before the first. ``first_text`` is how many seconds the first text took of
+    late, with less weight the longer ago; None before the first.
     """
 
     in_flight: int = 0
@@ -68,6 +72,7 @@ class Tally:
     cache_written_tokens: int = 0
     reasoning_tokens: int = 0
     cost: float | None = None
+    first_text: float | None = None
     latency_sum: float = 0.0
     generating_seconds: float = 0.0
     generated_tokens: float = 0.0
@@ -111,6 +116,8 @@ class Tally:
                 self.skips[PUT_ASIDE] += 1
             case AttemptFailed() if event.failure.kind is not FailureKind.LOCAL:
                 self.timeouts += event.failure.kind is FailureKind.TIMEOUT
+                if event.failure.kind is FailureKind.TIMEOUT and event.failure.words is None:
+                    self._wait_in_vain(event.seconds)
                 self.last_error = event.failure.message
             case VisitSucceeded():
                 self._succeed(event)
@@ -135,12 +142,22 @@ class Tally:
         self.reasoning_tokens += event.reasoning_tokens or 0
         if event.cost is not None:
             self.cost = (self.cost or 0.0) + event.cost
+        self._see_first_text(event.seconds if event.ttft is None else event.ttft)
         if event.ttft is not None:
             self.first_tokens.append(event.ttft)
         generated = generated_tokens(event.completion_tokens, event.pieces, event.generating_seconds)
         if generated is not None:
             self.generated_tokens += generated
             self.generating_seconds += event.generating_seconds
+
+    def _see_first_text(self, seconds: float) -> None:
+        known = self.first_text
+        self.first_text = seconds if known is None else known + LATEST_SHARE * (seconds - known)
+
+    def _wait_in_vain(self, seconds: float) -> None:
+        """Take that there was no text for so long: it would have taken longer still."""
+        if self.first_text is not None and seconds > self.first_text:
+            self._see_first_text(seconds)
 
     def _add_latency(self, seconds: float) -> None:
         self.latency_sum += seconds
@@ -362,7 +379,9 @@ class Ledger:
     def reset(self) -> None:
         """Forget all counts and records; requests and visits under way stay counted."""
         for name, tally in self.tallies.items():
-            self.tallies[name] = Tally(in_flight=tally.in_flight, last_error=tally.last_error)
+            self.tallies[name] = Tally(
+                in_flight=tally.in_flight, last_error=tally.last_error, first_text=tally.first_text
+            )
         self._outcomes.clear()
         self._ended.clear()
         self._apart.clear()

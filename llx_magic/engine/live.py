@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate
 
 from llx_magic.core.breaker import Outcome
@@ -19,7 +20,7 @@ from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
 from llx_magic.core.ports import Clock, P, StateStore, T
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.routing import Standing
+from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Ledger, Tally
 from llx_magic.engine.store import MemoryStore
@@ -54,6 +55,8 @@ class LiveProfile:
         self._requests = 0
         self._followers: dict[int, Subscriber] = {}
         self._turns = 0
+        self._heading: dict[int, str] = {}
+        """Requests that have not asked for admission yet, and the backend that they will ask first."""
         self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}
         self._room = WaitingRoom(self._store)
         _ALL.add(self)
@@ -113,14 +116,28 @@ class LiveProfile:
     def close(self, request: int) -> None:
         """Follow the request no longer."""
         self._followers.pop(request, None)
+        self._heading.pop(request, None)
 
-    def standings(self, backends: Iterable[str], *, take_turn: bool) -> tuple[list[Standing], int]:
-        """Return what a routing looks at: each backend's load, and how many requests took their turn before."""
+    def in_order(self, places: Iterable[Standing], order: Order, request: int) -> Sequence[int]:
+        """Return the places in the order in which a request asks them; their standings get what is known here.
+
+        Until it asks for admission somewhere the request counts as under way at the first: others that begin meanwhile
+        see it. Request 0 looks only, and takes no turn.
+        """
         with self._lock:
-            turn = self._turns
-            self._turns += take_turn
-            tallies = [(name, self._ledger.tallies.get(name, _NO_TALLY)) for name in backends]
-            return [Standing(name, tally.in_flight, tally.mean_latency) for name, tally in tallies], turn
+            tallies, heading = self._ledger.tallies, Counter(self._heading.values())
+            standings = []
+            for place in places:
+                tally = tallies.get(place.name, _NO_TALLY)
+                in_flight = tally.in_flight + heading[place.name]
+                standings.append(
+                    place._replace(in_flight=in_flight, latency=tally.mean_latency, first_text=tally.first_text)
+                )
+            found = order(standings, self._turns)
+            if request:
+                self._turns += 1
+                self._heading[request] = standings[found[0]].name
+            return found
 
     def ask(self, gate: GateKey, question: Callable[Concatenate[Gate, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a backend's gate answers to a question that changes nothing."""
@@ -136,6 +153,7 @@ class LiveProfile:
     def admit(self, gate: GateKey, applicant: Applicant, settings: Settings) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""
         with self._lock:
+            self._heading.pop(applicant.request, None)
             admission = self._store.update(gate, Gate.admit, applicant, self.clock.now(), settings)
             self._record(admission.events)
             if admission.permit is not None:
@@ -239,6 +257,7 @@ class LiveProfile:
             self._record(self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
         self._followers.clear()
+        self._heading.clear()
         self._room.abandon(now)
         self._ledger.forget_running()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llx_magic.core.gate import GateKey
 from llx_magic.core.message import TEXT_ONLY, Message, Takes, attachments
-from llx_magic.core.money import TOKENS_A_PIECE, UNPRICED, Tariff
+from llx_magic.core.money import TOKENS_A_PIECE, UNPRICED, Tariff, likely_completion
 from llx_magic.core.ports import Backend
 from llx_magic.core.reply import ChatRequest, Effort
-from llx_magic.core.routing import Routing
+from llx_magic.core.routing import Routing, Standing, exploring
 from llx_magic.core.window import BYTES_A_TOKEN, bytes_of, window_problem
 from llx_magic.engine.budget import Budget
 from llx_magic.engine.live import LiveProfile
@@ -29,7 +29,8 @@ class Candidate:
     """One backend with the settings that were frozen for this request and the parameters of its model.
 
     ``takes`` says what it can be sent beside text; what it cannot take passes it over. ``window`` is how many tokens it
-    takes, where that is known. ``tariff`` is what it costs.
+    takes, where that is known. ``tariff`` is what it costs,
+    ``weight`` its share under a routing that weighs.
     """
 
     backend: Backend
@@ -39,6 +40,7 @@ class Candidate:
     takes: Takes = TEXT_ONLY
     window: int | None = None
     tariff: Tariff = UNPRICED
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +119,25 @@ class Plan:
             is_row=True,
         )
 
-    def order(self, live: LiveProfile, *, take_turn: bool = True) -> tuple[Candidate, ...]:
-        """Return the candidates as this request considers them; it counts as a turn unless that is not wanted."""
-        if self.routing.order is None:
-            return self.candidates
-        standings, turn = live.standings(names_of(self.candidates), take_turn=take_turn)
-        return tuple(self.candidates[place] for place in self.routing.order(standings, turn))
+    def order(self, live: LiveProfile, request: int, jitter: Callable[[], float]) -> tuple[Candidate, ...]:
+        """Return the candidates as this request considers them; request 0 looks only, and counts as no turn."""
+        routing, candidates = self.routing, self.candidates
+        if routing.order is None:
+            return candidates
+        order = routing.order
+        if routing.explores and request:
+            order = exploring(order, routing.explores, jitter())
+        costs = [self._known_cost(each) if routing.wants_costs else None for each in candidates]
+        places = [
+            Standing(each.backend.name, 0, None, each.weight, cost=cost)
+            for each, cost in zip(candidates, costs, strict=True)
+        ]
+        return tuple(candidates[place] for place in live.in_order(places, order, request))
+
+    def _known_cost(self, candidate: Candidate) -> float | None:
+        if candidate.tariff.price is None:
+            return None
+        return self.likely_cost(candidate, likely_completion(candidate.params, None))
 
 
 def names_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class RequestRun:
         """
         stamp = self._scope.stamp
         try:
-            order = self._plan.order(self._live)
+            order = self._plan.order(self._live, self._scope.number, self._scope.jitter)
             policy, conversation = self._plan.routing.name, self._plan.conversation
             self._live.publish(
                 RequestStarted(**stamp(), policy=policy, order=names_of(order), conversation=conversation)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Final, TypeVar, cast
 
-from llx_magic.core.routing import routing_named
+from llx_magic.core.routing import check_weights, routing_named, without_weights
 from llx_magic.errors import ProfileError, SettingError, brief
 from llx_magic.files.names import name_problem
 from llx_magic.files.strictjson import DocumentProblem, decode, parse
@@ -28,11 +28,14 @@ from llx_magic.text.wording import listed, nearest
 VERSION: Final = 1
 """The version of the file format that is written; files up to this version are read."""
 
+WEIGHTS: Final = "weights"
+"""The key of a load balancer's weights. It is at the top, and only where there are some: other tools read the rest."""
+
 SCHEMA_KEY: Final = "$schema"
 """The key that names the file's JSON schema for editors. It is kept and has no other meaning."""
 
 _KNOWN: Final = frozenset(
-    {"name", "version", "type", "policy", "profiles", "provider", "model", "modelParams", "ephemeralSettings"}
+    {"name", "version", "type", "policy", "profiles", WEIGHTS, "provider", "model", "modelParams", "ephemeralSettings"}
 )
 TYPES: Final = ("loadbalancer", "standard", "model")
 """The values of ``type``. The last two mean the same, and so does a missing ``type``."""
@@ -70,6 +73,8 @@ def write_document(document: Document) -> str:
     raw: JsonObject = {"name": document.name, "version": VERSION}
     if isinstance(document, LoadBalancerProfile):
         raw |= {"type": "loadbalancer", "policy": document.policy, "profiles": list(document.members)}
+        if document.weights:
+            raw[WEIGHTS] = dict(document.weights)
     raw["provider"] = document.provider if isinstance(document, ModelProfile) else ""
     raw["model"] = document.model if isinstance(document, ModelProfile) else ""
     raw["modelParams"] = dict(document.params)
@@ -183,6 +188,9 @@ def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
     members = _read_members(reading)
     if problem := members_problem(reading.name, policy, members):
         raise DocumentProblem(problem)
+    weights = _read_weights(reading, members)
+    if weights and (idle := without_weights(policy)):
+        reading.notes.append(idle)
     for key in ("provider", "model"):
         if reading.text(key):
             reading.notes.append(f"{key} of a load balancer is not used")
@@ -199,6 +207,7 @@ def _read_balancer(reading: _Reading) -> LoadBalancerProfile:
         extra=reading.extra(),
         extra_settings=reading.extra_settings(ephemeral, frozenset()),
         notes=tuple(reading.notes),
+        weights=weights,
     )
 
 
@@ -216,6 +225,12 @@ def _read_members(reading: _Reading) -> tuple[str, ...]:
     if twice := [each for each, places in Counter(members).items() if places > 1]:
         reading.notes.append(f"{listed(twice)}: listed more than once, and asked once at each of its places")
     return tuple(members)
+
+
+def _read_weights(reading: _Reading, members: tuple[str, ...]) -> dict[str, float]:
+    weights = _value(WEIGHTS, reading.raw.get(WEIGHTS), dict) or {}
+    check_weights(members, weights)
+    return weights
 
 
 def _read_model(reading: _Reading) -> ModelProfile:

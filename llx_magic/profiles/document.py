@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from llx_magic.consent.trust import Foreign
-from llx_magic.core.routing import routing_named
+from llx_magic.core.routing import check_weights, routing_named
 from llx_magic.errors import ProfileError
 from llx_magic.files.names import check_name
 from llx_magic.key_shapes import begins_like_a_key, not_repeated
@@ -87,7 +87,8 @@ class ModelProfile:
 class LoadBalancerProfile:
     """Several model profiles, by name. A name that stands there twice is asked at both of its places.
 
-    ``policy`` names the routing by which they are asked. ``params`` override those of every member, but where
+    ``policy`` names the routing by which they are asked; ``weights`` are those of members that have another than 1, for
+    a routing that weighs. ``params`` override those of every member, but where
     ``foreign`` says that the file is not the user's own, only of members that are not the user's own either: it may say
     nothing else to a host than the user's profile does. The other fields are those of ``ModelProfile``.
 
@@ -105,6 +106,7 @@ class LoadBalancerProfile:
     extra_settings: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
     foreign: Foreign | None = field(default=None, repr=False, compare=False)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def reaches(self, member: ModelProfile) -> bool:
         """Return whether ``params`` go to this member."""
@@ -117,6 +119,7 @@ class LoadBalancerProfile:
             check_name(member, what=f"profile {self.name}: member")
         if problem := members_problem(self.name, self.policy, self.members):
             raise ProfileError(f"profile {self.name}: {problem}")
+        check_weights(self.members, self.weights)
         object.__setattr__(self, "settings", checked(self.settings))
 
 
@@ -126,6 +129,7 @@ class Profile:
 
     ``policy`` names the routing; it is ``SINGLE`` for a model profile loaded by itself. ``path`` is the file it came
     from, or None. ``notes`` are one-line remarks for the user, such as a setting that does not count where it stands.
+    ``weights`` are those of members that have another than 1.
     """
 
     name: str
@@ -134,6 +138,7 @@ class Profile:
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     path: Path | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def failover(
@@ -179,7 +184,9 @@ class Profile:
                 replace(member, params={**member.params, **balancer.params}) if balancer.reaches(member) else member
                 for member in members
             ]
-        return cls(balancer.name, balancer.policy, tuple(members), balancer.settings, path, tuple(notes))
+        return cls(
+            balancer.name, balancer.policy, tuple(members), balancer.settings, path, tuple(notes), balancer.weights
+        )
 
     def trusted(self) -> Self:
         """Return the profile with all keys allowed that its members ask for, as they are now."""
@@ -187,9 +194,17 @@ class Profile:
 
     @classmethod
     def balanced(
-        cls, name: str, policy: str, members: Sequence[ModelProfile], settings: Mapping[str, RawSetting] | None = None
+        cls,
+        name: str,
+        policy: str,
+        members: Sequence[ModelProfile],
+        settings: Mapping[str, RawSetting] | None = None,
+        *,
+        weights: Mapping[str, float] | None = None,
     ) -> Self:
         """Build a profile that asks its members by the routing that ``policy`` names, without any file.
+
+        ``weights`` are those of members that have another than 1, by name.
 
         Raises:
             ProfileError: for a name or policy that is not allowed, too few members, or two of the same name.
@@ -202,7 +217,8 @@ class Profile:
                 raise ProfileError(
                     f"profile {name}: different members must have different names, got {member.name} twice"
                 )
-        return cls.assemble(LoadBalancerProfile(name, policy, names, checked(settings or {})), members)
+        balancer = LoadBalancerProfile(name, policy, names, checked(settings or {}), weights=weights or {})
+        return cls.assemble(balancer, members)
 
 
 Document = ModelProfile | LoadBalancerProfile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llx_magic.core.routing import ROUTINGS
+from llx_magic.core.routing import LARGEST_WEIGHT, ROUTINGS
 from llx_magic.files.names import NAME_PATTERN
-from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION
+from llx_magic.profiles.codec import SCHEMA_KEY, TYPES, VERSION, WEIGHTS
 from llx_magic.profiles.connection import KEYS, ConnectionKey
 from llx_magic.profiles.headers import CUSTOM_HEADERS, headers_schema
 from llx_magic.settings.declaration import SETTINGS
@@ -52,6 +52,8 @@ def _top() -> JsonObject:
 
 def _balancer() -> JsonObject:
     member: JsonObject = {"type": "string", "pattern": f"^{NAME_PATTERN}{_END}"}
+    weight: JsonObject = {"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_WEIGHT}
+    weighing = [name for name, routing in ROUTINGS.items() if routing.weighs]
     helps = " or ".join(routing.help for routing in ROUTINGS.values())
     least: list[JsonValue] = [
         {
@@ -69,6 +71,10 @@ def _balancer() -> JsonObject:
                 "minItems": 1,
                 "items": member,
                 "description": "The members' names, by priority",
+            },
+            WEIGHTS: {
+                **_nullable({"type": "object", "propertyNames": member, "additionalProperties": weight}),
+                "description": f"The weights of members that have another than 1, for {' and '.join(weighing)}",
             },
             "provider": _nullable(_TEXT),
             "model": _nullable(_TEXT),

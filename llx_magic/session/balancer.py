@@ -197,7 +197,7 @@ class LoadBalancer(ProfileRecord):
     async def explain(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return the backends in the order in which they would be considered, with what would be done; send nothing."""
         verdicts, plan = [], self._with_ratio(plan)
-        for candidate in plan.order(self._live, take_turn=False):
+        for candidate in plan.order(self._live, 0, self._jitter):
             now, settings = self._live.clock.now(), candidate.settings
             verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, only_candidate=plan.has_one_candidate)
             try:
@@ -286,6 +286,7 @@ class LoadBalancer(ProfileRecord):
                 self._takes[member.name],
                 windows[member.name],
                 self._costs[member.name],
+                self.profile.weights.get(member.name, 1.0),
             )
             for member, (backend, gate) in zip(self.profile.members, self._backends, strict=True)
             if pinned in (None, member.name)

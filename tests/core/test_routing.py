@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
-from llx_magic.core.routing import ROUTINGS, Standing, routing_named
+from llx_magic.core.routing import ROUTINGS, Standing, exploring, routing_named
 from llx_magic.errors import ProfileError
 from llx_magic.profiles.document import LoadBalancerProfile, Profile
 from tests.engine.kit import simulated
@@ -39,13 +40,92 @@ def test_a_word_that_names_no_routing_is_refused_wherever_a_profile_is_made(word
             make()
 
 
+def weighted(*weights: float) -> list[Standing]:
+    return [Standing(name, 0, None, weight) for name, weight in zip("abc", weights, strict=False)]
+
+
+def firsts(standings: list[Standing], turns: int) -> str:
+    order = ROUTINGS["weighted"].order
+    assert order is not None
+    return "".join(standings[order(standings, turn)[0]].name for turn in range(turns))
+
+
+def test_weighted_gives_each_backend_its_share_of_every_round_and_spreads_it():
+    assert firsts(weighted(3, 1), 8) == "aabaaaba"
+    assert Counter(firsts(weighted(5, 3, 2), 1000)) == {"a": 500, "b": 300, "c": 200}
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [
+        ((0.5, 0.25), (2, 1)),
+        ((1, 1, 1), (1, 1, 1)),
+        ((30, 10), (3, 1)),
+        ((1, 1_000_000), (1, 1000)),
+        ((0.1, 0.2), (1, 2)),
+    ],
+)
+def test_weights_are_shares_whatever_their_size(weights, shares):
+    counted = Counter(firsts(weighted(*weights), sum(shares)))
+    assert [counted[name] for name in "abc"[: len(shares)]] == list(shares)
+
+
+def test_the_share_of_a_backend_that_is_out_goes_to_the_others_by_their_weights():
+    standings = weighted(6, 2, 1)
+    orders = [ROUTINGS["weighted"].order(standings, turn) for turn in range(9 * 100)]
+    seconds = Counter(order[1] for order in orders if order[0] == 0)
+    assert seconds == {1: 400, 2: 200}
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "weights", "order"),
+    [
+        ((2, 1, 0), (1, 1, 1), [2, 1, 0]),
+        ((0, 0, 0), (1, 1, 1), [0, 1, 2]),
+        ((4, 2, 1), (4, 1, 1), [0, 2, 1]),
+        ((2, 0, 3), (1, 9, 3), [1, 2, 0]),
+    ],
+)
+def test_leastbusy_asks_whom_the_fewest_ask_for_its_weight(in_flight, weights, order):
+    standings = [Standing("x", load, 1.0, weight) for load, weight in zip(in_flight, weights, strict=True)]
+    assert ROUTINGS["leastbusy"].order(standings, 7) == order
+
+
+def test_fastest_asks_the_unknown_first_then_by_the_first_text_and_last_what_only_fails():
+    standings = [
+        Standing("slow", 0, 9.0, first_text=0.9),
+        Standing("failing", 0, 9.0),
+        Standing("quick", 0, 9.0, first_text=0.2),
+        Standing("new", 1, None),
+        Standing("newest", 0, None),
+    ]
+    assert ROUTINGS["fastest"].order(standings, 3) == [4, 3, 2, 0, 1]
+
+
+def test_cheapest_asks_by_the_cost_of_this_prompt_the_unknown_last():
+    standings = [Standing("x", 0, None, cost=cost) for cost in (0.2, None, 0.0, 0.1, None)]
+    assert ROUTINGS["cheapest"].order(standings, 3) == [2, 3, 0, 1, 4]
+
+
+@pytest.mark.parametrize(("draw", "first"), [(0.0, 1), (0.024, 1), (0.026, 2), (0.0499, 2), (0.05, 0), (0.9, 0)])
+def test_one_request_in_twenty_tries_another_backend_which_is_drawn(draw, first):
+    order = exploring(lambda _standings, _turn: (0, 1, 2), 0.05, draw)(STANDINGS, 0)
+    assert order[0] == first
+    assert sorted(order) == [0, 1, 2]
+
+
+def test_a_lone_backend_has_no_other_to_try():
+    assert exploring(lambda _standings, _turn: (0,), 0.05, 0.0)(STANDINGS[:1], 0) == (0,)
+
+
 TOY = """
 from llx_magic.core.routing import ROUTINGS, Routing
 
 def least_busy(standings, turn):
     return sorted(range(len(standings)), key=lambda place: standings[place].in_flight)
 
-ROUTINGS["leastbusy"] = Routing("leastbusy", 3, "fewest under way first", least_busy)
+ROUTINGS["quietest"] = Routing("quietest", 3, "fewest under way first", least_busy)
 
 import asyncio, json, sys
 from llx_magic.core.events import SubProfileSelected
@@ -61,7 +141,7 @@ from tests.typed import Typed
 profiles = Typed("profile")
 told = {}
 members = [ModelProfile(name, "simulated", "m", params={"latency_ms": 200}) for name in "abc"]
-lb = LoadBalancer(Profile.balanced("lb", "leastbusy", members), clock=LoopClock())
+lb = LoadBalancer(Profile.balanced("lb", "quietest", members), clock=LoopClock())
 seen = []
 lb.subscribe(seen.append)
 
@@ -79,7 +159,7 @@ for words in (["a", "b"], ["a", "b", "c"]):
     for name in "abc":
         session.store.save(ModelProfile(name, "simulated", "m"))
     try:
-        profiles.run_words(session, ["save", "loadbalancer", "x", "leastbusy", *words])
+        profiles.run_words(session, ["save", "loadbalancer", "x", "quietest", *words])
         told["saved"] = session.store.load("x").policy
     except LlxError as refused:
         told["refused"] = str(refused)
@@ -93,11 +173,11 @@ def test_one_row_more_is_obeyed_saved_refused_described_and_counted_everywhere(t
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["asked"] == ["a", "b", "c"]
-    assert told["line"] == [f"[LB:leastbusy] Selected sub-profile: {name}" for name in "abc"]
-    assert told["history"] == ["leastbusy"] * 3
-    assert told["categories"] == ["failover", "roundrobin", "leastbusy"]
-    assert "failover|roundrobin|leastbusy" in told["schema"]
+    assert told["line"] == [f"[LB:quietest] Selected sub-profile: {name}" for name in "abc"]
+    assert told["history"] == ["quietest"] * 3
+    assert told["categories"] == [*ROUTINGS, "quietest"]
+    assert "|".join([*ROUTINGS, "quietest"]) in told["schema"]
     assert "fewest under way first" in told["schema"]
-    assert "failover or roundrobin or leastbusy" in told["help"]
-    assert told["refused"] == "profile x: leastbusy needs at least three members, got a, b"
-    assert told["saved"] == "leastbusy"
+    assert " or ".join([*ROUTINGS, "quietest"]) in " ".join(told["help"].split())
+    assert told["refused"] == "profile x: quietest needs at least three members, got a, b"
+    assert told["saved"] == "quietest"
