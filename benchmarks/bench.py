@@ -79,6 +79,7 @@ BENCHMARKS = (
     Benchmark("dashboard", "The dashboard", "", "--rounds 20", 120),
     Benchmark("frames", "History and its memory", "", None, 200),
     Benchmark("scaling", "How costs grow", "", "--quick", 240),
+    Benchmark("rows", "Rows of a map", "", "--quick", 120),
     Benchmark("profile_calls", "Where a call's time goes, before and after", "", "--calls 500", 90),
 )
 

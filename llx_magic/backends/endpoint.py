@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -45,16 +46,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine itself: 127.0.0.0/8, ::1 or localhost (https://www.rfc-editor.org/rfc/rfc6761#section-6.3)."""
-        parts = urlsplit(self.base_url)
-        host = parts.hostname or ""
-        if not _brackets_are_sound(parts.netloc):
-            return False
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.base_url)
 
     def problem(self) -> str | None:
         """Say in one line why nothing can be sent to this address; None where it is fine.
@@ -113,4 +105,19 @@ def _is_decodable(label: str) -> bool:
     try:
         return not label.startswith("xn--") or label[4:].encode().decode("punycode").isprintable()
     except UnicodeError:
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def _is_loopback(base_url: str) -> bool:
+    """Asked several times with each request, of few addresses."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if not _brackets_are_sound(parts.netloc):
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
         return False

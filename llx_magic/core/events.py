@@ -26,7 +26,7 @@ class SkipReason(enum.StrEnum):
     OVER_BUDGET = "over budget"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact about one request."""
 
     at: float

@@ -18,13 +18,13 @@ from llx_magic.settings.declaration import Settings
 ROUNDS = 3
 """After how many whole rounds that failed while others were answered a row has failed."""
 
-PROBES = 20
-"""For how many recovery times a row is kept waiting for backends that answer nobody: ten minutes by default."""
+ROUNDS_IN_VAIN = 20
+"""After how many rounds in which nobody else was answered either: ten minutes of a circuit's probes by default."""
 
 CONFIRMED = 3
 """How often a backend that has answered must refuse everybody, one time after the other, to count as closed."""
 
-LONGEST_PAUSE = 8.0
+LONGEST_PAUSE = 30.0
 """The longest pause in seconds after a round that failed; it is doubled up to this."""
 
 
@@ -48,7 +48,6 @@ class Tries:
     attempts: int = 0
     rounds: int = 0
     held_against_it: int = 0
-    first_failed_at: float = 0.0
     answered_before: int = -1
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
@@ -59,7 +58,6 @@ class Prospects:
 
     def __init__(self, backends: Iterable[str], settings: Settings) -> None:
         self._backends = tuple(backends)
-        self._patience = PROBES * settings.circuit_breaker_recovery_timeout_ms / 1000
         self._pause = settings.failover_retry_delay_ms / 1000
         self._answered: dict[str, int] = {}
         self._refusals: dict[str, list[str]] = {}
@@ -112,14 +110,12 @@ class Prospects:
         While others are answered it has a few rounds. Where nobody is, that tells nothing about the row, and it waits.
         """
         answered = sum(self._answered.values())
-        if not tries.rounds:
-            tries.first_failed_at = now
-        tries.rounds += 1
         tries.held_against_it += answered > tries.answered_before
         tries.answered_before = answered
+        tries.rounds += 1
         tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
-        is_patient = tries.rounds < ROUNDS or now - tries.first_failed_at < self._patience
-        return Verdict.LATER if is_patient and tries.held_against_it < ROUNDS else Verdict.FAILED
+        is_spent = tries.held_against_it >= ROUNDS or tries.rounds >= ROUNDS_IN_VAIN
+        return Verdict.FAILED if is_spent else Verdict.LATER
 
     def _refuses(self, backend: str, why: str) -> None:
         self._refusals.setdefault(backend, []).append(why)

@@ -22,6 +22,9 @@ LOOK_AHEAD = 2
 FEWEST_READ, MOST_READ = 8, 256
 """How many rows are read at a time at least, and at most where none of them has to be asked."""
 
+ROWS_A_TURN = 2
+"""How many rows are sent in one turn of the loop: a prompt of somebody else waits for no more than these."""
+
 LOOK_AGAIN_SECONDS = 0.25
 """When to look again where none of the own rows is under way, so that only somebody else's can make room."""
 
@@ -77,6 +80,7 @@ class Dispatcher(Generic[R]):
         self._order = itertools.count()
         self._workers: set[asyncio.Task[None]] = set()
         self._about_to_ask = 0
+        self._left_of_turn = ROWS_A_TURN
         self._reading: asyncio.Task[None] | None = None
         self._has_more = True
         self._timer: Timer | None = None
@@ -157,7 +161,9 @@ class Dispatcher(Generic[R]):
         if self._is_stopped or not (self._ready or self._parked):
             return 0
         room = self._rows.room()
-        places = room.places - self._about_to_ask
+        places = min(room.places - self._about_to_ask, self._left_of_turn)
+        if room.places > 0 and not self._left_of_turn:
+            return 0  # the next turn goes on
         if places <= 0 and not self._workers:
             self._look_at(self._clock.now() + LOOK_AGAIN_SECONDS if room.at is None else room.at)
         elif places <= 0 and room.at is not None:
@@ -167,8 +173,20 @@ class Dispatcher(Generic[R]):
     def _send(self, places: int) -> None:
         while places and (row := self._next()) is not None:
             places -= 1
+            self._use_turn()
             self._about_to_ask += 1
             self._workers.add(asyncio.get_running_loop().create_task(self._work(row)))
+
+    def _use_turn(self) -> None:
+        """Take it that a row is sent in this turn of the loop; in the next one there is room for others again."""
+        if self._left_of_turn == ROWS_A_TURN:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._left_of_turn -= 1
+
+    def _next_turn(self) -> None:
+        was_spent, self._left_of_turn = not self._left_of_turn, ROWS_A_TURN
+        if was_spent:
+            self.look()
 
     def _next(self) -> R | None:
         """Return the row to be sent next: one that came back, once its time has come, else the first of the others."""
@@ -200,6 +218,8 @@ class Dispatcher(Generic[R]):
         """Return the row that a worker goes on with; further places that are free go to further workers."""
         places = self._free_places()
         row = self._next() if places else None
+        if row is not None:
+            self._use_turn()
         if places > 1:
             self._send(places - 1)
         self._read_ahead()
