@@ -28,6 +28,7 @@ from llx_magic.files.private import read_file
 from llx_magic.files.strictjson import DocumentProblem
 from llx_magic.profiles.codec import read_object
 from llx_magic.session import consent
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.text.blocks import ReplyFormatError
 from llx_magic.text.screen import one_line, printable
@@ -121,9 +122,8 @@ def answer(session: Session, options: Asked, content: Content) -> Reply:
     """
     balancer, asked = prompt.prepare(session, options, content, schema=schema_of(options))
     quiet, form = "quiet" in options, form_of(options)
-    foreign = any(member.foreign for member in balancer.profile.members) or "trust" in options
-    for note in (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes):
-        _note(f"note: {one_line(note)}", quiet=quiet)
+    for note in notes_of(balancer, options):
+        _note(note, quiet=quiet)
     if sent := prompt.attached(asked):
         _note(sent.text, quiet=quiet)
     live = sys.stdout.isatty() and form in WHOLE and "no-stream" not in options
@@ -148,6 +148,13 @@ def answer(session: Session, options: Asked, content: Content) -> Reply:
         _note(footer(reply, longest_note=SHELL_NOTE_LENGTH), quiet=quiet)
         prompt.remember(session, options, asked, reply)
     return reply
+
+
+def notes_of(balancer: LoadBalancer, options: Asked) -> list[str]:
+    """Return what there is to say of a profile before it is asked: its notes, and of one from elsewhere its keys."""
+    foreign = any(member.foreign for member in balancer.profile.members) or "trust" in options
+    notes = (*(consent.lines(balancer.profile) if foreign else ()), *balancer.profile.notes)
+    return [f"note: {one_line(note)}" for note in notes]
 
 
 def schema_of(options: Asked) -> JsonValue:

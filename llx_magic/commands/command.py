@@ -93,14 +93,16 @@ class Command:
     """A command, or an action of one.
 
     ``run`` is the function that carries it out, as ``module:function``, which is imported when it is first used; one
-    with actions and without it needs an action. ``text`` lets any text follow the options in a notebook. ``secret``
-    keeps what was typed out of errors. ``notes`` end the help. A command of ``table`` has its name and summary there.
+    with actions and without it needs an action. ``run_in_notebook`` is another one where a notebook has its own.
+    ``text`` lets any text follow the options in a notebook. ``secret`` keeps what was typed out of errors. ``notes``
+    end the help. A command of ``table`` has its name and summary there.
     """
 
     name: str = ""
     summary: str = ""
     _: KW_ONLY
     run: str = ""
+    run_in_notebook: str = ""
     options: tuple[Option, ...] = ()
     arguments: tuple[Argument, ...] = ()
     actions: tuple[Command, ...] = ()
@@ -108,6 +110,10 @@ class Command:
     secret: bool = False
     notes: Mapping[Where, str] = field(default_factory=dict)
     where: Where = ANYWHERE
+
+    def run_at(self, where: Where) -> str:
+        """Return the function that carries it out there."""
+        return (where is Where.NOTEBOOK and self.run_in_notebook) or self.run
 
     def actions_at(self, where: Where) -> dict[str, Command]:
         """Return the actions that can be typed there, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
@@ -46,19 +47,19 @@ class Here:
         """Return the user's variables by their names; outside of a notebook there are none."""
         return {}
 
-    def carry_out_line(self, row: Row, line: str) -> object:
+    def carry_out_line(self, row: Row, line: str, cell: str | None = None) -> object:
         """Carry out a command whose words stand on a line. The errors are those of ``carry_out``."""
         try:
-            words = split(line)
+            words = split(line, has_code=row.cell)
         except UsageProblem:
             command = row.load()
             if not command.secret:
                 raise
             raise UsageProblem(f"{row.typed(self.where)} {refusal(command)}") from None
-        return self.carry_out(row, words)
+        return self.carry_out(row, words, cell)
 
-    def carry_out(self, row: Row, words: Iterable[str]) -> object:
-        """Carry out a command.
+    def carry_out(self, row: Row, words: Iterable[str], cell: str | None = None) -> object:
+        """Carry out a command; ``cell`` is the text below it, where it stands above a cell.
 
         Raises:
             UsageProblem: for words that make no sense.
@@ -71,4 +72,4 @@ class Here:
         if asked.help:
             return Output(asked.help)
         module, _, name = asked.run.partition(":")
-        return cast("Run", getattr(import_module(module), name))(self, asked)
+        return cast("Run", getattr(import_module(module), name))(self, replace(asked, cell=cell))

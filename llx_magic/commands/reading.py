@@ -23,13 +23,15 @@ _SHORT = len("-x")
 class Asked:
     """What was asked: the function that does it, the command as it was typed, and each value by its key.
 
-    ``help`` is the text that was asked for instead, or the empty string.
+    ``help`` is the text that was asked for instead, or the empty string. ``cell`` is the text below the command where
+    it is that of a cell, and None where it stands on a line.
     """
 
     run: str
     prog: str
     given: Mapping[str, list[str]]
     help: str = ""
+    cell: str | None = None
 
     def __contains__(self, key: str) -> bool:
         return key in self.given
@@ -154,9 +156,9 @@ class Reading:
         self._check()
         if self._problem:
             raise UsageProblem(f"{self.prog}: {self._problem} (see {self.prog} --help)")
-        if not self.command.run:
+        if not (run := self.command.run_at(self.where)):
             return Asked("", self.prog, {}, self.help())
-        return Asked(self.command.run, self.prog, self.given)
+        return Asked(run, self.prog, self.given)
 
     def help(self) -> str:
         """Return the help of what was read so far."""

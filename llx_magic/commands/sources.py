@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llx_magic.commands.offers import At
 
 _NOTHING: Mapping[str, str | None] = {}
+_OF_ROWS = ("columns", "to_frame", "__arrow_c_stream__")
 _BALANCER = re.compile(rb'"type"\s*:\s*"loadbalancer"')
 
 
@@ -136,6 +137,18 @@ def pictures(at: At) -> Iterable[str] | None:
 
     found = at.here.variables().items()
     return [name for name, value in found if name.startswith(at.word) and is_picture(value)] or None
+
+
+def rows(at: At) -> Iterable[str] | None:
+    """The notebook's variables that hold rows and begin so; where there are none, the place is a file's."""
+    found = at.here.variables().items()
+    return [name for name, value in found if name.startswith(at.word) and _holds_rows(value)] or None
+
+
+def _holds_rows(value: object) -> bool:
+    """Return whether a value looks like a frame, a column or a list, by its type alone."""
+    kind = type(value)
+    return issubclass(kind, list | tuple | dict) or any(hasattr(kind, name) for name in _OF_ROWS)
 
 
 def schemas(at: At) -> Iterable[str]:

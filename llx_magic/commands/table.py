@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A command; the one without a name is a prompt. ``module`` holds its declaration as ``COMMAND``."""
+    """A command; the one without a name is a prompt. ``module`` holds its declaration as ``COMMAND``.
+
+    ``cell`` says that in a notebook it takes the text of the cell that it stands above.
+    """
 
     name: str
     summary: str
     module: str
     where: Where = ANYWHERE
+    cell: bool = False
 
     def typed(self, where: Where) -> str:
         """Return how it is typed: as a magic, or behind ``llx``."""
         if where is Where.NOTEBOOK:
-            return f"%llx_{self.name}" if self.name else "%llx"
+            return f"{'%%' if self.cell else '%'}llx_{self.name}" if self.name else "%llx"
         return f"llx {self.name}".rstrip()
 
     def load(self) -> Command:
@@ -43,6 +47,7 @@ COMMANDS: dict[str, Row] = {
     row.name: row
     for row in (
         PROMPT,
+        Row("map", "Ask the same prompt of every row of a table, a list or a file.", f"{_BOTH}.map", cell=True),
         Row("set", "Show and change the settings.", f"{_BOTH}.set"),
         Row("profile", "Save, load, list, show and delete profiles.", f"{_BOTH}.profile"),
         Row("models", "List the models that a provider or a profile's services offer.", f"{_BOTH}.models"),

@@ -10,6 +10,8 @@ from llx_magic.errors import UsageProblem
 
 _WORD = re.compile(r"""(?:[^\s"']++|"[^"]*(?:"|\Z)|'[^']*(?:'|\Z))++""")
 _PIECE = re.compile(r"""\"([^"]*)("|\Z)|'([^']*)('|\Z)|([^"']+)""")
+_CODE = re.compile(r"[^\W\d][\w.]*[(\[]")
+_QUOTED = re.compile(r"""\"[^"]*(?:"|\Z)|'[^']*(?:'|\Z)""")
 
 
 class Word(NamedTuple):
@@ -26,8 +28,32 @@ class Word(NamedTuple):
         return self.start + len(self.raw)
 
 
-def words_of(line: str) -> Iterator[Word]:
-    """Yield the words of a line; quotes group and vanish, and only the last word can have one that is open."""
+def words_of(line: str, *, has_code: bool = False) -> Iterator[Word]:
+    """Yield the words of a line; quotes group and vanish, and only the last word can have one that is open.
+
+    With ``has_code`` a word may be an expression such as ``df[df["n"] > 1]``: then its brackets group, and its quotes
+    stay.
+    """
+    return _expressions(line) if has_code else _words(line)
+
+
+def _expressions(line: str) -> Iterator[Word]:
+    begun: Word | None = None
+    for word in _words(line):
+        if begun is None and not _CODE.match(word.raw):
+            yield word
+            continue
+        start = word.start if begun is None else begun.start
+        begun = Word(line[start : word.end], line[start : word.end], start, word.quote)
+        outside = _QUOTED.sub("", begun.raw)
+        if sum(map(outside.count, "([{")) <= sum(map(outside.count, ")]}")):
+            yield begun
+            begun = None
+    if begun is not None:
+        yield begun
+
+
+def _words(line: str) -> Iterator[Word]:
     for match in _WORD.finditer(line):
         text, quote = [], ""
         for double, ends_double, single, ends_single, plain in _PIECE.findall(match[0]):
@@ -36,13 +62,13 @@ def words_of(line: str) -> Iterator[Word]:
         yield Word("".join(text), match[0], match.start(), quote)
 
 
-def split(line: str) -> list[str]:
-    """Return the words of a line.
+def split(line: str, *, has_code: bool = False) -> list[str]:
+    """Return the words of a line; ``has_code`` is that of ``words_of``.
 
     Raises:
         UsageProblem: for a quote that is not closed.
     """
-    words = list(words_of(line))
+    words = list(words_of(line, has_code=has_code))
     if words and words[-1].quote:
         raise UsageProblem(f"a quote is not closed in: {line.strip()}")
     return [word.text for word in words]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from llx_magic.template import attached, methods
 if TYPE_CHECKING:
     from llx_magic.notebook.notebook import Notebook
 
-_CELL = re.compile(r"\s*%%llx(?:[ \t]|$)")
+_CELL = re.compile(r"\s*%%llx(?:_(\w+))?(?:[ \t]|$)")
 _LINE = re.compile(r"\s*(?:[^%=]+=\s*)?%llx(?:_(\w+))?[ \t]")
 _REFERENCE = re.compile(r"(?:^|[^\w.\])}\"'])((?:[^\W\d]\w*\.)*)([^\W\d]\w*)?$")
 
@@ -73,13 +73,18 @@ class LlxCompleter:
 
     def _complete(self, row: Row, typed: Typed) -> SimpleMatcherResult:
         reading = Reading(row.load(), row.typed(Where.NOTEBOOK), Where.NOTEBOOK, text_follows=not typed.is_cell)
-        words = list(words_of(typed.before))
+        words = list(words_of(typed.before, has_code=row.cell))
         last = words.pop() if words and (words[-1].end == len(typed.before)) else Word("", "", len(typed.before))
         for word in words:
             reading.take(word.text)
         text = typed.before if typed.body is None else typed.body
-        if row is PROMPT and "raw" not in reading.given and "{{" in text and text.rfind("{{") > text.rfind("}}"):
-            return self._complete_reference(text[text.rfind("{{") + 2 :])
+        if (
+            (row.cell or row is PROMPT)
+            and "raw" not in reading.given
+            and "{{" in text
+            and text.rfind("{{") > text.rfind("}}")
+        ):
+            return self._complete_reference(text[text.rfind("{{") + 2 :], self._columns(row, reading))
         if typed.body is not None or reading.in_text:
             return _leave()
         found = offers(self._notebook, reading, last.text, (word.text for word in words_of(typed.after)))
@@ -89,7 +94,15 @@ class LlxCompleter:
         offered = [(text, "keyword") for text in found.values] + [(text, "param") for text in found.options]
         return _offer([(quoted(text, raw, last.quote), kind) for text, kind in offered], raw)
 
-    def _complete_reference(self, expression: str) -> SimpleMatcherResult:
+    def _columns(self, row: Row, reading: Reading) -> list[str]:
+        """Return the columns of the data that a map is about, as far as they can be told without reading it."""
+        if row is PROMPT or not reading.words or (data := self._value([reading.words[0]])) is _ABSENT:
+            return []
+        from llx_magic.rows.source import source_of
+
+        return [name for name in (*source_of(data).columns, "row") if isinstance(name, str) and name.isidentifier()]
+
+    def _complete_reference(self, expression: str, columns: Sequence[str] = ()) -> SimpleMatcherResult:
         if any(expression.count(mark) % 2 for mark in "\"'"):
             return _leave()  # inside a string: IPython offers the keys of a dictionary
         found = _REFERENCE.search(expression)
@@ -100,7 +113,7 @@ class LlxCompleter:
             *self._notebook.variables(),
             *(attached.WORDS if start else ()),
         }  # what nobody has begun to type is a variable
-        names = self._attributes(self._value(owners)) if owners else sorted(known)
+        names = self._attributes(self._value(owners)) if owners else [*columns, *sorted(known.difference(columns))]
         return _offer([(name, "instance") for name in names if name.startswith(start)], start)
 
     def _attributes(self, owner: object) -> list[str]:
@@ -126,10 +139,15 @@ def typed_in(context: CompletionContext) -> Typed | None:
     if cell := _CELL.match(lines[first]):
         header = lines[first][cell.end() :]
         if row > first:
-            return Typed("", f"{header} ", body="\n".join([*lines[first + 1 : row], lines[row][:column]]), is_cell=True)
+            return Typed(
+                cell[1] or "",
+                f"{header} ",
+                body="\n".join([*lines[first + 1 : row], lines[row][:column]]),
+                is_cell=True,
+            )
         is_past_name = row == first and column >= cell.end() and cell[0].endswith((" ", "\t"))
         at = column - cell.end()
-        return Typed("", header[:at], header[at:], is_cell=True) if is_past_name else None
+        return Typed(cell[1] or "", header[:at], header[at:], is_cell=True) if is_past_name else None
     start = row
     while start > 0 and lines[start - 1].endswith("\\"):
         start -= 1

@@ -60,7 +60,8 @@ class LlxMagics(Magics):
     def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
         super().__init__(shell)
         for row in commands_at(Where.NOTEBOOK):
-            self.magics["line"][f"llx_{row.name}"] = self._magic(row)
+            for kind in ("line", "cell") if row.cell else ("line",):
+                self.magics[kind][f"llx_{row.name}"] = self._magic(row)
         self._shell = shell
         self.last_error = LastError(shell)
         self._session = session
@@ -112,11 +113,11 @@ class LlxMagics(Magics):
         return self.notebook.ask(line, cell)
 
     def _magic(self, row: Row) -> Callable[[str], object]:
-        """Return the line magic of a command."""
+        """Return the magic of a command, for a line and where it takes one for a cell."""
 
         @no_var_expand
-        def magic(line: str) -> object:
-            return self.notebook.run(row, line)
+        def magic(line: str, cell: str | None = None) -> object:
+            return self.notebook.run(row, line, cell)
 
         magic.__doc__ = f"{row.summary}\n\n{row.typed(Where.NOTEBOOK)} --help tells more."
         return magic

@@ -71,9 +71,9 @@ class Notebook(Here):
             self.show(result)
         return result if isinstance(result, Reply) and cell is None else None
 
-    def run(self, row: Row, line: str) -> object:
+    def run(self, row: Row, line: str, cell: str | None = None) -> object:
         """Carry out the magic of a command; what it returns is the value of the magic."""
-        result = self.carry_out_line(row, line)
+        result = self.carry_out_line(row, line, cell)
         if not isinstance(result, Output) or isinstance(result, Shown):
             return result
         self.show(result)

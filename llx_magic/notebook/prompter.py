@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from IPython.core.interactiveshell import InteractiveShell
+
 from llx_magic.commands import prompt
 from llx_magic.commands.ask import WHOLE, form_of
 from llx_magic.commands.footer import footer
@@ -30,7 +32,7 @@ from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import CellView, QuietView, View, canvas
-from llx_magic.template.image_option import named_images
+from llx_magic.template.named import named_images
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
@@ -47,6 +49,42 @@ LAST_REPLY = "_llx"
 
 _TAKEN = frozenset(("In", "Out", "_ih", "_oh", "_dh", "__builtin__", "__builtins__"))
 """What IPython keeps among the user's variables and cannot do without; the rest of its names are Python's builtins."""
+
+
+def out_name(options: Asked) -> str:
+    """Return the name of the variable that ``-o`` names, empty where it names none.
+
+    Raises:
+        UsageProblem: for what is no name, and for one that Python or IPython has.
+    """
+    out = options.get("out")
+    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
+        raise UsageProblem(f"-o takes the name of a variable, got {out!r}")
+    # As Python reads a name: https://docs.python.org/3/reference/lexical_analysis.html#identifiers
+    name = unicodedata.normalize("NFKC", out or "")
+    if name in _TAKEN or hasattr(builtins, name):
+        raise UsageProblem(f"-o {name}: Python or IPython has something of that name; choose another")
+    return name
+
+
+def schema_of(shell: InteractiveShell, options: Asked) -> object:
+    """Return what the variable holds that ``--schema`` names, None where it names none.
+
+    Raises:
+        UsageProblem: where there is no such variable.
+    """
+    if (name := options.get("schema")) is None:
+        return None
+    scope = Scope(shell)
+    if name in scope:
+        return scope[name]
+    if Path(name).suffix == ".json":
+        told = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
+    elif not name.isidentifier() or hasattr(builtins, name):
+        told = f"; assign it first: Schema = {name}, then --schema Schema"
+    else:
+        told = nearest(name, scope if name.startswith("_") else scope.own())
+    raise UsageProblem(f"--schema {name}: there is no such variable{told}")
 
 
 class InterruptedPrompt(KeyboardInterrupt):
@@ -67,13 +105,7 @@ class Prompter:
     """
 
     def __init__(self, notebook: Notebook, options: Asked, text: str) -> None:
-        out = options.get("out")
-        if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
-            raise UsageProblem(f"-o takes the name of a variable, got {out!r}")
-        # As Python reads a name: https://docs.python.org/3/reference/lexical_analysis.html#identifiers
-        self._out = unicodedata.normalize("NFKC", out or "")
-        if self._out in _TAKEN or hasattr(builtins, self._out):
-            raise UsageProblem(f"-o {self._out}: Python or IPython has something of that name; choose another")
+        self._out = out_name(options)
         if "bg" in options and "next-cell" in options:
             raise UsageProblem("--next-cell does not go with --bg: a new cell can be made only while this one runs")
         self._notebook = notebook
@@ -84,7 +116,9 @@ class Prompter:
         self._front_end = front_end(self._shell, self._preferences.redraw)
         filled = self._rendered(text)
         self._cell = self._place()
-        self._balancer, plan = prompt.prepare(notebook.session, options, filled.content, self._cell, self._schema())
+        self._balancer, plan = prompt.prepare(
+            notebook.session, options, filled.content, self._cell, schema_of(self._shell, options)
+        )
         self._plan = replace(plan, notes=(*plan.notes, *filled.notes))
         self._view: View = QuietView()
         self._begun = time.monotonic()
@@ -123,21 +157,6 @@ class Prompter:
         # Nobody can write a local variable of a running function.
         note = f"{self._out} is a variable of the notebook, not of {scope.function}()"
         return Rendered(filled.content, (*filled.notes, note))
-
-    def _schema(self) -> object:
-        """Return what the variable holds that ``--schema`` names, None where it names none."""
-        if (name := self._options.get("schema")) is None:
-            return None
-        scope = Scope(self._shell)
-        if name in scope:
-            return scope[name]
-        if Path(name).suffix == ".json":
-            told = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
-        elif not name.isidentifier() or hasattr(builtins, name):
-            told = f"; assign it first: Schema = {name}, then --schema Schema"
-        else:
-            told = nearest(name, scope if name.startswith("_") else scope.own())
-        raise UsageProblem(f"--schema {name}: there is no such variable{told}")
 
     def _place(self) -> str | None:
         """Return what identifies the cell in its conversation; None where it always adds a turn."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 _PLACE = r"""[^\W\d][\w.]*(?:\[(?:-?\w+|'[^'\\]*'|"[^"\\]*")\])*"""
 _TARGET = rf"{_PLACE}(?:\s*,\s*{_PLACE})*(?:\s*:\s*{_PLACE})?\s*=\s*"
 _OURS = re.compile(rf"^(\s*)({_TARGET})?%(llx|llx_set)[ \t]+(\S.*)$")
-_EMPTY_CELL = re.compile(r"(get_ipython\(\)\.run_cell_magic\('llx', .*, )''\)")
+_EMPTY_CELL = re.compile(r"(get_ipython\(\)\.run_cell_magic\('llx(?:_map)?', .*, )''\)")
 _TRIPLE = re.compile(r"'''|\"\"\"")
 _STRING_OR_COMMENT = re.compile(r"""'''|\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|#.*""")
 
@@ -43,7 +43,7 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
 
 
 def hand_over_empty_cells(lines: list[str]) -> list[str]:
-    """Let ``%%llx`` itself say that its prompt is empty, in an error that stops Run All.
+    """Let ``%%llx`` and ``%%llx_map`` say themselves that their prompt is empty, in an error that stops Run All.
 
     It changes the call that IPython has made of the cell: whether a cell is complete is asked of the cell itself.
     """

@@ -99,16 +99,17 @@ def bar_line(progress: MapProgress, rate: float | None, width: int, *, ascii_onl
 
 def as_html(progress: MapProgress, rate: float | None) -> str:
     """Return the bar, what is known below it, and a row for each backend; every text in it is escaped."""
-    first, *rest = facts(progress, rate)
     share = None if not progress.total else progress.done / progress.total
-    told = " · ".join(html.escape(one_line(each)) for each in rest)
-    filled = "" if share is None else _drawn(share)
-    portion = "" if share is None else f" · {percent(share)}"
+    told = [html.escape(one_line(each)) for each in facts(progress, rate)]
+    if share is not None:
+        told.insert(1, percent(share))
+    above = (share is not None) + bool(progress.waiting_for) + 1
+    first, told_below = " · ".join(told[:above]), " · ".join(told[above:])
     return (
-        f"<div {AS_WRITTEN}>"
-        f'<div style="display:flex;align-items:center;flex-wrap:wrap;gap:0 .8em">{filled}'
-        f"<span>{html.escape(first)}{portion}</span></div>"
-        f'<div style="{_QUIET}">{told}</div>{_table(progress)}</div>'
+        f'<div {AS_WRITTEN} style="font-variant-numeric:tabular-nums">'
+        f'<div style="display:flex;align-items:center;flex-wrap:wrap;gap:0 .8em">{_drawn(share)}'
+        f"<span>{first}</span></div>"
+        f'<p style="margin:0;{_QUIET}">{told_below}</p>{_table(progress)}</div>'
     )
 
 
@@ -139,8 +140,10 @@ def _places(share: Share) -> str:
     return number(share.in_flight) if share.level is None else f"{number(share.in_flight)} of {number(share.level)}"
 
 
-def _drawn(share: float) -> str:
+def _drawn(share: float | None) -> str:
     """Return the bar of a cell: its length tells the share, which stands beside it in words."""
+    if share is None:
+        return ""
     there = percent(share)
     ink = "var(--jp-brand-color1,var(--vscode-progressBar-background,#0072b2))"
     groove = "var(--jp-border-color2,var(--vscode-widget-border,#d1d9e0))"
@@ -159,7 +162,7 @@ def _table(progress: MapProgress) -> str:
     head = "".join(f'<th style="{_QUIET};font-weight:400;{_cell(name)}">{name}</th>' for name in _COLUMNS)
     rows = []
     for share in progress.shares:
-        mark = f'<span style="color:{drawn[share.name].colour}">▪</span> '
+        mark = f'<i style="color:{drawn[share.name].colour};font-style:normal">▪</i> '
         cells = {
             "backend": mark + html.escape(one_line(share.name, 40)),
             "share": percent(share.answered, answered),

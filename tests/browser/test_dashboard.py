@@ -193,7 +193,7 @@ CONTRAST = """node => {
     const light = ([r, g, b]) => .2126 * channel(r / 255) + .7152 * channel(g / 255) + .0722 * channel(b / 255);
     const dark = document.body.dataset.jpThemeLight === 'false';
     const paper = dark ? [17, 17, 17] : [255, 255, 255];
-    const words = [...node.querySelectorAll('th, td, s, caption, p, text')];
+    const words = [...node.querySelectorAll('th, td, s, caption, p, text, span')];
     return Math.min(...words.map(each => {
         const style = getComputedStyle(each);
         const [r, g, b, a = 1] = numbers(each.tagName === 'text' ? style.fill : style.color);

@@ -211,3 +211,23 @@ def test_what_is_offered_is_one_of_what_was_allowed_there(words, offered):
 
 def test_a_choice_of_an_option_is_offered():
     assert "; did you mean markdown?" in said("", "--format", "markdwn")
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [
+        ('df["two words"]', 'df["two words"]'),
+        ("df[df['n'] > 1]", "df[df['n'] > 1]"),
+        ("df[(df.n > 1) & (df.m < 2)].text", "df[(df.n > 1) & (df.m < 2)].text"),
+        ('"df[df.n > 1]"', "df[df.n > 1]"),
+        ('"my reviews.csv"', "my reviews.csv"),
+        ("df['(']", "df['(']"),
+        ("reviews", "reviews"),
+    ],
+)
+def test_an_expression_keeps_its_blanks_and_quotes_inside_of_brackets(typed: str, word: str):
+    assert split(f"{typed} -s 'Be: (brief' -o out", has_code=True) == [word, "-s", "Be: (brief", "-o", "out"]
+
+
+def test_a_bracket_that_is_not_closed_takes_the_rest_of_the_line():
+    assert split("df[df.n > 1 -o out", has_code=True) == ["df[df.n > 1 -o out"]

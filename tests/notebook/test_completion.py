@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
@@ -488,3 +489,25 @@ def test_a_schema_is_completed_with_what_may_be_one(shell):
     assert {"Ticket", "tickets", "short"} <= set(found)
     assert "total" not in found
     assert offered(shell, "%%llx --effort ") == ["none", "low", "medium", "high"]
+
+
+def test_the_rows_of_a_map_are_the_variables_that_hold_some(shell):
+    frame = pd.DataFrame({"text": ["a"]})
+    assert offered(shell, "%%llx_map re", reviews=frame, report="text", rest=[1, 2]) == ["reviews", "rest"]
+
+
+def test_the_columns_of_the_rows_are_offered_in_the_prompt_before_the_variables(shell):
+    frame = pd.DataFrame({"text": ["a"], "two words": ["b"]})
+    found = offered(shell, "%%llx_map reviews -o rated\nRate {{ ", reviews=frame, tone="dry")
+    assert found[:2] == ["text", "row"]
+    assert {"reviews", "tone"} == set(found[2:])
+    assert "two words" not in found
+
+
+def test_a_column_is_completed_in_the_prompt_of_a_map(shell):
+    assert offered(shell, "%%llx_map reviews\nRate {{ te", reviews=[{"text": "a"}]) == ["text"]
+
+
+def test_the_options_of_a_map_are_offered_on_its_first_line(shell):
+    assert offered(shell, "%%llx_map reviews --dr", reviews=[1]) == ["--dry-run"]
+    assert offered(shell, "%%llx_map reviews --retry ", reviews=[1]) == ["errors"]

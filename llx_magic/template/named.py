@@ -1,4 +1,4 @@
-"""The images that the option ``-i`` of a notebook names: by an address, an expression, or a file."""
+"""What a notebook names on a magic's line, by an expression or a file: the images of ``-i``, the rows of a map."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llx_magic.template.environment import Mode
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://")
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
 _DOTTED = re.compile(r"(\w+)(?:\.\w+)*")
 _PATH = re.compile(r"""[^()\[\]{}'"]*(?:[/\\][^()\[\]{}'"]*|\.[A-Za-z0-9]{0,5})""")
 """What is written as a path: with a separator, or with an ending."""
@@ -34,21 +36,16 @@ def named_images(given: str, mode: Mode, namespace: Mapping[str, object]) -> lis
     if _ADDRESS.match(given):
         return [Image(given)]
     try:
-        pieces = _value(given, mode, namespace)
+        pieces = _images(value_of(given, mode, namespace), given)
     except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
-        if not _is_path(given, namespace):
-            raise InterpolationError(f"-i {_problem(given, error, namespace)}{NOT_SENT}") from None
+        kind = mimetypes.guess_type(given)[0] or ""
+        if not is_path(given, namespace, has_ending=kind.startswith(("image/", "application/pdf"))):
+            raise InterpolationError(f"-i {problem_of(given, error, namespace, '-i')}{NOT_SENT}") from None
         pieces = [_file(given)]
     return named(pieces, given)
 
 
-def _value(given: str, mode: Mode, namespace: Mapping[str, object]) -> list[Image | File]:
-    from llx_magic.template.environment import is_missing
-    from llx_magic.template.expressions import Expression
-
-    value = Expression(given, mode).value(namespace)
-    if is_missing(value):
-        str(value)  # it raises what is missing
+def _images(value: object, given: str) -> list[Image | File]:
     values = value if isinstance(value, list | tuple) and value else [value]
     variable = given.strip() if value is not values and given.strip().isidentifier() else ""
     return [
@@ -57,8 +54,22 @@ def _value(given: str, mode: Mode, namespace: Mapping[str, object]) -> list[Imag
     ]
 
 
-def _is_path(given: str, namespace: Mapping[str, object]) -> bool:
-    """Return whether a file is meant; ``fig.axes`` is none where ``fig`` is a variable, but ``fig.png`` is."""
+def value_of(given: str, mode: Mode, namespace: Mapping[str, object]) -> object:
+    """Return what an expression stands for; it raises whatever reading or evaluating it raises."""
+    from llx_magic.template.environment import is_missing
+    from llx_magic.template.expressions import Expression
+
+    value = Expression(given, mode).value(namespace)
+    if is_missing(value):
+        str(value)  # it raises what is missing
+    return value
+
+
+def is_path(given: str, namespace: Mapping[str, object], *, has_ending: bool) -> bool:
+    """Return whether a file is meant; ``fig.axes`` is none where ``fig`` is a variable, but ``fig.png`` is.
+
+    ``has_ending`` says that it ends as the files do that are looked for.
+    """
     try:
         if Path(given).is_file():
             return True
@@ -66,8 +77,25 @@ def _is_path(given: str, namespace: Mapping[str, object]) -> bool:
         return False
     if _PATH.fullmatch(given) is None:
         return False
-    dotted, kind = _DOTTED.fullmatch(given), mimetypes.guess_type(given)[0] or ""
-    return kind.startswith(("image/", "application/pdf")) or not (dotted and dotted[1] in namespace)
+    dotted = _DOTTED.fullmatch(given)
+    return has_ending or not (dotted and dotted[1] in namespace)
+
+
+def named_rows(given: str, mode: Mode, namespace: Mapping[str, object]) -> object:
+    """Return the rows of ``%%llx_map``: what a variable or an expression holds, or else the path of a file.
+
+    Raises:
+        InterpolationError: for what is none of these; nothing was sent.
+    """
+    if given in namespace:
+        return namespace[given]
+    try:
+        return value_of(given, mode, namespace)
+    except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
+        if is_path(given, namespace, has_ending=given.lower().endswith(TABLE_ENDINGS)):
+            return Path(given).expanduser()
+        told = problem_of(given, error, namespace, "%%llx_map")
+        raise InterpolationError(f"%%llx_map {told}{NOT_SENT}") from None
 
 
 def _file(given: str) -> Image | File:
@@ -77,14 +105,15 @@ def _file(given: str) -> Image | File:
         raise InterpolationError(f"{problem}{NOT_SENT}") from None
 
 
-def _problem(given: str, error: Exception, namespace: Mapping[str, object]) -> str:
+def problem_of(given: str, error: Exception, namespace: Mapping[str, object], typed: str) -> str:
+    """Say why an expression has no value that can be used; ``typed`` is what is typed in front of it."""
     from jinja2.exceptions import TemplateError, TemplateSyntaxError, UndefinedError
 
     shown = one_line(given, 80)
     if isinstance(error, NotDataError):
         assigned = shown if "(" in given else "…"
         why = f"{error}; " if str(error) else ""
-        return f"{shown}: {why}assign it first: x = {assigned}, then -i x"
+        return f"{shown}: {why}assign it first: x = {assigned}, then {typed} x"
     if isinstance(error, TemplateSyntaxError):
         return f"{shown}: this is neither an expression nor a file"
     if isinstance(error, UndefinedError):

@@ -1,0 +1,97 @@
+"""``llx map``: the rows of a file and their replies into another; how it goes is on stderr."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from llx_magic.backends import local as embedded
+from llx_magic.commands import mapping, piped
+from llx_magic.commands.answering import STANDARD_INPUT, notes_of, schema_of
+from llx_magic.commands.here import Here
+from llx_magic.commands.output import Output, remark
+from llx_magic.commands.reading import Asked
+from llx_magic.errors import LlxError
+from llx_magic.observe.bars import QuietMap
+from llx_magic.rows.result import MapResult
+from llx_magic.rows.rows import Source
+from llx_magic.rows.source import source_of
+from llx_magic.rows.writing import check_target, write_table
+from llx_magic.session.mapping import MapRun
+from llx_magic.units import plural
+
+STANDARD_OUTPUT = "-"
+"""The word that stands for it behind ``--out``."""
+
+
+def run(here: Here, asked: Asked) -> Output | None:
+    """Ask the prompt of every row and write the rows with their replies.
+
+    Raises:
+        UsageProblem: for what cannot be asked or written; nothing was sent.
+        LlxError: where rows have no reply; everything else has been written.
+    """
+    out = asked.get("out") or STANDARD_OUTPUT
+    if out != STANDARD_OUTPUT:
+        check_target(Path(out))
+    for key in ("param", "system", "prompt"):
+        if key in asked:
+            asked.given[key][:] = [piped.argument(word, f"--{key}") for word in asked.all(key)]
+    rows, ending = _rows(asked["data"])
+    balancer, options = mapping.balancer_of(here.session, asked), mapping.options_of(asked, schema_of(asked))
+    prepared = MapRun(balancer, rows, asked["prompt"], options)
+    if "dry-run" in asked:
+        return Output(str(prepared.estimate()))
+    is_quiet = "quiet" in asked
+    for note in () if is_quiet else notes_of(balancer, asked):
+        remark(note)
+    try:
+        result, was_interrupted = mapping.follow(prepared, QuietMap() if is_quiet else here.session.map_view())
+    finally:
+        embedded.stop()
+    _write(result, out, ending)
+    _report(result, is_quiet=is_quiet, was_interrupted=was_interrupted)
+    return None
+
+
+def _rows(given: str) -> tuple[Source, str]:
+    """Return the rows of a file, or of what is piped, and the ending of a file of their form."""
+    if given != STANDARD_INPUT:
+        path = Path(given)
+        return source_of(path), ".jsonl" if path.suffix.lower() == ".parquet" else path.suffix.lower()
+    text = piped.standard_input(remark)
+    ending = ".jsonl" if text.lstrip().startswith("{") else ".csv"
+    with tempfile.TemporaryDirectory(prefix="llx-") as folder:
+        path = Path(folder) / f"standard input{ending}"
+        path.write_text(text, encoding="utf-8", newline="")
+        return source_of(path), ending
+
+
+def _write(result: MapResult, out: str, ending: str) -> None:
+    if out != STANDARD_OUTPUT:
+        write_table(result.frame, Path(out))
+        return
+    with tempfile.TemporaryDirectory(prefix="llx-") as folder:
+        path = Path(folder) / f"standard output{ending}"
+        write_table(result.frame, path)
+        sys.stdout.write(path.read_text(encoding="utf-8"))
+
+
+def _report(result: MapResult, *, is_quiet: bool, was_interrupted: bool) -> None:
+    """Say how it went.
+
+    Raises:
+        KeyboardInterrupt: where it was interrupted.
+        LlxError: where rows have no reply; those beyond ``--limit`` need none.
+    """
+    summary = result.summary
+    if not is_quiet:
+        remark(str(summary))
+    if was_interrupted:
+        remark(mapping.how_to_go_on(result, "the same command"))
+        raise KeyboardInterrupt
+    if missing := summary.failed + (summary.not_asked if summary.stopped else 0):
+        errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)
+        why = errors or summary.stopped or "the column llx_error says why"
+        raise LlxError(f"{missing:,} of {plural(summary.rows, 'row')} have no reply: {why}")
