@@ -32,6 +32,39 @@ ROOT = Path(__file__).resolve().parents[2]
 LLX = Path(sys.executable).with_name("llx")
 HAIKU = "write me a haiku about testing"
 
+STATISTICS = """\
+Load Balancer Statistics
+Profile: testlb489
+Total Requests: 12
+
+Backend Metrics:
+  synthetic
+    Requests: 8
+    Success Rate: 75.0%
+    Avg Latency: 1456ms
+    Tokens: 3200
+    TPM: 640
+
+  chutes
+    Requests: 4
+    Success Rate: 100.0%
+    Avg Latency: 980ms
+    Tokens: 1800
+    TPM: 900
+
+  groqgpt
+    Requests: 0
+    Success Rate: N/A
+    Avg Latency: N/A
+    Tokens: 0
+    TPM: 0
+
+Circuit Breaker States:
+  synthetic: open
+  chutes: closed
+  groqgpt: closed"""
+"""The plan's layout to the letter."""
+
 NAMES = ("synthetic", "chutes", "groqgpt")
 TEXTS = {
     "synthetic": "Green bars in the dawn, every branch has been walked once, silence means it works.",

@@ -10,39 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.scenario import UNAUTHORIZED, silent_for, taking, write_balancer
-
-EXPECTED = """\
-Load Balancer Statistics
-Profile: testlb489
-Total Requests: 12
-
-Backend Metrics:
-  synthetic
-    Requests: 8
-    Success Rate: 75.0%
-    Avg Latency: 1456ms
-    Tokens: 3200
-    TPM: 640
-
-  chutes
-    Requests: 4
-    Success Rate: 100.0%
-    Avg Latency: 980ms
-    Tokens: 1800
-    TPM: 900
-
-  groqgpt
-    Requests: 0
-    Success Rate: N/A
-    Avg Latency: N/A
-    Tokens: 0
-    TPM: 0
-
-Circuit Breaker States:
-  synthetic: open
-  chutes: closed
-  groqgpt: closed"""
+from tests.acceptance.scenario import STATISTICS, UNAUTHORIZED, silent_for, taking, write_balancer
 
 ANSWERS = ((1.0, 500), (1.2, 500), (1.4, 550), (1.6, 550), (1.712, 550), (1.824, 550))
 REFUSED_AFTER, TIMED_OUT_AFTER = 0.412, 2.5
@@ -70,7 +38,7 @@ def used(notebook, members, profiles, clock):
 
 def test_statistics_have_the_plans_layout_and_figures(notebook, used):
     """The text of ``%llx_stats lb`` is the plan's expected output, character by character."""
-    assert notebook.stats() == EXPECTED
+    assert notebook.stats() == STATISTICS
 
 
 def test_token_counts_match_what_the_servers_reported(notebook, used):

@@ -12,7 +12,7 @@ import json
 import urllib.parse
 import zlib
 
-from tests.faults.server import Exchange, Mode, sse, status
+from tests.faults.server import Exchange, FaultServer, Mode, sse, status
 
 MODES: dict[str, Mode] = {}
 
@@ -1010,3 +1010,20 @@ MODES["never-fits"] = status(
 )
 MODES["llamacpp-500"] = status(500, body={"error": {"code": 500, "message": "Context size has been exceeded."}})
 MODES["capacity-429"] = status(429, body={"message": "Service tier capacity exceeded", "code": "3505"})
+
+
+def answers(server: FaultServer, *texts: str) -> None:
+    """Let the server answer with these texts, one after the other."""
+
+    def mode(text: str):
+        def answer(exchange) -> None:
+            exchange.begin_stream()
+            exchange.event(exchange.delta(content=text))
+            exchange.event(exchange.delta(finish_reason="stop"))
+            exchange.event(exchange.usage_chunk())
+            exchange.event("[DONE]")
+            exchange.end_stream()
+
+        return answer
+
+    server.script(*map(mode, texts))

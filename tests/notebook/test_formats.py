@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.faults.modes import answers
 from tests.notebook.kit import User
 
 JSON = '{"primes": [2, 3]}'
@@ -13,23 +14,6 @@ JSON = '{"primes": [2, 3]}'
 
 def messages(server, request: int = 0) -> list[tuple[str, str]]:
     return [(each["role"], each["content"]) for each in server.requests[request].json["messages"]]
-
-
-def answers(server, *texts: str) -> None:
-    """Let the server answer with these texts, one after the other."""
-
-    def mode(text: str):
-        def answer(exchange) -> None:
-            exchange.begin_stream()
-            exchange.event(exchange.delta(content=text))
-            exchange.event(exchange.delta(finish_reason="stop"))
-            exchange.event(exchange.usage_chunk())
-            exchange.event("[DONE]")
-            exchange.end_stream()
-
-        return answer
-
-    server.script(*map(mode, texts))
 
 
 def shown(ran) -> dict[str, str]:

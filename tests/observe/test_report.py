@@ -8,6 +8,7 @@ from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain, prompts_in_words
+from tests.acceptance.scenario import STATISTICS
 from tests.engine.kit import backend_snapshot
 
 
@@ -28,41 +29,9 @@ THE_PLANS = snapshot(
     backend("groqgpt"),
 )  # fmt: skip
 
-LAYOUT = """\
-Load Balancer Statistics
-Profile: testlb489
-Total Requests: 12
-
-Backend Metrics:
-  synthetic
-    Requests: 8
-    Success Rate: 75.0%
-    Avg Latency: 1456ms
-    Tokens: 3200
-    TPM: 640
-
-  chutes
-    Requests: 4
-    Success Rate: 100.0%
-    Avg Latency: 980ms
-    Tokens: 1800
-    TPM: 900
-
-  groqgpt
-    Requests: 0
-    Success Rate: N/A
-    Avg Latency: N/A
-    Tokens: 0
-    TPM: 0
-
-Circuit Breaker States:
-  synthetic: open
-  chutes: closed
-  groqgpt: closed"""
-
 
 def test_the_text_is_the_plans_layout_to_the_letter():
-    assert plain(THE_PLANS) == LAYOUT
+    assert plain(THE_PLANS) == STATISTICS
 
 
 def test_a_breaker_that_is_switched_off_reads_disabled():
@@ -103,7 +72,7 @@ def test_a_table_of_nothing_says_that_nothing_was_asked():
 
 def test_prompts_that_nobody_answered_stand_below_the_plans_layout():
     failed = dataclasses.replace(THE_PLANS, prompts=Prompts(answered=4, failed=10))
-    assert plain(failed) == f"{LAYOUT}\n\nPrompts: 14 asked, 4 answered, 10 failed"
+    assert plain(failed) == f"{STATISTICS}\n\nPrompts: 14 asked, 4 answered, 10 failed"
     assert "prompts: 14 asked, 4 answered, 10 failed" in as_html(failed)
 
 

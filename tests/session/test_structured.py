@@ -16,6 +16,7 @@ from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.blocks import ReplyFormatError
 from llx_magic.text.values import JsonValue
+from tests.faults.modes import answers
 from tests.faults.server import FaultServer, status
 
 SHORT = {"label": ["bug", "billing"], "urgent": bool}
@@ -34,23 +35,6 @@ def first() -> Iterator[FaultServer]:
 def second() -> Iterator[FaultServer]:
     with FaultServer("ok", text=GOOD) as server:
         yield server
-
-
-def answers(server: FaultServer, *texts: str) -> None:
-    """Let the server answer with these texts, one after the other."""
-
-    def mode(text: str):
-        def answer(exchange) -> None:
-            exchange.begin_stream()
-            exchange.event(exchange.delta(content=text))
-            exchange.event(exchange.delta(finish_reason="stop"))
-            exchange.event(exchange.usage_chunk())
-            exchange.event("[DONE]")
-            exchange.end_stream()
-
-        return answer
-
-    server.script(*map(mode, texts))
 
 
 def balancer(*servers: FaultServer, **settings) -> LoadBalancer:

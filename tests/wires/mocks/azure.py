@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.faults.server import Exchange, FaultServer
 from tests.wires.mocks import openai, responses
+from tests.wires.mocks.refused import Refused, root_of  # noqa: F401 - whoever asks the mock wants its root
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJtb2NrIn0.c2ln"
@@ -23,18 +24,9 @@ TEXT = openai.TEXT
 _DATED = re.compile(r"/openai/deployments/([^/]+)/chat/completions")
 
 
-class Refused(Exception):
-    """The request is refused with this status, this code and this message."""
-
-
 def serve() -> FaultServer:
     """Return a server on a free port of loopback; a context manager that closes it."""
     return FaultServer(answer)
-
-
-def root_of(server: FaultServer) -> str:
-    """Return the resource's address, which the official client calls ``azure_endpoint``."""
-    return server.base_url.removesuffix("/v1")
 
 
 def answer(exchange: Exchange) -> None:

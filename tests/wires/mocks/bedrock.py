@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from tests.faults.server import Exchange, FaultServer
 from tests.signatures import scope_of, signature_problem
 from tests.wires.frames import event
+from tests.wires.mocks.refused import Refused, root_of  # noqa: F401 - whoever asks the mock wants its root
 
 KEY = "bedrock-key-of-the-mock-0123"
 ACCESS_KEY, SECRET, REGION = "AKIDOFTHEMOCK", "a-secret/of+the+mock=", "us-east-1"
@@ -44,18 +45,9 @@ _ON_DEMAND = (
 )
 
 
-class Refused(Exception):
-    """The request is refused, with this status, the name of this error, and this message."""
-
-
 def serve() -> FaultServer:
     """Return a server on a free port of loopback; a context manager that closes it."""
     return FaultServer(answer)
-
-
-def root_of(server: FaultServer) -> str:
-    """Return what the official client takes as the address of the service."""
-    return server.base_url.removesuffix("/v1")
 
 
 def answer(exchange: Exchange) -> None:

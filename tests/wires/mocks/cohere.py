@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.faults.server import Exchange, FaultServer
+from tests.wires.mocks.refused import Refused, root_of  # noqa: F401 - whoever asks the mock wants its root
 
 KEY = "co-a-key-of-the-mock"
 MODEL, PLAIN = "command-x-reasoning", "command-x"
@@ -27,18 +28,9 @@ _FIELDS = {
 }  # fmt: skip
 
 
-class Refused(Exception):
-    """The request is refused, with this status and these words."""
-
-
 def serve() -> FaultServer:
     """Return a server on a free port of loopback; a context manager that closes it."""
     return FaultServer(answer)
-
-
-def root_of(server: FaultServer) -> str:
-    """Return what the official client takes as the base URL."""
-    return server.base_url.removesuffix("/v1")
 
 
 def answer(exchange: Exchange) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.faults.server import Exchange, FaultServer
+from tests.wires.mocks.refused import Refused, root_of  # noqa: F401 - whoever asks the mock wants its root
 
 KEY = "AIza-a-key-of-the-mock"
 TOKEN = "ya29.a-token-of-the-mock"
@@ -39,18 +40,9 @@ _PATH = re.compile(
 _MOST_TOKENS = 65_536
 
 
-class Refused(Exception):
-    """The request is refused, with this status, this word for it, and this message."""
-
-
 def serve() -> FaultServer:
     """Return a server on a free port of loopback; a context manager that closes it."""
     return FaultServer(answer)
-
-
-def root_of(server: FaultServer) -> str:
-    """Return what the official client takes as the base URL."""
-    return server.base_url.removesuffix("/v1")
 
 
 def answer(exchange: Exchange) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.server import Exchange, FaultServer
+from tests.wires.mocks.refused import Refused, root_of  # noqa: F401 - whoever asks the mock wants its root
 
 MODEL, OLDER, PLAIN = "qwen-x:4b", "deepseek-x:8b", "gemma-x:4b"
 TEXT = "Two is a prime."
@@ -30,18 +31,9 @@ _INTEGERS = {"num_predict", "num_ctx", "num_keep", "seed", "top_k", "num_gpu", "
 _FLOATS = {"temperature", "top_p", "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty"}
 
 
-class Refused(Exception):
-    """The request is refused, with this status and these words."""
-
-
 def serve() -> FaultServer:
     """Return a server on a free port of loopback; a context manager that closes it."""
     return FaultServer(answer)
-
-
-def root_of(server: FaultServer) -> str:
-    """Return what the official client takes as the host."""
-    return server.base_url.removesuffix("/v1")
 
 
 def answer(exchange: Exchange) -> None:
