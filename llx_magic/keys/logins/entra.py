@@ -6,12 +6,11 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from llx_magic.keys.logins.kept import Kept
-from llx_magic.keys.logins.login import LoginKind, LoginProblem, library, reason
+from llx_magic.keys.logins.login import LoginKind, LoginProblem, TokenLogin, library, reason
 from llx_magic.keys.logins.quiet import quiet
-from llx_magic.keys.secret import Proof, Secret
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -37,27 +36,14 @@ _KEPT: Kept[AccessToken] = Kept(("AZURE_", "IDENTITY_", "MSI_", "IMDS_"), _files
 
 
 @dataclass(frozen=True, slots=True)
-class EntraLogin:
+class EntraLogin(TokenLogin):
     """What ``DefaultAzureCredential`` finds: variables, a workload's or machine's identity, ``az login`` and others."""
 
     scope: str = USUAL_SCOPE
+    kind: ClassVar[LoginKind] = "entra"
 
-    @property
-    def kind(self) -> LoginKind:
-        """Entra's."""
-        return "entra"
-
-    @property
-    def name(self) -> str:
-        """What the token is for."""
-        return self.scope
-
-    def read(self) -> Proof:
-        """Return a token that lasts for some minutes at least.
-
-        Raises:
-            LoginProblem: where azure-identity is missing or gets no token.
-        """
+    def token(self) -> str:
+        """Return the token that is kept, or a new one where that is old."""
         identity = library("azure.identity", "azure", _WHAT)
         failures = library("azure.core.exceptions", "azure", _WHAT)
         token = _KEPT.find(self.scope)
@@ -75,5 +61,4 @@ class EntraLogin:
                 f"Entra gives no token for {self.scope} ({why}); type az login, or set AZURE_TENANT_ID, "
                 "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
             )
-        secret = Secret(token.token)
-        return Proof(headers={"Authorization": secret.after("Bearer ")}, secrets=(secret,))
+        return token.token

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from llx_magic.keys.logins.kept import Kept
-from llx_magic.keys.logins.login import LoginKind, LoginProblem, library, reason
+from llx_magic.keys.logins.login import LoginKind, LoginProblem, TokenLogin, library, reason
 from llx_magic.keys.logins.quiet import quiet
-from llx_magic.keys.secret import Proof, Secret
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -30,31 +29,19 @@ _KEPT: Kept[Credentials] = Kept(("GOOGLE_", "CLOUDSDK_", "GCE_"), _files)
 
 
 @dataclass(frozen=True, slots=True)
-class GoogleLogin:
+class GoogleLogin(TokenLogin):
     """Application default credentials: a file that a variable names, ``gcloud``'s login, or a machine's own account."""
 
     scope: str = USUAL_SCOPE
+    kind: ClassVar[LoginKind] = "google"
 
-    @property
-    def kind(self) -> LoginKind:
-        """Google's."""
-        return "google"
-
-    @property
-    def name(self) -> str:
-        """What the token is for."""
-        return self.scope
-
-    def read(self) -> Proof:
-        """Return a token that lasts for some minutes at least.
-
-        Raises:
-            LoginProblem: where google-auth is missing or gets no token.
-        """
+    def token(self) -> str:
+        """Return the token that is kept, or a new one where that is old."""
         auth = library("google.auth", "google", _WHAT)
         transport = library("google.auth.transport.requests", "google", _WHAT)
         failures = library("google.auth.exceptions", "google", _WHAT)
-        found, token, why = _KEPT.find(self.scope), None, ""
+        found, why = _KEPT.find(self.scope), ""
+        token: str | None = None
         with quiet():
             try:
                 if found is None:
@@ -70,5 +57,4 @@ class GoogleLogin:
                 f"Google gives no token ({why}); type gcloud auth application-default login, or name the file of an "
                 "account in GOOGLE_APPLICATION_CREDENTIALS"
             )
-        secret = Secret(token)
-        return Proof(headers={"Authorization": secret.after("Bearer ")}, secrets=(secret,))
+        return token

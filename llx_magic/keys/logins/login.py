@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from llx_magic.errors import LlxError
 from llx_magic.install import install_line
 from llx_magic.keys.redaction import LIVE_KEYS
-from llx_magic.keys.secret import Proof
+from llx_magic.keys.secret import Proof, Secret
 
 AUTHS = ("bearer", "sigv4", "entra", "google")
 """The ways in which requests prove who sends them: a key of the provider, or one of the logins."""
@@ -40,6 +42,32 @@ class Login(Protocol):
         Raises:
             LoginProblem: where there is nothing.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogin(ABC):
+    """A login that gives tokens for a scope."""
+
+    scope: str
+    kind: ClassVar[LoginKind]
+
+    @property
+    def name(self) -> str:
+        """What the token is for."""
+        return self.scope
+
+    @abstractmethod
+    def token(self) -> str:
+        """Return a token that lasts for some minutes at least.
+
+        Raises:
+            LoginProblem: where the library is missing or gets no token.
+        """
+
+    def read(self) -> Proof:
+        """Return the token as requests show it (https://www.rfc-editor.org/rfc/rfc6750#section-2.1); errors: its."""
+        secret = Secret(self.token())
+        return Proof(headers={"Authorization": secret.after("Bearer ")}, secrets=(secret,))
 
 
 def library(name: str, extra: str, what: str) -> ModuleType:
