@@ -18,11 +18,12 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.ports import Clock, P, StateStore, T
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.statistics import Ledger, Tally
+from llx_magic.core.statistics import Tally
 from llx_magic.engine.store import MemoryStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom

@@ -20,12 +20,12 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import NotReady, may_fail_over
 from llx_magic.core.gate import Admission, Applicant, Gate
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.message import Message
 from llx_magic.core.money import total
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, Delta, Reply
-from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import unexpected
 from llx_magic.engine.live import LiveProfile

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from llx_magic.core.events import Event, ReplyRestarted
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.money import Cost, likely_completion
 from llx_magic.core.reply import Restart
-from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.misfits import Misfits
 from llx_magic.engine.parts import Watch

@@ -12,11 +12,11 @@ from typing import Self, Unpack
 from llx_magic.core.effort import without_effort
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
-from llx_magic.core.statistics import Ledger
 from llx_magic.engine.live import LiveProfile, Subscriber
 from llx_magic.engine.parts import Watch, parts_of
 from llx_magic.engine.plan import Candidate, Plan

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import attachments
 from llx_magic.core.money import TOKENS_A_PIECE, likely_completion
 from llx_magic.core.reply import Usage
-from llx_magic.core.statistics import Ledger
 from llx_magic.core.window import bytes_of
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan

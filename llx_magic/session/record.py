@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
 from llx_magic.core.gate import GateKey
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.core.statistics import Ledger
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.live import LiveProfile

@@ -13,7 +13,7 @@ from llx_magic.core.breaker import Cause
 from llx_magic.core.describe import CIRCUIT_BREAKER, FORMS, LB, lines
 from llx_magic.core.events import Event
 from llx_magic.core.failure import FailureKind, Limit
-from llx_magic.core.statistics import Ledger
+from llx_magic.core.ledger import Ledger
 from llx_magic.observe.debug import log_debug_lines, shown, write_debug_lines
 from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, circuit_changed, failure, simulated
 

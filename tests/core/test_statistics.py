@@ -23,15 +23,9 @@ from llx_magic.core.events import (
     VisitStarted,
     VisitSucceeded,
 )
+from llx_magic.core.ledger import EVENTS_OF_NO_REQUEST, EVENTS_PER_REQUEST, Ledger
 from llx_magic.core.reply import Answer, Delta, Reply, Restart, Usage
-from llx_magic.core.statistics import (
-    EVENTS_OF_NO_REQUEST,
-    EVENTS_PER_REQUEST,
-    Ledger,
-    Tally,
-    median,
-    percentile,
-)
+from llx_magic.core.statistics import Tally, median, percentile
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer

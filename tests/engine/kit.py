@@ -10,13 +10,13 @@ from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
 from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import Message
 from llx_magic.core.money import UNPRICED, Tariff
 from llx_magic.core.ports import StateStore
 from llx_magic.core.reply import Answer, Arrival, ChatRequest, Reply, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
-from llx_magic.core.statistics import Ledger
 from llx_magic.engine.budget import Budget
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.engine.live import LiveProfile

@@ -31,9 +31,9 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import BackendFailed, FailureKind, Limit
+from llx_magic.core.ledger import Ledger
 from llx_magic.core.rate_facts import Allowance, Measure
 from llx_magic.core.reply import Answer, Delta, Restart
-from llx_magic.core.statistics import Ledger
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.engine.parts import parts_of
 from llx_magic.errors import AllBackendsFailed

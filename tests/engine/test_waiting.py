@@ -20,7 +20,7 @@ from llx_magic.core.events import (
     VisitFailed,
 )
 from llx_magic.core.gate import Gate
-from llx_magic.core.statistics import Ledger
+from llx_magic.core.ledger import Ledger
 from llx_magic.engine.clocks import LoopClock, ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, balancer, failure, settle, simulated

@@ -14,7 +14,7 @@ import pytest
 from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import BackendEvent, Event
-from llx_magic.core.statistics import Ledger
+from llx_magic.core.ledger import Ledger
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
