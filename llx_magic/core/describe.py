@@ -181,6 +181,7 @@ FORMS: tuple[Form, ...] = (
     Form(facts.RequestAnswered, "[LB:request] Request {request}: answered by {backend} in {milliseconds}ms"),
     Form(facts.RequestFailed, "[LB:request] Request {request}: failed: {message}"),
     Form(facts.RequestCancelled, "[LB:request] Request {request}: cancelled after {milliseconds}ms"),
+    Form(facts.RequestPutBack, "[LB:rows] Request {request}: put back after {milliseconds}ms"),
 )
 """Every debug line there is, in the order in which those of one event are written."""
 
@@ -254,6 +255,7 @@ _PHRASES: dict[type[Event], Callable[..., str]] = {
     facts.RequestAnswered: lambda event: f"answered by {event.backend} in {duration(event.seconds)}",
     facts.RequestFailed: lambda event: f"failed after {duration(event.seconds)}",
     facts.RequestCancelled: lambda event: f"cancelled after {duration(event.seconds)}",
+    facts.RequestPutBack: lambda event: f"put back after {duration(event.seconds)}, asked again later",
 }
 
 

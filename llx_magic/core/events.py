@@ -258,3 +258,9 @@ class RequestCancelled(RequestEnded, frozen=True, kw_only=True):
     """The user stopped the request."""
 
     outcome: ClassVar[str] = "cancelled"
+
+
+class RequestPutBack(RequestEnded, frozen=True, kw_only=True):
+    """Nobody answered this row of a map, through no fault of its own: the map keeps it, and asks again later."""
+
+    outcome: ClassVar[str] = "put back"

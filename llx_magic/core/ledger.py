@@ -7,7 +7,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Sequence
 from itertools import chain, pairwise
 
-from llx_magic.core.events import BackendEvent, Event, RequestStarted
+from llx_magic.core.events import BackendEvent, Event, RequestPutBack, RequestStarted
 from llx_magic.core.statistics import Prompts, RequestRecord, Tally
 
 EVENTS_PER_REQUEST = 400
@@ -65,7 +65,8 @@ class Ledger:
             kept.add(event, self._place)
             kept.record.fold(event)
             if kept.record.outcome != "running":
-                self._outcomes[kept.record.outcome] += 1
+                if not isinstance(event, RequestPutBack):
+                    self._outcomes[kept.record.outcome] += 1
                 if len(self._ended) == self._ended.maxlen:
                     self._forget(self._ended[0].events[-1].at)
                 self._ended.append(self._running.pop(event.request))

@@ -175,7 +175,8 @@ def _sum(one: int | None, other: int | None) -> int | None:
 class RequestRecord:
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
 
-    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
+    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running"; a row of a map that nobody could
+    answer is "put back", and has a record of its own when it is asked again. ``decisions`` are the reasons, in
     order, for which backends were passed over or given up, as "backend: reason".
     """
 
@@ -237,6 +238,8 @@ class RequestRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
     """How many prompts were asked, and what became of them; a prompt counts once, however many backends it met.
+
+    What was put back is not counted before it comes again.
 
     ``asked == answered + failed + cancelled + running`` holds at all times.
     """

@@ -126,6 +126,11 @@ class Reasons:
         action = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
         return Reason(name, message, hold.seconds, command(f"circuit {action} {name}"))
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the request itself was refused, and nothing else went wrong."""
+        return bool(self._refusal())
+
     def _refusal(self) -> str:
         """Return that the request was refused, where nothing else went wrong."""
         refused = [(name, failure) for name, failure in self._failures.items() if failure.kind in REFUSALS]

@@ -13,6 +13,7 @@ from llx_magic.core.events import (
     RequestAnswered,
     RequestCancelled,
     RequestFailed,
+    RequestPutBack,
     RequestStarted,
     SecondPassStarted,
     SkipReason,
@@ -80,7 +81,10 @@ class RequestRun:
         try:
             reply = await self._decide(order)
         except AllBackendsFailed as failed:
-            self._live.publish(RequestFailed(**scope.stamp(), message=str(failed), seconds=scope.age()))
+            if self._plan.is_row and not scope.reasons.is_refused:
+                self._live.publish(RequestPutBack(**scope.stamp(), seconds=scope.age()))
+            else:
+                self._live.publish(RequestFailed(**scope.stamp(), message=str(failed), seconds=scope.age()))
             failed.partial, failed.trace = scope.partial, tuple(events)
             raise
         except BaseException:

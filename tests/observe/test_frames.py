@@ -15,6 +15,7 @@ from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.ledger import Ledger
+from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
@@ -81,8 +82,8 @@ def test_every_column_is_explained(name):
     ("name", "column", "words"),
     [
         ("stats", "state", ["closed", "open", "half-open", "disabled"]),
-        ("history", "outcome", ["answered", "failed", "cancelled"]),
-        ("history", "policy", ["failover", "roundrobin"]),
+        ("history", "outcome", ["answered", "failed", "cancelled", "put back"]),
+        ("history", "policy", list(ROUTINGS)),
         ("attempts", "outcome", ["answered", "failed", "cancelled", "running"]),
         ("circuit", "state", ["closed", "open", "half-open", "disabled"]),
     ],

@@ -270,3 +270,11 @@ def test_the_synchronous_call_gives_the_same(store):
     profile = llx.Profile.single(simulated("a"))
     result = llx.map(ROWS, TEMPLATE, profile=profile, store=store, progress=False)
     assert counts(result) == {"answered": 20}
+
+
+async def test_a_row_that_waits_is_no_prompt_that_failed(store):
+    lb = balancer(simulated("a", script="429:30, 429:30, ok"))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    prompts = lb.snapshot().prompts
+    assert (prompts.asked, prompts.answered, prompts.failed) == (20, 20, 0)
+    assert "put back" in set(lb.history().outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from llx_magic.core.events import RequestAnswered, RequestEnded, RequestFailed
+from llx_magic.core.events import RequestAnswered, RequestEnded, RequestFailed, RequestPutBack
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Step, Trace
 from llx_magic.dashboard.charts.chart import AXIS, WIDE, Chart, grid, left, path, right, scale, svg
@@ -71,6 +71,8 @@ def _ending(trace: Trace) -> str:
         return "… running"
     if isinstance(last, RequestAnswered):
         return f"✓ {one_line(last.backend, 12)}"
+    if isinstance(last, RequestPutBack):
+        return "↩ put back"
     return "✗ failed" if isinstance(last, RequestFailed) else "\N{EN DASH} cancelled"
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POLICIES = tuple(ROUTINGS)
-REQUEST_OUTCOMES = ("answered", "failed", "cancelled")
+REQUEST_OUTCOMES = ("answered", "failed", "cancelled", "put back")
 ATTEMPT_OUTCOMES = ("answered", "failed", "cancelled", "running")
 FAILURE_KINDS = tuple(str(kind) for kind in FailureKind)
 
