@@ -18,7 +18,7 @@ from llx_magic.errors import LlxError, ProfileError, UsageProblem
 from llx_magic.observe.report import html_table
 from llx_magic.profiles.direct import COLON
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.providers.table import find_provider, nearest_provider
+from llx_magic.providers.find import find_provider, nearest_provider
 from llx_magic.session.members import endpoint_of, provider_of
 from llx_magic.session.model_lists import MODEL_LISTS
 from llx_magic.session.session import Session

@@ -23,7 +23,7 @@ from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, M
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
-from llx_magic.providers.table import find_provider
+from llx_magic.providers.find import find_provider
 from llx_magic.session import consent, wiring
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session

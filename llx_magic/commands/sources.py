@@ -15,7 +15,8 @@ from llx_magic.files.folders import shipped_folder
 from llx_magic.files.names import name_problem
 from llx_magic.files.private import SUFFIX, read_file
 from llx_magic.profiles.direct import COLON
-from llx_magic.providers.table import PROVIDERS, find_provider
+from llx_magic.providers.find import find_provider
+from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.declaration import SETTINGS, Scope
 
 if TYPE_CHECKING:

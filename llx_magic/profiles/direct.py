@@ -11,7 +11,7 @@ from llx_magic.files.folders import absolute
 from llx_magic.files.private import SUFFIX
 from llx_magic.hosts import command
 from llx_magic.profiles.document import ModelProfile
-from llx_magic.providers.table import find_provider, provider
+from llx_magic.providers.find import find_provider, provider
 
 COLON = ":"
 

@@ -15,8 +15,8 @@ from llx_magic.files.names import check_name
 from llx_magic.key_shapes import begins_like_a_key, not_repeated
 from llx_magic.profiles.connection import Connection
 from llx_magic.providers.address import base_url
+from llx_magic.providers.find import find_provider
 from llx_magic.providers.provider import FORMS, Provider
-from llx_magic.providers.table import find_provider
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import read_values, usable_in_member
 from llx_magic.text.values import JsonValue

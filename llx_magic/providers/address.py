@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
+from llx_magic.providers.find import provider_at
 from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, OPENAI, Provider
-from llx_magic.providers.table import provider_at
 
 _AROUND: Final = f" \t\r\n{QUOTES}<>,;"
 """What stands around an address that was copied out of a text, a shell or a file of settings."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
-from llx_magic.errors import ProfileError
 from llx_magic.providers import accents
 from llx_magic.providers.accents import Accent
 from llx_magic.providers.provider import ANTHROPIC, BEDROCK, COHERE, GEMINI, OLLAMA, VERTEX_HOSTS, Provider
-from llx_magic.text.wording import closest
 
 
 class _More(TypedDict, total=False):
@@ -317,46 +315,3 @@ _DECLARED = (
 
 PROVIDERS: dict[str, Provider] = {each.name: each for each in _DECLARED}
 """Every provider by its name."""
-
-
-def _folded(name: str) -> str:
-    """Return a name as it is compared: ``Chutes.ai``, ``chutes-ai`` and ``ChutesAI`` are one."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-_BY_FOLDED_NAME = {_folded(name): each for each in _DECLARED for name in (each.name, *each.aliases)}
-
-
-def find_provider(name: str) -> Provider | None:
-    """Return the provider of that name or alias, or None; capitals, blanks and punctuation do not matter."""
-    return _BY_FOLDED_NAME.get(_folded(name))
-
-
-def provider(name: str) -> Provider:
-    """Return the provider of that name or alias; capitals, blanks and punctuation do not matter.
-
-    Raises:
-        ProfileError: for an unknown name; the text says what it says in ``unknown_provider``.
-    """
-    found = find_provider(name)
-    if found is None:
-        raise ProfileError(unknown_provider(name))
-    return found
-
-
-def unknown_provider(name: str) -> str:
-    """Say that no provider has that name: with the nearest one, or all where none is near, and what serves as well."""
-    near = nearest_provider(name)
-    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(PROVIDERS))};"
-    return f"unknown provider {name!r}, {hint} any other serves with a base-url, if it speaks OpenAI's chat completions"
-
-
-def nearest_provider(name: str) -> str | None:
-    """Return the name of the provider that may have been meant, or None where none is near."""
-    near = closest(_folded(name), _BY_FOLDED_NAME)
-    return _BY_FOLDED_NAME[near].name if near else None
-
-
-def provider_at(url: str) -> Provider | None:
-    """Return the provider whose own host ``url`` is at, or None."""
-    return next((each for each in _DECLARED if each.own_host(url)), None)

@@ -24,8 +24,8 @@ from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.headers import HeaderSource
 from llx_magic.profiles.key_source import MISSING, ProfileKeySource
 from llx_magic.profiles.login_source import LoginSource
+from llx_magic.providers.find import find_provider, provider_at, unknown_provider
 from llx_magic.providers.provider import FORMS, OPENAI, Provider
-from llx_magic.providers.table import find_provider, provider_at, unknown_provider
 
 _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""

@@ -11,7 +11,7 @@ from llx_magic.backends.reading.rates import NO_WINDOWS, told_by_error, told_by_
 from llx_magic.backends.wires.anthropic_reader import MessageReader
 from llx_magic.backends.wires.wire import wire_named
 from llx_magic.core.rate_facts import BY_MINUTE, DAY, MINUTE, MONTH, Allowance, Measure, longest_wait
-from llx_magic.providers.table import find_provider
+from llx_magic.providers.find import find_provider
 from tests.backends.kit import NOON, refusal
 from tests.faults.asking import Pieces
 

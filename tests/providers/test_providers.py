@@ -8,7 +8,8 @@ import pytest
 
 from llx_magic.errors import ProfileError
 from llx_magic.providers.address import AddressProblem, base_url
-from llx_magic.providers.table import PROVIDERS, find_provider, provider, provider_at, unknown_provider
+from llx_magic.providers.find import find_provider, provider, provider_at, unknown_provider
+from llx_magic.providers.table import PROVIDERS
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -20,7 +20,7 @@ from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import Answer, ChatRequest, Effort, Restart, Usage
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.headers import Header
-from llx_magic.providers.table import provider
+from llx_magic.providers.find import provider
 from llx_magic.session.members import credential_of, endpoint_of
 from tests.faults.asking import KEY, FixedKey, Pieces, answer_of
 from tests.faults.server import Exchange, FaultServer

@@ -18,7 +18,7 @@ from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import ChatRequest
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.providers.address import base_url
-from llx_magic.providers.table import provider, provider_at
+from llx_magic.providers.find import provider, provider_at
 from llx_magic.session.members import endpoint_of, wire_of
 from llx_magic.session.session import Session
 from tests.faults.asking import FixedKey, answer_of, obstacle, question

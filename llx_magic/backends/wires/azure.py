@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path
 from llx_magic.providers.address import DATED_VERSION
-from llx_magic.providers.table import provider_at
+from llx_magic.providers.find import provider_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

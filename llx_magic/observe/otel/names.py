@@ -15,7 +15,7 @@ from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
 from llx_magic.core.failure import Failure
 from llx_magic.core.sampling import read_sampling
-from llx_magic.providers.table import find_provider
+from llx_magic.providers.find import find_provider
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
