@@ -78,6 +78,7 @@ BENCHMARKS = (
     Benchmark("interrupt", "Interrupting", "", "--rounds 5", 90),
     Benchmark("dashboard", "The dashboard", "", "--rounds 20", 120),
     Benchmark("frames", "History and its memory", "", None, 200),
+    Benchmark("rows_size", "A run over a large table", "", "--quick", 300),
     Benchmark("scaling", "How costs grow", "", "--quick", 240),
     Benchmark("rows", "Rows of a map", "", "--quick", 120),
     Benchmark("profile_calls", "Where a call's time goes, before and after", "", "--calls 500", 90),

@@ -86,9 +86,10 @@ class ReplyStore:
                 places = ", ".join("?" * len(some))
                 statement = f"SELECT key, occurrence, asked, failed, at, data FROM reply WHERE key IN ({places})"  # noqa: S608
                 for key, occurrence, asked_then, failed, at, data in connection.execute(statement, some):
-                    rank = (not failed, at, data)
-                    if asked_then in asked and (key, occurrence) in wanted:
-                        best[key, occurrence] = max(rank, best.get((key, occurrence), rank))
+                    if asked_then in asked and (found := (key, occurrence)) in wanted:
+                        rank = (not failed, at, data)
+                        if found not in best or rank > best[found]:
+                            best[found] = rank
         return {key: stored for key, (_ok, _at, data) in best.items() if (stored := _read(data)) is not None}
 
     def writer(self, deliver: Deliver[T]) -> Writer[T]:

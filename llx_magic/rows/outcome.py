@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import isnan, nan
 from typing import Literal, NamedTuple, get_args
+
+import msgspec
 
 Status = Literal["answered", "stored", "failed", "not asked"]
 """What became of a row; ``stored`` was answered by an earlier run, and nothing was asked for it."""
@@ -19,8 +20,7 @@ _REPLIED = frozenset((_CODES["answered"], _STORED))
 _UNKNOWN = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one row; ``place`` is its position among the rows, from 0.
 
     ``text`` is the whole reply, and of a row that failed for what it replied, that reply. ``value`` is what the reply
@@ -81,17 +81,16 @@ class Outcomes:
     def put(self, outcome: Outcome) -> None:
         """Take an outcome in the place of an earlier one of its row."""
         at = outcome.place
-        if at >= len(self):
-            self._grow(at + 1 - len(self))
+        if at >= len(self.statuses):
+            self._grow(at + 1 - len(self.statuses))
         self.statuses[at] = _CODES[outcome.status]
-        self.texts[at], self.errors[at] = outcome.text, outcome.error
-        self.backends[at], self.models[at] = outcome.backend, outcome.model
-        for counts, count in (
-            (self._attempts, outcome.attempts),
-            (self._tokens_in, outcome.tokens_in),
-            (self._tokens_out, outcome.tokens_out),
-        ):
-            counts[at] = _UNKNOWN if count is None else count
+        self.texts[at] = outcome.text
+        self.errors[at] = outcome.error
+        self.backends[at] = outcome.backend
+        self.models[at] = outcome.model
+        self._attempts[at] = _UNKNOWN if outcome.attempts is None else outcome.attempts
+        self._tokens_in[at] = _UNKNOWN if outcome.tokens_in is None else outcome.tokens_in
+        self._tokens_out[at] = _UNKNOWN if outcome.tokens_out is None else outcome.tokens_out
         self._seconds[at] = nan if outcome.seconds is None else outcome.seconds
         self._costs[at] = nan if outcome.cost is None else outcome.cost
 
@@ -154,16 +153,19 @@ class Outcomes:
         }
 
     def _reach(self, places: Sequence[int]) -> None:
-        self._grow(max(0, max(places, default=-1) + 1 - len(self)))
+        missing = max(places, default=-1) + 1 - len(self)
+        if missing > 0:
+            self._grow(missing)
 
-    def _grow(self, by: int) -> None:
-        self.statuses.extend([_NOT_ASKED] * by)
+    def _grow(self, least: int) -> None:
+        """Make place for further rows; what is ahead of the last one is cut off by nobody, and is not asked."""
+        self.statuses.extend([_NOT_ASKED] * least)
         for texts in (self.texts, self.errors, self.backends, self.models):
-            texts.extend([None] * by)
+            texts.extend([None] * least)
         for counts in (self._attempts, self._tokens_in, self._tokens_out):
-            counts.extend([_UNKNOWN] * by)
+            counts.extend([_UNKNOWN] * least)
         for figures in (self._seconds, self._costs):
-            figures.extend([nan] * by)
+            figures.extend([nan] * least)
 
 
 def _count(stored: int) -> int | None:

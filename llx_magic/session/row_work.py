@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS
@@ -319,4 +320,4 @@ def _look_away(_part: object) -> None:
 def _shared(outcome: Outcome, row: MapRow) -> Outcome:
     """Return the outcome of a row whose prompt is that of another: nothing was asked for it."""
     status: Status = "stored" if outcome.status == "answered" else outcome.status
-    return replace(outcome, place=row.place, status=status)
+    return msgspec.structs.replace(outcome, place=row.place, status=status)

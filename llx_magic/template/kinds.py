@@ -19,6 +19,8 @@ def shown(value: object, limits: Limits) -> Shown:
     Raises RefusedError for one that has no text: a generator, a table that is not computed yet, an object that would
     show no more than its address.
     """
+    if type(value) is str:  # nearly all values of rows are
+        return Shown(_bounded(value))
     several = value if isinstance(value, list | tuple) else (value,)
     if several and all(isinstance(each, Image | File) or is_picture(each) for each in several):
         pieces = (each if isinstance(each, Image | File) else Image(each) for each in several)
@@ -31,14 +33,13 @@ def shown(value: object, limits: Limits) -> Shown:
             return table
     if hasattr(type(value), "__dataframe__"):
         return foreign.exchanged(value, limits)
-    text = value if isinstance(value, str) else _text(value)
-    if len(text) > cells.LONGEST_TEXT:
-        raise RefusedError(f"longer than a prompt takes ({cells.LONGEST_TEXT:,} characters); cut it first")
-    return Shown(str(text))
+    return Shown(_bounded(str(value) if isinstance(value, str) else _text(value)))
 
 
 def what_no_data(value: object) -> str | None:
     """Say what kind of thing that is no data a value is; None for data."""
+    if type(value) in _PLAIN:
+        return None
     return next((what for kinds, what in _NO_DATA if isinstance(value, kinds)), None)
 
 
@@ -66,6 +67,15 @@ _NO_DATA: tuple[tuple[tuple[type, ...], str], ...] = (
     ((type(os.environ),), "the environment of this program"),
     ((types.CoroutineType, types.AsyncGeneratorType), "not computed yet"),
 )
+
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def _bounded(text: str) -> str:
+    if len(text) > cells.LONGEST_TEXT:
+        raise RefusedError(f"longer than a prompt takes ({cells.LONGEST_TEXT:,} characters); cut it first")
+    return text
 
 
 def _text(value: object) -> str:

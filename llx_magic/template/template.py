@@ -7,7 +7,7 @@ single brace is plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -77,10 +77,12 @@ class Template:
         at = 0
         for start, end, expression in self._expressions:
             shown = _shown(expression, namespace, limits)
-            label = one_line(expression.source, _LABEL_LENGTH)
             text = self._apart(shown.text, start, end) if shown.apart else shown.text
-            parts += [self._text[at:start], *([text] if not shown.pieces else named(shown.pieces, label))]
-            notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
+            parts += self._text[at:start], text
+            if shown.pieces or shown.cuts:
+                label = one_line(expression.source, _LABEL_LENGTH)
+                parts += named(shown.pieces, label)
+                notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
             at = end
         return Rendered(_joined([*parts, self._text[at:]]), tuple(notes))
 
@@ -101,14 +103,15 @@ class Template:
         return after < len(self._text) and self._text[after] != "\n"
 
 
-def _joined(parts: Iterable[Piece]) -> Content:
+def _joined(parts: Sequence[Piece]) -> Content:
     """Return the texts between images and files as one each, and no blank ones there; without those, one text."""
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "".join(texts)
     joined: list[Piece] = []
     for is_text, group in groupby(parts, lambda part: isinstance(part, str)):
         together = tuple(group)
         joined += ("".join(map(str, together)),) if is_text else together
-    if all(isinstance(part, str) for part in joined):
-        return "".join(map(str, joined))
     return tuple(part for part in joined if not isinstance(part, str) or part.strip())
 
 
@@ -173,20 +176,21 @@ def _read(text: str, span: tuple[int, int], mode: Mode) -> Expression:
 
 
 def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limits) -> Shown:
-    from jinja2.exceptions import SecurityError, UndefinedError
-
-    source = expression.source
     try:
         return kinds.shown(expression.value(namespace), limits)
-    except UndefinedError as error:
-        problem = undefined(source, error, namespace, RAW)
-    except SecurityError as error:
-        problem = said(error, without_class=True).removesuffix(".")
-    except RefusedError as error:
-        problem = _refused(source, error)
     except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
-        problem = said(error)
-    raise unusable(source, problem)
+        problem = _problem(expression.source, error, namespace)
+    raise unusable(expression.source, problem)
+
+
+def _problem(source: str, error: Exception, namespace: Mapping[str, object]) -> str:
+    from jinja2.exceptions import SecurityError, UndefinedError
+
+    if isinstance(error, UndefinedError):
+        return undefined(source, error, namespace, RAW)
+    if isinstance(error, SecurityError):
+        return said(error, without_class=True).removesuffix(".")
+    return _refused(source, error) if isinstance(error, RefusedError) else said(error)
 
 
 def _refused(source: str, error: RefusedError) -> str:

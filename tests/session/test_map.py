@@ -56,6 +56,17 @@ async def test_one_more_row_in_front_and_a_new_order_ask_one_row(store):
     assert (counts(result), attempts(lb)) == ({"answered": 1, "stored": 20}, 1)
 
 
+async def test_rows_that_are_dropped_ask_nothing_and_one_that_is_changed_asks_itself(store):
+    table = pd.DataFrame({"n": range(200), "text": [f"text {number}" for number in range(200)]})
+    await balancer(simulated("a")).map(table, "{{ n }}: {{ text }}", store=store)
+    fewer = table.sample(frac=1, random_state=1).iloc[10:].copy()
+    lb = balancer(simulated("a"))
+    assert counts(await lb.map(fewer, "{{ n }}: {{ text }}", store=store)) == {"stored": 190}
+    fewer.iloc[100, 1] = "another"
+    assert counts(await lb.map(fewer, "{{ n }}: {{ text }}", store=store)) == {"stored": 189, "answered": 1}
+    assert attempts(lb) == 1
+
+
 async def test_equal_prompts_are_asked_once(store):
     lb = balancer(simulated("a", latency_ms=100))
     result = await lb.map(["same", "other"] * 50, TEMPLATE, store=store)
