@@ -117,11 +117,12 @@ def until_reset(value: str | float, headers: Mapping[str, str], wall_clock: floa
     A date counts from the response's own. As a text it is one of https://www.rfc-editor.org/rfc/rfc3339#section-5.6, as
     Anthropic has it, or of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7.
     """
-    number = _number(value)
-    if number is None:
+    if (number := _number(value)) is None:
         text = str(value)
+        if (seconds := duration(text)) is not None:
+            return seconds
         due = _rfc3339(text) or _http_date(text)
-        return duration(text) if due is None else _until(due, headers, wall_clock)
+        return None if due is None else _until(due, headers, wall_clock)
     if number < _LONGEST_AGO:
         return number
     return _until(number / 1000 if number >= 1000 * _LONGEST_AGO else number, headers, wall_clock)
