@@ -1,7 +1,7 @@
 """A model server on loopback, in a process of its own, that takes only so much and refuses the rest with a 429.
 
-    with LimitedServer(rate="100/20", says="all") as server:   # 100 requests a second, 20 saved up at most
-    with LimitedServer(places="20,60,10", rows=2400) as server:  # so many at once; the next after each share of the rows
+    with LimitedServer(rate="100/20", says="all") as server:     # 100 requests a second, 20 saved up at most
+    with LimitedServer(places="20,60,10", rows=2400) as server:  # so many at once, by thirds of the rows
         f"{server.url}/v1"        # replies after `seconds`, a fifth more or less
         server.facts()            # what it has answered and refused so far
 
@@ -121,15 +121,16 @@ class _Connection(asyncio.Protocol):
             if len(self._received) < end:
                 return
             request, self._received = self._received[:end], self._received[end:]
-            self._take(request.startswith(b"GET /facts"))
+            if request.startswith(b"GET /facts"):
+                names = ("answered", "refused", "most", "refused_since_change", "flight_at_change")
+                self._send("200 OK", json.dumps({name: getattr(self.limits, name) for name in names}).encode())
+            else:
+                self._take()
 
-    def _take(self, is_question: bool) -> None:
-        limits, loop = self.limits, asyncio.get_running_loop()
-        if is_question:
-            names = ("answered", "refused", "most", "refused_since_change", "flight_at_change")
-            self._send("200 OK", json.dumps({name: getattr(limits, name) for name in names}).encode())
-        elif limits.has_room(loop.time()):
-            self._begin()
+    def _take(self) -> None:
+        limits = self.limits
+        if limits.has_room(asyncio.get_running_loop().time()):
+            self.begin()
         elif limits.queues:
             limits.waiting.append(self)
         else:
@@ -138,7 +139,8 @@ class _Connection(asyncio.Protocol):
             wait = f"retry-after: {RETRY_AFTER}\r\n" if limits.says != "nothing" else ""
             self._send("429 Too Many Requests", _REFUSAL, limits.head() + wait)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Work on the request."""
         limits = self.limits
         limits.under_way += 1
         limits.most = max(limits.most, limits.under_way)
@@ -154,7 +156,7 @@ class _Connection(asyncio.Protocol):
             limits.flight_at_change[limits.phase] = limits.under_way
         self._send("200 OK", _BODY, told)
         while limits.waiting and limits.has_room(asyncio.get_running_loop().time()):
-            limits.waiting.popleft()._begin()
+            limits.waiting.popleft().begin()
 
     def _send(self, status: str, body: bytes, more: str = "") -> None:
         head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{more}\r\n"

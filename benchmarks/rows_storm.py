@@ -1,8 +1,8 @@
 """A run over rows at a service that takes only so much: rows answered, time against the ideal, and refusals.
 
-Two kinds of service, each a process of its own on loopback: one takes 100 requests a second and has 20 saved up at most,
-the other so many at once, which changes while the run goes on. What they tell of that differs. The ideal is what a
-caller would take who knows the limits and never sends one too many.
+Two kinds of service, each a process of its own on loopback: one takes 100 requests a second and has 20 saved up at
+most, the other so many at once, which changes while the run goes on. What they tell of that differs. The ideal is what
+a caller would take who knows the limits and never sends one too many.
 
     python benchmarks/rows_storm.py [--quick] [--rounds N] [--only WORD] [--json FILE]
 """

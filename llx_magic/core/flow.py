@@ -1,8 +1,8 @@
-"""How many rows a second a backend takes, learnt from refusals that name a wait.
+"""How many rows a second a backend takes, learnt from its refusals.
 
-Such a server mostly counts requests in a time, and saves up what was not used. So the rows that it took until it
-refused one say too much of its rate, by what it had saved; by the time of the whole cycle, the wait included, they say
-too little. The rate is taken to be the geometric mean of both. Where that is still too high, the next refusal comes
+One that names a wait mostly counts requests in a time, and saves up what was not used. So the rows that it took until
+it refused one say too much of its rate, by what it had saved; by the time of the whole cycle, the wait included, they
+say too little. The rate is taken to be the geometric mean of both. Where that is still too high, the next one comes
 soon; the longer one takes to come, the closer the two are together.
 """
 
@@ -14,6 +14,9 @@ import msgspec
 
 BELOW = 0.95
 """Which share of the estimated rate rows are sent at."""
+
+FEWEST = 16
+"""How many rows there must have been for a rate where no wait is named: such a refusal may come from chance."""
 
 RARELY, WAITS = 40, 4.0
 """How many answers, and how many times the last wait, there are before a higher rate is tried."""
@@ -95,8 +98,8 @@ class Flow(msgspec.Struct):
             self.answered, self.step, self.raised_at = 0, 2.0 * self.step, now
 
     def refused(self, admitted_at: float, now: float, until: float) -> None:
-        """Take a refusal of what was admitted then; the server wants to be left alone until a time."""
-        if admitted_at <= self.cut_at:
+        """Take a refusal of what was admitted then; the server wants to be left alone until a time, or names none."""
+        if admitted_at <= self.cut_at or (until <= now and self.sent < FEWEST):
             return
         wait = until - now
         if max(1.0, wait) <= min(self.sent, LONGEST_SECONDS):

@@ -1,10 +1,11 @@
 """How many rows at once a backend bears, found out from what becomes of them.
 
-The level doubles with each flight of rows until something is refused. What was under way then and was not refused is
-known to be borne: the level holds there. After some answers it feels for one place more; where that is borne, for two
-more, four, and so on, so that room which opens later is soon found. A refusal while it feels brings it back to what it
-held, and makes it feel more rarely. A refusal at what it held cuts it, once for all that were under way together, as
-TCP does (https://www.rfc-editor.org/rfc/rfc5681#section-3.1), and answers bring it back quickly.
+The level doubles with each flight of rows, more slowly where replies are quick, until something is refused. What was
+under way then and was not refused is known to be borne: the level holds there. After some answers it feels for one
+place more; where that is borne, for two more, four, and so on, so that room which opens later is soon found. A refusal
+while it feels brings it back to what it held, and makes it feel more rarely. A refusal at what it held cuts it, once
+for all that were under way together, as TCP does (https://www.rfc-editor.org/rfc/rfc5681#section-3.1), and answers
+bring it back quickly.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ CUT = 0.7
 SATURATED = 0.8
 """From what share of the level on an answer teaches anything: where fewer are under way, they prove nothing."""
 
+DOUBLING_SECONDS, MOST_DOUBLINGS = 0.2, 16.0
+"""How soon it may double again: quick replies come and go before it shows that they were too many."""
+
 RETURN = 2.0
 """How many places a flight of answers gives back after a cut."""
+
+LONGEST_STEP = 0.25
+"""Which share of what is borne it feels for at most: what a server has saved up makes more seem to be borne."""
 
 SOON, RARELY = 20, 100
 """After how many answers it feels for more: at first, and at last, when each attempt was refused."""
@@ -44,12 +51,15 @@ class Level(msgspec.Struct):
     ``at_most`` rows may be under way; ``held`` is the most that is known to be borne. ``answered`` counts the answers
     since the level last changed its mind; after ``patience`` of them it feels for ``step`` places more. What was
     admitted until ``cut_at`` belongs to the flight that has had its cut. ``in_vain`` flights in a row had no answer.
+    While it doubles, ``began_with`` is what it was at the first answer, at ``began_at``.
     """
 
     at_most: float = START
     held: float = UNKNOWN
     step: float = 1.0
     answered: int = 0
+    began_at: float = 0.0
+    began_with: float = START
     patience: int = SOON
     is_starting: bool = True
     cut_at: float = -1.0
@@ -79,7 +89,7 @@ class Level(msgspec.Struct):
         self.cut_at, self.in_vain = now, self.in_vain + 1
         self._change_its_mind()
 
-    def passed(self, under_way: int, ceiling: float) -> None:
+    def passed(self, under_way: int, ceiling: float, now: float) -> None:
         """Take an answer; ``under_way`` were so many, itself among them, and the level need not exceed ``ceiling``."""
         if self.pause:  # after a time in which nothing was borne, what was borne before it tells nothing
             self.is_starting, self.held = True, UNKNOWN
@@ -88,12 +98,16 @@ class Level(msgspec.Struct):
             return
         self.answered += 1
         if self.is_starting:
-            self.at_most += 1.0
+            if self.answered == 1:
+                self.began_at, self.began_with = now, self.at_most
+            doublings = min(1.0 + (now - self.began_at) / DOUBLING_SECONDS, MOST_DOUBLINGS)
+            self.at_most = min(self.at_most + 1.0, self.began_with * 2.0**doublings)
         elif self.at_most < self.held:
             self.at_most, self.answered = min(self.held, self.at_most + RETURN / self.at_most), 0
         elif self.answered >= max(self.patience if self.at_most == self.held else 0, self.at_most):
             if self.at_most > self.held:
-                self.held, self.step, self.patience = self.at_most, 2.0 * self.step, SOON
+                self.held, self.patience = self.at_most, SOON
+                self.step = min(2.0 * self.step, max(1.0, LONGEST_STEP * self.held))
             self.at_most, self.answered = self.held + self.step, 0
         self.at_most = min(self.at_most, ceiling)
 

@@ -85,7 +85,7 @@ class Traffic(msgspec.Struct):
         self.answers += 1
         self.flow.passed(now)
         if self.level is not None:
-            self.level.passed(self.under_way, settings.concurrency)
+            self.level.passed(self.under_way, settings.concurrency, now)
 
     def first_token(self, seconds: float) -> None:
         """Learn from the time to the first token of a row's answer."""
@@ -96,7 +96,8 @@ class Traffic(msgspec.Struct):
         """Learn from a refusal of what was admitted then, a row or not; ``wait`` is for how long, where that is known.
 
         A later refusal never makes an earlier wait shorter. One that names its time may come from too many at once or
-        too many in a time: the first are to blame where more were under way than are known to be borne.
+        too many in a time: the first are to blame where more were under way than are known to be borne. Where it names
+        none, the second are, if no more were under way than ought to be borne.
         """
         if wait is not None:
             self.pause(now + wait)
@@ -104,6 +105,9 @@ class Traffic(msgspec.Struct):
         if level is None:
             return
         is_first, at_its_most = level.is_starting, self.under_way >= level.held
+        ought_to_be_borne = not is_first and admitted_at > level.cut_at and level.at_most <= level.held
+        if wait is None and ought_to_be_borne:
+            self.flow.refused(admitted_at, now, now)
         if wait is None or is_first or at_its_most:
             level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)
         if wait is None:

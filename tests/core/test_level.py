@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llx_magic.core.level import CUT, LONGEST_PAUSE, START, Level
+from llx_magic.core.level import CUT, DOUBLING_SECONDS, LONGEST_PAUSE, START, Level
 from llx_magic.core.queueing import FEWEST, Queueing
 from llx_magic.core.traffic import FEW_ANSWERS, Traffic
 from tests.core.rows_simulation import Rate, Rows, Server, lengths
@@ -96,10 +96,11 @@ def test_a_server_that_queues_is_not_sent_more_than_it_works_at(seed):
     assert quantiles(run.took, n=20)[-1] < 7.0
 
 
+@pytest.mark.parametrize("wait", [1.0, None])
 @pytest.mark.parametrize("latency", [0.02, 0.05, 0.1, 0.3])
-def test_a_storm_of_refusals_ends_soon_and_loses_no_row(latency):
-    """100 a second and 20 saved up: ideally 5.8 s."""
-    runs = [Rows(Rate(100, 20), 600, lengths(seed, latency)).run() for seed in SEEDS]
+def test_a_storm_of_refusals_ends_soon_and_loses_no_row(latency, wait):
+    """100 a second and 20 saved up: ideally 5.8 s. Where no wait is named, too."""
+    runs = [Rows(Rate(100, 20, wait), 600, lengths(seed, latency)).run() for seed in SEEDS]
     assert [len(run.answers) for run in runs] == [600] * len(SEEDS)
     assert median(run.now for run in runs) <= 12.0
     assert median(len(run.refusals) for run in runs) <= 40
@@ -132,10 +133,24 @@ def test_a_refusal_while_it_feels_costs_nothing_but_patience():
     assert (level.at_most, level.held, level.patience) == (20.0, 20.0, 2 * before)
 
 
+def test_quick_replies_do_not_make_it_double_more_often_than_a_server_can_complain():
+    level = Level()
+    for number in range(200):
+        level.passed(int(level.at_most), 1000.0, number / 1000)
+    assert level.at_most <= START * 2.0 ** (1.0 + 0.2 / DOUBLING_SECONDS)
+
+
+def test_a_level_that_doubles_for_days_stays_a_number():
+    level = Level()
+    for number in range(10):
+        level.passed(int(level.at_most), 64.0, number * 1e6)
+    assert level.at_most == START + 10
+
+
 def test_answers_while_few_are_under_way_teach_nothing():
     level = at(20.0)
     for _ in range(1000):
-        level.passed(5, 64.0)
+        level.passed(5, 64.0, 1.0)
     assert level.at_most == 20.0
 
 
@@ -147,7 +162,7 @@ def test_a_server_that_only_refuses_and_names_no_time_is_asked_ever_more_rarely(
     assert waits[0] == 0.0
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_PAUSE
-    level.passed(1, 64.0)
+    level.passed(1, 64.0, 20.0)
     assert level.pause == 0.0
 
 
@@ -159,7 +174,7 @@ def test_prompts_that_grow_longer_for_good_do_not_keep_the_level_down():
     lowest = 40.0
     for _ in range(3000):
         level.first_token(1.0)
-        level.passed(int(level.at_most), 64.0)
+        level.passed(int(level.at_most), 64.0, 1.0)
         lowest = min(lowest, level.at_most)
     assert lowest < 30.0
     assert level.at_most >= 40.0
@@ -189,7 +204,7 @@ def test_whatever_happens_the_level_is_at_least_one_and_reads_back_equal(steps):
         if kind == "refused":
             level.refused(int(number), now - 0.5, float(now), is_timed=bool(more))
         elif kind == "passed":
-            level.passed(int(number), float(more))
+            level.passed(int(number), float(more), float(now))
         else:
             level.first_token(number)
         assert level.at_most >= 1.0
