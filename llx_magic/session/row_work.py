@@ -177,7 +177,7 @@ class RowWork:
             self._clock.release()
             self._end_leader(row, outcome)
         if problem is not None:
-            self._stop(f"{problem}; the last {len(group)} replies are in this result alone")
+            self._stop(f"{problem}; the last replies are in this result alone")
 
     def _begin_to_wait(self) -> None:
         """From now on nobody is free, until the next reply; that may last only so long."""
