@@ -56,8 +56,9 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.BackendSkipped,
         "[LB:rows] No room at backend: {backend} ({message})",
-        _where("reason", SkipReason.AT_LEVEL),
-        "of a run over rows, as many are under way there as it has been seen to bear, or somebody else goes first",
+        _where("reason", SkipReason.AT_LEVEL, SkipReason.USED_UP),
+        "of a run over rows, it has as many as it has been seen to bear, nothing is left of what its service allows, "
+        "or somebody else goes first",
     ),
     Form(
         facts.BackendSkipped,

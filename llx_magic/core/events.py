@@ -22,6 +22,8 @@ class SkipReason(enum.StrEnum):
     COOLING_DOWN = "cooling down"
     AT_LEVEL = "enough under way"
     """Said of rows alone: it has as many as it has been seen to bear, or somebody else goes first."""
+    USED_UP = "limit used up"
+    """Said of rows alone: by what its service tells of its limits, nothing is left at the moment."""
     NOT_READY = "not ready"
     OVER_BUDGET = "over budget"
 

@@ -22,7 +22,8 @@ from llx_magic.core.events import (
     VisitStarted,
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
-from llx_magic.core.rate_facts import RateFacts, longest_wait
+from llx_magic.core.load import Load
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
@@ -37,7 +38,8 @@ class Applicant(NamedTuple):
     ``only_candidate`` says that there is nobody to fail over to: it waits at most, and is never refused.
     ``second_pass`` says that tokens per minute do not matter any more. ``waiting_since`` is when it began to wait for
     a rate limit; None before that. ``is_row`` says that it is one of many and comes again when there is room: it never
-    waits in line, and a refusal of the circuit holds for it even where there is nobody else.
+    waits in line, and a refusal of the circuit holds for it even where there is nobody else. ``tokens`` are those of
+    its prompt by its length, 0 where nobody needs to know.
     """
 
     request: int
@@ -45,6 +47,7 @@ class Applicant(NamedTuple):
     second_pass: bool = False
     waiting_since: float | None = None
     is_row: bool = False
+    tokens: float = 0.0
 
 
 class Hold(NamedTuple):
@@ -61,6 +64,8 @@ class Permit(NamedTuple):
     admitted_at: float
     ticket: Ticket | None
     is_row: bool = False
+    sent: Load | None = None
+    tokens: float = 0.0
 
     @property
     def is_probe(self) -> bool:
@@ -125,8 +130,8 @@ class Gate(msgspec.Struct):
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
         ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
-        permit = Permit(request, now, ticket, applicant.is_row)
-        self.traffic.admit(now, is_row=applicant.is_row)
+        sent = self.traffic.admit(now, applicant.tokens, is_row=applicant.is_row)
+        permit = Permit(request, now, ticket, applicant.is_row, sent, applicant.tokens)
         if not applicant.is_row:
             self.cool_down.admit(request)
         half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
@@ -195,10 +200,9 @@ class Gate(msgspec.Struct):
         wait = failure.retry_after
         self.traffic.refused(permit.admitted_at, now, None if wait is None else min(wait, LONGEST_SECONDS))
 
-    def learn_rates(self, facts: RateFacts, now: float) -> None:
-        """Take what the service tells of its limits: where one is used up, rows wait until it is reset."""
-        if (wait := longest_wait(facts)) is not None:
-            self.traffic.pause(now + wait)
+    def learn_rates(self, permit: Permit, facts: RateFacts, as_of: float, now: float) -> None:
+        """Take what the service tells of its limits with the reply to what was sent at ``as_of``."""
+        self.traffic.learn_rates(facts, permit.sent, as_of, now)
 
     def wait(self, applicant: Applicant, now: float, settings: Settings) -> float | None:
         """Let the request wait in line for this backend's rate limit, if that is worth while.

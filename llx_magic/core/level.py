@@ -17,6 +17,9 @@ from llx_magic.core.queueing import Queueing
 START = 4.0
 """How many rows begin."""
 
+TOLD = 24.0
+"""How many rows begin at most where the service says that it takes as many."""
+
 CUT = 0.7
 """What is left of the level when something is refused that ought to have been borne."""
 
@@ -70,6 +73,11 @@ class Level(msgspec.Struct):
     def pause(self) -> float:
         """How many seconds to wait where nothing but refusals came, and none of them named a time."""
         return 0.0 if self.in_vain < 2 else min(FIRST_PAUSE * 2.0 ** min(self.in_vain - 2, 16), LONGEST_PAUSE)
+
+    def begin_with(self, rows: float) -> None:
+        """Begin with more rows than others do, since the service says that it takes so many."""
+        if self.is_starting:
+            self.at_most = max(self.at_most, min(rows, TOLD))
 
     def refused(self, under_way: int, admitted_at: float, now: float, *, is_timed: bool = False) -> None:
         """Take a refusal of what was admitted then; ``under_way`` are so many, itself among them.

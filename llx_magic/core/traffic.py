@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from llx_magic.core.bucket import Bucket
 from llx_magic.core.events import SkipReason
 from llx_magic.core.flow import Flow
 from llx_magic.core.level import Level
+from llx_magic.core.load import NOTHING, Expected, Load
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.units import duration
 
 if TYPE_CHECKING:
+    from llx_magic.core.reply import Usage
     from llx_magic.settings.declaration import Settings
 
 LOOK_AGAIN_SECONDS = 0.25
@@ -47,6 +51,9 @@ class Traffic(msgspec.Struct):
     paused_until: float = 0.0
     answers: int = 0
     excused_at: float = -1.0
+    sent: Load = Load()
+    expected: Expected = msgspec.field(default_factory=Expected)
+    bucket: Bucket | None = None
 
     def room(self, now: float, settings: Settings) -> Room:
         """Return how many rows may be sent now, as far as what is under way tells."""
@@ -55,6 +62,11 @@ class Traffic(msgspec.Struct):
         places = int(min((self.level or Level()).at_most, settings.concurrency)) - self.under_way
         if places <= 0:
             return self.until_one_ends(now, "as many under way as it has been seen to bear")
+        if self.bucket is not None:
+            left, at = self.bucket.places(self.expected.load(0.0), now)
+            if left <= 0:
+                return Room(0, at, SkipReason.USED_UP, "what its service says is left is used up")
+            places = min(places, left)
         if not self.flow.per_second:
             return Room(places)
         spaced = self.flow.places(now)
@@ -67,13 +79,20 @@ class Traffic(msgspec.Struct):
         """Return that there is none until one of those under way ends; where no row is, somebody has to look."""
         return Room(0, None if self.rows else now + LOOK_AGAIN_SECONDS, SkipReason.AT_LEVEL, message)
 
-    def admit(self, now: float, *, is_row: bool) -> None:
-        """Count one that goes to the backend."""
+    def admit(self, now: float, estimate: float, *, is_row: bool) -> Load | None:
+        """Count one that goes to the backend; return what has been sent to it by then, where that is counted."""
         self.under_way += 1
+        if not is_row and self.bucket is None:
+            return None
+        load = self.expected.load(estimate)
+        if self.bucket is not None:
+            self.bucket.take(load, now)
+        self.sent = self.sent.plus(load)
         if is_row:
             self.rows += 1
             self.level = self.level or Level()
             self.flow.admit(now)
+        return self.sent
 
     def settle(self, *, is_row: bool) -> None:
         """Count one that has ended."""
@@ -87,10 +106,12 @@ class Traffic(msgspec.Struct):
         if self.level is not None:
             self.level.passed(self.under_way, settings.concurrency, now)
 
-    def first_token(self, seconds: float) -> None:
-        """Learn from the time to the first token of a row's answer."""
-        if self.level is not None:
-            self.level.first_token(seconds)
+    def learn(self, estimate: float, usage: Usage | None, ttft: float | None) -> None:
+        """Learn what a row's answer took, against the estimate of its prompt, and how long it let wait."""
+        if usage is not None:
+            self.expected.learn(estimate, usage)
+        if self.level is not None and ttft is not None:
+            self.level.first_token(ttft)
 
     def refused(self, admitted_at: float, now: float, wait: float | None) -> None:
         """Learn from a refusal of what was admitted then, a row or not; ``wait`` is for how long, where that is known.
@@ -114,6 +135,14 @@ class Traffic(msgspec.Struct):
             self.pause(now + level.pause)
         elif is_first or not at_its_most:
             self.flow.refused(admitted_at, now, self.paused_until)
+
+    def learn_rates(self, facts: RateFacts, sent: Load | None, as_of: float, now: float) -> None:
+        """Take what a reply tells of limits whose request went at ``as_of``, when so much had been sent."""
+        self.bucket = self.bucket or Bucket()
+        self.bucket.learn(facts, NOTHING if sent is None else self.sent.less(sent), as_of, now)
+        if self.level is not None:
+            places, _ = self.bucket.places(self.expected.load(0.0), now)
+            self.level.begin_with(self.under_way + places)
 
     def excuses(self, admitted_at: float, now: float) -> bool:
         """Return whether a row's failure counts for nothing: it is a rare one, or of the same flight as a rare one."""

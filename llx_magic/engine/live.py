@@ -193,10 +193,12 @@ class LiveProfile:
         with self._lock:
             self._store.update(visit.gate, Gate.overloaded, visit.permit, failure, self.clock.now())
 
-    def learn_rates(self, gate: GateKey, facts: RateFacts) -> None:
-        """Tell the backend's gate what its service tells of its limits."""
+    def learn_rates(self, visit: Visit, facts: RateFacts, sent_at: float | None) -> None:
+        """Tell the backend's gate what its service tells of its limits, with the reply to what was sent then."""
         with self._lock:
-            self._store.update(gate, Gate.learn_rates, facts, self.clock.now())
+            now = self.clock.now()
+            as_of = now if sent_at is None else sent_at
+            self._store.update(visit.gate, Gate.learn_rates, visit.permit, facts, as_of, now)
 
     def join_line(
         self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, only_candidate: bool

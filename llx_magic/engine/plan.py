@@ -73,6 +73,11 @@ class Plan:
         """Whether there is only one candidate; it is never refused."""
         return len(self.candidates) == 1
 
+    @property
+    def prompt_tokens(self) -> float:
+        """About how many tokens the texts of the prompt take."""
+        return bytes_of(self.messages) / self.bytes_a_token
+
     def refusal(self, candidate: Candidate) -> str | None:
         """Return why a candidate is passed over without a visit, or None; a lone one judges the length by itself."""
         if self.held is not TEXT_ONLY and (why := candidate.takes.refusal(self.held)):
@@ -81,7 +86,7 @@ class Plan:
             return PRICE_UNKNOWN
         if candidate.window is None or self.has_one_candidate:
             return None
-        return window_problem(bytes_of(self.messages) / self.bytes_a_token, candidate.window)
+        return window_problem(self.prompt_tokens, candidate.window)
 
     @property
     def has_limit(self) -> bool:
@@ -93,7 +98,7 @@ class Plan:
         if candidate.tariff.price is None:
             return 0.0
         pieces = sum(1 for _ in attachments(self.messages)) * TOKENS_A_PIECE
-        return candidate.tariff.price.of(bytes_of(self.messages) / self.bytes_a_token + pieces, completion_tokens)
+        return candidate.tariff.price.of(self.prompt_tokens + pieces, completion_tokens)
 
     def request(self, candidate: Candidate, correction: tuple[Message, ...] = ()) -> ChatRequest:
         """Return what a candidate is sent; ``correction`` is its last reply and what was wrong with it."""

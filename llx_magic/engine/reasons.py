@@ -48,6 +48,7 @@ _FATES: dict[SkipReason | FailureKind, Fate] = {
     SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
     SkipReason.COOLING_DOWN: Fate.LIMITED,
     SkipReason.AT_LEVEL: Fate.BUSY,
+    SkipReason.USED_UP: Fate.LIMITED,
     SkipReason.OVER_BUDGET: Fate.OVER_BUDGET,
     FailureKind.RATE_LIMIT: Fate.LIMITED,
     FailureKind.LOCAL: Fate.OUT_OF_REACH,

@@ -232,6 +232,7 @@ class RequestRun:
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
             is_row=self._plan.is_row,
+            tokens=self._plan.prompt_tokens if self._plan.is_row else 0.0,
         )
         return self._live.admit(candidate.gate, applicant, candidate.settings)
 

@@ -52,8 +52,8 @@ class Visit:
         if usage is not None:
             gate.tokens.add(self.began, now, usage.total_tokens)
             tpm = gate.tokens.rate(now, self.settings.tpm_basis)
-        if self.permit.is_row and self.ttft is not None and self.answer is not None:
-            gate.traffic.first_token(self.ttft)
+        if self.permit.is_row and self.answer is not None:
+            gate.traffic.learn(self.permit.tokens, usage, self.ttft)
         outcome, ended = self._ending(now, tpm)
         return (ended, *gate.settle(self.permit, outcome, now, self.settings))
 

@@ -108,7 +108,7 @@ class Visiting:
             ),
             on_piece=lambda piece: scope.watch(Delta(piece)),
             on_thought=lambda piece: scope.watch(Thought(piece)),
-            on_rates=lambda facts: scope.live.learn_rates(visit.gate, facts),
+            on_rates=lambda facts: scope.live.learn_rates(visit, facts, attempt.sent_at),
         )
         try:
             answer = await attempt.run(self._ready, scope.plan.request(self._candidate, self._correction))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Applicant, Gate, Permit
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import LIMITED, failure, settings_with
 
@@ -25,6 +26,7 @@ class Answered(NamedTuple):
     ttft: float = 0.0
     seconds: float = TRIP
     failure: Failure | None = None
+    tells: RateFacts = ()
 
 
 class Server:
@@ -57,6 +59,7 @@ class Rate:
     rate: float
     burst: float
     wait: float | None = 1.0
+    tells: Callable[[Rate], RateFacts] = lambda _rate: ()
     saved: float = field(init=False)
     at: float = 0.0
 
@@ -67,9 +70,9 @@ class Rate:
         """Take a request where the rate allows it."""
         self.saved, self.at = min(self.burst, self.saved + (now - self.at) * self.rate), now
         if self.saved < 1.0:
-            return Answered(failure=failure(LIMITED.kind, "429", retry_after=self.wait))
+            return Answered(failure=failure(LIMITED.kind, "429", retry_after=self.wait), tells=self.tells(self))
         self.saved -= 1.0
-        return Answered(0.1 * seconds, seconds)
+        return Answered(0.1 * seconds, seconds, tells=self.tells(self))
 
 
 def lengths(seed: int, median: float = 2.0, spread: float = 0.5) -> Iterator[float]:
@@ -117,8 +120,10 @@ class Rows:
 
     def _end(self, at: float, _number: int, permit: Permit, answered: Answered, seconds: float) -> None:
         self.now = at
+        if answered.tells:
+            self.gate.learn_rates(permit, answered.tells, permit.admitted_at, at)
         if answered.failure is None:
-            self.gate.traffic.first_token(answered.ttft)
+            self.gate.traffic.learn(0.0, None, answered.ttft)
             self.gate.settle(permit, Outcome.SUCCESS, at, self._settings)
             self.answers.append(at)
             self.took.append(at - permit.admitted_at)

@@ -41,8 +41,8 @@ def refuse(gate: StoredGate, taken: Permit, now: float, wait: float | None = Non
     return [type(event) for event in (*events, *gate.settle(taken, Outcome.GIVEN_BACK, now, SETTINGS))]
 
 
-def used_up(resets_in: float | None, remaining: float = 0) -> Allowance:
-    return Allowance(measure=Measure.REQUESTS, limit=60, remaining=remaining, resets_in=resets_in)
+def used_up(resets_in: float, remaining: float = 0, measure: Measure = Measure.REQUESTS) -> Allowance:
+    return Allowance(measure=measure, limit=60, remaining=remaining, resets_in=resets_in)
 
 
 def opened(now: float = 0.0) -> StoredGate:
@@ -168,9 +168,12 @@ def test_a_circuit_reset_by_hand_ends_the_wait_of_rows():
 
 def test_what_a_service_says_is_used_up_is_waited_for_until_it_is_there_again():
     gate = StoredGate("a")
-    gate.learn_rates((used_up(5.0), used_up(9.0), used_up(60.0, remaining=1)), 100.0)
-    assert (gate.room(100.0, SETTINGS).places, gate.room(100.0, SETTINGS).at) == (0, 109.0)
-    assert gate.room(109.0, SETTINGS).places == START
+    first = permit(gate, 99.0)
+    gate.learn_rates(first, (used_up(5.0), used_up(60.0, remaining=1, measure=Measure.TOKENS)), 99.0, 100.0)
+    room = gate.room(100.0, SETTINGS)
+    assert (room.places, room.at, room.reason) == (0, 105.0, SkipReason.USED_UP)
+    gate.settle(first, Outcome.SUCCESS, 105.0, SETTINGS)
+    assert gate.room(105.0, SETTINGS).places == 1
 
 
 def test_rows_fail_at_a_dead_backend_until_its_circuit_opens_and_what_was_borne_before_is_forgotten():

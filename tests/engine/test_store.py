@@ -46,7 +46,7 @@ def test_a_gate_of_which_every_part_is_in_use_reads_back_equal():
     gate.tokens.add(0.0, 1.5, 100)
     gate.breaker.settle(gate.breaker.admit(2.0, SETTINGS), Outcome.COUNTED_FAILURE, 2.0, SETTINGS)
     assert gate.admit(Applicant(8, is_row=True), 6.0, SETTINGS).permit is None
-    gate.traffic.admit(6.0, is_row=True)
+    gate.traffic.admit(6.0, 100.0, is_row=True)
     gate.traffic.refused(5.0, 7.0, 1.0)
     assert gate.cool_down.pace is not None
     assert msgspec.json.decode(msgspec.json.encode(gate), type=Gate) == gate
