@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 from llx_magic.commands import sources
 from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.where import ANYWHERE
@@ -12,27 +9,11 @@ from llx_magic.core.routing import ROUTINGS
 from llx_magic.keys.logins.login import AUTHS
 from llx_magic.providers.provider import FORMS
 
-if TYPE_CHECKING:
-    from llx_magic.commands.offers import At
-
 _RUN = "llx_magic.commands.profiles"
 _LIST = "llx_magic.commands.profile_list"
 _TRUST = "llx_magic.commands.trust"
 
 _NAME = Argument("name", "NAME")
-
-
-def _policies(_at: At) -> Iterable[str]:
-    return ROUTINGS
-
-
-def _forms(_at: At) -> Iterable[str]:
-    return FORMS
-
-
-def _auths(_at: At) -> Iterable[str]:
-    return AUTHS
-
 
 _SAVE_BALANCER = Command(
     "loadbalancer",
@@ -40,7 +21,9 @@ _SAVE_BALANCER = Command(
     run=f"{_RUN}:save_balancer",
     arguments=(
         _NAME,
-        Argument("policy", "POLICY", f"how the models are ordered: {' or '.join(ROUTINGS)}", complete=_policies),
+        Argument(
+            "policy", "POLICY", f"how the models are ordered: {' or '.join(ROUTINGS)}", complete=lambda _at: ROUTINGS
+        ),
         Argument("members", "MEMBER", "model profiles, by priority", complete=sources.members, many=True),
     ),
     options=(
@@ -89,8 +72,10 @@ _SAVE_MODEL = Command(
         ),
         Option("--api-version", "V", "the version of Azure's service, for addresses that want one: 2024-10-21"),
         Option("--deployment", "D", "the name of the deployment at Azure, if not the model's"),
-        Option("--form", "F", "how the service is spoken to, if not as usual", complete=_forms),
-        Option("--auth", "A", f"what proves who asks: {', '.join(AUTHS)} (a key, or a login)", complete=_auths),
+        Option("--form", "F", "how the service is spoken to, if not as usual", complete=lambda _at: FORMS),
+        Option(
+            "--auth", "A", f"what proves who asks: {', '.join(AUTHS)} (a key, or a login)", complete=lambda _at: AUTHS
+        ),
         Option("--auth-scope", "S", "what a token of Entra or Google is for, if not the usual scope"),
         Option("--aws-region", "R", "the region of AWS, if not the one that AWS_REGION names"),
         Option("--aws-profile", "N", "the profile of AWS's own files, if not the usual one"),

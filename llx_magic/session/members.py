@@ -65,17 +65,14 @@ def provider_of(member: ModelProfile) -> Provider:
 def endpoint_of(member: ModelProfile) -> Endpoint | None:
     """Return where the member is, or None where that is no address or not known."""
     provider = provider_of(member)
-    base_url = member.connection.base_url or provider.base_url or _regional_url(member, provider)
+    named = member.connection
+    base_url = named.base_url or provider.base_url or provider.url_in(named.aws_region or usual_region())
     if base_url is None or provider.name in _WITHOUT_ADDRESS:
         return None
     form = _named_form(member)
     if form is not None:
         base_url = provider.compatible_url(base_url) if form == OPENAI else provider.root_url(base_url)
     return Endpoint(base_url=base_url, model=member.model)
-
-
-def _regional_url(member: ModelProfile, provider: Provider) -> str | None:
-    return provider.url_in(member.connection.aws_region or usual_region())
 
 
 def wire_of(member: ModelProfile, endpoint: Endpoint) -> Wire:
