@@ -105,6 +105,8 @@ class Ending:
     again: Callable[[], MapResult]
     stopped: str = ""
     cost_is_estimate: bool = False
+    notes: tuple[str, ...] = ()
+    """What else there is to say, such as how many replies were cut."""
 
 
 class MapResult:
@@ -150,7 +152,7 @@ class MapResult:
             cost_is_estimate=ending.cost_is_estimate,
             errors=tuple(errors.most_common(_SHOWN_ERRORS)),
             stopped=ending.stopped,
-            note=self._source.note,
+            note=" · ".join(filter(None, (self._source.note, *ending.notes))),
         )
 
     def retry(self) -> MapResult:

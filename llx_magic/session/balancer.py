@@ -69,7 +69,8 @@ class LoadBalancer(ProfileRecord):
         super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
         self._takes = {member.name: takes_of(member) for member in profile.members}
         self._windows = Windows(profile.members)
-        self._remarks = remarks
+        self.remarks = remarks
+        """What every reply says of the profile."""
         self._costs = {member.name: Costs(member) for member in profile.members}
         self._is_estimated = any(costs.url for costs in self._costs.values())
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
@@ -150,7 +151,7 @@ class LoadBalancer(ProfileRecord):
             reply = await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
         else:
             reply = await self._asked(plan, watch)
-        return replace(reply, notes=(*self._remarks, *plan.notes, *reply.notes), to_frame=reply_frame)
+        return replace(reply, notes=(*self.remarks, *plan.notes, *reply.notes), to_frame=reply_frame)
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
         if self._is_estimated:

@@ -84,6 +84,7 @@ class MapRun:
         self._store = ReplyStore.open(options.get("store"))
         self._plan, self._live = plan, balancer.live
         self._feed = feed = Feed(source, prompts, Keeping(plan, balancer.name), wishes, self._store)
+        self._notes = (*balancer.remarks, *(f"{name} is the column, not your variable" for name in prompts.shadowed))
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped = ""
@@ -109,6 +110,9 @@ class MapRun:
             Exception: what the data itself raised; what was answered until then is stored.
         """
         self._stop_soon = on_this_loop(self._stop)
+        if self._stopped:
+            self._store.close()
+            return self.result()
         writer = self._store.writer(on_this_loop(self._settled))
         self._work.begin(writer, watch if os.environ.get(VARIABLE) else None)
         ticker = Ticker(self._clock, lambda: watch(self.progress()))
@@ -116,6 +120,7 @@ class MapRun:
             await self._dispatcher.run()
         finally:
             ticker.stop()
+            self._work.end()
             await off_loop(writer.close)
             self._store.close()
             watch(self.progress())
@@ -134,7 +139,9 @@ class MapRun:
 
     def stop(self, why: str = "interrupted") -> None:
         """End the run with what is finished, from whatever thread; connections are closed at once."""
-        if self._stop_soon is not None:
+        if self._stop_soon is None:
+            self._stopped = why
+        else:
             self._stop_soon(why)
 
     def progress(self) -> MapProgress:
@@ -150,6 +157,7 @@ class MapRun:
             again=self._ask_again,
             stopped=self._stopped,
             cost_is_estimate=tally.cost_is_estimate,
+            notes=(*self._notes, *tally.told_notes()),
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 

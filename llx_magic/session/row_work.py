@@ -87,6 +87,10 @@ class RowWork:
         if on_event is not None:
             self._watch = lambda part: on_event(part) if isinstance(part, Event) else None
 
+    def end(self) -> None:
+        """Wait for nobody any more."""
+        self._go_on()
+
     @property
     def is_full(self) -> bool:
         """Whether no further rows should be read for now."""
@@ -202,8 +206,10 @@ class RowWork:
         self._prospects.answered(reply.backend)
         self._go_on()
         self.tally.pay(reply.cost, is_estimate=reply.cost_is_estimate)
+        if reply.notes or row.prompt.notes:
+            self.tally.note((*row.prompt.notes, *reply.notes))
         misfit = None if reply.read is None else reply.read.problem
-        usage = reply.usage
+        tokens_in, tokens_out = _tokens(reply)
         outcome = Outcome(
             place=row.place,
             status="answered" if misfit is None else "failed",
@@ -214,8 +220,8 @@ class RowWork:
             model=reply.model,
             attempts=reply.attempts + (row.tries.attempts if row.tries else 0),
             seconds=reply.seconds,
-            tokens_in=None if usage is None else usage.prompt_tokens,
-            tokens_out=None if usage is None else usage.completion_tokens,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
             cost=reply.cost,
         )
         if self._writer is None:
@@ -311,6 +317,14 @@ class RowWork:
     def _end(self, row: MapRow, outcome: Outcome) -> None:
         self.tally.take(outcome)
         self._deliver(outcome)
+
+
+def _tokens(reply: Reply) -> tuple[int | None, int | None]:
+    """Return what was read and written for a row, for the replies that did not fit too."""
+    usages = [each for each in (reply.usage, *(misfit.usage for misfit in reply.misfits)) if each is not None]
+    if not usages:
+        return None, None
+    return sum(each.prompt_tokens for each in usages), sum(each.completion_tokens for each in usages)
 
 
 def _look_away(_part: object) -> None:

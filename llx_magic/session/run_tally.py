@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from llx_magic.core.events import SkipReason
 from llx_magic.core.gate import Gate
@@ -11,7 +11,10 @@ from llx_magic.core.progress import MapProgress, Share
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate
 from llx_magic.rows.outcome import Outcome
-from llx_magic.units import countdown
+from llx_magic.units import countdown, plural
+
+MOST_NOTES = 3
+"""How many notes on rows are told."""
 
 
 class RunTally:
@@ -28,8 +31,8 @@ class RunTally:
         self.cost: float | None = None
         """What the run has cost; None where no price is known."""
         self.cost_is_estimate = False
-        self.notes: Counter[str] = Counter()
-        """What there is to say of replies, with the number of rows of which it is said."""
+        self._notes: Counter[str] = Counter()
+        self._names = tuple(f"{each.backend.name} " for each in self._candidates.values())
 
     @property
     def seconds(self) -> float:
@@ -46,6 +49,15 @@ class RunTally:
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
             self.cost_is_estimate = is_estimate
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Take what is said of one row; who else was asked, and why, is no matter of its reply."""
+        self._notes.update(note for note in notes if not note.startswith(self._names))
+
+    def told_notes(self) -> Iterator[str]:
+        """Yield what is said of the most rows."""
+        for note, count in self._notes.most_common(MOST_NOTES):
+            yield f"{plural(count, 'row')}: {note}"
 
     def take(self, outcome: Outcome) -> None:
         """Take an outcome into account."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
+import asyncio
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import llx_magic as llx
+from llx_magic import hosts
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.connection import Connection
 from llx_magic.session.mapping import MapRun
+from llx_magic.session.session import Session
 from tests.engine.kit import balancer, simulated
+from tests.faults.server import FaultServer
 
 ROWS = [f"row {number}" for number in range(20)]
 TEMPLATE = "say {{ row }}"
@@ -20,6 +25,11 @@ TEMPLATE = "say {{ row }}"
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "replies.sqlite"
+
+
+def profile_of(server: FaultServer) -> llx.Profile:
+    connection = llx.Connection(base_url=server.base_url)
+    return llx.Profile.single(llx.ModelProfile("a", "openai", "m", connection=connection))
 
 
 def attempts(lb) -> int:
@@ -289,3 +299,89 @@ async def test_a_row_that_waits_is_no_prompt_that_failed(store):
     prompts = lb.snapshot().prompts
     assert (prompts.asked, prompts.answered, prompts.failed) == (20, 20, 0)
     assert "put back" in set(lb.history().outcome)
+
+
+async def test_what_is_said_of_many_replies_is_said_once(store):
+    lb = balancer(simulated("a", script="length"))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert "20 rows: cut at max_tokens" in str(result.summary)
+
+
+async def test_a_row_is_asked_again_for_the_json_it_is_to_be_and_its_tokens_count(store):
+    lb = balancer(simulated("a", reply="no json", prompt_tokens=10, completion_tokens=5))
+    result = await lb.map(["x"], TEMPLATE, schema={"good": bool}, store=store)
+    (outcome,) = result.outcomes
+    assert (outcome.status, outcome.text, outcome.attempts) == ("failed", "no json", 3)
+    assert (outcome.tokens_in, outcome.tokens_out) == (30, 15)
+    assert "JSON" in (outcome.error or "")
+    again = await lb.map(["x"], TEMPLATE, schema={"good": bool}, store=store)
+    assert (counts(again), attempts(lb)) == ({"failed": 1}, 3)
+
+
+async def test_a_stopped_run_closes_its_connections_at_once(store):
+    with FaultServer("ok", "ok", "stall") as server:
+        lb = llx.load(profile_of(server), trust=True)
+        run = MapRun(lb, ROWS, TEMPLATE, {"store": store})
+        task = asyncio.ensure_future(run.run())
+        await asyncio.to_thread(server.reached.wait, 10)
+        run.stop()
+        result = await task
+        assert all(request.disconnected.wait(5) for request in server.requests if request.mode == "stall")
+        assert result.summary.stopped == "interrupted"
+        done = result.summary.answered
+        server.release()
+        server.script(*["ok"] * 30)
+        result = await lb.map(ROWS, TEMPLATE, store=store)
+        assert counts(result) == {"answered": 20 - done, **({"stored": done} if done else {})}
+        await lb.aclose()
+
+
+def test_an_interrupt_returns_what_is_finished_and_the_same_call_goes_on(store):
+    profile = llx.Profile.single(simulated("a", latency_ms=30))
+
+    def rows():
+        for number in range(400):
+            if number == 100:
+                _thread.interrupt_main()
+            yield number
+
+    result = llx.map(list(range(400)), TEMPLATE, profile=profile, store=store, limit=1, progress=False)
+    result = llx.map(rows(), TEMPLATE, profile=profile, store=store, progress=False)
+    assert result.summary.stopped == "interrupted"
+    done = result.summary.answered + result.summary.stored
+    assert 0 < done < 400
+    result = llx.map(range(400), TEMPLATE, profile=profile, store=store, progress=False)
+    assert counts(result) == {"answered": 400 - done, "stored": done}
+
+
+def test_a_run_that_is_stopped_before_it_begins_asks_nothing(store):
+    lb = balancer(simulated("a"))
+    run = MapRun(lb, ROWS, TEMPLATE, {"store": store})
+    run.stop()
+    assert counts(asyncio.run(run.run())) == {"not_asked": 20}
+
+
+@pytest.fixture
+def in_session():
+    """A notebook with a session of its own."""
+    session = Session()
+    hosts.enter(of_host := lambda: session)
+    yield session
+    hosts.leave(of_host)
+
+
+@pytest.mark.usefixtures("in_session")
+def test_in_a_notebook_the_template_sees_the_callers_variables_behind_the_columns(store):
+    style, row = "short", "mine"
+    profile = llx.Profile.single(simulated("a"))
+    result = llx.map(["x"], "{{ style }}: {{ row }}", profile=profile, store=store, progress=False)
+    assert counts(result) == {"answered": 1}
+    assert "row is the column, not your variable" in str(result.summary)
+    assert (style, row) == ("short", "mine")
+
+
+def test_outside_of_notebooks_a_template_sees_columns_alone(store):
+    style = "short"
+    with pytest.raises(UsageProblem, match="'style' is no column"):
+        llx.map(["x"], "{{ style }}: {{ row }}", profile=llx.Profile.single(simulated("a")), store=store)
+    assert style
