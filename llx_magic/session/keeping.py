@@ -15,6 +15,8 @@ from llx_magic.engine.dispatch import off_loop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Plan
 from llx_magic.errors import AllBackendsFailed, LlxError
+from llx_magic.key_shapes import without_key_shapes
+from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.replies.key import Key, Keys, asked_of
 from llx_magic.replies.record import Stored
 from llx_magic.replies.store import ReplyStore
@@ -69,12 +71,17 @@ class Keeping:
         )
 
     def _prompt(self, messages: tuple[Message, ...]) -> str | None:
-        """Return the prompt where it is to be kept, images and files as notes; a conversation names its speakers."""
+        """Return the prompt where it is to be kept, images and files as notes; a conversation names its speakers.
+
+        Keys are taken out: a prompt may quote one, and here it would lie in a file.
+        """
         if not self._keeps_prompts:
             return None
-        if len(messages) == 1:
-            return messages[0].noted()
-        return "\n\n".join(f"[{message.role}]\n{message.noted()}" for message in messages)
+        told = [message.noted() for message in messages]
+        if len(messages) > 1:
+            told = [f"[{message.role}]\n{text}" for message, text in zip(messages, told, strict=True)]
+        hidden = LIVE_KEYS.in_pieces()
+        return without_key_shapes(hidden.feed("\n\n".join(told)) + hidden.rest())
 
 
 def find(plan: Plan) -> Stored | None:

@@ -12,6 +12,7 @@ import pytest
 from llx_magic.core.reply import Delta, Thought
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.keys.redaction import LIVE_KEYS
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.replies.store import ReplyStore, default_path
@@ -188,6 +189,14 @@ def test_prompts_are_kept_only_where_that_is_set(server):
     with ReplyStore.open() as store:
         assert [stored.prompt for _key, stored in store.export()] == [None]
     assert b"SECRET" not in b"".join(path.read_bytes() for path in default_path().parent.iterdir())
+
+
+@pytest.mark.parametrize("key", ["sk-live-0123456789abcdef0123456789abcdef", "a-word-that-was-used-as-a-key"])
+def test_no_key_is_in_a_prompt_that_is_kept(server, key):
+    LIVE_KEYS.add("a-word-that-was-used-as-a-key")
+    ask(balancer(server), f"Why does {key} not work?", settings={"keep_prompts": True})
+    with ReplyStore.open() as store:
+        assert [stored.prompt for _key, stored in store.export()] == ["Why does *** not work?"]
 
 
 def test_with_keep_prompts_the_whole_prompt_is_kept(server):
