@@ -81,3 +81,14 @@ def test_each_form_is_measured_beside_its_services_own_client(tmp_path: Path) ->
     assert len(found["figures"]) + len(found["missing"]) == 6
     assert all("its environment is made by" in why for why in found["missing"].values())
     assert all(each["chunk"]["ratio"] > 0 for each in found["figures"].values())
+
+
+@pytest.mark.slow
+def test_a_storm_of_refusals_loses_no_row(tmp_path: Path) -> None:
+    """At a service that takes 100 a second, whether or not it says so, every row is answered."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHMARKS / "rows_storm.py"), "--only", "100/s", "--json", str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    assert [sample["answered"] for each in figures.values() for sample in each["samples"]] == [600] * 6
