@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -75,6 +76,23 @@ class Rate:
         return Answered(0.1 * seconds, seconds, tells=self.tells(self))
 
 
+@dataclass
+class Window:
+    """Takes so many in each time of so many seconds, which begins with a request; else it refuses and says nothing."""
+
+    count: int
+    seconds: float
+    began: float = -math.inf
+    taken: int = 0
+
+    def take(self, now: float, seconds: float) -> Answered:
+        """Take a request where there are any left in this time."""
+        if now >= self.began + self.seconds:
+            self.began, self.taken = now, 0
+        self.taken += 1
+        return Answered(0.1 * seconds, seconds) if self.taken <= self.count else Answered(failure=LIMITED)
+
+
 def lengths(seed: int, median: float = 2.0, spread: float = 0.5) -> Iterator[float]:
     """Draw how long replies take, log-normal around the median."""
     draw = random.Random(seed)
@@ -86,7 +104,7 @@ class Rows:
     """A run over rows against one server: those that are refused are the next to be sent again."""
 
     def __init__(
-        self, server: Server | Rate, rows: int, takes: Iterator[float], settings: Settings | None = None
+        self, server: Server | Rate | Window, rows: int, takes: Iterator[float], settings: Settings | None = None
     ) -> None:
         self.gate = Gate("a")
         self.now = 0.0

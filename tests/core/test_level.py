@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llx_magic.core.level import CUT, DOUBLING_SECONDS, LONGEST_PAUSE, START, Level
 from llx_magic.core.queueing import FEWEST, Queueing
 from llx_magic.core.traffic import FEW_ANSWERS, Traffic
-from tests.core.rows_simulation import Rate, Rows, Server, lengths
+from tests.core.rows_simulation import Rate, Rows, Server, Window, lengths
 from tests.engine.kit import LIMITED, failure, settings_with
 
 SEEDS = (1, 2, 3)
@@ -37,7 +37,7 @@ def takes(rows: int, places: Callable[[float], int]) -> float:
 class Case(NamedTuple):
     """A server, how many rows, the seconds that would be ideal, and what is asked of the controller."""
 
-    server: Callable[[], Server | Rate]
+    server: Callable[[], Server | Rate | Window]
     rows: int
     ideal: float
     share: float
@@ -66,6 +66,7 @@ CASES = {
     "20 places that say a second": of_places(4000, lambda _: 20, 0.8, 20, refusal=SAYS_A_SECOND),
     "10 a second that say a second": Case(lambda: Rate(10, 10), 4000, 400, 0.93, 10),
     "10 a second that say nothing": Case(lambda: Rate(10, 10, wait=None), 4000, 400, 0.88, 20),
+    "500 a minute at once that say nothing": Case(lambda: Window(500, 60), 2000, 182, 0.6, 60),
     "a second each, 60 saved up, that say 20 s": Case(lambda: Rate(1, 60, wait=20.0), 1000, 940, 0.88, 20),
 }
 
