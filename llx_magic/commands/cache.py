@@ -10,12 +10,12 @@ from llx_magic.commands import sources
 from llx_magic.commands.command import Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_minute
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.where import ANYWHERE
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.files.folders import absolute
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.replies import export as exporting
 from llx_magic.replies.store import ReplyStore, default_path
 from llx_magic.text.screen import one_line

@@ -10,14 +10,14 @@ from llx_magic.commands import sources
 from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.localtime import day_and_time
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.where import ANYWHERE
 from llx_magic.errors import UsageProblem
 from llx_magic.files.newfiles import write_new
 from llx_magic.files.private import reason
 from llx_magic.hosts import is_notebook
-from llx_magic.observe.report import AS_WRITTEN, html_table
+from llx_magic.observe.report import AS_WRITTEN, html_table, text_table
 from llx_magic.session.conversations import Conversation
 from llx_magic.session.turns import counted, described
 from llx_magic.text.blocks import fenced

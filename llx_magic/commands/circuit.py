@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.here import Here
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, backends
 from llx_magic.commands.where import Where
@@ -14,7 +14,7 @@ from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.snapshot import BackendSnapshot
 from llx_magic.errors import UsageProblem
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.units import countdown, in_time
 

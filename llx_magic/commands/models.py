@@ -10,12 +10,12 @@ from llx_magic.backends.reading.listing import Listed
 from llx_magic.commands import sources
 from llx_magic.commands.command import Argument, Command
 from llx_magic.commands.here import Here
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.where import ANYWHERE
 from llx_magic.engine.background import BACKGROUND, together
 from llx_magic.errors import LlxError, ProfileError, UsageProblem
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.profiles.direct import COLON
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.providers.find import find_provider, nearest_provider

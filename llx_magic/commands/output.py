@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -45,15 +45,6 @@ class Shown(Output):
 def remark(text: str) -> None:
     """Say on stderr what is no part of an output."""
     print(text, file=sys.stderr)  # noqa: T201 - this is where the command line says it
-
-
-def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in plain text: columns padded, no trailing blanks."""
-    cells = [tuple(columns), *map(tuple, rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    padded.insert(1, "  ".join("-" * width for width in widths).rstrip())
-    return "\n".join(padded)
 
 
 def bullet_list(head: str, items: Iterable[str]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from llx_magic.commands.here import Here
-from llx_magic.commands.output import Output, bullet_list, text_table
+from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.errors import ProfileError
 from llx_magic.hosts import command
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.profiles.codec import write_document
 from llx_magic.profiles.document import SINGLE
 from llx_magic.profiles.key_source import MISSING, NONE_NEEDED

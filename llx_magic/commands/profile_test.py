@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from llx_magic.commands.here import Here
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.core.events import AttemptFailed, Event
 from llx_magic.core.failure import Failure, FailureKind
@@ -15,7 +15,7 @@ from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND, together
 from llx_magic.errors import AllBackendsFailed, clauses
 from llx_magic.hosts import command
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.key_source import NONE_NEEDED
 from llx_magic.session.balancer import LoadBalancer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.commands import sources
 from llx_magic.commands.command import Argument, Command, Option
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.where import Where
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.settings.declaration import SETTINGS, setting
@@ -80,7 +80,7 @@ def run(here: Here, asked: Asked) -> Output:
 
 def table(session: Session) -> Output:
     """Return the table of every setting."""
-    from llx_magic.observe.report import html_table
+    from llx_magic.observe.report import html_table, text_table
 
     found = rows(session.resolved())
     return Output(text_table(HEADINGS, found), html_table(HEADINGS, found))

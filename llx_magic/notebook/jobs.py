@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands.command import Argument, Command
-from llx_magic.commands.output import Output, text_table
+from llx_magic.commands.output import Output
 from llx_magic.commands.trace import LONGEST_NUMBER
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import SLICE_SECONDS
 from llx_magic.errors import LlxError, UsageProblem
-from llx_magic.observe.report import html_table
+from llx_magic.observe.report import html_table, text_table
 from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:

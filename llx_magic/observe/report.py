@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
@@ -163,6 +163,15 @@ def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption
     title = f'<caption style="{_CAPTION}">{html.escape(printable(caption))}</caption>' if caption else ""
     table = f'<table style="margin-left:0">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
+
+
+def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in plain text: columns padded, no trailing blanks."""
+    cells = [tuple(columns), *map(tuple, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    padded.insert(1, "  ".join("-" * width for width in widths).rstrip())
+    return "\n".join(padded)
 
 
 def _breakable(cell: str) -> str:

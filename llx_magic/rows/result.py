@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from llx_magic.observe.report import AS_WRITTEN, html_table
-from llx_magic.rows.flat import flat
 from llx_magic.rows.layout import ABOUT, SAMPLE, Layout
 from llx_magic.rows.outcome import Outcomes, Spent
 from llx_magic.rows.rows import Column, Source
-from llx_magic.template.cells import plain
+from llx_magic.rows.shown import Shown
 from llx_magic.text.screen import one_line, printable
-from llx_magic.units import NOTHING, duration, money, number, plural
+from llx_magic.units import duration, money, number, plural
 
 _SHOWN_ROWS = 5
-_SHOWN_COLUMNS = 12
 _SHOWN_ERRORS = 3
-_LONGEST_CELL = 200
-_SHOWN_ABOUT = ("llx_status", "llx_error", "llx_backend")
 
 
 def frame_of(source: Source, outcomes: Outcomes, layout: Layout, places: Sequence[int] | None = None) -> object:
@@ -160,42 +156,23 @@ class MapResult:
         return self._ending.again()
 
     def __repr__(self) -> str:
-        """The summary, the most frequent errors, and the first rows as their own library writes them."""
-        return "\n".join([*self._said(), repr(self._first())])
+        """The summary, the most frequent errors, and the first rows."""
+        return "\n".join([str(self.summary), *self._remarks(), "", self._first().as_text()])
 
     def _repr_html_(self) -> str:
         """The same as a table; every text in it is escaped, and the front end typesets none of it."""
-        summary, *others = self._said()
-        names, rows = flat(self._first())
-        values = list(rows)
-        shown = self._shown(names, values)
-        table = html_table(
-            [names[at] for at in shown], ([_cell(row[at]) for at in shown] for row in values), caption=summary
-        )
-        below = "<br>".join(html.escape(printable(line)) for line in others)
+        first = self._first()
+        table = html_table(first.names, first.rows, caption=str(self.summary))
+        below = "<br>".join(html.escape(printable(line)) for line in self._remarks())
         return f'{table}<div {AS_WRITTEN} style="overflow-wrap:anywhere">{below}</div>' if below else table
 
-    def _shown(self, names: list[str], rows: list[list[object]]) -> list[int]:
-        """Return the places of the columns that are shown: those of the data first, and of the errors if there are."""
-        aside = {f"{self._layout.prefix}{name}" for name in ABOUT if name not in _SHOWN_ABOUT}
-        errors = f"{self._layout.prefix}llx_error"
-        wanted = [at for at, name in enumerate(names) if name not in aside and (name != errors or _any(rows, at))]
-        return wanted[: _SHOWN_COLUMNS // 2] + wanted[_SHOWN_COLUMNS // 2 :][-_SHOWN_COLUMNS // 2 :]
+    def _first(self) -> Shown:
+        places = range(min(self._source.reached, _SHOWN_ROWS))
+        return Shown.of(frame_of(self._source, self.outcomes, self._layout, places), self._layout.prefix)
 
-    def _first(self) -> object:
-        rows = self._source.reached
-        return frame_of(self._source, self.outcomes, self._layout, range(min(rows, _SHOWN_ROWS)))
-
-    def _said(self) -> list[str]:
+    def _remarks(self) -> list[str]:
         summary = self.summary
-        errors = [f"{plural(count, 'row')}: {one_line(error)}" for error, count in summary.errors]
-        more = summary.rows - _SHOWN_ROWS
-        return [str(summary), *errors, *([f"the first {_SHOWN_ROWS} rows:"] if more > 0 else [])]
-
-
-def _any(rows: list[list[object]], at: int) -> bool:
-    return any(row[at] is not None for row in rows)
-
-
-def _cell(value: object) -> str:
-    return NOTHING if value is None else one_line(plain(value), _LONGEST_CELL)
+        cut = (
+            [f"the first {_SHOWN_ROWS} of {number(summary.rows)} rows are shown"] if summary.rows > _SHOWN_ROWS else []
+        )
+        return [*cut, *(f"{plural(count, 'row')}: {one_line(error)}" for error, count in summary.errors)]

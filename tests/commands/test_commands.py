@@ -20,13 +20,14 @@ import keyring.errors
 import pytest
 
 from llx_magic.commands import local, profile_list
-from llx_magic.commands.output import bullet_list, text_table
+from llx_magic.commands.output import bullet_list
 from llx_magic.commands.prompt import prepare
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import SettingError, UsageProblem
 from llx_magic.keys.keychain import KeyringProblem
 from llx_magic.keys.secret import Secret
+from llx_magic.observe.report import text_table
 from llx_magic.profiles.connection import Connection
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import ProfileKeySource

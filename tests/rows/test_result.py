@@ -56,11 +56,17 @@ def test_the_summary_counts_and_says_in_one_line_how_it_went() -> None:
 
 def test_it_is_shown_as_the_summary_the_errors_and_the_first_rows() -> None:
     shown = repr(result_of(["x"] * 9, *["yes"] * 7, None, None))
-    first, error, rows, table = shown.split("\n", 3)
+    first, cut, error, _, head, _, *rows = shown.splitlines()
     assert first.startswith("9 rows · 7 answered, 2 failed")
-    assert (error, rows) == ("2 rows: HTTP 400: too long", "the first 5 rows:")
-    assert "reply" in table
-    assert table.count("yes") == 5
+    assert (cut, error) == ("the first 5 of 9 rows are shown", "2 rows: HTTP 400: too long")
+    assert head.split() == ["row", "reply", "llx_status", "llx_backend"]
+    assert [row.split() for row in rows] == [["x", "yes", "answered", "fast"]] * 5
+
+
+def test_no_word_makes_its_column_wider_than_a_screen() -> None:
+    result = result_of(["x" * 300], "y " * 300)
+    assert max(map(len, repr(result).splitlines())) < 100
+    assert "x" * 50 not in result._repr_html_()
 
 
 def test_in_a_notebook_it_is_a_table_in_which_nothing_acts() -> None:
