@@ -27,6 +27,7 @@ from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.wires.openai_reader import ReplyReader
 from llx_magic.core.rate_facts import RateFacts
+from llx_magic.core.reply import Usage
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.engine.clocks import VirtualClock
@@ -78,6 +79,9 @@ class Nothing:
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of the reasoning."""
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take nothing."""
 
     def on_rates(self, facts: RateFacts) -> None:
         """Take what the service tells of its limits."""

@@ -53,7 +53,7 @@ from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
 from llx_magic.core.message import File, Image, Message
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.reply import ChatRequest
+from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.core.sampling import read_sampling, sampling_of
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.files.names import check_name
@@ -191,6 +191,9 @@ class _Ears:
 
     def on_reasoning(self, piece: str) -> None:
         piece.encode("utf-8")
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take nothing."""
 
     def on_rates(self, facts: RateFacts) -> None:
         assert facts

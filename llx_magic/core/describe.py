@@ -117,7 +117,14 @@ FORMS: tuple[Form, ...] = (
         "after two or more attempts",
     ),
     Form(facts.VisitSucceeded, "[LB:failover] Success on backend: {backend}"),
-    Form(facts.VisitCancelled, "[LB:failover] Cancelled on backend: {backend}"),
+    Form(facts.HedgeStarted, "[LB:hedge] {beside}: Nothing within {milliseconds}ms, trying {backend} as well"),
+    Form(
+        facts.VisitCancelled,
+        "[LB:hedge] {outrun_by} was first, cancelled on backend: {backend}",
+        lambda event: isinstance(event, facts.VisitCancelled) and event.outrun_by is not None,
+        "both were asked at once",
+    ),
+    Form(facts.VisitCancelled, "[LB:failover] Cancelled on backend: {backend}", _where("outrun_by", None)),
     Form(
         facts.CircuitChanged,
         "[circuit-breaker] {backend}: Marked unhealthy ({failures} failures in window)",
@@ -248,6 +255,7 @@ _PHRASES: dict[type[Event], Callable[..., str]] = {
     facts.AttemptFailed: _failed,
     facts.VisitFailed: _failed,
     facts.RetryScheduled: _waits,
+    facts.HedgeStarted: lambda event: f"asked as well, since {event.beside} was silent for {duration(event.seconds)}",
     facts.CircuitChanged: lambda event: f"circuit {event.after}: {cause_in_words(event)}",
     facts.CoolDownStarted: lambda event: f"cooling down for {duration(event.seconds)}",
     facts.CoolDownWaitEnded: lambda event: f"waited {duration(event.seconds)} for a rate limit",

@@ -91,6 +91,13 @@ class VisitStarted(BackendEvent, frozen=True, kw_only=True):
     is_probe: bool
 
 
+class HedgeStarted(BackendEvent, frozen=True, kw_only=True):
+    """The backend is asked as well, since ``beside`` has shown nothing for ``seconds``; the first text decides."""
+
+    beside: str
+    seconds: float
+
+
 class AttemptStarted(BackendEvent, frozen=True, kw_only=True):
     """The prompt is being sent: attempt ``attempt`` of at most ``attempts``.
 
@@ -152,19 +159,30 @@ class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     cost_is_estimate: bool = False
 
 
-class VisitFailed(BackendEvent, frozen=True, kw_only=True):
+class VisitWithoutReply(BackendEvent, frozen=True, kw_only=True):
+    """The visit ended without a reply; what it cost all the same is there where the backend told it before."""
+
+    attempts: int
+    seconds: float
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    cost_is_estimate: bool = False
+
+
+class VisitFailed(VisitWithoutReply, frozen=True, kw_only=True):
     """The visit ended without a reply; ``failure`` is that of its last attempt."""
 
-    attempts: int
     failure: Failure
-    seconds: float
 
 
-class VisitCancelled(BackendEvent, frozen=True, kw_only=True):
-    """The user stopped the request during this visit; nothing is held against the backend."""
+class VisitCancelled(VisitWithoutReply, frozen=True, kw_only=True):
+    """The visit was ended from here, and nothing is held against the backend.
 
-    attempts: int
-    seconds: float
+    ``outrun_by`` is the backend that was asked beside it and showed text first; None where the user stopped it.
+    """
+
+    outrun_by: str | None = None
 
 
 class CircuitChanged(BackendEvent, frozen=True, kw_only=True):

@@ -138,6 +138,12 @@ class Gate(msgspec.Struct):
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
+    def admits_at_once(self, applicant: Applicant, now: float, settings: Settings) -> bool:
+        """Return whether ``admit`` would let the request in, and not as a probe; nothing is taken or recorded."""
+        if self._refusal(applicant, now, settings) or self._probe_due(now, settings):
+            return False
+        return applicant.second_pass or len(self._measure_tpm(applicant.request, now, settings)) < 2
+
     def preview(self, now: float, settings: Settings, *, only_candidate: bool) -> str:
         """Say what ``admit`` would decide now; nothing is taken or recorded."""
         refusal = self._refusal(Applicant(request=0, only_candidate=only_candidate), now, settings)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from llx_magic.core.gate import Gate, GateKey
     from llx_magic.core.rate_facts import RateFacts
-    from llx_magic.core.reply import Answer, ChatRequest
+    from llx_magic.core.reply import Answer, ChatRequest, Usage
     from llx_magic.keys.secret import Proof
 
 
@@ -73,6 +73,9 @@ class Progress(Protocol):
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of the model's reasoning; never empty, not part of the reply's text."""
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take what a reply had told of its tokens when it failed or was cancelled."""
 
     def on_rates(self, facts: RateFacts) -> None:
         """Take what the service tells of its limits; never empty. A refusal may tell of them twice: head and body."""

@@ -51,6 +51,10 @@ class BackendSnapshot:
     reasoning_tokens: int = 0
     cost: float | None = None
     """What all replies cost whose cost is known."""
+    hedges: int = 0
+    """How often it was asked beside a backend that was silent."""
+    outrun: int = 0
+    """How often it was cancelled since one that was asked beside it was first."""
 
     @property
     def tokens(self) -> int:
@@ -84,6 +88,8 @@ class BackendSnapshot:
             cache_written_tokens=tally.cache_written_tokens,
             reasoning_tokens=tally.reasoning_tokens,
             cost=tally.cost,
+            hedges=tally.hedges,
+            outrun=tally.outrun,
             tpm=gate.tokens.rate(now, settings.tpm_basis),
             tpm_seconds=gate.tokens.seconds(now, settings.tpm_basis),
             tpm_threshold=settings.tpm_threshold,

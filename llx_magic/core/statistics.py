@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from llx_magic.core.describe import why
+from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
@@ -16,6 +16,7 @@ from llx_magic.core.events import (
     BackendPutAside,
     BackendSkipped,
     Event,
+    HedgeStarted,
     ReplyMisfit,
     ReplyRestarted,
     RequestEnded,
@@ -24,6 +25,7 @@ from llx_magic.core.events import (
     VisitFailed,
     VisitStarted,
     VisitSucceeded,
+    VisitWithoutReply,
 )
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.tokens import generated_tokens, tokens_per_second
@@ -48,7 +50,8 @@ class Tally:
     failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
     were streamed. ``skips`` counts by reason how often the backend was passed over without a visit. ``cost`` is that of
     all replies whose cost is known; None before the first. ``first_text`` is how many seconds the first text took of
-    late, with less weight the longer ago; None before the first.
+    late, with less weight the longer ago; None before the first. ``hedges`` counts how often it was asked beside one
+    that was silent, ``outrun`` how often it was cancelled since another was first; such visits are among the cancelled.
     """
 
     in_flight: int = 0
@@ -64,6 +67,8 @@ class Tally:
     reasoning_tokens: int = 0
     cost: float | None = None
     first_text: float | None = None
+    hedges: int = 0
+    outrun: int = 0
     latency_sum: float = 0.0
     generating_seconds: float = 0.0
     generated_tokens: float = 0.0
@@ -110,29 +115,22 @@ class Tally:
                 if event.failure.kind is FailureKind.TIMEOUT and event.failure.words is None:
                     self._wait_in_vain(event.seconds)
                 self.last_error = event.failure.message
+            case HedgeStarted():
+                self.hedges += 1
             case VisitSucceeded():
                 self._succeed(event)
-            case VisitFailed() if event.failure.kind is not FailureKind.LOCAL:
-                self.in_flight -= 1
-                self.failures += 1
-                self._add_latency(event.seconds)
-            case VisitCancelled() | VisitFailed():
-                self.in_flight -= 1
-                self.cancelled += 1
+            case VisitWithoutReply():
+                self._end_without_reply(event)
             case _:
                 pass
 
     def _succeed(self, event: VisitSucceeded) -> None:
-        self.in_flight -= 1
         self.successes += 1
         self._add_latency(event.seconds)
-        self.prompt_tokens += event.prompt_tokens or 0
-        self.completion_tokens += event.completion_tokens or 0
+        self._take_usage(event)
         self.cached_tokens += event.cached_tokens or 0
         self.cache_written_tokens += event.cache_written_tokens or 0
         self.reasoning_tokens += event.reasoning_tokens or 0
-        if event.cost is not None:
-            self.cost = (self.cost or 0.0) + event.cost
         self._see_first_text(event.seconds if event.ttft is None else event.ttft)
         if event.ttft is not None:
             self.first_tokens.append(event.ttft)
@@ -140,6 +138,25 @@ class Tally:
         if generated is not None:
             self.generated_tokens += generated
             self.generating_seconds += event.generating_seconds
+
+    def _end_without_reply(self, event: VisitWithoutReply) -> None:
+        self._take_usage(event)
+        if isinstance(event, VisitFailed) and event.failure.kind is not FailureKind.LOCAL:
+            self.failures += 1
+            self._add_latency(event.seconds)
+            return
+        self.cancelled += 1
+        if isinstance(event, VisitCancelled) and event.outrun_by is not None:
+            self.outrun += 1
+            self._wait_in_vain(event.seconds)
+
+    def _take_usage(self, event: VisitSucceeded | VisitWithoutReply) -> None:
+        """Take what a visit that has ended took."""
+        self.in_flight -= 1
+        self.prompt_tokens += event.prompt_tokens or 0
+        self.completion_tokens += event.completion_tokens or 0
+        if event.cost is not None:
+            self.cost = (self.cost or 0.0) + event.cost
 
     def _see_first_text(self, seconds: float) -> None:
         known = self.first_text
@@ -175,8 +192,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
 class RequestRecord:
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
 
-    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running"; a row of a map that nobody could
-    answer is "put back", and has a record of its own when it is asked again. ``decisions`` are the reasons, in
+    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
     order, for which backends were passed over or given up, as "backend: reason".
     """
 
@@ -201,6 +217,25 @@ class RequestRecord:
     error: str | None = None
     decisions: tuple[str, ...] = ()
 
+    def _note(self, event: BackendEvent) -> None:
+        """Note why the request went on from a backend, or asked it."""
+        match event:
+            case BackendSkipped() | BackendPutAside() | VisitFailed():
+                reason = why(event)
+            case HedgeStarted():
+                reason = words(event) or ""
+            case ReplyMisfit():
+                reason = event.problem
+            case VisitCancelled() if event.outrun_by is not None:
+                reason = f"{event.outrun_by} was first"
+            case _:
+                return
+        self.decisions += (f"{event.backend}: {reason}",)
+
+    def _pay(self, event: VisitSucceeded | VisitWithoutReply) -> None:
+        if event.cost is not None:
+            self.cost = (self.cost or 0.0) + event.cost
+
     def _count(self, event: VisitSucceeded) -> None:
         self.prompt_tokens = _sum(self.prompt_tokens, event.prompt_tokens)
         self.completion_tokens = _sum(self.completion_tokens, event.completion_tokens)
@@ -222,15 +257,15 @@ class RequestRecord:
                     event.completion_tokens, event.pieces, event.generating_seconds
                 )
                 self.finish_reason = event.finish_reason
-                if event.cost is not None:
-                    self.cost = (self.cost or 0.0) + event.cost
+                self._pay(event)
             case RequestEnded():
                 self.seconds, self.outcome = event.seconds, event.outcome
                 self.error = event.message if isinstance(event, RequestFailed) else None
-            case BackendSkipped() | BackendPutAside() | VisitFailed():
-                self.decisions += (f"{event.backend}: {why(event)}",)
-            case ReplyMisfit(again=False):
-                self.decisions += (f"{event.backend}: {event.problem}",)
+            case VisitWithoutReply():
+                self._pay(event)
+                self._note(event)
+            case BackendSkipped() | BackendPutAside() | HedgeStarted() | ReplyMisfit(again=False):
+                self._note(event)
             case ReplyRestarted():
                 self.restarts += 1
 

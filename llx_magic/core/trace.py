@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
@@ -36,7 +37,8 @@ class Step:
     """One step; ``begin``, ``first_token`` and ``end`` are seconds from the start of the request.
 
     ``kind`` is "skip", "aside", "attempt", "wait" or "note". ``end`` equals ``begin`` for what takes no time, and
-    is None while an attempt is still under way. ``ok`` is False for what did not lead to the answer.
+    is None while an attempt is still under way. ``ok`` is False for what did not lead to the answer; then ``outrun``
+    says that it did not fail: another backend was first.
     """
 
     backend: str
@@ -46,6 +48,7 @@ class Step:
     end: float | None
     first_token: float | None = None
     ok: bool = False
+    outrun: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,7 +65,7 @@ class Trace:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every skip, attempt, wait and change of state, in order."""
-        return tuple(_steps(self.events))
+        return tuple(sorted(_steps(self.events), key=attrgetter("begin")))
 
     @property
     def seconds(self) -> float:
@@ -129,17 +132,16 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
     if not events:
         return
     zero = events[0].at
-    open_attempt: tuple[AttemptStarted, float | None] | None = None
+    open_attempts: dict[str, tuple[AttemptStarted, float | None]] = {}
     for event in events:
         now = event.at - zero
         match event:
             case AttemptStarted():
-                open_attempt = (event, None)
-            case FirstTokenReceived() if open_attempt:
-                open_attempt = (open_attempt[0], now)
-            case AttemptFailed() | VisitSucceeded() | VisitCancelled() if open_attempt:
-                yield _attempt(open_attempt, event, zero)
-                open_attempt = None
+                open_attempts[event.backend] = (event, None)
+            case FirstTokenReceived() if event.backend in open_attempts:
+                open_attempts[event.backend] = (open_attempts[event.backend][0], now)
+            case AttemptFailed() | VisitSucceeded() | VisitCancelled() if event.backend in open_attempts:
+                yield _attempt(open_attempts.pop(event.backend), event, zero)
             case VisitFailed() | RequestEnded():
                 pass  # the last attempt and the headline say it
             case _ if text := words(event):
@@ -147,7 +149,7 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
                 begin = now - event.seconds if isinstance(event, CoolDownWaitEnded) else now
                 end = now + event.delay if isinstance(event, RetryScheduled) else now
                 yield Step(backend=backend, kind=_KINDS.get(type(event), "note"), text=text, begin=begin, end=end)
-    if open_attempt:
+    for open_attempt in open_attempts.values():
         yield _attempt(open_attempt, None, zero)
 
 
@@ -164,7 +166,7 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
             first = "" if ended.ttft is None else f", first token after {duration(ended.ttft)}"
             text = f"{which} answered in {duration(ended.at - begin.at)}{first}, {words}"
         case VisitCancelled():
-            text = f"{which} cancelled"
+            text = f"{which} cancelled" + (f", {ended.outrun_by} was first" if ended.outrun_by else "")
         case _:
             text = f"{which} under way"
     return Step(
@@ -175,6 +177,7 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
         end=None if ended is None else ended.at - zero,
         first_token=started[1],
         ok=isinstance(ended, VisitSucceeded),
+        outrun=isinstance(ended, VisitCancelled) and ended.outrun_by is not None,
     )
 
 

@@ -13,7 +13,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.machine import in_words, trouble_of
 from llx_magic.core.ports import Clock, Ready, Timer
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.reply import Answer, ChatRequest
+from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.settings.declaration import Settings
 from llx_magic.units import ceil_milliseconds, duration, limit
 
@@ -71,6 +71,8 @@ class Attempt:
         """Takes what the service tells of its limits."""
         self.pieces = 0
         """How many pieces of text and reasoning have arrived."""
+        self.usage: Usage | None = None
+        """What was told of the tokens of a reply that failed or was cancelled."""
         self._text = StringIO()
         self._to = ""
         self.sent_at: float | None = None
@@ -84,6 +86,10 @@ class Attempt:
         self._anew: dict[Limit, float] = {}
         self._ran_out: _Deadline | None = None
         self._task: asyncio.Task[object] | None = None
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take what a reply that is not whole has cost."""
+        self.usage = usage
 
     @property
     def text(self) -> str:

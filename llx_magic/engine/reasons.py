@@ -14,6 +14,7 @@ from llx_magic.core.events import (
     BackendSkipped,
     CoolDownWaitEnded,
     Event,
+    HedgeStarted,
     ReplyRestarted,
     SkipReason,
 )
@@ -39,7 +40,7 @@ class Fate(enum.StrEnum):
 
 
 _CONCERNING = frozenset(
-    {AttemptStarted, BackendSkipped, BackendPutAside, AttemptFailed, ReplyRestarted, CoolDownWaitEnded}
+    {AttemptStarted, BackendSkipped, BackendPutAside, AttemptFailed, ReplyRestarted, CoolDownWaitEnded, HedgeStarted}
 )
 """The kinds of events that ``Reasons`` looks at; most are others, so these are told apart by one look."""
 
@@ -65,6 +66,7 @@ class Reasons:
         self._last: dict[str, BackendSkipped | BackendPutAside | AttemptFailed] = {}
         self._failures: dict[str, Failure] = {}
         self._waited = 0.0
+        self._hedge: HedgeStarted | None = None
 
     def fold(self, event: Event) -> None:
         """Take one event of the request into account."""
@@ -82,12 +84,16 @@ class Reasons:
                     self.withdrawn = event
             case ReplyRestarted():
                 self.withdrawn = None
+            case HedgeStarted():
+                self._hedge = event
             case CoolDownWaitEnded():
                 self._waited += event.seconds
 
     def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
         """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
         notes = [f"{name} {words(event)}" for name, event in self._last.items() if name != backend]
+        if self._hedge is not None:
+            notes.append(f"{self._hedge.backend} {words(self._hedge)}")
         if self._waited:
             notes.append(f"waited {duration(self._waited)} for a rate limit")
         if answer.finish_reason == "length":

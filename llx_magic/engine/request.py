@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from llx_magic.core.events import (
     BackendSkipped,
@@ -23,12 +24,12 @@ from llx_magic.core.failure import NotReady, may_fail_over
 from llx_magic.core.gate import Admission, Applicant, Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.machine import trouble_of
-from llx_magic.core.message import Message
 from llx_magic.core.money import total
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, Delta, Reply
 from llx_magic.core.trace import Trace
 from llx_magic.engine.attempt import unexpected
+from llx_magic.engine.hedge import Race
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
@@ -38,6 +39,20 @@ from llx_magic.engine.visiting import Visiting
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.text.shape import Read
+
+
+@dataclass(slots=True)
+class _Lap:
+    """One way through the candidates: who is still to be asked, and who was passed over for the moment.
+
+    ``put_aside`` are below their tokens per minute and asked in the second part; ``limited`` are kept from answering by
+    nothing but a rate limit.
+    """
+
+    queue: deque[Candidate]
+    is_second: bool = False
+    put_aside: list[Candidate] = field(default_factory=list)
+    limited: list[Candidate] = field(default_factory=list)
 
 
 class RequestRun:
@@ -52,6 +67,7 @@ class RequestRun:
         self._scope = RequestScope(live, plan, jitter, watch)
         self._waiter: Waiter | None = None
         self._given_up: list[Candidate] = []
+        self._has_hedged = False
 
     async def run(self) -> Reply:
         """Return the reply of the first backend that gives a whole one.
@@ -128,27 +144,49 @@ class RequestRun:
 
         Returns the reply, or None and the backends that only a rate limit kept from answering.
         """
-        limited: list[Candidate] = []
-        put_aside: list[Candidate] = []
-        for candidates, second_pass in ((order, False), (put_aside, True)):
-            if second_pass and put_aside:
-                self._live.publish(SecondPassStarted(**self._scope.stamp(), backends=names_of(put_aside)))
-            for candidate in candidates:
-                ready = await self._prepared(candidate)
-                if ready is None:
-                    continue
-                admission = self._admit(candidate, second_pass=second_pass)
-                if admission.put_aside:
-                    put_aside.append(candidate)
-                if admission.cooling_down:
-                    limited.append(candidate)
-                if admission.permit is None:
-                    continue
-                visit, reply = await self._until_it_fits(candidate, ready, admission)
-                if reply is not None:
+        lap = _Lap(deque(order))
+        while True:
+            while lap.queue:
+                visiting = await self._enter(lap.queue.popleft(), lap)
+                if visiting is not None and (reply := await self._until_it_fits(visiting, lap)):
                     return reply, []
-                (limited if visit.was_limited else self._given_up).append(candidate)
-        return None, limited
+            if lap.is_second or not lap.put_aside:
+                return None, lap.limited
+            self._live.publish(SecondPassStarted(**self._scope.stamp(), backends=names_of(lap.put_aside)))
+            lap.queue, lap.is_second = deque(lap.put_aside), True
+
+    async def _enter(self, candidate: Candidate, lap: _Lap) -> Visiting | None:
+        """Return what visits a candidate, or None where it is passed over; what that means for later is noted."""
+        ready = await self._prepared(candidate)
+        return None if ready is None else self._admitted(candidate, ready, lap)
+
+    def _admitted(self, candidate: Candidate, ready: Ready, lap: _Lap) -> Visiting | None:
+        admission = self._admit(candidate, second_pass=lap.is_second)
+        if admission.put_aside:
+            lap.put_aside.append(candidate)
+        if admission.cooling_down:
+            lap.limited.append(candidate)
+        return None if admission.permit is None else Visiting(self._scope, candidate, ready, admission.permit)
+
+    async def _another(self, lap: _Lap, first: Candidate, race: Race) -> Visiting | None:
+        """Return what visits the next backend that lets the request in at once, beside one that is silent."""
+        for candidate in tuple(lap.queue):
+            if candidate.gate == first.gate or not self._may_be_asked_beside(candidate, lap):
+                continue
+            ready = await self._prepared(candidate)
+            if ready is None:
+                lap.queue.remove(candidate)
+            elif not race.is_open:
+                return None
+            elif self._may_be_asked_beside(candidate, lap):  # the key may have taken a while
+                lap.queue.remove(candidate)
+                return self._admitted(candidate, ready, lap)
+        return None
+
+    def _may_be_asked_beside(self, candidate: Candidate, lap: _Lap) -> bool:
+        applicant, now = self._applicant(second_pass=lap.is_second), self._scope.clock.now()
+        admits = self._live.ask(candidate.gate, Gate.admits_at_once, applicant, now, candidate.settings)
+        return admits and self._plan.refusal(candidate) is None and self._scope.lack(candidate) is None
 
     async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
@@ -167,43 +205,55 @@ class RequestRun:
             self._live.publish(CoolDownWaitEnded(**scope.stamp(), backend=name, seconds=scope.clock.now() - began))
         return True
 
-    async def _until_it_fits(
-        self, candidate: Candidate, ready: Ready, admission: Admission
-    ) -> tuple[Visit, Reply | None]:
-        """Visit a backend, and again with what is wrong while its reply is not what was asked for, some times.
-
-        Returns the last visit, and the reply where there is one that will do.
-        """
+    async def _until_it_fits(self, visiting: Visiting, lap: _Lap) -> Reply | None:
+        """Visit a backend, and again with what is wrong while its reply is not what was asked for, some times."""
         scope = self._scope
-        correction: tuple[Message, ...] = ()
-        left = candidate.settings.schema_retries
-        while True:
-            visit = await self._visit(candidate, ready, admission, correction)
-            if visit.answer is None:
-                return visit, None
-            reply = self._reply(visit, visit.answer)
+        visiting = await self._visited(visiting, lap)
+        candidate, left = visiting.candidate, visiting.visit.settings.schema_retries
+        while (answer := visiting.visit.answer) is not None:
+            reply = self._reply(visiting.visit, answer)
             # One that was cut would be cut again.
             if reply.read is None or reply.read.problem is None or reply.finish_reason == "length":
-                return visit, reply
+                return reply
             problem = str(reply.read.problem)
-            correction = scope.misfits.take(visit, visit.answer, problem, scope.reasons.attempts)
-            self._live.publish(ReplyMisfit(**scope.stamp(), backend=visit.backend, problem=problem, again=left > 0))
+            correction = scope.misfits.take(visiting.visit, answer, problem, scope.reasons.attempts)
+            self._live.publish(ReplyMisfit(**scope.stamp(), backend=reply.backend, problem=problem, again=left > 0))
             if left == 0:
-                return visit, None
+                break
             left -= 1
-            admission = self._admit(candidate, second_pass=True)
-            if admission.permit is None:
-                return visit, None
+            permit = self._admit(candidate, second_pass=True).permit
+            if permit is None:
+                break
+            visiting = Visiting(scope, candidate, visiting.ready, permit, correction)
+            await visiting.run()
+        self._leave(visiting, lap)
+        return None
 
-    async def _visit(
-        self, candidate: Candidate, ready: Ready, admission: Admission, correction: tuple[Message, ...]
-    ) -> Visit:
-        """Visit a backend; a visit without an answer sends the request on, unless nobody else is to be asked."""
-        assert admission.permit is not None
-        visit = await Visiting(self._scope, candidate, ready, admission.permit, correction).run()
-        if visit.failure is not None and not may_fail_over(visit.failure, candidate.settings):
+    async def _visited(self, visiting: Visiting, lap: _Lap) -> Visiting:
+        """Carry a visit out, with another beside it where it stays silent; return the one that counts.
+
+        Whoever was cancelled since the other was first can be asked again, before all others.
+        """
+        hedge_after_ms = visiting.visit.settings.hedge_after_ms
+        if hedge_after_ms is None or self._has_hedged or not lap.queue or visiting.visit.permit.is_probe:
+            await visiting.run()
+            return visiting
+        race = Race(self._scope, visiting)
+        visiting = await race.run(hedge_after_ms / 1000, lambda: self._another(lap, visiting.candidate, race))
+        self._has_hedged = race.has_hedged
+        for failed in race.failed:
+            if failed is not visiting:
+                self._leave(failed, lap)
+        if race.loser is not None:
+            lap.queue.appendleft(race.loser.candidate)
+        return visiting
+
+    def _leave(self, visiting: Visiting, lap: _Lap) -> None:
+        """Go on from a visit that brought nothing, unless nobody else is to be asked."""
+        visit = visiting.visit
+        if visit.failure is not None and not may_fail_over(visit.failure, visit.settings):
             raise self._scope.reasons.refused_for_good(names_of(self._plan.candidates), visit.failure)
-        return visit
+        (lap.limited if visit.was_limited else self._given_up).append(visiting.candidate)
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""
@@ -226,7 +276,10 @@ class RequestRun:
         if lack := self._scope.lack(candidate):
             self._skip(candidate, SkipReason.OVER_BUDGET, lack)
             return Admission(permit=None, events=())
-        applicant = Applicant(
+        return self._live.admit(candidate.gate, self._applicant(second_pass=second_pass), candidate.settings)
+
+    def _applicant(self, *, second_pass: bool) -> Applicant:
+        return Applicant(
             request=self._scope.number,
             only_candidate=self._plan.has_one_candidate,
             second_pass=second_pass,
@@ -234,7 +287,6 @@ class RequestRun:
             is_row=self._plan.is_row,
             tokens=self._plan.prompt_tokens if self._plan.is_row else 0.0,
         )
-        return self._live.admit(candidate.gate, applicant, candidate.settings)
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:
         scope, shape = self._scope, self._plan.shape

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.gate import Gate, GateKey, Permit, outcome_of
 from llx_magic.core.money import Cost
-from llx_magic.core.reply import Answer
+from llx_magic.core.reply import Answer, Usage
 from llx_magic.settings.declaration import Settings
+
+
+class _Spent(TypedDict):
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+    cost_is_estimate: bool
 
 
 @dataclass(slots=True)
@@ -28,8 +36,12 @@ class Visit:
     generating_seconds: float = 0.0
     pieces: int = 0
     failure: Failure | None = None
+    reported: Usage | None = None
+    """What an attempt without an answer had told of its tokens."""
     cost: Cost | None = None
-    """What its answer cost; None where that is not known."""
+    """What it cost; None where that is not known."""
+    outrun_by: str | None = None
+    """The backend that was asked beside it and showed text first; then this visit was cancelled."""
 
     @property
     def backend(self) -> str:
@@ -46,6 +58,11 @@ class Visit:
         """Whether it ended with a rate limit."""
         return self.failure is not None and self.failure.kind is FailureKind.RATE_LIMIT
 
+    @property
+    def usage(self) -> Usage | None:
+        """What it took, as far as the backend told."""
+        return self.reported if self.answer is None else self.answer.usage
+
     def settle(self, gate: Gate, now: float) -> tuple[Event, ...]:
         """Tell the gate what came of the visit; returns the events of that."""
         tpm, usage = None, self.answer.usage if self.answer else None
@@ -59,8 +76,8 @@ class Visit:
 
     def _ending(self, now: float, tpm: float | None) -> tuple[Outcome, Event]:
         request, backend, attempts, seconds = self.permit.request, self.backend, self.attempts, now - self.began
-        if self.answer is not None:
-            usage = self.answer.usage
+        usage = self.usage
+        if self.answer is not None and self.outrun_by is None:
             return Outcome.SUCCESS, VisitSucceeded(
                 at=now,
                 request=request,
@@ -82,6 +99,12 @@ class Visit:
                 cost=self.cost.amount if self.cost else None,
                 cost_is_estimate=self.cost is not None and self.cost.is_estimate,
             )
+        spent: _Spent = {
+            "prompt_tokens": usage.prompt_tokens if usage else None,
+            "completion_tokens": usage.completion_tokens if usage else None,
+            "cost": self.cost.amount if self.cost else None,
+            "cost_is_estimate": self.cost is not None and self.cost.is_estimate,
+        }
         if self.failure is not None:
             failed = VisitFailed(
                 at=now,
@@ -90,7 +113,15 @@ class Visit:
                 attempts=attempts,
                 failure=self.failure,
                 seconds=seconds,
+                **spent,
             )
             return outcome_of(self.failure), failed
-        cancelled = VisitCancelled(at=now, request=request, backend=backend, attempts=attempts, seconds=seconds)
-        return Outcome.GIVEN_BACK, cancelled
+        return Outcome.GIVEN_BACK, VisitCancelled(
+            at=now,
+            request=request,
+            backend=backend,
+            attempts=attempts,
+            seconds=seconds,
+            outrun_by=self.outrun_by,
+            **spent,
+        )

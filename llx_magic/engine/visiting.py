@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, retry_delay
 from llx_magic.core.gate import Gate, Permit
@@ -28,8 +30,10 @@ class Visiting:
         correction: tuple[Message, ...] = (),
     ) -> None:
         self._scope = scope
-        self._candidate = candidate
-        self._ready = ready
+        self.candidate = candidate
+        self.ready = ready
+        self.show: Callable[[Delta | Thought], None] = scope.watch
+        """Takes the pieces of the reply."""
         self._correction = correction
         self.visit = Visit(permit, candidate.gate, candidate.settings, scope.plan.has_one_candidate)
         self._held = scope.likely_cost(candidate)
@@ -52,14 +56,13 @@ class Visiting:
         return visit
 
     def _pay(self) -> None:
-        """Spend what the answer cost: what was held for it, where its tokens were not reported."""
-        answer, tariff = self.visit.answer, self._candidate.tariff
-        spent: Cost | None = None
-        if answer is not None:
-            spent = self.visit.cost = tariff.of(answer.usage, answer.model)
+        """Spend what the visit cost; an answer whose tokens were not reported costs what was held for it."""
+        visit, answer = self.visit, self.visit.answer
+        spent = visit.cost = self.candidate.tariff.of(visit.usage, answer.model if answer else "")
+        if answer is not None or spent is not None:
             self._scope.paid.append(spent)
-            if spent is None and self._held:
-                spent = Cost(self._held, is_estimate=True)
+        if answer is not None and spent is None and self._held:
+            spent = Cost(self._held, is_estimate=True)
         for budget in self._scope.plan.budgets:
             budget.purse.settle(self._held, spent)
 
@@ -97,7 +100,7 @@ class Visiting:
                 attempt=visit.attempts,
                 attempts=settings.failover_retry_count,
                 streaming=settings.streaming,
-                sampling=sampling_of(self._candidate.params, json=scope.plan.shape is not None),
+                sampling=sampling_of(self.candidate.params, json=scope.plan.shape is not None),
             )
         )
         attempt = Attempt(
@@ -106,12 +109,12 @@ class Visiting:
             on_first=lambda seconds: scope.live.publish(
                 FirstTokenReceived(**scope.stamp(), backend=name, seconds=seconds)
             ),
-            on_piece=lambda piece: scope.watch(Delta(piece)),
-            on_thought=lambda piece: scope.watch(Thought(piece)),
+            on_piece=lambda piece: self.show(Delta(piece)),
+            on_thought=lambda piece: self.show(Thought(piece)),
             on_rates=lambda facts: scope.live.learn_rates(visit, facts, attempt.sent_at),
         )
         try:
-            answer = await attempt.run(self._ready, scope.plan.request(self._candidate, self._correction))
+            answer = await attempt.run(self.ready, scope.plan.request(self.candidate, self._correction))
         except BackendFailed as failed:
             scope.partial = max(scope.partial, attempt.text, key=len)
             number, failure, seconds = visit.attempts, failed.failure, attempt.seconds
@@ -121,5 +124,6 @@ class Visiting:
             raise
         finally:
             visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
+            visit.reported = attempt.usage or visit.reported
         visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
         return answer

@@ -25,6 +25,8 @@ class Status:
         self._limits_ms = limits_ms
         self._now = now
         self._what = "asking…"
+        self._asked: dict[str, float] = {}
+        """Who is being asked, and since when; two where one stayed silent."""
         self._since: float | None = None
         self._until: float | None = None
         self._of = ""
@@ -37,16 +39,19 @@ class Status:
                 self._since = self._until = None
                 return False
             case facts.AttemptStarted():
-                self._say(
-                    f"asking {part.backend}" + (f", attempt {part.attempt}" if part.attempt > 1 else "") + "…",
-                    since=part.at,
-                )
-                limit = self._limits_ms.get(part.backend)
-                self._of = "" if limit is None else f" of {number(limit / 1000)} s"
+                self._asked[part.backend] = part.at
+                self._say_who(f", attempt {part.attempt}" if part.attempt > 1 else "")
             case facts.FirstTokenReceived():
                 self._what, self._of = f"{part.backend} is answering…", ""
             case facts.AttemptFailed():
-                self._say(f"{part.backend} failed: {why(part)}")
+                self._asked.pop(part.backend, None)
+                if self._asked:
+                    self._say_who()
+                else:
+                    self._say(f"{part.backend} failed: {why(part)}")
+            case facts.VisitSucceeded() | facts.VisitWithoutReply():
+                self._asked.pop(part.backend, None)
+                return False
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
             case facts.CoolDownWaitStarted():
@@ -65,6 +70,13 @@ class Status:
         """Return the line as it is now."""
         self._shown = self._line()
         return self._shown
+
+    def _say_who(self, more: str = "") -> None:
+        """Say who is being asked, and for how long the latest of them has been."""
+        latest = list(self._asked)[-1]
+        self._say(f"asking {' and '.join(self._asked)}{more}…", since=self._asked[latest])
+        limit = self._limits_ms.get(latest)
+        self._of = "" if limit is None else f" of {number(limit / 1000)} s"
 
     def _say(self, what: str, *, since: float | None = None, until: float | None = None) -> None:
         self._what, self._since, self._until, self._of = what, since, until, ""

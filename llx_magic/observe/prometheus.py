@@ -160,6 +160,14 @@ _METRICS = (
     _Metric("llx_visits_total", "counter", "Visits that have ended; a prompt makes one or more.", _each(_visits)),
     _Metric("llx_attempts_total", "counter", "Times that a prompt was sent.", _single(lambda it: it.attempts)),
     _Metric("llx_timeouts_total", "counter", "Attempts that a time-out ended.", _single(lambda it: it.timeouts)),
+    _Metric(
+        "llx_hedges_total", "counter", "Visits beside a backend that was silent.", _single(lambda it: it.hedges)
+    ),
+    _Metric(
+        "llx_outrun_total", "counter", "Visits cancelled since another backend was first.",
+        _single(lambda it: it.outrun),
+    ),
+    _Metric("llx_cost_total", "counter", "What replies cost, where it is known.", _single(lambda it: it.cost)),
     _Metric("llx_tokens_total", "counter", "Tokens of the replies that reported them.", _each(_tokens)),
     _Metric("llx_in_flight", "gauge", "Visits under way.", _single(lambda it: it.in_flight)),
     _Metric("llx_circuit_state", "gauge", "1 for the state that the circuit is in, 0 for the others.", _each(_states)),

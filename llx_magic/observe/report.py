@@ -70,6 +70,8 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "attempts": lambda it: number(it.attempts),
     "time-outs": lambda it: number(it.timeouts),
     "cancelled": lambda it: number(it.cancelled),
+    "asked as well": lambda it: number(it.hedges),
+    "outrun": lambda it: number(it.outrun),
 }
 """The columns of the table, and what stands in each."""
 
@@ -81,6 +83,8 @@ _RARER: dict[str, Callable[[BackendSnapshot], object]] = {
     "attempts": lambda it: it.attempts > it.requests,
     "time-outs": lambda it: it.timeouts,
     "cancelled": lambda it: it.cancelled,
+    "asked as well": lambda it: it.hedges,
+    "outrun": lambda it: it.outrun,
 }
 """Columns that are left out where they say nothing of any backend, so that the table fits a narrow page."""
 

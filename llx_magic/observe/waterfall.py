@@ -30,7 +30,8 @@ def as_html(trace: Trace) -> str:
     """Return the waterfall as an HTML table: when, who, a bar from start to end, what happened.
 
     The bar of an attempt is an outline until its first token, marked by an upright line, and filled from there; a
-    failed one ends in a cross; a wait is dotted; what takes no time is a dot. Every text is escaped and on one line.
+    failed one ends in a cross, one that another outran is grey; a wait is dotted; what takes no time is a dot. Every
+    text is escaped and on one line.
     """
     if not trace.events:
         return f"<p>{html.escape(trace.headline)}</p>"
@@ -75,7 +76,8 @@ def _bar(step: Step, total: float) -> str:
 
 def _attempt(step: Step, total: float) -> Iterator[str]:
     end = total if step.end is None else step.end
-    colour = _ANSWERED if step.ok else _QUIET if step.end is None else _FAILED
+    is_failed = not step.ok and not step.outrun and step.end is not None
+    colour = _ANSWERED if step.ok else _FAILED if is_failed else _QUIET
     begin, until = _percent(step.begin, total), _percent(end, total)
     begin = min(begin, 100 - _LEAST)
     until = max(until, begin + _LEAST)
@@ -87,7 +89,7 @@ def _attempt(step: Step, total: float) -> Iterator[str]:
     if step.first_token is not None:
         yield f'<rect x="{first:.2f}%" y="3" width="{until - first:.2f}%" height="10" style="fill:{colour}"/>'
         yield f'<line x1="{first:.2f}%" x2="{first:.2f}%" y1="0" y2="16" style="stroke:currentColor;stroke-width:1.5"/>'
-    if not step.ok and step.end is not None:
+    if is_failed:
         cross = '<path d="M-4 4 4 12M4 4-4 12" style="stroke:currentColor;stroke-width:2"/>'
         yield f'<svg x="{until:.2f}%" style="overflow:visible">{cross}</svg>'
 

@@ -102,7 +102,8 @@ class ProfileRecord:
         mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
         tokens, prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompts'),
         reasoning_tokens (of the completions'), cost (where it is known), tokens_per_second, tpm (tokens per minute),
-        tpm_threshold, attempts, timeouts, seconds_until_probe, cooling_down_seconds, last_error.
+        tpm_threshold, attempts, timeouts, seconds_until_probe, cooling_down_seconds, hedges (times asked beside a
+        silent backend), outrun (times that another was first), last_error.
         """
         return frames.stats_frame(self.snapshot())
 

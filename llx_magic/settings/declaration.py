@@ -214,6 +214,16 @@ class Settings:
             "times",
         ),
     ] = 2
+    hedge_after_ms: Annotated[
+        int | None,
+        _ms(
+            "When nothing of a reply has been shown by then, the next backend is asked as well, and the first to show "
+            "text answers",
+            "2000",
+            "5000",
+            "none",
+        ),
+    ] = None
     cooldown_wait_ms: Annotated[
         int | None,
         _limit(

@@ -33,6 +33,7 @@ OTHERS = {
     "history_limit": "50",
     "image_max_pixels": "512",
     "budget_usd": "2.5",
+    "hedge_after_ms": "3000",
     "schema_retries": "1",
     "concurrency": "16",
     "rpm_limit": "60",

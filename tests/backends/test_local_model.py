@@ -20,7 +20,7 @@ from llx_magic.backends.local.modelfile import FileState, ModelFile, identity_of
 from llx_magic.core.failure import BackendFailed, FailureKind, NotReady
 from llx_magic.core.message import Message
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.reply import ChatRequest
+from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.errors import ModelUnavailable, ProfileError
 from llx_magic.files.folders import cache_folder
 from llx_magic.install import install_line
@@ -381,6 +381,9 @@ class Pieces:
 
     def on_reasoning(self, piece: str) -> None:
         raise AssertionError(piece)
+
+    def on_usage(self, usage: Usage) -> None:
+        pass
 
     def on_rates(self, facts: RateFacts) -> None:
         raise AssertionError(facts)

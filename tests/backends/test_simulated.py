@@ -61,6 +61,9 @@ class Pieces:
     def on_reasoning(self, piece: str) -> None:
         raise AssertionError(piece)
 
+    def on_usage(self, usage: Usage) -> None:
+        pass
+
     def on_rates(self, facts: RateFacts) -> None:
         self.rates.append(facts)
 

@@ -22,7 +22,7 @@ class Flat:
         self.price = price or Price(0.0, cost * 1e6 / 500)
 
     def of(self, usage: Usage | None, model: str = "") -> Cost | None:
-        return Cost(self.cost)
+        return None if usage is None else Cost(self.cost)
 
 
 class Nobody:

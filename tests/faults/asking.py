@@ -13,7 +13,7 @@ from llx_magic.core.failure import BackendFailed, Failure, NotReady
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend, Progress
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.reply import Answer, ChatRequest
+from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import KeyMissing
@@ -61,6 +61,9 @@ class Pieces:
 
     def on_reasoning(self, piece: str) -> None:
         self.reasoning.append(piece)
+
+    def on_usage(self, usage: Usage) -> None:
+        pass
 
     def on_rates(self, facts: RateFacts) -> None:
         self.rates.append(facts)

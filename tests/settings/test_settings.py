@@ -152,6 +152,7 @@ def test_the_defaults_are_those_that_are_documented():
         "failover_on_network_errors": "true",
         "failover_on_content_filter": "false",
         "schema_retries": "2",
+        "hedge_after_ms": "none",
         "cooldown_wait_ms": "10000",
         "concurrency": "64",
         "rpm_limit": "none",

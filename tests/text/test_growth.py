@@ -20,6 +20,7 @@ from llx_magic.commands.prompt import read_prompt
 from llx_magic.commands.words import split
 from llx_magic.core.failure import BackendFailed
 from llx_magic.core.rate_facts import RateFacts
+from llx_magic.core.reply import Usage
 from llx_magic.errors import LlxError
 from llx_magic.files.strictjson import parse
 from llx_magic.keys.redaction import LiveKeys
@@ -53,6 +54,9 @@ class Ears:
         pass
 
     def on_reasoning(self, piece: str) -> None:
+        pass
+
+    def on_usage(self, usage: Usage) -> None:
         pass
 
     def on_rates(self, facts: RateFacts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from llx_magic.backends.wires.wire import Asked, Wire
     from llx_magic.core.ports import Credential, Progress, Ready
     from llx_magic.core.rate_facts import RateFacts
-    from llx_magic.core.reply import ChatRequest
+    from llx_magic.core.reply import ChatRequest, Usage
     from llx_magic.keys.secret import Proof, Secret
     from llx_magic.text.values import JsonValue
 
@@ -120,6 +121,12 @@ class HttpBackend:
         return problem or proof
 
 
+def _tell_usage(reader: Reader, progress: Progress) -> None:
+    """Tell what a reply that does not become whole has cost, as far as the server said."""
+    if (usage := reader.usage) is not None:
+        progress.on_usage(usage)
+
+
 class _Unwatched:
     """Stands for who would watch a reply, where none is asked for."""
 
@@ -133,6 +140,9 @@ class _Unwatched:
         """Take nothing."""
 
     def on_reasoning(self, piece: str) -> None:
+        """Take nothing."""
+
+    def on_usage(self, usage: Usage) -> None:
         """Take nothing."""
 
     def on_rates(self, facts: RateFacts) -> None:
@@ -184,6 +194,9 @@ class _Visit:
                 asked = wire.encode(request, model, without)
                 path = asked.path
                 outcome = await self._exchange(asked, version, reader, progress)
+            except asyncio.CancelledError:
+                _tell_usage(reader, progress)
+                raise
             except BackendFailed as failed:
                 outcome = failed.failure
             except (NotReady, LoginProblem) as problem:  # the environment has changed since
@@ -191,6 +204,7 @@ class _Visit:
             if isinstance(outcome, Answer):
                 self.findings.refused |= on_trial
                 return replace(outcome, notes=(*outcome.notes, *asked.notes)) if asked.notes else outcome, path
+            _tell_usage(reader, progress)
             conceded = None if reader.taken else wire.conceded(outcome, request, without)
             if conceded is None or conceded.extra in without or not left:
                 return outcome, path

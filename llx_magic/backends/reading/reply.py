@@ -13,7 +13,7 @@ from llx_magic.backends.reading.transcript import Transcript
 from llx_magic.backends.reading.usage import counts_of, usage_of
 from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind
-from llx_magic.core.reply import Answer
+from llx_magic.core.reply import Answer, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,6 +141,11 @@ class PartialReply:
         if shown and shown not in self._tools and len(self._tools) < _MOST_TOOLS:
             self._tools.append(shown)
 
+    @property
+    def usage(self) -> Usage | None:
+        """What has been told of the tokens so far; None where nothing was."""
+        return usage_of(self._counts)
+
     def add_usage(self, reported: JsonValue) -> None:
         """Take token counts; those that come later replace earlier ones, count by count."""
         counts = counts_of(reported)
@@ -203,7 +208,7 @@ class PartialReply:
         return Answer(
             text=text,
             model=self._model,
-            usage=usage_of(self._counts),
+            usage=self.usage,
             finish_reason=self._word,
             reasoning=reasoning,
             notes=tuple(notes),

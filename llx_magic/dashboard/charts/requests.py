@@ -51,6 +51,8 @@ def _segments(step: Step, until: float) -> Iterable[tuple[str, float, float]]:
     end = until if step.end is None else step.end
     if step.kind == "wait":
         yield "w", step.begin, min(end, until)
+    elif step.outrun:
+        yield "y", step.begin, end
     elif step.kind == "attempt" and not step.ok and step.end is not None:
         yield "x", step.begin, end
     elif step.kind == "attempt":

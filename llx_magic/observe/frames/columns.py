@@ -54,6 +54,8 @@ STATS: dict[str, tuple[str, Kind]] = {
     "timeouts": ("timeouts", "int64"),
     "seconds_until_probe": ("seconds_until_probe", "float64"),
     "cooling_down_seconds": ("cooling_down", "float64"),
+    "hedges": ("hedges", "int64"),
+    "outrun": ("outrun", "int64"),
     "last_error": ("last_error", "string"),
 }
 
@@ -151,6 +153,8 @@ EVENTS: dict[str, Kind] = {
     "next": "string",
     "words": "Int64",
     "again": "boolean",
+    "beside": "string",
+    "outrun_by": "string",
 }
 
 COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state", "problem": "reason"}

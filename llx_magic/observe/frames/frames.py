@@ -67,7 +67,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     tokens per minute; the ``state`` of a circuit after a change and ``before``, the ``cause`` of the change, and the
     ``failures`` in the window where they opened it; ``policy``, ``order`` and ``conversation`` of a request;
     ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart; ``again`` of a reply
-    that is not what was asked for. The backends of ``order`` and
+    that is not what was asked for; ``beside``, the silent backend beside which another is asked, and ``outrun_by``, the
+    one that was first. The backends of ``order`` and
     ``backends`` are joined by semicolons.
     """
     events = list(events)
@@ -138,26 +139,28 @@ def reply_frame(text: str) -> pd.DataFrame:
 
 
 def _attempts(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
-    """Yield a row per attempt; a request has at most one attempt under way."""
+    """Yield a row per attempt; a request has at most one attempt under way at a backend."""
     rows: list[list[object]] = []
-    under_way: dict[int, list[object]] = {}
-    begun: dict[int, float] = {}
+    under_way: dict[tuple[int, str], tuple[list[object], float]] = {}
     for event in events:
-        row = under_way.get(event.request)
+        if not isinstance(event, BackendEvent):
+            continue
+        key = event.request, event.backend
+        row, begun = under_way.get(key, (None, 0.0))
         match event:
             case facts.AttemptStarted():
                 rows.append([event.request, event.backend, event.attempt, event.at, None, None, "running", *[None] * 3])
-                under_way[event.request], begun[event.request] = rows[-1], event.at
+                under_way[key] = rows[-1], event.at
             case facts.FirstTokenReceived() if row:
                 row[5] = event.seconds
             case facts.AttemptFailed() if row:
                 row[4], row[6] = event.seconds, "failed"
                 row[7:] = event.failure.kind, event.failure.status, event.failure.message
-                del under_way[event.request]
+                del under_way[key]
             case facts.VisitSucceeded() | facts.VisitCancelled() if row:
-                row[4] = event.at - begun[event.request]
+                row[4] = event.at - begun
                 row[6] = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
-                del under_way[event.request]
+                del under_way[key]
     return map(tuple, rows)
 
 

@@ -85,17 +85,28 @@ def instrument(
 
 
 @dataclass(slots=True)
+class _Attempt:
+    """An attempt under way."""
+
+    span: Span
+    started: float
+    about: Attributes
+    asked: Attributes
+    """How it asked."""
+
+
+@dataclass(slots=True)
 class _Open:
     """A request under way."""
 
     span: Span
     context: Context
     about: Attributes = field(default_factory=dict)
-    """Provider, model, server and name of the backend that was visited last."""
+    """Provider, model, server and name of the backend that answered, or was visited last."""
     asked: Attributes = field(default_factory=dict)
-    """How the latest attempt asked."""
-    attempt: Span | None = None
-    attempt_started: float = 0.0
+    """How its attempt asked."""
+    attempts: dict[str, _Attempt] = field(default_factory=dict)
+    """Those under way, by backend: two where one stays silent."""
 
 
 class Instrumentation:
@@ -158,19 +169,18 @@ class Instrumentation:
     def _follow(self, request: _Open, event: facts.Event) -> None:
         match event:
             case facts.VisitStarted():
-                request.about = self._backend(event.backend)
-                request.span.update_name(span_name(request.about))
-                request.span.set_attributes({**_known_from_the_start(request.about), "llx.backend": event.backend})
+                self._name(request, event.backend, self._backend(event.backend))
             case facts.AttemptStarted():
                 self._start_attempt(request, event)
-            case facts.FirstTokenReceived() if request.attempt is not None:
-                request.attempt.add_event("llx.first_token_received", timestamp=self._ns(event.at))
+            case facts.FirstTokenReceived() if event.backend in request.attempts:
+                span = request.attempts[event.backend].span
+                span.add_event("llx.first_token_received", timestamp=self._ns(event.at))
             case facts.AttemptFailed():
-                self._end_attempt(request, event.at, "failed", event.failure)
+                self._end_attempt(request, event, "failed", event.failure)
             case facts.VisitSucceeded():
                 self._answered(request, event)
             case facts.VisitCancelled():
-                self._end_attempt(request, event.at, "cancelled")
+                self._end_attempt(request, event, "cancelled")
             case facts.CircuitChanged() if event.cause in CIRCUIT_EVENTS:
                 about = fields_of(event, ("backend", "failures"))
                 request.span.add_event(CIRCUIT_EVENTS[event.cause], about, self._ns(event.at))
@@ -205,25 +215,41 @@ class Instrumentation:
         request.asked = how_asked(event)
         places: Attributes = {"llx.attempt": event.attempt, "llx.attempts": event.attempts}
         attributes: Attributes = {**request.about, **request.asked, **places}
-        request.attempt_started = event.at
-        request.attempt = self._tracer.start_span(
+        span = self._tracer.start_span(
             f"attempt {event.backend}", request.context, attributes=attributes, start_time=self._ns(event.at)
         )
+        request.attempts[event.backend] = _Attempt(span, event.at, request.about, request.asked)
 
-    def _end_attempt(self, request: _Open, at: float, outcome: str, failure: Failure | None = None) -> None:
-        span, request.attempt = request.attempt, None
-        if span is None:
+    def _end_attempt(
+        self, request: _Open, event: facts.BackendEvent, outcome: str, failure: Failure | None = None
+    ) -> None:
+        attempt = request.attempts.pop(event.backend, None)
+        if attempt is None:
             return
-        labels: Attributes = {"llx.outcome": outcome}
+        labels: Attributes = {**attempt.about, "llx.profile": self._profile, "llx.outcome": outcome}
         if failure is not None:
             labels["error.type"] = error_type(failure)
-            _mark_failed(span, error_type(failure))
-            span.set_attributes(details_of(failure))
-        self._instruments.attempt.record(at - request.attempt_started, self._labels(request, labels))
-        span.set_attribute("llx.outcome", outcome)
-        span.end(self._ns(at))
+            _mark_failed(attempt.span, error_type(failure))
+            attempt.span.set_attributes(details_of(failure))
+        self._instruments.attempt.record(event.at - attempt.started, labels)
+        attempt.span.set_attribute("llx.outcome", outcome)
+        attempt.span.end(self._ns(event.at))
+
+    def _name(self, request: _Open, backend: str, about: Attributes) -> None:
+        """Let the request's span be named by this backend."""
+        request.about = about
+        request.span.update_name(span_name(about))
+        request.span.set_attributes({**_known_from_the_start(about), "llx.backend": backend})
 
     def _answered(self, request: _Open, event: facts.VisitSucceeded) -> None:
+        if len(request.attempts) > 1:  # the backend that was visited last need not be the one that answers
+            answered = request.attempts[event.backend]
+            request.asked = answered.asked
+            self._name(request, event.backend, answered.about)
+        self._tell_reply(request, event)
+        self._end_attempt(request, event, "answered")
+
+    def _tell_reply(self, request: _Open, event: facts.VisitSucceeded) -> None:
         labels = self._labels(request, {"gen_ai.operation.name": "chat"})
         used = {"input": event.prompt_tokens, "output": event.completion_tokens}
         for kind, count in used.items():
@@ -245,7 +271,6 @@ class Instrumentation:
             request.span.set_attribute("gen_ai.response.id", response)
         if reason := identifier(event.finish_reason or ""):
             request.span.set_attribute("gen_ai.response.finish_reasons", (reason,))
-        self._end_attempt(request, event.at, "answered")
 
     def _end(self, event: facts.RequestEnded) -> None:
         request = self._open.pop(event.request, None)
@@ -261,9 +286,9 @@ class Instrumentation:
     def _abandon(self, number: int) -> None:
         if request := self._open.pop(number, None):
             now = self._ns(self._lb.now())
-            if request.attempt is not None:
-                request.attempt.set_attribute("llx.outcome", "unobserved")
-                request.attempt.end(now)
+            for attempt in request.attempts.values():
+                attempt.span.set_attribute("llx.outcome", "unobserved")
+                attempt.span.end(now)
             self._close(request, "unobserved", now)
 
     def _close(self, request: _Open, outcome: str, at: int) -> None:

@@ -35,6 +35,7 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.BackendSkipped: ("llx.backend_skipped", ("backend", "reason", "seconds_left")),
     facts.BackendPutAside: ("llx.backend_put_aside", ("backend", "tpm", "threshold")),
     facts.SecondPassStarted: ("llx.second_pass_started", ("backends",)),
+    facts.HedgeStarted: ("llx.hedge_started", ("backend", "beside", "seconds")),
     facts.RetryScheduled: ("llx.retry_scheduled", ("backend", "attempt", "delay", "asked_by_server")),
     facts.CoolDownStarted: ("llx.cool_down_started", ("backend", "seconds")),
     facts.CoolDownEnded: ("llx.cool_down_ended", ("backend",)),

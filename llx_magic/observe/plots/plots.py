@@ -227,7 +227,7 @@ def _step(ax: Axes, row: int, step: Step, total: float) -> None:
     if step.kind == "wait":
         ax.plot([step.begin, end], [row + 0.2] * 2, linestyle=":", linewidth=1.6, color=ink())
         return
-    failed = not step.ok and step.end is not None
+    failed = not step.ok and not step.outrun and step.end is not None
     colour = STATE_COLOURS["open" if failed else "closed"]
     first = end if step.first_token is None else step.first_token
     for begin, until, shade in ((step.begin, first, (colour, 0.3)), (first, end, colour)):
