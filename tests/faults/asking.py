@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.backend import HttpBackend
-from llx_magic.backends.wires.wire import wire_named
+from llx_magic.backends.wires.wire import Wire, wire_named
 from llx_magic.core.failure import BackendFailed, Failure, NotReady
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Backend, Progress
@@ -77,6 +77,17 @@ async def answer_of(asked: Backend, request: ChatRequest | None = None, progress
     """Ask a backend once, as the engine does but without its limits."""
     ready = await asked.prepare()
     return await ready.answer(request or question(), progress or Pieces())
+
+
+async def answer_at(
+    endpoint: Endpoint, wire: Wire, request: ChatRequest, key: str | None = None, progress: Progress | None = None
+) -> Answer:
+    """Ask a service once in a form, and close the connection."""
+    backend = HttpBackend("alpha", endpoint, FixedKey(key), wire)
+    try:
+        return await answer_of(backend, request, progress)
+    finally:
+        await backend.aclose()
 
 
 async def attempt(asked: Backend, request: ChatRequest | None = None, **settings) -> Answer:

@@ -9,7 +9,6 @@ import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.azure import Azure
 from llx_magic.backends.wires.wire import Wire, wire_named
 from llx_magic.core.failure import BackendFailed, FailureKind
@@ -20,7 +19,7 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.connection import Connection
 from llx_magic.session.members import endpoint_of, wire_of
-from tests.faults.asking import FixedKey, answer_of
+from tests.faults.asking import answer_at
 from tests.faults.server import FaultServer
 from tests.wires.mocks.azure import DEPLOYMENT, KEY, TEXT, TOKEN, root_of, serve
 
@@ -160,11 +159,8 @@ def test_what_could_be_deployed_is_not_listed_as_if_it_were():
 async def ask(
     server: FaultServer, wire: Wire, model: str = DEPLOYMENT, key: str = KEY, *, below: str = "", **more: Any
 ) -> Answer:
-    backend = HttpBackend("alpha", Endpoint(f"{root_of(server)}{below}", model), FixedKey(key), wire)
-    try:
-        return await answer_of(backend, ChatRequest(messages=ASK.messages, **more))
-    finally:
-        await backend.aclose()
+    request = ChatRequest(messages=ASK.messages, **more)
+    return await answer_at(Endpoint(f"{root_of(server)}{below}", model), wire, request, key)
 
 
 @pytest.mark.parametrize("streaming", [True, False])

@@ -9,7 +9,6 @@ import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.cohere import WIRE, CohereChat
 from llx_magic.core.failure import BackendFailed, FailureKind
 from llx_magic.core.message import File, Image, Message
@@ -17,7 +16,7 @@ from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.session.members import endpoint_of, wire_of
-from tests.faults.asking import FixedKey, Pieces, answer_of
+from tests.faults.asking import Pieces, answer_at
 from tests.faults.server import FaultServer
 from tests.wires.mocks.cohere import KEY, MODEL, MODELS, PLAIN, TEXT, root_of, serve
 
@@ -126,11 +125,8 @@ def test_name_address_and_form_of_a_profile_say_how_it_is_asked(provider, given,
 
 
 async def ask(server: FaultServer, model: str = MODEL, key: str = KEY, **more: Any) -> tuple[Answer, Pieces]:
-    asked, pieces = HttpBackend("alpha", Endpoint(root_of(server), model), FixedKey(key), WIRE), Pieces()
-    try:
-        return await answer_of(asked, ChatRequest(messages=more.pop("messages", ASK), **more), pieces), pieces
-    finally:
-        await asked.aclose()
+    request, pieces = ChatRequest(messages=more.pop("messages", ASK), **more), Pieces()
+    return await answer_at(Endpoint(root_of(server), model), WIRE, request, key, pieces), pieces
 
 
 @pytest.mark.parametrize("streaming", [True, False])

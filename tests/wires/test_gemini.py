@@ -18,7 +18,7 @@ from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.members import endpoint_of, wire_of
-from tests.faults.asking import FixedKey, Pieces, answer_of
+from tests.faults.asking import FixedKey, Pieces, answer_at, answer_of
 from tests.faults.server import Exchange, FaultServer
 from tests.wires.mocks.gemini import KEY, MODEL, MODELS, OLDER, PLAIN, TEXT, TOKEN, root_of, serve
 
@@ -238,11 +238,7 @@ def test_an_array_is_shown_while_it_comes():
 
 async def ask(server: FaultServer, asked: ChatRequest, model: str = MODEL, key: str = KEY, below: str = "") -> Answer:
     url = f"{root_of(server)}{below}"
-    backend = HttpBackend("alpha", Endpoint(url, model), FixedKey(key), WIRE.configured(url, {}))
-    try:
-        return await answer_of(backend, asked)
-    finally:
-        await backend.aclose()
+    return await answer_at(Endpoint(url, model), WIRE.configured(url, {}), asked, key)
 
 
 @pytest.mark.parametrize("streaming", [True, False])

@@ -9,14 +9,13 @@ import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.ollama import WIRE, OllamaChat
 from llx_magic.core.failure import BackendFailed, FailureKind
 from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.profiles.connection import Connection
 from llx_magic.session.members import endpoint_of, facts_of, wire_of
-from tests.faults.asking import FixedKey, Pieces, answer_of
+from tests.faults.asking import Pieces, answer_at
 from tests.faults.server import FaultServer
 from tests.wires.mocks.ollama import MODEL, OLDER, PLAIN, TAGS, TEXT, root_of, serve
 
@@ -193,11 +192,8 @@ def test_only_its_cloud_needs_a_key(monkeypatch):
 
 
 async def ask(server: FaultServer, model: str = MODEL, **more: Any) -> tuple[Answer, Pieces]:
-    asked, pieces = HttpBackend("alpha", Endpoint(root_of(server), model), FixedKey(None), WIRE), Pieces()
-    try:
-        return await answer_of(asked, ChatRequest(messages=more.pop("messages", ASK), **more), pieces), pieces
-    finally:
-        await asked.aclose()
+    request, pieces = ChatRequest(messages=more.pop("messages", ASK), **more), Pieces()
+    return await answer_at(Endpoint(root_of(server), model), WIRE, request, None, pieces), pieces
 
 
 @pytest.mark.parametrize("streaming", [True, False])

@@ -9,14 +9,13 @@ import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http.backend import HttpBackend
 from llx_magic.backends.wires.responses import WIRE
 from llx_magic.core.failure import BackendFailed, FailureKind
 from llx_magic.core.message import File, Image, Message
 from llx_magic.core.reply import Answer, ChatRequest, Usage
 from llx_magic.keys.secret import Secret
 from llx_magic.profiles.connection import Connection
-from tests.faults.asking import FixedKey, answer_of
+from tests.faults.asking import answer_at
 from tests.faults.server import FaultServer
 from tests.wires.mocks.responses import GATED, KEY, MODEL, PLAIN, TEXT, serve
 
@@ -137,11 +136,7 @@ def test_a_schema_that_a_server_refuses_is_said_in_words():
 
 
 async def ask(server: FaultServer, asked: ChatRequest, model: str = MODEL, key: str = KEY) -> Answer:
-    backend = HttpBackend("alpha", Endpoint(server.base_url, model), FixedKey(key), WIRE)
-    try:
-        return await answer_of(backend, asked)
-    finally:
-        await backend.aclose()
+    return await answer_at(Endpoint(server.base_url, model), WIRE, asked, key)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
