@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked, Reading, refusal
@@ -18,9 +18,6 @@ from llx_magic.errors import UsageProblem
 
 if TYPE_CHECKING:
     from llx_magic.session.session import Session
-
-Run = Callable[["Here", Asked], object]
-"""Carries out a command: an ``Output`` is shown, anything else is the value that a notebook gets."""
 
 
 class Here:
@@ -61,6 +58,8 @@ class Here:
     def carry_out(self, row: Row, words: Iterable[str], cell: str | None = None) -> object:
         """Carry out a command; ``cell`` is the text below it, where it stands above a cell.
 
+        An ``Output`` that is returned is shown; anything else is the value that a notebook gets.
+
         Raises:
             UsageProblem: for words that make no sense.
             LlxError: what the command itself raises.
@@ -72,4 +71,5 @@ class Here:
         if asked.help:
             return Output(asked.help)
         module, _, name = asked.run.partition(":")
-        return cast("Run", getattr(import_module(module), name))(self, replace(asked, cell=cell))
+        run: Callable[[Here, Asked], object] = getattr(import_module(module), name)
+        return run(self, replace(asked, cell=cell))

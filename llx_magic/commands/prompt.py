@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from llx_magic.commands.ask import Format, effort_of, form_of
@@ -27,7 +27,7 @@ from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.keeping import find
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
-from llx_magic.session.turns import turn_of
+from llx_magic.session.turns import Before, turn_of
 from llx_magic.text.blocks import write_json
 
 LINE = "%llx"
@@ -78,19 +78,15 @@ def prepare(
     if "dry-run" not in options:
         session.consent.seek(balancer.profile)
         session.asked_last = balancer
-    earlier: tuple[Message, ...] = ()
-    system = options.get("system")
-    if chat is not None:
-        earlier = session.conversations.messages_before(chat or None, cell)
-        if system is None:
-            system = session.conversations.system_before(chat or None, cell)
+    earlier = Before() if chat is None else session.conversations.before(chat or None, cell)
+    system = options.get("system") if "system" in options else earlier.system
     if form == "code" and schema is not None:
         raise UsageProblem("-f code and --schema ask for two kinds of reply; give one of them")
     instruction = None if schema is not None else _INSTRUCTIONS.get(form)  # the model is told the schema itself
     told = "\n\n".join(filter(None, (system, instruction))) or system
     settings, params = pairs(options.all("set"), "--set"), read_params(options.all("param"))
     plan = balancer.prepare(
-        (*earlier, Message("user", prompt)),
+        (*earlier.messages, Message("user", prompt)),
         system=told,
         settings=settings,
         params=params,
@@ -100,19 +96,18 @@ def prepare(
         cache="cache" in options,
     )
     conversation = None if chat is None else session.conversations.identity(chat or None)
-    notes = _of_pinned(balancer, options.get("backend"))
+    return balancer, replace(plan, notes=tuple(_notes(balancer, options, earlier)), conversation=conversation)
+
+
+def _notes(balancer: LoadBalancer, options: Asked, earlier: Before) -> Iterator[str]:
+    """Yield what the user may not have meant: to ask an open circuit, and to go on without a name."""
+    if pinned := options.get("backend"):
+        for each in balancer.snapshot().backends:
+            if each.name == pinned and each.is_open:
+                yield f"the circuit of {pinned} is open; -b asks it all the same, an answer closes it"
     if options.prog == LINE and options.given.get("chat") == []:
-        done = "continued" if earlier else "began"
-        notes = (*notes, f"{done} the session's own conversation; --chat=NAME takes another")
-    return balancer, replace(plan, notes=notes, conversation=conversation)
-
-
-def _of_pinned(balancer: LoadBalancer, pinned: str | None) -> tuple[str, ...]:
-    """Say that the only backend to be asked would be passed over otherwise."""
-    if pinned is None:
-        return ()
-    found = (backend for backend in balancer.snapshot().backends if backend.name == pinned and backend.is_open)
-    return tuple(f"the circuit of {each.name} is open; -b asks it all the same, an answer closes it" for each in found)
+        done = "continued" if earlier.messages else "began"
+        yield f"{done} the session's own conversation; --chat=NAME takes another"
 
 
 def remember(session: Session, options: Asked, plan: Plan, reply: Reply, cell: str | None = None) -> None:

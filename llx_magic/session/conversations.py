@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from llx_magic.core.message import Message
 from llx_magic.errors import ProfileError, UsageProblem
 from llx_magic.files.folders import config_folder
 from llx_magic.files.names import check_name, name_problem
 from llx_magic.files.private import is_regular, keep_copy, locked, open_regular, reason, set_aside, write_file
 from llx_magic.locks import ForkSafeLock
-from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Turn, decode, encode, storable, too_long
+from llx_magic.session.turns import MOST_BYTES, MOST_TURNS, Before, Turn, decode, encode, storable, too_long
 from llx_magic.text.wording import nearest, shown_path
 
 UNNAMED = ""
@@ -65,23 +64,19 @@ class Conversations:
         self._places[name or UNNAMED] += 1
         return f"{name or UNNAMED} {self._places[name or UNNAMED]}"
 
-    def messages_before(self, name: str | None, cell: str | None) -> tuple[Message, ...]:
-        """Return what was said before this cell's own turn, user and assistant alternating; all where it has none.
+    def before(self, name: str | None, cell: str | None) -> Before:
+        """Return what was said before this cell's own turn; all where it has none.
 
         So a cell that runs again asks the same as the first time. A name that does not exist yet has said nothing.
 
         Raises:
             UsageProblem: also where the conversation has no room for another turn.
         """
-        return tuple(
-            message
-            for turn in self._before(name, cell)
-            for message in (Message("user", turn.prompt), Message("assistant", turn.reply))
-        )
-
-    def system_before(self, name: str | None, cell: str | None) -> str | None:
-        """Return the system prompt last given before this cell's own turn, or None."""
-        return next((turn.system for turn in reversed(self._before(name, cell)) if turn.system is not None), None)
+        turns = self._turns(name) or ()
+        place = _place(turns, cell)
+        if place is None and len(turns) >= MOST_TURNS:
+            raise too_long(name)
+        return Before.of(turns[:place])
 
     def record(self, name: str | None, turn: Turn) -> None:
         """Put the turn in the place of the same cell's earlier one, else at the end; a new name makes a conversation.
@@ -160,13 +155,6 @@ class Conversations:
                 raise self._unknown(name)
             set_aside(path, backup_of(path))
         return backup_of(path)
-
-    def _before(self, name: str | None, cell: str | None) -> tuple[Turn, ...]:
-        turns = self._turns(name) or ()
-        place = _place(turns, cell)
-        if place is None and len(turns) >= MOST_TURNS:
-            raise too_long(name)
-        return turns[:place]
 
     def _turns(self, name: str | None) -> tuple[Turn, ...] | None:
         return self._read(self._path(name)) if name else self._unnamed

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
+from llx_magic.core.message import Message
 from llx_magic.core.reply import Reply
 from llx_magic.errors import UsageProblem
 from llx_magic.text.screen import one_line
@@ -34,6 +37,20 @@ class Turn:
     model: str
     at: str
     system: str | None = None
+
+
+class Before(NamedTuple):
+    """What was said before a turn: its messages, user and assistant alternating, and the system prompt given last."""
+
+    messages: tuple[Message, ...] = ()
+    system: str | None = None
+
+    @classmethod
+    def of(cls, turns: tuple[Turn, ...]) -> Before:
+        """Return what some turns say."""
+        said = ((Message("user", turn.prompt), Message("assistant", turn.reply)) for turn in turns)
+        system = next((turn.system for turn in reversed(turns) if turn.system is not None), None)
+        return cls(tuple(chain.from_iterable(said)), system)
 
 
 def turn_of(reply: Reply, prompt: str, *, cell: str | None, unix_seconds: float, system: str | None = None) -> Turn:

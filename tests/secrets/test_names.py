@@ -210,7 +210,7 @@ TYPED = {
     "a key behind its name": lambda session: keys.run(session, f"set mine {KEY}", ask_hidden=lambda _question: "x"),
     "a key to delete": lambda session: keys.run(session, f"delete {KEY}", ask_hidden=lambda _question: "x"),
     "a conversation": lambda session: chat.run(session, f"show {KEY}"),
-    "a conversation to begin": lambda session: session.conversations.messages_before(KEY, None),
+    "a conversation to begin": lambda session: session.conversations.before(KEY, None).messages,
     "a conversation to clear": lambda session: session.conversations.clear(KEY),
     "%llx_set": lambda session: settings.run(session, f"timeout_ms {KEY}"),
     "%llx_set of no setting": lambda session: settings.run(session, f"api_key {KEY}"),

@@ -50,13 +50,13 @@ def test_a_cell_sends_the_turns_before_it_in_order(conversations, name):
     """User and assistant alternate, oldest first; a cell without a turn of its own follows all of them."""
     conversations.record(name, turn("a"))
     conversations.record(name, turn("b"))
-    assert conversations.messages_before(name, "c") == (
+    assert conversations.before(name, "c").messages == (
         Message("user", "ask a"),
         Message("assistant", "re: ask a"),
         Message("user", "ask b"),
         Message("assistant", "re: ask b"),
     )
-    assert conversations.messages_before(name, None) == conversations.messages_before(name, "c")
+    assert conversations.before(name, None).messages == conversations.before(name, "c").messages
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,8 +73,8 @@ def test_a_middle_cell_that_runs_again_sends_only_the_turns_before_it(conversati
     """What came later does not leak into it, so it asks the same as the first time."""
     for cell in "abc":
         conversations.record(name, turn(cell))
-    assert conversations.messages_before(name, "b") == (Message("user", "ask a"), Message("assistant", "re: ask a"))
-    assert conversations.messages_before(name, "a") == ()
+    assert conversations.before(name, "b").messages == (Message("user", "ask a"), Message("assistant", "re: ask a"))
+    assert conversations.before(name, "a").messages == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,14 +91,14 @@ def test_the_system_prompt_of_earlier_turns_can_be_continued(conversations, name
     conversations.record(name, turn("a", system="be brief"))
     conversations.record(name, turn("b"))
     conversations.record(name, turn("c", system="be long"))
-    assert conversations.system_before(name, "a") is None
-    assert conversations.system_before(name, "c") == "be brief"
-    assert conversations.system_before(name, None) == "be long"
+    assert conversations.before(name, "a").system is None
+    assert conversations.before(name, "c").system == "be brief"
+    assert conversations.before(name, None).system == "be long"
 
 
 def test_a_name_that_does_not_exist_yet_has_said_nothing(conversations):
     """So a prompt can start it; reading makes no file."""
-    assert conversations.messages_before("new", "a") == ()
+    assert conversations.before("new", "a").messages == ()
     assert not conversations.folder.exists()
 
 
@@ -243,7 +243,7 @@ def test_a_broken_file_is_reported_in_one_line_and_left_alone(conversations, con
     before = path.read_bytes()
     actions = [
         lambda: conversations.get("bad"),
-        lambda: conversations.messages_before("bad", "a"),
+        lambda: conversations.before("bad", "a").messages,
         lambda: conversations.record("bad", turn("a")),
         lambda: conversations.clear("bad"),
     ]
@@ -313,10 +313,10 @@ def test_a_conversation_that_is_full_says_what_to_do_before_anything_is_sent(con
     else:
         for each in turns:
             conversations.record(name, Turn(**each))
-    for action in (lambda: conversations.messages_before(name, "new"), lambda: conversations.record(name, turn("new"))):
+    for action in (lambda: conversations.before(name, "new").messages, lambda: conversations.record(name, turn("new"))):
         with pytest.raises(UsageProblem, match=r"has 1000 turns, the most it may have; clear it, or go on in another"):
             action()
-    assert len(conversations.messages_before(name, "1")) == 2
+    assert len(conversations.before(name, "1").messages) == 2
     conversations.record(name, turn("1", "again"))
     assert len(conversations.get(name).turns) == MOST_TURNS
 
@@ -356,7 +356,7 @@ def run_of(conversations: Conversations, name: str | None, prompts_: list[str]) 
     sent = []
     for prompt in prompts_:
         place = conversations.next_place(name)
-        sent.append([message.text for message in conversations.messages_before(name, place)])
+        sent.append([message.text for message in conversations.before(name, place).messages])
         conversations.record(name, turn(place, prompt))
     return sent
 
