@@ -57,8 +57,12 @@ class Writer(Generic[T]):
 
     def put(self, key: Key, stored: Stored, token: T) -> None:
         """Have a reply written; ``token`` is delivered when that is done, or could not be done."""
-        failed = stored.error is not None
-        values = (*key, stored.asked, stored.profile, failed, stored.at, msgspec.json.encode(stored))
+        try:
+            data = msgspec.json.encode(stored)
+        except UnicodeEncodeError:
+            stored = _writable(stored)
+            data = msgspec.json.encode(stored)
+        values = (*key, stored.asked, stored.profile, stored.error is not None, stored.at, data)
         with self._lock:
             self._waiting.append((values, token))
             if len(self._waiting) == 1:
@@ -121,3 +125,19 @@ class Writer(Generic[T]):
         self._connection.close()
         self._connection = self._connect()
         self._file = self._path.stat()
+
+
+def _writable(stored: Stored) -> Stored:
+    """Return a reply with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    return msgspec.convert(_without_halves(msgspec.structs.asdict(stored)), Stored)
+
+
+def _without_halves(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case tuple():
+            return tuple(map(_without_halves, value))
+        case dict():
+            return {name: _without_halves(each) for name, each in value.items()}
+    return value

@@ -166,6 +166,8 @@ class RowWork:
 
     def blocked_by(self) -> str | None:
         """Say for what and how long no row can be sent now; None where one can."""
+        if self._writing >= GROUP:
+            return f"the store, which has {plural(self._writing, 'reply', 'replies')} to write"
         now = self._clock.now()
         rooms = [(gate.name, self._balancer.live.ask(gate, Gate.room, now, own)) for gate, own in self._gates.items()]
         waits = [(room.at, name, room.message) for name, room in rooms if not room.places and room.at is not None]

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from llx_magic.core.reply import Usage
 from llx_magic.errors import LlxError
 from llx_magic.replies.database import connect
 from llx_magic.replies.problems import StoreProblem
@@ -45,6 +46,22 @@ def test_groups_have_a_largest_size_and_keep_the_order(path):
     assert [token for group in groups for token in group] == list(range(1_000))
     assert max(map(len, groups)) <= LARGEST_GROUP
     assert len(groups) < 200
+
+
+def test_half_characters_are_written_as_what_they_are_not(path):
+    """No file in UTF-8 can hold half of a surrogate pair; the rest of the reply, and its group, are written."""
+    with ReplyStore.open(path) as store:
+        half = stored("a\ud800b", profile="\udfff", notes=("n\ud800",), usage=Usage(1, 2), prompt="\ud83d\ude00")
+        assert write(store, {key("a"): half, key("b"): stored("whole")}) == [None, None]
+        found = store.find([key("a")], {ASKED})[key("a")]
+        assert (found.text, found.profile, found.notes, found.usage) == (
+            "a\ufffdb",
+            "\ufffd",
+            ("n\ufffd",),
+            Usage(1, 2),
+        )
+        assert found.prompt == "\U0001f600"
+        assert text_of(store, "b") == "whole"
 
 
 def test_a_lone_reply_is_written_without_waiting_for_more(path):

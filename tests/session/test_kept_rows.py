@@ -6,8 +6,14 @@ import sqlite3
 
 import pytest
 
+from llx_magic.core.events import Event
+from llx_magic.core.progress import MapProgress
+from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import UsageProblem
+from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.replies.store import ReplyStore
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.mapping import MapRun
 from tests.engine.kit import balancer, simulated
 
 
@@ -43,3 +49,23 @@ async def test_a_store_that_is_none_ends_the_run_before_anything_is_sent(path):
     with pytest.raises(UsageProblem, match="is another program's database"):
         await lb.map(["x"], "say {{ row }}", store=path)
     assert sum(backend.attempts for backend in lb.snapshot().backends) == 0
+
+
+async def test_while_another_process_holds_the_lock_the_run_waits_and_says_for_what(path):
+    ReplyStore.open(path).close()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    said: list[str | None] = []
+
+    def watch(part: MapProgress | Event) -> None:
+        if isinstance(part, MapProgress) and other.in_transaction:
+            said.append(part.waiting_for)
+            if part.waiting_for is not None:
+                other.execute("COMMIT")
+
+    lb = LoadBalancer(Profile.single(ModelProfile("a", "simulated", "m", {"latency_ms": 0})), clock=LoopClock())
+    result = await MapRun(lb, [f"row {number}" for number in range(200)], "say {{ row }}", {"store": path}).run(watch)
+    assert said[-1] is not None
+    assert said[-1].startswith("the store, which has ")
+    assert result.summary.answered == 200
+    assert len(kept(path)) == 200
