@@ -44,7 +44,7 @@ class Records(Source):
 
     def _check(self, place: int, record: object) -> None:
         if isinstance(record, Mapping) != self._has_names:
-            first = "a dictionary" if self._has_names else "none"
+            first = "a dictionary" if self._has_names else "no dictionary"
             raise UsageProblem(f"row {place} is {brief(record)}, but the first row is {first}; rows must be alike")
 
     def _record(self, record: object) -> Mapping[Hashable, object]:

@@ -9,6 +9,7 @@ from llx_magic.observe.report import text_table
 from llx_magic.rows.flat import flat
 from llx_magic.rows.layout import ABOUT
 from llx_magic.template.cells import plain
+from llx_magic.template.errors import RefusedError
 from llx_magic.text.screen import one_line
 from llx_magic.units import NOTHING
 
@@ -53,5 +54,8 @@ class Shown(NamedTuple):
 
 def _cell(value: object) -> str:
     """Return a value on one line; a word that no line could break is cut."""
-    text = NOTHING if value is None else one_line(plain(value), _CELL)
+    try:
+        text = NOTHING if value is None else one_line(plain(value), _CELL)
+    except RefusedError:  # a table within a cell, say
+        text = f"a {type(value).__name__}"
     return _LONG_WORD.sub(lambda word: f"{word[0][:24]}…", text)

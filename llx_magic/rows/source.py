@@ -44,10 +44,10 @@ def _source_of(data: object, *, keep: bool) -> Source:
 
     if isinstance(data, str | Path):
         return _of_file(data)
-    package = type(data).__module__.partition(".")[0]
-    if package == "pandas" and (found := PandasRows.of(data)) is not None:
+    packages = {base.__module__.partition(".")[0] for base in type(data).__mro__}
+    if "pandas" in packages and (found := PandasRows.of(data)) is not None:
         return found
-    if package in LIBRARIES or hasattr(data, "__narwhals_dataframe__"):
+    if packages & LIBRARIES or hasattr(data, "__narwhals_dataframe__"):
         from llx_magic.rows.foreign import foreign
 
         if (read := foreign(data)) is not None:

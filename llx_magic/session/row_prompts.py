@@ -11,7 +11,7 @@ from llx_magic.pieces.errors import UnreadableError
 from llx_magic.pieces.reading import read
 from llx_magic.rows.rows import ROW, Source
 from llx_magic.template.template import Template
-from llx_magic.text.wording import listed, nearest
+from llx_magic.text.wording import closest, listed
 
 NO_NAMES: Mapping[str, object] = {}
 
@@ -97,7 +97,7 @@ def _unknown(name: str, source: Source, namespace: Mapping[str, object]) -> str:
     columns = [str(each) for each in source.columns]
     variables = [each for each in namespace if not each.startswith("_")]
     told = f"the columns are {listed(map(brief, columns))}" if columns else "the data has no columns"
+    meant = closest(name, [*columns, *variables])
+    near = f"; did you mean {meant}?" if meant else ""
     neither = "neither a column nor a variable" if namespace else "no column"
-    return (
-        f"{{{{ {name} }}}}: {brief(name)} is {neither}{nearest(name, [*columns, *variables])}; {told}; nothing was sent"
-    )
+    return f"{{{{ {name} }}}}: {brief(name)} is {neither}{near}; {told}; nothing was sent"

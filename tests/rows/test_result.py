@@ -99,6 +99,12 @@ def test_labels_of_rows_are_shown() -> None:
     assert ">index</th>" not in result_of(TEXTS.reset_index(drop=True), "x")._repr_html_()
 
 
+def test_a_value_that_no_prompt_shows_does_not_keep_a_result_from_being_shown() -> None:
+    shown = repr(result_of([(1, TEXTS)], "yes"))
+    assert "a tuple" in shown
+    assert "yes" in shown
+
+
 def test_a_result_without_rows_is_shown() -> None:
     result = result_of([])
     assert str(result.summary).startswith("0 rows · ")

@@ -86,6 +86,20 @@ def test_the_row_of_a_series_is_its_value_and_so_is_its_name() -> None:
     assert list(source_of(pd.Index(["a", "b"], name="k"))) == [{"k": "a", "row": "a"}, {"k": "b", "row": "b"}]
 
 
+class Subclass(pd.DataFrame):
+    """As geopandas has one."""
+
+    @property
+    def _constructor(self):
+        return Subclass
+
+
+def test_a_frame_of_a_class_of_its_own_stays_one() -> None:
+    source = source_of(Subclass({"a": [1]}))
+    assert source.columns == ("a",)
+    assert isinstance(source.joined(new(1)), Subclass)
+
+
 def test_attributes_of_a_frame_stay_with_it() -> None:
     frame = FRAMES["labelled"].copy()
     frame.attrs["source"] = "here"
@@ -196,7 +210,7 @@ async def _asynchronous():
         ({"a": [1], "b": [1, 2]}, "no table can be made of the dictionary: All arrays must be of the same length"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the data are called 'a'; rename one of them"),
         ([{"a": 1}, "x"], "row 1 is 'x', but the first row is a dictionary; rows must be alike"),
-        (["x", {"a": 1}], "row 1 is {'a': 1}, but the first row is none"),
+        (["x", {"a": 1}], "row 1 is {'a': 1}, but the first row is no dictionary"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_line(data: object, said: str) -> None:
