@@ -89,7 +89,7 @@ def _report(result: MapResult, *, is_quiet: bool, was_interrupted: bool) -> None
     if not is_quiet:
         remark(str(summary))
     if was_interrupted:
-        remark(mapping.how_to_go_on(result, "the same command"))
+        remark(f"llx map: {mapping.how_to_go_on(result, 'the same command')}")
         raise KeyboardInterrupt
     if missing := summary.failed + (summary.not_asked if summary.stopped else 0):
         errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)

@@ -76,7 +76,7 @@ def how_to_go_on(result: MapResult, again: str) -> str:
     """Say how much of an interrupted run is finished, and what asks for the rest."""
     summary = result.summary
     done = summary.rows - summary.not_asked
-    return f"interrupted: {done:,} of {summary.rows:,} rows are finished and kept; {again} asks only for the others"
+    return f"{done:,} of {summary.rows:,} rows are finished and kept; {again} asks only for the others"
 
 
 def _count(asked: Asked, key: str) -> int | None:

@@ -164,7 +164,7 @@ class TestInterrupt:
         assert "| 2 of 10 rows" in shown
         *_, summary, how, last = screen(shown)
         assert summary.startswith("10 rows · 2 answered, 8 not asked · stopped: interrupted")
-        assert how.startswith("interrupted: 2 of 10 rows are finished and kept")
+        assert how.startswith("llx map: 2 of 10 rows are finished and kept")
         assert last == "llx: interrupted"
 
 
