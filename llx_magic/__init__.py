@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from llx_magic.profiles.document import ModelProfile, Profile
     from llx_magic.rows.outcome import Outcome
     from llx_magic.rows.result import MapResult
-    from llx_magic.session import Current, LoadBalancer, ask, current, load, map  # noqa: A004
+    from llx_magic.session import Current, LoadBalancer, ask, current, load
+    from llx_magic.session import map as map  # noqa: A004
 
 __version__ = "0.1.0"
 
@@ -60,9 +61,9 @@ __all__ = [
     "current",
     "load",
     "load_ipython_extension",
-    "map",
     "unload_ipython_extension",
 ]
+"""What ``from llx_magic import *`` brings: all public names but ``map``, which would take the place of Python's own."""
 
 _HOMES = {
     "llx_magic.core.message": ("File", "Image", "Message"),
@@ -98,7 +99,7 @@ if not TYPE_CHECKING:  # for a type checker a module that has this function has 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME_OF})
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

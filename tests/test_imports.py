@@ -80,6 +80,14 @@ def test_every_public_name_is_there_when_it_is_asked_for(name):
     assert getattr(llx_magic, name) is not None
 
 
+def test_a_star_import_leaves_the_map_of_python_alone():
+    import llx_magic
+
+    assert "map" not in llx_magic.__all__
+    assert llx_magic.map is not map
+    assert "map" in dir(llx_magic)
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error():
     import llx_magic
 
