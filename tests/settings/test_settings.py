@@ -160,6 +160,7 @@ def test_the_defaults_are_those_that_are_documented():
         "concurrency_limit": "none",
         "row_timeout_ms": "none",
         "budget_usd": "none",
+        "keep_prompts": "false",
         "image_max_pixels": "2048",
         "history_limit": "10000",
     }
