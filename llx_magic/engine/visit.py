@@ -14,7 +14,14 @@ from llx_magic.core.reply import Answer, Usage
 from llx_magic.settings.declaration import Settings
 
 
-class _Spent(TypedDict):
+class _Ended(TypedDict):
+    """What the end of a visit says, whatever came of it: also what it took, as far as the backend told."""
+
+    at: float
+    request: int
+    backend: str
+    attempts: int
+    seconds: float
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
@@ -75,18 +82,22 @@ class Visit:
         return (ended, *gate.settle(self.permit, outcome, now, self.settings))
 
     def _ending(self, now: float, tpm: float | None) -> tuple[Outcome, Event]:
-        request, backend, attempts, seconds = self.permit.request, self.backend, self.attempts, now - self.began
         usage = self.usage
+        ended: _Ended = {
+            "at": now,
+            "request": self.permit.request,
+            "backend": self.backend,
+            "attempts": self.attempts,
+            "seconds": now - self.began,
+            "prompt_tokens": usage.prompt_tokens if usage else None,
+            "completion_tokens": usage.completion_tokens if usage else None,
+            "cost": self.cost.amount if self.cost else None,
+            "cost_is_estimate": self.cost is not None and self.cost.is_estimate,
+        }
         if self.answer is not None and self.outrun_by is None:
             return Outcome.SUCCESS, VisitSucceeded(
-                at=now,
-                request=request,
-                backend=backend,
-                attempts=attempts,
-                seconds=seconds,
+                **ended,
                 ttft=self.ttft,
-                prompt_tokens=usage.prompt_tokens if usage else None,
-                completion_tokens=usage.completion_tokens if usage else None,
                 cached_tokens=usage.cached if usage else None,
                 cache_written_tokens=usage.cache_written if usage else None,
                 reasoning_tokens=usage.reasoning if usage else None,
@@ -96,32 +107,7 @@ class Visit:
                 pieces=self.pieces,
                 tpm=tpm,
                 response_id=self.answer.response_id,
-                cost=self.cost.amount if self.cost else None,
-                cost_is_estimate=self.cost is not None and self.cost.is_estimate,
             )
-        spent: _Spent = {
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "completion_tokens": usage.completion_tokens if usage else None,
-            "cost": self.cost.amount if self.cost else None,
-            "cost_is_estimate": self.cost is not None and self.cost.is_estimate,
-        }
         if self.failure is not None:
-            failed = VisitFailed(
-                at=now,
-                request=request,
-                backend=backend,
-                attempts=attempts,
-                failure=self.failure,
-                seconds=seconds,
-                **spent,
-            )
-            return outcome_of(self.failure), failed
-        return Outcome.GIVEN_BACK, VisitCancelled(
-            at=now,
-            request=request,
-            backend=backend,
-            attempts=attempts,
-            seconds=seconds,
-            outrun_by=self.outrun_by,
-            **spent,
-        )
+            return outcome_of(self.failure), VisitFailed(**ended, failure=self.failure)
+        return Outcome.GIVEN_BACK, VisitCancelled(**ended, outrun_by=self.outrun_by)
