@@ -32,10 +32,10 @@ DOUBLING_SECONDS, MOST_DOUBLINGS = 0.2, 16.0
 RETURN = 2.0
 """How many places a flight of answers gives back after a cut."""
 
-LONGEST_STEP = 0.25
+LONGEST_STEP = 0.5
 """Which share of what is borne it feels for at most: what a server has saved up makes more seem to be borne."""
 
-SOON, RARELY = 20, 100
+SOON, RARELY = 20, 150
 """After how many answers it feels for more: at first, and at last, when each attempt was refused."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -90,7 +90,7 @@ class Level(msgspec.Struct):
             return
         is_felt = self.at_most > self.held
         if is_felt:
-            self.patience = min(RARELY, 2 * self.patience)
+            self.patience = min(RARELY, 3 * self.patience)
         elif not self.is_starting and not is_timed:
             self.at_most *= CUT
         self._hold(under_way - 1.0)

@@ -131,7 +131,7 @@ def test_a_refusal_while_it_feels_costs_nothing_but_patience():
     level = at(21.0, held=20.0)
     before = level.patience
     level.refused(21, 1.0, 2.0)
-    assert (level.at_most, level.held, level.patience) == (20.0, 20.0, 2 * before)
+    assert (level.at_most, level.held, level.patience) == (20.0, 20.0, 3 * before)
 
 
 def test_quick_replies_do_not_make_it_double_more_often_than_a_server_can_complain():
