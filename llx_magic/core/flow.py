@@ -22,13 +22,16 @@ RARELY, WAITS = 40, 4.0
 """How many answers, and how many times the last wait, there are before a higher rate is tried."""
 
 FIRST_STEP = 0.02
-"""By how much the rate rises at first; each further rise is twice as large."""
+"""By how much the rate rises at first, if many rows told it; each further rise is twice as large."""
 
 FELT = 0.85
 """From what share of the rate on rows are held back by it, and not by something else."""
 
 LATE_SECONDS = 0.05
-"""How far rows may be ahead of an even rate: timers are late, and one that wakes may send several."""
+"""How far rows may be ahead of an even rate: timers are late, and one that wakes may send several.
+
+After each refusal it is half of that, since some services count within very short times.
+"""
 
 SHORTEST_SECONDS = 0.05
 """The shortest time that a rate is told from."""
@@ -48,7 +51,9 @@ class Flow(msgspec.Struct):
 
     ``sent`` counts the rows since ``began``: the first row, or the end of the last wait. ``mark`` is the largest power
     of two that it has reached, at ``mark_at``; at ``half_at`` it had reached half of that. ``next_at`` is when the next
-    row would go at an even rate, ``wait`` how long the last wait was, ``raised_at`` when the rate rose last.
+    row would go at an even rate, ``wait`` how long the last wait was, ``raised_at`` when the rate rose last. The rate
+    was told from ``basis`` rows; rows may be ``late`` seconds ahead of it. ``least_gap`` is the shortest time between
+    two answers, of which the last came at ``answered_at``.
     """
 
     per_second: float = 0.0
@@ -59,6 +64,10 @@ class Flow(msgspec.Struct):
     half_at: float = 0.0
     next_at: float = 0.0
     answered: int = 0
+    basis: float = RARELY
+    late: float = LATE_SECONDS
+    least_gap: float = LONGEST_SECONDS
+    answered_at: float = -LONGEST_SECONDS
     step: float = FIRST_STEP
     wait: float = 0.0
     raised_at: float = 0.0
@@ -67,12 +76,12 @@ class Flow(msgspec.Struct):
     def places(self, now: float) -> int:
         """Return how many rows may go now."""
         ahead = max(0.0, self.next_at - now)
-        return max(0, math.floor((LATE_SECONDS - ahead) * self.per_second + ROUNDING) + 1)
+        return max(0, math.floor((self.late - ahead) * self.per_second + ROUNDING) + 1)
 
     @property
     def due_at(self) -> float:
         """When the next rows had best go, where none may now."""
-        return self.next_at - LATE_SECONDS / 2
+        return self.next_at - self.late / 2
 
     def admit(self, now: float) -> None:
         """Count a row that is sent."""
@@ -89,11 +98,13 @@ class Flow(msgspec.Struct):
         return self.sent >= FELT * self.per_second * (now - self.began)
 
     def passed(self, now: float) -> None:
-        """Count an answer; after many, a higher rate is tried."""
+        """Count an answer; after many, a higher rate is tried, and sooner where few rows told the one that is known."""
+        self.least_gap, self.answered_at = min(self.least_gap, now - self.answered_at), now
         if not self.per_second:
             return
         self.answered += 1
-        if self.answered >= RARELY and now >= self.raised_at + WAITS * self.wait and self.is_felt(now):
+        waits = min(WAITS, self.basis) * self.wait
+        if self.answered >= min(RARELY, 4 * self.basis) and now >= self.raised_at + waits and self.is_felt(now):
             self.per_second *= 1.0 + self.step
             self.answered, self.step, self.raised_at = 0, 2.0 * self.step, now
 
@@ -102,13 +113,26 @@ class Flow(msgspec.Struct):
         if admitted_at <= self.cut_at or (until <= now and self.sent < FEWEST):
             return
         wait = until - now
+        if self.per_second:
+            self.late *= 0.5
         if max(1.0, wait) <= min(self.sent, LONGEST_SECONDS):
             self._estimate(now, wait)
-        self.began, self.sent, self.mark, self.next_at = until, 0, 1, until
-        self.answered, self.step, self.wait, self.raised_at, self.cut_at = 0, FIRST_STEP, wait, until, now
+        self.wait, self.cut_at = wait, now
+        self._begin_anew(until)
+
+    def refused_alone(self, now: float) -> None:
+        """Take that a row was refused for no named time while no other was under way: answers cannot come closer."""
+        if self.least_gap < LONGEST_SECONDS:
+            self.per_second, self.late = BELOW / max(self.least_gap, SHORTEST_SECONDS), 0.0
+            self._begin_anew(max(now, self.answered_at + self.least_gap))
+        self.least_gap = LONGEST_SECONDS
+
+    def _begin_anew(self, at: float) -> None:
+        self.began, self.sent, self.mark, self.next_at = at, 0, 1, at
+        self.answered, self.step, self.raised_at = 0, max(FIRST_STEP, 1.0 / self.basis), at
 
     def _estimate(self, now: float, wait: float) -> None:
         active = max(SHORTEST_SECONDS, now - self.half_at)
-        taken = max(1.0, self.sent - self.mark / 2 - 1.0)
-        rate = taken / math.sqrt(active * (active + wait))
+        self.basis = max(1.0, self.sent - self.mark / 2 - 1.0)
+        rate = self.basis / math.sqrt(active * (active + wait))
         self.per_second = BELOW * (min(self.per_second, rate) if self.per_second else rate)

@@ -127,7 +127,9 @@ class Traffic(msgspec.Struct):
             return
         is_first, at_its_most = level.is_starting, self.under_way >= level.held
         ought_to_be_borne = not is_first and admitted_at > level.cut_at and level.at_most <= level.held
-        if wait is None and ought_to_be_borne and not level.in_vain:
+        if wait is None and level.at_most < 2.0 and self.under_way == 1:
+            self.flow.refused_alone(now)
+        elif wait is None and ought_to_be_borne and not level.in_vain:
             self.flow.refused(admitted_at, now, now)
         if wait is None or is_first or at_its_most:
             level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)

@@ -107,6 +107,19 @@ def test_a_storm_of_refusals_ends_soon_and_loses_no_row(latency, wait):
     assert median(len(run.refusals) for run in runs) <= 40
 
 
+def test_where_one_row_alone_is_too_soon_the_next_ones_keep_a_distance():
+    """One a second, and no word of it: without the distance each answer would cost five refusals."""
+    runs = [Rows(Rate(1, 1, None), 60, lengths(seed, 0.3)).run() for seed in SEEDS]
+    assert median(len(run.refusals) for run in runs) <= 15
+    assert median(run.now for run in runs) <= 150
+
+
+def test_a_rate_that_few_rows_told_is_soon_tried_higher():
+    """The first five tell little of one a second."""
+    runs = [Rows(Rate(1, 5), 65, lengths(seed, 0.1)).run() for seed in SEEDS]
+    assert median(run.now for run in runs) <= 60 / 0.85
+
+
 def test_the_setting_caps_the_level():
     server = Server(lambda _: 10**6)
     Rows(server, 500, lengths(1), settings_with(concurrency=7)).run()
