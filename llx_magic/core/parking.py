@@ -16,10 +16,10 @@ from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.settings.declaration import Settings
 
 ROUNDS = 3
-"""After how many whole rounds that failed while others were answered a row has failed."""
+"""After how many whole rounds a row has failed, where others were answered since the first of them."""
 
-ROUNDS_IN_VAIN = 20
-"""After how many rounds in which nobody else was answered either: ten minutes of a circuit's probes by default."""
+ROUNDS_IN_VAIN = 10
+"""After how many rounds it has failed where nobody else was answered either: five minutes of a circuit's probes."""
 
 CONFIRMED = 3
 """How often a backend that has answered must refuse everybody, one time after the other, to count as closed."""
@@ -40,15 +40,14 @@ class Verdict(enum.Enum):
 class Tries:
     """What was tried for one row.
 
-    ``rounds`` are those in which all who could be asked have failed, ``held_against_it`` those of them between which
-    others were answered.
+    ``rounds`` are those in which all who could be asked have failed, ``answered_before`` is how many rows had been
+    answered at the end of the first of them.
     """
 
     refused_by: set[str] = field(default_factory=set)
     attempts: int = 0
     rounds: int = 0
-    held_against_it: int = 0
-    answered_before: int = -1
+    answered_before: int = 0
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
 
@@ -110,12 +109,12 @@ class Prospects:
         While others are answered it has a few rounds. Where nobody is, that tells nothing about the row, and it waits.
         """
         answered = sum(self._answered.values())
-        tries.held_against_it += answered > tries.answered_before
-        tries.answered_before = answered
+        if not tries.rounds:
+            tries.answered_before = answered
         tries.rounds += 1
         tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
-        is_spent = tries.held_against_it >= ROUNDS or tries.rounds >= ROUNDS_IN_VAIN
-        return Verdict.FAILED if is_spent else Verdict.LATER
+        most = ROUNDS if answered > tries.answered_before else ROUNDS_IN_VAIN
+        return Verdict.FAILED if tries.rounds >= most else Verdict.LATER
 
     def _refuses(self, backend: str, why: str) -> None:
         self._refusals.setdefault(backend, []).append(why)

@@ -66,10 +66,20 @@ def test_a_row_that_fails_while_others_are_answered_has_three_rounds():
     assert verdicts == [Verdict.LATER, Verdict.LATER, Verdict.FAILED]
 
 
-def test_a_row_that_fails_while_nobody_is_answered_has_twenty_rounds():
+def test_others_that_were_answered_since_its_first_round_tell_against_a_row():
+    run, tries, verdicts = prospects(), Tries(), []
+    for at in range(3):
+        verdicts.append(run.judge(tries, [failed("a"), failed("b")], (), float(at)))
+        if at == 0:
+            run.answered("a")
+    assert verdicts == [Verdict.LATER, Verdict.LATER, Verdict.FAILED]
+
+
+def test_a_row_that_fails_while_nobody_is_answered_has_ten_rounds():
     run, tries = prospects(), Tries()
-    verdicts = [run.judge(tries, [failed("a"), failed("b")], (), 30.0 * number) for number in range(20)]
-    assert verdicts == [Verdict.LATER] * 19 + [Verdict.FAILED]
+    run.answered("a")
+    verdicts = [run.judge(tries, [failed("a"), failed("b")], (), 30.0 * number) for number in range(10)]
+    assert verdicts == [Verdict.LATER] * 9 + [Verdict.FAILED]
 
 
 def test_the_pause_after_a_failed_round_doubles_up_to_half_a_minute():

@@ -16,7 +16,8 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.session import Session
 from tests.engine.kit import balancer, simulated
-from tests.faults.server import FaultServer
+from tests.faults.modes import find_mode
+from tests.faults.server import Exchange, FaultServer
 
 ROWS = [f"row {number}" for number in range(20)]
 TEMPLATE = "say {{ row }}"
@@ -160,7 +161,7 @@ async def test_rows_that_nobody_answers_for_a_long_time_fail(store):
     lb = balancer(simulated("a", script="503"))
     result = await lb.map(ROWS[:2], TEMPLATE, store=store)
     assert counts(result) == {"failed": 2}
-    assert lb.clock.now() >= 600
+    assert lb.clock.now() >= 300
 
 
 async def test_it_stops_after_so_many_errors(store):
@@ -385,3 +386,57 @@ def test_outside_of_notebooks_a_template_sees_columns_alone(store):
     with pytest.raises(UsageProblem, match="'style' is no column"):
         llx.map(["x"], "{{ style }}: {{ row }}", profile=llx.Profile.single(simulated("a")), store=store)
     assert style
+
+
+async def test_a_cancelled_call_ends_all_that_it_began_and_keeps_what_was_answered(store):
+    lb = balancer(simulated("a", latency_ms=1000))
+    task = asyncio.ensure_future(lb.map(ROWS, TEMPLATE, store=store))
+    await lb.clock.sleep(2.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    answered = lb.snapshot().prompts.answered
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"answered": 20 - answered, "stored": answered}
+    assert 0 < answered < 20
+
+
+async def test_leaving_the_rows_early_ends_all_that_was_begun(store):
+    lb = balancer(simulated("a", latency_ms=1000))
+    rows = lb.map_rows(ROWS, TEMPLATE, store=store)
+    async for _outcome in rows:
+        break
+    await rows.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert lb.snapshot().prompts.running == 0
+
+
+async def test_what_the_data_raises_is_raised_and_what_was_answered_is_kept(store):
+    def rows():
+        yield from ROWS[:10]
+        raise OSError("the disk of the data is gone")
+
+    lb = balancer(simulated("a"))
+    with pytest.raises(OSError, match="the disk of the data is gone"):
+        await lb.map(rows(), TEMPLATE, store=store)
+    answered = attempts(lb)
+    await lb.map(ROWS, TEMPLATE, store=store)
+    assert attempts(lb) <= 20
+    assert answered <= 10
+
+
+async def test_rows_that_fail_while_others_are_answered_are_given_up(store):
+    """A server that fails for these rows alone."""
+
+    def mode(exchange: Exchange) -> None:
+        poisoned = "row 7" in exchange.request.body.decode()
+        find_mode("500" if poisoned else "ok")(exchange)
+
+    with FaultServer(mode) as server:
+        lb = llx.load(profile_of(server), trust=True)
+        settings = {"failover_retry_delay_ms": 1, "circuit_breaker_enabled": False}
+        result = await lb.map(["row 7", *ROWS[8:]], TEMPLATE, store=store, settings=settings)
+        assert counts(result) == {"answered": 12, "failed": 1}
+        assert sum("row 7" in request.body.decode() for request in server.requests) == 3
+        await lb.aclose()
