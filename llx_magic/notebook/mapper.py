@@ -8,19 +8,17 @@ from llx_magic.commands import mapping
 from llx_magic.commands.output import Output
 from llx_magic.errors import UsageProblem
 from llx_magic.notebook.map_view import CellBar
-from llx_magic.notebook.prompter import out_name, schema_of
+from llx_magic.notebook.prompter import LAST_MAP, out_name, schema_of
 from llx_magic.notebook.scope import Scope
 from llx_magic.observe.bars import QuietMap
 from llx_magic.session.mapping import MapRun
 from llx_magic.template.named import named_rows
+from llx_magic.template.template import Template
 
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked
     from llx_magic.notebook.notebook import Notebook
     from llx_magic.template.environment import Mode
-
-LAST_MAP = "_llx_map"
-"""The variable that holds the last result."""
 
 
 class InterruptedMap(KeyboardInterrupt):
@@ -47,7 +45,8 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     data = named_rows(asked["data"], mode, scope)
     balancer = mapping.balancer_of(here.session, asked)
     options = mapping.options_of(asked, schema_of(shell, asked))
-    prepared = MapRun(balancer, data, (asked.cell or "").removesuffix("\n"), options, namespace=scope)
+    template = Template((asked.cell or "").removesuffix("\n"), mode)
+    prepared = MapRun(balancer, data, template, options, namespace=scope)
     if "dry-run" in asked:
         return Output(str(prepared.estimate()))
     view = QuietMap() if "quiet" in asked else here.session.map_view()

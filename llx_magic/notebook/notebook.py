@@ -23,7 +23,7 @@ from llx_magic.notebook.completion import LlxCompleter
 from llx_magic.notebook.dashboards import Dashboards
 from llx_magic.notebook.frontend import is_kernel
 from llx_magic.notebook.jobs import Jobs
-from llx_magic.notebook.prompter import LAST_REPLY, Prompter
+from llx_magic.notebook.prompter import LAST_MAP, LAST_REPLY, Prompter
 from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
 from llx_magic.text.screen import printable
@@ -89,9 +89,10 @@ class Notebook(Here):
             print(f"\n{printable(output.aside)}")  # noqa: T201
 
     def close(self) -> None:
-        """End background prompts, connections, the thread and the embedded model; the last reply is forgotten."""
+        """End background prompts, connections, the thread and the embedded model; the last results are forgotten."""
         self.jobs.cancel_all()  # each of them leaves its reply, cancelled, so the name goes after them
-        self.shell.user_ns.pop(LAST_REPLY, None)
+        for name in (LAST_REPLY, LAST_MAP):
+            self.shell.user_ns.pop(name, None)
         self.dashboards.close()
         self.session.close()
         BACKGROUND.stop()

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from llx_magic.notebook.reasoning import ReasoningMode
     from llx_magic.template.environment import Mode
 
-LAST_REPLY = "_llx"
-"""The variable that holds the last reply."""
+LAST_REPLY, LAST_MAP = "_llx", "_llx_map"
+"""The variables that hold the last reply, and the last result of a run over rows."""
 
 
 _TAKEN = frozenset(("In", "Out", "_ih", "_oh", "_dh", "__builtin__", "__builtins__"))

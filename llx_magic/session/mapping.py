@@ -30,6 +30,7 @@ from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
+from llx_magic.template.template import Template
 
 if TYPE_CHECKING:
     from llx_magic.session.balancer import LoadBalancer
@@ -55,7 +56,7 @@ class MapRun:
         self,
         balancer: LoadBalancer,
         data: object,
-        template: str,
+        template: str | Template,
         options: MapOptions,
         *,
         namespace: Mapping[str, object] = NO_NAMES,
@@ -63,9 +64,10 @@ class MapRun:
     ) -> None:
         check_names(options, MapOptions)
         self._wishes = wishes = Wishes.of(options)
+        template = Template(template) if isinstance(template, str) else template
         self._again = (balancer, template, options, namespace)
         self._source = source = data if isinstance(data, Source) else source_of(data, samples=wishes.samples, keep=keep)
-        plan = balancer.prepare(template, **ask_options(options))
+        plan = balancer.prepare(template.text, **ask_options(options))
         if wishes.budget is not None:
             own = Budget(Purse(), wishes.budget, "budget={0} (--budget {0})")
             plan = replace(plan, budgets=(own, *plan.budgets))

@@ -32,19 +32,19 @@ class RowPrompts:
     """Makes the prompts of rows: ``{{ name }}`` is a column of the row, else a variable of ``namespace``.
 
     Raises:
-        UsageProblem: where the template cannot be read, or has a name that is neither; nothing was sent.
+        UsageProblem: where the template has a name that is neither; nothing was sent.
     """
 
     def __init__(
         self,
-        template: str,
+        template: Template,
         source: Source,
         *,
         before: tuple[Message, ...],
         longest: int,
         namespace: Mapping[str, object],
     ) -> None:
-        self._template = Template(template)
+        self._template = template
         self._before = before
         self._longest = longest
         self._namespace = namespace

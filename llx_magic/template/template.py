@@ -59,7 +59,7 @@ class Template:
     """
 
     def __init__(self, text: str, mode: Mode = "data") -> None:
-        self._text = text
+        self.text = text
         self._expressions = [(*span, _read(text, span, mode)) for span in spans(text)]
 
     @property
@@ -78,13 +78,13 @@ class Template:
         for start, end, expression in self._expressions:
             shown = _shown(expression, namespace, limits)
             text = self._apart(shown.text, start, end) if shown.apart else shown.text
-            parts += self._text[at:start], text
+            parts += self.text[at:start], text
             if shown.pieces or shown.cuts:
                 label = one_line(expression.source, _LABEL_LENGTH)
                 parts += named(shown.pieces, label)
                 notes |= dict.fromkeys(f"{label}: {cut}" for cut in shown.cuts)
             at = end
-        return Rendered(_joined([*parts, self._text[at:]]), tuple(notes))
+        return Rendered(_joined([*parts, self.text[at:]]), tuple(notes))
 
     def _apart(self, table: str, start: int, end: int) -> str:
         """Return the table with a blank line to whatever stands on the line before and after it."""
@@ -92,15 +92,15 @@ class Template:
 
     def _follows(self, start: int) -> bool:
         before = start - 1
-        while before >= 0 and self._text[before] != "\n" and self._text[before].isspace():
+        while before >= 0 and self.text[before] != "\n" and self.text[before].isspace():
             before -= 1
-        return before >= 0 and self._text[before] != "\n"
+        return before >= 0 and self.text[before] != "\n"
 
     def _goes_on(self, end: int) -> bool:
         after = end
-        while after < len(self._text) and self._text[after] != "\n" and self._text[after].isspace():
+        while after < len(self.text) and self.text[after] != "\n" and self.text[after].isspace():
             after += 1
-        return after < len(self._text) and self._text[after] != "\n"
+        return after < len(self.text) and self.text[after] != "\n"
 
 
 def _joined(parts: Sequence[Piece]) -> Content:

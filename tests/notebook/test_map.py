@@ -89,6 +89,15 @@ def test_the_data_is_any_expression_or_a_file(reviews, first, data, asked, tmp_p
     assert sorted(prompts(first)) == asked
 
 
+def test_functions_of_the_notebook_are_called_where_that_is_configured(reviews, first):
+    reviews["shout"] = str.upper
+    reviews("%%llx_map reviews\nRate {{ shout(text) }}.").fine()
+    assert not first.requests
+    reviews("%config LlxMagics.expressions = 'any'").fine()
+    reviews("%%llx_map reviews -n 1\nRate {{ shout(text) }}.").fine()
+    assert prompts(first) == ["Rate GOOD."]
+
+
 def test_a_schema_gives_typed_columns(reviews, first):
     first.text = '{"label": "bug", "urgent": true}'
     reviews["Schema"] = {"label": ["bug", "billing"], "urgent": bool}
