@@ -21,6 +21,7 @@ from llx_magic.replies.key import Key, Keys, asked_of
 from llx_magic.replies.record import Stored
 from llx_magic.replies.store import ReplyStore
 from llx_magic.replies.writer import Writer
+from llx_magic.text.shape import Read
 from llx_magic.units import duration
 
 
@@ -85,7 +86,9 @@ class Keeping:
 
 
 def find(plan: Plan) -> Stored | None:
-    """Return what the user's store has of a prompt; blocks for as long as that takes.
+    """Return the reply that the user's store has to a prompt and that fits it; blocks for as long as that takes.
+
+    One may fit no more: a class has rules that its schema does not tell.
 
     Raises:
         UsageProblem: where the file of the store is none.
@@ -95,7 +98,9 @@ def find(plan: Plan) -> Stored | None:
     key = keeping.keys.of(plan.messages), 0
     with ReplyStore.open() as store:
         found = store.find([key], set(keeping.asked.values())).get(key)
-    return None if found is None or found.error is not None else found
+    if found is None or found.error is not None or (plan.shape and Read.of(found.text, plan.shape).problem):
+        return None
+    return found
 
 
 async def from_store(profile: str, plan: Plan, watch: Watch, ask: Callable[[], Awaitable[Reply]]) -> Reply:

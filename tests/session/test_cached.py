@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 
+import pydantic
 import pytest
 
 from llx_magic.core.reply import Delta, Thought
@@ -150,6 +151,28 @@ def test_a_reply_that_does_not_fit_is_not_kept():
         before = len(server.requests)
         ask(balancer(server, schema_retries=0), schema={"n": int})
         assert len(server.requests) > before
+
+
+def test_a_kept_reply_that_fits_no_more_is_asked_anew():
+    """The schema is the same, and what the class checks beside it is not."""
+
+    def number(allowed: int) -> type:
+        class N(pydantic.BaseModel):
+            n: int
+
+            @pydantic.field_validator("n")
+            @classmethod
+            def within(cls, value: int) -> int:
+                if value > allowed:
+                    raise ValueError("too large")
+                return value
+
+        return N
+
+    with FaultServer("ok", text='{"n": 3}') as server:
+        ask(balancer(server), schema=number(5))
+        ask(balancer(server), schema=number(2))
+        assert len(server.requests) > 1
 
 
 def test_a_failed_prompt_is_not_kept(server):
