@@ -17,6 +17,9 @@ PART = 0.99
 KEPT, KEPT_AT_MOST = 0.1, 3.0
 """Which part of the most that was ever left is kept back, and how many times a request at most: networks differ."""
 
+HELD_UP_SECONDS = 0.06
+"""What comes back in this time is kept back too, up to half of all: requests that were held up arrive together."""
+
 SLACK_SECONDS, SLACK = 1.0, 0.05
 """How much later than its rate says a limit may be full: in seconds, since many round, and in windows."""
 
@@ -98,6 +101,11 @@ class Bucket(msgspec.Struct):
 
     told: list[Told] = []
 
+    @property
+    def paces(self) -> bool:
+        """Whether it is known how many requests a second are allowed."""
+        return any(each.measure is Measure.REQUESTS and each.rate for each in self.told)
+
     def learn(self, facts: RateFacts, since: Load, as_of: float, now: float) -> None:
         """Take what a reply tells to a request that was sent at ``as_of``; so much has been sent ``since``."""
         for each in facts:
@@ -120,7 +128,7 @@ class Bucket(msgspec.Struct):
                 continue
             one = max(amount(each.measure, load), LEAST)
             left, most = each.available(now, one), each.holds(one)
-            kept = min(KEPT * most, KEPT_AT_MOST * one)
+            kept = min(most / 2, max(min(KEPT * most, KEPT_AT_MOST * one), HELD_UP_SECONDS * each.rate))
             wanted = min(one + kept, most)
             if left >= wanted - ROUNDING:
                 places = min(places, max(1, int((left - kept) / one + ROUNDING)))

@@ -18,10 +18,10 @@ BELOW = 0.95
 FEWEST = 16
 """How many rows there must have been for a rate where no wait is named: such a refusal may come from chance."""
 
-RARELY, WAITS = 40, 4.0
+RARELY, WAITS = 40, 2.0
 """How many answers, and how many times the last wait, there are before a higher rate is tried."""
 
-FIRST_STEP = 0.02
+FIRST_STEP = 0.04
 """By how much the rate rises at first, if many rows told it; each further rise is twice as large."""
 
 FELT = 0.85

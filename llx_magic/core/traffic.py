@@ -25,6 +25,10 @@ FEW_ANSWERS = 10
 """A failure among rows counts for the circuit where fewer were answered since the last: of many, some always fail."""
 
 
+MANY_ANSWERS = 100
+"""A refusal in spite of what the service says is left is no matter where so many were answered since the last."""
+
+
 class Room(NamedTuple):
     """How many rows may be sent to a backend now; where none may, why, and when to ask again.
 
@@ -41,7 +45,8 @@ class Traffic(msgspec.Struct):
     """What is under way at one backend, rows and others together, and what rows have taught.
 
     ``level`` is there from the first row on. ``paused_until`` is the end of the latest wait that the server named.
-    ``answers`` were given to rows since the last failure that was excused, at ``excused_at``.
+    ``answers`` were given to rows since the last failure that was excused, at ``excused_at``. ``smooth`` were given
+    since the last refusal in spite of what the service says is left; one that did not matter was at ``slipped_at``.
     """
 
     under_way: int = 0
@@ -54,6 +59,8 @@ class Traffic(msgspec.Struct):
     sent: Load = Load()
     expected: Expected = msgspec.field(default_factory=Expected)
     bucket: Bucket | None = None
+    smooth: int = 0
+    slipped_at: float = -1.0
 
     def room(self, now: float, settings: Settings) -> Room:
         """Return how many rows may be sent now, as far as what is under way tells."""
@@ -102,6 +109,7 @@ class Traffic(msgspec.Struct):
     def answered(self, now: float, settings: Settings) -> None:
         """Learn from a row that was answered; it still counts as under way."""
         self.answers += 1
+        self.smooth += 1
         self.flow.passed(now)
         if self.level is not None:
             self.level.passed(self.under_way, settings.concurrency, now)
@@ -135,8 +143,18 @@ class Traffic(msgspec.Struct):
             level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)
         if wait is None:
             self.pause(now + level.pause)
-        elif is_first or not at_its_most:
+        elif (is_first or not at_its_most) and not self._is_a_slip(admitted_at, now):
             self.flow.refused(admitted_at, now, self.paused_until)
+
+    def _is_a_slip(self, admitted_at: float, now: float) -> bool:
+        """Return whether a refusal says nothing of the rate: the service tells that, and a request was only held up."""
+        if self.bucket is None or not self.bucket.paces:
+            return False
+        if admitted_at > self.slipped_at:
+            is_rare, self.smooth = self.smooth >= MANY_ANSWERS, 0
+            self.slipped_at = now if is_rare else self.slipped_at
+            return is_rare
+        return True
 
     def learn_rates(self, facts: RateFacts, sent: Load | None, as_of: float, now: float) -> None:
         """Take what a reply tells of limits whose request went at ``as_of``, when so much had been sent."""

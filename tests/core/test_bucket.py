@@ -13,7 +13,9 @@ from llx_magic.core.bucket import Bucket
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import DAY, MINUTE, Allowance, Measure
 from llx_magic.core.reply import Usage
+from llx_magic.core.traffic import MANY_ANSWERS, Traffic
 from tests.core.rows_simulation import Rate, Rows, lengths
+from tests.engine.kit import settings_with
 
 ONE = Load(1.0, 1000.0, 200.0)
 
@@ -39,6 +41,28 @@ def test_a_server_that_tells_of_its_rate_never_refuses_and_is_used_in_full(laten
     runs = [Rows(Rate(100, 20, tells=as_openai_tells), 600, lengths(seed, latency, 0.12)).run() for seed in (1, 2, 3)]
     assert [(len(run.answers), len(run.refusals)) for run in runs] == [(600, 0)] * 3
     assert median(run.now for run in runs) <= 6.5
+
+
+def test_a_request_that_was_held_up_and_refused_slows_nothing_down_where_the_service_tells_its_rate():
+    traffic, settings = Traffic(), settings_with()
+    traffic.admit(0.0, 0.0, is_row=True)
+    traffic.learn_rates((requests(limit=6000, remaining=19, resets_in=0.1),), None, 0.0, 0.1)
+    for _ in range(MANY_ANSWERS):
+        traffic.answered(1.0, settings)
+    for _ in range(2):
+        traffic.refused(0.9, 1.1, 1.0)
+    assert traffic.flow.per_second == 0.0
+    assert traffic.paused_until == 2.1
+
+
+def test_what_is_refused_again_in_spite_of_what_the_service_says_is_spaced():
+    """Some say how many a minute, and count in each second."""
+    traffic = Traffic()
+    for _ in range(64):
+        traffic.admit(0.0, 0.0, is_row=True)
+    traffic.learn_rates((requests(limit=500, remaining=499, resets_in=0.12),), None, 0.0, 0.1)
+    traffic.refused(0.0, 0.1, 1.0)
+    assert traffic.flow.per_second > 0.0
 
 
 def test_what_fills_up_bit_by_bit_gives_the_next_place_as_soon_as_there_is_one():
