@@ -70,6 +70,9 @@ from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.providers.provider import FORMS
+from llx_magic.rows.rows import ROW
+from llx_magic.rows.source import source_of
+from llx_magic.rows.writing import write_table
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import SETTINGS
@@ -412,6 +415,17 @@ class Folder:
         (self.path / "keys.json").write_bytes(data)
         Keychain(self.path).names()
 
+    def rows(self, data: bytes, chance: random.Random) -> None:
+        """The rows of a file, which are written again as JSON on every line, and read from there."""
+        given, written = self.path / f"rows{chance.choice(('.csv', '.tsv', '.jsonl'))}", self.path / "written.jsonl"
+        given.write_bytes(data)
+        source = source_of(given)
+        rows = [row[ROW] for row in source if ROW not in source.columns]
+        write_table(source.joined({}), written)
+        again = [row[ROW] for row in source_of(written) if ROW not in source.columns]
+        if len(again) != len(rows):
+            raise AssertionError(f"{len(rows)} rows were read, {len(again)} were written")
+
     def trusted(self, data: bytes, chance: random.Random) -> None:
         """The list of what the user has allowed, and the variable that names more."""
         path = self.path / "trusted.json"
@@ -493,6 +507,7 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
         Parser("texts", _texts, samples("texts")),
         Parser("conversations", files.conversation, samples("conversations"), 20_000),
         Parser("key files", files.key_file, samples("key-files"), 20_000),
+        Parser("rows of files", files.rows, samples("rows"), 5_000, 2_000),
         Parser("what is trusted", files.trusted, samples("trusted"), 20_000),
         Parser("names of keys", files.key_names, samples("key-names"), 20_000),
     )
