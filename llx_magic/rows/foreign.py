@@ -144,8 +144,14 @@ def _values(values: list[object], dtype: nw.dtypes.DType) -> list[object]:
     if isinstance(dtype, nw.Date):
         return [date.fromisoformat(value) if isinstance(value, str) else None for value in values]
     if isinstance(dtype, nw.String):
-        return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        return [None if value is None else _text(value) for value in values]
     return values
+
+
+def _text(value: object) -> str:
+    """Return a text, or any other value as JSON; half of a surrogate pair is nothing that these libraries hold."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _moment(text: str) -> datetime:

@@ -142,7 +142,10 @@ def _inferred(values: list[object]) -> pd.Series:
         return pd.Series(values, dtype="object")
     if (len(given) > 1 and given != {int, float}) or any(issubclass(kind, list | dict | tuple) for kind in given):
         return pd.Series(values, dtype="object")
-    return pd.Series(values, dtype=None if given else "object")
+    try:
+        return pd.Series(values, dtype=None if given else "object")
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can name and Arrow's texts cannot hold
+        return pd.Series(values, dtype="object")
 
 
 def _whole(values: list[object]) -> pd.Series:

@@ -15,6 +15,8 @@ from typing import NoReturn
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.install import install_line
 from llx_magic.rows.frames import PandasRows, inferred, read_parquet
+from llx_magic.rows.records import Records
+from llx_magic.rows.rows import Source
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest, listed, shown_path, what_json_lacks
 from llx_magic.units import plural
@@ -26,7 +28,7 @@ _LONGEST_CELL = 2**31 - 1
 """Characters of a cell; by itself Python refuses more than 131,072."""
 
 
-def read_rows(path: Path) -> PandasRows:
+def read_rows(path: Path) -> Source:
     """Return the rows of a file; its ending says what is in it.
 
     Comma-separated values are in UTF-8, in UTF-16 with its mark, or else in Windows-1252; between them may also stand
@@ -43,7 +45,7 @@ def read_rows(path: Path) -> PandasRows:
         _refuse_path(path.expanduser(), problem)
 
 
-def reader_of(path: Path) -> Callable[[Path], PandasRows]:
+def reader_of(path: Path) -> Callable[[Path], Source]:
     """Return what reads a file of such a name.
 
     Raises:
@@ -119,7 +121,7 @@ def _decoded(path: Path) -> tuple[str, str]:
         _refuse(path, line, "is neither UTF-8 nor Windows-1252")
 
 
-def _jsonl(path: Path) -> PandasRows:
+def _jsonl(path: Path) -> Source:
     text, note = _decoded(path)
     records: list[dict[Hashable, object]] = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -134,8 +136,7 @@ def _jsonl(path: Path) -> PandasRows:
         if not isinstance(record, dict):
             _refuse(path, number, f"is no JSON object, which every line must be: {brief(record)}")
         records.append(record)
-    names = dict.fromkeys(name for record in records for name in record)
-    source = PandasRows(inferred({name: [each.get(name) for each in records] for name in names}, len(records)))
+    source = Records(records)
     source.note = note
     return source
 
@@ -151,7 +152,7 @@ def _parquet(path: Path) -> PandasRows:
         raise UsageProblem(f"{shown_path(path)} is no Parquet file: {one_line(str(problem), 200)}") from None
 
 
-_READERS: Mapping[str, Callable[[Path], PandasRows]] = {
+_READERS: Mapping[str, Callable[[Path], Source]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".jsonl": _jsonl,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence, Set, Sized
 from pathlib import Path
@@ -35,14 +36,20 @@ def source_of(data: object, *, samples: int = 1, keep: bool = True) -> Source:
     source = _source_of(data, keep=keep)
     if twice := [name for name, count in Counter(source.columns).items() if count > 1]:
         raise UsageProblem(f"two columns of the data are called {listed(map(brief, twice))}; rename one of them first")
+    if broken := [name for name in source.columns if isinstance(name, str) and not _is_whole(name)]:
+        raise UsageProblem(f"the name of a column holds half of a surrogate pair: {brief(broken[0])}; rename it first")
     source.samples = samples
     return source
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _source_of(data: object, *, keep: bool) -> Source:
     from llx_magic.rows.frames import PandasRows
 
-    if isinstance(data, str | Path):
+    if isinstance(data, str | os.PathLike):
         return _of_file(data)
     packages = {base.__module__.partition(".")[0] for base in type(data).__mro__}
     if "pandas" in packages and (found := PandasRows.of(data)) is not None:
@@ -65,7 +72,7 @@ def _source_of(data: object, *, keep: bool) -> Source:
     raise UsageProblem(f"{_ALLOWED}; got {brief(data)}")
 
 
-def _of_file(named: str | Path) -> Source:
+def _of_file(named: str | os.PathLike[str]) -> Source:
     from llx_magic.rows.reading import ENDINGS, read_rows
 
     path = Path(named)

@@ -233,6 +233,14 @@ def test_a_number_that_polars_cannot_hold_is_kept_as_text() -> None:
     assert table({"n": int}, f'{{"n": {2**70}}}', data=pl.DataFrame({"a": [1]}))["n"].to_list() == [str(2**70)]
 
 
+@pytest.mark.parametrize(
+    "data", [["x"], pl.DataFrame({"a": [1]}), pa.table({"a": [1]})], ids=["list", "polars", "arrow"]
+)
+def test_half_of_a_surrogate_pair_in_a_reply_spoils_no_table(data: object) -> None:
+    assert len(table(None, "a\ud83d", data=data)) == 1
+    assert len(table({"t": str}, '{"t": "a\\ud83d"}', data=data)) == 1
+
+
 def test_a_schema_that_refers_to_itself_is_one_of_objects() -> None:
     tree = {"type": "object", "properties": {"next": {"$ref": "#"}, "kids": {"type": "array", "items": {"$ref": "#"}}}}
     looped = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "properties": {"x": {"$ref": "#/$defs/a"}}}

@@ -143,6 +143,7 @@ def test_a_dictionary_is_read_as_columns() -> None:
         ([2**60 + 1, 1.5], "object"),
         ([[1], [2]], "object"),
         ([None, None], "object"),
+        (["\ud83d", None], "object"),
         ([1, "x"], "object"),
     ],
 )
@@ -209,6 +210,7 @@ async def _asynchronous():
         ({"a": 1}, "a dictionary is read as columns, and 'a' is no list: 1"),
         ({"a": [1], "b": [1, 2]}, "no table can be made of the dictionary: All arrays must be of the same length"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the data are called 'a'; rename one of them"),
+        ([{"a\ud83d": 1}], "the name of a column holds half of a surrogate pair: 'a\\ud83d'"),
         ([{"a": 1}, "x"], "row 1 is 'x', but the first row is a dictionary; rows must be alike"),
         (["x", {"a": 1}], "row 1 is {'a': 1}, but the first row is no dictionary"),
     ],
