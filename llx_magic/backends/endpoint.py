@@ -24,8 +24,7 @@ class Endpoint:
 
     def url(self, path: str) -> str:
         """Return the address of a path below the base URL."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}{quote(self.path, _AS_IT_IS)}{path}"
+        return f"{_root(self.base_url)}{path}"
 
     @property
     def path(self) -> str:
@@ -106,6 +105,14 @@ def _is_decodable(label: str) -> bool:
         return not label.startswith("xn--") or label[4:].encode().decode("punycode").isprintable()
     except UnicodeError:
         return False
+
+
+@functools.lru_cache(maxsize=256)
+def _root(base_url: str) -> str:
+    """Return a base URL as requests have it."""
+    parts = urlsplit(base_url)
+    path = quote(parts.path.rstrip("/"), _AS_IT_IS)
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}{path}"
 
 
 @functools.lru_cache(maxsize=256)

@@ -109,7 +109,7 @@ class RequestRun:
         self._live.publish(
             RequestAnswered(**scope.stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
         )
-        return replace(reply, trace=Trace(tuple(events)))
+        return reply if self._plan.is_row else replace(reply, trace=Trace(tuple(events)))
 
     async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
         """Return the first reply that is what was asked for; where only others came, the last of those."""

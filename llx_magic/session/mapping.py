@@ -16,6 +16,7 @@ from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.dispatch import Dispatcher, off_loop, on_this_loop
 from llx_magic.engine.parts import Stream
 from llx_magic.engine.plan import PRICE_UNKNOWN
+from llx_magic.engine.steady import SteadyBackend
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
 from llx_magic.replies.store import ReplyStore
@@ -68,6 +69,8 @@ class MapRun:
         self._again = (balancer, template, options, namespace)
         self._source = source = data if isinstance(data, Source) else source_of(data, samples=wishes.samples, keep=keep)
         plan = balancer.prepare(template.text, **ask_options(options))
+        often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)
+        plan = replace(plan, candidates=often)
         if wishes.budget is not None:
             own = Budget(Purse(), wishes.budget, "budget={0} (--budget {0})")
             plan = replace(plan, budgets=(own, *plan.budgets))
