@@ -62,7 +62,9 @@ class Told(msgspec.Struct):
         return self.rate > 0 or self.resets_at is not None
 
     def holds(self, one: float) -> float:
-        """Return how much there can be left: as much as was ever seen, or what one request takes."""
+        """Return how much there can be left: all where it is set back at once, else as much as was ever seen."""
+        if self.is_filled_at_once and self.limit is not None:
+            return self.limit
         return max(self.most, one if self.limit is None else min(one, self.limit))
 
     def available(self, now: float, one: float) -> float:
@@ -70,6 +72,12 @@ class Told(msgspec.Struct):
         if self.rate:
             return min(self.holds(one), self.left + self.rate * (now - self.at))
         return self.holds(one) if self.resets_at is not None and now >= self.resets_at else self.left
+
+    def kept(self, most: float, one: float) -> float:
+        """Return how much is kept back of so much; nothing of what is set back at once, where the count alone tells."""
+        if not self.rate:
+            return 0.0
+        return min(most / 2, max(min(KEPT * most, KEPT_AT_MOST * one), HELD_UP_SECONDS * self.rate))
 
     def due_at(self, missing: float, now: float) -> float:
         """Return when so much more is left."""
@@ -79,7 +87,7 @@ class Told(msgspec.Struct):
         """Take off what is sent."""
         left = self.available(now, taken)
         if not self.rate and self.resets_at is not None and now >= self.resets_at:
-            self.resets_at = None
+            self.resets_at = None if self.window is None else now + self.window
         self.left, self.at = left - taken, now
 
     def learn(self, told: Allowance, since: float, as_of: float, now: float) -> None:
@@ -128,7 +136,7 @@ class Bucket(msgspec.Struct):
                 continue
             one = max(amount(each.measure, load), LEAST)
             left, most = each.available(now, one), each.holds(one)
-            kept = min(most / 2, max(min(KEPT * most, KEPT_AT_MOST * one), HELD_UP_SECONDS * each.rate))
+            kept = each.kept(most, one)
             wanted = min(one + kept, most)
             if left >= wanted - ROUNDING:
                 places = min(places, max(1, int((left - kept) / one + ROUNDING)))

@@ -82,6 +82,15 @@ def test_what_is_set_back_at_once_gives_nothing_before_and_everything_then():
     assert bucket.places(ONE, 51.0)[0] > 500
 
 
+def test_of_what_is_set_back_at_once_all_is_used_and_no_more_until_the_service_tells_again():
+    """Nothing is kept back: the count alone tells."""
+    bucket = bucket_of(requests(limit=20, remaining=15, resets_in=50))
+    for _ in range(20):
+        assert bucket.places(ONE, 50.0)[0] > 0
+        bucket.take(ONE, 50.0)
+    assert bucket.places(ONE, 50.0) == (0, 50.0 + MINUTE)
+
+
 def test_a_days_quota_that_is_used_up_is_waited_for_until_the_day_is_over():
     bucket = bucket_of(requests(limit=50, remaining=49, resets_in=30_000, window=DAY))
     bucket.learn((requests(limit=50, remaining=0, resets_in=29_000, window=DAY),), NOTHING, 1000.0, 1000.0)
