@@ -133,7 +133,7 @@ def _cost_in_words(progress: MapProgress, cost: float) -> str:
     told = money(cost, is_estimate=progress.cost_is_estimate)
     expected = progress.cost_expected
     is_over = expected is None or progress.done == progress.total
-    return told if is_over else f"{told}, {number(expected, 2)} in all"
+    return told if is_over else f"{told}, {number(expected, 2)} at the end"
 
 
 def _places(share: Share) -> str:

@@ -34,7 +34,7 @@ def line(**given: Any) -> str:
 
 def test_a_line_tells_everything_that_is_known():
     assert line(cost=0.021, cost_is_estimate=True) == (
-        "443 of 1,000 rows · 56 s left · 3 failed · 10 rows/s · 40 from the store · about 0.021 USD, 0.05 in all"
+        "443 of 1,000 rows · 56 s left · 3 failed · 10 rows/s · 40 from the store · about 0.021 USD, 0.05 at the end"
         " · 18,204 + 9,112 tokens · fast 75.0%, 12 of 16 in flight · deep 25.0%, 0 in flight, open, probe in 12 s"
     )
 
@@ -52,12 +52,12 @@ def test_what_is_waited_for_comes_right_behind_the_count():
 
 
 def test_a_cost_in_the_users_own_currency_is_told_without_one():
-    assert "cost 0.021, 0.05 in all" in line(cost=0.021)
+    assert "cost 0.021, 0.05 at the end" in line(cost=0.021)
 
 
 def test_at_the_end_no_cost_is_expected_and_no_time_is_left():
     told = line(done=1000, cost=0.021)
-    assert "in all" not in told
+    assert "at the end" not in told
     assert "left" not in told
 
 
