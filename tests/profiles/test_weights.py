@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from llx_magic.commands import profile as profile_command
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.errors import LlxError, ProfileError
 from llx_magic.profiles.codec import read_document, write_document
@@ -99,7 +98,3 @@ def test_the_schema_takes_what_is_read():
     assert validator.is_valid(right)
     for weight in (0, "3", None, 1e7):
         assert not validator.is_valid({**right, "weights": {"a": weight}})
-
-
-def test_completion_offers_every_policy():
-    assert list(profile_command._policies(None)) == list(ROUTINGS)
