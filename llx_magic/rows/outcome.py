@@ -18,6 +18,8 @@ _NOT_ASKED = _CODES["not asked"]
 _STORED = _CODES["stored"]
 _REPLIED = frozenset((_CODES["answered"], _STORED))
 _UNKNOWN = -1
+_SPARE = 1_000
+"""How many places are made beyond the one that is needed."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class Outcomes:
     """
 
     def __init__(self) -> None:
+        self._length = 0
         self.statuses = bytearray()
         self.texts: list[str | None] = []
         self.errors: list[str | None] = []
@@ -72,7 +75,7 @@ class Outcomes:
 
     def __len__(self) -> int:
         """One more than the last place of which something was heard."""
-        return len(self.statuses)
+        return self._length
 
     def __iter__(self) -> Iterator[Outcome]:
         """Every outcome in the order of the rows."""
@@ -81,8 +84,8 @@ class Outcomes:
     def put(self, outcome: Outcome) -> None:
         """Take an outcome in the place of an earlier one of its row."""
         at = outcome.place
-        if at >= len(self.statuses):
-            self._grow(at + 1 - len(self.statuses))
+        if at >= self._length:
+            self._reach(at + 1)
         self.statuses[at] = _CODES[outcome.status]
         self.texts[at] = outcome.text
         self.errors[at] = outcome.error
@@ -114,12 +117,12 @@ class Outcomes:
 
     def count(self, status: Status) -> int:
         """Return how many rows came to this, of those up to the last of which something was heard."""
-        return self.statuses.count(_CODES[status])
+        return self.statuses.count(_CODES[status], 0, self._length)
 
     def places(self, status: Status) -> list[int]:
         """Return the places of the rows that came to this."""
         code = _CODES[status]
-        return [place for place, each in enumerate(self.statuses) if each == code]
+        return [place for place, each in enumerate(self.statuses[: self._length]) if each == code]
 
     @property
     def spent(self) -> Spent:
@@ -134,12 +137,12 @@ class Outcomes:
 
     def replies(self, places: Sequence[int]) -> list[str | None]:
         """Return the replies of some rows; None for a row without one, whatever text it failed for."""
-        self._reach(places)
+        self._reach(max(places, default=-1) + 1)
         return [self.texts[place] if self.statuses[place] in _REPLIED else None for place in places]
 
     def columns(self, places: Sequence[int]) -> dict[str, list[object]]:
         """Return the columns that tell of some rows, by the names they have in a table."""
-        self._reach(places)
+        self._reach(max(places, default=-1) + 1)
         return {
             "llx_status": [STATUSES[self.statuses[place]] for place in places],
             "llx_error": [self.errors[place] for place in places],
@@ -152,20 +155,20 @@ class Outcomes:
             "llx_cost": [_figure(self._costs[place]) for place in places],
         }
 
-    def _reach(self, places: Sequence[int]) -> None:
-        missing = max(places, default=-1) + 1 - len(self)
-        if missing > 0:
-            self._grow(missing)
-
-    def _grow(self, least: int) -> None:
-        """Make place for further rows; what is ahead of the last one is cut off by nobody, and is not asked."""
-        self.statuses.extend([_NOT_ASKED] * least)
+    def _reach(self, length: int) -> None:
+        """Have a place for so many rows at least; further places are made many at a time."""
+        self._length = max(length, self._length)
+        more = self._length - len(self.statuses)
+        if more <= 0:
+            return
+        more += _SPARE
+        self.statuses.extend(bytes((_NOT_ASKED,)) * more)
         for texts in (self.texts, self.errors, self.backends, self.models):
-            texts.extend([None] * least)
+            texts.extend([None] * more)
         for counts in (self._attempts, self._tokens_in, self._tokens_out):
-            counts.extend([_UNKNOWN] * least)
+            counts.extend(array("q", (_UNKNOWN,)) * more)
         for figures in (self._seconds, self._costs):
-            figures.extend([nan] * least)
+            figures.extend(array("d", (nan,)) * more)
 
 
 def _count(stored: int) -> int | None:
