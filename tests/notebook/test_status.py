@@ -119,3 +119,18 @@ def test_an_attempt_starts_the_clock_anew():
 )
 def test_the_limit_is_the_least_of_those_that_hold_until_something_comes(settings, milliseconds):
     assert settings_of({Layer.CELL: settings}).first_word_limit_ms == milliseconds
+
+
+def test_two_that_are_asked_at_once_are_both_named_until_one_of_them_fails():
+    watched = Watched()
+    watched.at(100.0, STARTED)
+    second = AttemptStarted(at=103.0, request=1, backend="beta", attempt=1, attempts=2)
+    assert watched.at(105.0, second) == "asking alpha and beta… 2 s"
+    assert watched.at(106.0, FAILED) == "asking beta… 3 s"
+
+
+def test_the_one_that_begins_is_named_alone():
+    watched = Watched()
+    second = AttemptStarted(at=103.0, request=1, backend="beta", attempt=1, attempts=2)
+    first = FirstTokenReceived(at=104.0, request=1, backend="beta", seconds=1.0)
+    assert watched.at(104.0, STARTED, second, first, Delta("one")).endswith("beta is answering…")

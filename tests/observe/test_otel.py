@@ -119,6 +119,30 @@ def test_a_success_is_a_request_span_with_one_attempt_and_the_conventions_attrib
     }
 
 
+def test_two_attempts_at_once_have_a_span_each_and_the_request_carries_the_one_that_answered():
+    watched = Watched(simulated("a", "slow:60000"), simulated("b", latency_ms=500), hedge_after_ms=2000)
+    watched.ask()
+    outrun, answered = watched.attempts()
+    assert [shape(outrun), shape(answered)] == [("attempt a", 0.0, 2.5), ("attempt b", 2.0, 2.5)]
+    assert [span.attributes["llx.outcome"] for span in (outrun, answered)] == ["cancelled", "answered"]
+    assert [span.attributes["gen_ai.request.model"] for span in (outrun, answered)] == ["a-1", "b-1"]
+    assert outrun.status.status_code is StatusCode.UNSET
+    assert (watched.request.name, watched.request.attributes["llx.backend"]) == ("chat b-1", "b")
+    (hedge,) = (event for event in watched.request.events if event.name == "llx.hedge_started")
+    assert dict(hedge.attributes) == {"llx.backend": "b", "llx.beside": "a", "llx.seconds": 2.0}
+
+
+def test_where_the_first_of_two_answers_the_request_is_named_by_it():
+    watched = Watched(simulated("a", "slow:2500"), simulated("b", latency_ms=5000), hedge_after_ms=2000)
+    watched.ask()
+    assert (watched.request.name, watched.request.attributes["llx.backend"]) == ("chat a-1", "a")
+    labels = {
+        point.attributes["llx.backend"]: point.attributes["llx.outcome"]
+        for point in watched.points("llx.attempt.duration")
+    }
+    assert labels == {"a": "answered", "b": "cancelled"}
+
+
 def test_usage_and_operation_are_on_the_request_only_so_that_nobody_counts_a_reply_twice():
     watched = Watched(simulated("a"))
     watched.ask()

@@ -247,3 +247,12 @@ def test_no_package_but_our_own_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_race_of_two_backends_is_counted_on_both_sides():
+    lb = balancer(simulated("a", "slow:60000"), simulated("b"), hedge_after_ms=2000)
+    asyncio.run(lb.ask("why"))
+    page = exposition(lb)
+    assert 'llx_hedges_total{profile="lb",backend="b"} 1' in page
+    assert 'llx_outrun_total{profile="lb",backend="a"} 1' in page
+    assert 'llx_visits_total{profile="lb",backend="a",outcome="cancelled"} 1' in page
