@@ -211,6 +211,7 @@ class Stage:
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.order = order
+        self.hedge_after_ms: int | str = "none"
         self.serial = 0
         self.sendings: list[Sending] = []
         self.askings: list[Asking] = []
@@ -246,7 +247,9 @@ class Stage:
 
     def ask(self, only: str | None, breaker: bool, streaming: bool) -> Asking:
         asking = Asking(len(self.askings) + 1, only, breaker)
-        settings = settings_with(**SETTINGS, circuit_breaker_enabled=breaker, streaming=streaming)
+        settings = settings_with(
+            **SETTINGS, circuit_breaker_enabled=breaker, streaming=streaming, hedge_after_ms=self.hedge_after_ms
+        )
         candidates = tuple(
             Candidate(each, self.gates[each.name], settings, {}) for each in self.backends if only in (None, each.name)
         )
@@ -347,10 +350,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
         super().__init__()
         self.stage = Stage("failover", self.store())
 
-    @initialize(order=st.sampled_from(["failover", "roundrobin"]), down=st.sets(st.sampled_from(NAMES)))
-    def it_begins(self, order, down):
-        """By either routing, with the circuits of some backends open already."""
-        self.stage.order = order
+    @initialize(
+        order=st.sampled_from(["failover", "roundrobin", "leastbusy"]),
+        down=st.sets(st.sampled_from(NAMES)),
+        hedge_after_ms=st.sampled_from(["none", 4_000, 500]),
+    )
+    def it_begins(self, order, down, hedge_after_ms):
+        """By one routing or another, with a second backend beside a silent one or not, some circuits open already."""
+        self.stage.order, self.stage.hedge_after_ms = order, hedge_after_ms
         for name in sorted(down):
             for _ in range(2):
                 self.stage.ask(name, breaker=True, streaming=True)
