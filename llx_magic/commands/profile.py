@@ -31,6 +31,7 @@ _SAVE_BALANCER = Command(
             "--weight",
             "m=w",
             f"a member's weight, if not 1, for {' and '.join(name for name, each in ROUTINGS.items() if each.weighs)}",
+            complete=sources.weights,
             repeats=True,
         ),
         Option("--set", "k=v", "a setting to save", complete=sources.settings, repeats=True),

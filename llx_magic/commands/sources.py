@@ -157,6 +157,14 @@ def schemas(at: At) -> Iterable[str]:
     return [name for name, value in at.here.variables().items() if isinstance(value, type | dict | list)]
 
 
+def weights(at: At) -> Iterable[str]:
+    """``member=`` for each member that is named and has no weight yet."""
+    found, own = _profile_files(at), at.session.store.folder
+    given = {word.partition("=")[0] for word in at.reading.given.get("weight", [])}
+    named = dict.fromkeys(name for name in at.reading.words if name in found and name not in given)
+    return [] if "=" in at.word else [f"{name}=" for name in named if not _is_balancer_file(found[name], own)]
+
+
 def settings(at: At) -> Iterable[str]:
     """``key=`` for each setting that is not given yet, or ``key=value`` once the key is typed."""
     return _assignments(at, tuple(Scope))

@@ -17,6 +17,7 @@ from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
+from llx_magic.engine.dispatch import off_loop
 from llx_magic.engine.live import LiveProfile, Subscriber
 from llx_magic.engine.parts import Watch, parts_of
 from llx_magic.engine.plan import Candidate, Plan
@@ -73,6 +74,7 @@ class LoadBalancer(ProfileRecord):
         """What every reply says of the profile."""
         self._costs = {member.name: Costs(member) for member in profile.members}
         self._is_estimated = any(costs.url for costs in self._costs.values())
+        self._has_prices = False
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     @property
@@ -154,8 +156,7 @@ class LoadBalancer(ProfileRecord):
         return replace(reply, notes=(*self.remarks, *plan.notes, *reply.notes), to_frame=reply_frame)
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
-        if self._is_estimated:
-            get_ready()
+        await self._have_prices(plan)
         plan = self._with_ratio(plan)
         reply = await RequestRun(self._live, plan, self._jitter, watch).run()
         self._windows.learn(plan, reply.usage)
@@ -167,9 +168,18 @@ class LoadBalancer(ProfileRecord):
         Raises:
             AllBackendsFailed: as ``run``; nothing was waited for.
         """
-        if self._is_estimated:
-            get_ready()
+        await self._have_prices(plan)
         return await RequestRun(self._live, plan, self._jitter, watch).run()
+
+    async def _have_prices(self, plan: Plan) -> None:
+        """Have what replies cost at hand: before anybody is asked where that decides who is, else meanwhile."""
+        if not self._is_estimated:
+            return
+        if not (plan.has_limit or plan.routing.wants_costs):
+            get_ready()
+        elif not self._has_prices:
+            await off_loop(lambda: [costs.price for costs in self._costs.values()])
+            self._has_prices = True
 
     @with_options
     async def map(self, data: object, template: str, **options: Unpack[MapOptions]) -> MapResult:

@@ -168,6 +168,14 @@ def test_load_balancer_is_put_together(shell):
     assert "alpha" in later
 
 
+def test_a_weight_is_offered_for_each_member_that_is_named(shell):
+    """--weight takes the members of the line, each once."""
+    line = "%llx_profile save loadbalancer both weighted alpha beta --weight "
+    assert offered(shell, line) == ["alpha=", "beta="]
+    assert offered(shell, f"{line}alpha=2 --weight ") == ["beta="]
+    assert offered(shell, f"{line}alpha=") == []
+
+
 def test_file_that_becomes_a_load_balancer_is_no_member_any_more(shell, session):
     """Which profiles can be members follows the files as they change."""
     line = "%llx_profile save loadbalancer new failover "
