@@ -37,7 +37,13 @@ XMODES = ("Plain", "Context", "Verbose", "Minimal", "Docs")
 
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit")
 
-ANSWERS = ("all-ways", "all-ways --no-stream", "all-ways --set streaming=disabled", "all-ways --chat kept")
+ANSWERS = (
+    "all-ways",
+    "all-ways --no-stream",
+    "all-ways --set streaming=disabled",
+    "all-ways --chat kept",
+    "all-ways --cache --set keep_prompts=true",
+)
 """How an answer is asked for."""
 
 COMMANDS = {
@@ -135,6 +141,7 @@ class Collector:
             for member in self.scene.members:
                 self.ran(f"%%llx -b {member} -p {how}\nwhy", "printed by cells")
                 self.replies.append(self.shell.last)
+        self.ran("%llx_cache", "printed by cells")
         self.ran("%%llx -p all-ways --bg\nwhy", "printed by cells")
         self.ran("_llx", "printed by cells")
 
