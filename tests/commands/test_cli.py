@@ -45,6 +45,18 @@ def test_an_interrupt_while_the_command_is_still_being_imported_shows_no_traceba
     assert "Traceback" not in said
 
 
+def test_a_prompt_beyond_the_profiles_budget_is_refused_in_one_line_that_says_how_to_raise_it(home: Home) -> None:
+    saving = ("profile", "save", "model", "dear", "--provider", "simulated", "--model", "m", "--price-input", "0")
+    home.run(*saving, "--price-output", "2000", "--set", "budget_usd=0.5")
+    refused = home.run("-p", "dear", "--prompt", "why")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.endswith(
+        "about 1 USD more would go beyond the budget of 0.5 USD (0 spent); "
+        "raise it with --set budget_usd=2 where the profile is saved"
+    )
+
+
 def test_messages_name_the_commands_as_they_are_typed_in_a_shell(home: Home) -> None:
     """What is missing is said as a notebook says it, but with this program's own commands."""
     home.run("profile", "save", "model", "mine", "--provider", "local", "--model", "smollm2-135m-instruct")

@@ -134,3 +134,27 @@ def test_nothing_is_said_of_money_where_none_is_known():
     ask(lb)
     assert "pent" not in report.plain(lb.snapshot())
     assert "cost" not in report.as_html(lb.snapshot())
+
+
+def rows_of(lb: LoadBalancer, tmp_path, count: int):
+    return asyncio.run(lb.map([f"row {place}" for place in range(count)], "{{ row }}", store=tmp_path / "store.sqlite"))
+
+
+def test_rows_and_cells_spend_from_the_same_budget(tmp_path):
+    lb = LoadBalancer(Profile.single(member(budget_usd=5.5)))
+    ask(lb)
+    result = rows_of(lb, tmp_path, 20)
+    assert result.frame.llx_status.value_counts()["answered"] == 4
+    assert "budget of 5.5 USD (5 spent)" in result.summary.stopped
+    with pytest.raises(BudgetSpent):
+        ask(lb)
+
+
+def test_raising_the_budget_lets_the_same_run_go_on_and_pays_for_no_row_twice(tmp_path, session):
+    session.store.save(member("a"))
+    lb = session.balancer("a")
+    session.set("budget_usd", "3.5")
+    assert rows_of(lb, tmp_path, 6).frame.llx_status.value_counts()["answered"] == 3
+    session.set("budget_usd", "6.5")
+    counts = rows_of(lb, tmp_path, 6).frame.llx_status.value_counts()
+    assert (counts["stored"], counts["answered"], spent(lb)) == (3, 3, 6.0)
