@@ -11,7 +11,7 @@ from tests.notebook.kit import write_model, write_simulated
 
 MAGICS = (
     "llx", "llx_set", "llx_profile", "llx_stats", "llx_trace", "llx_log", "llx_local", "llx_key", "llx_chat",
-    "llx_jobs", "llx_circuit",
+    "llx_jobs", "llx_circuit", "llx_map",
 )  # fmt: skip
 
 
