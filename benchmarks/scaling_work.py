@@ -18,8 +18,9 @@ import quick_server
 from quick_server import _Connection as QuickConnection
 
 from llx_magic import Connection, LoadBalancer, Message, ModelProfile, Profile
+from llx_magic.core.admission import Applicant
 from llx_magic.core.breaker import CircuitBreaker, Outcome
-from llx_magic.core.gate import Applicant, Gate
+from llx_magic.core.gate import Gate
 from llx_magic.core.tokens import WINDOW_SECONDS, TokenWindow
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline

@@ -8,12 +8,11 @@ https://www.rfc-editor.org/rfc/rfc6585#section-4
 
 from __future__ import annotations
 
-import heapq
 import math
-from typing import NamedTuple
 
 import msgspec
 
+from llx_magic.core.line import Line, Patience
 from llx_magic.core.pace import Pace
 
 DEFAULT_SECONDS = 10.0
@@ -33,19 +32,11 @@ def cool_down_seconds(retry_after: float | None, *, quota_exhausted: bool) -> fl
     return min(DEFAULT_SECONDS if retry_after is None else retry_after, LONGEST_SECONDS)
 
 
-class Patience(NamedTuple):
-    """How long a request waits at most: ``limit`` seconds (None: not at all), having begun to wait at ``since``."""
-
-    since: float
-    limit: float | None
-
-
 class CoolDown(msgspec.Struct):
     """Whether a backend is cooling down, who goes first at the end, and who waits.
 
     A request stands for its visit, since it makes one at a time at a backend; it is named by its number. Times are
-    seconds of a monotonic clock. ``in_vain`` counts the refusals in a row of the one that goes first. ``numbers`` is a
-    heap of the numbers in ``line``, and of some that have left it.
+    seconds of a monotonic clock. ``in_vain`` counts the refusals in a row of the one that goes first.
     """
 
     until: float | None = None
@@ -53,9 +44,7 @@ class CoolDown(msgspec.Struct):
     under_way: set[int] = set()
     in_vain: int = 0
     answered_at: float = 0.0
-    line: dict[int, Patience] = {}
-    numbers: list[int] = []
-    least_limit: float = 0.0
+    line: Line = msgspec.field(default_factory=Line)
     pace: Pace | None = None
     refused_at: float = 0.0
     refused_for: float = 0.0
@@ -63,7 +52,7 @@ class CoolDown(msgspec.Struct):
     @property
     def has_line(self) -> bool:
         """Whether somebody waits."""
-        return bool(self.line)
+        return not self.line.is_empty
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds left (0 while the first request after it is out), or None when not cooling down."""
@@ -141,7 +130,7 @@ class CoolDown(msgspec.Struct):
     def lift(self) -> None:
         """End the cool-down because the user says so; those who wait follow one after the other all the same."""
         self.until, self.first, self.in_vain = None, None, 0
-        if not self.line:
+        if self.line.is_empty:
             self.pace = None
             self.under_way.clear()
         elif self.pace is not None:
@@ -161,39 +150,31 @@ class CoolDown(msgspec.Struct):
 
     def join(self, request: int, patience: Patience) -> None:
         """Wait, behind all requests with a lower number."""
-        limit = patience.limit or 0.0
-        self.least_limit = min(self.least_limit, limit) if self.line else limit
-        if not self.line:
-            self.numbers.clear()
-        if request not in self.line:
-            heapq.heappush(self.numbers, request)
-        self.line[request] = patience
+        self.line.join(request, patience)
         if self.pace is None and self.until is not None:
             self.pace = Pace(self.refused_at, self.refused_for)
 
     def leave(self, request: int) -> None:
         """Wait no longer; harmless for who does not wait."""
-        self.line.pop(request, None)
+        self.line.leave(request)
 
     def call_next(self, now: float) -> int | None:
         """Take the next one out of the line whose turn it is, and keep its place for it until it is settled."""
-        if not self.line or not self._has_place(now):
+        if self.line.is_empty or not self._has_place(now):
             return None
-        while (request := heapq.heappop(self.numbers)) not in self.line:
-            pass
-        del self.line[request]
+        request = self.line.take_first()
         self.admit(request)
         return request
 
     def next_turn_at(self) -> float | None:
         """Return when the next in line may go first; None where that depends on those under way."""
-        return self.until if self.line and self.first is None else None
+        return self.until if self.has_line and self.first is None else None
 
     def losing_patience(self, now: float) -> list[int]:
         """Return those in line who need not wait any longer, since it has become too long."""
-        if not self.in_vain and (self.seconds_left(now) or 0.0) <= self.least_limit:
+        if not self.in_vain and (self.seconds_left(now) or 0.0) <= self.line.least_limit:
             return []
-        return [request for request, patience in self.line.items() if not self.is_worth_waiting(now, patience)]
+        return [request for request, patience in self.line.waiting.items() if not self.is_worth_waiting(now, patience)]
 
     def _has_place(self, now: float) -> bool:
         if self.until is not None:
@@ -201,7 +182,7 @@ class CoolDown(msgspec.Struct):
         return len(self.under_way) < self._at_most(now)
 
     def _at_most(self, now: float) -> float:
-        if self.pace is not None and not self.line and self.pace.is_over(now):
+        if self.pace is not None and self.line.is_empty and self.pace.is_over(now):
             self.pace = None
             self.under_way.clear()
         return math.inf if self.pace is None else self.pace.at_most

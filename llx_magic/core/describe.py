@@ -63,6 +63,12 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.BackendSkipped,
         "[LB:failover] Skipping backend: {backend} ({message})",
+        _where("reason", SkipReason.AT_CEILING),
+        "one of `rpm_limit`, `tpm_limit` and `concurrency_limit` leaves no place",
+    ),
+    Form(
+        facts.BackendSkipped,
+        "[LB:failover] Skipping backend: {backend} ({message})",
         _where("reason", SkipReason.NOT_READY),
         "nothing can be sent, mostly for want of a key, or it takes no image, no file or no prompt so long",
     ),
@@ -167,9 +173,26 @@ FORMS: tuple[Form, ...] = (
     Form(facts.CoolDownLifted, "[LB:cooldown] {backend}: Cool-down lifted (by hand)"),
     Form(
         facts.CoolDownWaitStarted,
-        "[LB:cooldown] Request {request}: Waiting for the rate limit of {backend} ({milliseconds}ms left)",
+        "[LB:cooldown] Request {request}: Waiting for the {limit} of {backend} ({milliseconds}ms left)",
+        lambda event: isinstance(event, facts.CoolDownWaitStarted) and event.seconds is not None,
     ),
-    Form(facts.CoolDownWaitEnded, "[LB:cooldown] Request {request}: Waited {milliseconds}ms for a rate limit"),
+    Form(
+        facts.CoolDownWaitStarted,
+        "[LB:cooldown] Request {request}: Waiting for the {limit} of {backend} (until a request has ended)",
+        lambda event: isinstance(event, facts.CoolDownWaitStarted) and event.seconds is None,
+        "the limit is of requests at once",
+    ),
+    Form(
+        facts.CoolDownWaitEnded,
+        "[LB:cooldown] Request {request}: Waited {milliseconds}ms for a rate limit",
+        _where("limit", facts.RATE_LIMIT),
+    ),
+    Form(
+        facts.CoolDownWaitEnded,
+        "[LB:cooldown] Request {request}: Waited {milliseconds}ms for the {limit}",
+        lambda event: isinstance(event, facts.CoolDownWaitEnded) and event.limit != facts.RATE_LIMIT,
+        "a limit of the user's own",
+    ),
     Form(
         facts.ReplyRestarted,
         "[LB:failover] {failed} broke off after {words} words, restarting on {next}",
@@ -216,6 +239,11 @@ def words(event: Event) -> str | None:
     return phrase(event) if phrase else None
 
 
+def limit_in_words(limit: str) -> str:
+    """Return what is waited for: the limit of a service, or one of the user's own."""
+    return f"a {limit}" if limit == facts.RATE_LIMIT else f"the {limit}"
+
+
 def why(event: facts.BackendSkipped | facts.BackendPutAside | facts.AttemptFailed | facts.VisitFailed) -> str:
     """Return the reason alone for which a backend gave no answer, such as ``circuit open``."""
     match event:
@@ -258,7 +286,7 @@ _PHRASES: dict[type[Event], Callable[..., str]] = {
     facts.HedgeStarted: lambda event: f"asked as well, since {event.beside} was silent for {duration(event.seconds)}",
     facts.CircuitChanged: lambda event: f"circuit {event.after}: {cause_in_words(event)}",
     facts.CoolDownStarted: lambda event: f"cooling down for {duration(event.seconds)}",
-    facts.CoolDownWaitEnded: lambda event: f"waited {duration(event.seconds)} for a rate limit",
+    facts.CoolDownWaitEnded: lambda event: f"waited {duration(event.seconds)} for {limit_in_words(event.limit)}",
     facts.ReplyRestarted: _restarted,
     facts.ReplyMisfit: lambda event: event.problem + (", asked again" if event.again else ""),
     facts.RequestAnswered: lambda event: f"answered by {event.backend} in {duration(event.seconds)}",

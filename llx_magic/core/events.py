@@ -22,10 +22,16 @@ class SkipReason(enum.StrEnum):
     COOLING_DOWN = "cooling down"
     AT_LEVEL = "enough under way"
     """Said of rows alone: it has as many as it has been seen to bear, or somebody else goes first."""
+    AT_CEILING = "at its own limit"
+    """One of the settings ``rpm_limit``, ``tpm_limit`` and ``concurrency_limit`` leaves no place at the moment."""
     USED_UP = "limit used up"
     """Said of rows alone: by what its service tells of its limits, nothing is left at the moment."""
     NOT_READY = "not ready"
     OVER_BUDGET = "over budget"
+
+
+RATE_LIMIT = "rate limit"
+"""What is waited for after a service has refused a request; else it is one of the user's own limits, by its name."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -222,15 +228,21 @@ class CoolDownLifted(BackendEvent, frozen=True, kw_only=True):
 
 
 class CoolDownWaitStarted(BackendEvent, frozen=True, kw_only=True):
-    """Only rate limits keep the request from its backends: it waits; that of ``backend`` ends first, in ``seconds``."""
+    """Only limits keep the request from its backends: it waits; that of ``backend`` ends first, in ``seconds``.
 
-    seconds: float
+    ``limit`` is the service's rate limit or the name of the user's own. ``seconds`` is None where the wait is for a
+    request under way to end.
+    """
+
+    seconds: float | None
+    limit: str = RATE_LIMIT
 
 
 class CoolDownWaitEnded(BackendEvent, frozen=True, kw_only=True):
-    """The request goes on, mostly to ``backend``, after ``seconds`` of waiting."""
+    """The request goes on, mostly to ``backend``, after ``seconds`` of waiting for a ``limit``."""
 
     seconds: float
+    limit: str = RATE_LIMIT
 
 
 class ReplyRestarted(Event, frozen=True, kw_only=True):

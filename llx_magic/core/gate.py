@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome, Ticket
-from llx_magic.core.cooldown import LONGEST_SECONDS, CoolDown, Patience, cool_down_seconds
+from llx_magic.core.admission import WAITED_FOR, Admission, Applicant, Hold, Permit, Wait, patience_of
+from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome
+from llx_magic.core.cooldown import LONGEST_SECONDS, CoolDown, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
     BackendPutAside,
@@ -21,8 +21,7 @@ from llx_magic.core.events import (
     TpmMeasured,
     VisitStarted,
 )
-from llx_magic.core.failure import REFUSALS, Failure, FailureKind
-from llx_magic.core.load import Load
+from llx_magic.core.failure import Failure
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
@@ -30,68 +29,6 @@ from llx_magic.units import countdown
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
-
-
-class Applicant(NamedTuple):
-    """A request that asks to visit a backend.
-
-    ``only_candidate`` says that there is nobody to fail over to: it waits at most, and is never refused.
-    ``second_pass`` says that tokens per minute do not matter any more. ``waiting_since`` is when it began to wait for
-    a rate limit; None before that. ``is_row`` says that it is one of many and comes again when there is room: it never
-    waits in line, and a refusal of the circuit holds for it even where there is nobody else. ``tokens`` are those of
-    its prompt by its length, 0 where nobody needs to know.
-    """
-
-    request: int
-    only_candidate: bool = False
-    second_pass: bool = False
-    waiting_since: float | None = None
-    is_row: bool = False
-    tokens: float = 0.0
-
-
-class Hold(NamedTuple):
-    """What keeps requests from a backend, and for how many seconds."""
-
-    seconds: float
-    reason: SkipReason
-
-
-class Permit(NamedTuple):
-    """Allows one visit to a backend; settled exactly once. ``ticket`` is None where the breaker is switched off."""
-
-    request: int
-    admitted_at: float
-    ticket: Ticket | None
-    is_row: bool = False
-    sent: Load | None = None
-    tokens: float = 0.0
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether this visit tests a recovering backend; it makes one attempt."""
-        return self.ticket is not None and self.ticket.is_probe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """The verdict on one request: a permit, or None and the reason among the events."""
-
-    permit: Permit | None
-    put_aside: bool = False
-    cooling_down: bool = False
-    events: tuple[BackendEvent, ...]
-
-
-def outcome_of(failure: Failure) -> Outcome:
-    """Return what a failed visit says about the backend."""
-    if failure.counts:
-        return Outcome.COUNTED_FAILURE
-    if failure.kind in REFUSALS:
-        return Outcome.REFUSAL
-    if failure.kind in (FailureKind.RATE_LIMIT, FailureKind.LOCAL):
-        return Outcome.GIVEN_BACK
-    return Outcome.UNCOUNTED_FAILURE
 
 
 class GateKey(msgspec.Struct, frozen=True, weakref=True):
@@ -122,15 +59,14 @@ class Gate(msgspec.Struct):
         """
         request, only_candidate = applicant.request, applicant.only_candidate
         if refusal := self._refusal(applicant, now, settings):
-            cooling_down = refusal.reason is SkipReason.COOLING_DOWN
-            return Admission(permit=None, cooling_down=cooling_down, events=(refusal,))
+            return Admission(permit=None, may_wait=refusal.reason in WAITED_FOR, events=(refusal,))
         measured: tuple[BackendEvent, ...] = ()
         if settings.tpm_threshold is not None and not applicant.second_pass and not self._probe_due(now, settings):
             measured = self._measure_tpm(request, now, settings)
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
         ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
-        sent = self.traffic.admit(now, applicant.tokens, is_row=applicant.is_row)
+        sent = self.traffic.admit(applicant, now)
         permit = Permit(request, now, ticket, applicant.is_row, sent, applicant.tokens)
         if not applicant.is_row:
             self.cool_down.admit(request)
@@ -157,9 +93,12 @@ class Gate(msgspec.Struct):
             return "put aside for its tokens per minute, asked only if no other answers"
         return f"asked, up to {settings.failover_retry_count} times"
 
-    def room(self, now: float, settings: Settings) -> Room:
-        """Return how many rows may be sent now; a circuit's probe is one alone, and who waits in line goes first."""
-        room = self.traffic.room(now, settings)
+    def room(self, now: float, settings: Settings, tokens: float = 0.0) -> Room:
+        """Return how many rows may be sent now, whose prompts have about so many tokens (0: as many as others had).
+
+        A circuit's probe is one alone, and who waits in line goes first.
+        """
+        room = self.traffic.room(now, settings, tokens)
         if settings.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
             left = self.breaker.seconds_until_probe(now, settings)
             if left > 0:
@@ -175,6 +114,8 @@ class Gate(msgspec.Struct):
         """Return what keeps requests away now, the longer one of circuit and cool-down; None when nothing does."""
         cooling = self.cool_down.seconds_left(now)
         circuit = None
+        if free := self.traffic.at_ceiling(Applicant(request=0), now, settings):
+            return Hold(0.0 if free.at is None else free.at - now, SkipReason.AT_CEILING)
         if settings.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
             circuit = self.breaker.seconds_until_probe(now, settings)
         if circuit is not None and circuit >= (cooling or 0.0):
@@ -184,6 +125,10 @@ class Gate(msgspec.Struct):
     def may_continue(self, permit: Permit, *, only_candidate: bool) -> bool:
         """Return whether a visit may make a further attempt: no other request has opened the circuit meanwhile."""
         return only_candidate or permit.ticket is None or self.breaker.state is CircuitState.CLOSED
+
+    def may_send_again(self, permit: Permit, now: float, settings: Settings) -> bool:
+        """Return whether the user's own limits leave a place for a further attempt of a visit; it is counted."""
+        return self.traffic.may_send_again(permit, now, settings)
 
     def limited(
         self, permit: Permit, failure: Failure, now: float, *, will_retry: bool
@@ -210,15 +155,52 @@ class Gate(msgspec.Struct):
         """Take what the service tells of its limits with the reply to what was sent at ``as_of``."""
         self.traffic.learn_rates(facts, permit.sent, as_of, now)
 
-    def wait(self, applicant: Applicant, now: float, settings: Settings) -> float | None:
-        """Let the request wait in line for this backend's rate limit, if that is worth while.
+    def wait(self, applicant: Applicant, now: float, settings: Settings) -> Wait | None:
+        """Let the request wait in line for this backend, if that is worth while: for its rate limit, or the user's own.
 
-        Returns the seconds until it is over, or None where the request does not wait.
+        Returns what it waits for and how long, or None where it does not wait.
         """
+        patience = patience_of(applicant, now, settings)
+        free = None if self.cool_down.seconds_left(now) else self.traffic.at_ceiling(applicant, now, settings)
+        ceilings = self.traffic.ceilings
+        if free is not None and ceilings is not None:
+            if not ceilings.is_worth_waiting(free, patience):
+                return None
+            ceilings.join(applicant.request, patience, self.traffic.expected.load(applicant.tokens))
+            return Wait(None if free.at is None else free.at - now, free.setting)
         if not self.is_worth_waiting(applicant, now, settings):
             return None
-        self.cool_down.join(applicant.request, _patience_of(applicant, now, settings))
-        return self.cool_down.seconds_left(now) or 0.0
+        self.cool_down.join(applicant.request, patience)
+        return Wait(self.cool_down.seconds_left(now) or 0.0)
+
+    @property
+    def has_line(self) -> bool:
+        """Whether somebody waits."""
+        return self.cool_down.has_line or self.traffic.has_line
+
+    def leave(self, request: int) -> None:
+        """Let a request wait no longer; harmless for who does not wait."""
+        self.cool_down.leave(request)
+        self.traffic.leave(request)
+
+    def call_next(self, now: float) -> int | None:
+        """Take the next one out of the line whose turn it is, and keep its place for it until it is settled."""
+        called = self.cool_down.call_next(now)
+        return self.traffic.call_next(now) if called is None else called
+
+    def next_turn_at(self, now: float) -> float | None:
+        """Return when the next in line may go first; None where that depends on those under way."""
+        turns = (self.cool_down.next_turn_at(), self.traffic.next_turn_at(now))
+        return min((at for at in turns if at is not None), default=None)
+
+    def losing_patience(self, now: float) -> list[int]:
+        """Return those in line who need not wait any longer, since it has become too long."""
+        return self.cool_down.losing_patience(now) + self.traffic.losing_patience(now)
+
+    def give_back_turn(self, request: int, now: float) -> None:
+        """Take that one who was called does not go; its place is the next one's."""
+        self.cool_down.settle(request, now, conclusive=False)
+        self.traffic.leave(request)
 
     def is_worth_waiting(self, applicant: Applicant, now: float, settings: Settings) -> bool:
         """Return whether the request should wait for this backend's rate limit.
@@ -232,7 +214,7 @@ class Gate(msgspec.Struct):
             and self.breaker.refuses(now + left, settings)
         ):
             return False
-        return self.cool_down.is_worth_waiting(now, _patience_of(applicant, now, settings))
+        return self.cool_down.is_worth_waiting(now, patience_of(applicant, now, settings))
 
     def settle(self, permit: Permit, outcome: Outcome, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
         """Take the outcome of a visit and give back what its permit held."""
@@ -284,7 +266,7 @@ class Gate(msgspec.Struct):
         request, only_candidate = applicant.request, applicant.only_candidate
         left: float | None
         if applicant.is_row:
-            room = self.room(now, settings)
+            room = self.room(now, settings, applicant.tokens)
             if room.reason is None:
                 return None
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
@@ -297,6 +279,9 @@ class Gate(msgspec.Struct):
         ):
             left = self.cool_down.seconds_left(now) or 0.0
             reason, message = SkipReason.COOLING_DOWN, "cooling down after a rate limit"
+        elif free := self.traffic.at_ceiling(applicant, now, settings):
+            left = None if free.at is None else free.at - now
+            reason, message = SkipReason.AT_CEILING, free.message
         else:
             return None
         return BackendSkipped(
@@ -331,9 +316,3 @@ class Gate(msgspec.Struct):
             cause=cause,
             failures=failures,
         )
-
-
-def _patience_of(applicant: Applicant, now: float, settings: Settings) -> Patience:
-    limit = settings.cooldown_wait_ms
-    since = now if applicant.waiting_since is None else applicant.waiting_since
-    return Patience(since, limit / 1000 if limit else None)

@@ -55,6 +55,11 @@ class BackendSnapshot:
     """How often it was asked beside a backend that was silent."""
     outrun: int = 0
     """How often it was cancelled since one that was asked beside it was first."""
+    rows_in_flight: int = 0
+    level: int | None = None
+    """How many requests it has been seen to bear at once; None before the first row."""
+    rows_held_back: str | None = None
+    """What keeps a further row from it, in words, with the time left; None where nothing does."""
 
     @property
     def tokens(self) -> int:
@@ -70,6 +75,7 @@ class BackendSnapshot:
     def of(cls, gate: Gate, tally: Tally, settings: Settings, now: float) -> BackendSnapshot:
         """Read one backend's gate and tally."""
         enabled = settings.circuit_breaker_enabled
+        level = gate.traffic.level
         return cls(
             name=gate.name,
             state=str(gate.breaker.state) if enabled else DISABLED,
@@ -102,6 +108,9 @@ class BackendSnapshot:
             last_error=tally.last_error,
             skips=tuple(sorted(tally.skips.items())),
             failures_in_window=gate.breaker.failures_in_window(now, settings),
+            rows_in_flight=gate.traffic.rows,
+            level=None if level is None else int(min(level.at_most, settings.concurrency)),
+            rows_held_back=gate.room(now, settings).in_words(now),
         )
 
     @property

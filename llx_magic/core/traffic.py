@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llx_magic.core.bucket import Bucket
+from llx_magic.core.ceilings import Ceilings, Free, limits_of
 from llx_magic.core.events import SkipReason
 from llx_magic.core.flow import Flow
 from llx_magic.core.level import Level
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.units import duration
+from llx_magic.units import countdown, duration
 
 if TYPE_CHECKING:
+    from llx_magic.core.admission import Applicant, Permit
     from llx_magic.core.reply import Usage
     from llx_magic.settings.declaration import Settings
 
@@ -40,6 +42,19 @@ class Room(NamedTuple):
     reason: SkipReason | None = None
     message: str = ""
 
+    def in_words(self, now: float) -> str | None:
+        """Return what keeps a row away, with the time left, such as ``circuit open, 12 s left``; None where nothing."""
+        if self.places > 0:
+            return None
+        left = "" if self.at is None or self.at - now < 1 else f", {countdown(self.at - now)} left"
+        return f"{self.message}{left}"
+
+    def within(self, other: Room) -> Room:
+        """Return the narrower of two that both hold; of two that take none, the one that does for longer."""
+        if other.places > 0:
+            return self._replace(places=min(self.places, other.places))
+        return other if self.places > 0 or (self.at or 0.0) < (other.at or 0.0) else self
+
 
 class Traffic(msgspec.Struct):
     """What is under way at one backend, rows and others together, and what rows have taught.
@@ -61,37 +76,70 @@ class Traffic(msgspec.Struct):
     bucket: Bucket | None = None
     smooth: int = 0
     slipped_at: float = -1.0
+    ceilings: Ceilings | None = None
 
-    def room(self, now: float, settings: Settings) -> Room:
-        """Return how many rows may be sent now, as far as what is under way tells."""
+    def room(self, now: float, settings: Settings, estimate: float = 0.0) -> Room:
+        """Return how many rows may be sent now, with prompts of about so many tokens."""
         if now < self.paused_until:
             return Room(0, self.paused_until, SkipReason.COOLING_DOWN, "cooling down after a rate limit")
         places = int(min((self.level or Level()).at_most, settings.concurrency)) - self.under_way
         if places <= 0:
             return self.until_one_ends(now, "as many under way as it has been seen to bear")
+        load, room = self.expected.load(estimate), Room(places)
+        if ceilings := self.bounded_by(settings):
+            room = room.within(self._room_of(ceilings, load, now))
         if self.bucket is not None:
-            left, at = self.bucket.places(self.expected.load(0.0), now)
-            if left <= 0:
-                return Room(0, at, SkipReason.USED_UP, "what its service says is left is used up")
-            places = min(places, left)
-        if not self.flow.per_second:
-            return Room(places)
-        spaced = self.flow.places(now)
-        if spaced <= 0:
+            left, at = self.bucket.places(load, now)
+            room = room.within(Room(left, at, SkipReason.USED_UP, "what its service says is left is used up"))
+        if self.flow.per_second:
             message = f"one row each {duration(1 / self.flow.per_second)}, as it has been seen to bear"
-            return Room(0, self.flow.due_at, SkipReason.AT_LEVEL, message)
-        return Room(min(places, spaced))
+            room = room.within(Room(self.flow.places(now), self.flow.due_at, SkipReason.AT_LEVEL, message))
+        return room
+
+    def _room_of(self, ceilings: Ceilings, load: Load, now: float) -> Room:
+        if free := ceilings.refuses(0, load, self.under_way, now):
+            at = free.at or ceilings.next_turn_at(self.under_way, now) or now + LOOK_AGAIN_SECONDS
+            return Room(0, max(now, at), SkipReason.AT_CEILING, free.message)
+        return Room(ceilings.free(load, self.under_way, now).places)
 
     def until_one_ends(self, now: float, message: str) -> Room:
         """Return that there is none until one of those under way ends; where no row is, somebody has to look."""
         return Room(0, None if self.rows else now + LOOK_AGAIN_SECONDS, SkipReason.AT_LEVEL, message)
 
-    def admit(self, now: float, estimate: float, *, is_row: bool) -> Load | None:
+    def bounded_by(self, settings: Settings) -> Ceilings | None:
+        """Return the user's own limits with what counts for them, or None where none is set."""
+        limits = limits_of(settings)
+        if limits is None:
+            return None
+        self.ceilings = self.ceilings or Ceilings()
+        self.ceilings.limits = limits
+        return self.ceilings
+
+    def at_ceiling(self, applicant: Applicant, now: float, settings: Settings) -> Free | None:
+        """Return which of the user's own limits keeps a request away, or None."""
+        if (ceilings := self.bounded_by(settings)) is None:
+            return None
+        return ceilings.refuses(applicant.request, self.expected.load(applicant.tokens), self.under_way, now)
+
+    def may_send_again(self, permit: Permit, now: float, settings: Settings) -> bool:
+        """Return whether the user's own limits leave a place for what is under way to be sent again; it is counted."""
+        ceilings, load = self.bounded_by(settings), self.expected.load(permit.tokens)
+        if ceilings is None:
+            return True
+        if ceilings.free(load, self.under_way - 1, now).places <= 0:
+            return False
+        ceilings.count(load, now)
+        return True
+
+    def admit(self, applicant: Applicant, now: float) -> Load | None:
         """Count one that goes to the backend; return what has been sent to it by then, where that is counted."""
         self.under_way += 1
-        if not is_row and self.bucket is None:
+        is_row = applicant.is_row
+        if not is_row and self.bucket is None and self.ceilings is None:
             return None
-        load = self.expected.load(estimate)
+        load = self.expected.load(applicant.tokens)
+        if self.ceilings is not None:
+            self.ceilings.admit(applicant.request, load, now)
         if self.bucket is not None:
             self.bucket.take(load, now)
         self.sent = self.sent.plus(load)
@@ -114,11 +162,14 @@ class Traffic(msgspec.Struct):
         if self.level is not None:
             self.level.passed(self.under_way, settings.concurrency, now)
 
-    def learn(self, estimate: float, usage: Usage | None, ttft: float | None) -> None:
-        """Learn what a row's answer took, against the estimate of its prompt, and how long it let wait."""
+    def learn(self, permit: Permit, usage: Usage | None, ttft: float | None) -> None:
+        """Learn what an answer took, against what was expected, and how long it let wait."""
         if usage is not None:
-            self.expected.learn(estimate, usage)
-        if self.level is not None and ttft is not None:
+            if self.ceilings is not None:
+                difference = usage.total_tokens - self.expected.load(permit.tokens).tokens
+                self.ceilings.tokens.correct(permit.admitted_at, difference)
+            self.expected.learn(permit.tokens, usage)
+        if permit.is_row and self.level is not None and ttft is not None:
             self.level.first_token(ttft)
 
     def refused(self, admitted_at: float, now: float, wait: float | None) -> None:
@@ -184,3 +235,25 @@ class Traffic(msgspec.Struct):
     def start_anew(self) -> None:
         """Forget how many are borne at once: the circuit has opened, and what was borne before it tells nothing."""
         self.level = None
+
+    @property
+    def has_line(self) -> bool:
+        """Whether somebody waits at one of the user's own limits."""
+        return self.ceilings is not None and not self.ceilings.line.is_empty
+
+    def leave(self, request: int) -> None:
+        """Let a request wait no longer at such a limit."""
+        if self.ceilings is not None:
+            self.ceilings.leave(request)
+
+    def call_next(self, now: float) -> int | None:
+        """Take the next one out of the line at such a limit where there is a place for it, and keep that."""
+        return None if self.ceilings is None else self.ceilings.call_next(self.under_way, now)
+
+    def next_turn_at(self, now: float) -> float | None:
+        """Return when the next one at such a limit may go; None where that depends on those under way."""
+        return None if self.ceilings is None else self.ceilings.next_turn_at(self.under_way, now)
+
+    def losing_patience(self, now: float) -> list[int]:
+        """Return those who wait at such a limit and need not any longer."""
+        return [] if self.ceilings is None else self.ceilings.losing_patience(self.under_way, now)

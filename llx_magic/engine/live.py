@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate
 
+from llx_magic.core.admission import Admission, Applicant, Permit, Wait
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import (
     BackendAdded,
@@ -17,7 +18,7 @@ from llx_magic.core.events import (
     VisitCancelled,
 )
 from llx_magic.core.failure import Failure
-from llx_magic.core.gate import Admission, Applicant, Gate, GateKey, Permit
+from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.ports import Clock, P, StateStore, T
 from llx_magic.core.rate_facts import RateFacts
@@ -188,6 +189,11 @@ class LiveProfile:
         self._tell(started)
         return goes_first
 
+    def may_send_again(self, visit: Visit) -> bool:
+        """Return whether the user's own limits leave a place for a further attempt; it is counted."""
+        with self._lock:
+            return self._store.update(visit.gate, Gate.may_send_again, visit.permit, self.clock.now(), visit.settings)
+
     def overloaded(self, visit: Visit, failure: Failure) -> None:
         """Tell the backend's gate of a failure that comes from too much at once."""
         with self._lock:
@@ -202,12 +208,17 @@ class LiveProfile:
 
     def join_line(
         self, waiter: Waiter, wanted: Iterable[tuple[GateKey, Settings]], *, only_candidate: bool
-    ) -> tuple[GateKey, float] | None:
+    ) -> tuple[GateKey, Wait] | None:
         """Let a request wait for those of the backends for which that is worth while.
 
-        Returns the one that may be asked first and the seconds until then, or None where there is none to wait for.
+        Returns the one that may be asked first and for what it waits, or None where there is none to wait for.
         """
-        applicant = Applicant(request=waiter.request, only_candidate=only_candidate, waiting_since=waiter.since)
+        applicant = Applicant(
+            request=waiter.request,
+            only_candidate=only_candidate,
+            waiting_since=waiter.since,
+            tokens=waiter.tokens,
+        )
         with self._lock:
             now = self.clock.now()
             self._room.leave(waiter, now)

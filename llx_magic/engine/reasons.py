@@ -6,7 +6,8 @@ import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from llx_magic.core.describe import why, words
+from llx_magic.core.admission import Hold
+from llx_magic.core.describe import limit_in_words, why, words
 from llx_magic.core.events import (
     AttemptFailed,
     AttemptStarted,
@@ -19,7 +20,6 @@ from llx_magic.core.events import (
     SkipReason,
 )
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
-from llx_magic.core.gate import Hold
 from llx_magic.core.reply import Answer
 from llx_magic.errors import AllBackendsFailed, BudgetSpent, Reason, clauses
 from llx_magic.hosts import command
@@ -49,6 +49,7 @@ _FATES: dict[SkipReason | FailureKind, Fate] = {
     SkipReason.CIRCUIT_OPEN: Fate.CIRCUIT_OPEN,
     SkipReason.COOLING_DOWN: Fate.LIMITED,
     SkipReason.AT_LEVEL: Fate.BUSY,
+    SkipReason.AT_CEILING: Fate.BUSY,
     SkipReason.USED_UP: Fate.LIMITED,
     SkipReason.OVER_BUDGET: Fate.OVER_BUDGET,
     FailureKind.RATE_LIMIT: Fate.LIMITED,
@@ -65,7 +66,7 @@ class Reasons:
         """The failure that broke off a text which is still shown, though it no longer counts."""
         self._last: dict[str, BackendSkipped | BackendPutAside | AttemptFailed] = {}
         self._failures: dict[str, Failure] = {}
-        self._waited = 0.0
+        self._waited: dict[str, float] = {}
         self._hedge: HedgeStarted | None = None
 
     def fold(self, event: Event) -> None:
@@ -87,15 +88,14 @@ class Reasons:
             case HedgeStarted():
                 self._hedge = event
             case CoolDownWaitEnded():
-                self._waited += event.seconds
+                self._waited[event.limit] = self._waited.get(event.limit, 0.0) + event.seconds
 
     def notes(self, backend: str, answer: Answer) -> tuple[str, ...]:
         """Return the remarks that belong under the reply of ``backend``: why others did not answer, how it ended."""
         notes = [f"{name} {words(event)}" for name, event in self._last.items() if name != backend]
         if self._hedge is not None:
             notes.append(f"{self._hedge.backend} {words(self._hedge)}")
-        if self._waited:
-            notes.append(f"waited {duration(self._waited)} for a rate limit")
+        notes += [f"waited {duration(seconds)} for {limit_in_words(limit)}" for limit, seconds in self._waited.items()]
         if answer.finish_reason == "length":
             notes.append("cut at max_tokens")
         elif answer.finish_reason is None:
@@ -130,6 +130,8 @@ class Reasons:
             message = f"{message}; its last error: {error}"
         if hold is None:
             return Reason(name, message)
+        if hold.reason is SkipReason.AT_CEILING:
+            return Reason(name, message, hold.seconds)
         action = "close" if hold.reason is SkipReason.CIRCUIT_OPEN else "reset"
         return Reason(name, message, hold.seconds, command(f"circuit {action} {name}"))
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from llx_magic.core.admission import Admission, Applicant
 from llx_magic.core.events import (
     BackendSkipped,
     CoolDownWaitEnded,
@@ -21,7 +22,7 @@ from llx_magic.core.events import (
     SubProfileSelected,
 )
 from llx_magic.core.failure import NotReady, may_fail_over
-from llx_magic.core.gate import Admission, Applicant, Gate
+from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.money import total
@@ -164,7 +165,7 @@ class RequestRun:
         admission = self._admit(candidate, second_pass=lap.is_second)
         if admission.put_aside:
             lap.put_aside.append(candidate)
-        if admission.cooling_down:
+        if admission.may_wait:
             lap.limited.append(candidate)
         return None if admission.permit is None else Visiting(self._scope, candidate, ready, admission.permit)
 
@@ -184,25 +185,30 @@ class RequestRun:
         return None
 
     def _may_be_asked_beside(self, candidate: Candidate, lap: _Lap) -> bool:
-        applicant, now = self._applicant(second_pass=lap.is_second), self._scope.clock.now()
+        applicant, now = self._applicant(candidate, second_pass=lap.is_second), self._scope.clock.now()
         admits = self._live.ask(candidate.gate, Gate.admits_at_once, applicant, now, candidate.settings)
         return admits and self._plan.refusal(candidate) is None and self._scope.lack(candidate) is None
 
     async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
         scope = self._scope
-        self._waiter = self._waiter or Waiter(scope.number, scope.clock.now())
         wanted = [(each.gate, each.settings) for each in limited]
+        if self._waiter is None:
+            tokens = max((self._tokens(each) for each in limited), default=0.0)
+            self._waiter = Waiter(scope.number, scope.clock.now(), tokens)
         found = self._live.join_line(self._waiter, wanted, only_candidate=self._plan.has_one_candidate)
         if found is None:
             return False
-        first, left = found
+        first, wait = found
         began = scope.clock.now()
         if not self._waiter.is_called:
-            self._live.publish(CoolDownWaitStarted(**scope.stamp(), backend=first.name, seconds=left))
+            self._live.publish(
+                CoolDownWaitStarted(**scope.stamp(), backend=first.name, seconds=wait.seconds, limit=wait.limit)
+            )
             await self._live.wait_in_line(self._waiter)
             name = (self._waiter.turn or first).name
-            self._live.publish(CoolDownWaitEnded(**scope.stamp(), backend=name, seconds=scope.clock.now() - began))
+            seconds = scope.clock.now() - began
+            self._live.publish(CoolDownWaitEnded(**scope.stamp(), backend=name, seconds=seconds, limit=wait.limit))
         return True
 
     async def _until_it_fits(self, visiting: Visiting, lap: _Lap) -> Reply | None:
@@ -276,17 +282,22 @@ class RequestRun:
         if lack := self._scope.lack(candidate):
             self._skip(candidate, SkipReason.OVER_BUDGET, lack)
             return Admission(permit=None, events=())
-        return self._live.admit(candidate.gate, self._applicant(second_pass=second_pass), candidate.settings)
+        return self._live.admit(candidate.gate, self._applicant(candidate, second_pass=second_pass), candidate.settings)
 
-    def _applicant(self, *, second_pass: bool) -> Applicant:
+    def _applicant(self, candidate: Candidate, *, second_pass: bool) -> Applicant:
         return Applicant(
             request=self._scope.number,
             only_candidate=self._plan.has_one_candidate,
             second_pass=second_pass,
             waiting_since=self._waiter.since if self._waiter else None,
             is_row=self._plan.is_row,
-            tokens=self._plan.prompt_tokens if self._plan.is_row else 0.0,
+            tokens=self._tokens(candidate),
         )
+
+    def _tokens(self, candidate: Candidate) -> float:
+        """Return about how many tokens the prompt takes, where anybody needs to know."""
+        is_counted = self._plan.is_row or candidate.settings.tpm_limit is not None
+        return self._plan.prompt_tokens if is_counted else 0.0
 
     def _reply(self, visit: Visit, answer: Answer) -> Reply:
         scope, shape = self._scope, self._plan.shape

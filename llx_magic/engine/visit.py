@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from llx_magic.core.admission import Permit, outcome_of
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.events import Event, VisitCancelled, VisitFailed, VisitSucceeded
 from llx_magic.core.failure import Failure, FailureKind
-from llx_magic.core.gate import Gate, GateKey, Permit, outcome_of
+from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.money import Cost
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.settings.declaration import Settings
@@ -76,8 +77,8 @@ class Visit:
         if usage is not None:
             gate.tokens.add(self.began, now, usage.total_tokens)
             tpm = gate.tokens.rate(now, self.settings.tpm_basis)
-        if self.permit.is_row and self.answer is not None:
-            gate.traffic.learn(self.permit.tokens, usage, self.ttft)
+        if self.permit.sent is not None and self.answer is not None:
+            gate.traffic.learn(self.permit, usage, self.ttft)
         outcome, ended = self._ending(now, tpm)
         return (ended, *gate.settle(self.permit, outcome, now, self.settings))
 

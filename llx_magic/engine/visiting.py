@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from llx_magic.core.admission import Permit
 from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, retry_delay
-from llx_magic.core.gate import Gate, Permit
+from llx_magic.core.gate import Gate
 from llx_magic.core.message import Message
 from llx_magic.core.money import Cost
 from llx_magic.core.ports import Ready
@@ -86,7 +87,7 @@ class Visiting:
         )
         await scope.clock.sleep(delay)
         may_continue = scope.live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate)
-        return None if may_continue else failure
+        return None if may_continue and scope.live.may_send_again(visit) else failure
 
     async def _attempt(self) -> Answer:
         """Send once; the failure, if any, is published and raised."""

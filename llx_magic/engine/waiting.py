@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
-from operator import itemgetter
 
-from llx_magic.core.gate import Applicant, Gate, GateKey
+from llx_magic.core.admission import Applicant, Wait
+from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.ports import Clock, StateStore
 from llx_magic.settings.declaration import Settings
 
@@ -20,8 +21,9 @@ class Waiter:
     ``is_called`` tells it to go on; then ``turn`` is the backend that keeps a place for it, if any does.
     """
 
-    def __init__(self, request: int, since: float) -> None:
+    def __init__(self, request: int, since: float, tokens: float = 0.0) -> None:
         self.request = request
+        self.tokens = tokens
         self.since = since
         self.gates: tuple[GateKey, ...] = ()
         self.is_called = False
@@ -56,7 +58,7 @@ class Waiter:
 class WaitingRoom:
     """Everybody who waits, whichever backends they wait for. Not thread-safe: its owner locks around each call.
 
-    One of them, the watch, sleeps until the next cool-down ends; all others are woken when it is their turn.
+    One of them, the watch, sleeps until the next limit ends; all others are woken when it is their turn.
     """
 
     def __init__(self, store: StateStore) -> None:
@@ -69,21 +71,23 @@ class WaitingRoom:
 
     def join(
         self, waiter: Waiter, applicant: Applicant, wanted: Iterable[tuple[GateKey, Settings]], now: float
-    ) -> tuple[GateKey, float] | None:
+    ) -> tuple[GateKey, Wait] | None:
         """Let a request wait for whichever of the backends has a place for it first, where waiting is worth while.
 
-        Returns the one that may be asked first and the seconds until then, or None where there is none to wait for.
+        Returns the one that may be asked first and for what it waits, or None where there is none to wait for.
         """
-        waits = {}
+        waits: dict[GateKey, Wait] = {}
         for gate, settings in wanted:
-            seconds = self._store.update(gate, Gate.wait, applicant, now, settings)
-            if seconds is not None:
-                waits[gate] = seconds
+            wait = self._store.update(gate, Gate.wait, applicant, now, settings)
+            if wait is not None:
+                waits[gate] = wait
         if waits:
             waiter.is_called, waiter.gates = False, tuple(waits)
             self._gates.update(dict.fromkeys(waits))
             self._waiters[waiter.request] = waiter
-        return min(waits.items(), key=itemgetter(1), default=None)
+        return min(
+            waits.items(), key=lambda each: math.inf if each[1].seconds is None else each[1].seconds, default=None
+        )
 
     def leave(self, waiter: Waiter, now: float) -> None:
         """Let a request wait no longer, for whatever reason; a turn that it did not use is the next one's."""
@@ -103,13 +107,13 @@ class WaitingRoom:
         if not self._gates and self._watch is None:
             return
         for gate in list(self._gates):
-            for request in self._store.update(gate, lambda each: each.cool_down.losing_patience(now)):
+            for request in self._store.update(gate, lambda each: each.losing_patience(now)):
                 self._lose_patience(self._waiters[request], gate)
-            while (called := self._store.update(gate, lambda each: each.cool_down.call_next(now))) is not None:
+            while (called := self._store.update(gate, lambda each: each.call_next(now))) is not None:
                 self._give_turn(self._waiters[called], gate, now)
-            if not self._store.update(gate, lambda each: each.cool_down.has_line):
+            if not self._store.update(gate, lambda each: each.has_line):
                 del self._gates[gate]
-        self._appoint_watch()
+        self._appoint_watch(now)
 
     def call_all(self) -> None:
         """Let everybody look for themselves: something was changed by hand."""
@@ -124,7 +128,7 @@ class WaitingRoom:
 
     def seconds_until_look(self, waiter: Waiter, now: float) -> float | None:
         """Return when the waiter should look without being woken; None where it will be woken."""
-        ends = self._next_end()
+        ends = self._next_end(now)
         if waiter is self._watch:
             self._watch_ends = ends
             return None if ends is None else ends - now
@@ -138,7 +142,7 @@ class WaitingRoom:
         self._call(waiter)
 
     def _lose_patience(self, waiter: Waiter, gate: GateKey) -> None:
-        self._store.update(gate, lambda each: each.cool_down.leave(waiter.request))
+        self._store.update(gate, lambda each: each.leave(waiter.request))
         waiter.gates = tuple(other for other in waiter.gates if other != gate)
         if not waiter.gates:
             self._call(waiter)
@@ -152,20 +156,20 @@ class WaitingRoom:
     def _take_out(self, waiter: Waiter) -> None:
         if self._waiters.pop(waiter.request, None) is not None:
             for gate in waiter.gates:
-                self._store.update(gate, lambda each: each.cool_down.leave(waiter.request))
+                self._store.update(gate, lambda each: each.leave(waiter.request))
 
-    def _appoint_watch(self) -> None:
+    def _appoint_watch(self, now: float) -> None:
         """Wake the one who has waited longest where it does not know yet when the next cool-down ends."""
         watch = next(iter(self._waiters.values()), None)
-        ends = self._next_end()
+        ends = self._next_end(now)
         if watch is not self._watch or (ends is not None and (self._watch_ends is None or ends < self._watch_ends)):
             self._watch, self._watch_ends = watch, ends
             if watch is not None:
                 watch.wake()
 
-    def _next_end(self) -> float | None:
-        ends = (self._store.update(gate, lambda each: each.cool_down.next_turn_at()) for gate in self._gates)
+    def _next_end(self, now: float) -> float | None:
+        ends = (self._store.update(gate, lambda each: each.next_turn_at(now)) for gate in self._gates)
         return min((end for end in ends if end is not None), default=None)
 
     def _give_back(self, waiter: Waiter, gate: GateKey, now: float) -> None:
-        self._store.update(gate, lambda each: each.cool_down.settle(waiter.request, now, conclusive=False))
+        self._store.update(gate, lambda each: each.give_back_turn(waiter.request, now))

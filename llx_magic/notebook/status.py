@@ -55,7 +55,8 @@ class Status:
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
             case facts.CoolDownWaitStarted():
-                self._say(f"waiting for the rate limit of {part.backend}, asking", until=part.at + part.seconds)
+                until = None if part.seconds is None else part.at + part.seconds
+                self._say(f"waiting for the {part.limit} of {part.backend}, asking", since=part.at, until=until)
             case facts.CoolDownWaitEnded():
                 self._say("asking…")
             case _:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
+from llx_magic.core.admission import Applicant, Permit
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.failure import Failure
-from llx_magic.core.gate import Applicant, Gate, Permit
+from llx_magic.core.gate import Gate
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import LIMITED, failure, settings_with
@@ -141,7 +142,7 @@ class Rows:
         if answered.tells:
             self.gate.learn_rates(permit, answered.tells, permit.admitted_at, at)
         if answered.failure is None:
-            self.gate.traffic.learn(0.0, None, answered.ttft)
+            self.gate.traffic.learn(permit, None, answered.ttft)
             self.gate.settle(permit, Outcome.SUCCESS, at, self._settings)
             self.answers.append(at)
             self.took.append(at - permit.admitted_at)

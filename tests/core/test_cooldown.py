@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from llx_magic.core.cooldown import ROUNDS_IN_VAIN, CoolDown, Patience, cool_down_seconds
+from llx_magic.core.cooldown import ROUNDS_IN_VAIN, CoolDown, cool_down_seconds
+from llx_magic.core.line import Patience
 
 EARLY, FIRST, SECOND, OTHER = 1, 2, 3, 99
 TEN_SECONDS = Patience(since=0.0, limit=10.0)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from llx_magic.core.cooldown import CoolDown, Patience
+from llx_magic.core.cooldown import CoolDown
+from llx_magic.core.line import Patience
 
 FOR_EVER = Patience(since=0.0, limit=math.inf)
 

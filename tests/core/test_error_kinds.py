@@ -7,10 +7,10 @@ import json
 import pytest
 
 from llx_magic.backends.reading.sse import ServerEvent
+from llx_magic.core.admission import outcome_of
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.cooldown import cool_down_seconds
 from llx_magic.core.failure import FailureKind, retry_delay
-from llx_magic.core.gate import outcome_of
 from llx_magic.settings.layers import settings_of
 from tests.backends.kit import KEY, delta, read, read_body, read_whole, refusal
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.core.admission import outcome_of
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.failure import FailureKind, Limit, may_fail_over, retry_delay
-from llx_magic.core.gate import outcome_of
 from tests.engine.kit import DOWN, LIMITED, REFUSED, failure, settings_with
 
 SETTINGS = settings_with(failover_retry_count=10)

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from llx_magic.core.admission import Admission, Applicant
 from llx_magic.core.breaker import Cause, CircuitState, Outcome
 from llx_magic.core.events import (
     BackendPutAside,
@@ -16,7 +17,6 @@ from llx_magic.core.events import (
     TpmMeasured,
     VisitStarted,
 )
-from llx_magic.core.gate import Admission, Applicant
 from tests.engine.kit import LIMITED, failure, settings_with
 from tests.engine.stores import STORES, StoredGate
 

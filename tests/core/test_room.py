@@ -6,12 +6,14 @@ import itertools
 
 import pytest
 
+from llx_magic.core.admission import Admission, Applicant, Permit
 from llx_magic.core.breaker import CircuitState, Outcome
 from llx_magic.core.events import BackendSkipped, CoolDownEnded, CoolDownStarted, SkipReason
 from llx_magic.core.failure import FailureKind, Limit
-from llx_magic.core.gate import Admission, Applicant, Permit
 from llx_magic.core.level import START
 from llx_magic.core.rate_facts import Allowance, Measure
+from llx_magic.core.snapshot import BackendSnapshot
+from llx_magic.core.statistics import Tally
 from tests.engine.kit import DOWN, LIMITED, failure, settings_with
 from tests.engine.stores import STORES, StoredGate
 
@@ -227,3 +229,22 @@ def test_an_overloaded_server_that_names_a_time_is_left_alone_for_it():
     gate = StoredGate("a")
     gate.overloaded(permit(gate), failure(retry_after=20.0), 1.0)
     assert gate.room(2.0, SETTINGS).at == 21.0
+
+
+def snapshot(gate: StoredGate, now: float) -> BackendSnapshot:
+    return gate.store.update(gate.key, BackendSnapshot.of, Tally(), SETTINGS, now)
+
+
+def test_a_snapshot_has_the_level_and_what_keeps_a_further_row_away():
+    gate = StoredGate("a")
+    before = snapshot(gate, 0.0)
+    assert (before.level, before.rows_in_flight, before.rows_held_back) == (None, 0, None)
+    taken = permit(gate)
+    permit(gate, is_row=False)
+    assert (snapshot(gate, 0.0).level, snapshot(gate, 0.0).rows_in_flight) == (START, 1)
+    refuse(gate, taken, 0.0, wait=12.0)
+    assert snapshot(gate, 0.0).rows_held_back == "cooling down after a rate limit, 12 s left"
+
+
+def test_a_snapshot_says_for_how_long_a_circuit_holds_rows_back():
+    assert snapshot(opened(), 10.0).rows_held_back == "circuit open, 20 s left"

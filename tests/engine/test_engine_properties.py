@@ -17,6 +17,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from llx_magic.core.admission import Applicant
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.events import (
     AttemptStarted,
@@ -35,7 +36,6 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
-from llx_magic.core.gate import Applicant
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Progress, StateStore
 from llx_magic.core.reply import Answer, Arrival, ChatRequest, Delta, Reply, Restart, Usage

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from llx_magic.core.admission import Applicant
 from llx_magic.core.breaker import CircuitState, Outcome
-from llx_magic.core.gate import Applicant, Gate, GateKey
+from llx_magic.core.gate import Gate, GateKey
 from llx_magic.engine.store import MemoryStore
 from tests.engine.kit import settings_with
 from tests.engine.stores import STORES
@@ -46,7 +47,7 @@ def test_a_gate_of_which_every_part_is_in_use_reads_back_equal():
     gate.tokens.add(0.0, 1.5, 100)
     gate.breaker.settle(gate.breaker.admit(2.0, SETTINGS), Outcome.COUNTED_FAILURE, 2.0, SETTINGS)
     assert gate.admit(Applicant(8, is_row=True), 6.0, SETTINGS).permit is None
-    gate.traffic.admit(6.0, 100.0, is_row=True)
+    gate.traffic.admit(Applicant(8, is_row=True, tokens=100.0), 6.0)
     gate.traffic.refused(5.0, 7.0, 1.0)
     assert gate.cool_down.pace is not None
     assert msgspec.json.decode(msgspec.json.encode(gate), type=Gate) == gate

@@ -138,6 +138,7 @@ EVENTS: dict[str, Kind] = {
     "seconds_left": "float64",
     "delay_seconds": "float64",
     "asked_by_server": "boolean",
+    "limit": "string",
     "is_probe": "boolean",
     "tpm": "float64",
     "threshold": "float64",

@@ -39,8 +39,8 @@ SPAN_EVENTS: Mapping[type[facts.Event], tuple[str, tuple[str, ...]]] = {
     facts.RetryScheduled: ("llx.retry_scheduled", ("backend", "attempt", "delay", "asked_by_server")),
     facts.CoolDownStarted: ("llx.cool_down_started", ("backend", "seconds")),
     facts.CoolDownEnded: ("llx.cool_down_ended", ("backend",)),
-    facts.CoolDownWaitStarted: ("llx.cool_down_wait_started", ("backend", "seconds")),
-    facts.CoolDownWaitEnded: ("llx.cool_down_wait_ended", ("backend", "seconds")),
+    facts.CoolDownWaitStarted: ("llx.cool_down_wait_started", ("backend", "seconds", "limit")),
+    facts.CoolDownWaitEnded: ("llx.cool_down_wait_ended", ("backend", "seconds", "limit")),
     facts.ReplyMisfit: ("llx.reply_misfit", ("backend", "again")),
     facts.ReplyRestarted: ("llx.reply_restarted", ("failed", "next", "words")),
 }

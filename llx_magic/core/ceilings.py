@@ -1,0 +1,146 @@
+"""The limits that the user sets for one backend: requests and tokens in a minute, and requests at once.
+
+They hold for rows and all others alike. Where there is no place for a request that is no row, it waits in line, and
+rows leave the next place to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from llx_magic.core.line import Line, Patience
+from llx_magic.core.load import Load
+from llx_magic.core.minute import Minute
+
+if TYPE_CHECKING:
+    from llx_magic.settings.declaration import Settings
+
+PLENTY = 1_000_000
+"""Stands for as many requests as anybody may want to send."""
+
+
+class Limits(NamedTuple):
+    """The settings; None is no limit."""
+
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    concurrency_limit: int | None = None
+
+
+class Free(NamedTuple):
+    """How many requests may be sent; where none may, until when, and which limit stands in the way.
+
+    ``at`` is None where that is until one of those under way has ended. ``setting`` is the limit's name.
+    """
+
+    places: int
+    at: float | None = None
+    setting: str = ""
+    limit: int = 0
+
+    @property
+    def message(self) -> str:
+        """What keeps a request away."""
+        return f"at its {self.setting} of {self.limit:,}"
+
+
+class Ceilings(msgspec.Struct):
+    """What has been sent within the limits, and who waits for a place. ``called`` are those that have one kept.
+
+    ``loads`` are what they will probably take. ``served_at`` is when somebody was last called: that renews the patience
+    of all who wait.
+    """
+
+    limits: Limits = Limits()
+    requests: Minute = msgspec.field(default_factory=Minute)
+    tokens: Minute = msgspec.field(default_factory=Minute)
+    line: Line = msgspec.field(default_factory=Line)
+    called: set[int] = set()
+    loads: dict[int, Load] = {}
+    served_at: float = 0.0
+
+    def free(self, load: Load, under_way: int, now: float) -> Free:
+        """Return how many requests of such a load may be sent now, beside those that have been called."""
+        limits, kept, found = self.limits, len(self.called), Free(PLENTY)
+        if limits.concurrency_limit is not None:
+            places = limits.concurrency_limit - under_way - kept
+            found = Free(places, None, "concurrency_limit", limits.concurrency_limit)
+        for limit, minute, one, name in (
+            (limits.rpm_limit, self.requests, load.requests, "rpm_limit"),
+            (limits.tpm_limit, self.tokens, load.tokens, "tpm_limit"),
+        ):
+            if limit is None or not one or found.places <= 0:
+                continue
+            places = minute.places(limit, one, now) - kept
+            if places < found.places:
+                found = Free(places, minute.due_at(limit, one, now) if places <= 0 else None, name, limit)
+        return found
+
+    def refuses(self, request: int, load: Load, under_way: int, now: float) -> Free | None:
+        """Return what keeps a request from being sent now; one that was called has its place."""
+        if request in self.called:
+            return None
+        free = self.free(load, under_way, now)
+        if free.places > 0 and self.line.is_empty:
+            return None
+        return free if free.places <= 0 else free._replace(places=0)
+
+    def admit(self, request: int, load: Load, now: float) -> None:
+        """Count a request that is sent."""
+        self.leave(request)
+        self.count(load, now)
+
+    def count(self, load: Load, now: float) -> None:
+        """Count what is sent."""
+        if self.limits.rpm_limit is not None:
+            self.requests.take(self.limits.rpm_limit, load.requests, now)
+        if self.limits.tpm_limit is not None:
+            self.tokens.take(self.limits.tpm_limit, load.tokens, now)
+
+    def join(self, request: int, patience: Patience, load: Load) -> None:
+        """Wait for a place."""
+        self.called.discard(request)
+        self.line.join(request, patience)
+        self.loads[request] = load
+
+    def leave(self, request: int) -> None:
+        """Wait no longer, nor keep a place."""
+        self.line.leave(request)
+        self.called.discard(request)
+        self.loads.pop(request, None)
+
+    def call_next(self, under_way: int, now: float) -> int | None:
+        """Take the next one out of the line where there is a place for it, and keep that."""
+        if self.line.is_empty or self.free(self.loads[self.line.first], under_way, now).places <= 0:
+            return None
+        request = self.line.take_first()
+        self.called.add(request)
+        self.served_at = now
+        return request
+
+    def next_turn_at(self, under_way: int, now: float) -> float | None:
+        """Return when the next in line may go; None where that is when one of those under way has ended."""
+        return None if self.line.is_empty else self.free(self.loads[self.line.first], under_way, now).at
+
+    def is_worth_waiting(self, free: Free, patience: Patience) -> bool:
+        """Return whether to wait: the place comes soon enough, or when one of those under way ends."""
+        if patience.limit is None:
+            return False
+        return free.at is None or free.at - max(patience.since, self.served_at) <= patience.limit
+
+    def losing_patience(self, under_way: int, now: float) -> list[int]:
+        """Return those in line who need not wait any longer, since even the first of them has to wait too long."""
+        if self.line.is_empty:
+            return []
+        first = self.free(self.loads[self.line.first], under_way, now)
+        if first.at is None or first.at - self.served_at <= self.line.least_limit:
+            return []
+        return [each for each, patience in self.line.waiting.items() if not self.is_worth_waiting(first, patience)]
+
+
+def limits_of(settings: Settings) -> Limits | None:
+    """Return the limits that are set, or None where none is."""
+    limits = Limits(settings.rpm_limit, settings.tpm_limit, settings.concurrency_limit)
+    return None if limits == (None, None, None) else limits
