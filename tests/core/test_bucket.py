@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.core.admission import Applicant
 from llx_magic.core.bucket import Bucket
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import DAY, MINUTE, Allowance, Measure
@@ -45,7 +46,7 @@ def test_a_server_that_tells_of_its_rate_never_refuses_and_is_used_in_full(laten
 
 def test_a_request_that_was_held_up_and_refused_slows_nothing_down_where_the_service_tells_its_rate():
     traffic, settings = Traffic(), settings_with()
-    traffic.admit(0.0, 0.0, is_row=True)
+    traffic.admit(Applicant(1, is_row=True), 0.0)
     traffic.learn_rates((requests(limit=6000, remaining=19, resets_in=0.1),), None, 0.0, 0.1)
     for _ in range(MANY_ANSWERS):
         traffic.answered(1.0, settings)
@@ -59,7 +60,7 @@ def test_what_is_refused_again_in_spite_of_what_the_service_says_is_spaced():
     """Some say how many a minute, and count in each second."""
     traffic = Traffic()
     for _ in range(64):
-        traffic.admit(0.0, 0.0, is_row=True)
+        traffic.admit(Applicant(1, is_row=True), 0.0)
     traffic.learn_rates((requests(limit=500, remaining=499, resets_in=0.12),), None, 0.0, 0.1)
     traffic.refused(0.0, 0.1, 1.0)
     assert traffic.flow.per_second > 0.0
