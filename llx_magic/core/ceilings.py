@@ -142,5 +142,6 @@ class Ceilings(msgspec.Struct):
 
 def limits_of(settings: Settings) -> Limits | None:
     """Return the limits that are set, or None where none is."""
-    limits = Limits(settings.rpm_limit, settings.tpm_limit, settings.concurrency_limit)
-    return None if limits == (None, None, None) else limits
+    if settings.rpm_limit is None and settings.tpm_limit is None and settings.concurrency_limit is None:
+        return None
+    return Limits(settings.rpm_limit, settings.tpm_limit, settings.concurrency_limit)
