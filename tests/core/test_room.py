@@ -175,7 +175,7 @@ def test_what_a_service_says_is_used_up_is_waited_for_until_it_is_there_again():
     room = gate.room(100.0, SETTINGS)
     assert (room.places, room.at, room.reason) == (0, 105.0, SkipReason.USED_UP)
     gate.settle(first, Outcome.SUCCESS, 105.0, SETTINGS)
-    assert gate.room(105.0, SETTINGS).places == 1
+    assert gate.room(105.0, SETTINGS).places > 0
 
 
 def test_rows_fail_at_a_dead_backend_until_its_circuit_opens_and_what_was_borne_before_is_forgotten():
