@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 from llx_magic.core.events import Event
 from llx_magic.core.progress import MapProgress
 from llx_magic.observe.debug import shown_lines, write_debug_lines
-from llx_magic.observe.progress import Pace, bar_line, still_line
+from llx_magic.observe.progress import Pace, bar_line, columns, still_line
 
 AT_MOST_EVERY = 0.25
 """The shortest time between two updates, in seconds."""
@@ -79,7 +79,7 @@ class TerminalBar:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._pace = Pace()
-        self._shown = ""
+        self._width = 0
         self._ascii_only = not _can_write("█▏·", out)
 
     def draw(self, parts: Iterable[MapProgress | Event]) -> float:
@@ -93,17 +93,17 @@ class TerminalBar:
                 self.close()
                 write_debug_lines(part, self._out)
         if latest is not None:
-            line = bar_line(latest, rate, _width(self._out) - 1, ascii_only=self._ascii_only)
+            line = bar_line(latest, rate, _places(self._out) - 1, ascii_only=self._ascii_only)
             # Blanks and no escape sequence, which old consoles of Windows would print
-            self._write(f"\r{line.ljust(len(self._shown))}")
-            self._shown = line
+            self._write(f"\r{line}{' ' * (self._width - columns(line))}")
+            self._width = columns(line)
         return AT_MOST_EVERY
 
     def close(self) -> None:
         """Clear the line."""
-        if self._shown:
-            self._write(f"\r{' ' * len(self._shown)}\r")
-            self._shown = ""
+        if self._width:
+            self._write(f"\r{' ' * self._width}\r")
+            self._width = 0
 
     def _write(self, text: str) -> None:
         self._out.write(text)
@@ -117,7 +117,7 @@ def view_on(out: TextIO) -> MapView:
     return StillLines(lambda line: print(line, file=out, flush=True))
 
 
-def _width(out: TextIO) -> int:
+def _places(out: TextIO) -> int:
     """Return the terminal's present width in characters."""
     with suppress(OSError, ValueError):
         if columns := os.get_terminal_size(out.fileno()).columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections import deque
 from collections.abc import Iterator
+from unicodedata import east_asian_width
 
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.progress import MapProgress, Share
@@ -86,15 +87,23 @@ def still_line(progress: MapProgress, rate: float | None) -> str:
 
 
 def bar_line(progress: MapProgress, rate: float | None, width: int, *, ascii_only: bool = False) -> str:
-    """Return a bar and as much of what is known as fits whole into ``width`` characters."""
+    """Return a bar and as much of what is known as fits whole into ``width`` places of a terminal."""
     line = _bar(progress, ascii_only=ascii_only)
     separator = " - " if ascii_only else " · "
     for place, told in enumerate([*facts(progress, rate), *shares(progress)]):
         longer = f"{line}{separator if place else ''}{one_line(told)}"
-        if len(longer) > width:
+        if columns(longer) > width:
             break
         line = longer
     return line[:width]
+
+
+def columns(text: str) -> int:
+    """Return how many places of a terminal a text takes: characters of East Asia take two.
+
+    https://www.unicode.org/reports/tr11/
+    """
+    return sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def as_html(progress: MapProgress, rate: float | None) -> str:

@@ -76,6 +76,14 @@ def test_a_bar_is_never_wider_than_the_terminal_and_tells_only_whole_facts(width
         assert everything[len(told) :][:3] in ("", " · ")
 
 
+def test_characters_that_take_two_places_count_as_two():
+    named = Share(name="快速", answered=1, in_flight=0, level=None, state="closed")
+    whole = bar_line(progress(shares=(named,)), None, 200)
+    assert "快速" in whole
+    assert "快速" not in bar_line(progress(shares=(named,)), None, len(whole) + 1)
+    assert "快速" in bar_line(progress(shares=(named,)), None, len(whole) + 2)
+
+
 def test_a_bar_is_as_long_as_the_share_that_is_done():
     drawn = [bar_line(progress(done=done), None, 80)[:27] for done in (40, 443, 1000)]
     assert drawn == ["  4% |▊                   |", " 44% |████████▊           |", "100% |████████████████████|"]
