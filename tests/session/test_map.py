@@ -53,6 +53,15 @@ async def test_every_row_is_answered_in_its_place(store):
     assert set(result.frame.llx_status) == {"answered"}
 
 
+async def test_a_backend_that_tells_what_is_left_of_its_rate_refuses_no_row(store):
+    """Sixty rows at twenty each two seconds, on virtual time; one that says nothing is found out by refusals."""
+    told, silent = (balancer(simulated("a", rate="20/2", latency_ms=50, tells_rate=tells)) for tells in (True, False))
+    for lb, refuses in ((told, False), (silent, True)):
+        result = await lb.map(range(60), TEMPLATE, store=store, fresh=True)
+        assert counts(result) == {"answered": 60}
+        assert (attempts(lb) > 60) == refuses
+
+
 async def test_the_same_call_again_asks_nothing(store):
     await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store)
     lb = balancer(simulated("a"))
