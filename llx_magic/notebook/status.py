@@ -55,8 +55,11 @@ class Status:
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
             case facts.CoolDownWaitStarted():
-                until = None if part.seconds is None else part.at + part.seconds
-                self._say(f"waiting for the {part.limit} of {part.backend}, asking", since=part.at, until=until)
+                what = f"waiting for the {part.limit} of {part.backend}"
+                if part.seconds is None:
+                    self._say(f"{what}…", since=part.at)
+                else:
+                    self._say(f"{what}, asking", until=part.at + part.seconds)
             case facts.CoolDownWaitEnded():
                 self._say("asking…")
             case _:

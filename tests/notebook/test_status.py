@@ -100,6 +100,13 @@ def test_a_wait_for_a_rate_limit_counts_down():
     assert watched.at(108.0, ended, STARTED) == "asking alpha… 8 s of 120 s"
 
 
+def test_a_wait_for_a_request_under_way_to_end_counts_up():
+    watched = Watched()
+    waiting = CoolDownWaitStarted(at=100.0, request=1, backend="alpha", seconds=None, limit="concurrency_limit")
+    watched.at(100.0, waiting)
+    assert watched.at(112.0) == "waiting for the concurrency_limit of alpha… 12 s"
+
+
 def test_an_attempt_starts_the_clock_anew():
     watched = Watched()
     watched.at(150.0, STARTED)

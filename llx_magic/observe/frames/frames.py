@@ -65,7 +65,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     ``sampling`` parameters that it sends, as JSON; ``reason`` and ``seconds_left`` of a skip; ``delay_seconds`` before
     a further attempt and whether it was ``asked_by_server``; the ``limit`` that is waited for; ``is_probe`` of a visit;
     ``tpm`` and its ``threshold``, tokens per minute; the ``state`` of a circuit after a change and ``before``, the
-    ``cause`` of the change, and the ``failures`` in the window where they opened it; ``policy``, ``order`` and ``conversation`` of a request;
+    ``cause`` of the change, and the ``failures`` in the window where they opened it;
+    ``policy``, ``order`` and ``conversation`` of a request;
     ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart; ``again`` of a reply
     that is not what was asked for; ``beside``, the silent backend beside which another is asked, and ``outrun_by``, the
     one that was first. The backends of ``order`` and
