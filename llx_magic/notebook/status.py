@@ -55,16 +55,19 @@ class Status:
             case facts.RetryScheduled():
                 self._say(f"{self._what}, asking again", until=part.at + part.delay)
             case facts.CoolDownWaitStarted():
-                what = f"waiting for the {part.limit} of {part.backend}"
-                if part.seconds is None:
-                    self._say(f"{what}…", since=part.at)
-                else:
-                    self._say(f"{what}, asking", until=part.at + part.seconds)
+                self._say_wait(part)
             case facts.CoolDownWaitEnded():
                 self._say("asking…")
             case _:
                 return False
         return True
+
+    def _say_wait(self, wait: facts.CoolDownWaitStarted) -> None:
+        what = f"waiting for the {wait.limit} of {wait.backend}"
+        if wait.seconds is None:  # it ends when a request does
+            self._say(f"{what}…", since=wait.at)
+        else:
+            self._say(f"{what}, asking", until=wait.at + wait.seconds)
 
     def ticks(self) -> bool:
         """Return whether time alone has changed the line since it was last read."""
