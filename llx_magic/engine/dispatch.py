@@ -9,10 +9,10 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
 from llx_magic.core.ports import Clock, P, T, Timer
+from llx_magic.engine.own_thread import OwnThread
 
 R = TypeVar("R")
 
@@ -87,7 +87,7 @@ class Dispatcher(Generic[R]):
         self._timer_at = 0.0
         self._error: BaseException | None = None
         self._is_stopped = False
-        self._reader: ThreadPoolExecutor | None = None
+        self._reader: OwnThread[Sequence[R]] | None = None
         self._ended: asyncio.Future[None] | None = None
 
     @property
@@ -115,7 +115,7 @@ class Dispatcher(Generic[R]):
             if tasks := self._tasks():
                 await asyncio.wait(tasks)
             if self._reader is not None:
-                self._reader.shutdown(wait=False, cancel_futures=True)
+                self._reader.end()
         if self._error is not None:
             raise self._error
 
@@ -251,10 +251,10 @@ class Dispatcher(Generic[R]):
 
     async def _read_some(self, most: int) -> Sequence[R]:
         if self._reader is None:
-            self._reader = ThreadPoolExecutor(1, "llx-rows")
+            self._reader = OwnThread("llx-rows")
         self._clock.hold()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, self._rows.read, most)
+            return await self._reader.call(lambda: self._rows.read(most))
         finally:
             self._clock.release()
 
