@@ -62,15 +62,18 @@ class Prospects:
         self._refusals: dict[str, list[str]] = {}
 
     @property
-    def closed(self) -> dict[str, str] | None:
-        """Why each backend will answer nobody, where that is so of all of them: keys, money, the quota of the day."""
-        said = {}
-        for name in self._backends:
-            refusals = self._refusals.get(name, [])
-            if len(refusals) < (CONFIRMED if name in self._answered else 1):
-                return None
-            said[name] = refusals[-1]
-        return said
+    def closed(self) -> dict[str, str]:
+        """Which backends will answer nobody, and why: keys, money, the quota of the day."""
+        return {
+            name: refusals[-1]
+            for name, refusals in self._refusals.items()
+            if len(refusals) >= (CONFIRMED if name in self._answered else 1)
+        }
+
+    @property
+    def all_closed(self) -> bool:
+        """Whether that is so of all of them."""
+        return len(self.closed) == len(self._backends)
 
     def answered(self, backend: str) -> None:
         """Take that a backend has answered a row."""
@@ -85,7 +88,7 @@ class Prospects:
         ends = {event.backend: event for event in events if isinstance(event, BackendSkipped | AttemptFailed)}
         tries.attempts += sum(isinstance(event, AttemptFailed) for event in events)
         tries.refused_by.update(unfit)
-        waits = False
+        waits, is_whole, has_failed = False, True, False
         for name, end in ends.items():
             match end:
                 case AttemptFailed(failure=failure) if failure.kind in REFUSALS:
@@ -95,16 +98,20 @@ class Prospects:
                 case AttemptFailed(failure=failure) if _is_for_all(failure):
                     self._refuses(name, failure.message)
                 case AttemptFailed(failure=failure):
-                    waits = waits or failure.kind is FailureKind.RATE_LIMIT
+                    has_failed, waits = True, waits or failure.kind is FailureKind.RATE_LIMIT
+                case BackendSkipped(reason=SkipReason.CIRCUIT_OPEN):  # it has failed others
+                    is_whole = False
                 case _:
                     waits = True
         others = [name for name in self._backends if name not in tries.refused_by]
         if tries.refused_by and all(name not in ends or name in self._refusals for name in others):
             return Verdict.OWN_FAULT
-        return Verdict.LATER if waits else self._after_a_round(tries, now)
+        if waits or not (is_whole or has_failed):
+            return Verdict.LATER
+        return self._after_a_round(tries, now, is_whole=is_whole)
 
-    def _after_a_round(self, tries: Tries, now: float) -> Verdict:
-        """Say whether a row whose whole round failed is tried again.
+    def _after_a_round(self, tries: Tries, now: float, *, is_whole: bool) -> Verdict:
+        """Say whether a row whose round failed is tried again; it is whole where nobody was left out for its circuit.
 
         While others are answered it has a few rounds. Where nobody is, that tells nothing about the row, and it waits.
         """
@@ -113,7 +120,7 @@ class Prospects:
             tries.answered_before = answered
         tries.rounds += 1
         tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
-        most = ROUNDS if answered > tries.answered_before else ROUNDS_IN_VAIN
+        most = ROUNDS if is_whole and answered > tries.answered_before else ROUNDS_IN_VAIN
         return Verdict.FAILED if tries.rounds >= most else Verdict.LATER
 
     def _refuses(self, backend: str, why: str) -> None:

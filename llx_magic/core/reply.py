@@ -172,6 +172,14 @@ class Reply:
     to_frame: Callable[[str], pd.DataFrame] | None = field(default=None, compare=False, repr=False)
 
     @property
+    def all_tokens(self) -> tuple[int | None, int | None]:
+        """What was read and written for it, for the replies that did not fit too; None where nobody said."""
+        usages = [each for each in (self.usage, *(misfit.usage for misfit in self.misfits)) if each is not None]
+        if not usages:
+            return None, None
+        return sum(each.prompt_tokens for each in usages), sum(each.completion_tokens for each in usages)
+
+    @property
     def ok(self) -> bool:
         """Whether the reply is whole."""
         return self.error is None

@@ -27,6 +27,9 @@ FEW_ANSWERS = 10
 """A failure among rows counts for the circuit where fewer were answered since the last: of many, some always fail."""
 
 
+A_MOMENT = 0.001
+"""For how long no row begins after a refusal: who refuses at once, beside one that answers, is not flooded."""
+
 MANY_ANSWERS = 100
 """A refusal in spite of what the service says is left is no matter where so many were answered since the last."""
 
@@ -193,7 +196,7 @@ class Traffic(msgspec.Struct):
         if wait is None or is_first or at_its_most:
             level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)
         if wait is None:
-            self.pause(now + level.pause)
+            self.pause(now + max(level.pause, A_MOMENT))
         elif (is_first or not at_its_most) and not self._is_a_slip(admitted_at, now):
             self.flow.refused(admitted_at, now, self.paused_until)
 

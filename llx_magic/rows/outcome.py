@@ -48,6 +48,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is a reply, new or stored."""
         return self.status in {"answered", "stored"}
 
+    def shared_with(self, place: int) -> Outcome:
+        """Return the outcome of a row with the same prompt: nothing was asked for it."""
+        status: Status = "stored" if self.status == "answered" else self.status
+        return msgspec.structs.replace(self, place=place, status=status)
+
 
 class Spent(NamedTuple):
     """What a run used; ``cost`` is None where no price is known."""

@@ -15,7 +15,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.dispatch import Dispatcher, off_loop, on_this_loop
 from llx_magic.engine.parts import Stream
-from llx_magic.engine.plan import PRICE_UNKNOWN
+from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
 from llx_magic.engine.steady import SteadyBackend
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
@@ -32,6 +32,7 @@ from llx_magic.session.options import MapOptions, Wishes, ask_options, check_nam
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
 from llx_magic.template.template import Template
+from llx_magic.text.wording import listed
 
 if TYPE_CHECKING:
     from llx_magic.session.balancer import LoadBalancer
@@ -71,11 +72,8 @@ class MapRun:
         plan = balancer.prepare(template.text, **ask_options(options))
         often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)
         plan = replace(plan, candidates=often)
-        if wishes.budget is not None:
-            own = Budget(Purse(), wishes.budget, "budget={0} (--budget {0})")
-            plan = replace(plan, budgets=(own, *plan.budgets))
-            if all(plan.refusal(each) == PRICE_UNKNOWN for each in plan.candidates):
-                raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
+        keeping = Keeping(plan, balancer.name)
+        plan, remarks = _within_budget(plan, wishes.budget)
         self._layout = Layout(plan.shape, options.get("prefix") or "")
         self._layout.check(source.columns, wishes.samples)
         settings = plan.candidates[0].settings
@@ -88,8 +86,9 @@ class MapRun:
         )
         self._store = ReplyStore.open(options.get("store"))
         self._plan, self._live = plan, balancer.live
-        self._feed = feed = Feed(source, prompts, Keeping(plan, balancer.name), wishes, self._store)
-        self._notes = (*balancer.remarks, *(f"{name} is the column, not your variable" for name in prompts.shadowed))
+        self._feed = feed = Feed(source, prompts, keeping, wishes, self._store)
+        shadowed = (f"{name} is the column, not your variable" for name in prompts.shadowed)
+        self._notes = (*balancer.remarks, *remarks, *shadowed)
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped = ""
@@ -162,7 +161,7 @@ class MapRun:
             again=self._ask_again,
             stopped=self._stopped,
             cost_is_estimate=tally.cost_is_estimate,
-            notes=(*self._notes, *tally.told_notes()),
+            notes=(*self._notes, *self._work.left_out, *tally.told_notes()),
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 
@@ -182,6 +181,24 @@ class MapRun:
         if not self._stopped:
             self._stopped = why
             self._dispatcher.stop()
+
+
+def _within_budget(plan: Plan, budget: float | None) -> tuple[Plan, tuple[str, ...]]:
+    """Return the plan with the budget of the run, for those alone whose price is known, and who is left out and why.
+
+    Raises:
+        UsageProblem: where nobody is left.
+    """
+    if budget is not None:
+        own = Budget(Purse(), budget, "budget={0} (--budget {0})")
+        plan = replace(plan, budgets=(own, *plan.budgets))
+    priceless = [each for each in plan.candidates if plan.refusal(each) == PRICE_UNKNOWN]
+    if not priceless:
+        return plan, ()
+    if len(priceless) == len(plan.candidates):
+        raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
+    priced = tuple(each for each in plan.candidates if each not in priceless)
+    return replace(plan, candidates=priced), (f"{listed(names_of(priceless))}: not asked: {PRICE_UNKNOWN}",)
 
 
 class Ticker:

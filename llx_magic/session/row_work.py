@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS
-from llx_magic.core.gate import Gate
+from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
 from llx_magic.core.traffic import LOOK_AGAIN_SECONDS, Room
 from llx_magic.engine.dispatch import within
 from llx_magic.engine.parts import Watch
-from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
+from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
-from llx_magic.rows.outcome import Outcome, Status
+from llx_magic.rows.outcome import Outcome
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
 from llx_magic.session.run_tally import RunTally
@@ -65,6 +63,9 @@ class RowWork:
         self._clock = balancer.clock
         self._gates = {each.gate: each.settings for each in plan.candidates}
         self._limit_ms = plan.candidates[0].settings.row_timeout_ms
+        self._closed: set[GateKey] = set()
+        self.left_out: tuple[str, ...] = ()
+        """Who is asked no more, and why, in words."""
         self._prospects = Prospects(names_of(plan.candidates), plan.candidates[0].settings)
         self.tally = RunTally(balancer.live, plan.candidates, feed.total)
         self._leaders: dict[Key, MapRow] = {}
@@ -112,7 +113,7 @@ class RowWork:
                 leader.followers.append(row)
                 self._followers += 1
             elif (outcome := self._recent.get(row.key)) is not None:
-                self._end(row, _shared(outcome, row))
+                self._end(row, outcome.shared_with(row.place))
             else:
                 self._leaders[row.key] = row
                 to_ask.append(row)
@@ -121,10 +122,7 @@ class RowWork:
 
     async def ask(self, row: MapRow) -> float | None:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
-        candidates = self._plan.candidates
-        if row.tries is not None and row.tries.refused_by:
-            candidates = tuple(each for each in candidates if each.backend.name not in row.tries.refused_by)
-        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, candidates)
+        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row))
         self._under_way += 1
         try:
             if self._limit_ms is None:
@@ -142,6 +140,15 @@ class RowWork:
             self._under_way -= 1
         return None
 
+    def _candidates(self, row: MapRow) -> tuple[Candidate, ...]:
+        """Return whom to ask: nobody who has refused the row, nor who refuses everybody, as long as others are left."""
+        tries, candidates = row.tries, self._plan.candidates
+        if self._closed:
+            candidates = tuple(each for each in candidates if each.gate not in self._closed) or candidates
+        if tries is not None and tries.refused_by:
+            candidates = tuple(each for each in candidates if each.backend.name not in tries.refused_by)
+        return candidates
+
     def ends_at(self, row: MapRow) -> float | None:
         """Return until when a row may wait."""
         return None if self._limit_ms is None else self._end_of(row)
@@ -156,6 +163,8 @@ class RowWork:
             return Room(0)
         places, at, now = 0, None, self._clock.now()
         for gate, settings in self._gates.items():
+            if gate in self._closed:
+                continue
             room = self._balancer.live.ask(gate, Gate.room, now, settings)
             places += room.places
             if room.at is not None:
@@ -211,7 +220,7 @@ class RowWork:
         if reply.notes or row.prompt.notes:
             self.tally.note((*row.prompt.notes, *reply.notes))
         misfit = None if reply.read is None else reply.read.problem
-        tokens_in, tokens_out = _tokens(reply)
+        tokens_in, tokens_out = reply.all_tokens
         outcome = Outcome(
             place=row.place,
             status="answered" if misfit is None else "failed",
@@ -236,12 +245,13 @@ class RowWork:
     def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed) -> float | None:
         """Decide on a row without a reply; returns from when on it may be asked again, None where it has failed."""
         row.tries = tries = row.tries or Tries()
-        unfit = [each.backend.name for each in plan.candidates if plan.refusal(each) not in (None, PRICE_UNKNOWN)]
+        unfit = [each.backend.name for each in plan.candidates if plan.refusal(each)]
         verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
         if verdict is Verdict.LATER:
             self._begin_to_wait()
-            if (closed := self._prospects.closed) is not None:
-                self._stop("; ".join(f"{name}: {why}" for name, why in closed.items()))
+            self._leave_out_the_closed()
+            if tries.refused_by:  # who has refused the row has room, which is none for it
+                tries.not_before = max(tries.not_before, self._clock.now() + LOOK_AGAIN_SECONDS)
             return self._when_affordable(failed, tries)
         refusals = [each for each in failed.trace if isinstance(each, AttemptFailed) and each.failure.kind in REFUSALS]
         if verdict is Verdict.FAILED or not refusals or self._writer is None:
@@ -250,6 +260,17 @@ class RowWork:
         stored = self._feed.keeping.fault(refusals[-1], row.prompt.messages, failed, tries.attempts)
         self._write(row, stored, self._failed(row, str(failed)))
         return None
+
+    def _leave_out_the_closed(self) -> None:
+        """Ask no more those who refuse everybody; where that are all, the run ends."""
+        if not (closed := self._prospects.closed):
+            return
+        whys = [f"{name}: {why}" for name, why in closed.items()]
+        if self._prospects.all_closed:
+            self._stop("; ".join(whys))
+        else:
+            self.left_out = tuple(f"asked no more: {why}" for why in whys)
+            self._closed = {each.gate for each in self._plan.candidates if each.backend.name in closed}
 
     def _when_affordable(self, failed: AllBackendsFailed, tries: Tries) -> float:
         """Return when a row may be asked again; the run ends where its budget does, and none of it is held.
@@ -308,7 +329,7 @@ class RowWork:
         self._end(row, outcome)
         for follower in row.followers:
             self._followers -= 1
-            self._end(follower, _shared(outcome, follower))
+            self._end(follower, outcome.shared_with(follower.place))
 
     def _count_failure(self) -> None:
         """Take into account that a row was asked and has failed, before that is on the disk."""
@@ -321,19 +342,5 @@ class RowWork:
         self._deliver(outcome)
 
 
-def _tokens(reply: Reply) -> tuple[int | None, int | None]:
-    """Return what was read and written for a row, for the replies that did not fit too."""
-    usages = [each for each in (reply.usage, *(misfit.usage for misfit in reply.misfits)) if each is not None]
-    if not usages:
-        return None, None
-    return sum(each.prompt_tokens for each in usages), sum(each.completion_tokens for each in usages)
-
-
 def _look_away(_part: object) -> None:
     """Take no notice."""
-
-
-def _shared(outcome: Outcome, row: MapRow) -> Outcome:
-    """Return the outcome of a row whose prompt is that of another: nothing was asked for it."""
-    status: Status = "stored" if outcome.status == "answered" else outcome.status
-    return msgspec.structs.replace(outcome, place=row.place, status=status)

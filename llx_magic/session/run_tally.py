@@ -96,6 +96,8 @@ class RunTally:
         state = "closed"
         if hold is not None and hold.reason is SkipReason.CIRCUIT_OPEN:
             state = f"open, probe in {countdown(hold.seconds)}" if hold.seconds else "half-open"
+        elif hold is not None and hold.reason is SkipReason.AT_CEILING:
+            state = "at its own limit" + (f", {countdown(hold.seconds)}" if hold.seconds else "")
         elif hold is not None:
             state = f"cooling down, {countdown(hold.seconds)}"
         name = candidate.backend.name

@@ -25,7 +25,7 @@ def prospects(*backends: str) -> Prospects:
 
 WAITS = [
     failed("b", LIMITED),
-    *(skipped("b", reason) for reason in SkipReason if reason is not SkipReason.NOT_READY),
+    *(skipped("b", reason) for reason in SkipReason if reason not in {SkipReason.NOT_READY, SkipReason.CIRCUIT_OPEN}),
 ]
 
 
@@ -82,6 +82,23 @@ def test_a_row_that_fails_while_nobody_is_answered_has_ten_rounds():
     assert verdicts == [Verdict.LATER] * 9 + [Verdict.FAILED]
 
 
+def test_a_row_whose_backends_fail_by_turns_has_ten_rounds_however_many_others_are_answered():
+    run, tries, verdicts = prospects(), Tries(), []
+    for at in range(10):
+        run.answered("a")
+        down, resting = ("a", "b") if at % 2 else ("b", "a")
+        events = [skipped(resting, SkipReason.CIRCUIT_OPEN), failed(down)]
+        verdicts.append(run.judge(tries, events, (), 30.0 * at))
+    assert verdicts == [Verdict.LATER] * 9 + [Verdict.FAILED]
+
+
+def test_what_one_refuses_waits_for_the_circuit_of_the_other():
+    run, tries = prospects(), Tries()
+    for at in range(20):
+        events = [failed("a", REFUSED), skipped("b", SkipReason.CIRCUIT_OPEN)]
+        assert run.judge(tries, events, (), float(at)) is Verdict.LATER
+
+
 def test_the_pause_after_a_failed_round_doubles_up_to_half_a_minute():
     run, tries, pauses = prospects(), Tries(), []
     for _ in range(7):
@@ -98,14 +115,15 @@ QUOTA = failure(FailureKind.RATE_LIMIT, "429 Too Many Requests", quota_exhausted
 def test_where_all_refuse_whatever_they_are_sent_nobody_can_ever_answer(other):
     run = prospects()
     run.judge(Tries(), [failed("a", ACCESS), other], (), 0.0)
-    assert run.closed is not None
+    assert run.all_closed
     assert run.closed["a"] == "401 Unauthorized"
 
 
 def test_one_that_is_only_down_may_answer_again():
     run = prospects()
     run.judge(Tries(), [failed("a", ACCESS), failed("b")], (), 0.0)
-    assert run.closed is None
+    assert not run.all_closed
+    assert run.closed == {"a": "401 Unauthorized"}
 
 
 def test_one_that_has_answered_must_refuse_three_times_in_a_row():
@@ -115,5 +133,5 @@ def test_one_that_has_answered_must_refuse_three_times_in_a_row():
             run.answered("a")
         else:
             run.judge(Tries(), [failed("a", ACCESS)], (), 0.0)
-        closed.append(run.closed is not None)
+        closed.append(run.all_closed)
     assert closed == [False] * 5 + [True]

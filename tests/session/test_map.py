@@ -153,6 +153,27 @@ async def test_where_nobody_can_ever_answer_the_run_stops_with_what_is_done(stor
     assert "quota" in result.summary.stopped
 
 
+async def test_who_refuses_everybody_is_asked_no_more_and_the_summary_says_so(store):
+    lb = balancer(simulated("k", script="401"), simulated("b", script="503, 503, 503, 503, 503, ok", latency_ms=50))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"answered": 20}
+    assert lb.snapshot().backends[0].attempts <= 4
+    assert "asked no more: k: 401 Unauthorized" in str(result.summary)
+
+
+@pytest.mark.parametrize("never", ["401", "404", "quota", "503"])
+async def test_beside_one_that_is_down_for_good_rows_fail_in_the_end(store, never):
+    lb = balancer(simulated("k", script=never, latency_ms=70), simulated("b", script="503", latency_ms=50))
+    assert counts(await lb.map(ROWS[:3], TEMPLATE, store=store)) == {"failed": 3}
+
+
+async def test_a_server_that_refuses_at_once_beside_one_that_answers_is_not_flooded(store):
+    lb = balancer(simulated("a", script="429"), simulated("b", latency_ms=100))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"answered": 20}
+    assert lb.snapshot().backends[0].attempts < 10
+
+
 async def test_a_single_refusal_of_access_among_answers_stops_nothing(store):
     lb = balancer(simulated("a", script="ok, ok, 403, ok", latency_ms=100))
     assert counts(await lb.map(ROWS, TEMPLATE, store=store)) == {"answered": 20}
@@ -196,6 +217,13 @@ async def test_a_run_keeps_within_its_budget(store):
 async def test_a_budget_needs_a_price(store):
     with pytest.raises(UsageProblem, match="budget: nobody can be asked: its price is not known"):
         await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, budget=5)
+
+
+async def test_who_has_no_price_is_not_asked_under_a_budget_and_the_summary_says_so(store):
+    lb = balancer(simulated("u"), priced("p"))
+    result = await lb.map(ROWS, TEMPLATE, store=store, budget=2.75)
+    assert counts(result) == {"answered": 5, "not_asked": 15}
+    assert "u: not asked: its price is not known" in str(result.summary)
 
 
 async def test_a_limit_looks_at_the_first_rows_alone(store):
@@ -433,6 +461,16 @@ async def test_what_the_data_raises_is_raised_and_what_was_answered_is_kept(stor
     await lb.map(ROWS, TEMPLATE, store=store)
     assert attempts(lb) <= 20
     assert answered <= 10
+
+
+@pytest.mark.parametrize("ending", [SystemExit("bye"), KeyboardInterrupt(), GeneratorExit()])
+async def test_data_that_would_end_the_process_ends_the_run_alone(store, ending):
+    def rows():
+        yield "one"
+        raise ending
+
+    with pytest.raises(RuntimeError, match=f"{type(ending).__name__} was raised"):
+        await balancer(simulated("a")).map(rows(), TEMPLATE, store=store)
 
 
 async def test_rows_that_fail_while_others_are_answered_are_given_up(store):
