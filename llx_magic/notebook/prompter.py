@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 LAST_REPLY, LAST_MAP = "_llx", "_llx_map"
 """The variables that hold the last reply, and the last result of a run over rows."""
 
+_RAW = "; --raw sends the text as it is"
+"""What there is to do where braces are no expression; only a prompt of one cell has this option."""
 
 _TAKEN = frozenset(("In", "Out", "_ih", "_oh", "_dh", "__builtin__", "__builtins__"))
 """What IPython keeps among the user's variables and cannot do without; the rest of its names are Python's builtins."""
@@ -148,7 +150,9 @@ class Prompter:
         mode: Mode = "any" if self._preferences.expressions == "any" else "data"
         scope = Scope(self._shell, hidden=mode == "any", error=self._preferences.last_error)
         limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
-        filled = Rendered(text) if "raw" in self._options else Template(text, mode).render(scope, limits)
+        filled = (
+            Rendered(text) if "raw" in self._options else Template(text, mode, otherwise=_RAW).render(scope, limits)
+        )
         if given := self._options.all("image"):
             pictures = [image for word in given for image in named_images(word, mode, scope)]
             filled = Rendered((*pictures, *Message("user", filled.content).pieces), filled.notes)

@@ -8,7 +8,6 @@ from llx_magic.text.screen import one_line
 LINE_LENGTH = 300
 """Characters of the whole line that a user reads."""
 
-RAW = "; --raw sends the text as it is"
 NOT_SENT = " (nothing was sent)"
 
 
@@ -24,10 +23,13 @@ class NotDataError(RefusedError):
     """An expression would do more than read data; its text is the reason, or empty where the expression shows it."""
 
 
-def unreadable(text: str, start: int, problem: str) -> InterpolationError:
-    """Return the error of a text that cannot be read, with the line and the column at which that shows."""
+def unreadable(text: str, start: int, problem: str, otherwise: str) -> InterpolationError:
+    """Return the error of a text that cannot be read, with the line and the column at which that shows.
+
+    ``otherwise`` is what a user whose braces are plain text can do.
+    """
     line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
-    return InterpolationError(f"line {line}, column {column}: {problem}{RAW}{NOT_SENT}")
+    return InterpolationError(f"line {line}, column {column}: {problem}{otherwise}{NOT_SENT}")
 
 
 def unusable(source: str, problem: str) -> InterpolationError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from llx_magic.core.message import Content, Message, Piece
 from llx_magic.template import kinds
 from llx_magic.template.attached import named
-from llx_magic.template.errors import RAW, NotDataError, RefusedError, braced, said, unreadable, unusable
+from llx_magic.template.errors import NotDataError, RefusedError, braced, said, unreadable, unusable
 from llx_magic.template.tables import Limits, Shown
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest
@@ -53,14 +53,16 @@ class Template:
     """A text whose expressions have all been read, and none evaluated.
 
     Expressions are Jinja2's, with its filters and Python's harmless built-in functions. ``mode`` says what they reach:
-    "data" lets them read data and call methods that only read, "any" whatever the namespace holds.
+    "data" lets them read data and call methods that only read, "any" whatever the namespace holds. ``otherwise`` ends
+    the error of what may have been meant as plain text: what a user can do then.
 
     Raises InterpolationError for the first expression that cannot be read.
     """
 
-    def __init__(self, text: str, mode: Mode = "data") -> None:
+    def __init__(self, text: str, mode: Mode = "data", *, otherwise: str = "") -> None:
         self.text = text
-        self._expressions = [(*span, _read(text, span, mode)) for span in spans(text)]
+        self._otherwise = otherwise
+        self._expressions = [(*span, _read(text, span, mode, otherwise)) for span in spans(text, otherwise)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ class Template:
         notes: dict[str, None] = {}
         at = 0
         for start, end, expression in self._expressions:
-            shown = _shown(expression, namespace, limits)
+            shown = _shown(expression, namespace, limits, self._otherwise)
             text = self._apart(shown.text, start, end) if shown.apart else shown.text
             parts += self.text[at:start], text
             if shown.pieces or shown.cuts:
@@ -115,7 +117,7 @@ def _joined(parts: Sequence[Piece]) -> Content:
     return tuple(part for part in joined if not isinstance(part, str) or part.strip())
 
 
-def spans(text: str) -> Iterator[tuple[int, int]]:
+def spans(text: str, otherwise: str = "") -> Iterator[tuple[int, int]]:
     """Yield where each expression starts and ends, its braces included.
 
     Raises InterpolationError for a ``{{`` that nothing closes. Each character is looked at a fixed number of times,
@@ -126,7 +128,7 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
     while start >= 0:
         end = _end(text, start, unclosed)
         if end is None:
-            raise unreadable(text, start, "'{{' has no '}}' that closes it outside of brackets and quotes")
+            raise unreadable(text, start, "'{{' has no '}}' that closes it outside of brackets and quotes", otherwise)
         yield start, end
         start = text.find("{{", end)
 
@@ -157,7 +159,7 @@ def _end(text: str, start: int, unclosed: set[str]) -> int | None:
     return None
 
 
-def _read(text: str, span: tuple[int, int], mode: Mode) -> Expression:
+def _read(text: str, span: tuple[int, int], mode: Mode, otherwise: str) -> Expression:
     from jinja2 import TemplateSyntaxError
 
     from llx_magic.template.expressions import Expression
@@ -165,29 +167,29 @@ def _read(text: str, span: tuple[int, int], mode: Mode) -> Expression:
     start, end = span
     source = text[start + 2 : end - 2]
     if source.startswith("-"):  # to Jinja2 this trims blanks, to others it is a minus: guessing would change a value
-        raise unreadable(text, start, "'{{-' can be read in two ways: write '{{ -' for a minus")
+        raise unreadable(text, start, "'{{-' can be read in two ways: write '{{ -' for a minus", otherwise)
     try:
         return Expression(source, mode)
     except TemplateSyntaxError as error:
         problem = (error.message or "").removesuffix(".")
     except Exception as error:  # noqa: BLE001 - nested too deeply, a number of too many digits, …
         problem = said(error)
-    raise unreadable(text, start, f"{braced(source)} is not an expression: {one_line(problem, 100)}")
+    raise unreadable(text, start, f"{braced(source)} is not an expression: {one_line(problem, 100)}", otherwise)
 
 
-def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limits) -> Shown:
+def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limits, otherwise: str) -> Shown:
     try:
         return kinds.shown(expression.value(namespace), limits)
     except Exception as error:  # noqa: BLE001 - the notebook's own code may raise anything
-        problem = _problem(expression.source, error, namespace)
+        problem = _problem(expression.source, error, namespace, otherwise)
     raise unusable(expression.source, problem)
 
 
-def _problem(source: str, error: Exception, namespace: Mapping[str, object]) -> str:
+def _problem(source: str, error: Exception, namespace: Mapping[str, object], otherwise: str) -> str:
     from jinja2.exceptions import SecurityError, UndefinedError
 
     if isinstance(error, UndefinedError):
-        return undefined(source, error, namespace, RAW)
+        return undefined(source, error, namespace, otherwise)
     if isinstance(error, SecurityError):
         return said(error, without_class=True).removesuffix(".")
     return _refused(source, error) if isinstance(error, RefusedError) else said(error)

@@ -106,7 +106,7 @@ def test_a_schema_in_a_file_gives_typed_columns(home):
         (("in.csv",), "missing: --prompt"),
         (("in.csv", "--prompt", " "), "the prompt is empty"),
         (("in.csv", "--prompt", "{{ txt }}"), "did you mean text?; the columns are 'text', 'stars'"),
-        (("in.csv", "--prompt", "{{ text"), "{{"),
+        (("in.csv", "--prompt", "{{ text"), "outside of brackets and quotes (nothing was sent)"),
         (("im.csv", "--prompt", "{{ text }}"), "there is no file im.csv; did you mean in.csv?"),
         (("in.txt", "--prompt", "{{ text }}"), "must end in .csv"),
         (("in.csv", "--prompt", "{{ text }}", "--out", "out.txt"), "out.txt must end in .csv"),

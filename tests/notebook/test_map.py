@@ -150,6 +150,7 @@ def test_a_dry_run_shows_the_first_prompts_and_sends_nothing(reviews, first):
         ("%%llx_map reviews\n  \n", "missing: the prompt of each row below it"),
         ("%%llx_map\n", "missing: the rows behind %%llx_map and the prompt of each row below it"),
         ("%%llx_map reviews\nRate {{ txt }}", "did you mean text?; the columns are 'text', 'stars'"),
+        ("%%llx_map reviews\nRate {{ text", "outside of brackets and quotes (nothing was sent)"),
         ("%%llx_map revews\nRate {{ text }}", "'revews' is not defined; did you mean reviews?"),
         ("%%llx_map reviews.csv\nRate {{ text }}", "reviews.csv"),
         ("%%llx_map load()\nRate {{ text }}", "%%llx_map load()"),

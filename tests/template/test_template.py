@@ -16,9 +16,11 @@ from llx_magic.template.errors import InterpolationError
 from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
+OTHERWISE = "; write it in quotes"
+
 
 def interpolate(prompt, namespace, rows=20, mode="data"):
-    return Template(prompt, mode).render(namespace, Limits(rows)).text
+    return Template(prompt, mode, otherwise=OTHERWISE).render(namespace, Limits(rows)).text
 
 
 def refusal(prompt, mode="data", **namespace):
@@ -161,11 +163,8 @@ def test_an_undefined_name_offers_the_nearest_of_the_notebook():
     assert refusal("{{ dff }}", df=1, other=2) == "{{ dff }}: 'dff' is not defined; did you mean df? (nothing was sent)"
 
 
-def test_an_undefined_name_like_no_other_offers_raw():
-    assert (
-        refusal("{{ dff }}", other=2)
-        == "{{ dff }}: 'dff' is not defined; --raw sends the text as it is (nothing was sent)"
-    )
+def test_an_undefined_name_like_no_other_offers_the_way_out():
+    assert refusal("{{ dff }}", other=2) == "{{ dff }}: 'dff' is not defined; write it in quotes (nothing was sent)"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +283,7 @@ def test_the_sandbox_lets_no_underscore_attribute_be_read(expression):
 def test_what_cannot_be_read_is_refused_with_its_position_and_the_way_out(text, line, column):
     message = refusal(text, x=1)
     assert message.startswith(f"line {line}, column {column}: ")
-    assert "--raw sends the text as it is" in message
+    assert OTHERWISE in message
 
 
 def test_everything_is_read_before_anything_is_evaluated():
