@@ -36,6 +36,8 @@ class MapProgress:
     stored: int = 0
     """Rows whose reply was in the store already, and rows with the same prompt as another: nothing was asked."""
     in_flight: int = 0
+    latest: float | None = None
+    """When a row that was asked was last done; None before the first."""
     tokens_in: int = 0
     tokens_out: int = 0
     """Tokens of this run alone; nothing was paid for what was stored."""
@@ -57,6 +59,11 @@ class MapProgress:
         return self.done - self.stored
 
     @property
+    def rest(self) -> int | None:
+        """The rows that are not done; None where it is not known how many there are."""
+        return None if self.total is None else max(0, self.total - self.done)
+
+    @property
     def rate(self) -> float | None:
         """Rows asked and done in a second, since the beginning; None before the first."""
         return self.rate_since(None)
@@ -74,11 +81,17 @@ class MapProgress:
         return self.seconds_left_at(self.rate)
 
     def seconds_left_at(self, rate: float | None) -> float | None:
-        """Return how long the rest takes at a rate, if every row of it has to be asked."""
-        if self.total is None:
+        """Return how long the rest takes at a rate, if every row of it has to be asked; None where it is overdue."""
+        if self.rest is None or self.is_overdue_at(rate):
             return None
-        left = self.total - self.done
-        return 0.0 if left <= 0 else left / rate if rate else None
+        if not self.rest:
+            return 0.0
+        return self.rest / rate if rate else None
+
+    def is_overdue_at(self, rate: float | None) -> bool:
+        """Return whether no row has been done for longer than all the rest should take at a rate."""
+        silence = 0.0 if self.latest is None else self.at - self.latest
+        return bool(rate and self.rest and self.rest / rate < silence)
 
     @property
     def cost_expected(self) -> float | None:

@@ -57,8 +57,8 @@ def facts(progress: MapProgress, rate: float | None) -> Iterator[str]:
     """Yield what there is to say of a run, the most important first."""
     done, total = number(progress.done), progress.total
     yield f"{done} rows" if total is None else f"{done} of {number(total)} rows"
-    if progress.waiting_for:
-        yield f"waiting for {progress.waiting_for}"
+    if waits := _waits(progress, rate):
+        yield f"waiting for {waits}"
     left = progress.seconds_left_at(rate)
     if left:
         yield f"{countdown(left)} left"
@@ -112,7 +112,7 @@ def as_html(progress: MapProgress, rate: float | None) -> str:
     told = [html.escape(one_line(each)) for each in facts(progress, rate)]
     if share is not None:
         told.insert(1, percent(share))
-    above = (share is not None) + bool(progress.waiting_for) + 1
+    above = (share is not None) + bool(_waits(progress, rate)) + 1
     first, told_below = " · ".join(told[:above]), " · ".join(told[above:])
     return (
         f'<div {AS_WRITTEN} style="font-variant-numeric:tabular-nums">'
@@ -120,6 +120,15 @@ def as_html(progress: MapProgress, rate: float | None) -> str:
         f"<span>{first}</span></div>"
         f'<p style="margin:0;{_QUIET}">{told_below}</p>{_table(progress)}</div>'
     )
+
+
+def _waits(progress: MapProgress, rate: float | None) -> str | None:
+    """Return what the run waits for: what keeps any row from being sent, or the last rows that take so long."""
+    if progress.waiting_for or not progress.is_overdue_at(rate) or progress.rest != progress.in_flight:
+        return progress.waiting_for
+    last = "the last row" if progress.rest == 1 else f"the last {number(progress.rest)} rows"
+    there = " and ".join(one_line(share.name, 40) for share in progress.shares if share.in_flight)
+    return f"{last}, at {there}" if there else last
 
 
 def _bar(progress: MapProgress, *, ascii_only: bool) -> str:

@@ -27,6 +27,7 @@ class RunTally:
         self._began = live.clock.now()
         self._done = self._failed = self._stored = 0
         self._tokens_in = self._tokens_out = 0
+        self._latest: float | None = None
         self._answered: Counter[str] = Counter()
         self.cost: float | None = None
         """What the run has cost; None where no price is known."""
@@ -62,6 +63,8 @@ class RunTally:
     def take(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
         self._done += 1
+        if outcome.status in ("answered", "failed"):
+            self._latest = self._live.clock.now()
         if outcome.status == "answered" and outcome.backend is not None:
             self._answered[outcome.backend] += 1
             self._tokens_in += outcome.tokens_in or 0
@@ -82,6 +85,7 @@ class RunTally:
             failed=self._failed,
             stored=self._stored,
             in_flight=in_flight,
+            latest=self._latest,
             tokens_in=self._tokens_in,
             tokens_out=self._tokens_out,
             cost=self.cost,

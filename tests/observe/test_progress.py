@@ -51,6 +51,20 @@ def test_what_is_waited_for_comes_right_behind_the_count():
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"done": 999, "in_flight": 1}, "waiting for the last row, at fast"),
+        ({"done": 997, "in_flight": 3}, "waiting for the last 3 rows, at fast"),
+        ({"done": 990, "in_flight": 3}, "3 failed"),  # some are not sent yet
+        ({"done": 999, "in_flight": 1, "latest": 139.95}, " left"),
+    ],
+)
+def test_last_rows_that_take_longer_than_was_foretold_are_waited_for_at_a_backend_by_name(given, told):
+    shown = list(facts(progress(**({"latest": 110.0} | given)), 10.0))
+    assert shown[1].endswith(told)
+
+
 def test_a_cost_in_the_users_own_currency_is_told_without_one():
     assert "cost 0.021, 0.05 at the end" in line(cost=0.021)
 
