@@ -33,7 +33,8 @@ FILE is CSV, TSV, JSONL or Parquet by its ending. What is piped is JSONL where i
 Without --out the rows are written to standard output, in the form of the input (JSONL where that was Parquet).
 Every reply is kept as soon as it comes: the same command, run again, asks only for what is missing.
 
-exit status: 0 all rows answered, 1 some failed or were not asked, 2 bad usage, 130 interrupted
+exit status: 0 all rows answered (with --limit the first N), 1 some failed or were not asked, 2 bad usage,
+130 interrupted
 """
 
 COMMAND = Command(
@@ -87,7 +88,7 @@ COMMAND = Command(
         ),
         Option("--param", "name=value", "a parameter of the model, for this run only; may be repeated", repeats=True),
         Option("--dry-run", "", "the first prompts, how many there are, tokens and cost; nothing is sent"),
-        Option("-n --limit", "N", "the first N rows only"),
+        Option("-n --limit", "N", "ask the first N rows only; the others stay in the result, as not asked"),
         Option("--samples", "N", "ask each row N times"),
         Option("--no-dedupe", "", "ask equal prompts as often as they occur, not once"),
         Option("--fresh", "", "ask again what is in the store"),
