@@ -124,6 +124,7 @@ class RowWork:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
         plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row))
         self._under_way += 1
+        self._begin_to_wait()
         try:
             if self._limit_ms is None:
                 self._took(row, await self._balancer.answer_row(plan, self._watch))
@@ -169,7 +170,7 @@ class RowWork:
             places += room.places
             if room.at is not None:
                 at = room.at if at is None else min(at, room.at)
-        if not places and not self._under_way:
+        if not places:
             self._begin_to_wait()
         return Room(places, at)
 
@@ -195,7 +196,7 @@ class RowWork:
             self._stop(f"{problem}; the last replies are in this result alone")
 
     def _begin_to_wait(self) -> None:
-        """From now on nobody is free, until the next reply; that may last only so long."""
+        """From now on a reply is waited for; that may last only so long."""
         patience = self._wishes.give_up_after
         if self._giving_up is None and patience is not None:
             self._giving_up = self._clock.call_later(patience, self._give_up)
@@ -206,7 +207,8 @@ class RowWork:
             self._giving_up = None
 
     def _give_up(self) -> None:
-        why = self.blocked_by() or "all fail"
+        silent = f"{plural(self._under_way, 'row')} under way" if self._under_way else "all fail"
+        why = self.blocked_by() or silent
         self._stop(f"nobody has answered for {duration(self._wishes.give_up_after)} ({why})")
 
     def _end_of(self, row: MapRow) -> float:
@@ -216,6 +218,8 @@ class RowWork:
         """Take a reply, and have it written."""
         self._prospects.answered(reply.backend)
         self._go_on()
+        if self._under_way > 1:
+            self._begin_to_wait()
         self.tally.pay(reply.cost, is_estimate=reply.cost_is_estimate)
         if reply.notes or row.prompt.notes:
             self.tally.note((*row.prompt.notes, *reply.notes))

@@ -187,6 +187,15 @@ async def test_a_run_of_backends_that_answer_nobody_gives_up_when_told_to(store)
     assert 100 <= lb.clock.now() < 140
 
 
+@pytest.mark.parametrize("script", ["stall", "ok, stall", "slow:600000"])
+async def test_a_run_of_backends_that_are_silent_gives_up_when_told_to(store, script):
+    lb = balancer(simulated("a", script=script, latency_ms=500))
+    result = await lb.map(ROWS[:4], TEMPLATE, store=store, give_up_after=20)
+    assert result.summary.not_asked >= 3
+    assert "nobody has answered for 20 s" in result.summary.stopped
+    assert lb.clock.now() <= 21
+
+
 async def test_rows_that_nobody_answers_for_a_long_time_fail(store):
     lb = balancer(simulated("a", script="503"))
     result = await lb.map(ROWS[:2], TEMPLATE, store=store)
