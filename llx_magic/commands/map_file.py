@@ -51,7 +51,7 @@ def run(here: Here, asked: Asked) -> Output | None:
     finally:
         embedded.stop()
     _write(result, out, ending)
-    _report(result, is_quiet=is_quiet, was_interrupted=was_interrupted)
+    _report(result, prepared.progress().total, is_quiet=is_quiet, was_interrupted=was_interrupted)
     return None
 
 
@@ -78,8 +78,8 @@ def _write(result: MapResult, out: str, ending: str) -> None:
         sys.stdout.write(path.read_text(encoding="utf-8"))
 
 
-def _report(result: MapResult, *, is_quiet: bool, was_interrupted: bool) -> None:
-    """Say how it went.
+def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interrupted: bool) -> None:
+    """Say how it went; ``wanted`` is how many rows should have a reply, None for all.
 
     Raises:
         KeyboardInterrupt: where it was interrupted.
@@ -91,7 +91,8 @@ def _report(result: MapResult, *, is_quiet: bool, was_interrupted: bool) -> None
     if was_interrupted:
         remark(f"llx map: {mapping.how_to_go_on(result, 'the same command')}")
         raise KeyboardInterrupt
-    if missing := summary.failed + (summary.not_asked if summary.stopped else 0):
+    wanted = summary.rows if wanted is None else wanted
+    if missing := wanted - summary.answered - summary.stored:
         errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)
         why = errors or summary.stopped or "the column llx_error says why"
-        raise LlxError(f"{missing:,} of {plural(summary.rows, 'row')} have no reply: {why}")
+        raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {why}")

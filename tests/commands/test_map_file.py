@@ -81,7 +81,7 @@ def test_rows_that_failed_are_in_the_file_and_the_status_is_1(home):
     home.simulated("strict", "filter,ok")
     done = home.run("map", "in.csv", "-p", "strict", "--prompt", "Rate {{ text }}.", "--out", "out.jsonl")
     assert done.returncode == 1
-    assert "1 of 2 rows have no reply: 1 row: filtered by strict" in done.stderr
+    assert "no reply for 1 of 2 rows: 1 row: filtered by strict" in done.stderr
     assert [each["llx_status"] for each in rows((home.folder / "out.jsonl").read_text())] == ["failed", "answered"]
 
 
@@ -89,6 +89,13 @@ def test_rows_beyond_the_limit_are_no_failure(home):
     done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 0
     assert "1 not asked" in done.stderr
+
+
+def test_a_run_that_stops_counts_no_rows_beyond_the_limit_as_missing(home):
+    home.simulated("spent", "quota")
+    done = home.run("map", "in.csv", "-p", "spent", "--prompt", "Rate {{ text }}.", "-n", "1")
+    assert done.returncode == 1
+    assert "llx: no reply for 1 of 1 row: spent: " in done.stderr
 
 
 def test_a_schema_in_a_file_gives_typed_columns(home):
