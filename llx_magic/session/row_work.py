@@ -20,7 +20,7 @@ from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
-from llx_magic.session.run_tally import RunTally
+from llx_magic.session.run_tally import KEPT_FAULT, RunTally
 from llx_magic.text.shape import Read
 from llx_magic.units import countdown, duration, plural
 from llx_magic.units import limit as in_words
@@ -108,6 +108,8 @@ class RowWork:
             if row.prompt.problem:
                 self._end(row, Outcome(place=row.place, status="failed", error=row.prompt.problem))
             elif row.stored is not None:
+                if row.stored.error is not None and row.key not in self._feed.own:
+                    self.tally.note((KEPT_FAULT,))
                 self._end(row, self._of_stored(row, row.stored))
             elif (leader := self._leaders.get(row.key)) is not None:
                 leader.followers.append(row)

@@ -17,6 +17,10 @@ MOST_NOTES = 3
 """How many notes on rows are told."""
 
 
+KEPT_FAULT = "failed earlier, and was not asked again (--retry errors asks it)"
+"""The note on a row whose failure was in the store before the run."""
+
+
 class RunTally:
     """Counts the outcomes of a run; ``total`` is how many rows there are, None where only reading tells."""
 

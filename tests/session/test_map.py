@@ -125,8 +125,11 @@ async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
     again = await lb.map(["one", "two"], TEMPLATE, store=store)
     assert (counts(again), attempts(lb)) == ({"stored": 1, "failed": 1}, 2)
     assert "too long" in first.failed.llx_error.iloc[0]
+    assert "asked again" not in str(first.summary)
+    assert str(again.summary).endswith("1 row: failed earlier, and was not asked again (--retry errors asks it)")
     retried = await lb.map(["one", "two"], TEMPLATE, retry="errors", store=store)
     assert (counts(retried), attempts(lb)) == ({"stored": 1, "answered": 1}, 3)
+    assert "asked again" not in str(retried.summary)
 
 
 async def test_what_one_backend_refuses_the_next_is_asked(store):
