@@ -99,7 +99,7 @@ class Outcomes:
         self._attempts[at] = _UNKNOWN if outcome.attempts is None else outcome.attempts
         self._tokens_in[at] = _UNKNOWN if outcome.tokens_in is None else outcome.tokens_in
         self._tokens_out[at] = _UNKNOWN if outcome.tokens_out is None else outcome.tokens_out
-        self._seconds[at] = nan if outcome.seconds is None else outcome.seconds
+        self._seconds[at] = nan if outcome.seconds is None else round(outcome.seconds, 6)  # no clock tells more
         self._costs[at] = nan if outcome.cost is None else outcome.cost
 
     def at(self, place: int) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from statistics import fmean
 from typing import NamedTuple
 
@@ -49,6 +50,10 @@ class About(NamedTuple):
         likely, least, most = (_rounded(each) for each in self)
         spread = "" if least == most else f" ({least} to {most})"
         return f"{likely}{f' {unit}' if unit else ''}{spread}"
+
+    def whole(self) -> About:
+        """Return it without the parts of one that two digits would show."""
+        return About(*(ceil(each) if each < 10 else each for each in self))
 
 
 _NONE = About(0, 0, 0)
@@ -107,7 +112,7 @@ class Estimate:
         for problem, count in self.problems[:_SHOWN_PROBLEMS]:
             yield f"  {plural(count, 'row')}: {one_line(problem)}"
         if self.to_ask:
-            yield f"about {self.tokens_in.in_words()} tokens in, {self.tokens_out.in_words()} out"
+            yield f"about {self.tokens_in.whole().in_words()} tokens in, {self.tokens_out.whole().in_words()} out"
             yield from self._costs()
         yield "nothing was sent"
 

@@ -44,6 +44,10 @@ def test_the_first_prompts_are_shown_as_they_will_be_sent(store):
     assert str(told).endswith("\nnothing was sent")
 
 
+def test_no_part_of_a_token_is_told(store):
+    assert "about 1 tokens in, 500 (150 to 1,000) out" in str(estimated(store, ["!"], "{{ row }}"))
+
+
 async def test_what_is_stored_and_what_is_the_same_is_not_counted_as_to_ask(store):
     await balancer(simulated("a")).map(ROWS[:5], TEMPLATE, store=store)
     told = estimated(store, [*ROWS, "row 7", "row 8"])
