@@ -35,8 +35,9 @@ RETURN = 2.0
 LONGEST_STEP = 0.5
 """Which share of what is borne it feels for at most: what a server has saved up makes more seem to be borne."""
 
-SOON, RARELY = 20, 150
-"""After how many answers it feels for more: at first, and at last, when each attempt was refused."""
+AT_ONCE, SOON, RARELY = 1, 20, 150
+"""After how many answers it feels for more: where a single row of the first ones was borne, since the others may have
+been refused for coming with it; else at first; and at last, when each attempt was refused."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """How long to wait, in seconds, after the second flight in a row of which nothing was answered; then twice as long."""
@@ -74,6 +75,11 @@ class Level(msgspec.Struct):
         """How many seconds to wait where nothing but refusals came, and none of them named a time."""
         return 0.0 if self.in_vain < 2 else min(FIRST_PAUSE * 2.0 ** min(self.in_vain - 2, 16), LONGEST_PAUSE)
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether it feels for a second row at once, where of the first ones a single one was borne."""
+        return self.patience == AT_ONCE and self.held < 2.0 <= self.at_most
+
     def begin_with(self, rows: float) -> None:
         """Begin with more rows than others do, since the service says that it takes so many."""
         if self.is_starting:
@@ -82,15 +88,16 @@ class Level(msgspec.Struct):
     def refused(self, under_way: int, admitted_at: float, now: float, *, is_timed: bool = False) -> None:
         """Take a refusal of what was admitted then; ``under_way`` are so many, itself among them.
 
-        One that ``is_timed``, since the server said for how long, cuts nothing: the wait is cut enough.
+        One that ``is_timed``, since the server said for how long, cuts nothing: the wait is cut enough. The first few
+        rows are counted all the same, since a wait that follows a single row is hardly for too many in a time.
         """
         if admitted_at <= self.cut_at:
-            if not is_timed:
+            if not is_timed or (self.in_vain and self.at_most <= START):
                 self._hold(self.held - 1.0)
             return
         is_felt = self.at_most > self.held
         if is_felt:
-            self.patience = min(RARELY, 3 * self.patience)
+            self.patience = min(RARELY, max(SOON, 3 * self.patience))
         elif not self.is_starting and not is_timed:
             self.at_most *= CUT
         self._hold(under_way - 1.0)

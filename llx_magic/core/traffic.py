@@ -10,7 +10,7 @@ from llx_magic.core.bucket import Bucket
 from llx_magic.core.ceilings import Ceilings, Free, limits_of
 from llx_magic.core.events import SkipReason
 from llx_magic.core.flow import Flow
-from llx_magic.core.level import Level
+from llx_magic.core.level import AT_ONCE, Level
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.units import countdown, duration
@@ -162,8 +162,14 @@ class Traffic(msgspec.Struct):
         self.answers += 1
         self.smooth += 1
         self.flow.passed(now)
-        if self.level is not None:
-            self.level.passed(self.under_way, settings.concurrency, now)
+        if (level := self.level) is None:
+            return
+        level.passed(self.under_way, settings.concurrency, now)
+        if self.flow.is_on_trial and level.held == 2.0:
+            self.flow.seek()
+            self.level = Level(at_most=settings.concurrency, cut_at=level.cut_at, queueing=level.queueing)
+        elif level.is_on_trial and self.under_way == 1:
+            self.flow.try_distance(now)
 
     def learn(self, permit: Permit, usage: Usage | None, ttft: float | None) -> None:
         """Learn what an answer took, against what was expected, and how long it let wait."""
@@ -180,25 +186,37 @@ class Traffic(msgspec.Struct):
 
         A later refusal never makes an earlier wait shorter. One that names its time may come from too many at once or
         too many in a time: the first are to blame where more were under way than are known to be borne. Where it names
-        none, the second are, if no more were under way than ought to be borne.
+        none, the second are, if no more were under way than ought to be borne. Where rows are kept at an even distance,
+        it is that which was too short.
         """
         if wait is not None:
             self.pause(now + wait)
         level = self.level
-        if level is None:
+        if level is None or self._is_of_distance(level, admitted_at, now, wait):
             return
-        is_first, at_its_most = level.is_starting, self.under_way >= level.held
-        ought_to_be_borne = not is_first and admitted_at > level.cut_at and level.at_most <= level.held
-        if wait is None and level.at_most < 2.0 and self.under_way == 1:
-            self.flow.refused_alone(now)
-        elif wait is None and ought_to_be_borne and not level.in_vain:
+        is_first, at_its_most = level.is_starting, self.under_way >= max(2.0, level.held)
+        ought_to_be_borne = not is_first and admitted_at > level.cut_at and 2.0 <= level.at_most <= level.held
+        if wait is None and ought_to_be_borne and not level.in_vain:
             self.flow.refused(admitted_at, now, now)
         if wait is None or is_first or at_its_most:
             level.refused(self.under_way, admitted_at, now, is_timed=wait is not None)
+            if level.held < 2.0 and not self.answers:
+                level.patience = AT_ONCE
         if wait is None:
             self.pause(now + max(level.pause, A_MOMENT))
         elif (is_first or not at_its_most) and not self._is_a_slip(admitted_at, now):
             self.flow.refused(admitted_at, now, self.paused_until)
+
+    def _is_of_distance(self, level: Level, admitted_at: float, now: float, wait: float | None) -> bool:
+        """Learn what a refusal tells of the distance between rows; return whether it tells of nothing else."""
+        if wait is None and level.at_most < 2.0 and self.under_way == 1:
+            self.flow.refused_alone(now)
+        elif self.flow.is_on_trial:
+            self.flow.end_trial(now)
+        elif self.flow.blames_distance(now):
+            self.flow.refused(admitted_at, now, max(now, self.paused_until))
+            return True
+        return False
 
     def _is_a_slip(self, admitted_at: float, now: float) -> bool:
         """Return whether a refusal says nothing of the rate: the service tells that, and a request was only held up."""
@@ -238,6 +256,8 @@ class Traffic(msgspec.Struct):
     def start_anew(self) -> None:
         """Forget how many are borne at once: the circuit has opened, and what was borne before it tells nothing."""
         self.level = None
+        if self.flow.is_on_trial:
+            self.flow = Flow()
 
     @property
     def has_line(self) -> bool:

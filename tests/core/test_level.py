@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from statistics import median, quantiles
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.core.admission import Applicant
 from llx_magic.core.level import CUT, DOUBLING_SECONDS, LONGEST_PAUSE, START, Level
 from llx_magic.core.queueing import FEWEST, Queueing
 from llx_magic.core.traffic import FEW_ANSWERS, Traffic
@@ -64,6 +66,7 @@ CASES = {
     ),
     "20 places, none for a minute": of_places(2000, lambda now: 0 if 50 < now < 110 else 20, 0.88, 25),
     "20 places that say a second": of_places(4000, lambda _: 20, 0.8, 20, refusal=SAYS_A_SECOND),
+    "1 place that says a second": of_places(1000, lambda _: 1, 0.95, 20, refusal=SAYS_A_SECOND),
     "10 a second that say a second": Case(lambda: Rate(10, 10), 4000, 400, 0.93, 10),
     "10 a second that say nothing": Case(lambda: Rate(10, 10, wait=None), 4000, 400, 0.88, 20),
     "500 a minute at once that say nothing": Case(lambda: Window(500, 60), 2000, 182, 0.6, 60),
@@ -105,6 +108,54 @@ def test_a_storm_of_refusals_ends_soon_and_loses_no_row(latency, wait):
     assert [len(run.answers) for run in runs] == [600] * len(SEEDS)
     assert median(run.now for run in runs) <= 12.0
     assert median(len(run.refusals) for run in runs) <= 40
+
+
+STRICT = {
+    "ten a second that say nothing": (10, None, 2.0, 1000),
+    "ten a second that say a second": (10, 1.0, 2.0, 1000),
+    "twenty a second that say nothing": (20, None, 1.0, 2000),
+    "ten a second, with quick replies": (10, None, 0.3, 1000),
+    "four a second, with long replies": (4, None, 5.0, 1000),
+    "one a second that say nothing": (1, None, 5.0, 400),
+    "one a second that say a second": (1, 1.0, 2.0, 400),
+    "one in two seconds, with long replies": (0.5, None, 15.0, 400),
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_service_that_refuses_two_rows_in_one_instant_is_sent_one_after_the_other(name):
+    """As few under way as it first seems to bear would be a fiftieth of what it takes."""
+    rate, wait, latency, rows = STRICT[name]
+    runs = [Rows(Rate(rate, 1, wait), rows, lengths(seed, latency)).run() for seed in SEEDS]
+    ends = [sorted(run.answers)[int(0.98 * rows)] for run in runs]
+    assert median(0.98 * rows / rate / end for end in ends) >= 0.6
+    assert median(1000 * len(run.refusals) / rows for run in runs) <= 40
+
+
+def test_a_single_place_is_not_taken_for_a_distance():
+    """A row that is sent half-way through another one is refused there: after one of these there are no more."""
+    run = Rows(Server(lambda _: 1), 20, itertools.repeat(2.0)).run()
+    assert len(run.refusals) <= START
+    assert run.gate.traffic.flow.per_second == 0.0
+
+
+def test_where_a_single_place_becomes_many_the_distance_does_not_stay():
+    runs = [Rows(Server(lambda now: 1 if now < 60 else 20), 2000, lengths(seed)).run() for seed in SEEDS]
+    assert median(len(run.refusals) for run in runs) <= 40
+    assert median(run.now for run in runs) <= 60 + 1.7 * 2000 / 20 * MEAN
+
+
+def test_a_trial_of_the_distance_ends_with_the_level_that_began_it():
+    traffic, settings = Traffic(), settings_with()
+    refused = [traffic.admit(Applicant(number, is_row=True), 0.0) for number in range(int(START))][1:]
+    for _ in refused:
+        traffic.refused(0.0, 0.1, None)
+        traffic.settle(is_row=True)
+    traffic.answered(2.0, settings)
+    assert traffic.flow.is_on_trial
+    traffic.start_anew()
+    assert not traffic.flow.is_on_trial
+    assert traffic.room(2.0, settings).places == START - traffic.under_way
 
 
 def test_where_one_row_alone_is_too_soon_the_next_ones_keep_a_distance():
