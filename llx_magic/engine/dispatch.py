@@ -64,6 +64,12 @@ class Rows(Protocol[R]):
         """End a row that has waited so long."""
 
 
+class Stop(Protocol):
+    """Ends a run; at once, or when the rows under way have ended, which may be answered."""
+
+    def __call__(self, why: str, *, at_once: bool = True) -> None: ...  # noqa: D102
+
+
 class Dispatcher(Generic[R]):
     """Sends rows in their order while there is room; one that comes back is sent again before any new one.
 
@@ -86,7 +92,7 @@ class Dispatcher(Generic[R]):
         self._timer: Timer | None = None
         self._timer_at = 0.0
         self._error: BaseException | None = None
-        self._is_stopped = False
+        self._is_stopped = self._is_ending = False
         self._reader: OwnThread[Sequence[R]] | None = None
         self._ended: asyncio.Future[None] | None = None
 
@@ -128,6 +134,15 @@ class Dispatcher(Generic[R]):
             task.cancel()
         self._end_if_done()
 
+    def finish(self) -> None:
+        """Send nothing more, and end when what is under way has ended: it may be answered, and is paid for."""
+        self._is_ending, self._has_more = True, False
+        self._ready.clear()
+        self._parked.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._end_if_done()
+
     def look(self) -> None:
         """Send rows while somebody is free; to be called where more than the end of a row has changed that."""
         self._expire()
@@ -136,6 +151,8 @@ class Dispatcher(Generic[R]):
         self._end_if_done()
 
     def _park(self, row: R, not_before: float) -> None:
+        if self._is_ending:
+            return
         heapq.heappush(self._parked, (not_before, next(self._order), row))
         if (ends_at := self._rows.ends_at(row)) is not None:
             self._ends.append((ends_at, row))

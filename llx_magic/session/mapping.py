@@ -91,7 +91,7 @@ class MapRun:
         self._notes = (*balancer.remarks, *remarks, *shadowed)
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
-        self._stopped = ""
+        self._stopped, self._is_cut_off = "", False
         self._work = RowWork(balancer, plan, feed, wishes, self._take, self._stop)
         self._clock = balancer.clock
         self._dispatcher = Dispatcher(self._clock, self._work)
@@ -177,9 +177,12 @@ class MapRun:
         self._work.settled(group, problem)
         self._dispatcher.look()
 
-    def _stop(self, why: str) -> None:
-        if not self._stopped:
-            self._stopped = why
+    def _stop(self, why: str, *, at_once: bool = True) -> None:
+        self._stopped = self._stopped or why
+        if not at_once:
+            self._dispatcher.finish()
+        elif not self._is_cut_off:
+            self._is_cut_off = True
             self._dispatcher.stop()
 
 

@@ -11,7 +11,7 @@ from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
 from llx_magic.core.traffic import LOOK_AGAIN_SECONDS, Room
-from llx_magic.engine.dispatch import within
+from llx_magic.engine.dispatch import Stop, within
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.errors import AllBackendsFailed, LlxError
@@ -52,7 +52,7 @@ class RowWork:
         feed: Feed,
         wishes: Wishes,
         deliver: Callable[[Outcome], None],
-        stop: Callable[[str], None],
+        stop: Stop,
     ) -> None:
         self._balancer = balancer
         self._plan = plan
@@ -273,7 +273,7 @@ class RowWork:
             return
         whys = [f"{name}: {why}" for name, why in closed.items()]
         if self._prospects.all_closed:
-            self._stop("; ".join(whys))
+            self._stop("; ".join(whys), at_once=False)
         else:
             self.left_out = tuple(f"asked no more: {why}" for why in whys)
             self._closed = {each.gate for each in self._plan.candidates if each.backend.name in closed}
@@ -341,7 +341,7 @@ class RowWork:
         """Take into account that a row was asked and has failed, before that is on the disk."""
         self._failures += 1
         if self._failures == self._wishes.max_errors:
-            self._stop(f"{plural(self._failures, 'row has', 'rows have')} failed (max_errors)")
+            self._stop(f"{plural(self._failures, 'row has', 'rows have')} failed (max_errors)", at_once=False)
 
     def _end(self, row: MapRow, outcome: Outcome) -> None:
         self.tally.take(outcome)

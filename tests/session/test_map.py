@@ -177,6 +177,24 @@ async def test_a_server_that_refuses_at_once_beside_one_that_answers_is_not_floo
     assert lb.snapshot().backends[0].attempts < 10
 
 
+@pytest.mark.parametrize("ends_it", [{}, {"max_errors": 3}])
+async def test_what_is_under_way_when_a_run_stops_by_itself_is_answered_and_kept(store, ends_it):
+    fault = "context" if ends_it else "401"
+    lb = balancer(simulated("a", script=f"{fault}, {fault}, {fault}, slow:5000, {fault}", latency_ms=100))
+    result = await lb.map(ROWS, TEMPLATE, store=store, **ends_it)
+    assert result.summary.answered == 1
+    assert result.summary.stopped
+    assert lb.snapshot().prompts.cancelled == 0
+
+
+async def test_a_run_that_ends_by_itself_can_be_interrupted_meanwhile(store):
+    lb = balancer(simulated("a", script="401, stall", latency_ms=100))
+    run = MapRun(lb, ROWS, TEMPLATE, {"store": store})
+    result = await run.run(lambda _part: run.stop() if run.progress().at >= 5 else None)
+    assert "401" in result.summary.stopped
+    assert lb.clock.now() < 10
+
+
 async def test_a_single_refusal_of_access_among_answers_stops_nothing(store):
     lb = balancer(simulated("a", script="ok, ok, 403, ok", latency_ms=100))
     assert counts(await lb.map(ROWS, TEMPLATE, store=store)) == {"answered": 20}
