@@ -17,7 +17,7 @@ MOST_NOTES = 3
 """How many notes on rows are told."""
 
 
-KEPT_FAULT = "failed earlier, and was not asked again (--retry errors asks it)"
+KEPT_FAULT = "failed earlier, not asked again (--retry errors asks again)"
 """The note on a row whose failure was in the store before the run."""
 
 

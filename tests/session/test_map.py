@@ -126,7 +126,7 @@ async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
     assert (counts(again), attempts(lb)) == ({"stored": 1, "failed": 1}, 2)
     assert "too long" in first.failed.llx_error.iloc[0]
     assert "asked again" not in str(first.summary)
-    assert str(again.summary).endswith("1 row: failed earlier, and was not asked again (--retry errors asks it)")
+    assert str(again.summary).endswith("1 row: failed earlier, not asked again (--retry errors asks again)")
     retried = await lb.map(["one", "two"], TEMPLATE, retry="errors", store=store)
     assert (counts(retried), attempts(lb)) == ({"stored": 1, "answered": 1}, 3)
     assert "asked again" not in str(retried.summary)
