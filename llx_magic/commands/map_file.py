@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from llx_magic.commands.answering import STANDARD_INPUT, notes_of, schema_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
 from llx_magic.commands.reading import Asked
-from llx_magic.errors import LlxError
+from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.bars import QuietMap
 from llx_magic.rows.result import MapResult
 from llx_magic.rows.rows import Source
@@ -35,6 +36,7 @@ def run(here: Here, asked: Asked) -> Output | None:
     out = asked.get("out") or STANDARD_OUTPUT
     if out != STANDARD_OUTPUT:
         check_target(Path(out))
+        _check_other(asked["data"], Path(out))
     for key in ("param", "system", "prompt"):
         if key in asked:
             asked.given[key][:] = [piped.argument(word, f"--{key}") for word in asked.all(key)]
@@ -53,6 +55,17 @@ def run(here: Here, asked: Asked) -> Output | None:
     _write(result, out, ending)
     _report(result, prepared.progress().total, is_quiet=is_quiet, was_interrupted=was_interrupted)
     return None
+
+
+def _check_other(given: str, target: Path) -> None:
+    """See to it that the rows are not written over the file they are read from: the same command could not go on.
+
+    Raises:
+        UsageProblem: where they would be.
+    """
+    with contextlib.suppress(OSError):
+        if given != STANDARD_INPUT and target.samefile(given):
+            raise UsageProblem(f"--out {target} is the file that the rows are read from; name another")
 
 
 def _rows(given: str) -> tuple[Source, str]:

@@ -295,7 +295,7 @@ class Dispatcher(Generic[R]):
         if self._ended is None or self._ended.done() or (self._workers and not self._is_stopped):
             return
         has_rows = self._ready or self._parked or self._has_more or self._reading is not None
-        if self._is_stopped or not has_rows:
+        if self._is_stopped or self._is_ending or not has_rows:
             self._ended.set_result(None)
 
 
