@@ -47,13 +47,18 @@ class _Lap:
     """One way through the candidates: who is still to be asked, and who was passed over for the moment.
 
     ``put_aside`` are below their tokens per minute and asked in the second part; ``limited`` are kept from answering by
-    nothing but a rate limit.
+    nothing but a rate limit. ``passed`` were not let in; where another stays silent for long, they may be by then.
     """
 
     queue: deque[Candidate]
     is_second: bool = False
     put_aside: list[Candidate] = field(default_factory=list)
     limited: list[Candidate] = field(default_factory=list)
+    passed: list[Candidate] = field(default_factory=list)
+
+    def drop(self, candidate: Candidate) -> None:
+        """Ask a candidate no more in this lap."""
+        (self.queue if candidate in self.queue else self.passed).remove(candidate)
 
 
 class RequestRun:
@@ -167,20 +172,24 @@ class RequestRun:
             lap.put_aside.append(candidate)
         if admission.may_wait:
             lap.limited.append(candidate)
-        return None if admission.permit is None else Visiting(self._scope, candidate, ready, admission.permit)
+        if admission.permit is not None:
+            return Visiting(self._scope, candidate, ready, admission.permit)
+        if not admission.put_aside:
+            lap.passed.append(candidate)
+        return None
 
     async def _another(self, lap: _Lap, first: Candidate, race: Race) -> Visiting | None:
         """Return what visits the next backend that lets the request in at once, beside one that is silent."""
-        for candidate in tuple(lap.queue):
+        for candidate in (*lap.queue, *lap.passed):
             if candidate.gate == first.gate or not self._may_be_asked_beside(candidate, lap):
                 continue
             ready = await self._prepared(candidate)
             if ready is None:
-                lap.queue.remove(candidate)
+                lap.drop(candidate)
             elif not race.is_open:
                 return None
             elif self._may_be_asked_beside(candidate, lap):  # the key may have taken a while
-                lap.queue.remove(candidate)
+                lap.drop(candidate)
                 return self._admitted(candidate, ready, lap)
         return None
 
@@ -240,8 +249,8 @@ class RequestRun:
 
         Whoever was cancelled since the other was first can be asked again, before all others.
         """
-        hedge_after_ms = visiting.visit.settings.hedge_after_ms
-        if hedge_after_ms is None or self._has_hedged or not lap.queue or visiting.visit.permit.is_probe:
+        hedge_after_ms, has_others = visiting.visit.settings.hedge_after_ms, bool(lap.queue or lap.passed)
+        if hedge_after_ms is None or self._has_hedged or not has_others or visiting.visit.permit.is_probe:
             await visiting.run()
             return visiting
         race = Race(self._scope, visiting)

@@ -53,6 +53,7 @@ class Provider:
     ``regional`` are the addresses of a service that has one for each region of AWS, which stands at ``{region}``; the
     first is the usual one. ``hosts`` matches the hosts of a service whose customers share them, if it has many.
     ``auth`` is what proves who asks there where no key is named: one of ``AUTHS``.
+    ``rows_at_once`` is how many rows of a run it is sent at once, where that is known beforehand.
     ``problem`` says why it cannot be asked at all.
     """
 
@@ -70,6 +71,7 @@ class Provider:
     compatible: tuple[str, ...] = ()
     accent: Accent = accents.PLAIN
     auth: str = "bearer"
+    rows_at_once: int | None = None
     problem: str = ""
 
     @cached_property

@@ -308,7 +308,12 @@ _DECLARED = (
         problem="signs in with a ChatGPT subscription, which llx_magic cannot do; use openai with a key",
     ),
     Provider(
-        name="local", base_url=None, key_required=False, note="the embedded model, needs no key", aliases=("embedded",)
+        name="local",
+        base_url=None,
+        key_required=False,
+        note="the embedded model, needs no key",
+        aliases=("embedded",),
+        rows_at_once=2,  # it answers one after the other; the second one is there when the first has ended
     ),
     Provider(name="simulated", base_url=None, key_required=False, note="scripted replies for tests and demos"),
 )  # fmt: skip

@@ -118,7 +118,9 @@ class Estimate:
 
     def _costs(self) -> Iterator[str]:
         for backend, cost, is_estimate in self.prices:
-            if cost is not None:
+            if cost is not None and not cost.most:
+                yield f"{backend} is free"
+            elif cost is not None:
                 unit = CURRENCY if is_estimate else ""
                 yield f"about {cost.in_words(unit)} if {backend} answers all"
         if unknown := [each.backend for each in self.prices if each.cost is None]:
@@ -210,7 +212,9 @@ def _price(candidate: Candidate, tokens_in: About, tokens_out: About) -> Price:
         for prompts, replies in zip(tokens_in, tokens_out, strict=True)
     ]
     if None in costs:
-        return Price(name, None, is_estimate=False)
+        price = candidate.tariff.price
+        is_free = price is not None and not any(price)
+        return Price(name, About(0.0, 0.0, 0.0) if is_free else None, is_estimate=False)
     known = [cost for cost in costs if cost is not None]
     return Price(name, About(*(cost.amount for cost in known)), known[0].is_estimate)
 

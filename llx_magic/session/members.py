@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.keys import KeyReader
@@ -26,6 +26,7 @@ from llx_magic.profiles.key_source import MISSING, ProfileKeySource
 from llx_magic.profiles.login_source import LoginSource
 from llx_magic.providers.find import find_provider, provider_at, unknown_provider
 from llx_magic.providers.provider import FORMS, OPENAI, Provider
+from llx_magic.settings.declaration import Settings
 
 _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""
@@ -151,6 +152,12 @@ def member_problem(member: ModelProfile) -> str | None:
         return f"provider {known.name} needs an aws-region (or the variable AWS_REGION), or a base-url"
     needs_address = known.base_url is None and not known.regional and known.name not in _WITHOUT_ADDRESS
     return f"provider {known.name} needs a base-url" if needs_address else None
+
+
+def rows_bounded(settings: Settings, member: ModelProfile) -> Settings:
+    """Return the settings with no more rows at once than the member's provider is known to answer."""
+    most = provider_of(member).rows_at_once
+    return settings if most is None or settings.concurrency <= most else replace(settings, concurrency=most)
 
 
 def remarks(profile: Profile) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 from llx_magic.profiles.connection import Connection
+from llx_magic.profiles.document import ModelProfile, Profile
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.estimate import Estimate
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.options import MapOptions
@@ -85,6 +87,11 @@ def test_the_cost_is_told_for_each_backend(store):
     assert dear.cost.likely == pytest.approx(10 * cheap.cost.likely)
     assert cheap.cost.least < cheap.cost.likely < cheap.cost.most
     assert "about 0.002 (0.001 to 0.0034) if cheap answers all" in str(told)
+
+
+def test_the_embedded_model_is_free(store):
+    lb = LoadBalancer(Profile.single(ModelProfile("here", "local", "smollm2-135m-instruct")))
+    assert "here is free" in str(MapRun(lb, ROWS, TEMPLATE, options_with(store=store)).estimate())
 
 
 def test_a_price_that_nobody_knows_is_said(store):

@@ -256,6 +256,20 @@ async def test_who_has_no_price_is_not_asked_under_a_budget_and_the_summary_says
     assert "u: not asked: its price is not known" in str(result.summary)
 
 
+async def test_a_row_at_a_slow_backend_is_asked_of_a_faster_one_too_once_that_is_free(store):
+    a, b = simulated("a", latency_ms=100), simulated("b", latency_ms=60_000)
+    lb = balancer(a, b, hedge_after_ms=500, concurrency=1)
+    result = await lb.map(["one", "two"], "{{ row }}", store=store)
+    assert counts(result) == {"answered": 2}
+    assert [outcome.backend for outcome in result.outcomes] == ["a", "a"]
+    assert lb.clock.now() == pytest.approx(0.6)
+
+
+async def test_the_embedded_model_is_sent_no_more_rows_than_it_can_use():
+    lb = llx.load(llx.Profile.single(llx.ModelProfile("here", "local", "smollm2-135m-instruct")))
+    assert lb.prepare("why").candidates[0].settings.concurrency == 2
+
+
 async def test_a_limit_looks_at_the_first_rows_alone(store):
     lb = balancer(simulated("a"))
     result = await lb.map(ROWS, TEMPLATE, store=store, limit=5)
