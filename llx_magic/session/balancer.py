@@ -34,7 +34,7 @@ from llx_magic.rows.result import MapResult
 from llx_magic.session import wiring
 from llx_magic.session.keeping import from_store
 from llx_magic.session.mapping import MapRun
-from llx_magic.session.members import rows_bounded, takes_of
+from llx_magic.session.members import takes_of
 from llx_magic.session.options import AskOptions, MapOptions, check_names, with_options
 from llx_magic.session.prices import Costs, get_ready
 from llx_magic.session.record import NO_VALUES, ProfileRecord
@@ -292,7 +292,7 @@ class LoadBalancer(ProfileRecord):
             Candidate(
                 backend,
                 gate,
-                rows_bounded(in_force[member.name], member),
+                in_force[member.name],
                 {**saved(wiring.request_params(member)), **params},
                 self._takes[member.name],
                 windows[member.name],

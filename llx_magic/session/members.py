@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llx_magic.backends.endpoint import Endpoint
 from llx_magic.backends.http.keys import KeyReader
@@ -26,7 +26,6 @@ from llx_magic.profiles.key_source import MISSING, ProfileKeySource
 from llx_magic.profiles.login_source import LoginSource
 from llx_magic.providers.find import find_provider, provider_at, unknown_provider
 from llx_magic.providers.provider import FORMS, OPENAI, Provider
-from llx_magic.settings.declaration import Settings
 
 _WITHOUT_ADDRESS = ("simulated", "local")
 """Providers that are in this process or started by it."""
@@ -154,10 +153,10 @@ def member_problem(member: ModelProfile) -> str | None:
     return f"provider {known.name} needs a base-url" if needs_address else None
 
 
-def rows_bounded(settings: Settings, member: ModelProfile) -> Settings:
-    """Return the settings with no more rows at once than the member's provider is known to answer."""
-    most = provider_of(member).rows_at_once
-    return settings if most is None or settings.concurrency <= most else replace(settings, concurrency=most)
+def limits_of_rows(members: Iterable[ModelProfile]) -> dict[str, int]:
+    """Return, by their names, how many rows at once those members are sent at most whose providers are known to."""
+    limits = {member.name: provider_of(member).rows_at_once for member in members}
+    return {name: most for name, most in limits.items() if most is not None}
 
 
 def remarks(profile: Profile) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
+from llx_magic.session.members import limits_of_rows
 from llx_magic.session.wiring import purse_of
 from llx_magic.settings.declaration import Settings
 from llx_magic.settings.layers import Layer, Values, settings_of
@@ -47,6 +48,7 @@ class ProfileRecord:
         self._session = session
         self._purse = purse_of(profile)
         self._session_purse: Purse | None = None
+        self._rows_at_once = limits_of_rows(profile.members)
         self._settings: tuple[Values, dict[str, Settings]] | None = None
 
     @property
@@ -69,9 +71,12 @@ class ProfileRecord:
 
     def _add_up(self, session: Values, cell: Values) -> dict[str, Settings]:
         above = {Layer.PROFILE: self.profile.settings, Layer.SESSION: session, Layer.CELL: cell}
-        return {
+        added = {
             member.name: settings_of({Layer.MEMBER: member.member_settings, **above}) for member in self.profile.members
         }
+        for name, most in self._rows_at_once.items():
+            added[name] = replace(added[name], concurrency=min(most, added[name].concurrency))
+        return added
 
     def snapshot(self) -> Snapshot:
         """Return the state and the counts of every backend at this moment."""
