@@ -24,7 +24,8 @@ class Share:
 class MapProgress:
     """A run over rows at one moment. Times are seconds of the profile's clock.
 
-    ``done`` counts the rows that need nothing more: those that were answered, ``stored`` and ``failed`` together.
+    ``done`` counts the rows that need nothing more: those that were answered, ``stored``, ``shared`` and
+    ``failed`` together.
     """
 
     at: float
@@ -34,7 +35,9 @@ class MapProgress:
     done: int = 0
     failed: int = 0
     stored: int = 0
-    """Rows whose reply was in the store already, and rows with the same prompt as another: nothing was asked."""
+    """Rows whose reply was in the store before the run: nothing was asked."""
+    shared: int = 0
+    """Rows with the prompt of another row of the run: nothing was asked."""
     in_flight: int = 0
     latest: float | None = None
     """When a row that was asked was last done; None before the first."""
@@ -56,7 +59,7 @@ class MapProgress:
     @property
     def asked(self) -> int:
         """The rows that are done because a backend was asked."""
-        return self.done - self.stored
+        return self.done - self.stored - self.shared
 
     @property
     def rest(self) -> int | None:
@@ -98,4 +101,4 @@ class MapProgress:
         """What the run will have cost if every row that is left costs as much as the mean so far."""
         if self.cost is None or self.total is None or not self.asked:
             return None
-        return self.cost * (self.total - self.stored) / self.asked
+        return self.cost * (self.total - self.stored - self.shared) / self.asked

@@ -99,7 +99,7 @@ class ManualClock:
         self._lock = ForkSafeLock()
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _HandTimer]] = []
-        self._holds = 0
+        self._holds = self._held = 0
 
     def now(self) -> float:
         """Return the seconds advanced so far."""
@@ -128,6 +128,7 @@ class ManualClock:
         """Let no time pass by itself until ``release``."""
         with self._lock:
             self._holds += 1
+            self._held += 1
 
     def release(self) -> None:
         """End what one ``hold`` began."""
@@ -189,16 +190,22 @@ class VirtualClock(ManualClock):
         timer = super().call_later(delay, callback)
         loop = asyncio.get_running_loop()
         self._asked[loop] = self._asked.get(loop, 0) + 1
-        self._watch_for_idleness(loop, self._asked[loop], self.IDLE_TURNS)
+        self._watch(loop, self._asked[loop])
         return timer
 
-    def _watch_for_idleness(self, loop: asyncio.AbstractEventLoop, asked: int, turns: int) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop, asked: int) -> None:
+        self._watch_for_idleness(loop, asked, self.IDLE_TURNS, self._held)
+
+    def _watch_for_idleness(self, loop: asyncio.AbstractEventLoop, asked: int, turns: int, held: int) -> None:
+        """Wait for so many idle turns, and count anew where the clock has been held more than ``held`` times since."""
         if asked != self._asked[loop]:
             return  # a later timer of this loop has its own watch
-        if turns:
-            loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1)
-        elif self._holds:
-            loop.call_later(HELD_SECONDS, self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
+        if self._holds:
+            loop.call_later(HELD_SECONDS, self._watch, loop, asked)
+        elif held != self._held:
+            loop.call_soon(self._watch, loop, asked)
+        elif turns:
+            loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1, held)
         elif due := self._pop_due(float("inf")):
             self._fire(due)
             self._watch_on(loop, due.loop, asked)
@@ -206,8 +213,8 @@ class VirtualClock(ManualClock):
     def _watch_on(self, loop: asyncio.AbstractEventLoop, woken: asyncio.AbstractEventLoop, asked: int) -> None:
         """Go on watching where something happens now; this loop looks again only if that other one has ended."""
         if woken is loop:
-            loop.call_soon(self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
+            loop.call_soon(self._watch, loop, asked)
             return
         if not woken.is_closed():
-            woken.call_soon_threadsafe(self._watch_for_idleness, woken, self._asked[woken], self.IDLE_TURNS)
-        loop.call_later(self.OTHER_LOOP_SECONDS, self._watch_for_idleness, loop, asked, self.IDLE_TURNS)
+            woken.call_soon_threadsafe(self._watch, woken, self._asked[woken])
+        loop.call_later(self.OTHER_LOOP_SECONDS, self._watch, loop, asked)

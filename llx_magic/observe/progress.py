@@ -67,6 +67,8 @@ def facts(progress: MapProgress, rate: float | None) -> Iterator[str]:
         yield _rate_in_words(rate)
     if progress.stored:
         yield f"{number(progress.stored)} from the store"
+    if progress.shared:
+        yield f"{number(progress.shared)} with the same prompt"
     if progress.cost is not None:
         yield _cost_in_words(progress, progress.cost)
     if progress.tokens_in or progress.tokens_out:

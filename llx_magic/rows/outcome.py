@@ -9,14 +9,18 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-Status = Literal["answered", "stored", "failed", "not asked"]
-"""What became of a row; ``stored`` was answered by an earlier run, and nothing was asked for it."""
+Status = Literal["answered", "stored", "shared", "failed", "not asked"]
+"""What became of a row.
+
+Nothing was asked for one that is ``stored``, whose reply was in the store before the run, and for one that is
+``shared``, whose prompt is that of another row of the run.
+"""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 _CODES = {status: code for code, status in enumerate(STATUSES)}
 _NOT_ASKED = _CODES["not asked"]
-_STORED = _CODES["stored"]
-_REPLIED = frozenset((_CODES["answered"], _STORED))
+_FREE = frozenset((_CODES["stored"], _CODES["shared"]))
+_REPLIED = _FREE | {_CODES["answered"]}
 _UNKNOWN = -1
 _SPARE = 1_000
 """How many places are made beyond the one that is needed."""
@@ -45,12 +49,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is a reply, new or stored."""
-        return self.status in {"answered", "stored"}
+        """Whether there is a reply, new or not."""
+        return _CODES[self.status] in _REPLIED
 
     def shared_with(self, place: int) -> Outcome:
         """Return the outcome of a row with the same prompt: nothing was asked for it."""
-        status: Status = "stored" if self.status == "answered" else self.status
+        status: Status = "shared" if self.status == "answered" else self.status
         return msgspec.structs.replace(self, place=place, status=status)
 
 
@@ -131,8 +135,8 @@ class Outcomes:
 
     @property
     def spent(self) -> Spent:
-        """What this run used; nothing was paid for what was stored."""
-        paid = [place for place, code in enumerate(self.statuses) if code != _STORED]
+        """What this run used; nothing was paid for what was stored or shared."""
+        paid = [place for place, code in enumerate(self.statuses) if code not in _FREE]
         costs = [cost for place in paid if not isnan(cost := self._costs[place])]
         return Spent(
             tokens_in=sum(max(0, self._tokens_in[place]) for place in paid),

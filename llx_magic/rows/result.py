@@ -46,13 +46,15 @@ def frame_of(source: Source, outcomes: Outcomes, layout: Layout, places: Sequenc
 class Summary:
     """What came of all rows, in numbers; as text, one line.
 
-    ``spent`` are the tokens and the cost of this run: nothing was paid for what was ``stored``. ``stopped`` says why
+    ``spent`` are the tokens and the cost of this run: nothing was paid for what was ``stored``
+    and for what ``shared`` the reply of another row. ``stopped`` says why
     the run ended before all rows were done. ``errors`` are the most frequent ones, and how many rows have each.
     """
 
     rows: int
     answered: int
     stored: int
+    shared: int
     failed: int
     not_asked: int
     seconds: float
@@ -72,6 +74,7 @@ class Summary:
         counts = {
             "answered": self.answered,
             "from the store": self.stored,
+            "with the same prompt": self.shared,
             "failed": self.failed,
             "not asked": self.not_asked,
         }
@@ -135,12 +138,13 @@ class MapResult:
         """What came of all rows, in numbers and as one line."""
         told, ending = self.outcomes, self._ending
         rows = self._source.reached
-        counts = {status: told.count(status) for status in ("answered", "stored", "failed")}
+        counts = {status: told.count(status) for status in ("answered", "stored", "shared", "failed")}
         errors = Counter(error for error in told.errors if error)
         return Summary(
             rows=rows,
             answered=counts["answered"],
             stored=counts["stored"],
+            shared=counts["shared"],
             failed=counts["failed"],
             not_asked=rows - sum(counts.values()),
             seconds=ending.seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -69,11 +70,16 @@ class Feed:
         self._store = store
         self._occurrences: Counter[bytes] = Counter()
         self.own: set[Key] = set()
+        self._began = time.time()
 
     @property
     def tells_own(self) -> bool:
         """Whether ``own`` is of use, which takes memory with every row."""
         return self._wishes.fresh or self._wishes.retries_errors
+
+    def has_stored(self, stored: Stored) -> bool:
+        """Return whether a reply came in while this run went on, so for another row of it."""
+        return stored.at >= self._began
 
     def read(self, most: int) -> list[MapRow]:
         """Return at most so many further rows, in order; none at the end."""

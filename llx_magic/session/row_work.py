@@ -193,6 +193,8 @@ class RowWork:
         self._writing -= len(group)
         for row, outcome in group:
             self._clock.release()
+            if self._feed.tells_own:  # not before: until now the store would have told what was there before the run
+                self._feed.own.add(row.key)
             self._end_leader(row, outcome)
         if problem is not None:
             self._stop(f"{problem}; the last replies are in this result alone")
@@ -295,8 +297,6 @@ class RowWork:
         assert self._writer is not None
         self._writing += 1
         self._clock.hold()
-        if self._feed.tells_own:
-            self._feed.own.add(row.key)
         self._writer.put(row.key, stored, (row, outcome))
 
     def _fail(self, row: MapRow, error: str) -> None:
@@ -311,7 +311,7 @@ class RowWork:
         usage = stored.usage
         return Outcome(
             place=row.place,
-            status="stored" if stored.error is None else "failed",
+            status="failed" if stored.error else "shared" if self._feed.has_stored(stored) else "stored",
             value=self._value_of(stored) if self.wants_values else None,
             text=stored.text or None,
             error=stored.error,

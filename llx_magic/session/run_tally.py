@@ -29,7 +29,7 @@ class RunTally:
         self._candidates = {each.gate: each for each in candidates}
         self._total = total
         self._began = live.clock.now()
-        self._done = self._failed = self._stored = 0
+        self._done = self._failed = self._stored = self._shared = 0
         self._tokens_in = self._tokens_out = 0
         self._latest: float | None = None
         self._answered: Counter[str] = Counter()
@@ -75,6 +75,8 @@ class RunTally:
             self._tokens_out += outcome.tokens_out or 0
         elif outcome.status == "failed":
             self._failed += 1
+        elif outcome.status == "shared":
+            self._shared += 1
         else:
             self._stored += 1
 
@@ -88,6 +90,7 @@ class RunTally:
             done=self._done,
             failed=self._failed,
             stored=self._stored,
+            shared=self._shared,
             in_flight=in_flight,
             latest=self._latest,
             tokens_in=self._tokens_in,

@@ -113,3 +113,20 @@ def test_real_time_goes_on_while_the_machine_sleeps():
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     now = LoopClock().now() - STARTED_AT
     assert before - 1e-5 <= now <= time.clock_gettime(time.CLOCK_BOOTTIME) + 1e-5
+
+
+async def test_time_does_not_pass_while_the_loop_uses_what_it_waited_for():
+    clock, fired = VirtualClock(), []
+    clock.call_later(1.0, lambda: fired.append(clock.now()))
+    await _turns(6)
+    clock.hold()
+    clock.release()  # what was waited for has come
+    await _turns(VirtualClock.IDLE_TURNS - 1)
+    assert fired == []
+    await _turns(4)
+    assert fired == [1.0]
+
+
+async def _turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)

@@ -109,7 +109,7 @@ def test_columns_are_typed_in_every_form_of_a_schema_also_where_all_are_missing(
 def test_a_table_of_polars_has_types_of_its_own_for_every_form(schema, texts) -> None:
     frame = table(schema, *texts, data=pl.DataFrame({"a": [1, 2]}))
     assert isinstance(frame, pl.DataFrame)
-    status = pl.Enum(["answered", "stored", "failed", "not asked"])
+    status = pl.Enum(["answered", "stored", "shared", "failed", "not asked"])
     assert frame.dtypes[2:8] == [pl.Boolean, pl.Float64, pl.Int64, pl.String, pl.List(pl.String), status]
     words = frame.schema["label"]
     assert isinstance(words, pl.Enum)

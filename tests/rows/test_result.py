@@ -54,6 +54,13 @@ def test_the_summary_counts_and_says_in_one_line_how_it_went() -> None:
     assert result.summary.errors == (("HTTP 400: too long", 1),)
 
 
+def test_a_row_with_the_prompt_of_another_is_not_called_one_from_the_store():
+    paid = Outcome(place=0, status="answered", text="x", tokens_in=5, tokens_out=1)
+    result = result_of(["a", "a"], paid, paid.shared_with(1))
+    assert str(result.summary).startswith("2 rows · 1 answered, 1 with the same prompt · ")
+    assert str(result.summary).endswith("5 + 1 tokens")
+
+
 def test_it_is_shown_as_the_summary_the_errors_and_the_first_rows() -> None:
     shown = repr(result_of(["x"] * 9, *["yes"] * 7, None, None))
     first, cut, error, _, head, _, *rows = shown.splitlines()

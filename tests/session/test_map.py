@@ -40,7 +40,7 @@ def attempts(lb) -> int:
 def counts(result) -> dict[str, int]:
     """How many rows came to what, without the noughts."""
     told = result.summary
-    every = {name: getattr(told, name) for name in ("answered", "stored", "failed", "not_asked")}
+    every = {name: getattr(told, name) for name in ("answered", "stored", "shared", "failed", "not_asked")}
     return {name: count for name, count in every.items() if count}
 
 
@@ -90,7 +90,7 @@ async def test_rows_that_are_dropped_ask_nothing_and_one_that_is_changed_asks_it
 async def test_equal_prompts_are_asked_once(store):
     lb = balancer(simulated("a", latency_ms=100))
     result = await lb.map(["same", "other"] * 50, TEMPLATE, store=store)
-    assert (counts(result), attempts(lb)) == ({"answered": 2, "stored": 98}, 2)
+    assert (counts(result), attempts(lb)) == ({"answered": 2, "shared": 98}, 2)
     assert result.frame.reply.notna().all()
 
 
@@ -115,7 +115,7 @@ async def test_fresh_asks_all_again_but_equal_prompts_once(store):
     lb = balancer(simulated("a", latency_ms=10))
     await lb.map(ROWS, TEMPLATE, store=store)
     result = await lb.map([*ROWS, *ROWS, *ROWS], TEMPLATE, fresh=True, store=store)
-    assert (counts(result), attempts(lb)) == ({"answered": 20, "stored": 40}, 40)
+    assert (counts(result), attempts(lb)) == ({"answered": 20, "shared": 40}, 40)
 
 
 async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
