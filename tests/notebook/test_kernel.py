@@ -276,6 +276,7 @@ def test_an_interrupt_while_text_comes_keeps_it_marked_and_closes_the_connection
     kernel.interrupt()
     assert kernel.finish(cell).failure == INTERRUPTED
     assert first.requests[0].disconnected.wait(30)
+    kernel.wait_for_text(cell, "incomplete")
     assert cell.displays[0]["text/plain"] == "First **says**\n\ninterrupted: the text above is incomplete"
     assert "incomplete" in cell.displays[0]["text/html"]
     assert last(kernel)["text"] == "First **says** "
@@ -306,6 +307,7 @@ def test_an_interrupt_while_waiting_to_try_again_ends_the_cell(kernel, first, se
     assert len(first.requests) == 1
     assert not second.requests
     assert counts(kernel) == {"requests": 1, "successes": 0, "failures": 0, "cancelled": 1}
+    kernel.wait_for_text(cell, "interrupted")
     assert "interrupted" in cell.displays[0]["text/plain"]
 
 
