@@ -76,7 +76,7 @@ class RowWork:
         self._failures = 0
         self._giving_up: Timer | None = None
         self._writer: Writer[Written] | None = None
-        self._watch: Watch = _look_away
+        self._watch: Watch = lambda _part: None
         self.wants_values = False
         """Whether the outcome of a stored row has its value, which is read from the text each time."""
         self.backlog: Callable[[], int] = lambda: 0
@@ -346,7 +346,3 @@ class RowWork:
     def _end(self, row: MapRow, outcome: Outcome) -> None:
         self.tally.take(outcome)
         self._deliver(outcome)
-
-
-def _look_away(_part: object) -> None:
-    """Take no notice."""

@@ -91,9 +91,10 @@ def test_many_threads_may_put(path):
     assert sorted(tokens) == list(range(1_000))
 
 
-def test_a_writer_that_got_nothing_ends(path):
+def test_a_writer_that_got_nothing_ends_and_leaves_nothing(path):
     with ReplyStore.open(path) as store:
         store.writer(lambda _tokens, _problem: None).close()
+        assert store.shares() == ()
 
 
 def test_on_a_full_disk_the_replies_are_handed_back_with_one_line_and_later_ones_are_written(path):
