@@ -25,6 +25,10 @@ WHOLE: tuple[Format, ...] = ("markdown", "text")
 
 NOTEBOOK, SHELL = Where.NOTEBOOK, Where.SHELL
 
+BACKEND = Option("-b --backend", "NAME", "one backend only, without failover", complete=backends)
+EFFORT = Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS)
+"""The options that one prompt and the prompt of rows have in common."""
+
 _SHELL_NOTES = """
 examples:
   llx "Why is the sky blue?"
@@ -44,7 +48,7 @@ COMMAND = Command(
     arguments=(Argument("question", "QUESTION", "the prompt; - stands for standard input", many=True, where=SHELL),),
     options=(
         Option("-p --profile --profile-load", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
-        Option("-b --backend", "NAME", "one backend only, without failover", complete=backends),
+        BACKEND,
         Option("-s --system", "TEXT", "the system prompt"),
         Option(
             "-i --image",
@@ -87,7 +91,7 @@ COMMAND = Command(
         Option(
             "--cache", "", "answer from the store of replies, if the same was asked before; else keep the reply there"
         ),
-        Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS),
+        EFFORT,
         Option(
             "--set",
             "key=value",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from llx_magic.commands.ask import EFFORTS
+from llx_magic.commands.ask import BACKEND, EFFORT
 from llx_magic.commands.command import Argument, Command, Option
-from llx_magic.commands.sources import backends, files, profiles, request_settings, rows, schemas
+from llx_magic.commands.sources import files, profiles, request_settings, rows, schemas
 from llx_magic.commands.where import Where
 
 NOTEBOOK, SHELL = Where.NOTEBOOK, Where.SHELL
@@ -62,7 +62,7 @@ COMMAND = Command(
             where=SHELL,
         ),
         Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles),
-        Option("-b --backend", "NAME", "one backend only, without failover", complete=backends),
+        BACKEND,
         Option("-s --system", "TEXT", "the system prompt of each row"),
         Option(
             "--schema",
@@ -78,7 +78,7 @@ COMMAND = Command(
             complete=files,
             where=SHELL,
         ),
-        Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS),
+        EFFORT,
         Option(
             "--set",
             "key=value",
