@@ -137,15 +137,16 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move time forward and make every call that falls due, in order."""
-        target = self._now + seconds
-        while due := self._pop_due(target):
-            self._fire(due)
-        self._now = target
+        with self._lock:
+            target = self._now + seconds
+            while due := self._pop_due(target):
+                self._fire(due)
+            self._now = target
 
     def hold_up(self, seconds: float) -> None:
         """Move time forward as a loop sees it that is held up meanwhile: the calls that fall due are made late."""
-        self._now += seconds
         with self._lock:
+            self._now += seconds
             for when, _, timer in self._timers:
                 timer.late = max(0.0, self._now - when)
         self.advance(0.0)
@@ -160,13 +161,13 @@ class ManualClock:
             timer.loop.call_soon_threadsafe(timer.fire)
 
     def _pop_due(self, target: float) -> _HandTimer | None:
-        with self._lock:
-            while self._timers and self._timers[0][0] <= target:
-                when, _, timer = heapq.heappop(self._timers)
-                if timer.callback is not None:
-                    self._now = max(self._now, when)
-                    return timer
-            return None
+        """Return the next timer that falls due until then, and be at its time; to be called under the lock."""
+        while self._timers and self._timers[0][0] <= target:
+            when, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                self._now = max(self._now, when)
+                return timer
+        return None
 
 
 class VirtualClock(ManualClock):
@@ -206,9 +207,13 @@ class VirtualClock(ManualClock):
             loop.call_soon(self._watch, loop, asked)
         elif turns:
             loop.call_soon(self._watch_for_idleness, loop, asked, turns - 1, held)
-        elif due := self._pop_due(float("inf")):
+        elif due := self._next_due():
             self._fire(due)
             self._watch_on(loop, due.loop, asked)
+
+    def _next_due(self) -> _HandTimer | None:
+        with self._lock:
+            return self._pop_due(float("inf"))
 
     def _watch_on(self, loop: asyncio.AbstractEventLoop, woken: asyncio.AbstractEventLoop, asked: int) -> None:
         """Go on watching where something happens now; this loop looks again only if that other one has ended."""

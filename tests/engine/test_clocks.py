@@ -14,6 +14,15 @@ from llx_magic.engine.clocks import STARTED_AT, LoopClock, ManualClock, VirtualC
 from tests.engine.kit import settle
 
 
+@pytest.fixture
+def fast_switching():
+    """Threads take turns so often that a change made in two steps is seen half made."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 async def test_by_hand_calls_fall_due_in_the_order_of_their_times_each_at_its_own_time():
     clock, made = ManualClock(), []
     for delay in (3.0, 1.0, 2.0, 9.0):
@@ -52,6 +61,22 @@ async def test_time_can_be_moved_from_another_thread():
     threading.Thread(target=clock.advance, args=(60.0,)).start()
     await sleeping
     assert clock.now() == 60.0
+
+
+def test_no_time_is_lost_when_several_threads_move_it_at_once(fast_switching):
+    clock = ManualClock()
+
+    def move() -> None:
+        for _ in range(2000):
+            clock.advance(0.5)
+            clock.hold_up(0.5)
+
+    threads = [threading.Thread(target=move) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert clock.now() == 8000.0
 
 
 def test_a_loop_that_has_ended_does_not_disturb_the_others():
