@@ -89,9 +89,12 @@ class CircuitBreaker(msgspec.Struct):
         """Return whether the next ticket would be the probe."""
         return self.state is CircuitState.OPEN and self.seconds_until_probe(now, settings) <= 0
 
-    def admit(self, now: float, settings: Settings) -> Ticket:
-        """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice."""
-        if self.probe_due(now, settings):
+    def admit(self, now: float, settings: Settings, *, may_probe: bool = True) -> Ticket:
+        """Hand out a ticket; the caller has asked ``refuses`` first, or visits against its advice.
+
+        ``may_probe`` is False where the probe is to be another process's.
+        """
+        if may_probe and self.probe_due(now, settings):
             self._move(CircuitState.HALF_OPEN)
             return Ticket(self.generation, is_probe=True)
         return Ticket(self.generation)
@@ -122,6 +125,25 @@ class CircuitBreaker(msgspec.Struct):
     def close_by_hand(self) -> None:
         """Close the circuit and forget its failures because the user says so."""
         self._close()
+
+    def hear_of_failure(self, at: float, settings: Settings) -> Cause | None:
+        """Count a failure that another process met at that time; return why that opened the circuit, if it did."""
+        if self.state is not CircuitState.CLOSED:
+            return None
+        return self._count(max(at, self.failures[-1]) if self.failures else at, settings)
+
+    def forget(self, at: float) -> None:
+        """Let failures from before that time count no more."""
+        del self.failures[: bisect_right(self.failures, at)]
+
+    def hear_of_probe(self, at: float) -> None:
+        """Take that another process's probe failed at that time: an open circuit is open from then on."""
+        if self.state is CircuitState.OPEN:
+            self.opened_at = max(self.opened_at, at)
+
+    def hear_of_recovery(self, at: float) -> Cause | None:
+        """Take that another process was answered at that time; return why that closed the circuit, if it did."""
+        return None if self.state is CircuitState.CLOSED or at < self.opened_at else self._close()
 
     def _count(self, now: float, settings: Settings) -> Cause | None:
         del self.failures[: self._count_old(now, settings)]

@@ -13,6 +13,8 @@ import msgspec
 from llx_magic.core.line import Line, Patience
 from llx_magic.core.load import Load
 from llx_magic.core.minute import Minute
+from llx_magic.core.sharing import PlacesWanted, Spent
+from llx_magic.core.stock import Stock
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
@@ -27,6 +29,11 @@ class Limits(NamedTuple):
     rpm_limit: int | None = None
     tpm_limit: int | None = None
     concurrency_limit: int | None = None
+
+    def part(self, of: int) -> Limits:
+        """Return one of so many equal parts of what a minute allows."""
+        rpm, tpm = (limit and max(1, limit // of) for limit in self[:2])
+        return self._replace(rpm_limit=rpm, tpm_limit=tpm)
 
 
 class Free(NamedTuple):
@@ -60,13 +67,22 @@ class Ceilings(msgspec.Struct):
     called: set[int] = set()
     loads: dict[int, Load] = {}
     served_at: float = 0.0
+    stock: Stock | None = None
 
     def free(self, load: Load, under_way: int, now: float) -> Free:
-        """Return how many requests of such a load may be sent now, beside those that have been called."""
+        """Return how many requests of such a load may be sent now, beside those that have been called.
+
+        Limits of a minute that are shared are those that the server of all gives places of; while it is away, each
+        process keeps to its part of them.
+        """
         limits, kept, found = self.limits, len(self.called), Free(PLENTY)
         if limits.concurrency_limit is not None:
             places = limits.concurrency_limit - under_way - kept
             found = Free(places, None, "concurrency_limit", limits.concurrency_limit)
+        if self.stock is not None and self.has_minute:
+            if self.stock.is_there:
+                return self._least(self.stock, found, load, now)
+            limits = limits.part(self.stock.peers)
         for limit, minute, one, name in (
             (limits.rpm_limit, self.requests, load.requests, "rpm_limit"),
             (limits.tpm_limit, self.tokens, load.tokens, "tpm_limit"),
@@ -77,6 +93,54 @@ class Ceilings(msgspec.Struct):
             if places < found.places:
                 found = Free(places, minute.due_at(limit, one, now) if places <= 0 else None, name, limit)
         return found
+
+    def _least(self, stock: Stock, found: Free, load: Load, now: float) -> Free:
+        """Return the lesser of what was found and what was given by the server of all."""
+        limits = self.limits
+        places = stock.places(load, now, counts_tokens=limits.tpm_limit is not None) - len(self.called)
+        if places >= found.places:
+            return found
+        named = "tpm_limit" if limits.rpm_limit is None else "rpm_limit"
+        at = stock.due_at(now) if places <= 0 else None
+        return Free(places, at, named, limits.rpm_limit or limits.tpm_limit or 0)
+
+    @property
+    def has_minute(self) -> bool:
+        """Whether there is a limit of a minute."""
+        return self.limits.rpm_limit is not None or self.limits.tpm_limit is not None
+
+    def ask(self, load: Load, waiting: int, now: float) -> bool:
+        """Ask the server of all for places where there is none left; return whether an answer is to come."""
+        stock, limits = self.stock, self.limits
+        if stock is None or not stock.is_there or not self.has_minute:
+            return False
+        if stock.places(load, now, counts_tokens=limits.tpm_limit is not None) > len(self.called):
+            return False
+        if stock.may_ask(now):
+            stock.asked_at = now
+            places = stock.wanted(now, waiting)
+            stock.outbox.append(PlacesWanted(places, load.tokens, limits.rpm_limit, limits.tpm_limit))
+        return stock.asked_at is not None
+
+    def spend(self, requests: float, tokens: float, ago: float = 0.0) -> None:
+        """Tell the server of all what it does not know of, sent so many seconds ago; negative is less than it knows."""
+        if self.stock is not None and self.stock.is_there and self.has_minute and (requests or tokens):
+            self.stock.outbox.append(Spent(requests, tokens, ago, self.limits.rpm_limit, self.limits.tpm_limit))
+
+    def spend_since(self, since: float, now: float) -> None:
+        """Tell the server of all what was sent since then."""
+        for at, sent in self.requests.entries:
+            if at >= since:
+                self.spend(sent, 0.0, now - at)
+        for at, sent in self.tokens.entries:
+            if at >= since:
+                self.spend(0.0, sent, now - at)
+
+    def correct(self, admitted_at: float, difference: float, now: float) -> None:
+        """Take that what was admitted then took so many tokens more, or fewer, than was expected."""
+        self.tokens.correct(admitted_at, difference)
+        if self.limits.tpm_limit is not None:
+            self.spend(0.0, difference, now - admitted_at)
 
     def refuses(self, request: int, load: Load, under_way: int, now: float) -> Free | None:
         """Return what keeps a request from being sent now; one that was called has its place."""
@@ -94,6 +158,8 @@ class Ceilings(msgspec.Struct):
 
     def count(self, load: Load, now: float) -> None:
         """Count what is sent."""
+        if self.stock is not None and self.stock.is_there and self.has_minute:
+            self.spend(*self.stock.take(load, now))
         if self.limits.rpm_limit is not None:
             self.requests.take(self.limits.rpm_limit, load.requests, now)
         if self.limits.tpm_limit is not None:
@@ -113,7 +179,11 @@ class Ceilings(msgspec.Struct):
 
     def call_next(self, under_way: int, now: float) -> int | None:
         """Take the next one out of the line where there is a place for it, and keep that."""
-        if self.line.is_empty or self.free(self.loads[self.line.first], under_way, now).places <= 0:
+        if self.line.is_empty:
+            return None
+        if self.stock is not None:
+            self.ask(self.loads[self.line.first], len(self.line.waiting), now)
+        if self.free(self.loads[self.line.first], under_way, now).places <= 0:
             return None
         request = self.line.take_first()
         self.called.add(request)

@@ -93,6 +93,11 @@ class CoolDown(msgspec.Struct):
         self.admit(request)
         return True
 
+    def hear(self, at: float, seconds: float) -> None:
+        """Begin, or lengthen, a cool-down because another process was refused at that time."""
+        self.refused_at, self.refused_for = max(at, self.refused_at), seconds
+        self.until = at + seconds if self.until is None else max(at + seconds, self.until)
+
     def settle(self, request: int, now: float, *, conclusive: bool) -> bool:
         """Release what the visit, or a turn that was not used, holds; return whether that ended the cool-down.
 

@@ -167,6 +167,18 @@ FORMS: tuple[Form, ...] = (
         _where("cause", Cause.PROBE_RETURNED),
         "the probe was cancelled, or met a rate limit or trouble of this machine",
     ),
+    Form(
+        facts.SharingChanged,
+        "[LB:profile] Facts are shared with other processes",
+        lambda event: isinstance(event, facts.SharingChanged) and event.is_there,
+        "again, after their server was away",
+    ),
+    Form(
+        facts.SharingChanged,
+        "[LB:profile] Facts are no longer shared with other processes",
+        lambda event: isinstance(event, facts.SharingChanged) and not event.is_there,
+        "their server does not answer; this process goes on alone",
+    ),
     Form(facts.BackendAdded, "[LB:profile] Backend added: {backend}"),
     Form(facts.BackendRemoved, "[LB:profile] Backend removed: {backend}"),
     Form(facts.CoolDownEnded, "[LB:cooldown] {backend}: Cool-down over"),

@@ -203,6 +203,12 @@ class CircuitChanged(BackendEvent, frozen=True, kw_only=True):
     failures: int | None = None
 
 
+class SharingChanged(Event, frozen=True, kw_only=True):
+    """Facts are shared with other processes again, or no longer, since their server is away; ``request`` is 0."""
+
+    is_there: bool
+
+
 class BackendAdded(BackendEvent, frozen=True, kw_only=True):
     """The profile was loaded again with this backend, new or changed; ``request`` is 0. Its circuit begins closed."""
 

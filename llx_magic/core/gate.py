@@ -8,6 +8,7 @@ import msgspec
 
 from llx_magic.core.admission import WAITED_FOR, Admission, Applicant, Hold, Permit, Wait, patience_of
 from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome
+from llx_magic.core.ceilings import Ceilings
 from llx_magic.core.cooldown import LONGEST_SECONDS, CoolDown, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
@@ -23,12 +24,17 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import Failure
 from llx_magic.core.rate_facts import RateFacts
+from llx_magic.core.sharing import Allowed, Fact, Failed, Limited, ProbeEnded, ProbeFailed, Recovered, Sharing, Wish
+from llx_magic.core.stock import Stock
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
+
+
+PROBE_ELSEWHERE = "circuit half-open, a request of another process is the probe"
 
 
 class GateKey(msgspec.Struct, frozen=True, weakref=True):
@@ -50,6 +56,35 @@ class Gate(msgspec.Struct):
     cool_down: CoolDown = msgspec.field(default_factory=CoolDown)
     tokens: TokenWindow = msgspec.field(default_factory=TokenWindow)
     traffic: Traffic = msgspec.field(default_factory=Traffic)
+    sharing: Sharing | None = None
+
+    def share(self) -> None:
+        """From now on tell other processes what is met here, and keep to limits together with them."""
+        self.sharing = Sharing()
+        self.traffic.ceilings = self.traffic.ceilings or Ceilings()
+        self.traffic.ceilings.stock = Stock()
+
+    def unsent(self) -> list[Fact | Wish]:
+        """Return what there is to be told, once."""
+        said: list[Fact | Wish] = []
+        if self.sharing is not None and self.sharing.outbox:
+            said, self.sharing.outbox = self.sharing.outbox, []
+        ceilings = self.traffic.ceilings
+        if ceilings is not None and ceilings.stock is not None and ceilings.stock.outbox:
+            said += ceilings.stock.outbox
+            ceilings.stock.outbox = []
+        return said
+
+    def asks(self, applicant: Applicant, now: float, settings: Settings) -> bool:
+        """Ask the others for what admission will need; return whether an answer is to come, which is worth a moment."""
+        if self.sharing is None or not self.sharing.is_there:
+            return False
+        if self._probe_due(now, settings) and not self.sharing.may_probe(now):
+            return self.sharing.ask_for_probe(self.breaker, now, settings)
+        ceilings = self.traffic.bounded_by(settings)
+        if ceilings is None or applicant.request in ceilings.called or not ceilings.line.is_empty:
+            return False
+        return ceilings.ask(self.traffic.expected.load(applicant.tokens), 1, now)
 
     def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
@@ -65,12 +100,16 @@ class Gate(msgspec.Struct):
             measured = self._measure_tpm(request, now, settings)
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
-        ticket = self.breaker.admit(now, settings) if settings.circuit_breaker_enabled else None
+        may_probe, ticket = self.may_probe(now), None
+        if settings.circuit_breaker_enabled:
+            ticket = self.breaker.admit(now, settings, may_probe=may_probe)
         sent = self.traffic.admit(applicant, now)
         permit = Permit(request, now, ticket, applicant.is_row, sent, applicant.tokens)
         if not applicant.is_row:
             self.cool_down.admit(request)
-        half_opened = (self._changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
+        if permit.is_probe and self.sharing is not None:
+            self.sharing.begin_probe()
+        half_opened = (self.changed(CircuitState.OPEN, Cause.RECOVERY_TIME, request, now),) if permit.is_probe else ()
         started = VisitStarted(at=now, request=request, backend=self.name, is_probe=permit.is_probe)
         return Admission(permit=permit, events=(*measured[:1], *half_opened, started))
 
@@ -105,6 +144,8 @@ class Gate(msgspec.Struct):
                 return Room(0, now + left, SkipReason.CIRCUIT_OPEN, "circuit open")
             if self.breaker.state is CircuitState.HALF_OPEN:
                 return self.traffic.until_one_ends(now, "circuit half-open, another request is the probe")
+            if self.sharing is not None and now < self.sharing.held_until:
+                return Room(0, self.sharing.held_until, SkipReason.CIRCUIT_OPEN, PROBE_ELSEWHERE)
             return room._replace(places=min(room.places, 1))
         if self.cool_down.has_line and not self.cool_down.seconds_left(now):
             return self.traffic.until_one_ends(now, "a request that is no row goes first")
@@ -143,6 +184,8 @@ class Gate(msgspec.Struct):
         self.traffic.refused(permit.admitted_at, now, seconds if is_known else None)
         if permit.is_row and not is_known:
             return (), False
+        if self.sharing is not None:
+            self.sharing.tell(Limited(seconds))
         goes_first = self.cool_down.start(permit.request, now, seconds, will_retry=will_retry)
         return (CoolDownStarted(at=now, request=permit.request, backend=self.name, seconds=seconds),), goes_first
 
@@ -225,12 +268,14 @@ class Gate(msgspec.Struct):
             outcome = Outcome.UNCOUNTED_FAILURE if self.traffic.excuses(permit.admitted_at, now) else outcome
         self.traffic.settle(is_row=permit.is_row)
         if permit.ticket is not None:
-            before = self.breaker.state
+            before, is_current = self.breaker.state, permit.ticket.generation == self.breaker.generation
             cause = self.breaker.settle(permit.ticket, outcome, now, settings)
             if cause is not None:
                 failures = self.breaker.failures_in_window(now, settings) if cause is Cause.FAILURES else None
-                events.append(self._changed(before, cause, permit.request, now, failures))
+                events.append(self.changed(before, cause, permit.request, now, failures))
                 self.traffic.start_anew()
+            if self.sharing is not None:
+                self._tell(permit, is_current, outcome, cause, now)
         # Before its time only an answer ends a cool-down.
         is_over = outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
         if permit.is_row:
@@ -238,20 +283,35 @@ class Gate(msgspec.Struct):
         else:
             ended = self.cool_down.settle(permit.request, now, conclusive=is_over and outcome is not Outcome.GIVEN_BACK)
         if ended:
+            if self.sharing is not None:
+                self.sharing.tell(Allowed(now - permit.admitted_at))
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
+
+    def _tell(self, permit: Permit, is_current: bool, outcome: Outcome, cause: Cause | None, now: float) -> None:
+        """Tell the others what a visit means for the circuit; what came too late to count here counts nowhere."""
+        assert self.sharing is not None
+        if cause is Cause.RECOVERED:
+            self.sharing.recovered_at = now
+            self.sharing.tell(Recovered())
+        elif cause is Cause.PROBE_FAILED:
+            self.sharing.tell(ProbeFailed())
+        elif is_current and outcome is Outcome.COUNTED_FAILURE:
+            self.sharing.tell(Failed())
+        if permit.is_probe:
+            self.sharing.tell(ProbeEnded())
 
     def open(self, now: float) -> tuple[BackendEvent, ...]:
         """Open the circuit because the user says so."""
         before = self.breaker.state
         self.breaker.open_by_hand(now)
-        return (self._changed(before, Cause.BY_HAND, 0, now),)
+        return (self.changed(before, Cause.BY_HAND, 0, now),)
 
     def close(self, now: float) -> tuple[BackendEvent, ...]:
         """Close the circuit because the user says so."""
         before = self.breaker.state
         self.breaker.close_by_hand()
-        return (self._changed(before, Cause.BY_HAND, 0, now),)
+        return (self.changed(before, Cause.BY_HAND, 0, now),)
 
     def reset(self, now: float) -> tuple[BackendEvent, ...]:
         """Close the circuit and end the cool-down because the user says so."""
@@ -270,6 +330,9 @@ class Gate(msgspec.Struct):
             if room.reason is None:
                 return None
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
+        elif not only_candidate and self._probe_due(now, settings) and not self.may_probe(now):
+            left = self.sharing.held_until - now if self.sharing and now < self.sharing.held_until else None
+            reason, message = SkipReason.CIRCUIT_OPEN, PROBE_ELSEWHERE
         elif not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
             left = self.breaker.seconds_until_probe(now, settings) or None
             reason = SkipReason.CIRCUIT_OPEN
@@ -301,12 +364,17 @@ class Gate(msgspec.Struct):
         aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=settings.tpm_threshold)
         return (measured, aside)
 
+    def may_probe(self, now: float) -> bool:
+        """Return whether a probe that is due may be a request of this process."""
+        return self.sharing is None or self.sharing.may_probe(now)
+
     def _probe_due(self, now: float, settings: Settings) -> bool:
         return settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings)
 
-    def _changed(
+    def changed(
         self, before: CircuitState, cause: Cause, request: int, now: float, failures: int | None = None
     ) -> CircuitChanged:
+        """Return the event of a change of the circuit that was ``before``."""
         return CircuitChanged(
             at=now,
             request=request,

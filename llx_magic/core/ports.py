@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from llx_magic.core.gate import Gate, GateKey
     from llx_magic.core.rate_facts import RateFacts
     from llx_magic.core.reply import Answer, ChatRequest, Usage
-    from llx_magic.keys.secret import Proof
+    from llx_magic.core.sharing import Answer as Told
+    from llx_magic.core.sharing import Fact, Wish
+    from llx_magic.keys.secret import Proof, Secret
 
 
 P = ParamSpec("P")
@@ -30,6 +33,53 @@ class StateStore(Protocol):
         Nobody else sees or changes the gate meanwhile. Where another process was faster, a store may call ``change``
         again with what that one has left, so ``change`` must have no effect but on the gate.
         """
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Account:
+    """Whose limits a backend's requests count for: a host, a model, and what the requests prove themselves with."""
+
+    host: str
+    model: str
+    secrets: tuple[Secret, ...]
+
+
+class Link(Protocol):
+    """One gate's connection to the others that share its backend. Everything returns at once, on whatever thread."""
+
+    def send(self, messages: Sequence[Fact | Wish]) -> None:
+        """Say something; it is dropped where nobody can be reached."""
+
+    def give_up(self) -> None:
+        """Take that an answer was waited for in vain: nobody is reached until an answer comes in time."""
+
+    def leave(self) -> None:
+        """Hear nothing any more."""
+
+
+class Ear(Protocol):
+    """Where a gate hears of others, on any thread."""
+
+    def hear(self, fact: Fact, age: float) -> None:
+        """Take what another process met, so many seconds ago."""
+
+    def be_told(self, answer: Told) -> None:
+        """Take what the server says."""
+
+
+class SharedFacts(Protocol):
+    """Where processes tell each other what they have met at the same backends; keys, prompts and replies never."""
+
+    def join(self, account: Account, ear: Ear) -> Link:
+        """Begin to share a backend: what the others have met is told, then that they are there. Returns at once."""
+
+
+@runtime_checkable
+class Accountable(Protocol):
+    """A backend ready to send that can say whose limits it counts for."""
+
+    @property
+    def account(self) -> Account:
+        """Whose limits its requests count for."""
 
 
 class Credential(Protocol):

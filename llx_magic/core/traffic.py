@@ -100,6 +100,8 @@ class Traffic(msgspec.Struct):
         return room
 
     def _room_of(self, ceilings: Ceilings, load: Load, now: float) -> Room:
+        if ceilings.stock is not None:
+            ceilings.ask(load, 1, now)
         if free := ceilings.refuses(0, load, self.under_way, now):
             at = free.at or ceilings.next_turn_at(self.under_way, now) or now + LOOK_AGAIN_SECONDS
             return Room(0, max(now, at), SkipReason.AT_CEILING, free.message)
@@ -171,12 +173,12 @@ class Traffic(msgspec.Struct):
         elif level.is_on_trial and self.under_way == 1:
             self.flow.try_distance(now)
 
-    def learn(self, permit: Permit, usage: Usage | None, ttft: float | None) -> None:
+    def learn(self, permit: Permit, usage: Usage | None, ttft: float | None, now: float) -> None:
         """Learn what an answer took, against what was expected, and how long it let wait."""
         if usage is not None:
             if self.ceilings is not None:
                 difference = usage.total_tokens - self.expected.load(permit.tokens).tokens
-                self.ceilings.tokens.correct(permit.admitted_at, difference)
+                self.ceilings.correct(permit.admitted_at, difference, now)
             self.expected.learn(permit.tokens, usage)
         if permit.is_row and self.level is not None and ttft is not None:
             self.level.first_token(ttft)

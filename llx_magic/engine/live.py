@@ -20,12 +20,13 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.ledger import Ledger
-from llx_magic.core.ports import Clock, P, StateStore, T
+from llx_magic.core.ports import Clock, P, SharedFacts, StateStore, T
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Tally
-from llx_magic.engine.store import MemoryStore
+from llx_magic.engine.sharing import Sharing
+from llx_magic.engine.store import MemoryStore, SendingStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
 from llx_magic.locks import ForkSafeLock
@@ -45,11 +46,15 @@ class LiveProfile:
     Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
     """
 
-    def __init__(self, name: str, backends: Iterable[str], clock: Clock, store: StateStore | None = None) -> None:
+    def __init__(self, name: str, backends: Iterable[str], clock: Clock, store: StateStore | None = None, facts: SharedFacts | None = None) -> None:
         self.name = name
         self.clock = clock
         self._lock = ForkSafeLock()
-        self._store = store or MemoryStore()
+        self._store: StateStore = store or MemoryStore()
+        self.sharing = None if facts is None else Sharing(self, facts)
+        """What connects the gates with other processes; None where nothing is shared."""
+        if self.sharing is not None:
+            self._store = SendingStore(self._store, self.sharing.send)
         self._gates = {backend: GateKey(backend) for backend in backends}
         self._generation = 0
         self._ledger = Ledger(self._gates, Settings().history_limit)
@@ -262,6 +267,15 @@ class LiveProfile:
             events = self._store.update(gate, change, self.clock.now())
             self._record(events)
             self._room.call_all()
+        self._tell(events)
+
+    def hear(self, gate: GateKey, change: Callable[[Gate, float], tuple[Event, ...]]) -> None:
+        """Change a gate by what other processes have met; those who wait are called where that lets them go on."""
+        with self._lock:
+            now = self.clock.now()
+            events = self._store.update(gate, change, now)
+            self._record(events)
+            self._room.look(now)
         self._tell(events)
 
     def leave_visits(self) -> None:

@@ -164,7 +164,12 @@ class RequestRun:
     async def _enter(self, candidate: Candidate, lap: _Lap) -> Visiting | None:
         """Return what visits a candidate, or None where it is passed over; what that means for later is noted."""
         ready = await self._prepared(candidate)
-        return None if ready is None else self._admitted(candidate, ready, lap)
+        if ready is None:
+            return None
+        if self._live.sharing is not None:
+            applicant = self._applicant(candidate, second_pass=lap.is_second)
+            await self._live.sharing.get_ready(candidate, ready, applicant)
+        return self._admitted(candidate, ready, lap)
 
     def _admitted(self, candidate: Candidate, ready: Ready, lap: _Lap) -> Visiting | None:
         admission = self._admit(candidate, second_pass=lap.is_second)

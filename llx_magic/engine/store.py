@@ -1,13 +1,14 @@
-"""Where gates are kept when no other process shares them."""
+"""Where gates are kept: in this process, and what they have to say to other processes is sent."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate
 
 from llx_magic.core.gate import Gate, GateKey
-from llx_magic.core.ports import P, T
+from llx_magic.core.ports import P, StateStore, T
+from llx_magic.core.sharing import Fact, Wish
 
 
 class MemoryStore:
@@ -25,3 +26,19 @@ class MemoryStore:
         if gate is None:
             gate = self._gates[key] = Gate(key.name)
         return change(gate, *args, **kwargs)
+
+
+class SendingStore:
+    """Keeps gates in another store, and sends what they have to say to other processes after each change."""
+
+    def __init__(self, kept: StateStore, send: Callable[[GateKey, Sequence[Fact | Wish]], None]) -> None:
+        self._kept = kept
+        self._send = send
+
+    def update(self, key: GateKey, change: Callable[Concatenate[Gate, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Change the gate, and send."""
+        try:
+            return self._kept.update(key, change, *args, **kwargs)
+        finally:
+            if said := self._kept.update(key, Gate.unsent):
+                self._send(key, said)

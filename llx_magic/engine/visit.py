@@ -12,6 +12,7 @@ from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.money import Cost
 from llx_magic.core.reply import Answer, Usage
+from llx_magic.core.sharing import Used
 from llx_magic.settings.declaration import Settings
 
 
@@ -76,9 +77,11 @@ class Visit:
         tpm, usage = None, self.answer.usage if self.answer else None
         if usage is not None:
             gate.tokens.add(self.began, now, usage.total_tokens)
+            if gate.sharing is not None:
+                gate.sharing.tell(Used(usage.total_tokens, now - self.began))
             tpm = gate.tokens.rate(now, self.settings.tpm_basis)
         if self.permit.sent is not None and self.answer is not None:
-            gate.traffic.learn(self.permit, usage, self.ttft)
+            gate.traffic.learn(self.permit, usage, self.ttft, now)
         outcome, ended = self._ending(now, tpm)
         return (ended, *gate.settle(self.permit, outcome, now, self.settings))
 

@@ -65,13 +65,15 @@ class Proof(Unshown):
 
     ``key`` goes where the wire form puts it; ``headers`` are those that the profile adds, and outweigh all others.
     ``secrets`` are the key and whatever else must not be sent unencrypted nor be shown. ``sign`` makes the headers that
-    depend on the request itself, None where there are none.
+    depend on the request itself, None where there are none. ``account`` are those secrets that stay the same from one
+    hour to the next, so that they tell one account from another.
     """
 
     key: Secret | None = None
     headers: Mapping[str, Secret] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     sign: Signer | None = None
+    account: tuple[Secret, ...] = ()
 
 
 def as_secret(value: Secret | str | None) -> Secret | None:

@@ -54,9 +54,10 @@ class ProfileCredential:
         headers, secrets = self.headers.read()
         if login := self.login_in_use:
             given = login.read()
-            return Proof(None, _with_own(given.headers, headers), (*given.secrets, *secrets), given.sign)
+            return Proof(None, _with_own(given.headers, headers), (*given.secrets, *secrets), given.sign, (Secret(login.place.said), *secrets))
         key = self.key.read()
-        return Proof(key, headers, secrets if key is None else (key, *secrets))
+        secrets = secrets if key is None else (key, *secrets)
+        return Proof(key, headers, secrets, account=secrets)
 
     def describe(self) -> str:
         """Say where the key is found, that none is needed, or what is missing, without the key."""

@@ -142,7 +142,7 @@ class Rows:
         if answered.tells:
             self.gate.learn_rates(permit, answered.tells, permit.admitted_at, at)
         if answered.failure is None:
-            self.gate.traffic.learn(permit, None, answered.ttft)
+            self.gate.traffic.learn(permit, None, answered.ttft, at)
             self.gate.settle(permit, Outcome.SUCCESS, at, self._settings)
             self.answers.append(at)
             self.took.append(at - permit.admitted_at)

@@ -13,7 +13,7 @@ from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import Message
 from llx_magic.core.money import UNPRICED, Tariff
-from llx_magic.core.ports import StateStore
+from llx_magic.core.ports import SharedFacts, StateStore
 from llx_magic.core.reply import Answer, Arrival, ChatRequest, Reply, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot
@@ -139,6 +139,7 @@ class Bench:
         clock: Any = None,
         tariffs: Mapping[str, Tariff] | None = None,
         budgets: tuple[Budget, ...] = (),
+        facts: SharedFacts | None = None,
         **settings,
     ):
         self.tariffs = tariffs or {}
@@ -147,7 +148,7 @@ class Bench:
         self.backends = backends
         self.order = order
         self.settings = {"failover_retry_count": 1, **settings}
-        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, self.store())
+        self.live = LiveProfile("bench", [backend.name for backend in backends], self.clock, self.store(), facts)
         self.live.with_ledger(Ledger.resize, self.rules().history_limit)
         self.gates = self.live.gates()
         self.seen: list[Arrival | Event] = []

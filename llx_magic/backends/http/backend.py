@@ -15,6 +15,7 @@ from llx_magic.backends.http.keys import KeyReader
 from llx_magic.backends.http.listing import all_models
 from llx_magic.backends.http.transport import Request
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
+from llx_magic.core.ports import Account
 from llx_magic.core.reply import Answer
 from llx_magic.errors import KeyMissing
 from llx_magic.keys.logins.login import LoginProblem
@@ -158,6 +159,11 @@ class _Visit:
     wire: Wire
     proof: Proof
     findings: Findings
+
+    @property
+    def account(self) -> Account:
+        """Whose limits its requests count for."""
+        return Account(self.endpoint.label, self.endpoint.model, self.proof.account)
 
     async def answer(self, request: ChatRequest, progress: Progress) -> Answer:
         """Send one request and return the whole reply.

@@ -1,0 +1,195 @@
+"""What processes that use the same backend with the same account tell each other, and what one gate knows of that.
+
+They share facts and not their state: each keeps its own gate and folds in what others have met. A gate asks for what is
+scarce (a place within the user's limits, being the probe of a circuit) and is told; what it wants to say lies in its
+``outbox`` until whoever keeps it sends that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from llx_magic.core.breaker import CircuitBreaker
+    from llx_magic.settings.declaration import Settings
+
+LEASE_SECONDS = 2.0
+"""For how long a process that may be the probe is waited for to begin; one that has begun renews that."""
+
+MOST_UNSENT = 256
+"""How many messages are kept for a server that is away; the oldest are dropped."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Something that one process says to the others, or to the server, or hears from there."""
+
+
+class Failed(Message, frozen=True, tag=True):
+    """A visit failed in a way that counts for the circuit."""
+
+
+class ProbeFailed(Message, frozen=True, tag=True):
+    """A probe failed: the circuit is open from then on, as long as its recovery time says."""
+
+
+class Recovered(Message, frozen=True, tag=True):
+    """A circuit that was not closed is: the backend has answered."""
+
+
+class Limited(Message, frozen=True, tag=True):
+    """The service has refused a request for so many seconds."""
+
+    seconds: float
+
+
+class Allowed(Message, frozen=True, tag=True):
+    """A request was answered that was admitted so many seconds before: cool-downs from before that are over."""
+
+    seconds: float
+
+
+class Used(Message, frozen=True, tag=True):
+    """Replies took so many tokens, within so many seconds."""
+
+    tokens: int
+    seconds: float
+
+
+Fact = Failed | ProbeFailed | Recovered | Limited | Allowed | Used
+
+
+class PlacesWanted(Message, frozen=True, tag=True):
+    """So many requests of so many tokens each are to be sent within the limits of a minute."""
+
+    places: int
+    tokens: float
+    rpm_limit: int | None
+    tpm_limit: int | None
+
+
+class Spent(Message, frozen=True, tag=True):
+    """So much was sent so many seconds ago, or less where it is negative, that the server does not know of yet."""
+
+    requests: float
+    tokens: float
+    ago: float
+    rpm_limit: int | None
+    tpm_limit: int | None
+
+
+class ProbeWanted(Message, frozen=True, tag=True):
+    """A circuit that opened so many seconds ago may be probed; its recovery time is ``recovery`` seconds."""
+
+    opened_ago: float
+    recovery: float
+
+
+class ProbeBegan(Message, frozen=True, tag=True):
+    """The probe is under way."""
+
+
+class ProbeEnded(Message, frozen=True, tag=True):
+    """The probe is over: whoever asks next may be it."""
+
+
+Wish = PlacesWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
+
+
+class Granted(Message, frozen=True, tag=True):
+    """So many places are this process's; where there is none, ``wait`` is how long to wait before asking again."""
+
+    places: int
+    tokens: float
+    wait: float
+
+
+class ProbeGranted(Message, frozen=True, tag=True):
+    """This process may be the probe, if it begins soon."""
+
+
+class ProbeHeld(Message, frozen=True, tag=True):
+    """Another process is the probe, or has just been; ask again after so many seconds."""
+
+    seconds: float
+
+
+class Swept(Message, frozen=True, tag=True):
+    """Some time has passed: places that were not used are to be given back."""
+
+
+class There(Message, frozen=True, tag=True):
+    """The server answers, and so many processes share the backend. A ``fresh`` one knows nothing of the last minute."""
+
+    peers: int
+    fresh: bool = False
+
+
+class Gone(Message, frozen=True, tag=True):
+    """The server does not answer: everybody goes on alone."""
+
+
+Answer = Granted | ProbeGranted | ProbeHeld | Swept | There | Gone
+
+
+class Sharing(msgspec.Struct):
+    """What one gate knows of the others that share its backend, and what it has to say to them.
+
+    ``is_there`` says whether the server answers; ``lost_at`` is since when it did not, 0 before it was there at all.
+    ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``lease_until`` is how
+    long this process may begin a probe, ``held_until`` how long another one is known to be it.
+    """
+
+    is_there: bool = False
+    lost_at: float = 0.0
+    outbox: list[Fact | Wish] = []
+    recovered_at: float = -1.0
+    probe_asked: bool = False
+    lease_until: float = 0.0
+    held_until: float = 0.0
+
+    def tell(self, *messages: Fact | Wish) -> None:
+        """Say something to the others."""
+        self.outbox.extend(messages)
+        del self.outbox[:-MOST_UNSENT]
+
+    def may_probe(self, now: float) -> bool:
+        """Return whether a circuit's probe may begin here."""
+        return not self.is_there or now < self.lease_until
+
+    def ask_for_probe(self, breaker: CircuitBreaker, now: float, settings: Settings) -> bool:
+        """Ask for being the probe, where nobody is known to be; return whether an answer is to come."""
+        if now < self.held_until:
+            return False
+        if not self.probe_asked:
+            self.probe_asked = True
+            recovery = settings.circuit_breaker_recovery_timeout_ms / 1000
+            self.tell(ProbeWanted(now - breaker.opened_at, recovery))
+        return True
+
+    def begin_probe(self) -> None:
+        """Use the lease."""
+        self.lease_until = 0.0
+        self.tell(ProbeBegan())
+
+    def give_up_lease(self, now: float) -> bool:
+        """Return whether a lease was not used in time, so that another may be the probe."""
+        is_over = 0.0 < self.lease_until <= now
+        if is_over:
+            self.lease_until = 0.0
+        return is_over
+
+    def hear_of_probe(self, answer: ProbeGranted | ProbeHeld, now: float) -> None:
+        """Take whether this process may be the probe."""
+        self.probe_asked = False
+        if isinstance(answer, ProbeGranted):
+            self.lease_until = now + LEASE_SECONDS / 2
+        else:
+            self.held_until = now + answer.seconds
+
+    def lose(self, now: float) -> None:
+        """Take that the server does not answer."""
+        self.lost_at = now if self.is_there else self.lost_at
+        self.is_there, self.probe_asked = False, False
+        self.lease_until = self.held_until = 0.0

@@ -1,0 +1,103 @@
+"""The places within shared limits that this process was given, and has not used yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from llx_magic.core.sharing import PlacesWanted, Spent
+
+if TYPE_CHECKING:
+    from llx_magic.core.load import Load
+
+KEPT_SECONDS = 0.5
+"""For how long a place may be used: it counts from when it was given, so its use must not be much later."""
+
+BLOCK = 8
+"""How many places are asked for at once at most."""
+
+SOON_SECONDS = 0.005
+"""When to look again for an answer that is on its way."""
+
+ROUNDING = 1e-6
+"""How much a sum may be wrong by."""
+
+
+class Given(msgspec.Struct):
+    """So many requests and tokens, to be used by then."""
+
+    until: float
+    requests: float
+    tokens: float
+
+
+class Stock(msgspec.Struct):
+    """What was given, oldest first, and what the server of all is to be told in ``outbox``.
+
+    ``is_there`` says whether it answers; ``peers`` are the processes that share the limits, this one included.
+    ``asked_at`` is when more was asked for, as long as no answer has come; before ``none_until`` there is none.
+    ``taken`` are the times at which the latest were used.
+    """
+
+    is_there: bool = False
+    peers: int = 1
+    outbox: list[PlacesWanted | Spent] = []
+    given: list[Given] = []
+    asked_at: float | None = None
+    none_until: float = 0.0
+    taken: list[float] = []
+
+    def places(self, load: Load, now: float, *, counts_tokens: bool) -> int:
+        """Return how many requests of such a load may be sent now."""
+        usable = [each for each in self.given if each.until > now]
+        requests = sum(each.requests for each in usable)
+        if not counts_tokens or not load.tokens:
+            return int(requests + ROUNDING)
+        return int(min(requests, sum(each.tokens for each in usable) / load.tokens) + ROUNDING)
+
+    def due_at(self, now: float) -> float:
+        """Return when to look again, where there is no place now."""
+        return max(self.none_until, now + SOON_SECONDS)
+
+    def wanted(self, now: float, waiting: int) -> int:
+        """Return how many places to ask for: for those who wait, or as many as were just used in such a time."""
+        del self.taken[:-BLOCK]
+        recent = sum(at > now - KEPT_SECONDS for at in self.taken)
+        return max(1, min(BLOCK, max(waiting, recent)))
+
+    def may_ask(self, now: float) -> bool:
+        """Return whether to ask for more: nobody has, and there may be some."""
+        return self.asked_at is None and now >= self.none_until
+
+    def take(self, load: Load, now: float) -> tuple[float, float]:
+        """Use a place, of the oldest first; return what had not been given of it, in requests and tokens."""
+        self.taken.append(now)
+        requests, tokens = load.requests, load.tokens
+        for each in self.given:
+            if each.until > now:
+                used = min(each.requests, requests)
+                each.requests, requests = each.requests - used, requests - used
+                used = min(each.tokens, tokens)
+                each.tokens, tokens = each.tokens - used, tokens - used
+        return requests, tokens
+
+    def hear(self, places: int, tokens: float, wait: float, now: float) -> None:
+        """Take the answer; a place counts from when it was asked for, at the latest."""
+        asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
+        if places:
+            self.given.append(Given(asked_at + KEPT_SECONDS, float(places), places * tokens))
+        self.none_until = 0.0 if places else now + wait
+
+    def sweep(self, now: float) -> tuple[float, float]:
+        """Give up what was not used in time; return how much that is, in requests and tokens."""
+        old = [each for each in self.given if each.until <= now or each.requests < ROUNDING]
+        self.given = [each for each in self.given if each not in old]
+        return sum(each.requests for each in old), sum(each.tokens for each in old)
+
+    def lose(self) -> None:
+        """Forget all: who gave it does not answer."""
+        self.is_there = False
+        self.given.clear()
+        self.outbox.clear()
+        self.asked_at, self.none_until = None, 0.0

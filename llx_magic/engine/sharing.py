@@ -1,0 +1,155 @@
+"""How the gates of one profile share facts with other processes; a request waits for them a moment at most."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llx_magic.core.events import SharingChanged
+from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.hearing import hear_answer, hear_fact
+from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
+from llx_magic.core.sharing import Answer, Fact, Gone, There, Wish
+from llx_magic.locks import ForkSafeLock
+
+if TYPE_CHECKING:
+    from llx_magic.core.admission import Applicant
+    from llx_magic.engine.live import LiveProfile
+    from llx_magic.engine.plan import Candidate
+    from llx_magic.settings.declaration import Settings
+
+LONGEST_WAIT = 0.05
+"""For how many seconds of real time a request waits for others at most; then everybody goes on alone."""
+
+
+class Sharing:
+    """The links of one profile's gates; a gate joins when it is first visited, since only then its key is read."""
+
+    def __init__(self, live: LiveProfile, facts: SharedFacts) -> None:
+        self._live = live
+        self._facts = facts
+        self._links = weakref.WeakKeyDictionary[GateKey, _Ear]()
+        self._lock = ForkSafeLock()
+        self._is_there: bool | None = None
+        self._news: list[str] = []
+
+    def send(self, gate: GateKey, messages: Sequence[Fact | Wish]) -> None:
+        """Say what a gate has to say; called under the profile's lock, and returns at once."""
+        if (ear := self._links.get(gate)) is not None and ear.link is not None:
+            ear.link.send(messages)
+
+    async def get_ready(self, candidate: Candidate, ready: Ready, applicant: Applicant) -> None:
+        """Ask the others for what admission will need, and wait for the answer a moment at most."""
+        gate, settings = candidate.gate, candidate.settings
+        ear = self._links.get(gate)
+        if ear is None:
+            if not isinstance(ready, Accountable):
+                return
+            ear = self._join(gate, ready.account, settings)
+        ear.settings = settings
+        if ear.is_joining:
+            await ear.answered(LONGEST_WAIT)
+        left = LONGEST_WAIT
+        while self._live.ask(gate, Gate.asks, applicant, self._live.clock.now(), settings):
+            began = asyncio.get_running_loop().time()
+            if left <= 0 or not await ear.answered(left):
+                ear.give_up()
+                return
+            left -= asyncio.get_running_loop().time() - began
+
+    def news(self) -> tuple[str, ...]:
+        """Return what has to be said of the server once."""
+        with self._lock:
+            news, self._news = tuple(self._news), []
+        return news
+
+    def note(self, answer: There | Gone) -> None:
+        """Say once that the server is away, and once that it is back."""
+        is_there = isinstance(answer, There)
+        with self._lock:
+            was, self._is_there = self._is_there, is_there
+            if was is is_there or (was is None and is_there):
+                return
+            self._news = [*self._news, BACK if is_there else AWAY][-2:]
+        self._live.publish(SharingChanged(at=self._live.clock.now(), request=0, is_there=is_there))
+
+    def _join(self, gate: GateKey, account: Account, settings: Settings) -> _Ear:
+        with self._lock:
+            if (known := self._links.get(gate)) is not None:
+                return known
+            ear = self._links[gate] = _Ear(self, self._live, gate, settings)
+        self._live.ask(gate, Gate.share)
+        ear.link = self._facts.join(account, ear)
+        weakref.finalize(gate, ear.link.leave)
+        return ear
+
+
+AWAY = "the shared facts (LLX_SHARED) are away: circuits and limits are this process's own until they are back"
+BACK = "the shared facts (LLX_SHARED) are back"
+
+
+class _Ear:
+    """Hears for one gate, on the threads of whoever shares, and lets requests wait for that."""
+
+    def __init__(self, sharing: Sharing, live: LiveProfile, gate: GateKey, settings: Settings) -> None:
+        self._sharing = weakref.ref(sharing)
+        self._live = weakref.ref(live)
+        self._gate = weakref.ref(gate)
+        self._lock = ForkSafeLock()
+        self._waiting: list[asyncio.Future[bool]] = []
+        self.settings = settings
+        self.link: Link | None = None
+        self.is_joining = True
+
+    def hear(self, fact: Fact, age: float) -> None:
+        """Fold in what another process met, so many seconds ago."""
+        live, gate = self._live(), self._gate()
+        if live is not None and gate is not None:
+            at = live.clock.now() - age
+            live.hear(gate, lambda each, now: hear_fact(each, fact, at, now, self.settings))
+
+    def be_told(self, answer: Answer) -> None:
+        """Take what the server says, and wake whoever waits for it."""
+        live, gate, sharing = self._live(), self._gate(), self._sharing()
+        if live is None or gate is None or sharing is None:
+            return
+
+        def change(each: Gate, now: float) -> tuple[()]:
+            hear_answer(each, answer, now)
+            return ()
+
+        live.hear(gate, change)
+        if isinstance(answer, There | Gone):
+            self.is_joining = False
+            sharing.note(answer)
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                future.get_loop().call_soon_threadsafe(functools.partial(_ring, future, came=True))
+
+    def give_up(self) -> None:
+        """Go on alone: an answer was waited for in vain."""
+        if self.link is not None:
+            self.link.give_up()
+        self.be_told(Gone())
+
+    async def answered(self, seconds: float) -> bool:
+        """Wait for the next answer; return whether one came in so many seconds of real time."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.append(future)
+        timer = asyncio.get_running_loop().call_later(seconds, functools.partial(_ring, future, came=False))
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+
+def _ring(future: asyncio.Future[bool], *, came: bool) -> None:
+    if not future.done():
+        future.set_result(came)

@@ -1,0 +1,261 @@
+"""Facts shared through a server of Redis: two threads of this process talk to it, and nobody else ever waits for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from llx_magic.core.ports import Account, Ear, Link
+from llx_magic.core.sharing import Fact, Gone, Granted, PlacesWanted, ProbeWanted, Spent, Swept, Used, Wish
+from llx_magic.core.stock import KEPT_SECONDS
+from llx_magic.shared.identity import name_of
+from llx_magic.shared.link import Number, RedisLink
+from llx_magic.shared.server import Said, Server
+
+BEAT_SECONDS = 5.0
+"""How often a process says that it is there."""
+
+RENEW_SECONDS = 2.0
+"""How often the lease of a probe is renewed."""
+
+TOKENS_SECONDS = 0.25
+"""How long the tokens of replies are added up before they are told."""
+
+SLOW_SECONDS = 0.05
+"""How long a trip may take for the server to count as there."""
+
+FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0
+"""After how many seconds a lost server is tried again; the pause is doubled."""
+
+MOST_WAITING = 1_024
+"""How many messages wait for the server at most; the oldest are dropped."""
+
+_ALL: weakref.WeakSet[RedisFacts] = weakref.WeakSet()
+
+
+class RedisFacts:
+    """Shares facts with all processes that use the same server.
+
+    ``minute`` is how many seconds the limits of a minute are of; it is shorter in tests.
+    """
+
+    def __init__(self, url: str, minute: float = 60.0) -> None:
+        self._url = url
+        self._minute = minute
+        self._password = unquote(urlsplit(url).password or "")
+        self._begin_anew()
+        _ALL.add(self)
+
+    def _begin_anew(self) -> None:
+        self._changed = threading.Condition()
+        self._links: list[RedisLink] = []
+        self._waiting: deque[Said] = deque(maxlen=MOST_WAITING)
+        self._tokens: dict[RedisLink, tuple[int, float]] = {}
+        self._due: dict[str, float] = {}
+        self._is_there = False
+        self._is_closed = False
+        self._server: Server | None = None
+        self._threads: list[threading.Thread] = []
+        self._after: dict[str, Number] = {}
+        self._pid = os.getpid()
+
+    def join(self, account: Account, ear: Ear) -> Link:
+        """Begin to share a backend; returns at once."""
+        link = RedisLink(name_of(account, self._password), ear, self._take, self.give_up)
+        with self._changed:
+            self._links = [*(each for each in self._links if not each.is_left), link]
+            self._start()
+            self._due["beat"] = 0.0
+            self._changed.notify_all()
+        return link
+
+    def close(self) -> None:
+        """End both threads; for tests."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(3.0)
+
+    def give_up(self) -> None:
+        """Take that the server does not answer in time, until it does again."""
+        with self._changed:
+            was_there, self._is_there = self._is_there, False
+            links = self._links
+            self._due["beat"] = time.monotonic() + FIRST_RETRY
+            self._changed.notify_all()
+        if was_there:
+            for link in links:
+                link.tell(Gone())
+
+    def _take(self, link: RedisLink, messages: Sequence[Fact | Wish]) -> None:
+        """Keep what a gate says for the thread that sends it."""
+        now = time.monotonic()
+        with self._changed:
+            self._start()
+            for message in messages:
+                if isinstance(message, Used):
+                    tokens, began = self._tokens.get(link, (0, now))
+                    self._tokens[link] = tokens + message.tokens, min(began, now - message.seconds)
+                    if "tokens" not in self._due:
+                        self._due["tokens"] = now + TOKENS_SECONDS
+                        self._changed.notify_all()
+                elif self._is_there or not isinstance(message, PlacesWanted | ProbeWanted | Spent):
+                    self._waiting.append(Said(link, message, now))
+                    self._changed.notify_all()
+
+    def _start(self) -> None:
+        if self._threads:
+            return
+        self._threads = [
+            threading.Thread(target=work, name=f"llx_magic {name}", daemon=True)
+            for name, work in (("shares", self._write), ("listens", self._read))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self) -> None:
+        """Talk to the server as long as it answers, and try it again when it does not."""
+        pause = FIRST_RETRY
+        while not self._is_closed:
+            server = None
+            try:
+                server = self._connected()
+                pause = FIRST_RETRY
+                while not self._is_closed:
+                    self._turn(server)
+            except Exception:  # noqa: BLE001 - whatever it is, this process goes on alone
+                self._lose()
+                self._rest(pause)
+                pause = min(2 * pause, LONGEST_RETRY)
+            finally:
+                self._server = None
+                if server is not None:
+                    server.close()
+
+    def _connected(self) -> Server:
+        server = Server(self._url, self._minute)
+        server.greet()
+        last = server.last_numbers()
+        for stream, number in last.items():
+            self._after[stream] = min(number, self._after.get(stream, number))
+            for link in self._links:
+                link.rewind(stream, number)
+        with self._changed:
+            self._server = server
+            self._due["beat"] = 0.0
+            self._changed.notify_all()
+        return server
+
+    def _turn(self, server: Server) -> None:
+        """Do once what is due, and send what there is to be sent."""
+        said, due = self._next()
+        if "beat" in due:
+            self._beat(server)
+        if "renew" in due:
+            for link in [each for each in self._links if each.is_probing]:
+                server.renew(link)
+        if said:
+            for link, answer in server.send(said):
+                if isinstance(answer, Granted) and answer.places:
+                    self._plan("sweep", KEPT_SECONDS)
+                link.tell(answer)
+        if any(link.is_probing for link in self._links):
+            self._plan("renew", RENEW_SECONDS)
+        if any(isinstance(each.message, ProbeWanted) for each in said):
+            self._plan("sweep", 2 * KEPT_SECONDS)
+        if "sweep" in due:
+            for link in self._links:
+                link.tell(Swept())
+
+    def _next(self) -> tuple[list[Said], list[str]]:
+        """Wait until there is something to do; return messages to send and the names of what is due."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                due = [name for name, at in self._due.items() if at <= now]
+                if self._waiting or due or self._is_closed:
+                    break
+                self._changed.wait(min(self._due.values(), default=now + BEAT_SECONDS) - now)
+            for name in due:
+                del self._due[name]
+            said = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if "tokens" in due:
+                said += [Said(link, Used(sum_, now - began), now) for link, (sum_, began) in self._tokens.items()]
+                self._tokens.clear()
+        return said, due
+
+    def _beat(self, server: Server) -> None:
+        """Say that this process is there; where that took not too long, the server counts as there."""
+        links = [link for link in self._links if not link.is_left]
+        history = server.history() if any(link.is_new for link in links) else []
+        for link in links:
+            if link.is_new:
+                link.welcome(history)
+            began = time.monotonic()
+            there = server.present(link)
+            if time.monotonic() - began > SLOW_SECONDS:
+                raise TimeoutError
+            link.tell(there)
+        self._is_there = True
+        self._plan("beat", BEAT_SECONDS)
+
+    def _plan(self, name: str, seconds: float) -> None:
+        with self._changed:
+            self._due.setdefault(name, time.monotonic() + seconds)
+
+    def _lose(self) -> None:
+        with self._changed:
+            self._is_there = False
+            self._waiting = deque(
+                (each for each in self._waiting if not isinstance(each.message, PlacesWanted | ProbeWanted | Spent)),
+                maxlen=MOST_WAITING,
+            )
+            links = self._links
+        for link in links:
+            link.tell(Gone())
+
+    def _rest(self, seconds: float) -> None:
+        with self._changed:
+            if not self._is_closed:
+                self._changed.wait_for(lambda: self._is_closed, seconds)
+
+    def _read(self) -> None:
+        """Hand on what others say, whenever the server is there."""
+        while not self._is_closed:
+            with self._changed:
+                self._changed.wait_for(lambda: self._server is not None or self._is_closed, 1.0)
+                server = self._server
+            if server is None:
+                continue
+            try:
+                for entry, age in server.wait_for_facts(self._after):
+                    self._after[entry.stream] = entry.number
+                    for link in self._links:
+                        link.hear(entry, age)
+            except Exception:  # noqa: BLE001 - the other thread finds out, and says so
+                self._rest(FIRST_RETRY)
+
+    def _forked(self) -> None:
+        """Begin anew in a forked copy of the process: its threads and connections are the parent's."""
+        links = self._links
+        self._begin_anew()
+        for link in links:
+            link.is_probing = False
+            link.tell(Gone())
+        self._links = links
+
+
+def _after_fork() -> None:
+    for facts in list(_ALL):
+        facts._forked()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

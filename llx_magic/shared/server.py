@@ -1,0 +1,223 @@
+"""The server's side of sharing: one connection that writes and asks, one that waits for what others say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from llx_magic.core.minute import BURST_SECONDS, GRAIN_SECONDS, LARGE, SPAN
+from llx_magic.core.sharing import (
+    LEASE_SECONDS,
+    Answer,
+    Fact,
+    Granted,
+    PlacesWanted,
+    ProbeBegan,
+    ProbeEnded,
+    ProbeFailed,
+    ProbeGranted,
+    ProbeHeld,
+    ProbeWanted,
+    Recovered,
+    Spent,
+    There,
+    Used,
+    Wish,
+)
+from llx_magic.shared import scripts
+from llx_magic.shared.link import Entry, Number, RedisLink, as_bytes
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.commands.core import Script
+
+PREFIX = "{llx_magic}"
+"""What all keys begin with; they lie in one slot of a cluster."""
+
+FACTS, TOKENS = f"{PREFIX}:facts", f"{PREFIX}:tokens"
+
+ANSWER_SECONDS = 1.0
+"""How long an answer is waited for before the connection counts as lost."""
+
+BLOCK_SECONDS = 1.0
+"""How long one look for what others say waits."""
+
+KEPT_LEASE_SECONDS = 6.0
+"""How long a probe that is under way holds its lease unless that is renewed."""
+
+Result = Callable[[object], None]
+
+
+class Said(NamedTuple):
+    """A message of a gate, and when it was said, by ``time.monotonic``."""
+
+    link: RedisLink
+    message: Fact | Wish
+    at: float
+
+
+class Server:
+    """A connected server, used by one thread; whatever goes wrong is an exception of the client's library."""
+
+    def __init__(self, url: str, minute: float) -> None:
+        from redis import Redis  # here, since it takes a tenth of a second  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
+        def connect(answer_within: float) -> Redis:
+            return Redis.from_url(
+                url,
+                socket_timeout=answer_within,
+                socket_connect_timeout=ANSWER_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                health_check_interval=0,
+                decode_responses=False,
+            )
+
+        self._writing, self._reading = connect(ANSWER_SECONDS), connect(BLOCK_SECONDS + ANSWER_SECONDS)
+        made = self._writing.register_script
+        self._tell, self._probe, self._keep = made(scripts.TELL), made(scripts.PROBE), made(scripts.KEEP)
+        self._give_back, self._beat = made(scripts.GIVE_BACK), made(scripts.BEAT)
+        self._take, self._spend = made(scripts.TAKE), made(scripts.SPEND)
+        scale = 1000 * minute / 60
+        self._minute = (SPAN * scale, GRAIN_SECONDS * scale, BURST_SECONDS * scale, LARGE)
+        self._offset = 0.0
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._writing.close()
+        self._reading.close()
+
+    def greet(self) -> None:
+        """Load the scripts and learn what the server's clock says."""
+        self._writing.ping()
+        for script in (self._tell, self._probe, self._keep, self._give_back, self._beat, self._take, self._spend):
+            self._writing.script_load(script.script)
+        began = time.monotonic()
+        seconds, microseconds = cast("tuple[int, int]", self._writing.time())
+        self._offset = seconds + microseconds / 1e6 - (began + time.monotonic()) / 2
+
+    def present(self, link: RedisLink) -> There:
+        """Say that a link's process is there; return how many are."""
+        keys = (f"{PREFIX}:peers:{link.backend}", *self._minutes(link)[::2])
+        _now, peers, minutes = cast(
+            "tuple[int, int, int]", self._beat(keys=keys, args=(link.origin, scripts.PEER_SECONDS))
+        )
+        return There(peers, fresh=not minutes)
+
+    def history(self) -> list[tuple[Entry, float]]:
+        """Return all that is still kept, oldest first."""
+        found: list[tuple[Entry, float]] = []
+        for stream in (FACTS, TOKENS):
+            rows = cast("Sequence[tuple[bytes, dict[bytes, bytes]]]", self._writing.xrange(stream))
+            found += self._entries(stream, rows)
+        return found
+
+    def last_numbers(self) -> dict[str, Number]:
+        """Return the number of the last entry of each stream."""
+        last: dict[str, Number] = {}
+        for stream in (FACTS, TOKENS):
+            rows = cast("Sequence[tuple[bytes, dict[bytes, bytes]]]", self._writing.xrevrange(stream, count=1))
+            last[stream] = _number(rows[0][0]) if rows else (0, 0)
+        return last
+
+    def wait_for_facts(self, after: dict[str, Number]) -> Iterable[tuple[Entry, float]]:
+        """Return what was said after these entries; nothing where nobody says anything for a while."""
+        streams = {stream: f"{number[0]}-{number[1]}" for stream, number in after.items()}
+        answer = self._reading.xread(streams, count=500, block=int(1000 * BLOCK_SECONDS))
+        pairs = answer.items() if isinstance(answer, dict) else (answer or ())
+        for name, rows in cast("Iterable[tuple[bytes, Sequence[tuple[bytes, dict[bytes, bytes]]]]]", pairs):
+            yield from self._entries(name.decode(), rows)
+
+    def send(self, said: Sequence[Said]) -> list[tuple[RedisLink, Answer]]:
+        """Send messages in one trip; return what the server says to them."""
+        pipe, now = self._writing.pipeline(transaction=False), time.monotonic()
+        makers = [self._queue(pipe, each, now) for each in said]
+        results = pipe.execute()
+        return [
+            (each.link, answer)
+            for each, maker, result in zip(said, makers, results, strict=True)
+            if maker is not None and (answer := maker(result)) is not None
+        ]
+
+    def renew(self, link: RedisLink) -> None:
+        """Keep the lease of a probe that is under way."""
+        self._keep(keys=(self._lease(link),), args=(link.origin, int(1000 * KEPT_LEASE_SECONDS)))
+
+    def _queue(self, pipe: Redis, said: Said, now: float) -> Callable[[object], Answer | None] | None:
+        link, message = said.link, said.message
+        match message:
+            case PlacesWanted():
+                args = (*self._minute, message.places, message.tokens, message.rpm_limit or 0, message.tpm_limit or 0)
+                self._take(keys=self._minutes(link), args=args, client=pipe)
+                return lambda result: _granted(message, result)
+            case Spent():
+                ago = int(1000 * (message.ago + now - said.at))
+                limits = (message.rpm_limit or 0, message.tpm_limit or 0)
+                args = (*self._minute, message.requests, message.tokens, ago, *limits)
+                self._spend(keys=self._minutes(link), args=args, client=pipe)
+            case ProbeWanted():
+                times = (int(1000 * (message.opened_ago + now - said.at)), int(1000 * message.recovery))
+                args = (link.origin, *times, int(1000 * LEASE_SECONDS))
+                self._probe(keys=(self._state(link), self._lease(link)), args=args, client=pipe)
+                return _probe_answer
+            case ProbeBegan():
+                link.is_probing = True
+                self._keep(keys=(self._lease(link),), args=(link.origin, int(1000 * KEPT_LEASE_SECONDS)), client=pipe)
+            case ProbeEnded():
+                link.is_probing = False
+                self._give_back(keys=(self._lease(link),), args=(link.origin,), client=pipe)
+            case _:
+                self._queue_fact(pipe, link, message, now - said.at)
+        return None
+
+    def _queue_fact(self, pipe: Redis, link: RedisLink, fact: Fact, age: float) -> None:
+        field = "recovered" if isinstance(fact, Recovered) else "failed" if isinstance(fact, ProbeFailed) else ""
+        is_small = isinstance(fact, Used)
+        most = scripts.MOST_TOKENS if is_small else scripts.MOST_FACTS
+        args = (link.origin, link.backend, as_bytes(fact), int(1000 * age), most, field, scripts.LASTING_SECONDS)
+        self._tell(keys=(TOKENS if is_small else FACTS, self._state(link)), args=args, client=pipe)
+
+    def _entries(
+        self, stream: str, rows: Sequence[tuple[bytes, dict[bytes, bytes]]]
+    ) -> Iterable[tuple[Entry, float]]:
+        now = time.monotonic() + self._offset
+        for raw, fields in rows:
+            number, age = _number(raw), _seconds(fields.get(b"a"))
+            texts = [fields.get(key, b"").decode("ascii", "replace") for key in (b"o", b"b")]
+            yield Entry(stream, number, texts[0], texts[1], fields.get(b"f", b""), age), now - number[0] / 1000 + age
+
+    def _minutes(self, link: RedisLink) -> tuple[str, str, str, str]:
+        name = link.backend
+        return (
+            f"{PREFIX}:rpm:{name}",
+            f"{PREFIX}:rpm-grains:{name}",
+            f"{PREFIX}:tpm:{name}",
+            f"{PREFIX}:tpm-grains:{name}",
+        )
+
+    def _state(self, link: RedisLink) -> str:
+        return f"{PREFIX}:circuit:{link.backend}"
+
+    def _lease(self, link: RedisLink) -> str:
+        return f"{PREFIX}:probe:{link.backend}"
+
+
+def _granted(asked: PlacesWanted, result: object) -> Granted:
+    places, wait = cast("tuple[int, int]", result)
+    return Granted(places, asked.tokens, wait / 1000)
+
+
+def _probe_answer(result: object) -> ProbeGranted | ProbeHeld:
+    wait = cast("int", result)
+    return ProbeHeld(wait / 1000) if wait else ProbeGranted()
+
+
+def _number(raw: bytes) -> Number:
+    milliseconds, _, place = raw.partition(b"-")
+    return int(milliseconds), int(place)
+
+
+def _seconds(raw: bytes | None) -> float:
+    return int(raw) / 1000 if raw is not None and raw.isdigit() else 0.0

@@ -1,0 +1,1 @@
+"""Facts that several processes share, through a real server of Redis on this machine."""
