@@ -122,10 +122,11 @@ class Ceilings(msgspec.Struct):
             stock.outbox.append(PlacesWanted(places, load.tokens, limits.rpm_limit, limits.tpm_limit))
         return stock.asked_at is not None
 
-    def spend(self, requests: float, tokens: float, ago: float = 0.0) -> None:
+    def spend(self, requests: float, tokens: float, ago: float = 0.0, given_at: int = 0) -> None:
         """Tell the server of all what it does not know of, sent so many seconds ago; negative is less than it knows."""
+        rpm, tpm = self.limits.rpm_limit, self.limits.tpm_limit
         if self.stock is not None and self.stock.is_there and self.has_minute and (requests or tokens):
-            self.stock.outbox.append(Spent(requests, tokens, ago, self.limits.rpm_limit, self.limits.tpm_limit))
+            self.stock.outbox.append(Spent(requests, tokens, ago, rpm, tpm, given_at))
 
     def spend_since(self, since: float, now: float) -> None:
         """Tell the server of all what was sent since then."""

@@ -58,10 +58,10 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
         case ProbeGranted() | ProbeHeld():
             sharing.hear_of_probe(answer, now)
         case Granted():
-            stock.hear(answer.places, answer.tokens, answer.wait, now)
+            stock.hear(answer, now)
         case Swept():
-            requests, tokens = stock.sweep(now)
-            ceilings.spend(-requests, -tokens)
+            for unused in stock.sweep(now):
+                ceilings.spend(-unused.requests, -unused.tokens, given_at=unused.given_at)
             if sharing.give_up_lease(now):
                 sharing.tell(ProbeEnded())
         case There(peers=peers, fresh=fresh):

@@ -70,13 +70,17 @@ class PlacesWanted(Message, frozen=True, tag=True):
 
 
 class Spent(Message, frozen=True, tag=True):
-    """So much was sent so many seconds ago, or less where it is negative, that the server does not know of yet."""
+    """So much was sent so many seconds ago, or less where it is negative, that the server does not know of yet.
+
+    ``given_at`` is the server's own time of a grant of which something was not used, else 0.
+    """
 
     requests: float
     tokens: float
     ago: float
     rpm_limit: int | None
     tpm_limit: int | None
+    given_at: int = 0
 
 
 class ProbeWanted(Message, frozen=True, tag=True):
@@ -98,11 +102,15 @@ Wish = PlacesWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
 
 
 class Granted(Message, frozen=True, tag=True):
-    """So many places are this process's; where there is none, ``wait`` is how long to wait before asking again."""
+    """So many places are this process's; where there is none, ``wait`` is how long to wait before asking again.
+
+    ``given_at`` is the server's own time, by which what is not used can be given back.
+    """
 
     places: int
     tokens: float
     wait: float
+    given_at: int = 0
 
 
 class ProbeGranted(Message, frozen=True, tag=True):
@@ -184,7 +192,7 @@ class Sharing(msgspec.Struct):
         """Take whether this process may be the probe."""
         self.probe_asked = False
         if isinstance(answer, ProbeGranted):
-            self.lease_until = now + LEASE_SECONDS / 2
+            self.lease_until = now + LEASE_SECONDS / 4
         else:
             self.held_until = now + answer.seconds
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llx_magic.core.sharing import PlacesWanted, Spent
+from llx_magic.core.sharing import Granted, PlacesWanted, Spent
 
 if TYPE_CHECKING:
     from llx_magic.core.load import Load
@@ -25,8 +25,9 @@ ROUNDING = 1e-6
 
 
 class Given(msgspec.Struct):
-    """So many requests and tokens, to be used by then."""
+    """So many requests and tokens, to be used by then; ``given_at`` is the server's own time."""
 
+    given_at: int
     until: float
     requests: float
     tokens: float
@@ -82,18 +83,19 @@ class Stock(msgspec.Struct):
                 each.tokens, tokens = each.tokens - used, tokens - used
         return requests, tokens
 
-    def hear(self, places: int, tokens: float, wait: float, now: float) -> None:
+    def hear(self, answer: Granted, now: float) -> None:
         """Take the answer; a place counts from when it was asked for, at the latest."""
         asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
-        if places:
-            self.given.append(Given(asked_at + KEPT_SECONDS, float(places), places * tokens))
-        self.none_until = 0.0 if places else now + wait
+        if answer.places:
+            tokens = answer.places * answer.tokens
+            self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(answer.places), tokens))
+        self.none_until = 0.0 if answer.places else now + answer.wait
 
-    def sweep(self, now: float) -> tuple[float, float]:
-        """Give up what was not used in time; return how much that is, in requests and tokens."""
+    def sweep(self, now: float) -> list[Given]:
+        """Give up what was not used in time, and return it."""
         old = [each for each in self.given if each.until <= now or each.requests < ROUNDING]
         self.given = [each for each in self.given if each not in old]
-        return sum(each.requests for each in old), sum(each.tokens for each in old)
+        return [each for each in old if each.requests > ROUNDING or each.tokens > ROUNDING]
 
     def lose(self) -> None:
         """Forget all: who gave it does not answer."""

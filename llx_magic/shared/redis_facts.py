@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llx_magic.core.ports import Account, Ear, Link
-from llx_magic.core.sharing import Fact, Gone, Granted, PlacesWanted, ProbeWanted, Spent, Swept, Used, Wish
+from llx_magic.core.sharing import Fact, Gone, Granted, PlacesWanted, ProbeGranted, ProbeWanted, Spent, Swept, Used, Wish
 from llx_magic.core.stock import KEPT_SECONDS
 from llx_magic.shared.identity import name_of
 from llx_magic.shared.link import Number, RedisLink
@@ -20,6 +20,9 @@ from llx_magic.shared.server import Said, Server
 
 BEAT_SECONDS = 5.0
 """How often a process says that it is there."""
+
+SWEEP_SECONDS = KEPT_SECONDS + 0.05
+"""How long after something was granted it is looked what of it was not used."""
 
 RENEW_SECONDS = 2.0
 """How often the lease of a probe is renewed."""
@@ -58,6 +61,7 @@ class RedisFacts:
         self._waiting: deque[Said] = deque(maxlen=MOST_WAITING)
         self._tokens: dict[RedisLink, tuple[int, float]] = {}
         self._due: dict[str, float] = {}
+        self._sweep_at = 0.0
         self._is_there = False
         self._is_closed = False
         self._server: Server | None = None
@@ -163,16 +167,17 @@ class RedisFacts:
                 server.renew(link)
         if said:
             for link, answer in server.send(said):
-                if isinstance(answer, Granted) and answer.places:
-                    self._plan("sweep", KEPT_SECONDS)
+                if isinstance(answer, Granted | ProbeGranted):
+                    self._sweep_at = time.monotonic() + SWEEP_SECONDS
+                    self._plan("sweep", SWEEP_SECONDS)
                 link.tell(answer)
         if any(link.is_probing for link in self._links):
             self._plan("renew", RENEW_SECONDS)
-        if any(isinstance(each.message, ProbeWanted) for each in said):
-            self._plan("sweep", 2 * KEPT_SECONDS)
         if "sweep" in due:
             for link in self._links:
                 link.tell(Swept())
+            if (left := self._sweep_at - time.monotonic()) > 0:
+                self._plan("sweep", left)
 
     def _next(self) -> tuple[list[Said], list[str]]:
         """Wait until there is something to do; return messages to send and the names of what is due."""
@@ -202,6 +207,7 @@ class RedisFacts:
             there = server.present(link)
             if time.monotonic() - began > SLOW_SECONDS:
                 raise TimeoutError
+            self._is_there = True
             link.tell(there)
         self._is_there = True
         self._plan("beat", BEAT_SECONDS)

@@ -17,6 +17,9 @@ MOST_TOKENS = 5_000
 PEER_SECONDS = 15
 """How long a process counts as there that has said nothing."""
 
+KNOWN_SECONDS = 70
+"""How long it is remembered that a process has told what it sent: as long as that counts."""
+
 _TIME = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -73,10 +76,12 @@ BEAT = (
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2] * 1000)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-return {now, redis.call('ZCARD', KEYS[1]), redis.call('EXISTS', KEYS[2], KEYS[3])}
+local known = redis.call('EXISTS', KEYS[2])
+redis.call('SET', KEYS[2], '1', 'EX', ARGV[3])
+return {redis.call('ZCARD', KEYS[1]), known}
 """
 )
-"""KEYS: peers, and the hashes of both minutes. ARGV: origin, seconds."""
+"""KEYS: peers, mark of this one. ARGV: origin, seconds, seconds of the mark. Returns peers, and whether it was known."""
 
 _MINUTE = (
     _TIME
@@ -98,12 +103,18 @@ local function apart(limit, one) return (SPAN + GRAIN) * one / limit end
 local function add(h, l, amount, limit, total, at)
   local grain = string.format('%.0f', math.floor(at / GRAIN))
   if redis.call('HEXISTS', h, grain) == 0 then
-    if amount < 0 then return end
     local last = redis.call('LINDEX', l, -1)
-    if last and tonumber(last) > tonumber(grain) then
+    if amount > 0 and not (last and tonumber(last) > tonumber(grain)) then
+      redis.call('RPUSH', l, grain)
+    elseif amount > 0 then
       grain = last
     else
-      redis.call('RPUSH', l, grain)
+      grain = nil
+      for _, each in ipairs(redis.call('LRANGE', l, 0, -1)) do
+        if tonumber(each) > at / GRAIN + 1 then break end
+        grain = each
+      end
+      if not grain then return end
     end
   end
   redis.call('HINCRBYFLOAT', h, grain, amount)
@@ -154,7 +165,7 @@ if places > 0 then
     end
   end
 end
-return {places, math.ceil(due - now)}
+return {places, math.ceil(due - now), now}
 """
 )
 """KEYS: hash and list of requests, of tokens. ARGV goes on: places, tokens of each, rpm and tpm limit (0: none)."""
@@ -162,7 +173,8 @@ return {places, math.ceil(due - now)}
 SPEND = (
     _MINUTE
     + """
-local at = now - ARGV[7]
+local at = tonumber(ARGV[10])
+if at == 0 then at = now - ARGV[7] end
 if at + SPAN < now then return 0 end
 for k = 1, 2 do
   local amount, limit = tonumber(ARGV[4 + k]), tonumber(ARGV[7 + k])
@@ -174,4 +186,4 @@ end
 return 1
 """
 )
-"""KEYS as of ``TAKE``. ARGV goes on: requests, tokens, their age in ms, rpm and tpm limit (0: none)."""
+"""KEYS as of ``TAKE``. ARGV goes on: requests, tokens, their age in ms, rpm and tpm limit (0: none), or their time."""

@@ -100,11 +100,10 @@ class Server:
 
     def present(self, link: RedisLink) -> There:
         """Say that a link's process is there; return how many are."""
-        keys = (f"{PREFIX}:peers:{link.backend}", *self._minutes(link)[::2])
-        _now, peers, minutes = cast(
-            "tuple[int, int, int]", self._beat(keys=keys, args=(link.origin, scripts.PEER_SECONDS))
-        )
-        return There(peers, fresh=not minutes)
+        keys = (f"{PREFIX}:peers:{link.backend}", f"{PREFIX}:known:{link.origin}")
+        args = (link.origin, scripts.PEER_SECONDS, scripts.KNOWN_SECONDS)
+        peers, is_known = cast("tuple[int, int]", self._beat(keys=keys, args=args))
+        return There(peers, fresh=not is_known)
 
     def history(self) -> list[tuple[Entry, float]]:
         """Return all that is still kept, oldest first."""
@@ -155,8 +154,8 @@ class Server:
             case Spent():
                 ago = int(1000 * (message.ago + now - said.at))
                 limits = (message.rpm_limit or 0, message.tpm_limit or 0)
-                args = (*self._minute, message.requests, message.tokens, ago, *limits)
-                self._spend(keys=self._minutes(link), args=args, client=pipe)
+                spent = (*self._minute, message.requests, message.tokens, ago, *limits, message.given_at)
+                self._spend(keys=self._minutes(link), args=spent, client=pipe)
             case ProbeWanted():
                 times = (int(1000 * (message.opened_ago + now - said.at)), int(1000 * message.recovery))
                 args = (link.origin, *times, int(1000 * LEASE_SECONDS))
@@ -205,8 +204,8 @@ class Server:
 
 
 def _granted(asked: PlacesWanted, result: object) -> Granted:
-    places, wait = cast("tuple[int, int]", result)
-    return Granted(places, asked.tokens, wait / 1000)
+    places, wait, at = cast("tuple[int, int, int]", result)
+    return Granted(places, asked.tokens, wait / 1000, at)
 
 
 def _probe_answer(result: object) -> ProbeGranted | ProbeHeld:

@@ -88,9 +88,10 @@ async def test_tokens_bound_the_places_too(server):
 
 async def test_what_is_given_back_is_another_ones(server):
     (one, link, heard), (two, other, overheard) = await joined(server, 2)
-    assert (await granted(link, heard, 8, rpm=8)).places == 8
+    given = await granted(link, heard, 8, rpm=8)
+    assert given.places == 8
     assert (await granted(other, overheard, 1, rpm=8)).places == 0
-    link.send([Spent(-6.0, 0.0, 0.0, 8, None)])
+    link.send([Spent(-6.0, 0.0, 0.0, 8, None, given.given_at)])
     await asyncio.sleep(0.05)
     assert (await granted(other, overheard, 8, rpm=8)).places == 6
     one.close()
@@ -104,7 +105,7 @@ async def test_places_that_are_not_used_are_given_back_by_themselves(kernel, ser
     for _ in range(BLOCK):
         await one.ask()
     ((facts, link, heard),) = await joined(server)
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.3)
     import redis
 
     total = float(redis.Redis(port=server.port).hget(f"{{llx_magic}}:rpm:{link.backend}", "total"))
