@@ -8,7 +8,6 @@ import msgspec
 
 from llx_magic.core.admission import WAITED_FOR, Admission, Applicant, Hold, Permit, Wait, patience_of
 from llx_magic.core.breaker import Cause, CircuitBreaker, CircuitState, Outcome
-from llx_magic.core.ceilings import Ceilings
 from llx_magic.core.cooldown import LONGEST_SECONDS, CoolDown, cool_down_seconds
 from llx_magic.core.events import (
     BackendEvent,
@@ -24,8 +23,7 @@ from llx_magic.core.events import (
 )
 from llx_magic.core.failure import Failure
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.sharing import Allowed, Fact, Failed, Limited, ProbeEnded, ProbeFailed, Recovered, Sharing, Wish
-from llx_magic.core.stock import Stock
+from llx_magic.core.sharing import Allowed, Limited, Sharing
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
@@ -58,34 +56,6 @@ class Gate(msgspec.Struct):
     traffic: Traffic = msgspec.field(default_factory=Traffic)
     sharing: Sharing | None = None
 
-    def share(self) -> None:
-        """From now on tell other processes what is met here, and keep to limits together with them."""
-        self.sharing = Sharing()
-        self.traffic.ceilings = self.traffic.ceilings or Ceilings()
-        self.traffic.ceilings.stock = Stock()
-
-    def unsent(self) -> list[Fact | Wish]:
-        """Return what there is to be told, once."""
-        said: list[Fact | Wish] = []
-        if self.sharing is not None and self.sharing.outbox:
-            said, self.sharing.outbox = self.sharing.outbox, []
-        ceilings = self.traffic.ceilings
-        if ceilings is not None and ceilings.stock is not None and ceilings.stock.outbox:
-            said += ceilings.stock.outbox
-            ceilings.stock.outbox = []
-        return said
-
-    def asks(self, applicant: Applicant, now: float, settings: Settings) -> bool:
-        """Ask the others for what admission will need; return whether an answer is to come, which is worth a moment."""
-        if self.sharing is None or not self.sharing.is_there:
-            return False
-        if self._probe_due(now, settings) and not self.sharing.may_probe(now):
-            return self.sharing.ask_for_probe(self.breaker, now, settings)
-        ceilings = self.traffic.bounded_by(settings)
-        if ceilings is None or applicant.request in ceilings.called or not ceilings.line.is_empty:
-            return False
-        return ceilings.ask(self.traffic.expected.load(applicant.tokens), 1, now)
-
     def admit(self, applicant: Applicant, now: float, settings: Settings) -> Admission:
         """Decide on one request.
 
@@ -96,7 +66,7 @@ class Gate(msgspec.Struct):
         if refusal := self._refusal(applicant, now, settings):
             return Admission(permit=None, may_wait=refusal.reason in WAITED_FOR, events=(refusal,))
         measured: tuple[BackendEvent, ...] = ()
-        if settings.tpm_threshold is not None and not applicant.second_pass and not self._probe_due(now, settings):
+        if settings.tpm_threshold is not None and not applicant.second_pass and not self.probe_due(now, settings):
             measured = self._measure_tpm(request, now, settings)
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
@@ -115,7 +85,7 @@ class Gate(msgspec.Struct):
 
     def admits_at_once(self, applicant: Applicant, now: float, settings: Settings) -> bool:
         """Return whether ``admit`` would let the request in, and not as a probe; nothing is taken or recorded."""
-        if self._refusal(applicant, now, settings) or self._probe_due(now, settings):
+        if self._refusal(applicant, now, settings) or self.probe_due(now, settings):
             return False
         return applicant.second_pass or len(self._measure_tpm(applicant.request, now, settings)) < 2
 
@@ -125,7 +95,7 @@ class Gate(msgspec.Struct):
         if refusal is not None:
             left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
             return f"{'waited for' if only_candidate else 'skipped'}: {refusal.message}{left}"
-        if self._probe_due(now, settings):
+        if self.probe_due(now, settings):
             return "asked once, as the probe of its half-open circuit"
         measured = self._measure_tpm(0, now, settings)
         if len(measured) > 1 and not only_candidate:
@@ -275,7 +245,7 @@ class Gate(msgspec.Struct):
                 events.append(self.changed(before, cause, permit.request, now, failures))
                 self.traffic.start_anew()
             if self.sharing is not None:
-                self._tell(permit, is_current, outcome, cause, now)
+                self.sharing.tell_of_visit(outcome if is_current else None, cause, now, was_probe=permit.is_probe)
         # Before its time only an answer ends a cool-down.
         is_over = outcome is Outcome.SUCCESS or not self.cool_down.seconds_left(now)
         if permit.is_row:
@@ -287,19 +257,6 @@ class Gate(msgspec.Struct):
                 self.sharing.tell(Allowed(now - permit.admitted_at))
             events.append(CoolDownEnded(at=now, request=permit.request, backend=self.name))
         return tuple(events)
-
-    def _tell(self, permit: Permit, is_current: bool, outcome: Outcome, cause: Cause | None, now: float) -> None:
-        """Tell the others what a visit means for the circuit; what came too late to count here counts nowhere."""
-        assert self.sharing is not None
-        if cause is Cause.RECOVERED:
-            self.sharing.recovered_at = now
-            self.sharing.tell(Recovered())
-        elif cause is Cause.PROBE_FAILED:
-            self.sharing.tell(ProbeFailed())
-        elif is_current and outcome is Outcome.COUNTED_FAILURE:
-            self.sharing.tell(Failed())
-        if permit.is_probe:
-            self.sharing.tell(ProbeEnded())
 
     def open(self, now: float) -> tuple[BackendEvent, ...]:
         """Open the circuit because the user says so."""
@@ -330,7 +287,7 @@ class Gate(msgspec.Struct):
             if room.reason is None:
                 return None
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
-        elif not only_candidate and self._probe_due(now, settings) and not self.may_probe(now):
+        elif not only_candidate and self.probe_due(now, settings) and not self.may_probe(now):
             left = self.sharing.held_until - now if self.sharing and now < self.sharing.held_until else None
             reason, message = SkipReason.CIRCUIT_OPEN, PROBE_ELSEWHERE
         elif not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
@@ -368,7 +325,8 @@ class Gate(msgspec.Struct):
         """Return whether a probe that is due may be a request of this process."""
         return self.sharing is None or self.sharing.may_probe(now)
 
-    def _probe_due(self, now: float, settings: Settings) -> bool:
+    def probe_due(self, now: float, settings: Settings) -> bool:
+        """Return whether the next request is the probe of a circuit that is open."""
         return settings.circuit_breaker_enabled and self.breaker.probe_due(now, settings)
 
     def changed(

@@ -1,10 +1,11 @@
-"""How a gate folds in what other processes have met, and what the server that they share answers."""
+"""How a gate shares: what it asks and says, and how it folds in what others have met and what their server answers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Cause, CircuitState
+from llx_magic.core.ceilings import Ceilings
 from llx_magic.core.events import BackendEvent, CoolDownEnded, CoolDownStarted
 from llx_magic.core.sharing import (
     Allowed,
@@ -19,17 +20,52 @@ from llx_magic.core.sharing import (
     ProbeGranted,
     ProbeHeld,
     Recovered,
+    Sharing,
     Swept,
     There,
     Used,
+    Wish,
 )
+from llx_magic.core.stock import Stock
 
 if TYPE_CHECKING:
+    from llx_magic.core.admission import Applicant
     from llx_magic.core.gate import Gate
     from llx_magic.settings.declaration import Settings
 
 MINUTE = 62.0
 """How far back, in seconds, it is told what was sent: as long as it counts."""
+
+
+def share(gate: Gate) -> None:
+    """From now on let a gate tell other processes what is met here, and keep to limits together with them."""
+    gate.sharing = Sharing()
+    gate.traffic.ceilings = gate.traffic.ceilings or Ceilings()
+    gate.traffic.ceilings.stock = Stock()
+
+
+def unsent(gate: Gate) -> list[Fact | Wish]:
+    """Return what a gate has to say, once."""
+    said: list[Fact | Wish] = []
+    if gate.sharing is not None and gate.sharing.outbox:
+        said, gate.sharing.outbox = gate.sharing.outbox, []
+    ceilings = gate.traffic.ceilings
+    if ceilings is not None and ceilings.stock is not None and ceilings.stock.outbox:
+        said += ceilings.stock.outbox
+        ceilings.stock.outbox = []
+    return said
+
+
+def asks(gate: Gate, applicant: Applicant, now: float, settings: Settings) -> bool:
+    """Ask the others for what admission will need; return whether an answer is to come, which is worth a moment."""
+    if gate.sharing is None or not gate.sharing.is_there:
+        return False
+    if gate.probe_due(now, settings) and not gate.sharing.may_probe(now):
+        return gate.sharing.ask_for_probe(gate.breaker, now, settings)
+    ceilings = gate.traffic.bounded_by(settings)
+    if ceilings is None or applicant.request in ceilings.called or not ceilings.line.is_empty:
+        return False
+    return ceilings.ask(gate.traffic.expected.load(applicant.tokens), 1, now)
 
 
 def hear_fact(gate: Gate, fact: Fact, at: float, now: float, settings: Settings) -> tuple[BackendEvent, ...]:

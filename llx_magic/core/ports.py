@@ -34,6 +34,7 @@ class StateStore(Protocol):
         again with what that one has left, so ``change`` must have no effect but on the gate.
         """
 
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Account:
     """Whose limits a backend's requests count for: a host, a model, and what the requests prove themselves with."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from llx_magic.core.breaker import Cause, Outcome
+
 if TYPE_CHECKING:
     from llx_magic.core.breaker import CircuitBreaker
     from llx_magic.settings.declaration import Settings
@@ -114,7 +116,7 @@ class Granted(Message, frozen=True, tag=True):
 
 
 class ProbeGranted(Message, frozen=True, tag=True):
-    """This process may be the probe, if it begins soon."""
+    """Whoever asked may be the probe, if it begins soon."""
 
 
 class ProbeHeld(Message, frozen=True, tag=True):
@@ -161,6 +163,18 @@ class Sharing(msgspec.Struct):
         """Say something to the others."""
         self.outbox.extend(messages)
         del self.outbox[:-MOST_UNSENT]
+
+    def tell_of_visit(self, outcome: Outcome | None, cause: Cause | None, now: float, *, was_probe: bool) -> None:
+        """Tell the others what a visit means for the circuit; an ``outcome`` of None came too late to count."""
+        if cause is Cause.RECOVERED:
+            self.recovered_at = now
+            self.tell(Recovered())
+        elif cause is Cause.PROBE_FAILED:
+            self.tell(ProbeFailed())
+        elif outcome is Outcome.COUNTED_FAILURE:
+            self.tell(Failed())
+        if was_probe:
+            self.tell(ProbeEnded())
 
     def may_probe(self, now: float) -> bool:
         """Return whether a circuit's probe may begin here."""

@@ -46,7 +46,14 @@ class LiveProfile:
     Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
     """
 
-    def __init__(self, name: str, backends: Iterable[str], clock: Clock, store: StateStore | None = None, facts: SharedFacts | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        backends: Iterable[str],
+        clock: Clock,
+        store: StateStore | None = None,
+        facts: SharedFacts | None = None,
+    ) -> None:
         self.name = name
         self.clock = clock
         self._lock = ForkSafeLock()
@@ -277,6 +284,10 @@ class LiveProfile:
             self._record(events)
             self._room.look(now)
         self._tell(events)
+
+    def news(self) -> tuple[str, ...]:
+        """Return what has to be said once of the server of shared facts."""
+        return () if self.sharing is None else self.sharing.news()
 
     def leave_visits(self) -> None:
         """After a fork, release the permits of running visits, which only the parent will finish."""

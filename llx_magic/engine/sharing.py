@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.events import SharingChanged
 from llx_magic.core.gate import Gate, GateKey
-from llx_magic.core.hearing import hear_answer, hear_fact
+from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
 from llx_magic.core.sharing import Answer, Fact, Gone, There, Wish
 from llx_magic.locks import ForkSafeLock
@@ -54,7 +54,7 @@ class Sharing:
         if ear.is_joining:
             await ear.answered(LONGEST_WAIT)
         left = LONGEST_WAIT
-        while self._live.ask(gate, Gate.asks, applicant, self._live.clock.now(), settings):
+        while self._live.ask(gate, asks, applicant, self._live.clock.now(), settings):
             began = asyncio.get_running_loop().time()
             if left <= 0 or not await ear.answered(left):
                 ear.give_up()
@@ -82,7 +82,7 @@ class Sharing:
             if (known := self._links.get(gate)) is not None:
                 return known
             ear = self._links[gate] = _Ear(self, self._live, gate, settings)
-        self._live.ask(gate, Gate.share)
+        self._live.ask(gate, share)
         ear.link = self._facts.join(account, ear)
         weakref.finalize(gate, ear.link.leave)
         return ear

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate
 
 from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.hearing import unsent
 from llx_magic.core.ports import P, StateStore, T
 from llx_magic.core.sharing import Fact, Wish
 
@@ -40,5 +41,5 @@ class SendingStore:
         try:
             return self._kept.update(key, change, *args, **kwargs)
         finally:
-            if said := self._kept.update(key, Gate.unsent):
+            if said := self._kept.update(key, unsent):
                 self._send(key, said)

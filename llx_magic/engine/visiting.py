@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llx_magic.core.admission import Permit
+from llx_magic.core.admission import Applicant, Permit
 from llx_magic.core.events import AttemptFailed, AttemptStarted, FirstTokenReceived, RetryScheduled
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, retry_delay
 from llx_magic.core.gate import Gate
@@ -86,8 +86,12 @@ class Visiting:
             )
         )
         await scope.clock.sleep(delay)
-        may_continue = scope.live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate)
-        return None if may_continue and scope.live.may_send_again(visit) else failure
+        if not scope.live.ask(visit.gate, Gate.may_continue, visit.permit, only_candidate=visit.only_candidate):
+            return failure
+        if scope.live.sharing is not None:
+            again = Applicant(visit.permit.request, tokens=visit.permit.tokens)
+            await scope.live.sharing.get_ready(self.candidate, self.ready, again)
+        return None if scope.live.may_send_again(visit) else failure
 
     async def _attempt(self) -> Answer:
         """Send once; the failure, if any, is published and raised."""

@@ -54,7 +54,13 @@ class ProfileCredential:
         headers, secrets = self.headers.read()
         if login := self.login_in_use:
             given = login.read()
-            return Proof(None, _with_own(given.headers, headers), (*given.secrets, *secrets), given.sign, (Secret(login.place.said), *secrets))
+            return Proof(
+                None,
+                _with_own(given.headers, headers),
+                (*given.secrets, *secrets),
+                given.sign,
+                (Secret(login.place.said), *secrets),
+            )
         key = self.key.read()
         secrets = secrets if key is None else (key, *secrets)
         return Proof(key, headers, secrets, account=secrets)

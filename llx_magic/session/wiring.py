@@ -15,7 +15,7 @@ from llx_magic.backends.local import LocalBackend
 from llx_magic.backends.simulated import SimulatedBackend, simulated_script
 from llx_magic.backends.unusable import UnusableBackend
 from llx_magic.core.gate import GateKey
-from llx_magic.core.ports import Backend, Clock
+from llx_magic.core.ports import Backend, Clock, SharedFacts
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Purse
 from llx_magic.engine.clocks import LoopClock, VirtualClock
@@ -25,6 +25,7 @@ from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import log_debug_lines
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of, wire_of
+from llx_magic.session.sharing import shared_facts
 from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
@@ -56,19 +57,22 @@ _lock = ForkSafeLock()
 def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[LiveProfile, Places]:
     """Return the live state of a profile, the one that its file has in this process or a new one, and its backends.
 
-    A profile without a file, and an isolated one, have a state of their own. Loading a changed file again keeps the
+    A profile without a file, and an isolated one, have a state of their own, which is not shared with other processes
+    either. Loading a changed file again keeps the
     state of the members that are still the same; who loaded it before goes on with the gates of the members it knows.
 
     Raises:
         SettingError: for a simulated member's parameter that is not allowed.
+        ProfileError: where the server of shared facts is named in a way that cannot be used.
     """
     if isolated or clock is not None or profile.path is None:
-        return _wired(profile, _new_entry(profile, clock or _clock_for(profile)))
+        return _wired(profile, _new_entry(profile, clock or _clock_for(profile), None))
     key = profile.path.resolve()
     with _lock:
         entry = _entries.get(key)
         if entry is None or isinstance(entry.live.clock, VirtualClock) != is_virtual(profile.members[0]):
-            entry = _entries[key] = _new_entry(profile, _clock_for(profile))
+            facts = None if is_virtual(profile.members[0]) else shared_facts()
+            entry = _entries[key] = _new_entry(profile, _clock_for(profile), facts)
         else:
             _take_over(entry, profile)
         return _wired(profile, entry)
@@ -142,8 +146,8 @@ def _clock_for(profile: Profile) -> Clock:
     return VirtualClock() if is_virtual(profile.members[0]) else LoopClock()
 
 
-def _new_entry(profile: Profile, clock: Clock) -> LiveEntry:
-    live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock)
+def _new_entry(profile: Profile, clock: Clock, facts: SharedFacts | None) -> LiveEntry:
+    live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock, facts=facts)
     live.subscribe(log_debug_lines)
     return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def name_of(account: Account, password: str) -> str:
-    """Return the name: a digest of host, model and key, keyed with the password of the server, which all who share know.
+    """Return the name: a digest of host, model and key, keyed with the server's password, which all who share know.
 
     So whoever sees the names alone cannot try out keys, and the same key at another server has another name.
     """

@@ -8,11 +8,21 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llx_magic.core.ports import Account, Ear, Link
-from llx_magic.core.sharing import Fact, Gone, Granted, PlacesWanted, ProbeGranted, ProbeWanted, Spent, Swept, Used, Wish
+from llx_magic.core.sharing import (
+    Fact,
+    Gone,
+    Granted,
+    PlacesWanted,
+    ProbeGranted,
+    ProbeWanted,
+    Spent,
+    Swept,
+    Used,
+    Wish,
+)
 from llx_magic.core.stock import KEPT_SECONDS
 from llx_magic.shared.identity import name_of
 from llx_magic.shared.link import Number, RedisLink
@@ -160,24 +170,31 @@ class RedisFacts:
     def _turn(self, server: Server) -> None:
         """Do once what is due, and send what there is to be sent."""
         said, due = self._next()
-        if "beat" in due:
-            self._beat(server)
-        if "renew" in due:
-            for link in [each for each in self._links if each.is_probing]:
-                server.renew(link)
-        if said:
-            for link, answer in server.send(said):
-                if isinstance(answer, Granted | ProbeGranted):
-                    self._sweep_at = time.monotonic() + SWEEP_SECONDS
-                    self._plan("sweep", SWEEP_SECONDS)
-                link.tell(answer)
+        for name in due:
+            if (act := {"beat": self._beat, "renew": self._renew}.get(name)) is not None:
+                act(server)
+        for link, answer in server.send(said) if said else ():
+            if isinstance(answer, Granted | ProbeGranted):
+                self._sweep_at = time.monotonic() + SWEEP_SECONDS
+                self._plan("sweep", SWEEP_SECONDS)
+            link.tell(answer)
         if any(link.is_probing for link in self._links):
             self._plan("renew", RENEW_SECONDS)
         if "sweep" in due:
-            for link in self._links:
-                link.tell(Swept())
-            if (left := self._sweep_at - time.monotonic()) > 0:
-                self._plan("sweep", left)
+            self._sweep()
+
+    def _renew(self, server: Server) -> None:
+        """Keep the leases of probes that are under way."""
+        for link in self._links:
+            if link.is_probing:
+                server.renew(link)
+
+    def _sweep(self) -> None:
+        """Have what was granted and not used given back; again where something was granted since."""
+        for link in self._links:
+            link.tell(Swept())
+        if (left := self._sweep_at - time.monotonic()) > 0:
+            self._plan("sweep", left)
 
     def _next(self) -> tuple[list[Said], list[str]]:
         """Wait until there is something to do; return messages to send and the names of what is due."""

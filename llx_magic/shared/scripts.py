@@ -81,7 +81,7 @@ redis.call('SET', KEYS[2], '1', 'EX', ARGV[3])
 return {redis.call('ZCARD', KEYS[1]), known}
 """
 )
-"""KEYS: peers, mark of this one. ARGV: origin, seconds, seconds of the mark. Returns peers, and whether it was known."""
+"""KEYS: peers, mark of this one. ARGV: origin, seconds, seconds of the mark. Returns peers, and if it was known."""
 
 _MINUTE = (
     _TIME

@@ -30,7 +30,6 @@ from llx_magic.shared.link import Entry, Number, RedisLink, as_bytes
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.commands.core import Script
 
 PREFIX = "{llx_magic}"
 """What all keys begin with; they lie in one slot of a cluster."""
@@ -61,9 +60,9 @@ class Server:
     """A connected server, used by one thread; whatever goes wrong is an exception of the client's library."""
 
     def __init__(self, url: str, minute: float) -> None:
-        from redis import Redis  # here, since it takes a tenth of a second  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
+        from redis import Redis  # here, since it takes a tenth of a second
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         def connect(answer_within: float) -> Redis:
             return Redis.from_url(
@@ -178,9 +177,7 @@ class Server:
         args = (link.origin, link.backend, as_bytes(fact), int(1000 * age), most, field, scripts.LASTING_SECONDS)
         self._tell(keys=(TOKENS if is_small else FACTS, self._state(link)), args=args, client=pipe)
 
-    def _entries(
-        self, stream: str, rows: Sequence[tuple[bytes, dict[bytes, bytes]]]
-    ) -> Iterable[tuple[Entry, float]]:
+    def _entries(self, stream: str, rows: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[tuple[Entry, float]]:
         now = time.monotonic() + self._offset
         for raw, fields in rows:
             number, age = _number(raw), _seconds(fields.get(b"a"))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
+import redis
 
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.events import CoolDownStarted, SharingChanged
 from llx_magic.core.failure import FailureKind
+from llx_magic.core.load import Load
 from llx_magic.engine.sharing import AWAY, BACK
 from tests.engine.kit import DOWN, failure
 from tests.shared.kit import Kernel, RedisServer, Shared, free_port, soon
@@ -77,8 +80,6 @@ async def test_the_password_is_wrong(tmp_path):
 
 
 async def test_the_server_is_full(kernel: Callable[..., Kernel], server):
-    import redis
-
     one = kernel(Shared("a"), **LIMITS)
     await one.ask()
     await there(one)
@@ -95,8 +96,6 @@ async def test_the_server_is_full(kernel: Callable[..., Kernel], server):
 
 
 async def test_the_server_is_restarted_and_knows_nothing_any_more(kernel: Callable[..., Kernel], server):
-    import redis
-
     one, other = kernel(Shared("a"), **LIMITS), kernel(Shared("a", "fine", "fine", DOWN), Shared("b"), **LIMITS)
     for each in (one, other):
         await each.ask()
@@ -155,8 +154,6 @@ async def test_alone_a_process_keeps_to_its_part_of_a_limit(kernel: Callable[...
     server.stop()
     await there(one, is_there=False)
     ceilings, now = one.gate("a").traffic.ceilings, one.clock.now()
-    from llx_magic.core.load import Load
-
     assert ceilings.free(Load(1.0), 0, now).places == 4  # of 5, of which one is used
 
 
@@ -195,25 +192,29 @@ async def test_a_forked_copy_of_the_process_shares_with_threads_of_its_own(kerne
     for each in (one, other):
         await each.ask()
         await there(each)
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-
-            def ask() -> None:
-                asyncio.new_event_loop().run_until_complete(_thrice(one))
-
-            import threading
-
-            thread = threading.Thread(target=ask)
-            thread.start()
-            thread.join(10)
-            time.sleep(0.5)
-            code = 0
-        finally:
-            os._exit(code)
+    child = _forked(one)
     await soon(lambda: other.gate("a").breaker.state is CircuitState.OPEN, "its circuit opens", 10.0)
-    assert os.waitpid(child, 0)[1] == 0
+    assert _end_of(child) == 0
+
+
+def _forked(kernel: Kernel) -> int:
+    """Return the number of a copy of this process that asks three times and ends."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        thread = threading.Thread(target=lambda: asyncio.run(_thrice(kernel)))
+        thread.start()
+        thread.join(10)
+        time.sleep(0.5)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _end_of(child: int) -> int:
+    return os.waitpid(child, 0)[1]
 
 
 async def _thrice(kernel: Kernel) -> None:

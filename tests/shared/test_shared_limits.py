@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+import redis
+
 from llx_magic.core.sharing import Granted, PlacesWanted, Spent, There
 from llx_magic.core.stock import BLOCK
 from llx_magic.shared.redis_facts import RedisFacts
+from tests.engine.kit import answer
 from tests.shared.kit import Heard, Shared, soon
 
 
@@ -20,8 +23,6 @@ class Timed(Shared):
 
     async def note(self, _request, _progress):
         self.times.append(time.monotonic())
-        from tests.engine.kit import answer
-
         return answer(tokens=self.tokens)
 
 
@@ -104,10 +105,8 @@ async def test_places_that_are_not_used_are_given_back_by_themselves(kernel, ser
     await soon(lambda: one.gate("a").sharing.is_there, "the server is there")
     for _ in range(BLOCK):
         await one.ask()
-    ((facts, link, heard),) = await joined(server)
+    ((facts, link, _heard),) = await joined(server)
     await asyncio.sleep(1.3)
-    import redis
-
     total = float(redis.Redis(port=server.port).hget(f"{{llx_magic}}:rpm:{link.backend}", "total"))
     assert total == BLOCK + 1
     facts.close()

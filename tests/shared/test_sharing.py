@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+import redis
 
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendSkipped, CoolDownEnded, CoolDownStarted
@@ -187,8 +188,6 @@ async def test_a_prompt_waits_50_ms_at_most_for_a_server_that_stands_still(kerne
 
 
 async def test_the_server_sees_no_key_and_no_prompt(kernel, server):
-    import redis
-
     one = kernel(Shared("a", "fine", DOWN), rpm_limit=1_000, tpm_limit=100_000)
     await joined(one)
     await fails(one)
@@ -203,14 +202,12 @@ async def test_the_server_sees_no_key_and_no_prompt(kernel, server):
 
 
 async def test_every_key_on_the_server_has_an_end(kernel, server):
-    import redis
-
     one = kernel(Shared("a", "fine", DOWN), rpm_limit=1_000, tpm_limit=100_000)
     await joined(one)
     await fails(one)
     await asyncio.sleep(0.4)
     client = redis.Redis(port=server.port)
-    assert {key: client.ttl(key) > 0 for key in client.keys()} == dict.fromkeys(client.keys(), True)
+    assert {key: client.ttl(key) > 0 for key in client.keys()} == dict.fromkeys(client.keys(), True)  # noqa: SIM118 - it is no dict
 
 
 async def test_who_skips_says_that_another_process_is_the_probe(kernel):
