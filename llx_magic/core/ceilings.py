@@ -105,6 +105,11 @@ class Ceilings(msgspec.Struct):
         return Free(places, at, named, limits.rpm_limit or limits.tpm_limit or 0)
 
     @property
+    def has_limit(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.limits.concurrency_limit is not None or self.has_minute
+
+    @property
     def has_minute(self) -> bool:
         """Whether there is a limit of a minute."""
         return self.limits.rpm_limit is not None or self.limits.tpm_limit is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Cause, CircuitState
@@ -44,15 +45,15 @@ def share(gate: Gate) -> None:
     gate.traffic.ceilings.stock = Stock()
 
 
-def unsent(gate: Gate) -> list[Fact | Wish]:
+def unsent(gate: Gate) -> Sequence[Fact | Wish]:
     """Return what a gate has to say, once."""
-    said: list[Fact | Wish] = []
-    if gate.sharing is not None and gate.sharing.outbox:
-        said, gate.sharing.outbox = gate.sharing.outbox, []
-    ceilings = gate.traffic.ceilings
-    if ceilings is not None and ceilings.stock is not None and ceilings.stock.outbox:
-        said += ceilings.stock.outbox
-        ceilings.stock.outbox = []
+    sharing, ceilings = gate.sharing, gate.traffic.ceilings
+    if sharing is None or ceilings is None or (stock := ceilings.stock) is None:
+        return ()
+    if not sharing.outbox and not stock.outbox:
+        return ()
+    said = [*sharing.outbox, *stock.outbox]
+    sharing.outbox, stock.outbox = [], []
     return said
 
 

@@ -140,11 +140,12 @@ class Traffic(msgspec.Struct):
         """Count one that goes to the backend; return what has been sent to it by then, where that is counted."""
         self.under_way += 1
         is_row = applicant.is_row
-        if not is_row and self.bucket is None and self.ceilings is None:
+        ceilings = self.ceilings if self.ceilings is not None and self.ceilings.has_limit else None
+        if not is_row and self.bucket is None and ceilings is None:
             return None
         load = self.expected.load(applicant.tokens)
-        if self.ceilings is not None:
-            self.ceilings.admit(applicant.request, load, now)
+        if ceilings is not None:
+            ceilings.admit(applicant.request, load, now)
         if self.bucket is not None:
             self.bucket.take(load, now)
         self.sent = self.sent.plus(load)

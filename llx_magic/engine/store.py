@@ -38,8 +38,14 @@ class SendingStore:
 
     def update(self, key: GateKey, change: Callable[Concatenate[Gate, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Change the gate, and send."""
-        try:
-            return self._kept.update(key, change, *args, **kwargs)
-        finally:
-            if said := self._kept.update(key, unsent):
-                self._send(key, said)
+        result, said = self._kept.update(key, _changed, change, *args, **kwargs)
+        if said:
+            self._send(key, said)
+        return result
+
+
+def _changed(
+    gate: Gate, change: Callable[Concatenate[Gate, P], T], /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[T, Sequence[Fact | Wish]]:
+    """Change a gate; return also what it has to say."""
+    return change(gate, *args, **kwargs), unsent(gate)

@@ -94,7 +94,7 @@ class Server:
         for script in (self._tell, self._probe, self._keep, self._give_back, self._beat, self._take, self._spend):
             self._writing.script_load(script.script)
         began = time.monotonic()
-        seconds, microseconds = cast("tuple[int, int]", self._writing.time())
+        seconds, microseconds = self._writing.time()
         self._offset = seconds + microseconds / 1e6 - (began + time.monotonic()) / 2
 
     def present(self, link: RedisLink) -> There:
@@ -122,7 +122,9 @@ class Server:
 
     def wait_for_facts(self, after: dict[str, Number]) -> Iterable[tuple[Entry, float]]:
         """Return what was said after these entries; nothing where nobody says anything for a while."""
-        streams = {stream: f"{number[0]}-{number[1]}" for stream, number in after.items()}
+        streams: dict[bytes | str | memoryview[int], int | bytes | str | memoryview[int]] = {
+            stream: f"{number[0]}-{number[1]}" for stream, number in after.items()
+        }
         answer = self._reading.xread(streams, count=500, block=int(1000 * BLOCK_SECONDS))
         pairs = answer.items() if isinstance(answer, dict) else (answer or ())
         for name, rows in cast("Iterable[tuple[bytes, Sequence[tuple[bytes, dict[bytes, bytes]]]]]", pairs):
@@ -157,8 +159,8 @@ class Server:
                 self._spend(keys=self._minutes(link), args=spent, client=pipe)
             case ProbeWanted():
                 times = (int(1000 * (message.opened_ago + now - said.at)), int(1000 * message.recovery))
-                args = (link.origin, *times, int(1000 * LEASE_SECONDS))
-                self._probe(keys=(self._state(link), self._lease(link)), args=args, client=pipe)
+                wish = (link.origin, *times, int(1000 * LEASE_SECONDS))
+                self._probe(keys=(self._state(link), self._lease(link)), args=wish, client=pipe)
                 return _probe_answer
             case ProbeBegan():
                 link.is_probing = True

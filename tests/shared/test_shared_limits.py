@@ -66,8 +66,8 @@ async def joined(server, count: int = 1, minute: float = 60.0):
     for _ in range(count):
         facts, heard = RedisFacts(server.url, minute), Heard()
         link = facts.join(Shared("a").account, heard)
-        await soon(lambda heard=heard: any(isinstance(each, There) for each in heard.answers), "the server is there")
         made.append((facts, link, heard))
+    await soon(lambda: all(There in map(type, each.answers) for _, _, each in made), "the server is there")
     return made
 
 

@@ -21,8 +21,7 @@ async def joined(*kernels) -> None:
     """Let each kernel be asked once, and be there."""
     for each in kernels:
         await each.ask()
-    for each in kernels:
-        await soon(lambda each=each: each.gate("a").sharing.is_there, "the server is there")
+    await soon(lambda: all(each.gate("a").sharing.is_there for each in kernels), "the server is there")
 
 
 async def fails(kernel, **options) -> None:
