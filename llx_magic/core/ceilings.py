@@ -97,12 +97,16 @@ class Ceilings(msgspec.Struct):
     def _least(self, stock: Stock, found: Free, load: Load, now: float) -> Free:
         """Return the lesser of what was found and what was given by the server of all."""
         limits = self.limits
-        places = stock.places(load, now, counts_tokens=limits.tpm_limit is not None) - len(self.called)
+        places, at = stock.places(load, now, counts_tokens=limits.tpm_limit is not None), stock.due_at(now)
+        if limits.rpm_limit is not None:  # whatever the server says, one process alone never exceeds the whole
+            left = self.requests.left(limits.rpm_limit, now)
+            if left < places:
+                places, at = left, self.requests.due_at(limits.rpm_limit, load.requests, now)
+        places -= len(self.called)
         if places >= found.places:
             return found
         named = "tpm_limit" if limits.rpm_limit is None else "rpm_limit"
-        at = stock.due_at(now) if places <= 0 else None
-        return Free(places, at, named, limits.rpm_limit or limits.tpm_limit or 0)
+        return Free(places, at if places <= 0 else None, named, limits.rpm_limit or limits.tpm_limit or 0)
 
     @property
     def has_limit(self) -> bool:

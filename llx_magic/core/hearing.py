@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.ceilings import Ceilings
+from llx_magic.core.cooldown import LONGEST_SECONDS
 from llx_magic.core.events import BackendEvent, CoolDownEnded, CoolDownStarted
 from llx_magic.core.sharing import (
     Allowed,
@@ -21,18 +22,22 @@ from llx_magic.core.sharing import (
     ProbeGranted,
     ProbeHeld,
     Recovered,
+    Saying,
     Sharing,
     Swept,
     There,
     Used,
-    Wish,
 )
 from llx_magic.core.stock import Stock
+from llx_magic.core.tokens import WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from llx_magic.core.admission import Applicant
     from llx_magic.core.gate import Gate
     from llx_magic.settings.declaration import Settings
+
+MOST_TOKENS = 100_000_000
+"""The most tokens that replies of a moment can have taken, whatever somebody else says."""
 
 MINUTE = 62.0
 """How far back, in seconds, it is told what was sent: as long as it counts."""
@@ -45,20 +50,23 @@ def share(gate: Gate) -> None:
     gate.traffic.ceilings.stock = Stock()
 
 
-def unsent(gate: Gate) -> Sequence[Fact | Wish]:
+def unsent(gate: Gate) -> Sequence[Saying]:
     """Return what a gate has to say, once."""
     sharing, ceilings = gate.sharing, gate.traffic.ceilings
     if sharing is None or ceilings is None or (stock := ceilings.stock) is None:
         return ()
     if not sharing.outbox and not stock.outbox:
         return ()
-    said = [*sharing.outbox, *stock.outbox]
+    said: list[Saying] = [*sharing.outbox, *stock.outbox]
     sharing.outbox, stock.outbox = [], []
     return said
 
 
-def asks(gate: Gate, applicant: Applicant, now: float, settings: Settings) -> bool:
-    """Ask the others for what admission will need; return whether an answer is to come, which is worth a moment."""
+def asks(gate: Gate, applicant: Applicant, now: float, settings: Settings, waiting: int = 0) -> bool:
+    """Ask the others for what admission will need; return whether an answer is to come, which is worth a moment.
+
+    ``waiting`` are the requests that wait for such an answer already.
+    """
     if gate.sharing is None or not gate.sharing.is_there:
         return False
     if gate.probe_due(now, settings) and not gate.sharing.may_probe(now):
@@ -66,18 +74,19 @@ def asks(gate: Gate, applicant: Applicant, now: float, settings: Settings) -> bo
     ceilings = gate.traffic.bounded_by(settings)
     if ceilings is None or applicant.request in ceilings.called or not ceilings.line.is_empty:
         return False
-    return ceilings.ask(gate.traffic.expected.load(applicant.tokens), 1, now)
+    return ceilings.ask(gate.traffic.expected.load(applicant.tokens), waiting + 1, now)
 
 
 def hear_fact(gate: Gate, fact: Fact, at: float, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
     """Take what another process met at that time, which may lie some way back; return what that changed here."""
     match fact:
         case Used(tokens=tokens, seconds=seconds):
-            gate.tokens.add(at - seconds, at, tokens)
+            if 0 < tokens <= MOST_TOKENS:
+                gate.tokens.add(at - _within(seconds, WINDOW_SECONDS), at, tokens)
         case Limited(seconds=seconds):
-            return _limited(gate, at, seconds, now)
+            return _limited(gate, at, _within(seconds, LONGEST_SECONDS), now)
         case Allowed(seconds=seconds):
-            if gate.cool_down.disprove(at - seconds):
+            if gate.cool_down.disprove(at - _within(seconds, LONGEST_SECONDS)):
                 return (CoolDownEnded(at=now, request=0, backend=gate.name),)
         case Failed() | ProbeFailed() | Recovered():
             return _of_circuit(gate, fact, at, now, settings)
@@ -108,6 +117,11 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
         case Gone():
             sharing.lose(now)
             stock.lose()
+
+
+def _within(seconds: float, most: float) -> float:
+    """Return a time that somebody else says, within what can be; what is no time at all is none."""
+    return min(seconds, most) if seconds >= 0.0 else 0.0
 
 
 def _limited(gate: Gate, at: float, seconds: float, now: float) -> tuple[BackendEvent, ...]:

@@ -43,6 +43,10 @@ class Minute(msgspec.Struct):
             places = min(places, math.floor((BURST_SECONDS - ahead) / self._apart(limit, one) + ROUNDING) + 1)
         return max(0, places)
 
+    def left(self, limit: float, now: float) -> int:
+        """Return how much of the limit is left, however evenly it is used."""
+        return math.floor(limit - self._used(now) + ROUNDING)
+
     def due_at(self, limit: float, one: float, now: float) -> float:
         """Return when the next request may be sent, where none may now."""
         spaced = self.next_at - BURST_SECONDS if limit >= LARGE * one else now

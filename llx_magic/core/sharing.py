@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from llx_magic.core.breaker import CircuitBreaker
     from llx_magic.settings.declaration import Settings
 
+ANSWER_SECONDS = 0.05
+"""How long an answer of the server is waited for; one that takes longer is none, and everybody goes on alone."""
+
 LEASE_SECONDS = 2.0
 """For how long a process that may be the probe is waited for to begin; one that has begun renews that."""
+
+LONGEST_HELD = 600.0
+"""How long another process can be the probe at most, whatever the server says."""
 
 MOST_UNSENT = 256
 """How many messages are kept for a server that is away; the oldest are dropped."""
@@ -100,7 +106,12 @@ class ProbeEnded(Message, frozen=True, tag=True):
     """The probe is over: whoever asks next may be it."""
 
 
+class GaveUp(Message, frozen=True, tag=True):
+    """An answer was waited for in vain: this process goes on alone until the server answers again."""
+
+
 Wish = PlacesWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
+Saying = Fact | Wish | GaveUp
 
 
 class Granted(Message, frozen=True, tag=True):
@@ -137,10 +148,17 @@ class There(Message, frozen=True, tag=True):
 
 
 class Gone(Message, frozen=True, tag=True):
-    """The server does not answer: everybody goes on alone."""
+    """The server does not answer: everybody goes on alone. Where ``is_usual``, it has not been reached yet."""
+
+    is_usual: bool = False
 
 
 Answer = Granted | ProbeGranted | ProbeHeld | Swept | There | Gone
+
+
+def is_overdue(asked_at: float | None, now: float) -> bool:
+    """Return whether an answer has not come in time to what was asked then; None is nothing."""
+    return asked_at is not None and now - asked_at >= ANSWER_SECONDS
 
 
 class Sharing(msgspec.Struct):
@@ -148,18 +166,19 @@ class Sharing(msgspec.Struct):
 
     ``is_there`` says whether the server answers; ``lost_at`` is since when it did not, 0 before it was there at all.
     ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``lease_until`` is how
-    long this process may begin a probe, ``held_until`` how long another one is known to be it.
+    long this process may begin a probe, ``held_until`` how long another one is known to be it. ``probe_asked_at`` is when the
+    server was asked for that, as long as no answer has come.
     """
 
     is_there: bool = False
     lost_at: float = 0.0
-    outbox: list[Fact | Wish] = []
+    outbox: list[Saying] = []
     recovered_at: float = -1.0
-    probe_asked: bool = False
+    probe_asked_at: float | None = None
     lease_until: float = 0.0
     held_until: float = 0.0
 
-    def tell(self, *messages: Fact | Wish) -> None:
+    def tell(self, *messages: Saying) -> None:
         """Say something to the others."""
         self.outbox.extend(messages)
         del self.outbox[:-MOST_UNSENT]
@@ -184,8 +203,12 @@ class Sharing(msgspec.Struct):
         """Ask for being the probe, where nobody is known to be; return whether an answer is to come."""
         if now < self.held_until:
             return False
-        if not self.probe_asked:
-            self.probe_asked = True
+        if is_overdue(self.probe_asked_at, now):
+            self.lose(now)
+            self.tell(GaveUp())
+            return False
+        if self.probe_asked_at is None:
+            self.probe_asked_at = now
             recovery = settings.circuit_breaker_recovery_timeout_ms / 1000
             self.tell(ProbeWanted(now - breaker.opened_at, recovery))
         return True
@@ -204,14 +227,14 @@ class Sharing(msgspec.Struct):
 
     def hear_of_probe(self, answer: ProbeGranted | ProbeHeld, now: float) -> None:
         """Take whether this process may be the probe."""
-        self.probe_asked = False
+        self.probe_asked_at = None
         if isinstance(answer, ProbeGranted):
             self.lease_until = now + LEASE_SECONDS / 4
         else:
-            self.held_until = now + answer.seconds
+            self.held_until = now + max(0.0, min(answer.seconds, LONGEST_HELD))
 
     def lose(self, now: float) -> None:
         """Take that the server does not answer."""
         self.lost_at = now if self.is_there else self.lost_at
-        self.is_there, self.probe_asked = False, False
+        self.is_there, self.probe_asked_at = False, None
         self.lease_until = self.held_until = 0.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llx_magic.core.sharing import Granted, PlacesWanted, Spent
+from llx_magic.core.sharing import GaveUp, Granted, PlacesWanted, Spent, is_overdue
 
 if TYPE_CHECKING:
     from llx_magic.core.load import Load
@@ -16,6 +16,9 @@ KEPT_SECONDS = 0.5
 
 BLOCK = 8
 """How many places are asked for at once at most."""
+
+LONGEST_WAIT = 62.0
+"""How long the server can say to wait at most: after a minute all that was sent counts no more."""
 
 SOON_SECONDS = 0.005
 """When to look again for an answer that is on its way."""
@@ -43,7 +46,7 @@ class Stock(msgspec.Struct):
 
     is_there: bool = False
     peers: int = 1
-    outbox: list[PlacesWanted | Spent] = []
+    outbox: list[PlacesWanted | Spent | GaveUp] = []
     given: list[Given] = []
     asked_at: float | None = None
     none_until: float = 0.0
@@ -69,7 +72,10 @@ class Stock(msgspec.Struct):
 
     def may_ask(self, now: float) -> bool:
         """Return whether to ask for more: nobody has, and there may be some."""
-        return self.asked_at is None and now >= self.none_until
+        if is_overdue(self.asked_at, now):
+            self.lose()
+            self.outbox.append(GaveUp())
+        return self.is_there and self.asked_at is None and now >= self.none_until
 
     def take(self, load: Load, now: float) -> tuple[float, float]:
         """Use a place, of the oldest first; return what had not been given of it, in requests and tokens."""
@@ -84,12 +90,14 @@ class Stock(msgspec.Struct):
         return requests, tokens
 
     def hear(self, answer: Granted, now: float) -> None:
-        """Take the answer; a place counts from when it was asked for, at the latest."""
+        """Take the answer; a place counts from when it was asked for, at the latest. No more are taken than asked for."""
         asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
-        if answer.places:
-            tokens = answer.places * answer.tokens
-            self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(answer.places), tokens))
-        self.none_until = 0.0 if answer.places else now + answer.wait
+        places = min(answer.places, BLOCK)
+        if places > 0:
+            self.given.append(
+                Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens)
+            )
+        self.none_until = 0.0 if places > 0 else now + max(0.0, min(answer.wait, LONGEST_WAIT))
 
     def sweep(self, now: float) -> list[Given]:
         """Give up what was not used in time, and return it."""

@@ -25,7 +25,7 @@ from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Tally
-from llx_magic.engine.sharing import Sharing
+from llx_magic.engine.sharing import SharedGates
 from llx_magic.engine.store import MemoryStore, SendingStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
@@ -58,7 +58,7 @@ class LiveProfile:
         self.clock = clock
         self._lock = ForkSafeLock()
         self._store: StateStore = store or MemoryStore()
-        self.sharing = None if facts is None else Sharing(self, facts)
+        self.sharing = None if facts is None else SharedGates(self, facts)
         """What connects the gates with other processes; None where nothing is shared."""
         if self.sharing is not None:
             self._store = SendingStore(self._store, self.sharing.send)

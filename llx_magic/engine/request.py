@@ -166,10 +166,13 @@ class RequestRun:
         ready = await self._prepared(candidate)
         if ready is None:
             return None
-        if self._live.sharing is not None:
-            applicant = self._applicant(candidate, second_pass=lap.is_second)
-            await self._live.sharing.get_ready(candidate, ready, applicant)
+        await self._ask_others(candidate, ready)
         return self._admitted(candidate, ready, lap)
+
+    async def _ask_others(self, candidate: Candidate, ready: Ready) -> None:
+        """Ask the processes that share a backend for what admission needs, where any do."""
+        if self._live.sharing is not None:
+            await self._live.sharing.get_ready(candidate, ready, self._applicant(candidate, second_pass=False))
 
     def _admitted(self, candidate: Candidate, ready: Ready, lap: _Lap) -> Visiting | None:
         admission = self._admit(candidate, second_pass=lap.is_second)
@@ -241,6 +244,7 @@ class RequestRun:
             if left == 0:
                 break
             left -= 1
+            await self._ask_others(candidate, visiting.ready)
             permit = self._admit(candidate, second_pass=True).permit
             if permit is None:
                 break

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llx_magic.core.events import SharingChanged
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
-from llx_magic.core.sharing import Answer, Fact, Gone, There, Wish
+from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Saying, There
 from llx_magic.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from llx_magic.engine.plan import Candidate
     from llx_magic.settings.declaration import Settings
 
-LONGEST_WAIT = 0.05
-"""For how many seconds of real time a request waits for others at most; then everybody goes on alone."""
+
+AWAY = "the shared facts (LLX_SHARED) are away: circuits and limits are this process's own until they are back"
+BACK = "the shared facts (LLX_SHARED) are back"
+"""What is said once, with the next reply."""
 
 
-class Sharing:
+class SharedGates:
     """The links of one profile's gates; a gate joins when it is first visited, since only then its key is read."""
 
     def __init__(self, live: LiveProfile, facts: SharedFacts) -> None:
@@ -37,29 +40,31 @@ class Sharing:
         self._is_there: bool | None = None
         self._news: list[str] = []
 
-    def send(self, gate: GateKey, messages: Sequence[Fact | Wish]) -> None:
+    def send(self, gate: GateKey, messages: Sequence[Saying]) -> None:
         """Say what a gate has to say; called under the profile's lock, and returns at once."""
-        if (ear := self._links.get(gate)) is not None and ear.link is not None:
-            ear.link.send(messages)
+        if (ear := self._links.get(gate)) is None or ear.link is None:
+            return
+        to_others = [each for each in messages if not isinstance(each, GaveUp)]
+        if to_others:
+            ear.link.send(to_others)
+        if len(to_others) < len(messages):  # by another thread, since who hears of it locks what is locked now
+            threading.Thread(target=ear.give_up, name="llx_magic gives up", daemon=True).start()
 
     async def get_ready(self, candidate: Candidate, ready: Ready, applicant: Applicant) -> None:
         """Ask the others for what admission will need, and wait for the answer a moment at most."""
         gate, settings = candidate.gate, candidate.settings
-        ear = self._links.get(gate)
+        ear = self._ear_of(gate, ready, settings)
         if ear is None:
-            if not isinstance(ready, Accountable):
-                return
-            ear = self._join(gate, ready.account, settings)
+            return
         ear.settings = settings
-        if ear.is_joining:
-            await ear.answered(LONGEST_WAIT)
-        left = LONGEST_WAIT
-        while self._live.ask(gate, asks, applicant, self._live.clock.now(), settings):
-            began = asyncio.get_running_loop().time()
-            if left <= 0 or not await ear.answered(left):
-                ear.give_up()
-                return
-            left -= asyncio.get_running_loop().time() - began
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + ANSWER_SECONDS
+        if ear.is_joining and not await ear.answered(ANSWER_SECONDS):
+            ear.is_joining = False  # nobody waits for that a second time
+        while self._live.ask(gate, asks, applicant, self._live.clock.now(), settings, ear.waiting):
+            if (left := ends - loop.time()) <= 0:
+                return  # others were first; it stands in line like everybody
+            await ear.answered(left)
 
     def news(self) -> tuple[str, ...]:
         """Return what has to be said of the server once."""
@@ -69,6 +74,8 @@ class Sharing:
 
     def note(self, answer: There | Gone) -> None:
         """Say once that the server is away, and once that it is back."""
+        if isinstance(answer, Gone) and answer.is_usual:
+            return
         is_there = isinstance(answer, There)
         with self._lock:
             was, self._is_there = self._is_there, is_there
@@ -77,30 +84,39 @@ class Sharing:
             self._news = [*self._news, BACK if is_there else AWAY][-2:]
         self._live.publish(SharingChanged(at=self._live.clock.now(), request=0, is_there=is_there))
 
-    def _join(self, gate: GateKey, account: Account, settings: Settings) -> _Ear:
+    def _ear_of(self, gate: GateKey, ready: Ready, settings: Settings) -> _Ear | None:
+        """Return where a gate hears of others; it joins those of another account where its key has changed."""
+        ear = self._links.get(gate)
+        if ear is None and not isinstance(ready, Accountable):
+            return None
+        account = cast("Accountable", ready).account
+        if ear is not None and ear.account == account:
+            return ear
         with self._lock:
-            if (known := self._links.get(gate)) is not None:
+            known = self._links.get(gate)
+            if known is not None and known.account == account:
                 return known
-            ear = self._links[gate] = _Ear(self, self._live, gate, settings)
+            ear = self._links[gate] = _Ear(self, self._live, gate, account, settings)
+        if known is not None and known.link is not None:
+            known.link.leave()
         self._live.ask(gate, share)
         ear.link = self._facts.join(account, ear)
         weakref.finalize(gate, ear.link.leave)
         return ear
 
 
-AWAY = "the shared facts (LLX_SHARED) are away: circuits and limits are this process's own until they are back"
-BACK = "the shared facts (LLX_SHARED) are back"
-
-
 class _Ear:
     """Hears for one gate, on the threads of whoever shares, and lets requests wait for that."""
 
-    def __init__(self, sharing: Sharing, live: LiveProfile, gate: GateKey, settings: Settings) -> None:
+    def __init__(
+        self, sharing: SharedGates, live: LiveProfile, gate: GateKey, account: Account, settings: Settings
+    ) -> None:
         self._sharing = weakref.ref(sharing)
         self._live = weakref.ref(live)
         self._gate = weakref.ref(gate)
         self._lock = ForkSafeLock()
         self._waiting: list[asyncio.Future[bool]] = []
+        self.account = account
         self.settings = settings
         self.link: Link | None = None
         self.is_joining = True
@@ -138,6 +154,11 @@ class _Ear:
             self.link.give_up()
         self.be_told(Gone())
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._waiting)
+
     async def answered(self, seconds: float) -> bool:
         """Wait for the next answer; return whether one came in so many seconds of real time."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -148,6 +169,9 @@ class _Ear:
             return await future
         finally:
             timer.cancel()
+            with self._lock:
+                if future in self._waiting:
+                    self._waiting.remove(future)
 
 
 def _ring(future: asyncio.Future[bool], *, came: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Concatenate
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import unsent
 from llx_magic.core.ports import P, StateStore, T
-from llx_magic.core.sharing import Fact, Wish
+from llx_magic.core.sharing import Saying
 
 
 class MemoryStore:
@@ -32,7 +32,7 @@ class MemoryStore:
 class SendingStore:
     """Keeps gates in another store, and sends what they have to say to other processes after each change."""
 
-    def __init__(self, kept: StateStore, send: Callable[[GateKey, Sequence[Fact | Wish]], None]) -> None:
+    def __init__(self, kept: StateStore, send: Callable[[GateKey, Sequence[Saying]], None]) -> None:
         self._kept = kept
         self._send = send
 
@@ -46,6 +46,6 @@ class SendingStore:
 
 def _changed(
     gate: Gate, change: Callable[Concatenate[Gate, P], T], /, *args: P.args, **kwargs: P.kwargs
-) -> tuple[T, Sequence[Fact | Wish]]:
+) -> tuple[T, Sequence[Saying]]:
     """Change a gate; return also what it has to say."""
     return change(gate, *args, **kwargs), unsent(gate)

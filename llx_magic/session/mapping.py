@@ -161,7 +161,7 @@ class MapRun:
             again=self._ask_again,
             stopped=self._stopped,
             cost_is_estimate=tally.cost_is_estimate,
-            notes=(*self._notes, *self._work.left_out, *tally.told_notes()),
+            notes=(*self._notes, *self._again[0].live.news(), *self._work.left_out, *tally.told_notes()),
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 

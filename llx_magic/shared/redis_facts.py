@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -48,6 +49,11 @@ FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0
 
 MOST_WAITING = 1_024
 """How many messages wait for the server at most; the oldest are dropped."""
+
+OF_THE_MOMENT = (PlacesWanted, ProbeWanted, Spent)
+"""What means nothing any more when a server is back."""
+
+_log = logging.getLogger(__name__)
 
 _ALL: weakref.WeakSet[RedisFacts] = weakref.WeakSet()
 
@@ -120,7 +126,7 @@ class RedisFacts:
                     if "tokens" not in self._due:
                         self._due["tokens"] = now + TOKENS_SECONDS
                         self._changed.notify_all()
-                elif self._is_there or not isinstance(message, PlacesWanted | ProbeWanted | Spent):
+                elif self._is_there or not isinstance(message, OF_THE_MOMENT):
                     self._waiting.append(Said(link, message, now))
                     self._changed.notify_all()
 
@@ -144,7 +150,8 @@ class RedisFacts:
                 pause = FIRST_RETRY
                 while not self._is_closed:
                     self._turn(server)
-            except Exception:  # noqa: BLE001 - whatever it is, this process goes on alone
+            except Exception as problem:  # noqa: BLE001 - whatever it is, this process goes on alone
+                _log.debug("the server of shared facts is lost: %s", type(problem).__name__)
                 self._lose()
                 self._rest(pause)
                 pause = min(2 * pause, LONGEST_RETRY)
@@ -237,7 +244,7 @@ class RedisFacts:
         with self._changed:
             self._is_there = False
             self._waiting = deque(
-                (each for each in self._waiting if not isinstance(each.message, PlacesWanted | ProbeWanted | Spent)),
+                (each for each in self._waiting if not isinstance(each.message, OF_THE_MOMENT)),
                 maxlen=MOST_WAITING,
             )
             links = self._links
@@ -271,7 +278,7 @@ class RedisFacts:
         self._begin_anew()
         for link in links:
             link.is_probing = False
-            link.tell(Gone())
+            link.tell(Gone(is_usual=True))
         self._links = links
 
 

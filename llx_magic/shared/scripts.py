@@ -187,3 +187,5 @@ return 1
 """
 )
 """KEYS as of ``TAKE``. ARGV goes on: requests, tokens, their age in ms, rpm and tpm limit (0: none), or their time."""
+
+ALL = (TELL, PROBE, KEEP, GIVE_BACK, BEAT, TAKE, SPEND)

@@ -60,7 +60,7 @@ class Server:
     """A connected server, used by one thread; whatever goes wrong is an exception of the client's library."""
 
     def __init__(self, url: str, minute: float) -> None:
-        from redis import Redis  # here, since it takes a tenth of a second
+        from redis import Redis  # here, since importing it takes a tenth of a second
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
@@ -75,10 +75,7 @@ class Server:
             )
 
         self._writing, self._reading = connect(ANSWER_SECONDS), connect(BLOCK_SECONDS + ANSWER_SECONDS)
-        made = self._writing.register_script
-        self._tell, self._probe, self._keep = made(scripts.TELL), made(scripts.PROBE), made(scripts.KEEP)
-        self._give_back, self._beat = made(scripts.GIVE_BACK), made(scripts.BEAT)
-        self._take, self._spend = made(scripts.TAKE), made(scripts.SPEND)
+        self._loaded: dict[str, str] = {}
         scale = 1000 * minute / 60
         self._minute = (SPAN * scale, GRAIN_SECONDS * scale, BURST_SECONDS * scale, LARGE)
         self._offset = 0.0
@@ -91,8 +88,9 @@ class Server:
     def greet(self) -> None:
         """Load the scripts and learn what the server's clock says."""
         self._writing.ping()
-        for script in (self._tell, self._probe, self._keep, self._give_back, self._beat, self._take, self._spend):
-            self._writing.script_load(script.script)
+        for script in scripts.ALL:
+            digest = self._writing.script_load(script)
+            self._loaded[script] = digest.decode() if isinstance(digest, bytes) else str(digest)
         began = time.monotonic()
         seconds, microseconds = self._writing.time()
         self._offset = seconds + microseconds / 1e6 - (began + time.monotonic()) / 2
@@ -101,15 +99,15 @@ class Server:
         """Say that a link's process is there; return how many are."""
         keys = (f"{PREFIX}:peers:{link.backend}", f"{PREFIX}:known:{link.origin}")
         args = (link.origin, scripts.PEER_SECONDS, scripts.KNOWN_SECONDS)
-        peers, is_known = cast("tuple[int, int]", self._beat(keys=keys, args=args))
+        peers, is_known = cast("tuple[int, int]", self._run(self._writing, scripts.BEAT, keys, *args))
         return There(peers, fresh=not is_known)
 
     def history(self) -> list[tuple[Entry, float]]:
-        """Return all that is still kept, oldest first."""
+        """Return the latest of what is still kept, oldest first."""
         found: list[tuple[Entry, float]] = []
-        for stream in (FACTS, TOKENS):
-            rows = cast("Sequence[tuple[bytes, dict[bytes, bytes]]]", self._writing.xrange(stream))
-            found += self._entries(stream, rows)
+        for stream, most in ((FACTS, scripts.MOST_FACTS), (TOKENS, scripts.MOST_TOKENS)):
+            rows = cast("Sequence[tuple[bytes, dict[bytes, bytes]]]", self._writing.xrevrange(stream, count=most))
+            found += self._entries(stream, rows[::-1])
         return found
 
     def last_numbers(self) -> dict[str, Number]:
@@ -143,31 +141,38 @@ class Server:
 
     def renew(self, link: RedisLink) -> None:
         """Keep the lease of a probe that is under way."""
-        self._keep(keys=(self._lease(link),), args=(link.origin, int(1000 * KEPT_LEASE_SECONDS)))
+        self._hold(self._writing, link)
+
+    def _run(self, where: Redis, script: str, keys: Sequence[str], *args: str | bytes | float) -> object:
+        """Call a script by its digest, at once or with the others of a pipeline."""
+        return where.evalsha(self._loaded[script], len(keys), *keys, *args)
+
+    def _hold(self, where: Redis, link: RedisLink) -> None:
+        self._run(where, scripts.KEEP, (self._lease(link),), link.origin, int(1000 * KEPT_LEASE_SECONDS))
 
     def _queue(self, pipe: Redis, said: Said, now: float) -> Callable[[object], Answer | None] | None:
         link, message = said.link, said.message
         match message:
             case PlacesWanted():
                 args = (*self._minute, message.places, message.tokens, message.rpm_limit or 0, message.tpm_limit or 0)
-                self._take(keys=self._minutes(link), args=args, client=pipe)
+                self._run(pipe, scripts.TAKE, self._minutes(link), *args)
                 return lambda result: _granted(message, result)
             case Spent():
                 ago = int(1000 * (message.ago + now - said.at))
                 limits = (message.rpm_limit or 0, message.tpm_limit or 0)
                 spent = (*self._minute, message.requests, message.tokens, ago, *limits, message.given_at)
-                self._spend(keys=self._minutes(link), args=spent, client=pipe)
+                self._run(pipe, scripts.SPEND, self._minutes(link), *spent)
             case ProbeWanted():
                 times = (int(1000 * (message.opened_ago + now - said.at)), int(1000 * message.recovery))
                 wish = (link.origin, *times, int(1000 * LEASE_SECONDS))
-                self._probe(keys=(self._state(link), self._lease(link)), args=wish, client=pipe)
+                self._run(pipe, scripts.PROBE, (self._state(link), self._lease(link)), *wish)
                 return _probe_answer
             case ProbeBegan():
                 link.is_probing = True
-                self._keep(keys=(self._lease(link),), args=(link.origin, int(1000 * KEPT_LEASE_SECONDS)), client=pipe)
+                self._hold(pipe, link)
             case ProbeEnded():
                 link.is_probing = False
-                self._give_back(keys=(self._lease(link),), args=(link.origin,), client=pipe)
+                self._run(pipe, scripts.GIVE_BACK, (self._lease(link),), link.origin)
             case _:
                 self._queue_fact(pipe, link, message, now - said.at)
         return None
@@ -177,7 +182,7 @@ class Server:
         is_small = isinstance(fact, Used)
         most = scripts.MOST_TOKENS if is_small else scripts.MOST_FACTS
         args = (link.origin, link.backend, as_bytes(fact), int(1000 * age), most, field, scripts.LASTING_SECONDS)
-        self._tell(keys=(TOKENS if is_small else FACTS, self._state(link)), args=args, client=pipe)
+        self._run(pipe, scripts.TELL, (TOKENS if is_small else FACTS, self._state(link)), *args)
 
     def _entries(self, stream: str, rows: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[tuple[Entry, float]]:
         now = time.monotonic() + self._offset

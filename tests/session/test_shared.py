@@ -1,0 +1,150 @@
+"""Profiles that are loaded while ``LLX_SHARED`` names a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+import llx_magic
+from llx_magic.core.events import CoolDownStarted
+from llx_magic.core.stock import BLOCK
+from llx_magic.errors import ProfileError
+from llx_magic.session import sharing
+from tests.engine.kit import balancer, simulated
+from tests.faults.server import FaultServer, status
+from tests.shared.kit import PROGRAM, RedisServer, until
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A server that is up, and named by the variable."""
+    if PROGRAM is None:
+        pytest.skip("NOT RUN: there is no redis-server")
+    made = RedisServer(tmp_path)
+    made.start()
+    monkeypatch.setenv(sharing.VARIABLE, made.url)
+    yield made
+    if (facts := sharing.shared_facts()) is not None:
+        facts.close()
+    made.stop()
+
+
+def saved(folder: Path, name: str, server: FaultServer, **settings: int) -> str:
+    """Save a profile of a model without a key; return its path."""
+    path = folder / f"{name}.json"
+    path.write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "provider": "vllm-here",
+                "model": "m",
+                "ephemeralSettings": {"base-url": server.base_url, "failover_retry_count": 1, **settings},
+            }
+        )
+    )
+    return str(path)
+
+
+CHILD = """
+import sys
+import llx_magic
+lb = llx_magic.load(sys.argv[1])
+import asyncio
+async def main():
+    for _ in range(2):
+        try:
+            print((await lb.ask("why")).text, flush=True)
+        except llx_magic.AllBackendsFailed as failed:
+            print("failed", flush=True)
+        await asyncio.sleep(0.3)
+asyncio.run(main())
+"""
+
+
+async def test_a_429_of_another_process_is_heeded_in_this_one(redis_server, tmp_path):
+    with FaultServer("ok") as server:
+        path = saved(tmp_path, "one", server)
+        lb = llx_magic.load(path)
+        await lb.ask("why")
+        server.script("ok", status(429, {"Retry-After": "90"}))
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD, path], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert child.stdout.split("\n")[-2] == "failed", child.stderr
+        until(lambda: any(isinstance(each, CoolDownStarted) for each in lb.decisions()), "it cools down")
+        before = len(server.requests)
+        with pytest.raises(llx_magic.AllBackendsFailed, match="rate limit"):
+            await lb.ask("why")
+        assert len(server.requests) == before
+
+
+async def test_two_profiles_of_a_process_that_ask_the_same_model_share_too(redis_server, tmp_path):
+    with FaultServer("ok") as server:
+        one, other = (llx_magic.load(saved(tmp_path, name, server)) for name in ("first", "second"))
+        await one.ask("why")
+        await other.ask("why")
+        server.script(status(429, {"Retry-After": "90"}))
+        with pytest.raises(llx_magic.AllBackendsFailed):
+            await one.ask("why")
+        until(lambda: any(isinstance(each, CoolDownStarted) for each in other.decisions()), "it cools down")
+
+
+async def test_rows_of_two_profiles_keep_one_limit_together(redis_server, tmp_path):
+    with FaultServer("ok") as server:
+        profiles = [llx_magic.load(saved(tmp_path, name, server, rpm_limit=6_000)) for name in ("first", "second")]
+        for lb in profiles:
+            await lb.ask("why")
+        runs = [lb.map(range(100), f"{lb.name} {{{{ row }}}}", store=tmp_path / lb.name) for lb in profiles]
+        results = await asyncio.gather(*runs)
+    assert [result.summary.answered for result in results] == [100, 100]
+    client = redis.Redis(port=redis_server.port)
+    (minute,) = client.keys("*:rpm:*")
+    assert 202 <= float(client.hget(minute, "total") or 0) <= 202 + 2 * BLOCK
+
+
+async def test_that_the_server_is_away_is_said_with_one_reply(redis_server, tmp_path):
+    redis_server.stop()
+    with FaultServer("ok") as server:
+        lb = llx_magic.load(saved(tmp_path, "alone", server))
+        notes = []
+        end = time.monotonic() + 10
+        while not notes and time.monotonic() < end:
+            notes = [note for note in (await lb.ask("why")).notes if "LLX_SHARED" in note]
+        assert len(notes) == 1
+        assert all("LLX_SHARED" not in note for _ in range(3) for note in (await lb.ask("why")).notes)
+
+
+async def test_an_isolated_profile_shares_nothing(redis_server, tmp_path):
+    with FaultServer("ok") as server:
+        assert llx_magic.load(saved(tmp_path, "own", server), isolated=True).live.sharing is None
+
+
+def test_simulated_profiles_share_nothing(redis_server):
+    assert balancer(simulated("a")).live.sharing is None
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:6379", "http://localhost", "redis://", "redis://:secret-word@", "redis://h:0"]
+)
+def test_an_address_that_is_none_is_refused_and_not_repeated(address, tmp_path, monkeypatch):
+    monkeypatch.setenv(sharing.VARIABLE, address)
+    with FaultServer("ok") as server, pytest.raises(ProfileError, match="LLX_SHARED must be") as refused:
+        llx_magic.load(saved(tmp_path, "refused", server))
+    assert "secret-word" not in str(refused.value)
+
+
+def test_where_no_server_is_named_nothing_of_it_is_imported(tmp_path):
+    code = (
+        "import sys, llx_magic; llx_magic.load('openai:m'); "
+        "print('redis' in sys.modules, 'llx_magic.shared.server' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.strip() == "False False", ran.stderr
