@@ -8,7 +8,7 @@ out, so the breaker cannot wedge: a probe that is cancelled gives its place back
 from __future__ import annotations
 
 import enum
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -128,9 +128,7 @@ class CircuitBreaker(msgspec.Struct):
 
     def hear_of_failure(self, at: float, settings: Settings) -> Cause | None:
         """Count a failure that another process met at that time; return why that opened the circuit, if it did."""
-        if self.state is not CircuitState.CLOSED:
-            return None
-        return self._count(max(at, self.failures[-1]) if self.failures else at, settings)
+        return self._count(at, settings) if self.state is CircuitState.CLOSED else None
 
     def forget(self, at: float) -> None:
         """Let failures from before that time count no more."""
@@ -145,12 +143,13 @@ class CircuitBreaker(msgspec.Struct):
         """Take that another process was answered at that time; return why that closed the circuit, if it did."""
         return None if self.state is CircuitState.CLOSED or at < self.opened_at else self._close()
 
-    def _count(self, now: float, settings: Settings) -> Cause | None:
-        del self.failures[: self._count_old(now, settings)]
-        self.failures.append(now)
+    def _count(self, at: float, settings: Settings) -> Cause | None:
+        insort(self.failures, at)  # one that is heard of later may be older
+        latest = self.failures[-1]
+        del self.failures[: self._count_old(latest, settings)]
         if len(self.failures) < settings.circuit_breaker_failure_threshold:
             return None
-        self.opened_at = now
+        self.opened_at = latest
         self._move(CircuitState.OPEN)
         return Cause.FAILURES
 

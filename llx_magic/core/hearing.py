@@ -81,7 +81,7 @@ def hear_fact(gate: Gate, fact: Fact, at: float, now: float, settings: Settings)
     """Take what another process met at that time, which may lie some way back; return what that changed here."""
     match fact:
         case Used(tokens=tokens, seconds=seconds):
-            if 0 < tokens <= MOST_TOKENS:
+            if 0 < tokens <= MOST_TOKENS and at > now - WINDOW_SECONDS:
                 gate.tokens.add(at - _within(seconds, WINDOW_SECONDS), at, tokens)
         case Limited(seconds=seconds):
             return _limited(gate, at, _within(seconds, LONGEST_SECONDS), now)

@@ -39,6 +39,7 @@ def shared_facts() -> RedisFacts | None:
             from llx_magic.shared.redis_facts import RedisFacts
 
             _known[url] = RedisFacts(url)
+            _known[url].connect()
         return _known[url]
 
 

@@ -73,7 +73,7 @@ class RedisLink:
 
     def tell(self, answer: Answer) -> None:
         """Hand on what the server says."""
-        if (ear := self._ear()) is not None:
+        if not self.is_left and (ear := self._ear()) is not None:
             ear.be_told(answer)
 
     def welcome(self, history: Sequence[tuple[Entry, float]]) -> None:
@@ -90,7 +90,7 @@ class RedisLink:
 
     def hear(self, entry: Entry, age: float) -> None:
         """Take an entry of a stream that is so many seconds old."""
-        if entry.backend != self.backend or entry.origin == self.origin:
+        if entry.backend != self.backend or entry.origin == self.origin or self.is_left:
             return
         with self._lock:
             if self._early is not None:

@@ -85,6 +85,11 @@ class RedisFacts:
         self._after: dict[str, Number] = {}
         self._pid = os.getpid()
 
+    def connect(self) -> None:
+        """Begin to connect, so that the first prompt need not wait for it; returns at once."""
+        with self._changed:
+            self._start()
+
     def join(self, account: Account, ear: Ear) -> Link:
         """Begin to share a backend; returns at once."""
         link = RedisLink(name_of(account, self._password), ear, self._take, self.give_up)

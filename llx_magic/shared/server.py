@@ -45,7 +45,8 @@ BLOCK_SECONDS = 1.0
 KEPT_LEASE_SECONDS = 6.0
 """How long a probe that is under way holds its lease unless that is renewed."""
 
-Result = Callable[[object], None]
+LONGEST_NUMBER = 12
+"""How many digits an age in milliseconds has at most: those of thirty years."""
 
 
 class Said(NamedTuple):
@@ -223,4 +224,4 @@ def _number(raw: bytes) -> Number:
 
 
 def _seconds(raw: bytes | None) -> float:
-    return int(raw) / 1000 if raw is not None and raw.isdigit() else 0.0
+    return int(raw) / 1000 if raw is not None and raw.isdigit() and len(raw) <= LONGEST_NUMBER else 0.0

@@ -107,6 +107,14 @@ def test_failures_from_before_the_window_do_not_count_when_they_are_heard_late()
     assert gate.breaker.state is CircuitState.CLOSED
 
 
+def test_a_failure_that_is_told_long_after_it_happened_does_not_count_as_one_of_now():
+    gate = shared()
+    visit(gate, Outcome.COUNTED_FAILURE, 500.0)
+    visit(gate, Outcome.COUNTED_FAILURE, 501.0)
+    hear(gate, Failed(), at=100.0, now=502.0)
+    assert gate.breaker.state is CircuitState.CLOSED
+
+
 def test_a_failure_from_before_a_recovery_counts_no_more():
     gate = opened()
     hear(gate, Recovered(), at=31.0)
