@@ -24,6 +24,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import Failure
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.sharing import Allowed, Limited, Sharing
+from llx_magic.core.stock import SOON_SECONDS
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
@@ -92,7 +93,7 @@ class Gate(msgspec.Struct):
     def preview(self, now: float, settings: Settings, *, only_candidate: bool) -> str:
         """Say what ``admit`` would decide now; nothing is taken or recorded."""
         refusal = self._refusal(Applicant(request=0, only_candidate=only_candidate), now, settings)
-        if refusal is not None:
+        if refusal is not None and not self._is_for_others_to_say(refusal):
             left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
             return f"{'waited for' if only_candidate else 'skipped'}: {refusal.message}{left}"
         if self.probe_due(now, settings):
@@ -288,7 +289,7 @@ class Gate(msgspec.Struct):
                 return None
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
         elif not only_candidate and self.probe_due(now, settings) and not self.may_probe(now):
-            left = self.sharing.held_until - now if self.sharing and now < self.sharing.held_until else None
+            left = max(0.0, self.sharing.held_until - now) if self.sharing else None
             reason, message = SkipReason.CIRCUIT_OPEN, PROBE_ELSEWHERE
         elif not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
             left = self.breaker.seconds_until_probe(now, settings) or None
@@ -320,6 +321,11 @@ class Gate(msgspec.Struct):
             return (measured,)
         aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=settings.tpm_threshold)
         return (measured, aside)
+
+    def _is_for_others_to_say(self, refusal: BackendSkipped) -> bool:
+        """Return whether a refusal stands only because the others have not been asked for a place, or the probe."""
+        left, is_scarce = refusal.seconds_left, refusal.reason is not SkipReason.COOLING_DOWN
+        return self.sharing is not None and is_scarce and left is not None and left <= SOON_SECONDS
 
     def may_probe(self, now: float) -> bool:
         """Return whether a probe that is due may be a request of this process."""

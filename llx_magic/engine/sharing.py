@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
 
+BLIP_SECONDS = 1.0
+"""How long the server may be away before that is worth a word: this process may just have been busy."""
+
 AWAY = "the shared facts (LLX_SHARED) are away: circuits and limits are this process's own until they are back"
 BACK = "the shared facts (LLX_SHARED) are back"
 """What is said once, with the next reply."""
@@ -37,8 +40,8 @@ class SharedGates:
         self._facts = facts
         self._links = weakref.WeakKeyDictionary[GateKey, _Ear]()
         self._lock = ForkSafeLock()
-        self._is_there: bool | None = None
-        self._news: list[str] = []
+        self._lost_at: float | None = None
+        self._is_said = False
 
     def send(self, gate: GateKey, messages: Sequence[Saying]) -> None:
         """Say what a gate has to say; called under the profile's lock, and returns at once."""
@@ -67,22 +70,27 @@ class SharedGates:
             await ear.answered(left)
 
     def news(self) -> tuple[str, ...]:
-        """Return what has to be said of the server once."""
+        """Return what has to be said of the server once: that it has been away for a while, and that it is back."""
+        now = self._live.clock.now()
         with self._lock:
-            news, self._news = tuple(self._news), []
-        return news
+            if self._lost_at is not None and not self._is_said and now - self._lost_at >= BLIP_SECONDS:
+                self._is_said = True
+                return (AWAY,)
+            if self._lost_at is None and self._is_said:
+                self._is_said = False
+                return (BACK,)
+        return ()
 
     def note(self, answer: There | Gone) -> None:
-        """Say once that the server is away, and once that it is back."""
+        """Note that the server is away, or there."""
         if isinstance(answer, Gone) and answer.is_usual:
             return
-        is_there = isinstance(answer, There)
+        is_there, now = isinstance(answer, There), self._live.clock.now()
         with self._lock:
-            was, self._is_there = self._is_there, is_there
-            if was is is_there or (was is None and is_there):
+            if is_there is (self._lost_at is None):
                 return
-            self._news = [*self._news, BACK if is_there else AWAY][-2:]
-        self._live.publish(SharingChanged(at=self._live.clock.now(), request=0, is_there=is_there))
+            self._lost_at = None if is_there else now
+        self._live.publish(SharingChanged(at=now, request=0, is_there=is_there))
 
     def _ear_of(self, gate: GateKey, ready: Ready, settings: Settings) -> _Ear | None:
         """Return where a gate hears of others; it joins those of another account where its key has changed."""

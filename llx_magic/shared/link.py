@@ -59,6 +59,10 @@ class RedisLink:
         self.is_left = False
         self.is_probing = False
 
+    def renew(self) -> None:
+        """Begin anew as another process: this one is a copy of the one that began the link."""
+        self.origin, self.is_probing, self._early = secrets.token_hex(8), False, []
+
     def send(self, messages: Sequence[Fact | Wish]) -> None:
         """Say something to the others or to the server."""
         self._send(self, messages)

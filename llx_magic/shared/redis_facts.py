@@ -13,14 +13,22 @@ from urllib.parse import unquote, urlsplit
 
 from llx_magic.core.ports import Account, Ear, Link
 from llx_magic.core.sharing import (
+    ANSWER_SECONDS,
+    Allowed,
+    Answer,
     Fact,
+    Failed,
     Gone,
     Granted,
+    Limited,
     PlacesWanted,
+    ProbeFailed,
     ProbeGranted,
     ProbeWanted,
+    Recovered,
     Spent,
     Swept,
+    There,
     Used,
     Wish,
 )
@@ -41,8 +49,8 @@ RENEW_SECONDS = 2.0
 TOKENS_SECONDS = 0.25
 """How long the tokens of replies are added up before they are told."""
 
-SLOW_SECONDS = 0.05
-"""How long a trip may take for the server to count as there."""
+TRIES = 3
+"""How many trips one may be in time of, for the server to count as there."""
 
 FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0
 """After how many seconds a lost server is tried again; the pause is doubled."""
@@ -52,6 +60,9 @@ MOST_WAITING = 1_024
 
 OF_THE_MOMENT = (PlacesWanted, ProbeWanted, Spent)
 """What means nothing any more when a server is back."""
+
+FACTS_TO_KEEP = (Allowed, Failed, Limited, ProbeFailed, Recovered)
+"""What is told later where it could not be sent; it may be told twice."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +94,6 @@ class RedisFacts:
         self._server: Server | None = None
         self._threads: list[threading.Thread] = []
         self._after: dict[str, Number] = {}
-        self._pid = os.getpid()
 
     def connect(self) -> None:
         """Begin to connect, so that the first prompt need not wait for it; returns at once."""
@@ -185,7 +195,7 @@ class RedisFacts:
         for name in due:
             if (act := {"beat": self._beat, "renew": self._renew}.get(name)) is not None:
                 act(server)
-        for link, answer in server.send(said) if said else ():
+        for link, answer in self._sent(server, said):
             if isinstance(answer, Granted | ProbeGranted):
                 self._sweep_at = time.monotonic() + SWEEP_SECONDS
                 self._plan("sweep", SWEEP_SECONDS)
@@ -194,6 +204,15 @@ class RedisFacts:
             self._plan("renew", RENEW_SECONDS)
         if "sweep" in due:
             self._sweep()
+
+    def _sent(self, server: Server, said: list[Said]) -> list[tuple[RedisLink, Answer]]:
+        """Send; what can be told later is kept where that fails."""
+        try:
+            return server.send(said) if said else []
+        except Exception:
+            with self._changed:
+                self._waiting.extendleft(reversed([each for each in said if isinstance(each.message, FACTS_TO_KEEP)]))
+            raise
 
     def _renew(self, server: Server) -> None:
         """Keep the leases of probes that are under way."""
@@ -232,14 +251,24 @@ class RedisFacts:
         for link in links:
             if link.is_new:
                 link.welcome(history)
-            began = time.monotonic()
-            there = server.present(link)
-            if time.monotonic() - began > SLOW_SECONDS:
-                raise TimeoutError
+            there = self._quickly(server, link)
             self._is_there = True
             link.tell(there)
         self._is_there = True
         self._plan("beat", BEAT_SECONDS)
+
+    def _quickly(self, server: Server, link: RedisLink) -> There:
+        """Return what a server says that answers in time; it has a few tries, since this process may be busy too.
+
+        Raises:
+            TimeoutError: where it is too slow.
+        """
+        for _ in range(TRIES):
+            began = time.monotonic()
+            there = server.present(link)
+            if time.monotonic() - began < ANSWER_SECONDS:
+                return there
+        raise TimeoutError
 
     def _plan(self, name: str, seconds: float) -> None:
         with self._changed:
@@ -248,6 +277,8 @@ class RedisFacts:
     def _lose(self) -> None:
         with self._changed:
             self._is_there = False
+            self._tokens.clear()
+            self._due.pop("tokens", None)
             self._waiting = deque(
                 (each for each in self._waiting if not isinstance(each.message, OF_THE_MOMENT)),
                 maxlen=MOST_WAITING,
@@ -282,7 +313,7 @@ class RedisFacts:
         links = self._links
         self._begin_anew()
         for link in links:
-            link.is_probing = False
+            link.renew()
             link.tell(Gone(is_usual=True))
         self._links = links
 

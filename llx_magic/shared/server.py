@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from llx_magic.core.minute import BURST_SECONDS, GRAIN_SECONDS, LARGE, SPAN
 from llx_magic.core.sharing import (
@@ -27,9 +31,6 @@ from llx_magic.core.sharing import (
 )
 from llx_magic.shared import scripts
 from llx_magic.shared.link import Entry, Number, RedisLink, as_bytes
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 PREFIX = "{llx_magic}"
 """What all keys begin with; they lie in one slot of a cluster."""
@@ -61,10 +62,6 @@ class Server:
     """A connected server, used by one thread; whatever goes wrong is an exception of the client's library."""
 
     def __init__(self, url: str, minute: float) -> None:
-        from redis import Redis  # here, since importing it takes a tenth of a second
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
         def connect(answer_within: float) -> Redis:
             return Redis.from_url(
                 url,
