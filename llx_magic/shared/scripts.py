@@ -44,7 +44,7 @@ PROBE = (
     + """
 local opened = now - ARGV[2]
 local recovered = tonumber(redis.call('HGET', KEYS[1], 'recovered') or '0')
-if recovered > opened + 100 then return 50 end
+if recovered > opened + 100 and now - recovered < 1000 then return 50 end
 local failed = tonumber(redis.call('HGET', KEYS[1], 'failed') or '0')
 local left = failed + ARGV[3] - now
 if failed > opened and left > 0 then return left end
@@ -56,7 +56,10 @@ end
 return math.min(math.max(redis.call('PTTL', KEYS[2]), 1), 1000)
 """
 )
-"""KEYS: state, lease. ARGV: origin, ms since the circuit opened, recovery time and lease in ms. Returns ms to wait."""
+"""KEYS: state, lease. ARGV: origin, ms since the circuit opened, recovery time and lease in ms. Returns ms to wait.
+
+Who has not heard yet of a recovery of this moment is about to; who never does, since it was away too long, may probe.
+"""
 
 KEEP = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end

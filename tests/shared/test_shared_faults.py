@@ -21,7 +21,7 @@ from llx_magic.engine.sharing import AWAY, BACK
 from tests.engine.kit import DOWN, failure
 from tests.shared.kit import Kernel, RedisServer, Shared, free_port, soon
 
-LIMITS = {"rpm_limit": 1_000, "tpm_limit": 1_000_000}
+LIMITS = {"rpm_limit": 100_000, "tpm_limit": 100_000_000}
 
 
 async def there(kernel: Kernel, *, is_there: bool = True) -> None:
