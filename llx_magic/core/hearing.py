@@ -111,7 +111,7 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             if sharing.give_up_lease(now):
                 sharing.tell(ProbeEnded())
         case There(peers=peers, fresh=fresh):
-            was_lost, sharing.is_there, stock.is_there, stock.peers = not sharing.is_there, True, True, peers
+            was_lost, sharing.is_there, stock.is_there, stock.peers = not sharing.is_there, True, True, max(1, peers)
             if was_lost or fresh:
                 ceilings.spend_since(now - MINUTE if fresh else sharing.lost_at, now)
         case Gone():
