@@ -153,9 +153,7 @@ class LoadBalancer(ProfileRecord):
             reply = await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
         else:
             reply = await self._asked(plan, watch)
-        return replace(
-            reply, notes=(*self.remarks, *self._live.news(), *plan.notes, *reply.notes), to_frame=reply_frame
-        )
+        return replace(reply, notes=(*self.said(), *plan.notes, *reply.notes), to_frame=reply_frame)
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
         await self._have_prices(plan)

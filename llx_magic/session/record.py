@@ -45,6 +45,7 @@ class ProfileRecord:
         self.profile = profile
         self._live = live
         self._gates = gates
+        self.remarks: tuple[str, ...] = ()
         self._session = session
         self._purse = purse_of(profile)
         self._session_purse: Purse | None = None
@@ -55,6 +56,10 @@ class ProfileRecord:
     def name(self) -> str:
         """The profile's name."""
         return self.profile.name
+
+    def said(self) -> tuple[str, ...]:
+        """Return what the next reply says of the profile: its remarks, and what is said once of shared facts."""
+        return (*self.remarks, *self._live.news())
 
     @property
     def members(self) -> tuple[str, ...]:
