@@ -86,6 +86,7 @@ _SAVE_MODEL = Command(
         Option("--images", "YES", "whether the model takes images: true or false", choices=("true", "false")),
         Option("--files", "YES", "whether the model takes files: true or false", choices=("true", "false")),
         Option("--context-window", "N", "how many tokens the model takes, if its service does not list that"),
+        Option("--shared", "URL", "the server of Redis through which kernels share what they meet at the model"),
         Option("--param", "k=v", "a parameter of the model", repeats=True),
         Option("--set", "k=v", "a setting to save", complete=sources.member_settings, repeats=True),
     ),

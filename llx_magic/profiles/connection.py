@@ -119,6 +119,12 @@ KEYS: Final[Mapping[str, ConnectionKey]] = {
         "tokens",
         allowed="a number of tokens, 1 or more",
     ),
+    "shared": _text(
+        "The server of Redis through which kernels share what they meet at the model, if LLX_SHARED names none",
+        r"rediss?://[^@?#\s]+",
+        "an address without a password, such as redis://localhost:6379/0 (LLX_SHARED may hold one with a password)",
+        "an address",
+    ),
 }
 """The keys of ``ephemeralSettings`` about the connection, without its headers and a key in clear; each is a field."""
 
@@ -135,7 +141,7 @@ class Connection:
     the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login,
     by default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region``
     and ``aws_profile`` are those of AWS's own tools. ``images`` and ``files`` say whether the model takes them; None
-    is what its form says. Prices are per million tokens, in the user's own currency.
+    is what its form says. ``shared`` is the address of a server of shared facts. Prices are per million tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.
@@ -161,6 +167,7 @@ class Connection:
     images: bool | None = None
     files: bool | None = None
     context_window: int | None = None
+    shared: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth_key", as_secret(self.auth_key))
@@ -215,6 +222,7 @@ class Connection:
                 else math.isfinite(given) and given >= (its.kind == "tokens")
             ):
                 got = f"; got {brief(given)}" if isinstance(given, str) else f", got {given}"
+                got = "" if key == "shared" else got  # it may hold a password
                 raise ProfileError(f"{key} must be {its.allowed}{got}")
         named = [key for key in self.texts if key.startswith("auth-key")]
         if self.auth not in (None, "bearer") and (named or self.auth_key):

@@ -167,6 +167,8 @@ def remarks(profile: Profile) -> tuple[str, ...]:
             said[f"{member.name} is passed over: {problem}"] = None
         elif find_provider(member.provider) is None and member.connection.form is None:
             said[f"{member.name}: provider {member.provider!r} is not known; taken for OpenAI-compatible"] = None
+        if member.connection.shared is not None and member.foreign is not None:
+            said[f"{member.name}: shared is not used, since its profile is from elsewhere; set LLX_SHARED"] = None
     return tuple(said)
 
 

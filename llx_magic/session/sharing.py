@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from llx_magic.errors import ProfileError
 from llx_magic.install import install_line
 from llx_magic.locks import ForkSafeLock
+from llx_magic.profiles.document import ModelProfile
+from llx_magic.text.wording import listed
 
 if TYPE_CHECKING:
     from llx_magic.shared.redis_facts import RedisFacts
@@ -23,14 +26,16 @@ _known: dict[str, RedisFacts] = {}
 _lock = ForkSafeLock()
 
 
-def shared_facts() -> RedisFacts | None:
-    """Return what shares facts with other processes, the same for all profiles; None where no server is named.
+def shared_facts(members: Iterable[ModelProfile] = ()) -> RedisFacts | None:
+    """Return what shares facts with other processes, the same for all profiles that use the same server.
+
+    It is the server that the variable names, else the one of the members' profiles; None where no server is named.
 
     Raises:
-        ProfileError: for an address that is none, or a missing package. The address is not repeated: it may hold a
-            password.
+        ProfileError: for an address that is none, members that name different servers, or a missing package. The
+            address is not repeated: it may hold a password.
     """
-    url = os.environ.get(VARIABLE, "").strip()
+    url = os.environ.get(VARIABLE, "").strip() or _named_by(members)
     if not url:
         return None
     with _lock:
@@ -41,6 +46,17 @@ def shared_facts() -> RedisFacts | None:
             _known[url] = RedisFacts(url)
             _known[url].connect()
         return _known[url]
+
+
+def _named_by(members: Iterable[ModelProfile]) -> str:
+    """Return the server that the user's own profiles name; one from elsewhere may not have anything told to others."""
+    named = {each.connection.shared or "": each.name for each in members if each.foreign is None}
+    named.pop("", None)
+    if len(named) > 1:
+        raise ProfileError(
+            f"the profiles {listed(named.values())} name different servers (shared); {VARIABLE} may name one for all"
+        )
+    return next(iter(named), "")
 
 
 def _check(url: str) -> None:

@@ -38,6 +38,7 @@ class LiveEntry:
 
     live: LiveProfile
     identities: dict[str, object]
+    facts: SharedFacts | None = None
     simulated: dict[str, SimulatedBackend] = field(default_factory=dict)
 
 
@@ -69,9 +70,9 @@ def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[Live
         return _wired(profile, _new_entry(profile, clock or _clock_for(profile), None))
     key = profile.path.resolve()
     with _lock:
-        entry = _entries.get(key)
-        if entry is None or isinstance(entry.live.clock, VirtualClock) != is_virtual(profile.members[0]):
-            facts = None if is_virtual(profile.members[0]) else shared_facts()
+        entry, virtual = _entries.get(key), is_virtual(profile.members[0])
+        facts = None if virtual else shared_facts(profile.members)
+        if entry is None or isinstance(entry.live.clock, VirtualClock) != virtual or entry.facts is not facts:
             entry = _entries[key] = _new_entry(profile, _clock_for(profile), facts)
         else:
             _take_over(entry, profile)
@@ -149,7 +150,7 @@ def _clock_for(profile: Profile) -> Clock:
 def _new_entry(profile: Profile, clock: Clock, facts: SharedFacts | None) -> LiveEntry:
     live = LiveProfile(profile.name, dict.fromkeys(member.name for member in profile.members), clock, facts=facts)
     live.subscribe(log_debug_lines)
-    return LiveEntry(live, {member.name: _identity(member) for member in profile.members})
+    return LiveEntry(live, {member.name: _identity(member) for member in profile.members}, facts)
 
 
 def _wired(profile: Profile, entry: LiveEntry) -> tuple[LiveProfile, Places]:

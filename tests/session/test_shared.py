@@ -14,13 +14,15 @@ import pytest
 import redis
 
 import llx_magic
+from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.core.events import CoolDownStarted
 from llx_magic.core.stock import BLOCK
 from llx_magic.errors import ProfileError
 from llx_magic.session import sharing
+from llx_magic.session.members import remarks
 from tests.engine.kit import balancer, simulated
 from tests.faults.server import FaultServer, status
-from tests.shared.kit import PROGRAM, RedisServer, until
+from tests.shared.kit import PROGRAM, RedisServer, free_port, until
 
 
 @pytest.fixture
@@ -148,3 +150,36 @@ def test_where_no_server_is_named_nothing_of_it_is_imported(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert ran.stdout.strip() == "False False", ran.stderr
+
+
+def member(name: str, shared: str | None, **more) -> llx_magic.ModelProfile:
+    return llx_magic.ModelProfile(name, "openai", "m", connection=llx_magic.Connection(shared=shared), **more)
+
+
+def test_a_profile_of_the_users_own_names_the_server_where_the_variable_does_not(tmp_path, monkeypatch):
+    monkeypatch.delenv(sharing.VARIABLE, raising=False)
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    facts = sharing.shared_facts([member("a", url), member("b", None)])
+    assert facts is not None
+    assert sharing.shared_facts([member("c", url)]) is facts
+    facts.close()
+
+
+def test_a_profile_from_elsewhere_names_no_server(tmp_path, monkeypatch):
+    monkeypatch.delenv(sharing.VARIABLE, raising=False)
+    foreign = member("a", "redis://127.0.0.1/0", foreign=Foreign(tmp_path / "a.json", "is elsewhere", Trust(tmp_path, None)))
+    assert sharing.shared_facts([foreign]) is None
+    assert any("shared is not used" in said for said in remarks(llx_magic.Profile.single(foreign)))
+
+
+def test_members_that_name_different_servers_are_refused_by_name(monkeypatch):
+    monkeypatch.delenv(sharing.VARIABLE, raising=False)
+    with pytest.raises(ProfileError, match="the profiles a, b name different servers"):
+        sharing.shared_facts([member("a", "redis://one"), member("b", "redis://two")])
+
+
+@pytest.mark.parametrize("address", ["redis://:secret-word@host", "host:6379", "http://host", "redis://"])
+def test_a_profile_holds_no_address_with_a_password_and_does_not_repeat_it(address):
+    with pytest.raises(ProfileError, match="shared must be an address without a password") as refused:
+        member("a", address)
+    assert "secret-word" not in str(refused.value)
