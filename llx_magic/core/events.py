@@ -194,7 +194,7 @@ class VisitCancelled(VisitWithoutReply, frozen=True, kw_only=True):
 class CircuitChanged(BackendEvent, frozen=True, kw_only=True):
     """The circuit went from one state to another; ``failures`` says how many were in the window where they opened it.
 
-    ``request`` is 0 where it was done by hand, since no request did it.
+    ``request`` is 0 where no request of this process did it: it was done by hand, or other processes met it.
     """
 
     before: CircuitState
