@@ -221,7 +221,7 @@ async def measure(names: list[str], rounds: int) -> dict[str, list[float]]:
 
 async def be_asked(path: str) -> None:
     """Do what is told on the standard input, a line each, and say what came of it."""
-    import llx_magic  # noqa: PLC0415 - in the processes that ask alone
+    import llx_magic
 
     lb = llx_magic.load(path)
 
@@ -233,25 +233,30 @@ async def be_asked(path: str) -> None:
         for _ in range(number):
             await lb.ask("why")
 
+    async def ask(number: int) -> dict[str, float]:
+        replies = await asyncio.gather(*(lb.ask("why") for _ in range(number)))
+        return {"of a": sum(reply.backend == "a" for reply in replies)}
+
+    async def run(seconds: float, callers: int) -> dict[str, float]:
+        until = time.monotonic() + seconds
+        await asyncio.wait([asyncio.ensure_future(ask_on(until)) for _ in range(callers)], timeout=seconds)
+        return {}
+
+    async def watch() -> dict[str, float]:
+        while (await lb.ask("why")).backend == "a":
+            pass
+        return {"at": time.time()}
+
+    async def cost(number: int) -> dict[str, float]:
+        began = time.process_time()
+        await asyncio.gather(*(some(number // 64) for _ in range(64)))
+        return {"cpu": 1e6 * (time.process_time() - began) / (number // 64 * 64)}
+
+    acts: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {"ask": ask, "run": run, "watch": watch, "cost": cost}
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         what, *numbers = json.loads(line)
-        said: dict[str, float] = {}
-        if what == "ask":
-            replies = await asyncio.gather(*(lb.ask("why") for _ in range(numbers[0])))
-            said["of a"] = sum(reply.backend == "a" for reply in replies)
-        elif what == "run":
-            until = time.monotonic() + numbers[0]
-            await asyncio.wait([asyncio.ensure_future(ask_on(until)) for _ in range(numbers[1])], timeout=numbers[0])
-        elif what == "watch":
-            while (await lb.ask("why")).backend == "a":
-                await asyncio.sleep(0.002)
-            said["at"] = time.time()
-        elif what == "cost":
-            began = time.process_time()
-            await asyncio.gather(*(some(numbers[0] // 64) for _ in range(64)))
-            said["cpu"] = 1e6 * (time.process_time() - began) / (numbers[0] // 64 * 64)
-        print(json.dumps(said), flush=True)
+        print(json.dumps(await acts[what](*numbers)), flush=True)
     os._exit(0)  # whoever still waits for a place is not waited for
 
 

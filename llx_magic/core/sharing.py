@@ -165,9 +165,9 @@ class Sharing(msgspec.Struct):
     """What one gate knows of the others that share its backend, and what it has to say to them.
 
     ``is_there`` says whether the server answers; ``lost_at`` is since when it did not, 0 before it was there at all.
-    ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``lease_until`` is how
-    long this process may begin a probe, ``held_until`` how long another one is known to be it. ``probe_asked_at`` is when the
-    server was asked for that, as long as no answer has come.
+    ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``probe_asked_at`` is
+    when the server was asked for the probe, as long as no answer has come. ``lease_until`` is how long this process may
+    begin one, ``held_until`` how long another one is known to be it.
     """
 
     is_there: bool = False

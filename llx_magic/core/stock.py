@@ -90,13 +90,11 @@ class Stock(msgspec.Struct):
         return requests, tokens
 
     def hear(self, answer: Granted, now: float) -> None:
-        """Take the answer; a place counts from when it was asked for, at the latest. No more are taken than asked for."""
+        """Take the answer, but no more than a block; a place counts from when it was asked for, at the latest."""
         asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
         places = min(answer.places, BLOCK)
         if places > 0:
-            self.given.append(
-                Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens)
-            )
+            self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens))
         self.none_until = 0.0 if places > 0 else now + max(0.0, min(answer.wait, LONGEST_WAIT))
 
     def sweep(self, now: float) -> list[Given]:

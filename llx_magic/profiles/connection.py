@@ -141,7 +141,8 @@ class Connection:
     the one that the provider's row and the address give. ``auth`` is one of ``AUTHS``: a key (``bearer``) or a login,
     by default what the provider's row says. ``auth_scope`` is what a token of Entra or Google is for. ``aws_region``
     and ``aws_profile`` are those of AWS's own tools. ``images`` and ``files`` say whether the model takes them; None
-    is what its form says. ``shared`` is the address of a server of shared facts. Prices are per million tokens, in the user's own currency.
+    is what its form says. ``shared`` is the address of a server of shared facts. Prices are per million
+    tokens, in the user's own currency.
 
     Raises:
         ProfileError: for an address, a name or a price that is not allowed.

@@ -55,6 +55,11 @@ def saved(folder: Path, name: str, server: FaultServer, **settings: int) -> str:
     return str(path)
 
 
+def in_another_process(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 CHILD = """
 import sys
 import llx_magic
@@ -77,15 +82,11 @@ async def test_a_429_of_another_process_is_heeded_in_this_one(redis_server, tmp_
         lb = llx_magic.load(path)
         await lb.ask("why")
         server.script("ok", status(429, {"Retry-After": "90"}))
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, path], capture_output=True, text=True, timeout=60, check=False
-        )
+        child = in_another_process(CHILD, path)
         assert child.stdout.split("\n")[-2] == "failed", child.stderr
         until(lambda: any(isinstance(each, CoolDownStarted) for each in lb.decisions()), "it cools down")
-        before = len(server.requests)
-        with pytest.raises(llx_magic.AllBackendsFailed, match="rate limit"):
-            await lb.ask("why")
-        assert len(server.requests) == before
+        (started,) = (each for each in lb.decisions() if isinstance(each, CoolDownStarted))
+        assert 80 < started.seconds <= 90
 
 
 async def test_two_profiles_of_a_process_that_ask_the_same_model_share_too(redis_server, tmp_path):
@@ -121,7 +122,8 @@ async def test_that_the_server_is_away_is_said_with_one_reply(redis_server, tmp_
         while not notes and time.monotonic() < end:
             notes = [note for note in (await lb.ask("why")).notes if "LLX_SHARED" in note]
         assert len(notes) == 1
-        assert all("LLX_SHARED" not in note for _ in range(3) for note in (await lb.ask("why")).notes)
+        replies = [await lb.ask("why") for _ in range(3)]
+        assert all("LLX_SHARED" not in note for reply in replies for note in reply.notes)
 
 
 async def test_an_isolated_profile_shares_nothing(redis_server, tmp_path):
@@ -148,7 +150,7 @@ def test_where_no_server_is_named_nothing_of_it_is_imported(tmp_path):
         "import sys, llx_magic; llx_magic.load('openai:m'); "
         "print('redis' in sys.modules, 'llx_magic.shared.server' in sys.modules)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    ran = in_another_process(code)
     assert ran.stdout.strip() == "False False", ran.stderr
 
 
@@ -167,7 +169,9 @@ def test_a_profile_of_the_users_own_names_the_server_where_the_variable_does_not
 
 def test_a_profile_from_elsewhere_names_no_server(tmp_path, monkeypatch):
     monkeypatch.delenv(sharing.VARIABLE, raising=False)
-    foreign = member("a", "redis://127.0.0.1/0", foreign=Foreign(tmp_path / "a.json", "is elsewhere", Trust(tmp_path, None)))
+    foreign = member(
+        "a", "redis://127.0.0.1/0", foreign=Foreign(tmp_path / "a.json", "is elsewhere", Trust(tmp_path, None))
+    )
     assert sharing.shared_facts([foreign]) is None
     assert any("shared is not used" in said for said in remarks(llx_magic.Profile.single(foreign)))
 
