@@ -219,41 +219,51 @@ async def measure(names: list[str], rounds: int) -> dict[str, list[float]]:
     return found
 
 
-async def be_asked(path: str) -> None:
-    """Do what is told on the standard input, a line each, and say what came of it."""
-    import llx_magic
+class Asker:
+    """One of the processes that ask: what it is told to do, on its standard input, it does."""
 
-    lb = llx_magic.load(path)
+    def __init__(self, path: str) -> None:
+        import llx_magic
 
-    async def ask_on(until: float) -> None:
-        while time.monotonic() < until:
-            await lb.ask("why")
+        self.lb = llx_magic.load(path)
 
-    async def some(number: int) -> None:
-        for _ in range(number):
-            await lb.ask("why")
-
-    async def ask(number: int) -> dict[str, float]:
-        replies = await asyncio.gather(*(lb.ask("why") for _ in range(number)))
+    async def ask(self, number: int) -> dict[str, float]:
+        replies = await asyncio.gather(*(self.lb.ask("why") for _ in range(number)))
         return {"of a": sum(reply.backend == "a" for reply in replies)}
 
-    async def run(seconds: float, callers: int) -> dict[str, float]:
+    async def run(self, seconds: float, callers: int) -> dict[str, float]:
         until = time.monotonic() + seconds
-        await asyncio.wait([asyncio.ensure_future(ask_on(until)) for _ in range(callers)], timeout=seconds)
+        await asyncio.wait([asyncio.ensure_future(self._ask_on(until)) for _ in range(callers)], timeout=seconds)
         return {}
 
-    async def watch() -> dict[str, float]:
-        while (await lb.ask("why")).backend == "a":
+    async def watch(self) -> dict[str, float]:
+        while (await self.lb.ask("why")).backend == "a":
             pass
         return {"at": time.time()}
 
-    async def cost(number: int) -> dict[str, float]:
+    async def cost(self, number: int) -> dict[str, float]:
         began = time.process_time()
-        await asyncio.gather(*(some(number // 64) for _ in range(64)))
+        await asyncio.gather(*(self._some(number // 64) for _ in range(64)))
         return {"cpu": 1e6 * (time.process_time() - began) / (number // 64 * 64)}
 
-    acts: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {"ask": ask, "run": run, "watch": watch, "cost": cost}
-    loop = asyncio.get_running_loop()
+    async def _ask_on(self, until: float) -> None:
+        while time.monotonic() < until:
+            await self.lb.ask("why")
+
+    async def _some(self, number: int) -> None:
+        for _ in range(number):
+            await self.lb.ask("why")
+
+
+async def be_asked(path: str) -> None:
+    """Do what is told, a line each, and say what came of it."""
+    asker, loop = Asker(path), asyncio.get_running_loop()
+    acts: dict[str, Callable[..., Awaitable[dict[str, float]]]] = {
+        "ask": asker.ask,
+        "run": asker.run,
+        "watch": asker.watch,
+        "cost": asker.cost,
+    }
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         what, *numbers = json.loads(line)
         print(json.dumps(await acts[what](*numbers)), flush=True)

@@ -87,8 +87,7 @@ class Server:
         """Load the scripts and learn what the server's clock says."""
         self._writing.ping()
         for script in scripts.ALL:
-            digest = self._writing.script_load(script)
-            self._loaded[script] = digest.decode() if isinstance(digest, bytes) else str(digest)
+            self._loaded[script] = self._writing.script_load(script)
         began = time.monotonic()
         seconds, microseconds = self._writing.time()
         self._offset = seconds + microseconds / 1e6 - (began + time.monotonic()) / 2
