@@ -118,17 +118,16 @@ class Ceilings(msgspec.Struct):
         """Whether there is a limit of a minute."""
         return self.limits.rpm_limit is not None or self.limits.tpm_limit is not None
 
-    def ask(self, load: Load, waiting: int, now: float) -> bool:
-        """Ask the server of all for places where there is none left; return whether an answer is to come."""
+    def ask(self, load: Load, waiting: int, now: float, ahead: int = 0) -> bool:
+        """Ask the server of all for places where no more than ``ahead`` are left; return whether one has to wait."""
         stock, limits = self.stock, self.limits
         if stock is None or not stock.is_there or not self.has_minute:
             return False
-        if stock.places(load, now, counts_tokens=limits.tpm_limit is not None) > len(self.called):
+        if stock.places(load, now, counts_tokens=limits.tpm_limit is not None) > len(self.called) + ahead:
             return False
         if stock.may_ask(now):
-            stock.asked_at = now
-            places = stock.wanted(now, waiting)
-            stock.outbox.append(PlacesWanted(places, load.tokens, limits.rpm_limit, limits.tpm_limit))
+            stock.ask(now, waiting)
+            stock.outbox.append(PlacesWanted(stock.block, load.tokens, limits.rpm_limit, limits.tpm_limit))
         return stock.asked_at is not None
 
     def spend(self, requests: float, tokens: float, ago: float = 0.0, given_at: int = 0) -> None:
@@ -169,7 +168,9 @@ class Ceilings(msgspec.Struct):
     def count(self, load: Load, now: float) -> None:
         """Count what is sent."""
         if self.stock is not None and self.stock.is_there and self.has_minute:
-            self.spend(*self.stock.take(load, now))
+            self.spend(*self.stock.take(load, now, counts_tokens=self.limits.tpm_limit is not None))
+            if self.stock.is_dense(now):
+                self.ask(load, 0, now, self.stock.block // 2)
         if self.limits.rpm_limit is not None:
             self.requests.take(self.limits.rpm_limit, load.requests, now)
         if self.limits.tpm_limit is not None:

@@ -15,7 +15,10 @@ KEPT_SECONDS = 0.5
 """For how long a place may be used: it counts from when it was given, so its use must not be much later."""
 
 BLOCK = 8
-"""How many places are asked for at once at most."""
+"""How many places are asked for at once where the traffic is dense."""
+
+AT_ONCE_SECONDS, MOST = 0.05, 64
+"""Where more are used within this time, so many are asked for, but no more than the second."""
 
 LONGEST_WAIT = 62.0
 """How long the server can say to wait at most: after a minute all that was sent counts no more."""
@@ -35,12 +38,16 @@ class Given(msgspec.Struct):
     requests: float
     tokens: float
 
+    def is_used(self, *, counts_tokens: bool) -> bool:
+        """Return whether nothing of it is left."""
+        return self.requests < ROUNDING and (not counts_tokens or self.tokens < ROUNDING)
+
 
 class Stock(msgspec.Struct):
     """What was given, oldest first, and what the server of all is to be told in ``outbox``.
 
     ``is_there`` says whether it answers; ``peers`` are the processes that share the limits, this one included.
-    ``asked_at`` is when more was asked for, as long as no answer has come; before ``none_until`` there is none.
+    ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there is none.
     ``taken`` are the times at which the latest were used.
     """
 
@@ -48,27 +55,36 @@ class Stock(msgspec.Struct):
     peers: int = 1
     outbox: list[PlacesWanted | Spent | GaveUp] = []
     given: list[Given] = []
+    block: int = 0
     asked_at: float | None = None
     none_until: float = 0.0
     taken: list[float] = []
 
     def places(self, load: Load, now: float, *, counts_tokens: bool) -> int:
         """Return how many requests of such a load may be sent now."""
-        usable = [each for each in self.given if each.until > now]
-        requests = sum(each.requests for each in usable)
-        if not counts_tokens or not load.tokens:
-            return int(requests + ROUNDING)
-        return int(min(requests, sum(each.tokens for each in usable) / load.tokens) + ROUNDING)
+        requests = tokens = 0.0
+        for each in self.given:
+            if each.until > now:
+                requests += each.requests
+                tokens += each.tokens
+        if counts_tokens and load.tokens:
+            requests = min(requests, tokens / load.tokens)
+        return int(requests + ROUNDING)
 
     def due_at(self, now: float) -> float:
         """Return when to look again, where there is no place now."""
         return max(self.none_until, now + SOON_SECONDS)
 
-    def wanted(self, now: float, waiting: int) -> int:
-        """Return how many places to ask for: for those who wait, or as many as were just used in such a time."""
-        del self.taken[:-BLOCK]
+    def ask(self, now: float, waiting: int) -> None:
+        """Begin to wait for a block: of places for those who wait, or of as many as were just used in such a time."""
         recent = sum(at > now - KEPT_SECONDS for at in self.taken)
-        return max(1, min(BLOCK, max(waiting, recent)))
+        at_once = sum(at > now - AT_ONCE_SECONDS for at in self.taken)
+        self.block = max(1, min(BLOCK, max(waiting, recent)), at_once)
+        self.asked_at = now
+
+    def is_dense(self, now: float) -> bool:
+        """Return whether so much is sent that more should be asked for before the last place is used."""
+        return len(self.taken) >= BLOCK and self.taken[-BLOCK] > now - KEPT_SECONDS / 2
 
     def may_ask(self, now: float) -> bool:
         """Return whether to ask for more: nobody has, and there may be some."""
@@ -77,22 +93,25 @@ class Stock(msgspec.Struct):
             self.outbox.append(GaveUp())
         return self.is_there and self.asked_at is None and now >= self.none_until
 
-    def take(self, load: Load, now: float) -> tuple[float, float]:
+    def take(self, load: Load, now: float, *, counts_tokens: bool) -> tuple[float, float]:
         """Use a place, of the oldest first; return what had not been given of it, in requests and tokens."""
+        del self.taken[: -MOST + 1]
         self.taken.append(now)
-        requests, tokens = load.requests, load.tokens
+        requests, tokens = load.requests, load.tokens if counts_tokens else 0.0
         for each in self.given:
             if each.until > now:
                 used = min(each.requests, requests)
                 each.requests, requests = each.requests - used, requests - used
                 used = min(each.tokens, tokens)
                 each.tokens, tokens = each.tokens - used, tokens - used
+        while self.given and self.given[0].is_used(counts_tokens=counts_tokens):
+            del self.given[0]
         return requests, tokens
 
     def hear(self, answer: Granted, now: float) -> None:
-        """Take the answer, but no more than a block; a place counts from when it was asked for, at the latest."""
+        """Take the answer, no more than can be asked for; a place counts from when it was asked for at the latest."""
         asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
-        places = min(answer.places, BLOCK)
+        places = min(answer.places, MOST)
         if places > 0:
             self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens))
         self.none_until = 0.0 if places > 0 else now + max(0.0, min(answer.wait, LONGEST_WAIT))

@@ -14,7 +14,7 @@ from llx_magic.core.events import SharingChanged
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
-from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Saying, There
+from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Granted, Saying, There
 from llx_magic.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -150,8 +150,11 @@ class _Ear:
         if isinstance(answer, There | Gone):
             self.is_joining = False
             sharing.note(answer)
+        most = len(self._waiting)
+        if isinstance(answer, Granted) and answer.places:
+            most = answer.places + 1  # the last of them asks for all others
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting[:most], self._waiting[most:]
         for future in waiting:
             with contextlib.suppress(RuntimeError):  # its loop has ended
                 future.get_loop().call_soon_threadsafe(functools.partial(_ring, future, came=True))
