@@ -47,8 +47,8 @@ class Stock(msgspec.Struct):
     """What was given, oldest first, and what the server of all is to be told in ``outbox``.
 
     ``is_there`` says whether it answers; ``peers`` are the processes that share the limits, this one included.
-    ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there is none.
-    ``taken`` are the times at which the latest were used.
+    ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there
+    is none. ``taken`` are the times at which the latest were used.
     """
 
     is_there: bool = False
