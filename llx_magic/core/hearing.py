@@ -111,12 +111,12 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             if sharing.give_up_lease(now):
                 sharing.tell(ProbeEnded())
         case There(peers=peers, fresh=fresh):
-            was_lost, sharing.is_there, stock.is_there, stock.peers = not sharing.is_there, True, True, max(1, peers)
+            was_lost, sharing.is_there, stock.is_there, stock.peers = not stock.is_there, True, True, max(1, peers)
             if was_lost or fresh:
-                ceilings.spend_since(now - MINUTE if fresh else sharing.lost_at, now)
+                ceilings.spend_since(now - MINUTE if fresh else stock.lost_at, now)
         case Gone():
-            sharing.lose(now)
-            stock.lose()
+            sharing.lose()
+            stock.lose(now)
 
 
 def _within(seconds: float, most: float) -> float:

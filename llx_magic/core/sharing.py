@@ -164,14 +164,13 @@ def is_overdue(asked_at: float | None, now: float) -> bool:
 class Sharing(msgspec.Struct):
     """What one gate knows of the others that share its backend, and what it has to say to them.
 
-    ``is_there`` says whether the server answers; ``lost_at`` is since when it did not, 0 before it was there at all.
+    ``is_there`` says whether the server answers.
     ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``probe_asked_at`` is
     when the server was asked for the probe, as long as no answer has come. ``lease_until`` is how long this process may
     begin one, ``held_until`` how long another one is known to be it.
     """
 
     is_there: bool = False
-    lost_at: float = 0.0
     outbox: list[Saying] = []
     recovered_at: float = -1.0
     probe_asked_at: float | None = None
@@ -204,7 +203,7 @@ class Sharing(msgspec.Struct):
         if now < self.held_until:
             return False
         if is_overdue(self.probe_asked_at, now):
-            self.lose(now)
+            self.lose()
             self.tell(GaveUp())
             return False
         if self.probe_asked_at is None:
@@ -233,8 +232,7 @@ class Sharing(msgspec.Struct):
         else:
             self.held_until = now + max(0.0, min(answer.seconds, LONGEST_HELD))
 
-    def lose(self, now: float) -> None:
+    def lose(self) -> None:
         """Take that the server does not answer."""
-        self.lost_at = now if self.is_there else self.lost_at
         self.is_there, self.probe_asked_at = False, None
         self.lease_until = self.held_until = 0.0

@@ -46,12 +46,13 @@ class Given(msgspec.Struct):
 class Stock(msgspec.Struct):
     """What was given, oldest first, and what the server of all is to be told in ``outbox``.
 
-    ``is_there`` says whether it answers; ``peers`` are the processes that share the limits, this one included.
-    ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there
-    is none. ``taken`` are the times at which the latest were used.
+    ``is_there`` says whether it answers, ``lost_at`` since when it did not; ``peers`` are the processes that share the
+    limits, this one included. ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come;
+    before ``none_until`` there is none. ``taken`` are the times at which the latest were used.
     """
 
     is_there: bool = False
+    lost_at: float = 0.0
     peers: int = 1
     outbox: list[PlacesWanted | Spent | GaveUp] = []
     given: list[Given] = []
@@ -89,7 +90,7 @@ class Stock(msgspec.Struct):
     def may_ask(self, now: float) -> bool:
         """Return whether to ask for more: nobody has, and there may be some."""
         if is_overdue(self.asked_at, now):
-            self.lose()
+            self.lose(now)
             self.outbox.append(GaveUp())
         return self.is_there and self.asked_at is None and now >= self.none_until
 
@@ -122,8 +123,9 @@ class Stock(msgspec.Struct):
         self.given = [each for each in self.given if each not in old]
         return [each for each in old if each.requests > ROUNDING or each.tokens > ROUNDING]
 
-    def lose(self) -> None:
+    def lose(self, now: float) -> None:
         """Forget all: who gave it does not answer."""
+        self.lost_at = now if self.is_there else self.lost_at
         self.is_there = False
         self.given.clear()
         self.outbox.clear()
