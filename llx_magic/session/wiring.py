@@ -59,8 +59,8 @@ def wire(profile: Profile, *, isolated: bool, clock: Clock | None) -> tuple[Live
     """Return the live state of a profile, the one that its file has in this process or a new one, and its backends.
 
     A profile without a file, and an isolated one, have a state of their own, which is not shared with other processes
-    either. Loading a changed file again keeps the
-    state of the members that are still the same; who loaded it before goes on with the gates of the members it knows.
+    either. Loading a changed file again keeps the state of the members that are still the same; who loaded it before
+    goes on with the gates of the members it knows.
 
     Raises:
         SettingError: for a simulated member's parameter that is not allowed.
