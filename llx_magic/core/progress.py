@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Share:
-    """What one backend has done for the run, and how it stands."""
+    """What one backend, or one worker of a cluster, has done for the run, and how it stands."""
 
     name: str
     answered: int
@@ -50,6 +50,8 @@ class MapProgress:
     waiting_for: str | None = None
     """Where no row can be sent now, for what and how long: ``the rate limit of beta, 12 s``."""
     shares: tuple[Share, ...] = ()
+    workers: tuple[Share, ...] = ()
+    """The same rows by the workers of a cluster that asked for them; none where they were asked from here."""
 
     @property
     def seconds(self) -> float:

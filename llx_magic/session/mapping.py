@@ -25,6 +25,7 @@ from llx_magic.rows.outcome import Outcome, Outcomes
 from llx_magic.rows.result import Ending, MapResult
 from llx_magic.rows.rows import Source
 from llx_magic.rows.source import source_of
+from llx_magic.session.answering import Answering, OwnEngine
 from llx_magic.session.estimate import Estimate, estimate
 from llx_magic.session.feed import Feed
 from llx_magic.session.keeping import Keeping
@@ -92,8 +93,9 @@ class MapRun:
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped, self._is_cut_off = "", False
-        self._work = RowWork(balancer, plan, feed, wishes, self._take, self._stop)
-        self._clock = balancer.clock
+        self._answering: Answering = OwnEngine(balancer, plan.candidates)
+        self._work = RowWork(self._answering, plan, feed, wishes, self._take, self._stop)
+        self._clock = self._answering.clock
         self._dispatcher = Dispatcher(self._clock, self._work)
         self._stop_soon: Callable[[str], None] | None = None
 
@@ -121,10 +123,12 @@ class MapRun:
         self._work.begin(writer, watch if os.environ.get(VARIABLE) else None)
         ticker = Ticker(self._clock, lambda: watch(self.progress()))
         try:
+            await self._answering.begin(self._dispatcher.look)
             await self._dispatcher.run()
         finally:
             ticker.stop()
             self._work.end()
+            await self._answering.end()
             await off_loop(writer.close)
             self._store.close()
             watch(self.progress())
@@ -151,7 +155,8 @@ class MapRun:
     def progress(self) -> MapProgress:
         """Return how far the run has come."""
         waiting_for = self._work.blocked_by() if self._dispatcher.is_waiting else None
-        return self._work.tally.progress(self._dispatcher.under_way, waiting_for)
+        in_flight = self._answering.in_flight(self._dispatcher.under_way)
+        return self._work.tally.progress(in_flight, waiting_for)
 
     def result(self) -> MapResult:
         """Return what has become of the rows until now."""
@@ -161,7 +166,7 @@ class MapRun:
             again=self._ask_again,
             stopped=self._stopped,
             cost_is_estimate=tally.cost_is_estimate,
-            notes=(*self._notes, *self._again[0].live.news(), *self._work.left_out, *tally.told_notes()),
+            notes=(*self._notes, *self._work.left_out, *self._answering.notes(), *tally.told_notes()),
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS
-from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.gate import GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
 from llx_magic.core.traffic import LOOK_AGAIN_SECONDS, Room
-from llx_magic.engine.dispatch import Stop, within
+from llx_magic.engine.dispatch import Stop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome
+from llx_magic.session.answering import Answering, LostError
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
 from llx_magic.session.run_tally import KEPT_FAULT, RunTally
 from llx_magic.text.shape import Read
-from llx_magic.units import countdown, duration, plural
+from llx_magic.units import duration, plural
 from llx_magic.units import limit as in_words
 
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
     from llx_magic.replies.writer import Writer
-    from llx_magic.session.balancer import LoadBalancer
 
 GROUP = 64
 """How many replies may be on their way to the disk: no further row is sent until some of them are there."""
@@ -47,27 +47,26 @@ class RowWork:
 
     def __init__(
         self,
-        balancer: LoadBalancer,
+        answering: Answering,
         plan: Plan,
         feed: Feed,
         wishes: Wishes,
         deliver: Callable[[Outcome], None],
         stop: Stop,
     ) -> None:
-        self._balancer = balancer
+        self._answering = answering
         self._plan = plan
         self._feed = feed
         self._wishes = wishes
         self._deliver = deliver
         self._stop = stop
-        self._clock = balancer.clock
-        self._gates = {each.gate: each.settings for each in plan.candidates}
+        self._clock = answering.clock
         self._limit_ms = plan.candidates[0].settings.row_timeout_ms
         self._closed: set[GateKey] = set()
         self.left_out: tuple[str, ...] = ()
         """Who is asked no more, and why, in words."""
         self._prospects = Prospects(names_of(plan.candidates), plan.candidates[0].settings)
-        self.tally = RunTally(balancer.live, plan.candidates, feed.total)
+        self.tally = RunTally(answering, names_of(plan.candidates), feed.total)
         self._leaders: dict[Key, MapRow] = {}
         self._recent: dict[Key, Outcome] = {}
         self._followers = 0
@@ -128,15 +127,11 @@ class RowWork:
         self._under_way += 1
         self._begin_to_wait()
         try:
-            if self._limit_ms is None:
-                self._took(row, await self._balancer.answer_row(plan, self._watch))
-            else:
-                row.began = self._clock.now() if row.began is None else row.began
-                self._took(
-                    row, await within(self._clock, self._end_of(row), self._balancer.answer_row(plan, self._watch))
-                )
+            self._took(row, await self._answering.answer(plan, self._seconds_for(row), self._watch))
         except AllBackendsFailed as failed:
             return self._came_back(row, plan, failed)
+        except LostError:
+            return self._clock.now()
         except TimeoutError:
             self.expire(row)
         finally:
@@ -164,29 +159,16 @@ class RowWork:
         """Say how many rows may be sent now; none while the disk has enough to do."""
         if self._writing >= GROUP or self.backlog() >= MOST_FOLLOWERS:
             return Room(0)
-        places, at, now = 0, None, self._clock.now()
-        for gate, settings in self._gates.items():
-            if gate in self._closed:
-                continue
-            room = self._balancer.live.ask(gate, Gate.room, now, settings)
-            places += room.places
-            if room.at is not None:
-                at = room.at if at is None else min(at, room.at)
-        if not places:
+        room = self._answering.room(self._closed)
+        if room.places <= 0:
             self._begin_to_wait()
-        return Room(places, at)
+        return room
 
     def blocked_by(self) -> str | None:
         """Say for what and how long no row can be sent now; None where one can."""
         if self._writing >= GROUP:
             return f"the store, which has {plural(self._writing, 'reply', 'replies')} to write"
-        now = self._clock.now()
-        rooms = [(gate.name, self._balancer.live.ask(gate, Gate.room, now, own)) for gate, own in self._gates.items()]
-        waits = [(room.at, name, room.message) for name, room in rooms if not room.places and room.at is not None]
-        if len(waits) < len(rooms):
-            return None
-        at, name, message = min(waits)
-        return f"{name}: {message}, {countdown(at - now)}"
+        return self._answering.blocked_by()
 
     def settled(self, group: list[Written], problem: LlxError | None) -> None:
         """Show the rows of a group that is on the disk, or could not be put there."""
@@ -214,6 +196,14 @@ class RowWork:
         silent = f"{plural(self._under_way, 'row')} under way" if self._under_way else "all fail"
         why = self.blocked_by() or silent
         self._stop(f"nobody has answered for {duration(self._wishes.give_up_after)} ({why})")
+
+    def _seconds_for(self, row: MapRow) -> float | None:
+        """Return how long a row may be asked that is sent now; None for as long as it takes."""
+        if self._limit_ms is None:
+            return None
+        now = self._clock.now()
+        row.began = now if row.began is None else row.began
+        return self._end_of(row) - now
 
     def _end_of(self, row: MapRow) -> float:
         return (self._clock.now() if row.began is None else row.began) + (self._limit_ms or 0) / 1000

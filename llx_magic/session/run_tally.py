@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from llx_magic.core.events import SkipReason
-from llx_magic.core.gate import Gate
 from llx_magic.core.progress import MapProgress, Share
-from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.plan import Candidate
 from llx_magic.rows.outcome import Outcome
-from llx_magic.units import countdown, plural
+from llx_magic.session.answering import Answering
+from llx_magic.units import plural
 
 MOST_NOTES = 3
 """How many notes on rows are told."""
@@ -24,11 +21,11 @@ KEPT_FAULT = "failed earlier, not asked again (--retry errors asks again)"
 class RunTally:
     """Counts the outcomes of a run; ``total`` is how many rows there are, None where only reading tells."""
 
-    def __init__(self, live: LiveProfile, candidates: Iterable[Candidate], total: int | None) -> None:
-        self._live = live
-        self._candidates = {each.gate: each for each in candidates}
+    def __init__(self, answering: Answering, backends: Iterable[str], total: int | None) -> None:
+        self._answering = answering
+        self._clock = answering.clock
         self._total = total
-        self._began = live.clock.now()
+        self._began = self._clock.now()
         self._done = self._failed = self._stored = self._shared = 0
         self._tokens_in = self._tokens_out = 0
         self._latest: float | None = None
@@ -37,12 +34,12 @@ class RunTally:
         """What the run has cost; None where no price is known."""
         self.cost_is_estimate = False
         self._notes: Counter[str] = Counter()
-        self._names = tuple(f"{each.backend.name} " for each in self._candidates.values())
+        self._names = tuple(f"{name} " for name in backends)
 
     @property
     def seconds(self) -> float:
         """How long the run has taken."""
-        return self._live.clock.now() - self._began
+        return self._clock.now() - self._began
 
     @property
     def asked(self) -> int:
@@ -68,7 +65,7 @@ class RunTally:
         """Take an outcome into account."""
         self._done += 1
         if outcome.status in ("answered", "failed"):
-            self._latest = self._live.clock.now()
+            self._latest = self._clock.now()
         if outcome.status == "answered" and outcome.backend is not None:
             self._answered[outcome.backend] += 1
             self._tokens_in += outcome.tokens_in or 0
@@ -82,7 +79,7 @@ class RunTally:
 
     def progress(self, in_flight: int, waiting_for: str | None) -> MapProgress:
         """Return how far the run has come at this moment."""
-        now = self._live.clock.now()
+        now = self._clock.now()
         return MapProgress(
             at=now,
             began=self._began,
@@ -98,23 +95,8 @@ class RunTally:
             cost=self.cost,
             cost_is_estimate=self.cost_is_estimate,
             waiting_for=waiting_for,
-            shares=tuple(self._share(each, now) for each in self._candidates.values()),
+            shares=tuple(
+                Share(name, self._answered[name], *each) for name, each in self._answering.standings().items()
+            ),
+            workers=tuple(Share(name, answered, *each) for name, (answered, each) in self._answering.workers().items()),
         )
-
-    def _share(self, candidate: Candidate, now: float) -> Share:
-        hold = self._live.ask(candidate.gate, Gate.held_back, now, candidate.settings)
-        rows, level = self._live.ask(candidate.gate, _rows_and_level)
-        state = "closed"
-        if hold is not None and hold.reason is SkipReason.CIRCUIT_OPEN:
-            state = f"open, probe in {countdown(hold.seconds)}" if hold.seconds else "half-open"
-        elif hold is not None and hold.reason is SkipReason.AT_CEILING:
-            state = "at its own limit" + (f", {countdown(hold.seconds)}" if hold.seconds else "")
-        elif hold is not None:
-            state = f"cooling down, {countdown(hold.seconds)}"
-        name = candidate.backend.name
-        return Share(name=name, answered=self._answered[name], in_flight=rows, level=level, state=state)
-
-
-def _rows_and_level(gate: Gate) -> tuple[int, int | None]:
-    traffic = gate.traffic
-    return traffic.rows, None if traffic.level is None else int(traffic.level.at_most)

@@ -1,0 +1,152 @@
+"""Who answers the rows of a run: the engine of this process, or those on the workers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from llx_magic.core.events import SkipReason
+from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.traffic import Room
+from llx_magic.engine.dispatch import within
+from llx_magic.errors import LlxError
+from llx_magic.units import countdown
+
+if TYPE_CHECKING:
+    from llx_magic.core.ports import Clock
+    from llx_magic.core.reply import Reply
+    from llx_magic.engine.parts import Watch
+    from llx_magic.engine.plan import Candidate, Plan
+    from llx_magic.session.balancer import LoadBalancer
+
+
+class LostError(LlxError):
+    """Whoever had a row is gone, and nobody knows what became of it there: it is to be asked again."""
+
+
+class Standing(NamedTuple):
+    """How a backend, or a worker, stands: how many rows it has, its level (None before the first), and words."""
+
+    in_flight: int = 0
+    level: int | None = None
+    state: str = "closed"
+
+
+class Answering(Protocol):
+    """Answers the rows of one run, each whenever it is asked; all is called on the loop of the run."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time by which the run goes."""
+
+    async def begin(self, look: Callable[[], None]) -> None:
+        """Get ready; ``look`` is to be called whenever more than the end of a row makes room."""
+
+    async def end(self) -> None:
+        """Answer no more; what is under way is broken off."""
+
+    async def answer(self, plan: Plan, seconds: float | None, watch: Watch) -> Reply:
+        """Ask a row once, for so many seconds at most.
+
+        Raises:
+            AllBackendsFailed: where nobody has answered; its trace says how each candidate ended.
+            TimeoutError: where that takes longer.
+            LostError: where whoever had the row is gone.
+        """
+
+    def room(self, left_out: Collection[GateKey]) -> Room:
+        """Say how many rows may be asked now, without those who are left out."""
+
+    def blocked_by(self) -> str | None:
+        """Say for what and how long no row can be asked now; None where one can."""
+
+    def in_flight(self, handed_out: int) -> int:
+        """Return how many of the rows that were handed out are being asked."""
+
+    def standings(self) -> dict[str, Standing]:
+        """Say how each backend stands."""
+
+    def workers(self) -> dict[str, tuple[int, Standing]]:
+        """Say of each worker how many rows it has answered and how it stands; none where there are no workers."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what there is to say of it when the run has ended."""
+
+
+class OwnEngine:
+    """The engine of this process, by the gates of a loaded profile."""
+
+    def __init__(self, balancer: LoadBalancer, candidates: tuple[Candidate, ...]) -> None:
+        self.clock = balancer.clock
+        self._balancer = balancer
+        self._live = balancer.live
+        self._gates = {each.gate: each.settings for each in candidates}
+        self._names = {each.gate: each.backend.name for each in candidates}
+
+    async def begin(self, look: Callable[[], None]) -> None:
+        """Do nothing: the end of a row alone makes room, and a time that is known."""
+
+    async def end(self) -> None:
+        """Do nothing: what was under way has been cancelled by whoever asked."""
+
+    async def answer(self, plan: Plan, seconds: float | None, watch: Watch) -> Reply:
+        """Ask a row once; as ``Answering``."""
+        if seconds is None:
+            return await self._balancer.answer_row(plan, watch)
+        return await within(self.clock, self.clock.now() + seconds, self._balancer.answer_row(plan, watch))
+
+    def room(self, left_out: Collection[GateKey]) -> Room:
+        """Say how many rows all gates together have room for."""
+        places, at, now = 0, None, self.clock.now()
+        for gate, settings in self._gates.items():
+            if gate in left_out:
+                continue
+            room = self._live.ask(gate, Gate.room, now, settings)
+            places += room.places
+            if room.at is not None:
+                at = room.at if at is None else min(at, room.at)
+        return Room(places, at)
+
+    def blocked_by(self) -> str | None:
+        """Say which of the gates opens first."""
+        now = self.clock.now()
+        rooms = [(gate.name, self._live.ask(gate, Gate.room, now, own)) for gate, own in self._gates.items()]
+        waits = [(room.at, name, room.message) for name, room in rooms if not room.places and room.at is not None]
+        if len(waits) < len(rooms):
+            return None
+        at, name, message = min(waits)
+        return f"{name}: {message}, {countdown(at - now)}"
+
+    def in_flight(self, handed_out: int) -> int:
+        """Return all of them: what is handed out is asked at once."""
+        return handed_out
+
+    def standings(self) -> dict[str, Standing]:
+        """Say of each gate what it has and what keeps rows away."""
+        now = self.clock.now()
+        return {self._names[gate]: self._standing(gate, now) for gate in self._gates}
+
+    def workers(self) -> dict[str, tuple[int, Standing]]:
+        """Return none."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what has to be said once of the server of shared facts."""
+        return self._live.news()
+
+    def _standing(self, gate: GateKey, now: float) -> Standing:
+        hold = self._live.ask(gate, Gate.held_back, now, self._gates[gate])
+        rows, level = self._live.ask(gate, _rows_and_level)
+        state = "closed"
+        if hold is not None and hold.reason is SkipReason.CIRCUIT_OPEN:
+            state = f"open, probe in {countdown(hold.seconds)}" if hold.seconds else "half-open"
+        elif hold is not None and hold.reason is SkipReason.AT_CEILING:
+            state = "at its own limit" + (f", {countdown(hold.seconds)}" if hold.seconds else "")
+        elif hold is not None:
+            state = f"cooling down, {countdown(hold.seconds)}"
+        return Standing(rows, level, state)
+
+
+def _rows_and_level(gate: Gate) -> tuple[int, int | None]:
+    traffic = gate.traffic
+    return traffic.rows, None if traffic.level is None else int(traffic.level.at_most)
