@@ -9,7 +9,8 @@ ones. The server counts how often each row is asked and answered, so that what a
 - *shown and asked again*: rows that were shown as done. None.
 - *lost*, *doubled*, *another's*: rows without a reply at the end, with two, or with that of another row. None.
 
-**Share.** What the store takes of the CPU of a row: to make the key, look it up in vain, encode, write and commit, 64
+**Share.** What the store takes of the CPU of a row: to make the key, look it up in vain, claim it, look it up
+once more, encode, write and commit, 64
 rows under way, beside a call of bare `httpx.AsyncClient` under a semaphore of 64 in the same run.
 
     python benchmarks/rows_kill.py [--kills N] [--rows N] [--seed N] [--quick] [--json FILE]
@@ -251,14 +252,19 @@ class InStore:
         began = time.process_time()
         writer: Writer[None] = self.store.writer(self.delivered)
         keys, asked = Keys(schema=None, effort=None, as_json=False), asked_of("m", {})
+        claims = self.store.claims()
         for start in range(0, count, SHARE_AT_A_TIME):
             found = [(keys.of((Message("user", f"Is {number} a prime? {'x' * 300}"),)), 0)
                      for number in range(start, start + SHARE_AT_A_TIME)]  # fmt: skip
             self.store.find(found, {asked})
+            claims.take(found)
+            self.store.find(found, {asked})
             for key in found:
                 self.under_way.acquire()
                 writer.put(key, a_reply(asked), None)
+            claims.give_back(found)
         writer.close()
+        claims.close()
         if self.problems:
             raise self.problems[0]
         return (time.process_time() - began) / count

@@ -15,6 +15,7 @@ import msgspec
 
 from llx_magic.files.folders import absolute, config_folder
 from llx_magic.locks import ForkSafeLock
+from llx_magic.replies.claims import Claims
 from llx_magic.replies.database import connect
 from llx_magic.replies.key import Key
 from llx_magic.replies.problems import in_words
@@ -100,6 +101,10 @@ class ReplyStore:
             StoreProblem: as for the class.
         """
         return Writer(self._connect, self.path, self._patience, deliver)
+
+    def claims(self) -> Claims:
+        """Return what keeps other runs from asking what one run asks; close it at the run's end."""
+        return Claims(self.path)
 
     def shares(self) -> tuple[Share, ...]:
         """Return what the store holds of each profile, by name.

@@ -13,7 +13,7 @@ Status = Literal["answered", "stored", "shared", "failed", "not asked"]
 """What became of a row.
 
 Nothing was asked for one that is ``stored``, whose reply was in the store before the run, and for one that is
-``shared``, whose prompt is that of another row of the run.
+``shared``, whose prompt is that of another row, or of one that another run asked at the same time.
 """
 
 STATUSES: tuple[Status, ...] = get_args(Status)

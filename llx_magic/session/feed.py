@@ -9,25 +9,34 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from llx_magic.core.parking import Tries
+from llx_magic.core.traffic import LOOK_AGAIN_SECONDS
 from llx_magic.rows.rows import Source
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import Wishes
 from llx_magic.session.row_prompts import Prompt, RowPrompts
 
 if TYPE_CHECKING:
+    from llx_magic.replies.claims import Claims
     from llx_magic.replies.key import Key
     from llx_magic.replies.record import Stored
     from llx_magic.replies.store import ReplyStore
+
+
+LONGEST_WAIT = 600.0
+"""How long in seconds the reply of another run is waited for: that may have been stopped, and not ended."""
+
+BREATH = 0.01
+"""How long in seconds is waited before the store is asked again for the last rows: a virtual clock has no patience."""
 
 
 class MapRow:
     """One row of a run, from when it is read until it has ended.
 
     ``stored`` is what the store had of it. ``followers`` have the same prompt and get its reply. ``began`` is when it
-    was first sent, on the clock.
+    was first sent, on the clock. Where another run asks for it, ``elsewhere`` is since when that is known.
     """
 
-    __slots__ = ("began", "followers", "key", "place", "prompt", "stored", "tries")
+    __slots__ = ("began", "elsewhere", "followers", "key", "place", "prompt", "stored", "tries")
 
     def __init__(self, place: int, prompt: Prompt, key: Key) -> None:
         self.place = place
@@ -37,6 +46,7 @@ class MapRow:
         self.followers: list[MapRow] = []
         self.tries: Tries | None = None
         self.began: float | None = None
+        self.elsewhere: float | None = None
 
 
 class Feed:
@@ -45,6 +55,9 @@ class Feed:
     ``own`` are the keys that this run itself has stored;
     where ``wishes`` want nothing older, those count alone. Without a ``store`` nothing is looked up.
     """
+
+    claims: Claims | None = None
+    """What keeps other runs from asking the rows that were read; None before this one asks any."""
 
     def __init__(
         self,
@@ -71,6 +84,11 @@ class Feed:
         self._occurrences: Counter[bytes] = Counter()
         self.own: set[Key] = set()
         self._began = time.time()
+        self._ended: list[Key] = []
+        self._elsewhere: list[MapRow] = []
+        self._look_again = 0.0
+        self.has_new = True
+        """Whether there may be rows that were not read."""
 
     @property
     def tells_own(self) -> bool:
@@ -82,10 +100,35 @@ class Feed:
         return stored.at >= self._began
 
     def read(self, most: int) -> list[MapRow]:
-        """Return at most so many further rows, in order; none at the end."""
+        """Return at most so many further rows, in order, and before them those that were put back; none at the end."""
         rows = [self._row(place, row) for place, row in islice(self._rows, most)]
-        if self._store is not None and rows:
+        self.has_new = bool(rows)
+        if self._store is not None:
+            rows = [*self._put_back(), *rows]
             self._look_up(self._store, rows)
+        return rows
+
+    def put_back(self, row: MapRow) -> None:
+        """Give a row that another run asks for once more later."""
+        self._elsewhere.append(row)
+
+    @property
+    def elsewhere(self) -> int:
+        """How many rows another run asks for."""
+        return len(self._elsewhere)
+
+    def ended(self, row: MapRow) -> None:
+        """Let other runs ask for a row that has ended, from the next reading on."""
+        self._ended.append(row.key)
+
+    def _put_back(self) -> list[MapRow]:
+        now = time.monotonic()
+        if not self._elsewhere or (self.has_new and now < self._look_again):
+            return []
+        if not self.has_new:
+            time.sleep(BREATH)
+        self._look_again = now + LOOK_AGAIN_SECONDS
+        rows, self._elsewhere = self._elsewhere, []
         return rows
 
     def _row(self, place: int, columns: Mapping[str, object]) -> MapRow:
@@ -99,6 +142,25 @@ class Feed:
         return MapRow(place, prompt, (key, self._occurrences[key] - 1))
 
     def _look_up(self, store: ReplyStore, rows: list[MapRow]) -> None:
+        """Look for replies, and claim what has none; what was claimed may have been answered just before."""
+        self._find(store, rows)
+        if self.claims is None:
+            return
+        ended, self._ended = self._ended, []
+        self.claims.give_back(ended)
+        missing = [row for row in rows if row.stored is None and not row.prompt.problem]
+        if not missing:
+            return
+        held = self.claims.take(row.key for row in missing)
+        self._find(store, missing)
+        self.claims.give_back(row.key for row in missing if row.stored is not None)
+        now = time.monotonic()
+        for row in missing:
+            since = now if row.elsewhere is None else row.elsewhere
+            waits = row.stored is None and row.key in held and now - since < LONGEST_WAIT and not self._wishes.fresh
+            row.elsewhere = since if waits else None
+
+    def _find(self, store: ReplyStore, rows: list[MapRow]) -> None:
         wishes, own = self._wishes, self.own
         keys = [row.key for row in rows if not row.prompt.problem and (not wishes.fresh or row.key in own)]
         if not keys:

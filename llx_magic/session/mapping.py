@@ -120,7 +120,8 @@ class MapRun:
             self._store.close()
             return self.result()
         writer = self._store.writer(on_this_loop(self._settled))
-        self._work.begin(writer, watch if os.environ.get(VARIABLE) else None)
+        self._feed.claims = claims = self._store.claims()
+        self._work.begin(writer, watch if os.environ.get(VARIABLE) else None, self._dispatcher.look)
         ticker = Ticker(self._clock, lambda: watch(self.progress()))
         try:
             await self._answering.begin(self._dispatcher.look)
@@ -130,6 +131,7 @@ class MapRun:
             self._work.end()
             await self._answering.end()
             await off_loop(writer.close)
+            claims.close()
             self._store.close()
             watch(self.progress())
         return self.result()
@@ -154,9 +156,10 @@ class MapRun:
 
     def progress(self) -> MapProgress:
         """Return how far the run has come."""
-        waiting_for = self._work.blocked_by() if self._dispatcher.is_waiting else None
-        in_flight = self._answering.in_flight(self._dispatcher.under_way)
-        return self._work.tally.progress(in_flight, waiting_for)
+        under_way = self._dispatcher.under_way
+        is_waiting = self._dispatcher.is_waiting or (not under_way and self._feed.elsewhere)
+        in_flight = self._answering.in_flight(under_way)
+        return self._work.tally.progress(in_flight, self._work.blocked_by() if is_waiting else None)
 
     def result(self) -> MapResult:
         """Return what has become of the rows until now."""

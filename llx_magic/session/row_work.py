@@ -74,6 +74,8 @@ class RowWork:
         self._under_way = 0
         self._failures = 0
         self._giving_up: Timer | None = None
+        self._pause: Timer | None = None
+        self._look: Callable[[], None] = lambda: None
         self._writer: Writer[Written] | None = None
         self._watch: Watch = lambda _part: None
         self.wants_values = False
@@ -81,20 +83,31 @@ class RowWork:
         self.backlog: Callable[[], int] = lambda: 0
         """How many outcomes were delivered and not yet taken by whoever wants them."""
 
-    def begin(self, writer: Writer[Written] | None, on_event: Callable[[Event], None] | None) -> None:
-        """Keep replies with the writer, where there is one, and tell the decisions on rows to whoever wants them."""
-        self._writer = writer
+    def begin(
+        self,
+        writer: Writer[Written] | None,
+        on_event: Callable[[Event], None] | None = None,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Keep replies with the writer, where there is one, and tell the decisions on rows to whoever wants them.
+
+        ``look`` is called where further rows may be read again.
+        """
+        self._writer, self._look = writer, look
         if on_event is not None:
             self._watch = lambda part: on_event(part) if isinstance(part, Event) else None
 
     def end(self) -> None:
         """Wait for nobody any more."""
         self._go_on()
+        if self._pause is not None:
+            self._pause.cancel()
 
     @property
     def is_full(self) -> bool:
         """Whether no further rows should be read for now."""
-        return self._followers >= MOST_FOLLOWERS or self.backlog() >= MOST_FOLLOWERS
+        is_full = self._followers >= MOST_FOLLOWERS or self.backlog() >= MOST_FOLLOWERS
+        return is_full or self._pause is not None
 
     def read(self, most: int) -> Sequence[MapRow]:
         """Return further rows, made into prompts and looked up."""
@@ -109,17 +122,36 @@ class RowWork:
             elif row.stored is not None:
                 if row.stored.error is not None and row.key not in self._feed.own:
                     self.tally.note((KEPT_FAULT,))
+                if row.elsewhere is not None:
+                    self._go_on()
                 self._end(row, self._of_stored(row, row.stored))
             elif (leader := self._leaders.get(row.key)) is not None:
                 leader.followers.append(row)
                 self._followers += 1
             elif (outcome := self._recent.get(row.key)) is not None:
+                self._feed.ended(row)
                 self._end(row, outcome.shared_with(row.place))
+            elif row.elsewhere is not None:
+                self._feed.put_back(row)
             else:
                 self._leaders[row.key] = row
                 to_ask.append(row)
         self._recent.clear()
+        self._leave_to_others()
         return to_ask
+
+    def _leave_to_others(self) -> None:
+        """Read nothing for a moment where all that could be read is asked for by other runs."""
+        waiting = self._feed.elsewhere
+        if not waiting:
+            return
+        self._begin_to_wait()
+        if waiting >= MOST_FOLLOWERS or not self._feed.has_new:
+            self._pause = self._clock.call_later(LOOK_AGAIN_SECONDS, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        self._look()
 
     async def ask(self, row: MapRow) -> float | None:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
@@ -165,10 +197,13 @@ class RowWork:
         return room
 
     def blocked_by(self) -> str | None:
-        """Say for what and how long no row can be sent now; None where one can."""
+        """Say for what, and how long where that is known, no row can be sent now; None where one can."""
         if self._writing >= GROUP:
             return f"the store, which has {plural(self._writing, 'reply', 'replies')} to write"
-        return self._answering.blocked_by()
+        if told := self._answering.blocked_by():
+            return told
+        elsewhere = self._feed.elsewhere
+        return f"another run, which asks for {elsewhere} of these rows" if elsewhere else None
 
     def settled(self, group: list[Written], problem: LlxError | None) -> None:
         """Show the rows of a group that is on the disk, or could not be put there."""
@@ -322,6 +357,7 @@ class RowWork:
         """End a row that was asked, and all that wait for its reply."""
         del self._leaders[row.key]
         self._recent[row.key] = outcome
+        self._feed.ended(row)
         self._end(row, outcome)
         for follower in row.followers:
             self._followers -= 1
