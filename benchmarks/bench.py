@@ -36,7 +36,7 @@ LEFT_OUT = {"samples", "machine", "collector", "work"}
 """What is too much for `results.json`; each benchmark's own ``--json`` has it."""
 
 VERSIONS = (
-    "httpx", "aiohttp", "yarl", "msgspec", "ipython", "ipykernel", "ipywidgets", "pandas", "matplotlib",
+    "httpx", "httptools", "msgspec", "ipython", "ipykernel", "ipywidgets", "pandas", "matplotlib",
     "opentelemetry-sdk",
 )  # fmt: skip
 PEERS = {

@@ -99,7 +99,7 @@ class Process:
 
     def __init__(self, name: str, python: str) -> None:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
-        env["LLX_HTTP_TRANSPORT"] = "httpx" if name.endswith("on httpx") else "aiohttp"
+        env["LLX_HTTP_TRANSPORT"] = "httpx" if name.endswith("on httpx") else "direct"
         env["PYTHONWARNINGS"] = "ignore"  # what libraries will do one day
         for proxy in ("http_proxy", "https_proxy", "all_proxy"):
             env.pop(proxy, None)

@@ -22,7 +22,7 @@ import psutil
 from kernel import Kernel, arguments, save, table
 
 HEAVY = (
-    "httpx", "aiohttp", "pandas", "numpy", "matplotlib", "ipywidgets", "jinja2", "markdown_it", "nh3", "msgspec",
+    "httpx", "httptools", "pandas", "numpy", "matplotlib", "ipywidgets", "jinja2", "markdown_it", "nh3", "msgspec",
     "tqdm",
 )  # fmt: skip
 EMPTY = "def load_ipython_extension(ipython):\n    pass\n"

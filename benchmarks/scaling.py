@@ -8,7 +8,7 @@ margin is what the processor's caches may take of it. Tokens and messages go thr
 that is a process of its own.
 
 The time of Python's garbage collector is shown beside the work and not judged. It walks through all that is alive in
-the process, so its share grows with how much is alive at the same time, whatever that is made of: aiohttp's bare client
+the process, so its share grows with how much is alive at the same time, whatever that is made of: a bare client
 sees the same.
 
     python benchmarks/scaling.py [--rounds N] [--json FILE] [--plot FILE.png] [--quick]

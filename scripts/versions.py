@@ -55,7 +55,6 @@ MENDED = {
     "tqdm": ("4.66.3", "CVE-2024-34062"),
     "markdown-it-py": ("4.0", "a table that fills memory: https://github.com/markdown-it/markdown-it/issues/1000"),
     "ipython": ("8.10.0", "CVE-2023-24816"),
-    "aiohttp": ("3.12.14", "CVE-2025-53643"),
     "nbconvert": ("7.17", "CVE-2025-53000"),
     "tornado": ("6.5", "CVE-2025-47287"),
 }

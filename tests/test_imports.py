@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
-    "httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm",
+    "httpx", "httptools", "pandas", "matplotlib", "ipywidgets", "numpy", "jinja2", "markdown_it", "nh3", "tqdm",
     "xllamacpp", "botocore", "azure", "google.auth",
     "msgspec", "llx_magic.session", "llx_magic.commands.here", "llx_magic.commands.output", "llx_magic.engine",
     "llx_magic.backends", "llx_magic.errors", "llx_magic.key_shapes", "llx_magic.commands.command",
@@ -56,7 +56,7 @@ def test_loading_the_extension_imports_nothing_heavy():
         "shell.run_line_magic('load_ext', 'llx_magic')"
     )
     assert set(after.split()) <= before
-    assert not before & {"httpx", "aiohttp", "pandas", "matplotlib", "ipywidgets"}
+    assert not before & {"httpx", "httptools", "pandas", "matplotlib", "ipywidgets"}
 
 
 def test_help_and_settings_on_the_command_line_need_no_pandas_and_no_matplotlib():

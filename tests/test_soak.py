@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 import llx_magic as llx
 from llx_magic.backends.http.connections import VARIABLE
+from llx_magic.backends.http.direct import DirectTransport
 from llx_magic.core.breaker import Cause
 
 SOAK = Path(__file__).resolve().parent.parent / "benchmarks" / "soak.py"
@@ -69,14 +69,14 @@ def connections_in_use() -> list[str]:
     gc.collect()
     found = gc.get_objects()
     httpx_s = [each for each in found if type(each).__name__ == "AsyncHTTPConnection"]
-    aiohttp_s = [each for each in found if isinstance(each, aiohttp.TCPConnector)]
+    direct = [each for each in found if isinstance(each, DirectTransport)]
     return [
         *(each.info() for each in httpx_s if not (each.is_idle() or each.is_closed())),
-        *(repr(protocol) for each in aiohttp_s for protocol in each._acquired),
+        *(repr(line) for each in direct for line in each.in_use),
     ]
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 @pytest.mark.parametrize("reused", [False, True], ids=["on a new connection", "on one that is used again"])
 async def test_a_request_cancelled_at_any_turn_of_the_loop_leaves_no_connection_in_use(
     reused: bool, transport: str, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""What aiohttp's connections are kept from doing: keeping cookies, complaining, speaking of the key, being shared."""
+"""What the connections are kept from doing: keeping cookies, complaining, speaking of the key, being shared."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from llx_magic.backends.endpoint import Endpoint
-from llx_magic.backends.http.aiohttp import AiohttpTransport
 from llx_magic.backends.http.connections import CLIENTS, VARIABLE, Way, new_transport, way_to
+from llx_magic.backends.http.direct import DirectTransport
 from llx_magic.backends.http.httpx import HttpxTransport
 from llx_magic.backends.http.transport import Broken, Request, Transport
 from llx_magic.core.failure import BackendFailed
@@ -64,9 +64,9 @@ def _plain_environment(monkeypatch):
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_aiohttp_is_the_transport_unless_something_else_is_asked_for(address):
+def test_connections_of_our_own_are_the_transport_unless_something_else_is_asked_for(address):
     """For every kind of address."""
-    assert kind_of_transport(address) is AiohttpTransport
+    assert kind_of_transport(address) is DirectTransport
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -82,14 +82,14 @@ def test_httpx_goes_where_a_proxy_stands_in_the_way_and_nowhere_else(monkeypatch
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "direct.example")
     assert kind_of_transport("https://models.example/v1") is HttpxTransport
-    assert kind_of_transport("https://direct.example/v1") is AiohttpTransport
-    assert kind_of_transport("http://127.0.0.1:9/v1") is AiohttpTransport
+    assert kind_of_transport("https://direct.example/v1") is DirectTransport
+    assert kind_of_transport("http://127.0.0.1:9/v1") is DirectTransport
 
 
 def test_a_transport_that_does_not_exist_is_one_line(monkeypatch):
     """It names what was given and what is allowed."""
     monkeypatch.setenv(VARIABLE, "carrier pigeon")
-    assert obstacle(backend_at(unused_url())) == "LLX_HTTP_TRANSPORT must be aiohttp or httpx, got 'carrier pigeon'"
+    assert obstacle(backend_at(unused_url())) == "LLX_HTTP_TRANSPORT must be direct or httpx, got 'carrier pigeon'"
 
 
 async def test_a_cookie_is_not_sent_back():
@@ -124,7 +124,7 @@ async def test_a_prompt_of_several_megabytes_is_sent_whole_and_without_a_warning
 @pytest.mark.parametrize(
     "mode", ["bad-status-line", "duplicate-length", "endless-headers", "close", "reset", "half-a-head"]
 )
-@pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("library", ["direct", "httpx"])
 async def test_a_fault_comes_out_as_our_own_with_nothing_chained_that_knows_the_request(mode, library):
     """The libraries' own may hold the request's headers."""
     with FaultServer(mode) as server:
@@ -137,7 +137,7 @@ async def test_a_fault_comes_out_as_our_own_with_nothing_chained_that_knows_the_
     assert all(isinstance(cause, OSError) for cause in broken.causes)
 
 
-@pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("library", ["direct", "httpx"])
 async def test_a_cancellation_comes_out_without_the_frames_that_hold_the_headers(library):
     """A traceback that shows local variables would show the key in them."""
     with FaultServer("no-headers") as server:
@@ -154,7 +154,7 @@ async def test_a_cancellation_comes_out_without_the_frames_that_hold_the_headers
         while frame is not None:
             seen += 1
             file = frame.tb_frame.f_code.co_filename
-            assert not any(f"site-packages/{name}/" in file for name in ("aiohttp", "httpx", "httpcore", "h11"))
+            assert not any(f"site-packages/{name}/" in file for name in ("direct", "httpx", "httpcore", "h11"))
             assert KEY not in repr(frame.tb_frame.f_locals)
             frame = frame.tb_next
         error = error.__context__
@@ -184,3 +184,74 @@ async def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_al
                 answer = await answer_of(asked)
                 assert server.connections == 1
         assert answer.text == server.text
+
+
+async def answered_by(*pieces: bytes, body: bytes = b"{}", **headers: str) -> tuple[int, bytes]:
+    """Return status and body of what a bare server says, piece by piece, before it has read more than a head."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with contextlib.aclosing(new_transport(Way(None, None, "direct"))) as transport:
+            response = await transport.send(Request(url, {"A": "b", **headers}, body), lambda: None)
+            async with contextlib.aclosing(response):
+                return response.status, b"".join([data async for data in response])
+
+
+@pytest.mark.parametrize(
+    "endless", [b"1;" + b"x" * 60_000, b"0\r\n" + b"".join(b"A%d: b\r\n" % number for number in range(9_000))]
+)
+async def test_what_stands_between_the_pieces_of_a_body_and_behind_it_has_an_end(endless):
+    """Else a server could fill the memory with the extensions of a chunk, or with fields behind the last."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"
+    more = endless[endless.index(b"\n") + 1 :] if b"\n" in endless else endless[2:]
+    with pytest.raises(Broken, match=r"^more than 1048576 bytes between two pieces of a body$"):
+        await answered_by(head, endless, *[more] * 40)
+
+
+async def test_a_body_without_a_length_ends_with_its_connection():
+    assert await answered_by(b"HTTP/1.0 200 OK\r\n\r\nhal", b"f a word") == (200, b"half a word")
+
+
+async def test_heads_that_only_announce_another_are_passed_over():
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 3
+    assert await answered_by(early, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") == (200, b"hi")
+
+
+async def test_an_answer_that_comes_before_a_large_prompt_is_sent_is_the_answer():
+    """As of a server that refuses a prompt for its length, and reads no more of it."""
+    refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nlong"
+    assert await answered_by(refusal, body=b"x" * 50_000_000) == (413, b"long")
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "a\nb", "a\0b"])
+async def test_a_header_that_could_be_read_as_two_is_not_sent(value):
+    with pytest.raises(Broken, match=r"^a header has a line break or a null byte$"):
+        await answered_by(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", B=value)
+
+
+async def test_an_address_of_the_sixth_version_is_asked_by_its_figures():
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(serve, "::1", 0)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    async with server, contextlib.aclosing(new_transport(Way(None, None, "direct"))) as transport:
+        url = f"http://[::1]:{server.sockets[0].getsockname()[1]}/v1?a=b"
+        response = await transport.send(Request(url, {}, b"", "GET"), lambda: None)
+        await response.aclose()
+    assert heads[0] == f"GET /v1?a=b HTTP/1.1\r\nHost: {url[7:-7]}\r\n\r\n".encode()

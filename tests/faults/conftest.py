@@ -9,7 +9,7 @@ from llx_magic.backends.http.trust import VARIABLES as CERTIFICATES
 from llx_magic.engine.background import BACKGROUND
 
 
-@pytest.fixture(autouse=True, params=["aiohttp", "httpx"])
+@pytest.fixture(autouse=True, params=["direct", "httpx"])
 def transport(request, monkeypatch):
     """The transport that the test's connections are made by, those of the background loop included."""
     monkeypatch.setenv(VARIABLE, request.param)

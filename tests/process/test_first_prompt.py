@@ -58,15 +58,15 @@ from IPython.core.interactiveshell import InteractiveShell
 
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "llx_magic")
-assert "aiohttp" not in sys.modules
+assert "httptools" not in sys.modules
 shell.run_line_magic("llx_profile", "load " + sys.argv[2])
 for _ in range(int(sys.argv[1])):
-    if "llx_magic.backends.http.aiohttp" in sys.modules:
+    if "llx_magic.backends.http.direct" in sys.modules:
         break
     time.sleep(0.05)
 threads = [each.name for each in threading.enumerate()]
 shell.run_line_magic("unload_ext", "llx_magic")
-print("warm" if "llx_magic.backends.http.aiohttp" in sys.modules else "cold", threads.count("llx_magic"))
+print("warm" if "llx_magic.backends.http.direct" in sys.modules else "cold", threads.count("llx_magic"))
 """
 
 
@@ -85,7 +85,7 @@ shell.run_line_magic("load_ext", "llx_magic")
 shell.run_line_magic("llx_profile", "load pair")
 copy = os.fork()
 if copy == 0:
-    import aiohttp, httpx
+    import httptools, httpx
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
 shell.run_line_magic("unload_ext", "llx_magic")

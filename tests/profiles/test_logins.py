@@ -76,7 +76,7 @@ def test_a_signature_stands_up_to_a_servers_own_check(home, variables):
     assert scope_of(sent) == (REGION, "bedrock")
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 def test_what_is_signed_is_what_is_sent_though_the_model_is_escaped_in_the_path(
     home, variables, monkeypatch, transport
 ):

@@ -110,7 +110,7 @@ def test_all_pages_are_asked_for_with_the_key_and_by_get():
         assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 def test_a_page_that_brings_nothing_new_is_the_last(monkeypatch, transport):
     monkeypatch.setenv("LLX_HTTP_TRANSPORT", transport)
     page = {"data": [{"id": "a"}], "nextPageToken": "for ever"}

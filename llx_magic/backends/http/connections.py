@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llx_magic.backends.http.transport import Transport
 
 VARIABLE = "LLX_HTTP_TRANSPORT"
-"""The variable that names the transport: ``aiohttp``, or ``httpx`` for its own, which is slower."""
+"""The variable that names the transport: ``direct``, or ``httpx`` for its own, which is slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ def way_to(endpoint: Endpoint) -> Way:
     Raises:
         NotReady: where the environment names a proxy or a transport that cannot be used.
     """
-    wanted = os.environ.get(VARIABLE) or "aiohttp"
-    if wanted not in ("aiohttp", "httpx"):
-        raise NotReady(f"{VARIABLE} must be aiohttp or httpx, got {brief(wanted)}")
+    wanted = os.environ.get(VARIABLE) or "direct"
+    if wanted not in ("direct", "httpx"):
+        raise NotReady(f"{VARIABLE} must be direct or httpx, got {brief(wanted)}")
     proxy = None if endpoint.is_loopback else proxy_for(endpoint.base_url)
     encrypted = endpoint.is_encrypted or (proxy is not None and proxy.scheme == "https")
     return Way(trust_in_force() if encrypted else None, proxy, wanted if proxy is None else "httpx")
@@ -59,9 +59,9 @@ def new_transport(way: Way) -> Transport:
         from llx_magic.backends.http.httpx import HttpxTransport
 
         return HttpxTransport(context, proxy=way.proxy)
-    from llx_magic.backends.http.aiohttp import AiohttpTransport
+    from llx_magic.backends.http.direct import DirectTransport
 
-    return AiohttpTransport(context)
+    return DirectTransport(context)
 
 
 class _LoopClients:

@@ -1,0 +1,253 @@
+"""One connection of HTTP/1.1 on asyncio: a request goes out, and httptools reads the reply that comes.
+
+httptools is llhttp, by which Node.js reads too: https://github.com/nodejs/llhttp
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from llx_magic.backends.http.transport import LARGEST_HEAD, Broken, Fault, Sending, is_stale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PIECE = 256 * 1024
+"""How many bytes of a request are handed to the system at a time, and of a reply are held for a slow reader."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
+"""How a body in chunks ends, unless fields follow it: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where connections go: those to the same address are the same to a request."""
+
+    host: str
+    port: int
+    is_encrypted: bool
+
+
+class Line(asyncio.Protocol):
+    """One connection: what came of the reply that is read on it, and what is wrong with it.
+
+    ``httptools`` calls the methods that begin with ``on_`` with what it reads.
+    """
+
+    def __init__(self, address: Address, lost: Callable[[Line], None]) -> None:
+        self.address = address
+        self.broken: Broken | None = None
+        self.is_whole = True
+        self._has_length = self._has_surplus = False
+        self._end = b""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._lost = lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._sending: Sending | None = None
+        self._was_used = self._head_came = self._is_sent = False
+        self._keeps_alive = True
+        self._pieces: list[bytes] = []
+        self._held = self._beside = 0
+        self._is_paused = self._is_full = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._idle_since: float | None = None
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the next request may go out on it."""
+        read = self.is_whole and not self._pieces and self._is_sent and not self._has_surplus
+        return read and self._keeps_alive and self.broken is None
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether nothing may be asked on it: it may have died, or the server said what nobody asked for.
+
+        That would pass for the answer to what is asked next: https://www.rfc-editor.org/rfc/rfc9112#section-9.2
+        """
+        if self._transport is None or self._transport.is_closing() or is_stale(self._idle_since or 0.0):
+            return True
+        return _is_readable(self._transport.get_extra_info("socket").fileno())
+
+    def take(self, sending: Sending) -> None:
+        """Serve a request."""
+        reused, self._was_used, self._idle_since, self._sending = self._was_used, True, None, sending
+        self.is_whole = self._head_came = self._is_sent = False
+        self._beside = 0
+        sending.stands(reused=reused)
+
+    def rest(self) -> None:
+        """Wait for the next request."""
+        self._sending, self._end, self._idle_since = None, b"", time.time()
+
+    async def exchange(self, head: bytes, body: bytes) -> None:
+        """Send a request and return when the head of its reply has come; of a body, no more than the server takes.
+
+        Raises:
+            Broken: where no head comes.
+        """
+        if self._transport is None:
+            raise Broken(Fault.CLOSED)
+        if len(body) <= PIECE:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            for begin in range(0, len(body), PIECE):
+                while self._is_full and not self._has_news:
+                    await self.more()
+                if self._has_news:
+                    break
+                self._transport.write(body[begin : begin + PIECE])
+        self._is_sent = not self._has_news
+        while not self._has_news:
+            await self.more()
+        if not self._head_came and self.broken is not None:
+            raise self.broken
+
+    @property
+    def _has_news(self) -> bool:
+        return self._head_came or self.broken is not None
+
+    def pieces(self) -> bytes:
+        """Return what has come of the body and was not given yet."""
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def more(self) -> None:
+        """Return when something has changed."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self._lost(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take that the connection stands."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read the next bytes."""
+        if self._sending is None:  # nobody has asked anything
+            self.abort()
+            return
+        held, due, was_whole = self._held, not self._head_came, self.is_whole
+        try:
+            if due:
+                self._sending.take(len(data))
+            self._parser.feed_data(data)
+            if self.is_whole and (was_whole or not data.endswith(self._end)):
+                self._has_surplus = True
+            self._beside = 0 if due or self._held > held else self._beside + len(data)
+            if self._beside > LARGEST_HEAD:
+                raise Broken(Fault.PROTOCOL, f"more than {LARGEST_HEAD} bytes between two pieces of a body")
+        except Broken as endless:
+            self._break(endless)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self.is_whole:
+                self._has_surplus = True
+            else:
+                said = "a switch to another protocol" if isinstance(error, httptools.HttpParserUpgrade) else str(error)
+                self._break(Broken(Fault.PROTOCOL, said))
+        if self._held > PIECE and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Take that the server sends no more; asyncio closes the connection from here then."""
+        if self._head_came and not self._has_length:  # such a body ends with its connection
+            self.is_whole, self._keeps_alive = True, False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take that the connection has ended."""
+        if error is None:  # over TLS, the end may come without having been announced
+            self.eof_received()
+        self._transport = None
+        self._keeps_alive = False
+        if not self.is_whole:
+            self._break(Broken(Fault.CLOSED, cause=error))
+        self._lost(self)
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """Hand over no more for now."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Hand over more."""
+        self._is_full = False
+        self._wake()
+
+    def on_message_begin(self) -> None:
+        """Take that a reply begins, or one that nobody asked for."""
+        if self.is_whole:
+            self._has_surplus = True
+        else:
+            self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; those behind a body are not looked at."""
+        if self._head_came or self._has_surplus:
+            return
+        key, text = name.decode("utf-8", "surrogateescape").lower(), value.decode("utf-8", "surrogateescape")
+        before = self.headers.get(key)
+        self.headers[key] = text if before is None else f"{before}, {text}"
+
+    def on_headers_complete(self) -> None:
+        """Take that a head is whole."""
+        status = self._parser.get_status_code()
+        # Heads below 200 only announce another: https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+        if status < 200 or self._has_surplus:
+            return
+        self.status, self._head_came = status, True
+        # https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+        encoding = self.headers.get("transfer-encoding")
+        self._has_length = "content-length" in self.headers if encoding is None else encoding.endswith("chunked")
+        self._end = b"\n" if encoding is None else _LAST_CHUNK
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        if not self._has_surplus:
+            self._pieces.append(data)
+            self._held += len(data)
+            if self._end is not _LAST_CHUNK:
+                self._end = data
+
+    def on_message_complete(self) -> None:
+        """Take that a body is whole."""
+        if self._head_came and not self._has_surplus:
+            self.is_whole, self._keeps_alive = True, self._parser.should_keep_alive()
+
+    def _break(self, broken: Broken) -> None:
+        self.broken = self.broken or broken
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _is_readable(descriptor: int) -> bool:
+    # select() knows no descriptor above 1023: https://man7.org/linux/man-pages/man2/select.2.html
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])
