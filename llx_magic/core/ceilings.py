@@ -19,6 +19,9 @@ from llx_magic.core.stock import Stock
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
+LOOK_AGAIN_SECONDS = 0.25
+"""When to look again where nothing has been heard yet of the server of all."""
+
 PLENTY = 1_000_000
 """Stands for as many requests as anybody may want to send."""
 
@@ -79,20 +82,37 @@ class Ceilings(msgspec.Struct):
         if limits.concurrency_limit is not None:
             places = limits.concurrency_limit - under_way - kept
             found = Free(places, None, "concurrency_limit", limits.concurrency_limit)
-        if self.stock is not None and self.has_minute:
-            if self.stock.is_there:
-                return self._least(self.stock, found, load, now)
-            limits = limits.part(self.stock.peers)
-        for limit, minute, one, name in (
-            (limits.rpm_limit, self.requests, load.requests, "rpm_limit"),
-            (limits.tpm_limit, self.tokens, load.tokens, "tpm_limit"),
+        if self.stock is None or not self.has_minute:
+            return self._of_minute(limits, found, load, now)
+        if self.stock.is_there:
+            return self._least(self.stock, found, load, now)
+        return self._alone(self.stock, found, load, now)
+
+    def _of_minute(self, limits: Limits, found: Free, load: Load, now: float) -> Free:
+        """Return the lesser of what was found and what the limits of a minute allow."""
+        for limit, minute, one, name, said in (
+            (limits.rpm_limit, self.requests, load.requests, "rpm_limit", self.limits.rpm_limit),
+            (limits.tpm_limit, self.tokens, load.tokens, "tpm_limit", self.limits.tpm_limit),
         ):
             if limit is None or not one or found.places <= 0:
                 continue
-            places = minute.places(limit, one, now) - kept
+            places = minute.places(limit, one, now) - len(self.called)
             if places < found.places:
-                found = Free(places, minute.due_at(limit, one, now) if places <= 0 else None, name, limit)
+                found = Free(places, minute.due_at(limit, one, now) if places <= 0 else None, name, said or limit)
         return found
+
+    def _alone(self, stock: Stock, found: Free, load: Load, now: float) -> Free:
+        """Return the lesser of what was found and what a process may send that does not hear the server of all.
+
+        Until it has heard anything of it, that is a single request.
+        """
+        found = self._of_minute(self.limits.part(stock.parts(now)), found, load, now)
+        if stock.lost_at is None:
+            is_first = not self.requests.entries and not self.tokens.entries and not self.called
+            return found if is_first else self._named(0, now + LOOK_AGAIN_SECONDS)
+        places, until = stock.spared(load, now)
+        places -= len(self.called)
+        return found if places >= found.places else self._named(places, until if places <= 0 else None)
 
     def _least(self, stock: Stock, found: Free, load: Load, now: float) -> Free:
         """Return the lesser of what was found and what was given by the server of all."""
@@ -103,10 +123,12 @@ class Ceilings(msgspec.Struct):
             if left < places:
                 places, at = left, self.requests.due_at(limits.rpm_limit, load.requests, now)
         places -= len(self.called)
-        if places >= found.places:
-            return found
-        named = "tpm_limit" if limits.rpm_limit is None else "rpm_limit"
-        return Free(places, at if places <= 0 else None, named, limits.rpm_limit or limits.tpm_limit or 0)
+        return found if places >= found.places else self._named(places, at if places <= 0 else None)
+
+    def _named(self, places: int, at: float | None) -> Free:
+        """Return so many places, by the limit of a minute that is there."""
+        named = "tpm_limit" if self.limits.rpm_limit is None else "rpm_limit"
+        return Free(places, at, named, self.limits.rpm_limit or self.limits.tpm_limit or 0)
 
     @property
     def has_limit(self) -> bool:
@@ -167,10 +189,13 @@ class Ceilings(msgspec.Struct):
 
     def count(self, load: Load, now: float) -> None:
         """Count what is sent."""
-        if self.stock is not None and self.stock.is_there and self.has_minute:
-            self.spend(*self.stock.take(load, now, counts_tokens=self.limits.tpm_limit is not None))
-            if self.stock.is_dense(now):
-                self.ask(load, 0, now, self.stock.block // 2)
+        if (stock := self.stock) is not None and self.has_minute:
+            if stock.is_there:
+                self.spend(*stock.take(load, now, counts_tokens=self.limits.tpm_limit is not None))
+                if stock.is_dense(now):
+                    self.ask(load, 0, now, stock.block // 2)
+            else:
+                stock.spare = stock.spare.less(load)
         if self.limits.rpm_limit is not None:
             self.requests.take(self.limits.rpm_limit, load.requests, now)
         if self.limits.tpm_limit is not None:

@@ -111,11 +111,13 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             if sharing.give_up_lease(now):
                 sharing.tell(ProbeEnded())
         case There(peers=peers, fresh=fresh):
-            was_lost, sharing.is_there, stock.is_there, stock.peers = not stock.is_there, True, True, max(1, peers)
+            since, was_lost = stock.lost_at if stock.peers else None, not stock.is_there
+            sharing.find()
+            stock.find(peers)
             if was_lost or fresh:
-                ceilings.spend_since(now - MINUTE if fresh else stock.lost_at, now)
+                ceilings.spend_since(now - MINUTE if fresh or since is None else since, now)
         case Gone():
-            sharing.lose()
+            sharing.lose(now)
             stock.lose(now)
 
 

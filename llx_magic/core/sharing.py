@@ -7,6 +7,7 @@ scarce (a place within the user's limits, being the probe of a circuit) and is t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -117,13 +118,16 @@ Saying = Fact | Wish | GaveUp
 class Granted(Message, frozen=True, tag=True):
     """So many places are this process's; where there is none, ``wait`` is how long to wait before asking again.
 
-    ``given_at`` is the server's own time, by which what is not used can be given back.
+    ``given_at`` is the server's own time, by which what is not used can be given back. ``requests_left`` and
+    ``tokens_left`` are what the limits still allow everybody.
     """
 
     places: int
     tokens: float
     wait: float
     given_at: int = 0
+    requests_left: float = math.inf
+    tokens_left: float = math.inf
 
 
 class ProbeGranted(Message, frozen=True, tag=True):
@@ -167,7 +171,7 @@ class Sharing(msgspec.Struct):
     ``is_there`` says whether the server answers.
     ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``probe_asked_at`` is
     when the server was asked for the probe, as long as no answer has come. ``lease_until`` is how long this process may
-    begin one, ``held_until`` how long another one is known to be it.
+    begin one, ``held_until`` how long another one is known to be it, or may be, since it may still hear the server.
     """
 
     is_there: bool = False
@@ -196,14 +200,14 @@ class Sharing(msgspec.Struct):
 
     def may_probe(self, now: float) -> bool:
         """Return whether a circuit's probe may begin here."""
-        return not self.is_there or now < self.lease_until
+        return now < self.lease_until if self.is_there else now >= self.held_until
 
     def ask_for_probe(self, breaker: CircuitBreaker, now: float, settings: Settings) -> bool:
         """Ask for being the probe, where nobody is known to be; return whether an answer is to come."""
         if now < self.held_until:
             return False
         if is_overdue(self.probe_asked_at, now):
-            self.lose()
+            self.lose(now)
             self.tell(GaveUp())
             return False
         if self.probe_asked_at is None:
@@ -232,7 +236,13 @@ class Sharing(msgspec.Struct):
         else:
             self.held_until = now + max(0.0, min(answer.seconds, LONGEST_HELD))
 
-    def lose(self) -> None:
-        """Take that the server does not answer."""
-        self.is_there, self.probe_asked_at = False, None
-        self.lease_until = self.held_until = 0.0
+    def find(self) -> None:
+        """Take that the server answers."""
+        if not self.is_there:
+            self.is_there, self.held_until = True, 0.0
+
+    def lose(self, now: float) -> None:
+        """Take that the server does not answer: it may be this process that is slow, so others go first as probes."""
+        if self.is_there:
+            self.held_until = now + LEASE_SECONDS
+        self.is_there, self.probe_asked_at, self.lease_until = False, None, 0.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
 import msgspec
 
+from llx_magic.core.load import Load
+from llx_magic.core.minute import GRAIN_SECONDS, SPAN
 from llx_magic.core.sharing import GaveUp, Granted, PlacesWanted, Spent, is_overdue
-
-if TYPE_CHECKING:
-    from llx_magic.core.load import Load
 
 KEPT_SECONDS = 0.5
 """For how long a place may be used: it counts from when it was given, so its use must not be much later."""
@@ -22,6 +21,12 @@ AT_ONCE_SECONDS, MOST = 0.05, 64
 
 LONGEST_WAIT = 62.0
 """How long the server can say to wait at most: after a minute all that was sent counts no more."""
+
+UNKNOWN_PEERS = 8
+"""As one of how many a process counts that has never reached the server; each minute as one of half as many."""
+
+HEARD_SECONDS = 10.0
+"""How long what is left of the common limits is known that the server has told."""
 
 SOON_SECONDS = 0.005
 """When to look again for an answer that is on its way."""
@@ -46,14 +51,19 @@ class Given(msgspec.Struct):
 class Stock(msgspec.Struct):
     """What was given, oldest first, and what the server of all is to be told in ``outbox``.
 
-    ``is_there`` says whether it answers, ``lost_at`` since when it did not; ``peers`` are the processes that share the
-    limits, this one included. ``block`` is how many were asked for, ``asked_at`` when, as long as no answer has come;
-    before ``none_until`` there is none. ``taken`` are the times at which the latest were used.
+    ``is_there`` says whether it answers, ``lost_at`` since when it did not, None while nothing has been heard of it;
+    ``peers`` are the processes that share the limits, this one included, 0 where that was never heard. ``block`` is how
+    many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there is none.
+    ``taken`` are the times at which the latest were used. ``left`` is what the limits still allowed everybody at
+    ``heard_at``, in requests and tokens; ``spare`` what may be sent of it, in the first minute alone.
     """
 
     is_there: bool = False
-    lost_at: float = 0.0
-    peers: int = 1
+    lost_at: float | None = None
+    peers: int = 0
+    heard_at: float = -math.inf
+    left: Load = Load(math.inf, math.inf)
+    spare: Load = Load(math.inf, math.inf)
     outbox: list[PlacesWanted | Spent | GaveUp] = []
     given: list[Given] = []
     block: int = 0
@@ -116,6 +126,7 @@ class Stock(msgspec.Struct):
         if places > 0:
             self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens))
         self.none_until = 0.0 if places > 0 else now + max(0.0, min(answer.wait, LONGEST_WAIT))
+        self.heard_at, self.left = now, Load(answer.requests_left, answer.tokens_left)
 
     def sweep(self, now: float) -> list[Given]:
         """Give up what was not used in time, and return it."""
@@ -123,9 +134,31 @@ class Stock(msgspec.Struct):
         self.given = [each for each in self.given if each not in old]
         return [each for each in old if each.requests > ROUNDING or each.tokens > ROUNDING]
 
+    def parts(self, now: float) -> int:
+        """Return as one of how many this process counts while the server is away."""
+        if self.peers or self.lost_at is None:
+            return self.peers or UNKNOWN_PEERS
+        return max(1, UNKNOWN_PEERS >> min(int((now - self.lost_at) / SPAN), UNKNOWN_PEERS))
+
+    def spared(self, load: Load, now: float) -> tuple[int, float]:
+        """Return how many requests of such a load were left to this process when it lost the server, and until when."""
+        until = now if self.lost_at is None else self.lost_at + SPAN + GRAIN_SECONDS
+        if now >= until or self.spare.requests == math.inf:
+            return MOST, until
+        places = self.spare.requests if not load.tokens else min(self.spare.requests, self.spare.tokens / load.tokens)
+        return int(max(0.0, min(places + ROUNDING, MOST))), until
+
+    def find(self, peers: int) -> None:
+        """Take that the server answers."""
+        self.is_there, self.peers = True, max(1, peers)
+
     def lose(self, now: float) -> None:
-        """Forget all: who gave it does not answer."""
-        self.lost_at = now if self.is_there else self.lost_at
+        """Forget all, since who gave it does not answer; what others may still send then is theirs."""
+        if self.is_there or self.lost_at is None:
+            self.lost_at, self.spare = now, Load(math.inf, math.inf)
+        if self.is_there and now - self.heard_at < HEARD_SECONDS:
+            mine = Load(sum(each.requests for each in self.given), sum(each.tokens for each in self.given))
+            self.spare = mine.plus(Load(self.left.requests / self.peers, self.left.tokens / self.peers))
         self.is_there = False
         self.given.clear()
         self.outbox.clear()

@@ -96,7 +96,7 @@ class RedisFacts:
         self._tokens: dict[RedisLink, tuple[int, float]] = {}
         self._due: dict[str, float] = {}
         self._sweep_at = 0.0
-        self._is_there = False
+        self._is_there = self._is_lost = False
         self._is_closed = False
         self._server: Server | None = None
         self._threads: list[threading.Thread] = []
@@ -116,6 +116,9 @@ class RedisFacts:
             self._start()
             self._due["beat"] = 0.0
             self._changed.notify_all()
+            is_lost = self._is_lost
+        if is_lost:
+            link.tell(Gone())
         return link
 
     def close(self) -> None:
@@ -264,7 +267,7 @@ class RedisFacts:
             peers = max(peers, there.peers)
             self._is_there = True
             link.tell(there)
-        self._is_there, self._peers = True, peers
+        self._is_there, self._is_lost, self._peers = True, False, peers
         self._plan("beat", BEAT_SECONDS)
 
     def _quickly(self, server: Server, link: RedisLink) -> There:
@@ -286,7 +289,7 @@ class RedisFacts:
 
     def _lose(self) -> None:
         with self._changed:
-            self._is_there = False
+            self._is_there, self._is_lost = False, True
             self._tokens.clear()
             self._due.pop("tokens", None)
             self._waiting = deque(

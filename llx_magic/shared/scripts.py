@@ -136,6 +136,7 @@ TAKE = (
     + """
 local wanted, one = tonumber(ARGV[5]), {1, tonumber(ARGV[6])}
 local limits, totals, places, due = {tonumber(ARGV[7]), tonumber(ARGV[8])}, {0, 0}, wanted, now
+local left = {-1, -1}
 for k = 1, 2 do
   if limits[k] > 0 and one[k] > 0 then
     local h, l, limit, each = KEYS[2 * k - 1], KEYS[2 * k], limits[k], one[k]
@@ -168,10 +169,16 @@ if places > 0 then
     end
   end
 end
-return {places, math.ceil(due - now), now}
+for k = 1, 2 do
+  if limits[k] > 0 and one[k] > 0 then left[k] = math.max(0, math.floor(limits[k] - totals[k] - places * one[k])) end
+end
+return {places, math.ceil(due - now), now, left[1], left[2]}
 """
 )
-"""KEYS: hash and list of requests, of tokens. ARGV goes on: places, tokens of each, rpm and tpm limit (0: none)."""
+"""KEYS: hash and list of requests, of tokens. ARGV goes on: places, tokens of each, rpm and tpm limit (0: none).
+
+Returns places, ms to wait, its time, and what requests and tokens are left (-1: not known).
+"""
 
 SPEND = (
     _MINUTE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, cast
@@ -205,8 +206,9 @@ class Server:
 
 
 def _granted(asked: PlacesWanted, result: object) -> Granted:
-    places, wait, at = cast("tuple[int, int, int]", result)
-    return Granted(places, asked.tokens, wait / 1000, at)
+    places, wait, at, *left = cast("tuple[int, int, int, int, int]", result)
+    requests, tokens = (math.inf if each < 0 else float(each) for each in left)
+    return Granted(places, asked.tokens, wait / 1000, at, requests, tokens)
 
 
 def _probe_answer(result: object) -> ProbeGranted | ProbeHeld:
