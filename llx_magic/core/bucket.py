@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llx_magic.core.load import Load
+from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.rate_facts import Allowance, Measure, RateFacts
 
 PART = 0.99
@@ -28,9 +28,6 @@ ROUNDING = 1e-6
 
 LEAST = 1e-9
 """Stands for what a request takes of a limit while that is not known yet."""
-
-PLENTY = 1_000_000
-"""Stands for as many requests as anybody may want to send."""
 
 
 class Told(msgspec.Struct):

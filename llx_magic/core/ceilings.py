@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llx_magic.core.line import Line, Patience
-from llx_magic.core.load import Load
+from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.minute import Minute
 from llx_magic.core.sharing import PlacesWanted, Spent
 from llx_magic.core.stock import Stock
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_SECONDS = 0.25
 """When to look again where nothing has been heard yet of the server of all."""
-
-PLENTY = 1_000_000
-"""Stands for as many requests as anybody may want to send."""
 
 
 class Limits(NamedTuple):

@@ -283,14 +283,14 @@ class Gate(msgspec.Struct):
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
         request, only_candidate = applicant.request, applicant.only_candidate
         left: float | None
-        if applicant.is_row:
-            room = self.room(now, settings, applicant.tokens)
-            if room.reason is None:
-                return None
+        room = self.room(now, settings, applicant.tokens) if applicant.is_row else Room(1)
+        if room.reason is not None:
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
-        elif not only_candidate and self.probe_due(now, settings) and not self.may_probe(now):
+        elif (applicant.is_row or not only_candidate) and not self.may_probe(now) and self.probe_due(now, settings):
             left = max(0.0, self.sharing.held_until - now) if self.sharing else None
             reason, message = SkipReason.CIRCUIT_OPEN, PROBE_ELSEWHERE
+        elif applicant.is_row:
+            return None
         elif not only_candidate and settings.circuit_breaker_enabled and self.breaker.refuses(now, settings):
             left = self.breaker.seconds_until_probe(now, settings) or None
             reason = SkipReason.CIRCUIT_OPEN

@@ -9,6 +9,9 @@ import msgspec
 if TYPE_CHECKING:
     from llx_magic.core.reply import Usage
 
+PLENTY = 1_000_000
+"""Stands for as many requests as anybody may want to send."""
+
 SHARE = 0.02
 """The share of one reply in a mean, once there are many: the last fifty count most."""
 

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from llx_magic.core.load import Load
+from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.minute import GRAIN_SECONDS, SPAN
 from llx_magic.core.sharing import GaveUp, Granted, PlacesWanted, Spent, is_overdue
 
@@ -143,10 +143,10 @@ class Stock(msgspec.Struct):
     def spared(self, load: Load, now: float) -> tuple[int, float]:
         """Return how many requests of such a load were left to this process when it lost the server, and until when."""
         until = now if self.lost_at is None else self.lost_at + SPAN + GRAIN_SECONDS
-        if now >= until or self.spare.requests == math.inf:
-            return MOST, until
+        if now >= until:
+            return PLENTY, until
         places = self.spare.requests if not load.tokens else min(self.spare.requests, self.spare.tokens / load.tokens)
-        return int(max(0.0, min(places + ROUNDING, MOST))), until
+        return int(min(max(0.0, places + ROUNDING), PLENTY)), until
 
     def find(self, peers: int) -> None:
         """Take that the server answers."""

@@ -13,8 +13,10 @@ from llx_magic.core.events import BackendSkipped, CircuitChanged, CoolDownEnded,
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.gate import PROBE_ELSEWHERE, Gate
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share, unsent
+from llx_magic.core.reply import Usage
 from llx_magic.core.sharing import (
     ANSWER_SECONDS,
+    LEASE_SECONDS,
     Allowed,
     Failed,
     GaveUp,
@@ -281,13 +283,14 @@ def test_a_lease_that_is_not_used_is_given_back():
     assert admit(gate, 32.0).permit is None
 
 
-def test_without_an_answer_in_time_the_probe_is_sent_alone():
+def test_without_an_answer_in_time_the_probe_is_sent_alone_once_others_have_had_the_time_for_it():
     gate = opened()
     asks(gate, Applicant(1), 31.0, SETTINGS)
     unsent(gate)
     assert not asks(gate, Applicant(1), 31.0 + ANSWER_SECONDS, SETTINGS)
     assert list(unsent(gate)) == [GaveUp()]
-    assert admit(gate, 31.1).permit.is_probe
+    assert admit(gate, 31.1).events[0].message == PROBE_ELSEWHERE
+    assert admit(gate, 31.1 + LEASE_SECONDS).permit.is_probe
 
 
 def test_places_are_asked_for_where_there_is_none():
@@ -371,6 +374,63 @@ def test_alone_a_gate_keeps_to_its_part_of_the_limit():
     hear_answer(gate, There(4), 0.0)
     hear_answer(gate, Gone(), 0.0)
     assert sum(admit(gate, 0.0, LIMITED).permit is not None for _ in range(20)) == 5
+
+
+def sent_at_once(gate: Gate, now: float, settings=LIMITED) -> int:
+    return sum(admit(gate, now, settings).permit is not None for _ in range(100))
+
+
+def test_until_anything_is_heard_of_the_server_a_single_request_is_sent_which_is_told_then():
+    gate = shared(is_there=False)
+    assert sent_at_once(gate, 1.0) == 1
+    assert admit(gate, 2.0, LIMITED).events[0].seconds_left < 1.0
+    hear_answer(gate, There(8), 3.0)
+    assert list(unsent(gate)) == [Spent(1.0, 0.0, 2.0, 20, None)]
+
+
+def test_who_never_reached_the_server_begins_with_an_eighth_of_the_limit_and_doubles_that_each_minute():
+    gate, limit = shared(is_there=False), settings_with(rpm_limit=40)
+    hear_answer(gate, Gone(), 0.0)
+    sent = []
+    for minute in range(5):
+        hear_answer(gate, Gone(), 62.0 * minute)
+        sent.append(sent_at_once(gate, 62.0 * minute, limit))
+    assert sent == [5, 10, 20, 40, 40]
+
+
+def test_in_the_first_minute_alone_a_gate_sends_its_part_of_what_was_left():
+    gate = shared()
+    hear_answer(gate, There(4), 0.0)
+    asks(gate, Applicant(1), 0.0, LIMITED)
+    hear_answer(gate, Granted(1, 0.0, 0.0, 17, requests_left=8.0), 0.0)
+    hear_answer(gate, Gone(), 0.1)
+    assert sent_at_once(gate, 0.2) == 3  # the one that was given, and two of eight
+    assert sent_at_once(gate, 61.0) == 0
+    assert sent_at_once(gate, 62.0) == 5
+
+
+def test_what_was_left_long_ago_does_not_count():
+    gate = shared()
+    hear_answer(gate, There(4), 0.0)
+    asks(gate, Applicant(1), 0.0, LIMITED)
+    hear_answer(gate, Granted(0, 0.0, 12.0, 17, requests_left=0.0), 0.0)
+    hear_answer(gate, Gone(), 30.0)
+    assert sent_at_once(gate, 30.0) == 5
+
+
+def test_tokens_that_were_left_bound_what_is_sent_alone():
+    limit, gate = settings_with(tpm_limit=1_000), shared()
+    gate.traffic.expected.learn(0.0, Usage(prompt_tokens=50, completion_tokens=50))
+    hear_answer(gate, There(2), 0.0)
+    asks(gate, Applicant(1), 0.0, limit)
+    hear_answer(gate, Granted(0, 100.0, 12.0, 17, tokens_left=400.0), 0.0)
+    hear_answer(gate, Gone(), 0.1)
+    assert sent_at_once(gate, 0.2, limit) == 2
+
+
+def test_a_row_is_no_probe_either_while_others_may_be_it():
+    gate = opened()
+    assert admit(gate, 31.0, is_row=True).permit is None
 
 
 def test_what_was_sent_alone_is_told_when_the_server_is_back():
