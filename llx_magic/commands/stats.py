@@ -1,4 +1,4 @@
-"""``%llx_stats``: what a profile has done, in numbers."""
+"""``%llx_stats``: what a profile has done, in numbers, and which processes share its backends."""
 
 from __future__ import annotations
 
@@ -7,22 +7,62 @@ from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE
-from llx_magic.observe import report
+from llx_magic.commands.where import Where
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.engine.peers import AWAY
+from llx_magic.errors import UsageProblem
+from llx_magic.observe import peers, report
 from llx_magic.session.balancer import LoadBalancer
 
 COMMAND = Command(
     run="llx_magic.commands.stats:run",
-    arguments=(Argument("what", "WHAT", "lb, the load balancer; may be left out", choices=("lb",), optional=True),),
+    run_in_notebook="llx_magic.commands.stats:run_in_notebook",
+    arguments=(
+        Argument(
+            "what",
+            "WHAT",
+            "lb, the load balancer; may be left out",
+            choices=("lb",),
+            optional=True,
+            where=Where.NOTEBOOK,
+        ),
+    ),
     options=(
         ANOTHER_PROFILE,
-        Option("--reset", "", "forget counts and history; circuits and tokens per minute stay"),
+        Option("--all", "", "every process that shares the backends, and what of the limits is used", group="what"),
+        Option(
+            "--reset",
+            "",
+            "forget counts and history; circuits and tokens per minute stay",
+            group="what",
+            where=Where.NOTEBOOK,
+        ),
     ),
+    notes={
+        Where.NOTEBOOK: "As an expression, .frame is the same as a DataFrame.",
+        Where.SHELL: "Counts and latencies are kept by the process that asked, so here they would all be zero.",
+    },
 )
 
 
 def run(here: Here, asked: Asked) -> Shown:
+    """Show which processes share the backends; a command line has no statistics of its own.
+
+    Raises:
+        UsageProblem: without ``--all``.
+    """
+    if "all" not in asked:
+        raise UsageProblem(
+            f"{asked.prog} needs --all: counts are kept by the process that asks; --stats shows them after a prompt"
+        )
+    return report_of_all(here.session.balancer(asked.get("profile")))
+
+
+def run_in_notebook(here: Here, asked: Asked) -> Shown:
     """Show, or reset, the statistics."""
     balancer = here.session.balancer(asked.get("profile"))
+    if "all" in asked:
+        return report_of_all(balancer)
     if "reset" not in asked:
         return report_of(balancer)
     balancer.reset_statistics()
@@ -34,3 +74,11 @@ def report_of(balancer: LoadBalancer) -> Shown:
     """Return the statistics of a profile."""
     snapshot = balancer.snapshot()
     return Shown(report.plain(snapshot), report.as_html(snapshot), frame=balancer.stats)
+
+
+def report_of_all(balancer: LoadBalancer) -> Shown:
+    """Return which processes share the backends of a profile; it is no good where their server is away."""
+    shared = BACKGROUND.run(balancer.shared())
+    shown = Shown(peers.plain(shared), peers.as_html(shared), frame=lambda: BACKGROUND.run(balancer.peers()))
+    shown.is_good = shared.why != AWAY
+    return shown

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from llx_magic.core.gate import Gate, GateKey
+    from llx_magic.core.peers import Card, Peers
     from llx_magic.core.rate_facts import RateFacts
     from llx_magic.core.reply import Answer, ChatRequest, Usage
     from llx_magic.core.sharing import Answer as Told
@@ -66,12 +68,21 @@ class Ear(Protocol):
     def be_told(self, answer: Told) -> None:
         """Take what the server says."""
 
+    def card(self, since: float) -> Card | None:
+        """Return what is told of this process and the backend, which it has shared for so many seconds."""
+
 
 class SharedFacts(Protocol):
     """Where processes tell each other what they have met at the same backends; keys, prompts and replies never."""
 
     def join(self, account: Account, ear: Ear) -> Link:
         """Begin to share a backend: what the others have met is told, then that they are there. Returns at once."""
+
+    def look(self, account: Account) -> Future[Peers]:
+        """Begin to find out who shares a backend, this process joining or not; returns at once.
+
+        The future has an ``OSError`` where the server does not answer.
+        """
 
 
 @runtime_checkable

@@ -8,13 +8,16 @@ import functools
 import threading
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
 from llx_magic.core.events import SharingChanged
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
+from llx_magic.core.peers import Card, Peers, Recent
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
 from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Granted, Saying, There
+from llx_magic.engine.card import card_of_gate
 from llx_magic.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -92,6 +95,15 @@ class SharedGates:
             self._lost_at = None if is_there else now
         self._live.publish(SharingChanged(at=now, request=0, is_there=is_there))
 
+    def account_of(self, gate: GateKey) -> Account | None:
+        """Return by what the others know a gate's backend; None where it has not joined them."""
+        ear = self._links.get(gate)
+        return None if ear is None else ear.account
+
+    def look(self, account: Account) -> Future[Peers]:
+        """Begin to find out who shares a backend; see ``SharedFacts.look``."""
+        return self._facts.look(account)
+
     def _ear_of(self, gate: GateKey, ready: Ready, settings: Settings) -> _Ear | None:
         """Return where a gate hears of others; it joins those of another account where its key has changed."""
         ear = self._links.get(gate)
@@ -124,6 +136,7 @@ class _Ear:
         self._gate = weakref.ref(gate)
         self._lock = ForkSafeLock()
         self._waiting: list[asyncio.Future[bool]] = []
+        self._recent = Recent()
         self.account = account
         self.settings = settings
         self.link: Link | None = None
@@ -158,6 +171,14 @@ class _Ear:
         for future in waiting:
             with contextlib.suppress(RuntimeError):  # its loop has ended
                 future.get_loop().call_soon_threadsafe(functools.partial(_ring, future, came=True))
+
+    def card(self, since: float) -> Card | None:
+        """Return what is told of this process and the backend, which it has shared for so many seconds."""
+        live, gate = self._live(), self._gate()
+        if live is None or gate is None:
+            return None
+        now, (seen,) = live.clock.now(), live.snapshot([(gate, self.settings)]).backends
+        return card_of_gate(seen, self.settings, since, self._recent.count(seen.requests, now))
 
     def give_up(self) -> None:
         """Go on alone: an answer was waited for in vain."""

@@ -66,8 +66,7 @@ class LoadBalancer(ProfileRecord):
         remarks: tuple[str, ...] = (),
     ) -> None:
         wiring.check(profile)
-        live, self._backends = wiring.wire(profile, isolated=isolated, clock=clock)
-        super().__init__(profile, live, {gate.name: gate for _backend, gate in self._backends}, session)
+        super().__init__(profile, *wiring.wire(profile, isolated=isolated, clock=clock), session)
         self._takes = {member.name: takes_of(member) for member in profile.members}
         self._windows = Windows(profile.members)
         self.remarks = remarks

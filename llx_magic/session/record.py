@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
-from llx_magic.core.gate import GateKey
 from llx_magic.core.ledger import Ledger
+from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.trace import Trace, trace_of
 from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.peers import look
 from llx_magic.errors import UsageProblem
 from llx_magic.hosts import command, is_notebook
 from llx_magic.observe.frames import frames
@@ -20,7 +21,8 @@ from llx_magic.observe.plots import plots
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
 from llx_magic.session.members import limits_of_rows
-from llx_magic.session.wiring import purse_of
+from llx_magic.session.sharing import why_not_shared
+from llx_magic.session.wiring import Places, purse_of
 from llx_magic.settings.declaration import Settings
 from llx_magic.settings.layers import Layer, Values, settings_of
 
@@ -34,17 +36,16 @@ _BUDGET = "budget_usd"
 
 
 class ProfileRecord:
-    """A profile and what has happened to it; ``gates`` are its members', ``session`` gives the session's values.
+    """A profile and what has happened to it; ``places`` are its members', ``session`` gives the session's values.
 
     Times are UTC in frames; rows are of what is still remembered.
     """
 
-    def __init__(
-        self, profile: Profile, live: LiveProfile, gates: dict[str, GateKey], session: Callable[[], Values]
-    ) -> None:
+    def __init__(self, profile: Profile, live: LiveProfile, places: Places, session: Callable[[], Values]) -> None:
         self.profile = profile
         self._live = live
-        self._gates = gates
+        self._backends = places
+        self._gates = {gate.name: gate for _backend, gate in places}
         self.remarks: tuple[str, ...] = ()
         self._session = session
         self._purse = purse_of(profile)
@@ -116,6 +117,27 @@ class ProfileRecord:
         silent backend), outrun (times that another was first), last_error.
         """
         return frames.stats_frame(self.snapshot())
+
+    async def shared(self, *, reads_keys: bool = True) -> Shared:
+        """Return which processes share the backends now; the server of shared facts is asked, and no backend.
+
+        A backend that has not been asked yet is known to the others by its key, which is read unless ``reads_keys`` is
+        False.
+        """
+        if self._live.sharing is None:
+            return Shared(self.name, why=why_not_shared(self.profile))
+        return await look(self._live, self._backends, reads_keys=reads_keys)
+
+    async def peers(self) -> pd.DataFrame:
+        """Return a row per backend and process that shares it now, this process first; empty where nothing is shared.
+
+        Columns: backend, host, process (its number there), name (the notebook's or the program's), is_here, since
+        (UTC), requests (of the last minute), in_flight, state (its own opinion of the circuit), seconds_until_probe,
+        cooling_down_seconds, has_probe, rpm_limit, tpm_limit and concurrency_limit (its own settings), rpm_used and
+        tpm_used (what counts of all processes in this minute), heard_seconds (how long ago it said so). One of another
+        version may not say who it is.
+        """
+        return own_trouble_in_words(frames.peers_frame)(await self.shared(), self.now(), self.epoch)
 
     @own_trouble_in_words
     def history(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from llx_magic.errors import ProfileError
 from llx_magic.install import install_line
 from llx_magic.locks import ForkSafeLock
-from llx_magic.profiles.document import ModelProfile
+from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.text.wording import listed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def shared_facts(members: Iterable[ModelProfile] = ()) -> RedisFacts | None:
         ProfileError: for an address that is none, members that name different servers, or a missing package. The
             address is not repeated: it may hold a password.
     """
-    url = os.environ.get(VARIABLE, "").strip() or _named_by(members)
+    url = _address(members)
     if not url:
         return None
     with _lock:
@@ -46,6 +46,17 @@ def shared_facts(members: Iterable[ModelProfile] = ()) -> RedisFacts | None:
             _known[url] = RedisFacts(url)
             _known[url].connect()
         return _known[url]
+
+
+def why_not_shared(profile: Profile) -> str:
+    """Return why a profile shares nothing with other processes, and what changes that."""
+    if _address(profile.members):
+        return "it is simulated or was loaded with isolated=True, and so it shares nothing"
+    return f"nothing is shared: {VARIABLE} names no server, so each process goes by what it meets itself"
+
+
+def _address(members: Iterable[ModelProfile]) -> str:
+    return os.environ.get(VARIABLE, "").strip() or _named_by(members)
 
 
 def _named_by(members: Iterable[ModelProfile]) -> str:

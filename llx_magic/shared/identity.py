@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llx_magic.core.ports import Account
 
+PREFIX = "{llx_magic}"
+"""What all keys of the server begin with; they lie in one slot of a cluster."""
+
 
 def name_of(account: Account, password: str) -> str:
     """Return the name: a digest of host, model and key, keyed with the server's password, which all who share know.

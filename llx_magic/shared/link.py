@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,6 +52,7 @@ class RedisLink:
         self.backend = backend
         self.origin = secrets.token_hex(8)
         self._ear = weakref.ref(ear)
+        self._since = time.monotonic()
         self._send = send
         self._give_up = give_up
         self._lock = ForkSafeLock()
@@ -62,6 +64,7 @@ class RedisLink:
     def renew(self) -> None:
         """Begin anew as another process: this one is a copy of the one that began the link."""
         self.origin, self.is_probing, self._early = secrets.token_hex(8), False, []
+        self._since = time.monotonic()
 
     def send(self, messages: Sequence[Fact | Wish]) -> None:
         """Say something to the others or to the server."""
@@ -79,6 +82,12 @@ class RedisLink:
         """Hand on what the server says."""
         if not self.is_left and (ear := self._ear()) is not None:
             ear.be_told(answer)
+
+    def card(self) -> bytes:
+        """Return what this process says of itself, as it is written; nothing where it does not."""
+        ear = self._ear()
+        card = None if ear is None else ear.card(time.monotonic() - self._since)
+        return b"" if card is None else _encode(card)
 
     def welcome(self, history: Sequence[tuple[Entry, float]]) -> None:
         """Hand on what was said before, once, then what came meanwhile."""

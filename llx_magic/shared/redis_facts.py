@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
@@ -10,8 +11,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from urllib.parse import unquote, urlsplit
 
+from llx_magic.core.peers import Peers
 from llx_magic.core.ports import Account, Ear, Link
 from llx_magic.core.sharing import (
     ANSWER_SECONDS,
@@ -36,6 +39,7 @@ from llx_magic.core.sharing import (
 from llx_magic.core.stock import KEPT_SECONDS
 from llx_magic.shared.identity import name_of
 from llx_magic.shared.link import Number, RedisLink
+from llx_magic.shared.looking import Looks
 from llx_magic.shared.server import Said, Server
 
 BEAT_SECONDS = 5.0
@@ -94,6 +98,7 @@ class RedisFacts:
         self._links: list[RedisLink] = []
         self._waiting: deque[Said] = deque(maxlen=MOST_WAITING)
         self._tokens: dict[RedisLink, tuple[int, float]] = {}
+        self._looks = Looks()
         self._due: dict[str, float] = {}
         self._sweep_at = 0.0
         self._is_there = self._is_lost = False
@@ -120,6 +125,14 @@ class RedisFacts:
         if is_lost:
             link.tell(Gone())
         return link
+
+    def look(self, account: Account) -> Future[Peers]:
+        """Begin to find out who shares a backend; returns at once."""
+        with self._changed:
+            asked = self._looks.ask(name_of(account, self._password))
+            self._start()
+            self._changed.notify_all()
+        return asked
 
     def close(self) -> None:
         """End both threads; for tests."""
@@ -211,10 +224,15 @@ class RedisFacts:
                 self._sweep_at = time.monotonic() + SWEEP_SECONDS
                 self._plan("sweep", SWEEP_SECONDS)
             link.tell(answer)
+        self._looks.answer(functools.partial(self._look, server))
         if any(link.is_probing for link in self._links):
             self._plan("renew", RENEW_SECONDS)
         if "sweep" in due:
             self._sweep()
+
+    def _look(self, server: Server, backend: str) -> Peers:
+        own = {link.origin: link.card() for link in self._links if link.backend == backend}
+        return server.look(backend, own)
 
     def _sent(self, server: Server, said: list[Said]) -> list[tuple[RedisLink, Answer]]:
         """Send; what can be told later is kept where that fails."""
@@ -244,7 +262,7 @@ class RedisFacts:
             while True:
                 now = time.monotonic()
                 due = [name for name, at in self._due.items() if at <= now]
-                if self._waiting or due or self._is_closed:
+                if self._waiting or self._looks or due or self._is_closed:
                     break
                 self._changed.wait(min(self._due.values(), default=now + BEAT_SECONDS) - now)
             for name in due:
@@ -297,6 +315,7 @@ class RedisFacts:
                 maxlen=MOST_WAITING,
             )
             links = self._links
+        self._looks.lose()
         for link in links:
             link.tell(Gone())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from redis import Redis
@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from llx_magic.core.minute import BURST_SECONDS, GRAIN_SECONDS, LARGE, SPAN
+from llx_magic.core.peers import Peers
 from llx_magic.core.sharing import (
     LEASE_SECONDS,
     Answer,
@@ -31,10 +32,9 @@ from llx_magic.core.sharing import (
     Wish,
 )
 from llx_magic.shared import scripts
+from llx_magic.shared.identity import PREFIX
 from llx_magic.shared.link import Entry, Number, RedisLink, as_bytes
-
-PREFIX = "{llx_magic}"
-"""What all keys begin with; they lie in one slot of a cluster."""
+from llx_magic.shared.looking import Grains, card_key, look
 
 FACTS, TOKENS = f"{PREFIX}:facts", f"{PREFIX}:tokens"
 
@@ -97,8 +97,16 @@ class Server:
         """Say that a link's process is there; return how many are."""
         keys = (f"{PREFIX}:peers:{link.backend}", f"{PREFIX}:known:{link.origin}")
         args = (link.origin, scripts.PEER_SECONDS, scripts.KNOWN_SECONDS)
-        peers, is_known = cast("tuple[int, int]", self._run(self._writing, scripts.BEAT, keys, *args))
+        pipe = self._writing.pipeline(transaction=False)
+        self._run(pipe, scripts.BEAT, keys, *args)
+        if card := link.card():
+            pipe.set(card_key(link.origin), card, ex=scripts.PEER_SECONDS)
+        peers, is_known = cast("tuple[int, int]", pipe.execute()[0])
         return There(peers, fresh=not is_known)
+
+    def look(self, backend: str, own: Mapping[str, bytes]) -> Peers:
+        """Return who shares a backend; ``own`` is what this process says of itself, by its origins."""
+        return look(self._writing, backend, Grains(*self._minute[:2]), own)
 
     def history(self) -> list[tuple[Entry, float]]:
         """Return the latest of what is still kept, oldest first."""

@@ -428,7 +428,7 @@ def test_what_is_typed_on_a_terminal_is_the_prompt_where_a_dash_asks_for_it(home
         (["porfile", "list"], "unknown command 'porfile'; did you mean llx profile?"),
         (["keys"], "did you mean llx key?"),
         (["what", "is", "this?"], "a question is one text: llx 'what is this?'"),
-        (["stats"], "only a notebook has stats; --stats shows statistics after a prompt"),
+        (["trace"], "only a notebook has trace; --stats shows statistics after a prompt"),
         (["log"], "only a notebook has log"),
         (["--prompt", "why", "why not"], "the prompt is given twice"),
         (["-f", "xml", "why"], "--format must be markdown, text, code or json, got 'xml'"),

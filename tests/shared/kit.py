@@ -109,6 +109,9 @@ class Heard:
     def be_told(self, answer: Answer) -> None:
         self.answers.append(answer)
 
+    def card(self, since: float) -> None:
+        return None
+
 
 async def soon(holds: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
     """Wait until something holds, on a loop."""

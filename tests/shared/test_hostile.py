@@ -7,7 +7,8 @@ import asyncio
 import pytest
 import redis
 
-from llx_magic.shared.server import FACTS, PREFIX
+from llx_magic.shared.identity import PREFIX
+from llx_magic.shared.server import FACTS
 from tests.shared.kit import Kernel, Shared, soon
 
 

@@ -82,6 +82,27 @@ HISTORY: dict[str, tuple[str, Kind]] = {
     "error": ("error", "string"),
 }
 
+PEERS: dict[str, Kind] = {
+    "backend": "string",
+    "host": "string",
+    "process": "Int64",
+    "name": "string",
+    "is_here": "bool",
+    "since": "time",
+    "requests": "Int64",
+    "in_flight": "Int64",
+    "state": STATES,
+    "seconds_until_probe": "float64",
+    "cooling_down_seconds": "float64",
+    "has_probe": "bool",
+    "rpm_limit": "Int64",
+    "rpm_used": "float64",
+    "tpm_limit": "Int64",
+    "tpm_used": "float64",
+    "concurrency_limit": "Int64",
+    "heard_seconds": "float64",
+}
+
 ATTEMPTS: dict[str, Kind] = {
     "request": "int64",
     "backend": "string",

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from llx_magic.core import events as facts
 from llx_magic.core.circuits import MOMENTS, cool_downs, periods
 from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.peers import Card, Peer, Shared, SharedBackend
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.observe.frames.columns import (
@@ -23,6 +26,7 @@ from llx_magic.observe.frames.columns import (
     COOL_DOWNS,
     EVENTS,
     HISTORY,
+    PEERS,
     STATS,
     TPM,
     build,
@@ -42,6 +46,12 @@ def stats_frame(snapshot: Snapshot) -> pd.DataFrame:
 
     names = pd.Index([backend.name for backend in snapshot.backends], dtype=pd.StringDtype("python"), name="backend")
     return read(STATS, snapshot.backends, 0.0).set_index(names)
+
+
+def peers_frame(shared: Shared, now: float, epoch: float) -> pd.DataFrame:
+    """Return the frame of ``LoadBalancer.peers``."""
+    rows = [_peer(backend, peer, now) for backend in shared.backends for peer in backend.peers.each]
+    return frame_of(PEERS, rows, epoch)
 
 
 def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFrame:
@@ -186,3 +196,22 @@ def _readers(event: Event, columns: Mapping[str, list[object]]) -> list[tuple[li
         paths |= {name: f"failure.{name}" for name in ("message", "kind", "status")}
     named: list[tuple[list[object], Callable[[Event], object]]] = [(columns["event"], lambda _event: kind)]
     return named + [(columns[name], attrgetter(path)) for name, path in paths.items()]
+
+
+def _peer(backend: SharedBackend, peer: Peer, now: float) -> tuple[object, ...]:
+    card, peers = peer.card, backend.peers
+    of = dict.fromkeys(Card.__struct_fields__) if card is None else asdict(card)
+    return (
+        backend.name,
+        *(of[name] for name in ("host", "process", "name")),
+        peer.is_here,
+        None if card is None else now - card.since - peer.seconds,
+        *(of[name] for name in ("requests", "under_way", "circuit", "probe_in", "cooling_down")),
+        peer.has_probe,
+        of["rpm_limit"],
+        peers.requests,
+        of["tpm_limit"],
+        peers.tokens,
+        of["concurrency_limit"],
+        peer.seconds,
+    )
