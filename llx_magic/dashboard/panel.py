@@ -9,7 +9,9 @@ from __future__ import annotations
 from base64 import b64encode
 from html import escape
 
+from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.dashboard import peers
 from llx_magic.dashboard.charts import CHARTS
 from llx_magic.dashboard.charts.circuits import chip
 from llx_magic.dashboard.style import BASE, GUTTER, RIGHT
@@ -26,29 +28,37 @@ _COLUMNS = (
 
 _PAGE = 780
 
-SHEET = (BASE + "".join(chart.style for chart in CHARTS)).replace("\n    ", "").replace("\n", "")
+SHEET = (BASE + "".join(chart.style for chart in CHARTS) + peers.STYLE).replace("\n    ", "").replace("\n", "")
 """The style sheet on one line, which stands beside the parts."""
 
-PARTS = ("table", *(chart.name for chart in CHARTS))
+PARTS = ("table", *(chart.name for chart in CHARTS), "peers")
 """The parts of the dashboard, from top to bottom."""
 
 
-def draw(snapshot: Snapshot, view: View) -> dict[str, str]:
-    """Return each part by itself, so that only what has changed need be sent: the table of backends and the charts.
+def draw(snapshot: Snapshot, view: View, shared: Shared | None = None) -> dict[str, str]:
+    """Return each part by itself, so that only what has changed need be sent: table, charts and other processes.
 
-    They belong into elements of class ``llx``. The height of each depends on the number of backends alone.
+    They belong into elements of class ``llx``. The height of each but the last depends on the number of backends alone.
     """
-    return {"table": _table(snapshot, view), **{chart.name: chart.draw(snapshot, view) for chart in CHARTS}}
+    charts = {chart.name: chart.draw(snapshot, view) for chart in CHARTS}
+    return {"table": _table(snapshot, view), **charts, "peers": _peers(snapshot, shared)}
 
 
-def whole(snapshot: Snapshot, view: View) -> str:
-    """Return table and picture as one piece of HTML that needs nothing else: for a saved notebook."""
+def whole(snapshot: Snapshot, view: View, shared: Shared | None = None) -> str:
+    """Return tables and picture as one piece of HTML that needs nothing else: for a saved notebook."""
     picture = b64encode(standalone_svg(snapshot, view).encode()).decode()
     alt = escape(f"Circuits, tokens per minute and latest requests of {snapshot.profile}")
+    below = (
+        f"<div class='llx tex2jax_ignore mathjax_ignore'>{drawn}</div>" if (drawn := _peers(snapshot, shared)) else ""
+    )
     return (
         f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{_table(snapshot, view)}</div>"
-        f"<img alt='{alt}' width='{_PAGE}' src='data:image/svg+xml;base64,{picture}'>"
+        f"<img alt='{alt}' width='{_PAGE}' src='data:image/svg+xml;base64,{picture}'>{below}"
     )
+
+
+def _peers(snapshot: Snapshot, shared: Shared | None) -> str:
+    return peers.draw(shared, styles(backend.name for backend in snapshot.backends))
 
 
 def standalone_svg(snapshot: Snapshot, view: View) -> str:

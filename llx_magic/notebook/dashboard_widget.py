@@ -14,12 +14,14 @@ from typing import Literal
 import ipywidgets as widgets
 
 from llx_magic.core.events import Event
+from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.charts import CHARTS
 from llx_magic.dashboard.timeline import Timeline, View
 from llx_magic.errors import LlxError
 from llx_magic.notebook.dashboards import key_of
+from llx_magic.notebook.onlooker import Onlooker
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.screen import one_line, printable
@@ -35,7 +37,7 @@ AT_MOST_BYTES = 3600
 
 
 class Dashboard:
-    """A profile's live view: a table, three charts and controls.
+    """A profile's live view: a table, three charts, the processes that share its backends, and controls.
 
     ``profiles`` returns what can be chosen, ``wake`` asks for an early ``push``, ``closed`` is told of the end with
     what is to be seen from then on. Its methods may be called from any thread.
@@ -54,6 +56,7 @@ class Dashboard:
         self._closed = closed
         self._lock = threading.RLock()
         self._balancer: LoadBalancer | None = None
+        self._onlooker: Onlooker | None = None
         self._timeline = Timeline()
         self._subscriber = partial(self._on_event, self._timeline)
         self._offering = False
@@ -62,7 +65,7 @@ class Dashboard:
         self._dirty = True
         self._ended = False
         self._pending: dict[str, str] = {}
-        self._seen: tuple[BackendSnapshot, ...] = ()
+        self._seen: tuple[tuple[BackendSnapshot, ...], Shared | None] = ((), None)
         self._parts: dict[str, widgets.HTML] = {name: _html() for name in panel.PARTS}
         self._make_controls()
         self.box = widgets.VBox(self._rows())
@@ -85,7 +88,7 @@ class Dashboard:
             if self._ended or balancer is self._balancer:
                 return
             self._leave()
-            self._balancer = balancer
+            self._balancer, self._onlooker = balancer, Onlooker(balancer)
             timeline = self._timeline = Timeline(self._basis())
             self._subscriber = partial(self._on_event, timeline)
             balancer.subscribe(self._subscriber)
@@ -105,10 +108,10 @@ class Dashboard:
             if self._pending and not self._dirty:
                 return self._send()
             self._follow_reloaded()
-            snapshot = self.balancer.snapshot()
-            if self._dirty or _is_moving(snapshot) or snapshot.backends != self._seen:
-                self._dirty, self._seen = False, snapshot.backends
-                self._pending |= panel.draw(snapshot, self._view(snapshot))
+            snapshot, shared = self.balancer.snapshot(), self._shared()
+            if self._dirty or _is_moving(snapshot) or (snapshot.backends, shared) != self._seen:
+                self._dirty, self._seen = False, (snapshot.backends, shared)
+                self._pending |= panel.draw(snapshot, self._view(snapshot), shared)
             return self._send()
 
     def bundle(self) -> dict[str, object]:
@@ -141,6 +144,9 @@ class Dashboard:
         until = math.ceil(snapshot.at / self._step) * self._step
         return self._timeline.view(snapshot, float(self._span.value), until)
 
+    def _shared(self) -> Shared | None:
+        return None if self._onlooker is None else self._onlooker.latest()
+
     def _send(self) -> bool:
         """Send the parts that differ from what is shown, those that wait the longest first."""
         sent = 0
@@ -160,7 +166,7 @@ class Dashboard:
         snapshot = self.balancer.snapshot()
         return {
             "text/plain": printable(report.plain(snapshot)),
-            "text/html": panel.whole(snapshot, self._view(snapshot)),
+            "text/html": panel.whole(snapshot, self._view(snapshot), self._shared()),
         }
 
     # What is followed
@@ -229,10 +235,10 @@ class Dashboard:
         style = widgets.HTML(f"<style>{panel.SHEET}</style>", layout=widgets.Layout(display="none"))
         watching = widgets.HBox([self._profile, self._span, self._pause, self._export, self._close], layout=wrap)
         acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
-        table, *charts = self._parts.values()
+        table, *charts, peers = self._parts.values()
         headings = [_html(f"<p>{chart.heading}</p>") for chart in CHARTS]
         pairs = [widget for pair in zip(headings, charts, strict=True) for widget in pair]
-        return [style, watching, table, *pairs, acting, self._message]
+        return [style, watching, table, *pairs, peers, acting, self._message]
 
     def _choose(self, _change: object) -> None:
         with self._lock:

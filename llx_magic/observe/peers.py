@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from llx_magic.core.peers import Peer, Process, Shared, SharedBackend
 from llx_magic.observe.report import html_table, text_table
-from llx_magic.text.screen import printable
+from llx_magic.text.screen import one_line, printable
 from llx_magic.units import NOTHING, countdown, duration, in_time, number, plural
 
 MOST_SHOWN = 40
@@ -28,12 +28,17 @@ def used_of(used: float, limits: Sequence[int]) -> str:
     return f"{number(round(used))} of {most}"
 
 
-def name_of(process: Process) -> str:
-    """Return what a person knows a process by: ``analysis.ipynb (4211), this one``."""
+def name_of(process: Process, longest: int = 60) -> str:
+    """Return what a person knows a process by: ``analysis.ipynb (4211), this one``; a long name is cut."""
     if (card := process.card) is None:
         return UNKNOWN
-    name = f"{card.name} ({card.process})" if card.name else str(card.process)
+    name = f"{one_line(card.name, longest)} ({card.process})" if card.name else str(card.process)
     return f"{name}, this one" if process.is_here else name
+
+
+def host_of(process: Process) -> str:
+    """Return the host that a process says it runs on."""
+    return process.card.host if process.card else NOTHING
 
 
 def since(process: Process) -> str:
@@ -60,11 +65,11 @@ def circuit_of(peer: Peer) -> str:
 
 
 def holder_of(backend: SharedBackend) -> str:
-    """Return who holds the probe of a backend's circuit, nothing where nobody does."""
+    """Return who holds the probe of a backend's circuit."""
     for peer in backend.peers.each:
         if peer.has_probe:
             return name_of(Process(peer.card, {backend.name: peer}))
-    return NOTHING
+    return NOTHING if backend.why else "nobody"
 
 
 def known(backend: SharedBackend) -> str:
@@ -84,7 +89,7 @@ _OF_BACKENDS: dict[str, Callable[[SharedBackend], str]] = {
 
 _OF_PROCESSES: dict[str, Callable[[Process], str]] = {
     "process": name_of,
-    "host": lambda it: it.card.host if it.card else NOTHING,
+    "host": host_of,
     "since": since,
     "requests, last minute": lambda it: number(it.requests) if it.card else NOTHING,
 }
