@@ -173,7 +173,7 @@ def peers_of(found: Iterable[Peer], total: int, requests: float, tokens: float) 
     those who were heard last.
     """
     each: dict[object, Peer] = {}
-    for peer in found:
+    for peer in sorted(found, key=lambda each: (not each.is_here, each.seconds)):
         card = peer.card
         key = len(each) if card is None else (card.host, card.process, card.name)
         total -= key in each
@@ -183,7 +183,7 @@ def peers_of(found: Iterable[Peer], total: int, requests: float, tokens: float) 
 
 
 def _together(one: Peer, other: Peer) -> Peer:
-    """Return what one process has said twice, of two profiles, as said once; the opinion is that of the first."""
+    """Return what one process has said twice, of two profiles, as said once; the opinion is the later one."""
     assert one.card is not None
     assert other.card is not None
     card = msgspec.structs.replace(

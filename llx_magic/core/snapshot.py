@@ -58,8 +58,6 @@ class BackendSnapshot:
     rows_in_flight: int = 0
     level: int | None = None
     """How many requests it has been seen to bear at once; None before the first row."""
-    rows_held_back: str | None = None
-    """What keeps a further row from it, in words, with the time left; None where nothing does."""
 
     @property
     def tokens(self) -> int:
@@ -110,7 +108,6 @@ class BackendSnapshot:
             failures_in_window=gate.breaker.failures_in_window(now, settings),
             rows_in_flight=gate.traffic.rows,
             level=None if level is None else int(min(level.at_most, settings.concurrency)),
-            rows_held_back=gate.room(now, settings).in_words(now),
         )
 
     @property

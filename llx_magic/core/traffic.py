@@ -13,7 +13,7 @@ from llx_magic.core.flow import Flow
 from llx_magic.core.level import AT_ONCE, Level
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.units import countdown, duration
+from llx_magic.units import duration
 
 if TYPE_CHECKING:
     from llx_magic.core.admission import Applicant, Permit
@@ -44,13 +44,6 @@ class Room(NamedTuple):
     at: float | None = None
     reason: SkipReason | None = None
     message: str = ""
-
-    def in_words(self, now: float) -> str | None:
-        """Return what keeps a row away, with the time left, such as ``circuit open, 12 s left``; None where nothing."""
-        if self.places > 0:
-            return None
-        left = "" if self.at is None or self.at - now < 1 else f", {countdown(self.at - now)} left"
-        return f"{self.message}{left}"
 
     def within(self, other: Room) -> Room:
         """Return the narrower of two that both hold; of two that take none, the one that does for longer."""

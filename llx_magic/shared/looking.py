@@ -53,11 +53,12 @@ def look(client: Redis, backend: str, grains: Grains, own: Mapping[str, bytes]) 
     oldest = now - 1000 * PEER_SECONDS
     probe = (holder or b"").decode("ascii", "replace")
     heard = {raw.decode("ascii", "replace"): score for raw, score in ranked if score > oldest}
+    heard = {**dict.fromkeys((*own, *([probe] if probe else ())), now), **heard}  # they may not be among the latest
     pipe = client.pipeline(transaction=False)
     pipe.zcount(peers, oldest, "+inf")
     pipe.mget([card_key(origin) for origin in heard] or [card_key("")])
     count, cards = pipe.execute()
-    said = dict(zip(heard, cards, strict=False)) | {origin: card for origin, card in own.items() if origin in heard}
+    said = dict(zip(heard, cards, strict=False)) | own
     ages = {origin: 0.0 if origin in own else max(0.0, (now - at) / 1000) for origin, at in heard.items()}
     found = [Peer(card_of(raw), ages[origin], origin in own, origin == probe) for origin, raw in said.items()]
     return peers_of(found, count, grains.counted(requests, now), grains.counted(tokens, now))

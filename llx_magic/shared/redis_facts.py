@@ -231,7 +231,7 @@ class RedisFacts:
             self._sweep()
 
     def _look(self, server: Server, backend: str) -> Peers:
-        own = {link.origin: link.card() for link in self._links if link.backend == backend}
+        own = {link.origin: link.card() for link in self._links if link.backend == backend and not link.is_left}
         return server.look(backend, own)
 
     def _sent(self, server: Server, said: list[Said]) -> list[tuple[RedisLink, Answer]]:

@@ -235,16 +235,10 @@ def snapshot(gate: StoredGate, now: float) -> BackendSnapshot:
     return gate.store.update(gate.key, BackendSnapshot.of, Tally(), SETTINGS, now)
 
 
-def test_a_snapshot_has_the_level_and_what_keeps_a_further_row_away():
+def test_a_snapshot_has_the_level_and_the_rows_under_way():
     gate = StoredGate("a")
     before = snapshot(gate, 0.0)
-    assert (before.level, before.rows_in_flight, before.rows_held_back) == (None, 0, None)
-    taken = permit(gate)
+    assert (before.level, before.rows_in_flight) == (None, 0)
+    permit(gate)
     permit(gate, is_row=False)
     assert (snapshot(gate, 0.0).level, snapshot(gate, 0.0).rows_in_flight) == (START, 1)
-    refuse(gate, taken, 0.0, wait=12.0)
-    assert snapshot(gate, 0.0).rows_held_back == "cooling down after a rate limit, 12 s left"
-
-
-def test_a_snapshot_says_for_how_long_a_circuit_holds_rows_back():
-    assert snapshot(opened(), 10.0).rows_held_back == "circuit open, 20 s left"
