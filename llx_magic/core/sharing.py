@@ -114,6 +114,12 @@ class GaveUp(Message, frozen=True, tag=True):
 Wish = PlacesWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
 Saying = Fact | Wish | GaveUp
 
+OF_THE_MOMENT = (PlacesWanted, ProbeWanted, Spent)
+"""What means nothing any more when a server is back."""
+
+FACTS_TO_KEEP = (Allowed, Failed, Limited, ProbeFailed, Recovered)
+"""What is told later where it could not be sent; it may be told twice."""
+
 
 class Granted(Message, frozen=True, tag=True):
     """So many places are this process's; where there is none, ``wait`` is how long to wait before asking again.

@@ -58,7 +58,7 @@ def look(client: Redis, backend: str, grains: Grains, own: Mapping[str, bytes]) 
     pipe.zcount(peers, oldest, "+inf")
     pipe.mget([card_key(origin) for origin in heard] or [card_key("")])
     count, cards = pipe.execute()
-    said = dict(zip(heard, cards, strict=False)) | own
+    said = {**dict(zip(heard, cards, strict=False)), **own}
     ages = {origin: 0.0 if origin in own else max(0.0, (now - at) / 1000) for origin, at in heard.items()}
     found = [Peer(card_of(raw), ages[origin], origin in own, origin == probe) for origin, raw in said.items()]
     return peers_of(found, count, grains.counted(requests, now), grains.counted(tokens, now))

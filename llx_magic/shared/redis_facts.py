@@ -18,19 +18,13 @@ from llx_magic.core.peers import Peers
 from llx_magic.core.ports import Account, Ear, Link
 from llx_magic.core.sharing import (
     ANSWER_SECONDS,
-    Allowed,
+    FACTS_TO_KEEP,
+    OF_THE_MOMENT,
     Answer,
     Fact,
-    Failed,
     Gone,
     Granted,
-    Limited,
-    PlacesWanted,
-    ProbeFailed,
     ProbeGranted,
-    ProbeWanted,
-    Recovered,
-    Spent,
     Swept,
     There,
     Used,
@@ -68,12 +62,6 @@ FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0
 
 MOST_WAITING = 1_024
 """How many messages wait for the server at most; the oldest are dropped."""
-
-OF_THE_MOMENT = (PlacesWanted, ProbeWanted, Spent)
-"""What means nothing any more when a server is back."""
-
-FACTS_TO_KEEP = (Allowed, Failed, Limited, ProbeFailed, Recovered)
-"""What is told later where it could not be sent; it may be told twice."""
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import time
 import redis
 
 from llx_magic.core.breaker import CircuitState
-from llx_magic.shared.identity import name_of
+from llx_magic.shared.identity import PREFIX, name_of
 from llx_magic.shared.redis_facts import REST_SECONDS
-from llx_magic.shared.server import FACTS, PREFIX
+from llx_magic.shared.server import FACTS
 from tests.shared.kit import Shared, soon
 
 MANY = 2_000
