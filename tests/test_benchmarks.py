@@ -92,3 +92,32 @@ def test_a_storm_of_refusals_loses_no_row(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
     assert [sample["answered"] for each in figures.values() for sample in each["samples"]] == [600] * 6
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import kernels
+
+    return kernels
+
+
+def test_of_300_kernels_one_probes_a_circuit_at_a_time(kernels: ModuleType) -> None:
+    """On virtual time: between two probes lies the recovery time, and nobody goes on alone."""
+    found = kernels.outage(300, 60.0, kernels.REST_SECONDS)
+    assert found["s between two probes, least"] >= 30.0
+    assert found["alone"] == 0
+
+
+def test_300_kernels_keep_to_a_common_limit_and_use_it(kernels: ModuleType) -> None:
+    """On virtual time, while all want far more: never above it in any minute, and 0.95 of it used."""
+    found = kernels.limit(300, 10.0, kernels.REST_SECONDS)
+    assert found["most in 60 s, share"] <= 1.0
+    assert found["used, share"] >= 0.95
+
+
+def test_300_kernels_heed_a_429_that_one_of_them_meets(kernels: ModuleType) -> None:
+    """On virtual time: all of them, within the longest rest between two looks of so many."""
+    found = kernels.heed(300, 60.0, kernels.REST_SECONDS)
+    assert found["heard"] == 300
+    assert found["ms, last"] <= 1000 * 1.5 * kernels.REST_SECONDS * 300 + 10

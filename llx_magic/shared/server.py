@@ -129,7 +129,8 @@ class Server:
         streams: dict[bytes | str | memoryview[int], int | bytes | str | memoryview[int]] = {
             stream: f"{number[0]}-{number[1]}" for stream, number in after.items()
         }
-        answer = self._reading.xread(streams, count=500, block=int(1000 * BLOCK_SECONDS))
+        # All that is kept, at once: who rests between two looks must catch up.
+        answer = self._reading.xread(streams, count=scripts.MOST_TOKENS, block=int(1000 * BLOCK_SECONDS))
         pairs = answer.items() if isinstance(answer, dict) else (answer or ())
         for name, rows in cast("Iterable[tuple[bytes, Sequence[tuple[bytes, dict[bytes, bytes]]]]]", pairs):
             yield from self._entries(name.decode(), rows)
