@@ -110,6 +110,10 @@ class NotReady(LlxError):
     """A backend cannot send anything now; one line without a key, which says what helps."""
 
 
+class LostError(LlxError):
+    """Whoever had a row of many is gone, or has given it back: it is to be asked again, and has failed nobody."""
+
+
 class BackendFailed(LlxError):
     """A backend gave no usable reply; ``failure`` holds the facts."""
 

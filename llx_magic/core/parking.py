@@ -128,6 +128,13 @@ class Prospects:
         del self._refusals[backend][:-CONFIRMED]
 
 
+def meets_all(event: BackendSkipped | AttemptFailed) -> bool:
+    """Return whether an event tells that a backend cannot be asked from where it was, whatever the row."""
+    if isinstance(event, BackendSkipped):
+        return event.reason is SkipReason.NOT_READY
+    return event.failure.kind not in REFUSALS and _is_for_all(event.failure)
+
+
 def _is_for_all(failure: Failure) -> bool:
     """Return whether a failure would meet every row alike, and for long."""
     return failure.kind is FailureKind.ACCESS or failure.quota_exhausted

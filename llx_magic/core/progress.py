@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Standing(NamedTuple):
+    """How a backend, or a worker of a cluster, stands: as in ``Share``."""
+
+    in_flight: int = 0
+    level: int | None = None
+    state: str = "closed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,11 @@ async def together(works: Iterable[Coroutine[object, None, T]]) -> list[T]:
     return list(await asyncio.gather(*works))
 
 
+async def awaited(future: concurrent.futures.Future[T]) -> T:
+    """Return what a coroutine returns that was submitted to another loop."""
+    return await asyncio.wrap_future(future)
+
+
 def _cancel_once(task: asyncio.Task[T]) -> None:
     """Cancel a task that is not being cancelled; a second time would break off the closing of its connection."""
     if not task.cancelling():

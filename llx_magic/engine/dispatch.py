@@ -8,7 +8,7 @@ import functools
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from llx_magic.core.ports import Clock, P, T, Timer
@@ -74,10 +74,11 @@ class Dispatcher(Generic[R]):
     """Sends rows in their order while there is room; one that comes back is sent again before any new one.
 
     A worker is a task that asks one row after the other, so a row costs no task of its own. Rows are read ahead, at
-    most a few times as many as are under way, on a thread of their own, since reading may block.
+    most a few times as many as are under way, on a thread of their own, since reading may block. Where it is ``fed``,
+    none are read: whoever has them gives them, and it runs until it is stopped.
     """
 
-    def __init__(self, clock: Clock, rows: Rows[R]) -> None:
+    def __init__(self, clock: Clock, rows: Rows[R], *, is_fed: bool = False) -> None:
         self._clock = clock
         self._rows = rows
         self._ready: deque[R] = deque()
@@ -88,6 +89,7 @@ class Dispatcher(Generic[R]):
         self._about_to_ask = 0
         self._left_of_turn = ROWS_A_TURN
         self._reading: asyncio.Task[None] | None = None
+        self._is_fed = is_fed
         self._has_more = True
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -100,6 +102,11 @@ class Dispatcher(Generic[R]):
     def under_way(self) -> int:
         """How many rows are being asked."""
         return len(self._workers)
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait to be sent."""
+        return len(self._ready)
 
     @property
     def is_waiting(self) -> bool:
@@ -142,6 +149,17 @@ class Dispatcher(Generic[R]):
         if self._reading is not None:
             self._reading.cancel()
         self._end_if_done()
+
+    def feed(self, rows: Iterable[R]) -> None:
+        """Take further rows, behind those that wait to be sent."""
+        self._ready.extend(rows)
+        self.look()
+
+    def give_back(self) -> list[R]:
+        """Return the rows that wait to be sent, which then are somebody else's."""
+        rows = list(self._ready)
+        self._ready.clear()
+        return rows
 
     def look(self) -> None:
         """Send rows while somebody is free; to be called where more than the end of a row has changed that."""
@@ -245,7 +263,8 @@ class Dispatcher(Generic[R]):
     def _read_ahead(self) -> None:
         wanted = max(FEWEST_READ, LOOK_AHEAD * len(self._workers))
         is_needed = len(self._ready) + len(self._parked) <= wanted // 2 and not self._rows.is_full
-        if is_needed and self._has_more and self._reading is None and not self._is_stopped:
+        may_read = self._has_more and not self._is_fed and not self._is_stopped
+        if is_needed and may_read and self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._read(wanted))
 
     async def _read(self, most: int) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llx_magic.core.events import SkipReason
 from llx_magic.core.gate import Gate, GateKey
+from llx_magic.core.progress import Standing
 from llx_magic.core.traffic import Room
 from llx_magic.engine.dispatch import within
-from llx_magic.errors import LlxError
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from llx_magic.engine.parts import Watch
     from llx_magic.engine.plan import Candidate, Plan
     from llx_magic.session.balancer import LoadBalancer
-
-
-class LostError(LlxError):
-    """Whoever had a row is gone, and nobody knows what became of it there: it is to be asked again."""
-
-
-class Standing(NamedTuple):
-    """How a backend, or a worker, stands: how many rows it has, its level (None before the first), and words."""
-
-    in_flight: int = 0
-    level: int | None = None
-    state: str = "closed"
 
 
 class Answering(Protocol):
@@ -51,7 +39,7 @@ class Answering(Protocol):
         Raises:
             AllBackendsFailed: where nobody has answered; its trace says how each candidate ended.
             TimeoutError: where that takes longer.
-            LostError: where whoever had the row is gone.
+            LostError: where whoever had the row is gone, or nobody has room for it after all.
         """
 
     def room(self, left_out: Collection[GateKey]) -> Room:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
-from llx_magic.core.ports import Clock
 from llx_magic.core.progress import MapProgress
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Budget, Purse
@@ -32,14 +31,12 @@ from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
+from llx_magic.session.ticker import Ticker
 from llx_magic.template.template import Template
 from llx_magic.text.wording import listed
 
 if TYPE_CHECKING:
     from llx_magic.session.balancer import LoadBalancer
-
-TICK_SECONDS = 0.25
-"""How often is told how far a run has come."""
 
 MapWatch = Callable[[MapProgress | Event], None]
 """Takes how far a run has come, a few times a second, and where debug lines are asked for the decisions on its rows."""
@@ -93,7 +90,7 @@ class MapRun:
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped, self._is_cut_off = "", False
-        self._answering: Answering = OwnEngine(balancer, plan.candidates)
+        self._answering = self._answering_of(balancer, plan, options)
         self._work = RowWork(self._answering, plan, feed, wishes, self._take, self._stop)
         self._clock = self._answering.clock
         self._dispatcher = Dispatcher(self._clock, self._work)
@@ -173,6 +170,13 @@ class MapRun:
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 
+    def _answering_of(self, balancer: LoadBalancer, plan: Plan, options: MapOptions) -> Answering:
+        if options.get("client") is None:
+            return OwnEngine(balancer, plan.candidates)
+        from llx_magic.session.hiring import fleet_of
+
+        return fleet_of(balancer, plan, options, self._stop)
+
     def _ask_again(self) -> MapResult:
         balancer, template, options, namespace = self._again
         options = {**options, "retry": "errors", "fresh": False}
@@ -210,20 +214,3 @@ def _within_budget(plan: Plan, budget: float | None) -> tuple[Plan, tuple[str, .
         raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
     priced = tuple(each for each in plan.candidates if each not in priceless)
     return replace(plan, candidates=priced), (f"{listed(names_of(priceless))}: not asked: {PRICE_UNKNOWN}",)
-
-
-class Ticker:
-    """Calls a function a few times a second, on the running loop, until it is stopped."""
-
-    def __init__(self, clock: Clock, tick: Callable[[], None]) -> None:
-        self._clock = clock
-        self._tick = tick
-        self._timer = clock.call_later(TICK_SECONDS, self._ring)
-
-    def stop(self) -> None:
-        """Call it no more."""
-        self._timer.cancel()
-
-    def _ring(self) -> None:
-        self._timer = self._clock.call_later(TICK_SECONDS, self._ring)
-        self._tick()

@@ -56,7 +56,8 @@ class MapOptions(SharedOptions, total=False):
     faults of rows do not. ``limit`` is how many of the rows are looked at; the others are not asked. ``budget`` is what
     the run may cost, in the currency of the profile's prices. The run ends after ``max_errors`` rows that failed, and
     where nobody has answered for ``give_up_after`` seconds. ``prefix`` stands before the names of the new columns.
-    ``store`` is the file that keeps the replies, in the place of the user's own.
+    ``store`` is the file that keeps the replies, in the place of the user's own. With ``client``, a client of Dask
+    (``distributed.Client``), the workers of its cluster ask the rows; all else stays in this process.
     """
 
     samples: int | None
@@ -69,6 +70,7 @@ class MapOptions(SharedOptions, total=False):
     give_up_after: float | None
     prefix: str | None
     store: str | os.PathLike[str] | None
+    client: object
 
 
 def check_names(options: SharedOptions, known: type[SharedOptions] = AskOptions) -> None:

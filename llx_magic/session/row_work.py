@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
-from llx_magic.core.failure import REFUSALS
+from llx_magic.core.failure import REFUSALS, LostError
 from llx_magic.core.gate import GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
@@ -18,7 +18,7 @@ from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome
-from llx_magic.session.answering import Answering, LostError
+from llx_magic.session.answering import Answering
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
 from llx_magic.session.run_tally import KEPT_FAULT, RunTally
@@ -163,7 +163,7 @@ class RowWork:
         except AllBackendsFailed as failed:
             return self._came_back(row, plan, failed)
         except LostError:
-            return self._clock.now()
+            return self._clock.now() + LOOK_AGAIN_SECONDS
         except TimeoutError:
             self.expire(row)
         finally:

@@ -1,0 +1,1 @@
+"""The workers of a Dask cluster, as those who ask the rows of a run."""
