@@ -46,7 +46,7 @@ class Fleet:
         self._most = most
         self._seats: dict[str, Seat] = {}
         self._gone: dict[str, Seat] = {}
-        self._spare: set[str] = set()
+        self._spare = 0
         self._till = Till()
         self._numbers = itertools.count(1)
         self._look: Callable[[], None] = lambda: None
@@ -122,7 +122,7 @@ class Fleet:
     def workers(self) -> dict[str, tuple[int, Standing]]:
         """Say how each worker stands: those that are there, and those that are gone and have answered something."""
         gone = [seat for seat in self._gone.values() if seat.answered]
-        return {shown(seat): (seat.answered, self._standing(seat)) for seat in (*self._seats.values(), *gone)}
+        return {shown(seat): (seat.answered, seat.standing()) for seat in (*self._seats.values(), *gone)}
 
     def notes(self) -> tuple[str, ...]:
         """Say which workers were not used and why, and what was lost with others."""
@@ -133,14 +133,11 @@ class Fleet:
             if seat.is_usable
             for name, why in seat.report.refusals.items()
         ]
+        if self._spare:
+            unused.append(f"{plural(self._spare, 'worker')} spare: a limit of {self._most} cannot be divided among more")
         lost = sum(not seat.why_not for seat in self._gone.values())
         told = f"{plural(lost, 'worker')} lost, {plural(self._lost_rows, 'row')} handed to others"
         return (*unused, *partly, *([told] if lost else []))
-
-    def _standing(self, seat: Seat) -> Standing:
-        if seat.address in self._spare:
-            return Standing(0, None, "spare: the limits cannot be divided among more")
-        return seat.standing()
 
     def _seat_for(self, names: Collection[str]) -> Seat | None:
         """Return the worker with most room among those that can ask one of the backends."""
@@ -187,17 +184,22 @@ class Fleet:
         for address in [address for address, seat in self._seats.items() if seat.is_gone]:
             self._gone[address] = self._seats.pop(address)
         for address in sorted(there - self._seats.keys()):
-            if self._most is not None and len(self._seats) - len(self._spare) >= self._most:
-                self._spare.add(address)
-            seat = self._seats[address] = Seat(address, self._link, self.clock, self._look)
-            if address not in self._spare:
-                seat.start(self._job, len(there))
+            if self._most is None or self._used < self._most:
+                seat = self._seats[address] = Seat(address, self._link, self.clock, self._look)
+                seat.start(self._job, self._parts(len(there)))
+        self._spare = len(there - self._seats.keys())
 
     async def _divide(self) -> None:
         """Tell every worker into how many parts the user's limits are divided now."""
-        if self._most is not None:
-            parts = min(self._most, len(self._seats)) or 1
-            await asyncio.gather(*(seat.divide(parts) for seat in self._seats.values()))
+        parts = self._parts(self._used)
+        await asyncio.gather(*(seat.divide(parts) for seat in self._seats.values()))
+
+    @property
+    def _used(self) -> int:
+        return sum(not seat.why_not for seat in self._seats.values())
+
+    def _parts(self, workers: int) -> int:
+        return 1 if self._most is None else max(1, min(self._most, workers))
 
 
 def shown(seat: Seat) -> str:

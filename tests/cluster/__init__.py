@@ -1,0 +1,1 @@
+"""Rows that the workers of a real Dask cluster ask."""
