@@ -134,7 +134,9 @@ class Fleet:
             for name, why in seat.report.refusals.items()
         ]
         if self._spare:
-            unused.append(f"{plural(self._spare, 'worker')} spare: a limit of {self._most} cannot be divided among more")
+            unused.append(
+                f"{plural(self._spare, 'worker')} spare: a limit of {self._most} cannot be divided among more"
+            )
         lost = sum(not seat.why_not for seat in self._gone.values())
         told = f"{plural(lost, 'worker')} lost, {plural(self._lost_rows, 'row')} handed to others"
         return (*unused, *partly, *([told] if lost else []))

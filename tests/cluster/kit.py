@@ -44,13 +44,13 @@ def workers_with(*environments: Mapping[str, str]) -> SpecCluster:
         )
 
 
-def profile_of(server: FaultServer, key: str | None = None, **settings: object) -> llx.Profile:
+def profile_of(server: FaultServer, key: str | None = None, **settings) -> llx.Profile:
     """Return a profile of one backend, which is that server; ``key`` is the variable that names its key."""
     connection = llx.Connection(base_url=server.base_url, auth_key_env=key)
     return llx.Profile.single(llx.ModelProfile("a", "openai", "m", connection=connection, settings=settings))
 
 
-def simulated(**params: object) -> llx.Profile:
+def simulated(**params) -> llx.Profile:
     return llx.Profile.single(llx.ModelProfile("a", "simulated", "m", params=params))
 
 
@@ -113,7 +113,7 @@ def look_first_in(folder: str) -> None:
 class Watched:
     """A run on a thread of its own, and what it tells of how far it has come."""
 
-    def __init__(self, profile: llx.Profile, data: object, **options: object) -> None:
+    def __init__(self, profile: llx.Profile, data: object, **options) -> None:
         self.balancer = llx.load(profile)
         self.run = MapRun(self.balancer, data, TEMPLATE, options)
         self.told: list[MapProgress] = []

@@ -89,9 +89,9 @@ def test_virtual_time_of_the_workers_costs_none_here(client, store):
 
 
 async def test_an_asynchronous_client_on_the_callers_own_loop_serves_as_well(two_workers, home, store):
-    async with Client(two_workers.scheduler_address, asynchronous=True, set_as_default=False) as client:
-        async with llx.load(simulated()) as lb:
-            result = await lb.map(rows(10), TEMPLATE, client=client, store=store)
+    address = two_workers.scheduler_address
+    async with Client(address, asynchronous=True, set_as_default=False) as client, llx.load(simulated()) as lb:
+        result = await lb.map(rows(10), TEMPLATE, client=client, store=store)
     assert counts(result) == {"answered": 10}
 
 
