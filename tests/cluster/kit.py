@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
@@ -16,6 +17,7 @@ from distributed import Client, Nanny, Scheduler, SpecCluster
 import llx_magic as llx
 from llx_magic.core.progress import MapProgress
 from llx_magic.session.mapping import MapRun
+from llx_magic.session.options import MapOptions
 from tests.faults.modes import find_mode
 from tests.faults.server import Exchange, FaultServer
 
@@ -115,7 +117,7 @@ class Watched:
 
     def __init__(self, profile: llx.Profile, data: object, **options) -> None:
         self.balancer = llx.load(profile)
-        self.run = MapRun(self.balancer, data, TEMPLATE, options)
+        self.run = MapRun(self.balancer, data, TEMPLATE, cast("MapOptions", options))
         self.told: list[MapProgress] = []
         self.result: llx.MapResult | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
