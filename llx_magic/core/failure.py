@@ -67,6 +67,15 @@ circuit.
 """
 
 
+_IN_SHORT = {
+    FailureKind.TIMEOUT: "time-out",
+    FailureKind.NETWORK: "network error",
+    FailureKind.TLS: "TLS error",
+    FailureKind.LOCAL: str(FailureKind.LOCAL),
+}
+"""What a kind is called beside a number; the others are called as they are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """One attempt's failure, as a fact.
@@ -95,6 +104,13 @@ class Failure:
     def counts(self) -> bool:
         """Whether it counts against the circuit breaker."""
         return self.kind in COUNTED
+
+    @property
+    def in_short(self) -> str:
+        """The reason in a word or two: the status where there is one, such as ``503``, else the kind."""
+        if status := self.status or self.amounts_to:
+            return str(status)
+        return _IN_SHORT.get(self.kind, str(self.kind))
 
     @property
     def tells_of_load(self) -> bool:

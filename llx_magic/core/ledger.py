@@ -136,9 +136,7 @@ class Ledger:
     def reset(self) -> None:
         """Forget all counts and records; requests and visits under way stay counted."""
         for name, tally in self.tallies.items():
-            self.tallies[name] = Tally(
-                in_flight=tally.in_flight, last_error=tally.last_error, first_text=tally.first_text
-            )
+            self.tallies[name] = tally.start_anew()
         self._outcomes.clear()
         self._ended.clear()
         self._apart.clear()

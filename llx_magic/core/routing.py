@@ -26,15 +26,15 @@ LONGEST_CYCLE = 1_000
 class Standing(NamedTuple):
     """What a routing may know of one place of a profile when a request begins.
 
-    ``in_flight`` are the requests under way at its backend, and those that are about to ask it first. ``latency`` is
-    the mean of its visits in seconds, None before the first has ended. ``first_text`` is how long its first text took
+    ``in_flight`` are the requests under way at its backend, and those that are about to ask it first. ``is_known`` says
+    that a visit there has ended, whether it was answered or not. ``first_text`` is how long its first text took
     of late, in seconds, None before it has given any. ``cost`` is about what this prompt will cost there, None where
     that is not known or the routing does not ask for it.
     """
 
     name: str
     in_flight: int
-    latency: float | None
+    is_known: bool = False
     weight: float = 1.0
     first_text: float | None = None
     cost: float | None = None
@@ -113,7 +113,7 @@ def _fastest(standings: Sequence[Standing], _turn: int) -> Sequence[int]:
         its = standings[place]
         if its.first_text is not None:
             return 1, its.first_text
-        return (0, its.in_flight) if its.latency is None else (2, 0.0)
+        return (2, 0.0) if its.is_known else (0, its.in_flight)
 
     return sorted(range(len(standings)), key=rank)
 

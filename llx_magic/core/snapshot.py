@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from llx_magic.core.breaker import CircuitState
+from llx_magic.core.admission import Applicant, patience_of
+from llx_magic.core.breaker import Cause, CircuitState
+from llx_magic.core.ceilings import Free
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.gate import Gate
 from llx_magic.core.money import Spent
-from llx_magic.core.statistics import Prompts, Tally, median, percentile
+from llx_magic.core.routing import FAILOVER
+from llx_magic.core.statistics import Prompts, Tally, percentile
 from llx_magic.settings.declaration import Settings
+
+_ANYBODY = Applicant(request=0)
+"""A prompt that might come now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +40,11 @@ class BackendSnapshot:
     tpm_threshold: float | None
     success_rate: float | None
     mean_latency: float | None
+    """Of all answered visits; the percentiles are of the latest."""
     p50_latency: float | None
     p95_latency: float | None
     ttft: float | None
-    """The median time to first token."""
+    """The median time to first token of the answered visits that were streamed."""
     tokens_per_second: float | None
     last_error: str | None
     tpm_seconds: float | None = None
@@ -58,6 +65,18 @@ class BackendSnapshot:
     rows_in_flight: int = 0
     level: int | None = None
     """How many requests it has been seen to bear at once; None before the first row."""
+    in_vain: tuple[tuple[str, int], ...] = ()
+    """How often it failed since it last answered, by reason in short, such as ``503``."""
+    opened_by: Cause | None = None
+    """What opened the circuit last."""
+    passed_over: str = ""
+    """Why it could not be used when it was last considered, such as a key that is missing; empty where it could."""
+    at_ceiling: str = ""
+    """Which of the user's own limits keeps a prompt away, in words; empty where none does."""
+    ceiling_seconds: float | None = None
+    """In how many seconds that limit leaves a place; None where that depends on those under way."""
+    is_waited_for: bool = False
+    """Whether a prompt that nobody else can answer waits for its cool-down, or for a place within that limit."""
 
     @property
     def tokens(self) -> int:
@@ -74,6 +93,7 @@ class BackendSnapshot:
         """Read one backend's gate and tally."""
         enabled = settings.circuit_breaker_enabled
         level = gate.traffic.level
+        full = gate.traffic.at_ceiling(_ANYBODY, now, settings)
         return cls(
             name=gate.name,
             state=str(gate.breaker.state) if enabled else DISABLED,
@@ -101,13 +121,19 @@ class BackendSnapshot:
             mean_latency=tally.mean_latency,
             p50_latency=percentile(tally.latencies, 0.5),
             p95_latency=percentile(tally.latencies, 0.95),
-            ttft=median(tally.first_tokens),
+            ttft=percentile(tally.first_tokens, 0.5),
             tokens_per_second=tally.tokens_per_second,
             last_error=tally.last_error,
             skips=tuple(sorted(tally.skips.items())),
             failures_in_window=gate.breaker.failures_in_window(now, settings),
             rows_in_flight=gate.traffic.rows,
             level=None if level is None else int(min(level.at_most, settings.concurrency)),
+            in_vain=tuple(tally.in_vain.items()),
+            opened_by=tally.opened_by,
+            passed_over=tally.passed_over,
+            at_ceiling=full.message if full else "",
+            ceiling_seconds=full.at - now if full and full.at is not None else None,
+            is_waited_for=_is_waited_for(gate, full, now, settings),
         )
 
     @property
@@ -129,8 +155,17 @@ class Snapshot:
     """What counts against the budget, since this process began."""
     budget: float | None = None
     """How much of it there may be, in US dollars; None is no limit."""
+    policy: str = FAILOVER.name
+    """The routing, by which the order of ``backends`` is that in which they are asked, or is not."""
 
     @property
     def total_requests(self) -> int:
         """The sum of the backends' requests (visits), so a prompt that failed over counts once for each."""
         return sum(backend.requests for backend in self.backends)
+
+
+def _is_waited_for(gate: Gate, full: Free | None, now: float, settings: Settings) -> bool:
+    ceilings = gate.traffic.ceilings
+    if full is None or ceilings is None or gate.cool_down.seconds_left(now):
+        return gate.is_worth_waiting(_ANYBODY, now, settings)
+    return ceilings.is_worth_waiting(full, patience_of(_ANYBODY, now, settings))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics as numbers
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
     AttemptFailed,
@@ -15,12 +15,14 @@ from llx_magic.core.events import (
     BackendEvent,
     BackendPutAside,
     BackendSkipped,
+    CircuitChanged,
     Event,
     HedgeStarted,
     ReplyMisfit,
     ReplyRestarted,
     RequestEnded,
     RequestFailed,
+    SkipReason,
     VisitCancelled,
     VisitFailed,
     VisitStarted,
@@ -36,6 +38,9 @@ SAMPLES_KEPT = 1000
 LATEST_SHARE = 0.3
 """How much the latest first text counts in the mean of those of late."""
 
+UNUSABLE = frozenset({SkipReason.NOT_READY, SkipReason.OVER_BUDGET})
+"""The reasons of a skip that time alone does not mend."""
+
 PUT_ASIDE = "tokens per minute"
 """The reason of a skip for too few tokens per minute."""
 
@@ -46,12 +51,15 @@ class Tally:
 
     ``requests == successes + failures + cancelled + in_flight`` holds at all times; a visit
     that trouble of this machine ended counts among the cancelled. Latencies are in seconds, from
-    first sending to the end of the visit, waits included. Their mean is over all visits that ended in success or
-    failure, their percentiles over the latest of the same visits; first-token times are of the latest successes that
-    were streamed. ``skips`` counts by reason how often the backend was passed over without a visit. ``cost`` is that of
+    first sending to the end of the visit, waits included, of the visits that were answered: their mean is over all of
+    these, percentiles and first-token times over the latest. How long a failure took says something about the failure.
+    ``skips`` counts by reason how often the backend was passed over without a visit. ``cost`` is that of
     all replies whose cost is known; None before the first. ``first_text`` is how many seconds the first text took of
     late, with less weight the longer ago; None before the first. ``hedges`` counts how often it was asked beside one
     that was silent, ``outrun`` how often it was cancelled since another was first; such visits are among the cancelled.
+    ``in_vain`` counts by reason the failures since the last answer, as far as they count against the backend.
+    ``opened_by`` is what opened the circuit last. ``passed_over`` is why the backend could not be used when it was last
+    considered; empty where it could.
     """
 
     in_flight: int = 0
@@ -74,6 +82,9 @@ class Tally:
     generated_tokens: float = 0.0
     skips: Counter[str] = field(default_factory=Counter)
     last_error: str | None = None
+    in_vain: Counter[str] = field(default_factory=Counter)
+    opened_by: Cause | None = None
+    passed_over: str = ""
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
     first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
 
@@ -83,16 +94,19 @@ class Tally:
         return self.successes + self.failures + self.cancelled + self.in_flight
 
     @property
+    def ended(self) -> int:
+        """Visits that ended in success or failure."""
+        return self.successes + self.failures
+
+    @property
     def success_rate(self) -> float | None:
         """Successes per visit that ended in success or failure, from 0 to 1; None before the first."""
-        ended = self.successes + self.failures
-        return self.successes / ended if ended else None
+        return self.successes / self.ended if self.ended else None
 
     @property
     def mean_latency(self) -> float | None:
-        """Seconds; None before the first visit ended."""
-        ended = self.successes + self.failures
-        return self.latency_sum / ended if ended else None
+        """Seconds; None before the first answer."""
+        return self.latency_sum / self.successes if self.successes else None
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -104,12 +118,11 @@ class Tally:
         match event:
             case VisitStarted():
                 self.in_flight += 1
+                self.passed_over = ""
             case AttemptStarted():
                 self.attempts += 1
-            case BackendSkipped():
-                self.skips[str(event.reason)] += 1
-            case BackendPutAside():
-                self.skips[PUT_ASIDE] += 1
+            case BackendSkipped() | BackendPutAside():
+                self._skip(event)
             case AttemptFailed() if event.failure.kind is not FailureKind.LOCAL:
                 self.timeouts += event.failure.kind is FailureKind.TIMEOUT
                 if event.failure.kind is FailureKind.TIMEOUT and event.failure.words is None:
@@ -121,12 +134,17 @@ class Tally:
                 self._succeed(event)
             case VisitWithoutReply():
                 self._end_without_reply(event)
+            case CircuitChanged():
+                self._see_circuit(event)
             case _:
                 pass
 
     def _succeed(self, event: VisitSucceeded) -> None:
         self.successes += 1
-        self._add_latency(event.seconds)
+        self.latency_sum += event.seconds
+        self.latencies.append(event.seconds)
+        if self.in_vain:
+            self.in_vain.clear()
         self._take_usage(event)
         self.cached_tokens += event.cached_tokens or 0
         self.cache_written_tokens += event.cache_written_tokens or 0
@@ -143,7 +161,8 @@ class Tally:
         self._take_usage(event)
         if isinstance(event, VisitFailed) and event.failure.kind is not FailureKind.LOCAL:
             self.failures += 1
-            self._add_latency(event.seconds)
+            if event.failure.counts:
+                self.in_vain[event.failure.in_short] += 1
             return
         self.cancelled += 1
         if isinstance(event, VisitCancelled) and event.outrun_by is not None:
@@ -167,21 +186,33 @@ class Tally:
         if self.first_text is not None and seconds > self.first_text:
             self._see_first_text(seconds)
 
-    def _add_latency(self, seconds: float) -> None:
-        self.latency_sum += seconds
-        self.latencies.append(seconds)
+    def _skip(self, event: BackendSkipped | BackendPutAside) -> None:
+        reason = event.reason if isinstance(event, BackendSkipped) else None
+        self.skips[PUT_ASIDE if reason is None else str(reason)] += 1
+        self.passed_over = event.message if isinstance(event, BackendSkipped) and reason in UNUSABLE else ""
+
+    def _see_circuit(self, event: CircuitChanged) -> None:
+        if event.after is CircuitState.CLOSED:
+            self.in_vain.clear()
+        elif event.after is CircuitState.OPEN and event.cause is not Cause.PROBE_RETURNED:
+            self.opened_by = event.cause
+
+    def start_anew(self) -> Tally:
+        """Return the tally after a reset of the counts: visits under way and what is so now stay."""
+        return Tally(
+            in_flight=self.in_flight,
+            last_error=self.last_error,
+            first_text=self.first_text,
+            in_vain=self.in_vain,
+            opened_by=self.opened_by,
+            passed_over=self.passed_over,
+        )
 
 
 def percentile(samples: Iterable[float], share: float) -> float | None:
     """Return the nearest-rank percentile of the samples, or None of none."""
     ordered = sorted(samples)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
-
-
-def median(samples: Iterable[float]) -> float | None:
-    """Return the median, or None of none."""
-    kept = list(samples)
-    return numbers.median(kept) if kept else None
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -145,7 +145,7 @@ class LiveProfile:
                 tally = tallies.get(place.name, _NO_TALLY)
                 in_flight = tally.in_flight + heading[place.name]
                 standings.append(
-                    place._replace(in_flight=in_flight, latency=tally.mean_latency, first_text=tally.first_text)
+                    place._replace(in_flight=in_flight, is_known=tally.ended > 0, first_text=tally.first_text)
                 )
             found = order(standings, self._turns)
             if request:

@@ -134,7 +134,7 @@ class Plan:
             order = exploring(order, routing.explores, jitter())
         costs = [self._known_cost(each) if routing.wants_costs else None for each in candidates]
         places = [
-            Standing(each.backend.name, 0, None, each.weight, cost=cost)
+            Standing(each.backend.name, 0, weight=each.weight, cost=cost)
             for each, cost in zip(candidates, costs, strict=True)
         ]
         return tuple(candidates[place] for place in live.in_order(places, order, request))

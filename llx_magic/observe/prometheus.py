@@ -148,8 +148,8 @@ def _states(it: BackendSnapshot) -> Iterable[Sample]:
 
 
 def _durations(it: BackendSnapshot) -> Iterable[Sample]:
-    ended = it.successes + it.failures
-    sums: list[Sample] = [("_sum", {}, (it.mean_latency or 0.0) * ended), ("_count", {}, ended)]
+    answered = it.successes
+    sums: list[Sample] = [("_sum", {}, (it.mean_latency or 0.0) * answered), ("_count", {}, answered)]
     return _by("quantile", {"0.5": it.p50_latency, "0.95": it.p95_latency}) + sums
 
 
@@ -185,7 +185,10 @@ _METRICS = (
         _single(lambda it: it.tpm_threshold),
     ),
     _Metric("llx_success_ratio", "gauge", "Successes per success or failure.", _single(lambda it: it.success_rate)),
-    _Metric("llx_visit_duration_seconds", "summary", "Visits with waits; quantiles of the latest.", _each(_durations)),
+    _Metric(
+        "llx_visit_duration_seconds", "summary", "Answered visits, with waits; quantiles of the latest.",
+        _each(_durations),
+    ),
     _Metric(
         "llx_time_to_first_token_seconds", "gauge", "Median of the latest times from sending to the first piece.",
         _single(lambda it: it.ttft),

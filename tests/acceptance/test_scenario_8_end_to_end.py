@@ -77,7 +77,7 @@ Backend Metrics:
   synthetic
     Requests: 1
     Success Rate: 0.0%
-    Avg Latency: 30500ms
+    Avg Latency: N/A
     Tokens: 0
     TPM: 0
 

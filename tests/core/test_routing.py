@@ -15,7 +15,7 @@ from llx_magic.errors import ProfileError
 from llx_magic.profiles.document import LoadBalancerProfile, Profile
 from tests.engine.kit import simulated
 
-STANDINGS = [Standing(name, 0, None) for name in "abc"]
+STANDINGS = [Standing(name, 0) for name in "abc"]
 
 
 @pytest.mark.parametrize(("turn", "order"), [(0, (0, 1, 2)), (1, (1, 2, 0)), (5, (2, 0, 1))])
@@ -41,7 +41,7 @@ def test_a_word_that_names_no_routing_is_refused_wherever_a_profile_is_made(word
 
 
 def weighted(*weights: float) -> list[Standing]:
-    return [Standing(name, 0, None, weight) for name, weight in zip("abc", weights, strict=False)]
+    return [Standing(name, 0, weight=weight) for name, weight in zip("abc", weights, strict=False)]
 
 
 def firsts(standings: list[Standing], turns: int) -> str:
@@ -88,23 +88,23 @@ def test_the_share_of_a_backend_that_is_out_goes_to_the_others_by_their_weights(
     ],
 )
 def test_leastbusy_asks_whom_the_fewest_ask_for_its_weight(in_flight, weights, order):
-    standings = [Standing("x", load, 1.0, weight) for load, weight in zip(in_flight, weights, strict=True)]
+    standings = [Standing("x", load, weight=weight) for load, weight in zip(in_flight, weights, strict=True)]
     assert ROUTINGS["leastbusy"].order(standings, 7) == order
 
 
 def test_fastest_asks_the_unknown_first_then_by_the_first_text_and_last_what_only_fails():
     standings = [
-        Standing("slow", 0, 9.0, first_text=0.9),
-        Standing("failing", 0, 9.0),
-        Standing("quick", 0, 9.0, first_text=0.2),
-        Standing("new", 1, None),
-        Standing("newest", 0, None),
+        Standing("slow", 0, is_known=True, first_text=0.9),
+        Standing("failing", 0, is_known=True),
+        Standing("quick", 0, is_known=True, first_text=0.2),
+        Standing("new", 1),
+        Standing("newest", 0),
     ]
     assert ROUTINGS["fastest"].order(standings, 3) == [4, 3, 2, 0, 1]
 
 
 def test_cheapest_asks_by_the_cost_of_this_prompt_the_unknown_last():
-    standings = [Standing("x", 0, None, cost=cost) for cost in (0.2, None, 0.0, 0.1, None)]
+    standings = [Standing("x", 0, cost=cost) for cost in (0.2, None, 0.0, 0.1, None)]
     assert ROUTINGS["cheapest"].order(standings, 3) == [2, 3, 0, 1, 4]
 
 

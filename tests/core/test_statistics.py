@@ -23,13 +23,25 @@ from llx_magic.core.events import (
     VisitStarted,
     VisitSucceeded,
 )
+from llx_magic.core.failure import FailureKind
 from llx_magic.core.ledger import EVENTS_OF_NO_REQUEST, EVENTS_PER_REQUEST, Ledger
 from llx_magic.core.reply import Answer, Delta, Reply, Restart, Usage
-from llx_magic.core.statistics import Tally, median, percentile
+from llx_magic.core.statistics import Tally, percentile
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
-from tests.engine.kit import DOWN, Bench, Scripted, balancer, circuit_changed, gate_of, settle, simulated
+from tests.engine.kit import (
+    DOWN,
+    REFUSED,
+    Bench,
+    Scripted,
+    balancer,
+    circuit_changed,
+    failure,
+    gate_of,
+    settle,
+    simulated,
+)
 
 
 def started(request: int) -> RequestStarted:
@@ -41,11 +53,6 @@ def test_nearest_rank_is_the_smallest_sample_that_the_share_does_not_exceed():
     assert percentile(range(1, 101), 0.95) == 95
     assert percentile([7], 0.5) == 7
     assert percentile([], 0.5) is None
-
-
-def test_the_median_of_none_is_none():
-    assert median([]) is None
-    assert median([1, 2, 3]) == 2
 
 
 def test_a_backend_never_asked_has_no_rates_and_zero_counts():
@@ -96,13 +103,54 @@ async def test_a_new_limit_holds_from_the_next_request_on():
     assert list(lb.history()["request"]) == [9, 10, 11]
 
 
+async def test_average_percentiles_and_first_token_are_of_the_same_visits_those_that_were_answered():
+    lb = balancer(simulated("a", "ok,slow:60000,503", latency_ms=1000, tokens_per_second=50), simulated("b"),
+                  failover_retry_count=1, timeout_ms=30_000)  # fmt: skip
+    for _ in range(3):
+        await lb.ask("why")
+    [a, _b] = lb.snapshot().backends
+    assert (a.successes, a.failures) == (1, 2)
+    assert a.ttft == 1.0
+    assert a.mean_latency == a.p50_latency == a.p95_latency == lb.history().seconds.iloc[0]
+
+
+async def test_a_backend_that_only_failed_has_no_latency():
+    bench = Bench(Scripted("a", DOWN), Scripted("b"))
+    await bench.ask()
+    a = bench.snapshot("a")
+    assert (a.failures, a.mean_latency, a.p50_latency) == (1, None, None)
+
+
+async def test_half_of_the_first_tokens_are_never_later_than_half_of_the_answers():
+    lb = balancer(simulated("a", latency_ms=1000, script="ok,slow:2000"), failover_retry_count=1)
+    for _ in range(2):
+        await lb.ask("why")
+    [a] = lb.snapshot().backends
+    assert a.ttft <= a.p50_latency
+
+
 def test_samples_for_percentiles_are_bounded():
-    ledger = Ledger(["a"], 10)
+    tally = Tally()
     for n in range(5000):
-        ledger.fold(VisitStarted(at=0.0, request=n, backend="a", is_probe=False))
-        ledger.fold(VisitFailed(at=0.0, request=n, backend="a", attempts=1, failure=DOWN, seconds=1.0))
-    assert len(ledger.tallies["a"].latencies) <= 1000
-    assert ledger.tallies["a"].failures == 5000
+        tally.fold(VisitStarted(at=0.0, request=n, backend="a", is_probe=False))
+        tally.fold(
+            VisitSucceeded(
+                at=0.0, request=n, backend="a", attempts=1, seconds=1.0, ttft=0.5, prompt_tokens=None,
+                completion_tokens=None, finish_reason="stop", model="m", generating_seconds=0.5,
+            )
+        )  # fmt: skip
+    assert len(tally.latencies) == len(tally.first_tokens) == 1000
+    assert tally.successes == 5000
+
+
+async def test_failures_in_a_row_are_told_by_their_reason_until_the_next_answer():
+    bench = Bench(Scripted("a", DOWN, failure(FailureKind.TIMEOUT), REFUSED, DOWN, "fine"), Scripted("b"),
+                  circuit_breaker_failure_threshold=9)  # fmt: skip
+    for _ in range(4):
+        await bench.ask()
+    assert bench.snapshot("a").in_vain == (("503", 2), ("time-out", 1))
+    await bench.ask()
+    assert bench.snapshot("a").in_vain == ()
 
 
 def test_a_request_that_runs_is_remembered_however_many_others_end_meanwhile():
