@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
+from llx_magic.core.events import RequestStarted
 from llx_magic.core.reply import Reply, Usage
+from llx_magic.observe.status.status import Status
 from llx_magic.text.screen import one_line
 from llx_magic.units import duration, money, number
 
@@ -15,7 +19,10 @@ NOTE_LENGTH = 100
 SHELL_NOTE_LENGTH = 500
 """How much of one remark the command line shows, where there is no trace: also what to do about it."""
 
-FooterMode = Literal["full", "stable", "none"]
+STATUS_LENGTH = 300
+"""How much of a remark there is place for where the line says how the profile is."""
+
+FooterMode = Literal["full", "status", "stable", "none"]
 
 _VARYING = re.compile(
     r"\d[\d.,]*\s?(?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?|(?<=TPM )\S+|(?<=after )[\d,]+(?= words?)"
@@ -28,10 +35,12 @@ def footer(reply: Reply, mode: FooterMode = "full", longest_note: int = NOTE_LEN
     """Return who answered, how long it took, what it used and cost, and why others did not answer, on one line.
 
     The ``stable`` line leaves out what differs from run to run, so that a notebook that is kept under version control
-    changes only where its replies do; the line of ``none`` is empty.
+    changes only where its replies do; the line of ``none`` is empty. ``with_status`` is for that of ``status``.
     """
     if mode == "none":
         return ""
+    if mode == "status":
+        longest_note = max(longest_note, STATUS_LENGTH)
     who = f"{reply.backend} ({reply.model})"
     notes = [one_line(note, longest_note) for note in reply.notes]
     if mode == "stable":
@@ -40,6 +49,13 @@ def footer(reply: Reply, mode: FooterMode = "full", longest_note: int = NOTE_LEN
     else:
         facts = [who, *_figures(reply)]
     return one_line(" · ".join([*facts, *notes]), 10 * longest_note)
+
+
+def with_status(reply: Reply, status: Callable[[], Status]) -> Reply:
+    """Return the reply with a remark on how the profile is, where the first backend in the order did not answer."""
+    orders = (event.order for event in reply.trace if isinstance(event, RequestStarted))
+    first = next((order[0] for order in orders if order), reply.backend)
+    return reply if first == reply.backend else replace(reply, notes=(*reply.notes, status().sentence))
 
 
 def tokens_in_words(usage: Usage) -> str:

@@ -12,6 +12,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.peers import AWAY
 from llx_magic.errors import UsageProblem
 from llx_magic.observe import peers, report
+from llx_magic.observe.status.status import status_of
 from llx_magic.session.balancer import LoadBalancer
 
 COMMAND = Command(
@@ -73,7 +74,8 @@ def run_in_notebook(here: Here, asked: Asked) -> Shown:
 def report_of(balancer: LoadBalancer) -> Shown:
     """Return the statistics of a profile."""
     snapshot = balancer.snapshot()
-    return Shown(report.plain(snapshot), report.as_html(snapshot), frame=balancer.stats)
+    html = status_of(snapshot).headline() + report.as_html(snapshot)
+    return Shown(report.plain(snapshot), html, frame=balancer.stats)
 
 
 def report_of_all(balancer: LoadBalancer) -> Shown:

@@ -51,6 +51,7 @@ COMMANDS: dict[str, Row] = {
         Row("set", "Show and change the settings.", f"{_BOTH}.set"),
         Row("profile", "Save, load, list, show and delete profiles.", f"{_BOTH}.profile"),
         Row("models", "List the models that a provider or a profile's services offer.", f"{_BOTH}.models"),
+        Row("status", "Say in a sentence who answers, who does not, and why.", f"{_BOTH}.status"),
         Row("stats", "Show the statistics, or with --all every process that shares the backends.", f"{_BOTH}.stats"),
         Row("dashboard", "Show the live dashboard of a profile.", f"{_HERE}.dashboards", Where.NOTEBOOK),
         Row("trace", "Show how the last request was decided, or the N-th.", f"{_BOTH}.trace", Where.NOTEBOOK),

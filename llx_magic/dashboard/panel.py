@@ -18,6 +18,7 @@ from llx_magic.dashboard.style import BASE, GUTTER, RIGHT
 from llx_magic.dashboard.timeline import View
 from llx_magic.observe.palette import Style, styles
 from llx_magic.observe.report import brief_rate, prompts_in_words
+from llx_magic.observe.status.status import status_of
 from llx_magic.text.screen import one_line
 from llx_magic.units import NOTHING, below, duration, exact, number, percent, plural
 
@@ -47,7 +48,8 @@ def draw(snapshot: Snapshot, view: View, shared: Shared | None = None) -> dict[s
 def whole(snapshot: Snapshot, view: View, shared: Shared | None = None) -> str:
     """Return tables and picture as one piece of HTML that needs nothing else: for a saved notebook."""
     picture = b64encode(standalone_svg(snapshot, view).encode()).decode()
-    alt = escape(f"Circuits, tokens per minute and latest requests of {snapshot.profile}")
+    status = status_of(snapshot)
+    alt = escape(f"{status.profile}: {status.sentence} Below: circuits, tokens per minute and latest requests.")
     below = (
         f"<div class='llx tex2jax_ignore mathjax_ignore'>{drawn}</div>" if (drawn := _peers(snapshot, shared)) else ""
     )

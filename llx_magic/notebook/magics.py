@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -31,10 +31,11 @@ class LlxMagics(Magics):
         default_value=True, help="Show replies while they come; --no-stream switches it off for one cell."
     ).tag(config=True)
     footer = Enum(
-        ("full", "stable", "none", True, False),
+        ("full", "status", "stable", "none", True, False),
         default_value="full",
-        help="The line under a reply that says who answered and opens to the trace: full (or True), stable without "
-        "what differs from run to run, none (or False).",
+        help="The line under a reply that says who answered and opens to the trace: full (or True), status with how "
+        "the profile is where the first backend did not answer, stable without what differs from run to run, none "
+        "(or False).",
     ).tag(config=True)
     reasoning = Enum(
         ("folded", "shown", "hidden"),
@@ -85,7 +86,7 @@ class LlxMagics(Magics):
         """What the line under a reply says, where True and False have become words too."""
         if self.footer in (False, "none"):
             return "none"
-        return "stable" if self.footer == "stable" else "full"
+        return cast("FooterMode", "full" if self.footer is True else self.footer)
 
     @cached_property
     def notebook(self) -> Notebook:

@@ -17,7 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands import prompt
 from llx_magic.commands.ask import WHOLE, form_of
-from llx_magic.commands.footer import footer
+from llx_magic.commands.footer import footer, with_status
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.terminal import TerminalView
@@ -227,9 +227,12 @@ class Prompter:
             raise
         if self._form == "code" and not reply.code:
             reply = replace(reply, notes=(*reply.notes, "the reply holds no code"))
+        mode = self._preferences.footer_mode
+        if mode == "status":
+            reply = with_status(reply, self._balancer.status)
         self._keep(reply)
         self._view.finish(reply)
-        line = footer(reply, self._preferences.footer_mode)
+        line = footer(reply, mode)
         if line and isinstance(self._view, TerminalView) and "bg" not in self._options:
             print(line)  # noqa: T201 - a terminal has no other output
         prompt.remember(self._notebook.session, self._options, self._plan, reply, self._cell)

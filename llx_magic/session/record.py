@@ -18,6 +18,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.hosts import command, is_notebook
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
+from llx_magic.observe.status.status import Status, status_of
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
 from llx_magic.session.members import limits_of_rows
@@ -88,7 +89,7 @@ class ProfileRecord:
         """Return the state and the counts of every backend at this moment."""
         taken = self._live.snapshot((self._gates[name], settings) for name, settings in self.settings().items())
         budget = next((each for each in self.budgets() if each.limit is not None), Budget(self._purse))
-        return replace(taken, spent=budget.purse.spent, budget=budget.limit)
+        return replace(taken, spent=budget.purse.spent, budget=budget.limit, policy=self.profile.policy)
 
     def spend_from(self, purse: Purse) -> None:
         """Spend from the session's purse, too; the session's budget is a limit of that one."""
@@ -105,12 +106,17 @@ class ProfileRecord:
         limited = Budget(self._session_purse or self._purse, self.settings()[self.members[0]].budget_usd, how)
         return (limited, Budget(self._purse)) if self._session_purse else (limited,)
 
+    def status(self) -> Status:
+        """Return how the profile is: a sentence on who answers, who does not and why, and a line for each backend."""
+        return status_of(self.snapshot())
+
     @own_trouble_in_words
     def stats(self) -> pd.DataFrame:
         """Return a row per backend, indexed by its name: its circuit, counts, latencies, tokens and rates.
 
         Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
-        mean_latency_seconds, p50_latency_seconds, p95_latency_seconds, ttft_seconds (median time to first token),
+        mean_latency_seconds, p50_latency_seconds, p95_latency_seconds and ttft_seconds (median time to first token) of
+        the answered visits,
         tokens, prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompts'),
         reasoning_tokens (of the completions'), cost (where it is known), tokens_per_second, tpm (tokens per minute),
         tpm_threshold, attempts, timeouts, seconds_until_probe, cooling_down_seconds, hedges (times asked beside a

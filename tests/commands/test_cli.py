@@ -166,6 +166,13 @@ def test_a_subcommands_result_goes_to_stdout_with_exit_status_0(home, words):
     assert done.stdout.strip()
 
 
+def test_the_status_of_a_new_process_says_what_keeps_a_backend_from_being_asked(home):
+    home.write("keyless", provider="openai", model="m", ephemeralSettings={})
+    done = home.run("status", "-p", "keyless", OPENAI_API_KEY="")
+    assert done.returncode == 0
+    assert done.stdout.startswith("keyless: keyless cannot be asked: key missing")
+
+
 USE = ["-p", "lb", "--prompt", "why"]
 BAD_USAGE = {
     "no prompt": ([], "no prompt; give --prompt TEXT"),

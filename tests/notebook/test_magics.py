@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from llx_magic.errors import AllBackendsFailed, SettingError, UsageProblem
-from tests.notebook.kit import write_model, write_simulated
+from tests.notebook.kit import write_balancer, write_model, write_simulated
 
 MAGICS = (
     "llx", "llx_set", "llx_profile", "llx_stats", "llx_trace", "llx_log", "llx_local", "llx_key", "llx_chat",
@@ -536,6 +536,38 @@ def test_the_line_below_a_reply_is_full_stable_or_none(viewer, value, line):
     viewer(f"%config LlxMagics.footer = {value}").fine()
     plain = viewer("%%llx\nhello").fine().shown[-1]["data"]["text/plain"]
     assert (line in plain) if line else plain == "First **says** hello."
+
+
+def test_the_line_says_how_the_profile_is_where_it_is_to_and_the_first_backend_did_not_answer(viewer, home):
+    write_simulated(home, "down", script="503", cycle=True)
+    write_simulated(home, "up", latency_ms=1000)
+    write_balancer(home, "pair", ["down", "up"], failover_retry_count=1)
+    viewer("%config LlxMagics.footer = 'status'").fine()
+    viewer("%llx_profile load pair").fine()
+    shown = viewer("%%llx\nhello").fine().shown[-1]["data"]["text/plain"]
+    assert shown.endswith("down is failing: 503 once. up answers instead (half within 1 s).")
+    assert viewer.last.notes[-1] in shown
+    viewer("%llx_profile load up").fine()
+    assert "answers" not in viewer("%%llx\nhello").fine().shown[-1]["data"]["text/plain"].partition("·")[2]
+
+
+def test_the_status_is_a_sentence_and_a_line_for_each_backend(user, home):
+    write_model(home, "keyless", base_url="https://api.example.com/v1", auth_keyfile="/nowhere/key")
+    write_model(home, "up", provider="simulated")
+    write_balancer(home, "pair", ["keyless", "up"])
+    user("%llx_profile load pair").fine()
+    status = user("%llx_status").fine().value
+    assert repr(status).startswith("pair: keyless cannot be asked: key missing")
+    assert "up is asked instead; it has not answered yet." in repr(status)
+    assert "not asked yet" in status._repr_html_()
+    assert list(status.frame.index) == ["keyless", "up"]
+
+
+def test_statistics_have_the_sentence_above_their_table_and_the_fixed_layout_as_it_is(user):
+    user("%%llx\nhello").fine()
+    stats = user("%llx_stats").fine().value
+    assert "first answers" in stats._repr_html_().partition("<table")[0]
+    assert "answers" not in repr(stats)
 
 
 def test_an_unknown_kind_of_footer_is_refused_and_changes_nothing(viewer):

@@ -201,7 +201,7 @@ def test_a_stable_footer_names_who_answered_and_why_and_nothing_that_varies(scre
     assert "<details" not in screen.html
 
 
-@pytest.mark.parametrize("mode", ["full", "stable", "none"])
+@pytest.mark.parametrize("mode", ["full", "status", "stable", "none"])
 def test_a_prompt_in_the_background_says_that_it_runs_for_as_long_as_it_does(screen, mode):
     view = CellView(screen, status=status(), job="job 1 is running", footer_mode=mode)
     assert screen.plain == "asking…\njob 1 is running"

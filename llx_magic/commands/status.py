@@ -1,0 +1,42 @@
+"""``%llx_status``: how a profile is, in a sentence and a line for each backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llx_magic.commands.command import Command
+from llx_magic.commands.here import Here
+from llx_magic.commands.output import Shown
+from llx_magic.commands.reading import Asked
+from llx_magic.commands.sources import ANOTHER_PROFILE
+from llx_magic.commands.where import Where
+from llx_magic.core.snapshot import Snapshot
+from llx_magic.observe.status.status import status_of
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.members import facts_of
+
+COMMAND = Command(
+    run="llx_magic.commands.status:run",
+    options=(ANOTHER_PROFILE,),
+    notes={Where.SHELL: "Counts and circuits are those of a process, and this one has only just begun."},
+)
+
+
+def run(here: Here, asked: Asked) -> Shown:
+    """Show what is going on with the profile at this moment."""
+    balancer = here.session.balancer(asked.get("profile"))
+    status = status_of(_with_obstacles(balancer))
+    return Shown(str(status), status._repr_html_(), frame=balancer.stats)
+
+
+def _with_obstacles(balancer: LoadBalancer) -> Snapshot:
+    """Return the snapshot with what keeps backends from being asked that no prompt has met yet, such as a missing key.
+
+    Nothing is sent.
+    """
+    snapshot = balancer.snapshot()
+    new = {backend.name for backend in snapshot.backends if not backend.requests and not backend.passed_over}
+    facts = facts_of(member for member in balancer.profile.members if member.name in new)
+    lacks = {name: fact.problem or f"key {fact.key}" for name, fact in facts.items() if not fact.is_ready}
+    backends = (replace(each, passed_over=lacks.get(each.name, each.passed_over)) for each in snapshot.backends)
+    return replace(snapshot, backends=tuple(backends))
