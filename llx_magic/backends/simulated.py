@@ -197,7 +197,7 @@ class SimulatedBackend:
     async def _meet(self, step: Step, script: SimulatedScript) -> None:
         """Wait until the first piece is due; fail where the step leaves no first piece."""
         if step.kind in _AT_ONCE:
-            _fail(*_AT_ONCE[step.kind])
+            _fail(*_AT_ONCE[step.kind], unconnected=step.kind in ("refused", "dns"))
         if step.kind == "stall" and not step.number:
             await self._break_off(step)
         latency = script.latency_ms if step.kind != "slow" or step.number is None else step.number
@@ -267,8 +267,8 @@ _BODIES = {
 """Steps that a server would answer with a status and an explanation."""
 
 
-def _fail(kind: FailureKind, message: str) -> NoReturn:
-    raise BackendFailed(Failure(kind=kind, message=message))
+def _fail(kind: FailureKind, message: str, *, unconnected: bool = False) -> NoReturn:
+    raise BackendFailed(Failure(kind=kind, message=message, unconnected=unconnected))
 
 
 def _refuse(name: str, status: int, body: bytes = b"", retry_after: float | None = None) -> NoReturn:

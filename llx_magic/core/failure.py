@@ -85,7 +85,8 @@ class Failure:
     seconds. ``should_retry`` is what the server says in ``x-should-retry``, a header that OpenAI's clients obey
     (https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py), or False where its words say that
     the request itself cannot succeed. ``limit`` and ``limit_ms`` say which time-out ran out, ``elapsed_ms`` after how
-    long. ``words`` says how much text had already arrived, None where none had; the engine fills it in.
+    long. ``unconnected`` says that no connection was made, since the host is not found, or refuses it. ``words`` says
+    how much text had already arrived, None where none had; the engine fills it in.
     """
 
     kind: FailureKind
@@ -99,6 +100,13 @@ class Failure:
     limit_ms: int | None = None
     elapsed_ms: int | None = None
     words: int | None = None
+    unconnected: bool = False
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether nothing was sent, since there was no way to whoever should get it."""
+        for_good = self.kind is FailureKind.LOCAL and self.should_retry is False
+        return self.unconnected or self.limit is Limit.CONNECT or self.kind is FailureKind.TLS or for_good
 
     @property
     def counts(self) -> bool:

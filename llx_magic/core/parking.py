@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from llx_magic.core.events import AttemptFailed, BackendSkipped, SkipReason
+from llx_magic.core.events import AttemptFailed, BackendSkipped, SkipReason, VisitStarted
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
 from llx_magic.settings.declaration import Settings
 
@@ -22,7 +22,9 @@ ROUNDS_IN_VAIN = 10
 """After how many rounds it has failed where nobody else was answered either: five minutes of a circuit's probes."""
 
 CONFIRMED = 3
-"""How often a backend that has answered must refuse everybody, one time after the other, to count as closed."""
+"""How often a backend that has answered must refuse everybody, one time after the other, to count as closed, and how
+often one must be out of reach to count as such.
+"""
 
 LONGEST_PAUSE = 30.0
 """The longest pause in seconds after a round that failed; it is doubled up to this."""
@@ -60,6 +62,9 @@ class Prospects:
         self._pause = settings.failover_retry_delay_ms / 1000
         self._answered: dict[str, int] = {}
         self._refusals: dict[str, list[str]] = {}
+        self._out_of_reach: dict[str, int] = {}
+        self.troubles: dict[str, str] = {}
+        """The latest failure of each backend that has not answered since."""
 
     @property
     def closed(self) -> dict[str, str]:
@@ -75,8 +80,20 @@ class Prospects:
         """Whether that is so of all of them."""
         return len(self.closed) == len(self._backends)
 
+    @property
+    def out_of_reach(self) -> dict[str, str]:
+        """Why nobody is reached: of each backend, where there is no way to any, and no row was ever answered.
+
+        Once one was, such a backend is taken for one that comes back, and is waited for.
+        """
+        beyond = {name for name, count in self._out_of_reach.items() if count >= CONFIRMED}
+        if self._answered or not beyond or beyond | self.closed.keys() != set(self._backends):
+            return {}
+        return {name: self.troubles[name] if name in beyond else self.closed[name] for name in self._backends}
+
     def answered(self, backend: str) -> None:
         """Take that a backend has answered a row."""
+        self.troubles.pop(backend, None)
         self._answered[backend] = self._answered.get(backend, 0) + 1
         self._refusals.pop(backend, None)
 
@@ -88,6 +105,7 @@ class Prospects:
         ends = {event.backend: event for event in events if isinstance(event, BackendSkipped | AttemptFailed)}
         tries.attempts += sum(isinstance(event, AttemptFailed) for event in events)
         tries.refused_by.update(unfit)
+        self._learn_who_is_out_of_reach(events)
         waits, is_whole, has_failed = False, True, False
         for name, end in ends.items():
             match end:
@@ -122,6 +140,18 @@ class Prospects:
         tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
         most = ROUNDS if is_whole and answered > tries.answered_before else ROUNDS_IN_VAIN
         return Verdict.FAILED if tries.rounds >= most else Verdict.LATER
+
+    def _learn_who_is_out_of_reach(self, events: Sequence[object]) -> None:
+        """Count the attempts that reached nobody; a probe tells as much as all those that opened the circuit."""
+        probed = {event.backend for event in events if isinstance(event, VisitStarted) and event.is_probe}
+        for event in events:
+            if not isinstance(event, AttemptFailed):
+                continue
+            name, failure = event.backend, event.failure
+            self.troubles[name] = failure.message
+            before = self._out_of_reach.pop(name, 0)
+            if failure.is_out_of_reach:
+                self._out_of_reach[name] = before + (CONFIRMED if name in probed else 1)
 
     def _refuses(self, backend: str, why: str) -> None:
         self._refusals.setdefault(backend, []).append(why)

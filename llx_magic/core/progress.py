@@ -14,6 +14,10 @@ class Standing(NamedTuple):
     state: str = "closed"
 
 
+TELLING_SECONDS, TELLING_ROWS, LONG_SECONDS = 5.0, 10, 60.0
+"""From how many seconds and rows on a rate foretells anything; after the longer time any row does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """What one backend, or one worker of a cluster, has done for the run, and how it stands."""
@@ -27,6 +31,8 @@ class Share:
     """How many rows it may have at once as far as is known; None before the first."""
     state: str
     """Its circuit and its waits in words, as they were at the moment: ``closed``, ``open, probe in 12 s``."""
+    trouble: str = ""
+    """Why its circuit is open, where that is known: the latest failure that it met since it answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,11 @@ class MapProgress:
         return None if self.total is None else max(0, self.total - self.done)
 
     @property
+    def is_telling(self) -> bool:
+        """Whether enough has been done to tell how long the rest takes: the first rows take longer than any others."""
+        return self.seconds >= (TELLING_SECONDS if self.asked >= TELLING_ROWS else LONG_SECONDS)
+
+    @property
     def rate(self) -> float | None:
         """Rows asked and done in a second, since the beginning; None before the first."""
         return self.rate_since(None)
@@ -100,12 +111,16 @@ class MapProgress:
             return None
         if not self.rest:
             return 0.0
-        return self.rest / rate if rate else None
+        return self.rest / rate - self._silence if rate else None
 
     def is_overdue_at(self, rate: float | None) -> bool:
         """Return whether no row has been done for longer than all the rest should take at a rate."""
-        silence = 0.0 if self.latest is None else self.at - self.latest
-        return bool(rate and self.rest and self.rest / rate < silence)
+        return bool(rate and self.rest and self.rest / rate < self._silence)
+
+    @property
+    def _silence(self) -> float:
+        """For how long no row that was asked has been done."""
+        return 0.0 if self.latest is None else self.at - self.latest
 
     @property
     def cost_expected(self) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections import deque
 from collections.abc import Iterator
+from itertools import pairwise
 from unicodedata import east_asian_width
 
 from llx_magic.core.circuits import DISABLED
@@ -14,8 +15,9 @@ from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.screen import one_line
 from llx_magic.units import countdown, money, number, percent
 
-RATE_SECONDS, RATE_ROWS = 30.0, 10
+RATE_SECONDS, RATE_ROWS = 60.0, 10
 """Over how many seconds and rows, at least, the rate that is shown is taken: the present pace, not that of an hour ago.
+Most services count by the minute, and less than that would see now a burst and now none.
 """
 
 BAR_WIDTH = 20
@@ -31,7 +33,7 @@ _TEXTS = ("backend", "circuit")
 
 
 class Pace:
-    """Remembers the latest moments of a run, so that its rate is that of the last half minute, or of the last rows."""
+    """Remembers the latest moments of a run, so that its rate is that of the last minute, or of the last rows."""
 
     def __init__(self) -> None:
         self._moments: deque[MapProgress] = deque()
@@ -39,18 +41,23 @@ class Pace:
     def take(self, progress: MapProgress) -> float | None:
         """Take a moment into account and return the rows asked and done in a second; None before the first."""
         moments = self._moments
-        while len(moments) > 1 and _is_telling(moments[1], progress):
-            moments.popleft()
-        earlier = moments[0] if moments and _is_telling(moments[0], progress) else None
         latest = moments[-1] if moments else None
         if latest is None or (progress.at - latest.at >= 1 and progress.asked > latest.asked):
             moments.append(progress)
-        return progress.rate_since(earlier)
+            latest = progress
+        while len(moments) > 1 and _is_telling(moments[1], latest):
+            moments.popleft()
+        if not _is_telling(moments[0], latest):
+            return progress.rate_since(None)
+        # Where rows come in bursts, the time since the latest one tells nothing until it is longer than any before.
+        longest = max(later.at - earlier.at for earlier, later in pairwise(moments))
+        silence = max(0.0, progress.at - latest.at - longest)
+        return (latest.asked - moments[0].asked) / (latest.at - moments[0].at + silence)
 
 
-def _is_telling(earlier: MapProgress, progress: MapProgress) -> bool:
+def _is_telling(earlier: MapProgress, later: MapProgress) -> bool:
     """Return whether enough time and enough rows lie between two moments to tell a rate."""
-    return earlier.at <= progress.at - RATE_SECONDS and progress.asked - earlier.asked >= RATE_ROWS
+    return earlier.at <= later.at - RATE_SECONDS and later.asked - earlier.asked >= RATE_ROWS
 
 
 def facts(progress: MapProgress, rate: float | None) -> Iterator[str]:
@@ -59,7 +66,7 @@ def facts(progress: MapProgress, rate: float | None) -> Iterator[str]:
     yield f"{done} rows" if total is None else f"{done} of {number(total)} rows"
     if waits := _waits(progress, rate):
         yield f"waiting for {waits}"
-    left = progress.seconds_left_at(rate)
+    left = progress.seconds_left_at(rate) if progress.is_telling else None
     if left:
         yield f"{countdown(left)} left"
     yield f"{number(progress.failed)} failed"
@@ -79,8 +86,9 @@ def shares(progress: MapProgress) -> Iterator[str]:
     """Yield what each backend has done and how it stands, with its circuit where that is not simply closed."""
     answered = sum(share.answered for share in progress.shares)
     for share in progress.shares:
-        state = "" if share.state in _CALM else f", {share.state}"
-        yield f"{one_line(share.name, 40)} {percent(share.answered, answered)}, {_places(share)} in flight{state}"
+        state = "" if share.state in _CALM else f", {_state(share)}"
+        part = f" {percent(share.answered, answered)}" if answered else ""
+        yield f"{one_line(share.name, 40)}{part}, {_places(share)} in flight{state}"
 
 
 def still_line(progress: MapProgress, rate: float | None) -> str:
@@ -156,6 +164,12 @@ def _cost_in_words(progress: MapProgress, cost: float) -> str:
     return told if is_over else f"{told}, {number(expected, 2)} at the end"
 
 
+def _state(share: Share) -> str:
+    """Return the circuit and the waits of a backend, with what it met last."""
+    trouble = f": {share.trouble}" if share.trouble and share.state not in _CALM else ""
+    return one_line(f"{share.state}{trouble}", 120)
+
+
 def _places(share: Share) -> str:
     return number(share.in_flight) if share.level is None else f"{number(share.in_flight)} of {number(share.level)}"
 
@@ -185,11 +199,11 @@ def _table(progress: MapProgress) -> str:
         mark = f'<i style="color:{drawn[share.name].colour};font-style:normal">▪</i> '
         cells = {
             "backend": mark + html.escape(one_line(share.name, 40)),
-            "share": percent(share.answered, answered),
+            "share": percent(share.answered, answered) if answered else "",
             "rows": number(share.answered),
             "in flight": number(share.in_flight),
-            "level": number(share.level),
-            "circuit": html.escape(one_line(share.state)),
+            "level": "" if share.level is None else number(share.level),
+            "circuit": html.escape(_state(share)),
         }
         rows.append("".join(f'<td style="{_cell(name)}">{told}</td>' for name, told in cells.items()))
     body = "".join(f'<tr style="background:none">{row}</tr>' for row in rows)

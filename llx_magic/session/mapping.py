@@ -156,7 +156,8 @@ class MapRun:
         under_way = self._dispatcher.under_way
         is_waiting = self._dispatcher.is_waiting or (not under_way and self._feed.elsewhere)
         in_flight = self._answering.in_flight(under_way)
-        return self._work.tally.progress(in_flight, self._work.blocked_by() if is_waiting else None)
+        waiting_for = self._work.blocked_by() if is_waiting else None
+        return self._work.tally.progress(in_flight, waiting_for, self._work.troubles)
 
     def result(self) -> MapResult:
         """Return what has become of the rows until now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
@@ -17,12 +17,13 @@ from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
-from llx_magic.rows.outcome import Outcome
+from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.answering import Answering
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
+from llx_magic.session.outcomes import of_reply, of_stored
+from llx_magic.session.patience import Patience
 from llx_magic.session.run_tally import KEPT_FAULT, RunTally
-from llx_magic.text.shape import Read
 from llx_magic.units import duration, plural
 from llx_magic.units import limit as in_words
 
@@ -35,6 +36,9 @@ GROUP = 64
 
 MOST_FOLLOWERS = 1024
 """How many rows may wait for another's reply before no further rows are read."""
+
+HOW_TO_WAIT = "run it again when that is mended, or let it wait: --give-up-after SECONDS, give_up_after="
+"""What is said where there is no way to anybody."""
 
 Written = tuple[MapRow, Outcome]
 
@@ -73,7 +77,7 @@ class RowWork:
         self._writing = 0
         self._under_way = 0
         self._failures = 0
-        self._giving_up: Timer | None = None
+        self._patience = Patience(self._clock, wishes.give_up_after, self._give_up)
         self._pause: Timer | None = None
         self._look: Callable[[], None] = lambda: None
         self._writer: Writer[Written] | None = None
@@ -99,9 +103,14 @@ class RowWork:
 
     def end(self) -> None:
         """Wait for nobody any more."""
-        self._go_on()
+        self._patience.end()
         if self._pause is not None:
             self._pause.cancel()
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Why backends that do not answer do not."""
+        return self._prospects.troubles
 
     @property
     def is_full(self) -> bool:
@@ -123,8 +132,10 @@ class RowWork:
                 if row.stored.error is not None and row.key not in self._feed.own:
                     self.tally.note((KEPT_FAULT,))
                 if row.elsewhere is not None:
-                    self._go_on()
-                self._end(row, self._of_stored(row, row.stored))
+                    self._patience.end()
+                status: Status = "shared" if self._feed.has_stored(row.stored) else "stored"
+                shape = self._plan.shape if self.wants_values else None
+                self._end(row, of_stored(row.place, row.stored, status, shape))
             elif (leader := self._leaders.get(row.key)) is not None:
                 leader.followers.append(row)
                 self._followers += 1
@@ -145,7 +156,7 @@ class RowWork:
         waiting = self._feed.elsewhere
         if not waiting:
             return
-        self._begin_to_wait()
+        self._patience.wait()
         if waiting >= MOST_FOLLOWERS or not self._feed.has_new:
             self._pause = self._clock.call_later(LOOK_AGAIN_SECONDS, self._end_pause)
 
@@ -157,7 +168,7 @@ class RowWork:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
         plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row))
         self._under_way += 1
-        self._begin_to_wait()
+        self._patience.wait()
         try:
             self._took(row, await self._answering.answer(plan, self._seconds_for(row), self._watch))
         except AllBackendsFailed as failed:
@@ -193,7 +204,7 @@ class RowWork:
             return Room(0)
         room = self._answering.room(self._closed)
         if room.places <= 0:
-            self._begin_to_wait()
+            self._patience.wait()
         return room
 
     def blocked_by(self) -> str | None:
@@ -216,17 +227,6 @@ class RowWork:
         if problem is not None:
             self._stop(f"{problem}; the last replies are in this result alone")
 
-    def _begin_to_wait(self) -> None:
-        """From now on a reply is waited for; that may last only so long."""
-        patience = self._wishes.give_up_after
-        if self._giving_up is None and patience is not None:
-            self._giving_up = self._clock.call_later(patience, self._give_up)
-
-    def _go_on(self) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-            self._giving_up = None
-
     def _give_up(self) -> None:
         silent = f"{plural(self._under_way, 'row')} under way" if self._under_way else "all fail"
         why = self.blocked_by() or silent
@@ -246,32 +246,17 @@ class RowWork:
     def _took(self, row: MapRow, reply: Reply) -> None:
         """Take a reply, and have it written."""
         self._prospects.answered(reply.backend)
-        self._go_on()
+        self._patience.end()
         if self._under_way > 1:
-            self._begin_to_wait()
+            self._patience.wait()
         self.tally.pay(reply.cost, is_estimate=reply.cost_is_estimate)
         if reply.notes or row.prompt.notes:
             self.tally.note((*row.prompt.notes, *reply.notes))
-        misfit = None if reply.read is None else reply.read.problem
-        tokens_in, tokens_out = reply.all_tokens
-        outcome = Outcome(
-            place=row.place,
-            status="answered" if misfit is None else "failed",
-            text=reply.text,
-            value=None if reply.read is None else reply.read.value,
-            error=None if misfit is None else str(misfit),
-            backend=reply.backend,
-            model=reply.model,
-            attempts=reply.attempts + (row.tries.attempts if row.tries else 0),
-            seconds=reply.seconds,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost=reply.cost,
-        )
+        outcome = of_reply(row, reply)
         if self._writer is None:
             self._end_leader(row, outcome)
             return
-        if misfit is not None:
+        if outcome.status == "failed":
             self._count_failure()
         self._write(row, self._feed.keeping.reply(reply, row.prompt.messages), outcome)
 
@@ -281,8 +266,9 @@ class RowWork:
         unfit = [each.backend.name for each in plan.candidates if plan.refusal(each)]
         verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
         if verdict is Verdict.LATER:
-            self._begin_to_wait()
+            self._patience.wait()
             self._leave_out_the_closed()
+            self._end_where_nobody_is_reached()
             if tries.refused_by:  # who has refused the row has room, which is none for it
                 tries.not_before = max(tries.not_before, self._clock.now() + LOOK_AGAIN_SECONDS)
             return self._when_affordable(failed, tries)
@@ -304,6 +290,12 @@ class RowWork:
         else:
             self.left_out = tuple(f"asked no more: {why}" for why in whys)
             self._closed = {each.gate for each in self._plan.candidates if each.backend.name in closed}
+
+    def _end_where_nobody_is_reached(self) -> None:
+        """End the run where there never was a way to anybody, unless it was said how long to wait."""
+        if self._patience.is_endless and (whys := self._prospects.out_of_reach):
+            told = "; ".join(f"{name}: {why}" for name, why in whys.items())
+            self._stop(f"nobody can be reached: {told} ({HOW_TO_WAIT})", at_once=False)
 
     def _when_affordable(self, failed: AllBackendsFailed, tries: Tries) -> float:
         """Return when a row may be asked again; the run ends where its budget does, and none of it is held.
@@ -331,27 +323,6 @@ class RowWork:
         self._count_failure()
         attempts = row.tries.attempts if row.tries else None
         return Outcome(place=row.place, status="failed", error=error, attempts=attempts)
-
-    def _of_stored(self, row: MapRow, stored: Stored) -> Outcome:
-        usage = stored.usage
-        return Outcome(
-            place=row.place,
-            status="failed" if stored.error else "shared" if self._feed.has_stored(stored) else "stored",
-            value=self._value_of(stored) if self.wants_values else None,
-            text=stored.text or None,
-            error=stored.error,
-            backend=stored.backend,
-            model=stored.model or None,
-            attempts=stored.attempts,
-            seconds=stored.seconds,
-            tokens_in=None if usage is None else usage.prompt_tokens,
-            tokens_out=None if usage is None else usage.completion_tokens,
-            cost=stored.cost,
-        )
-
-    def _value_of(self, stored: Stored) -> object:
-        shape = self._plan.shape
-        return None if shape is None or stored.error is not None else Read.of(stored.text, shape).value
 
     def _end_leader(self, row: MapRow, outcome: Outcome) -> None:
         """End a row that was asked, and all that wait for its reply."""

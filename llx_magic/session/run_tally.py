@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from llx_magic.core.progress import MapProgress, Share
 from llx_magic.rows.outcome import Outcome
@@ -77,8 +77,8 @@ class RunTally:
         else:
             self._stored += 1
 
-    def progress(self, in_flight: int, waiting_for: str | None) -> MapProgress:
-        """Return how far the run has come at this moment."""
+    def progress(self, in_flight: int, waiting_for: str | None, troubles: Mapping[str, str]) -> MapProgress:
+        """Return how far the run has come at this moment; ``troubles`` is why backends that do not answer do not."""
         now = self._clock.now()
         return MapProgress(
             at=now,
@@ -96,7 +96,8 @@ class RunTally:
             cost_is_estimate=self.cost_is_estimate,
             waiting_for=waiting_for,
             shares=tuple(
-                Share(name, self._answered[name], *each) for name, each in self._answering.standings().items()
+                Share(name, self._answered[name], *each, trouble=troubles.get(name, ""))
+                for name, each in self._answering.standings().items()
             ),
             workers=tuple(Share(name, answered, *each) for name, (answered, each) in self._answering.workers().items()),
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llx_magic.core.events import AttemptFailed, BackendSkipped, SkipReason
+from llx_magic.core.events import AttemptFailed, BackendSkipped, SkipReason, VisitStarted
 from llx_magic.core.failure import FailureKind
-from llx_magic.core.parking import Prospects, Tries, Verdict
+from llx_magic.core.parking import CONFIRMED, Prospects, Tries, Verdict
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import DOWN, LIMITED, REFUSED, failure
 
@@ -135,3 +135,37 @@ def test_one_that_has_answered_must_refuse_three_times_in_a_row():
             run.judge(Tries(), [failed("a", ACCESS)], (), 0.0)
         closed.append(run.all_closed)
     assert closed == [False] * 5 + [True]
+
+
+OUT_OF_REACH = failure(FailureKind.NETWORK, "connection refused by a", unconnected=True)
+
+
+def test_nobody_is_reached_where_each_was_out_of_reach_as_often_as_counts():
+    run = prospects()
+    for _ in range(CONFIRMED):
+        assert run.out_of_reach == {}
+        run.judge(Tries(), [failed("a", OUT_OF_REACH), failed("b", OUT_OF_REACH)], (), 0.0)
+    assert run.out_of_reach == {"a": "connection refused by a", "b": "connection refused by a"}
+    run.answered("b")
+    assert run.out_of_reach == {}
+
+
+def test_a_probe_that_is_out_of_reach_counts_for_all_that_opened_the_circuit():
+    run = prospects("a")
+    probe = VisitStarted(at=0.0, request=1, backend="a", is_probe=True)
+    run.judge(Tries(), [probe, failed("a", OUT_OF_REACH)], (), 0.0)
+    assert run.out_of_reach
+
+
+def test_one_out_of_reach_beside_one_that_refuses_its_key_is_nobody():
+    run = prospects()
+    for _ in range(CONFIRMED):
+        run.judge(Tries(), [failed("a", OUT_OF_REACH), failed("b", failure(FailureKind.ACCESS, "401"))], (), 0.0)
+    assert run.out_of_reach == {"a": "connection refused by a", "b": "401"}
+
+
+def test_a_failure_of_another_kind_shows_that_somebody_is_there():
+    run = prospects("a")
+    for what in (OUT_OF_REACH, OUT_OF_REACH, DOWN, OUT_OF_REACH):
+        run.judge(Tries(), [failed("a", what)], (), 0.0)
+    assert run.out_of_reach == {}

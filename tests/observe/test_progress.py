@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_names_of_backends_cannot_bring_markup_or_control_characters_into_a_view
 
 def test_a_cell_has_a_row_for_each_backend_with_its_share_level_and_circuit():
     shown = as_html(progress(), 10.0)
-    for told in ("fast", "75.0%", ">12<", ">16<", "deep", "25.0%", "N/A", "open, probe in 12 s"):
+    for told in ("fast", "75.0%", ">12<", ">16<", "deep", "25.0%", "open, probe in 12 s"):
         assert told in shown
 
 
@@ -129,12 +130,12 @@ def test_the_bar_of_a_cell_says_its_share_to_a_screen_reader():
     assert 'role="progressbar" aria-valuenow="44"' in as_html(progress(), None)
 
 
-def test_the_rate_is_that_of_the_last_half_minute():
+def test_the_rate_is_that_of_the_last_minute():
     pace = Pace()
     for second in range(60):
         pace.take(MapProgress(at=float(second), began=0.0, total=None, done=second))
     fast = [
-        pace.take(MapProgress(at=60.0 + second, began=0.0, total=None, done=60 + 10 * second)) for second in range(40)
+        pace.take(MapProgress(at=60.0 + second, began=0.0, total=None, done=60 + 10 * second)) for second in range(70)
     ]
     assert fast[-1] == pytest.approx(10, rel=0.02)
 
@@ -144,3 +145,37 @@ def test_the_rate_of_a_run_whose_rows_take_longer_than_that_is_the_mean():
     for second in range(121):
         rate = pace.take(MapProgress(at=float(second), began=0.0, total=None, done=second // 60))
     assert rate == pytest.approx(2 / 120)
+
+
+@pytest.mark.parametrize("draw", [still_line, as_html, lambda moment, rate: bar_line(moment, rate, 200)])
+def test_what_is_not_known_of_a_backend_has_no_words(draw):
+    first = (Share(name="fast", answered=0, in_flight=0, level=None, state="closed"),)
+    assert "N/A" not in draw(progress(done=0, stored=0, failed=0, shares=first), None)
+
+
+def test_a_backend_whose_circuit_is_open_has_the_failure_beside_it():
+    down = (replace(DEEP, trouble="connection refused by 127.0.0.1:80"),)
+    told = "open, probe in 12 s: connection refused by 127.0.0.1:80"
+    assert told in line(shares=down)
+    assert told in as_html(progress(shares=down), 10.0)
+    assert "refused" not in line(shares=(replace(FAST, trouble="connection refused"),))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked", "is_told"), [(4.9, 100, False), (5, 9, False), (5, 10, True), (59, 3, False), (60, 3, True)]
+)
+def test_the_time_left_is_told_when_enough_is_done_to_tell_it(seconds, asked, is_told):
+    moment = MapProgress(at=100.0 + seconds, began=100.0, total=1000, done=asked, latest=100.0 + seconds)
+    assert (" left" in still_line(moment, moment.rate)) == is_told
+
+
+def test_the_time_left_does_not_jump_where_rows_come_once_in_a_minute_all_together():
+    """As under a limit of twenty a minute that is used up at once."""
+    pace, told = Pace(), []
+    for second in range(1800):
+        done = 20 * (1 + second // 60)
+        moment = MapProgress(at=float(second), began=0.0, total=2000, done=done, latest=second - second % 60.0)
+        rate = pace.take(moment)
+        if second > 180:
+            told.append(second + moment.seconds_left_at(rate))
+    assert max(told) - min(told) < 60

@@ -17,7 +17,7 @@ from llx_magic.session.mapping import MapRun
 from llx_magic.session.session import Session
 from tests.engine.kit import balancer, simulated
 from tests.faults.modes import find_mode
-from tests.faults.server import Exchange, FaultServer
+from tests.faults.server import Exchange, FaultServer, unused_url
 
 ROWS = [f"row {number}" for number in range(20)]
 TEMPLATE = "say {{ row }}"
@@ -222,6 +222,45 @@ async def test_rows_that_nobody_answers_for_a_long_time_fail(store):
     result = await lb.map(ROWS[:2], TEMPLATE, store=store)
     assert counts(result) == {"failed": 2}
     assert lb.clock.now() >= 300
+
+
+@pytest.mark.parametrize("how", ["refused", "dns", "tls"])
+async def test_where_there_never_was_a_way_to_anybody_the_run_ends_soon_and_says_what_to_do(store, how):
+    lb = balancer(simulated("a", script=how), simulated("b", script=how))
+    result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"not_asked": 20}
+    assert result.summary.stopped.startswith("nobody can be reached: a: ")
+    assert result.summary.stopped.endswith("let it wait: --give-up-after SECONDS, give_up_after=)")
+    assert lb.clock.now() < 20
+
+
+async def test_a_server_that_is_not_there_ends_a_run_soon_and_names_it(store):
+    connection = llx.Connection(base_url=unused_url())
+    profile = llx.Profile.single(llx.ModelProfile("a", "openai", "m", connection=connection))
+    async with llx.load(profile, trust=True, isolated=True) as lb:
+        result = await lb.map(ROWS, TEMPLATE, store=store)
+    assert counts(result) == {"not_asked": 20}
+    assert "nobody can be reached: a: connection refused by 127.0.0.1:" in result.summary.stopped
+
+
+@pytest.mark.parametrize("options", [{}, {"give_up_after": 600}])
+async def test_who_has_answered_before_or_is_to_be_waited_for_is_waited_for(store, options):
+    script = ", ".join(["refused"] * 6 + ["ok"])
+    lb = balancer(simulated("a", script=script if options else f"ok, {script}", latency_ms=100))
+    assert counts(await lb.map(ROWS, TEMPLATE, store=store, **options)) == {"answered": 20}
+    assert lb.clock.now() > 60
+
+
+async def test_where_one_can_be_reached_the_others_end_nothing(store):
+    lb = balancer(simulated("a", script="refused"), simulated("b", script="503, 503, 503, 503, 503, 503, ok"))
+    assert counts(await lb.map(ROWS, TEMPLATE, store=store)) == {"answered": 20}
+
+
+async def test_a_bar_says_why_nobody_answers(store):
+    lb = balancer(simulated("a", script="ok, reset, reset, reset, reset, reset, reset, ok", latency_ms=100))
+    run, told = MapRun(lb, ROWS, TEMPLATE, {"store": store}), set()
+    await run.run(lambda progress: told.update(share.trouble for share in progress.shares))
+    assert told == {"", "connection reset"}
 
 
 async def test_it_stops_after_so_many_errors(store):

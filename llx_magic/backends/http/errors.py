@@ -78,7 +78,8 @@ def meaning_of(broken: Broken, peer: Peer, *, reading: bool) -> Failure:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError) and not reading:
             reason = (cause.reason or "handshake failed").replace("_", " ").lower()
             return Failure(kind=FailureKind.TLS, message=f"no TLS connection to {host}: {reason}")
-    return Failure(kind=FailureKind.NETWORK, message=_network(broken, host, reading=reading))
+    unconnected = not reading and (broken.fault is Fault.NAME or any(map(_is_no_connection, broken.causes)))
+    return Failure(kind=FailureKind.NETWORK, message=_network(broken, host, reading=reading), unconnected=unconnected)
 
 
 def _trouble_here(broken: Broken, host: str, *, reading: bool) -> Failure | None:
@@ -151,6 +152,11 @@ def _system_words(error: OSError, host: str) -> str | None:
     if error.errno == errno.ETIMEDOUT:
         return f"{host} did not answer the connection"
     return None
+
+
+def _is_no_connection(error: OSError) -> bool:
+    known = isinstance(error, socket.gaierror | ConnectionRefusedError)
+    return known or error.errno in (*_NO_WAY, errno.ETIMEDOUT)
 
 
 def _unresolved(host: str) -> str:
