@@ -31,21 +31,22 @@ class Limits(NamedTuple):
     concurrency_limit: int | None = None
 
     def part(self, of: int) -> Limits:
-        """Return one of so many equal parts of what a minute allows."""
-        rpm, tpm = (limit and max(1, limit // of) for limit in self[:2])
-        return self._replace(rpm_limit=rpm, tpm_limit=tpm)
+        """Return one of so many equal parts."""
+        return Limits(*(limit and max(1, limit // of) for limit in self))
 
 
 class Free(NamedTuple):
     """How many requests may be sent; where none may, until when, and which limit stands in the way.
 
-    ``at`` is None where that is until one of those under way has ended. ``setting`` is the limit's name.
+    ``at`` is None where that is until one of those under way has ended, of another process where ``look_at`` is when to
+    look. ``setting`` is the limit's name.
     """
 
     places: int
     at: float | None = None
     setting: str = ""
     limit: int = 0
+    look_at: float | None = None
 
     @property
     def message(self) -> str:
@@ -75,15 +76,24 @@ class Ceilings(msgspec.Struct):
         Limits of a minute that are shared are those that the server of all gives places of; while it is away, each
         process keeps to its part of them.
         """
-        limits, kept, found = self.limits, len(self.called), Free(PLENTY)
-        if limits.concurrency_limit is not None:
-            places = limits.concurrency_limit - under_way - kept
-            found = Free(places, None, "concurrency_limit", limits.concurrency_limit)
+        limit = self.limits.concurrency_limit
+        found = Free(PLENTY) if limit is None else self._at_once(limit, under_way + len(self.called), now)
         if self.stock is None or not self.has_minute:
-            return self._of_minute(limits, found, load, now)
+            return self._of_minute(self.limits, found, load, now)
         if self.stock.is_there:
             return self._least(self.stock, found, load, now)
         return self._alone(self.stock, found, load, now)
+
+    def _at_once(self, limit: int, in_use: int, now: float) -> Free:
+        """Return how many more may be under way at once."""
+        found, stock = Free(limit - in_use, None, "concurrency_limit", limit), self.stock
+        if stock is None:
+            return found
+        if stock.is_there:
+            holding, places = stock.holding, min(limit, stock.holding.held) - in_use
+            at = holding.due_at(now) if places <= 0 and in_use < limit else None
+            return found._replace(places=places, at=at, look_at=holding.look_at(now))
+        return found._replace(places=max(1, limit // stock.parts(now)) - in_use, look_at=now + LOOK_AGAIN_SECONDS)
 
     def _of_minute(self, limits: Limits, found: Free, load: Load, now: float) -> Free:
         """Return the lesser of what was found and what the limits of a minute allow."""
@@ -148,6 +158,27 @@ class Ceilings(msgspec.Struct):
             stock.ask(now, waiting)
             stock.outbox.append(PlacesWanted(stock.block, load.tokens, limits.rpm_limit, limits.tpm_limit))
         return stock.asked_at is not None
+
+    def ask_at_once(self, under_way: int, more: int, now: float) -> bool:
+        """Ask the server of all for so many more places at once where there is none; return whether one has to wait."""
+        stock, limit, in_use = self.stock, self.limits.concurrency_limit, under_way + len(self.called)
+        if stock is None or limit is None or not stock.is_there:
+            return False
+        if stock.hears(now):
+            stock.hold(stock.holding.need(in_use, more, limit, now))
+        return stock.holding.asked_at is not None and stock.holding.held <= in_use
+
+    def has_ended(self, under_way: int, now: float) -> None:
+        """Take that a request has ended; where others lack its place, it is given back."""
+        if self.stock is not None and self.stock.is_there and self.limits.concurrency_limit is not None:
+            in_use, waiting = under_way + len(self.called), len(self.line.waiting)
+            self.stock.hold(self.stock.holding.has_ended(in_use, waiting, self.limits.concurrency_limit, now))
+
+    def renew(self, under_way: int, now: float) -> None:
+        """Tell the server of all which places at once are still held."""
+        if self.stock is not None and self.limits.concurrency_limit is not None:
+            in_use = under_way + len(self.called)
+            self.stock.hold(self.stock.holding.renew(in_use, self.limits.concurrency_limit, now))
 
     def spend(self, requests: float, tokens: float, ago: float = 0.0, given_at: int = 0) -> None:
         """Tell the server of all what it does not know of, sent so many seconds ago; negative is less than it knows."""
@@ -216,6 +247,7 @@ class Ceilings(msgspec.Struct):
             return None
         if self.stock is not None:
             self.ask(self.loads[self.line.first], len(self.line.waiting), now)
+            self.ask_at_once(under_way, len(self.line.waiting), now)
         if self.free(self.loads[self.line.first], under_way, now).places <= 0:
             return None
         request = self.line.take_first()
@@ -225,7 +257,10 @@ class Ceilings(msgspec.Struct):
 
     def next_turn_at(self, under_way: int, now: float) -> float | None:
         """Return when the next in line may go; None where that is when one of those under way has ended."""
-        return None if self.line.is_empty else self.free(self.loads[self.line.first], under_way, now).at
+        if self.line.is_empty:
+            return None
+        free = self.free(self.loads[self.line.first], under_way, now)
+        return free.look_at if free.at is None else free.at
 
     def is_worth_waiting(self, free: Free, patience: Patience) -> bool:
         """Return whether to wait: the place comes soon enough, or when one of those under way ends."""

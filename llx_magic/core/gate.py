@@ -22,9 +22,9 @@ from llx_magic.core.events import (
     VisitStarted,
 )
 from llx_magic.core.failure import Failure
+from llx_magic.core.holding import SOON_SECONDS
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.sharing import Allowed, Limited, Sharing
-from llx_magic.core.stock import SOON_SECONDS
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
 from llx_magic.units import countdown
@@ -237,7 +237,7 @@ class Gate(msgspec.Struct):
             self.traffic.answered(now, settings)
         elif permit.is_row and outcome is Outcome.COUNTED_FAILURE and not permit.is_probe:
             outcome = Outcome.UNCOUNTED_FAILURE if self.traffic.excuses(permit.admitted_at, now) else outcome
-        self.traffic.settle(is_row=permit.is_row)
+        self.traffic.settle(now, is_row=permit.is_row)
         if permit.ticket is not None:
             before, is_current = self.breaker.state, permit.ticket.generation == self.breaker.generation
             cause = self.breaker.settle(permit.ticket, outcome, now, settings)

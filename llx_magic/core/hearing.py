@@ -16,6 +16,7 @@ from llx_magic.core.sharing import (
     Failed,
     Gone,
     Granted,
+    Held,
     Limited,
     ProbeEnded,
     ProbeFailed,
@@ -74,7 +75,8 @@ def asks(gate: Gate, applicant: Applicant, now: float, settings: Settings, waiti
     ceilings = gate.traffic.bounded_by(settings)
     if ceilings is None or applicant.request in ceilings.called or not ceilings.line.is_empty:
         return False
-    return ceilings.ask(gate.traffic.expected.load(applicant.tokens), waiting + 1, now)
+    waits = ceilings.ask_at_once(gate.traffic.under_way, waiting + 1, now)
+    return ceilings.ask(gate.traffic.expected.load(applicant.tokens), waiting + 1, now) or waits
 
 
 def hear_fact(gate: Gate, fact: Fact, at: float, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
@@ -105,7 +107,10 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             sharing.hear_of_probe(answer, now)
         case Granted():
             stock.hear(answer, now)
+        case Held():
+            stock.holding.hear(answer, ceilings.limits.concurrency_limit or 0, now)
         case Swept():
+            ceilings.renew(gate.traffic.under_way, now)
             for unused in stock.sweep(now):
                 ceilings.spend(-unused.requests, -unused.tokens, given_at=unused.given_at)
             if sharing.give_up_lease(now):
@@ -116,6 +121,7 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             stock.find(peers)
             if was_lost or fresh:
                 ceilings.spend_since(now - MINUTE if fresh or since is None else since, now)
+                ceilings.renew(gate.traffic.under_way, now)
         case Gone():
             sharing.lose(now)
             stock.lose(now)

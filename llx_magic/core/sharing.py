@@ -78,6 +78,14 @@ class PlacesWanted(Message, frozen=True, tag=True):
     tpm_limit: int | None
 
 
+class HoldWanted(Message, frozen=True, tag=True):
+    """So many requests are to be under way at once, ``in_use`` of them already, within a limit of all."""
+
+    places: int
+    in_use: int
+    limit: int
+
+
 class Spent(Message, frozen=True, tag=True):
     """So much was sent so many seconds ago, or less where it is negative, that the server does not know of yet.
 
@@ -111,10 +119,10 @@ class GaveUp(Message, frozen=True, tag=True):
     """An answer was waited for in vain: this process goes on alone until the server answers again."""
 
 
-Wish = PlacesWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
+Wish = PlacesWanted | HoldWanted | Spent | ProbeWanted | ProbeBegan | ProbeEnded
 Saying = Fact | Wish | GaveUp
 
-OF_THE_MOMENT = (PlacesWanted, ProbeWanted, Spent)
+OF_THE_MOMENT = (HoldWanted, PlacesWanted, ProbeWanted, Spent)
 """What means nothing any more when a server is back."""
 
 FACTS_TO_KEEP = (Allowed, Failed, Limited, ProbeFailed, Recovered)
@@ -134,6 +142,17 @@ class Granted(Message, frozen=True, tag=True):
     given_at: int = 0
     requests_left: float = math.inf
     tokens_left: float = math.inf
+
+
+class Held(Message, frozen=True, tag=True):
+    """So many requests may be under way at once here; whoever wanted more asks again after ``wait`` seconds.
+
+    Where places are ``scarce``, others lack some of those that are held here.
+    """
+
+    places: int
+    wait: float = 0.0
+    scarce: bool = False
 
 
 class ProbeGranted(Message, frozen=True, tag=True):
@@ -163,7 +182,7 @@ class Gone(Message, frozen=True, tag=True):
     is_usual: bool = False
 
 
-Answer = Granted | ProbeGranted | ProbeHeld | Swept | There | Gone
+Answer = Granted | Held | ProbeGranted | ProbeHeld | Swept | There | Gone
 
 
 def is_overdue(asked_at: float | None, now: float) -> bool:

@@ -6,9 +6,10 @@ import math
 
 import msgspec
 
+from llx_magic.core.holding import SOON_SECONDS, Holding
 from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.minute import GRAIN_SECONDS, SPAN
-from llx_magic.core.sharing import GaveUp, Granted, PlacesWanted, Spent, is_overdue
+from llx_magic.core.sharing import GaveUp, Granted, HoldWanted, PlacesWanted, Spent, is_overdue
 
 KEPT_SECONDS = 0.5
 """For how long a place may be used: it counts from when it was given, so its use must not be much later."""
@@ -27,9 +28,6 @@ UNKNOWN_PEERS = 8
 
 HEARD_SECONDS = 10.0
 """How long what is left of the common limits is known that the server has told."""
-
-SOON_SECONDS = 0.005
-"""When to look again for an answer that is on its way."""
 
 ROUNDING = 1e-6
 """How much a sum may be wrong by."""
@@ -64,12 +62,13 @@ class Stock(msgspec.Struct):
     heard_at: float = -math.inf
     left: Load = Load(math.inf, math.inf)
     spare: Load = Load(math.inf, math.inf)
-    outbox: list[PlacesWanted | Spent | GaveUp] = []
+    outbox: list[PlacesWanted | HoldWanted | Spent | GaveUp] = []
     given: list[Given] = []
     block: int = 0
     asked_at: float | None = None
     none_until: float = 0.0
     taken: list[float] = []
+    holding: Holding = msgspec.field(default_factory=Holding)
 
     def places(self, load: Load, now: float, *, counts_tokens: bool) -> int:
         """Return how many requests of such a load may be sent now."""
@@ -99,10 +98,19 @@ class Stock(msgspec.Struct):
 
     def may_ask(self, now: float) -> bool:
         """Return whether to ask for more: nobody has, and there may be some."""
-        if is_overdue(self.asked_at, now):
+        return self.hears(now) and self.asked_at is None and now >= self.none_until
+
+    def hears(self, now: float) -> bool:
+        """Return whether the server answers, and has not left anything unanswered for too long."""
+        if is_overdue(self.asked_at, now) or self.holding.is_overdue(now):
             self.lose(now)
             self.outbox.append(GaveUp())
-        return self.is_there and self.asked_at is None and now >= self.none_until
+        return self.is_there
+
+    def hold(self, wanted: HoldWanted | None) -> None:
+        """Ask the server for places at once, where there is something to ask."""
+        if wanted is not None:
+            self.outbox.append(wanted)
 
     def take(self, load: Load, now: float, *, counts_tokens: bool) -> tuple[float, float]:
         """Use a place, of the oldest first; return what had not been given of it, in requests and tokens."""
@@ -163,3 +171,4 @@ class Stock(msgspec.Struct):
         self.given.clear()
         self.outbox.clear()
         self.asked_at, self.none_until = None, 0.0
+        self.holding.lose()

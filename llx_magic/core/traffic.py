@@ -83,7 +83,7 @@ class Traffic(msgspec.Struct):
             return self.until_one_ends(now, "as many under way as it has been seen to bear")
         load, room = self.expected.load(estimate), Room(places)
         if ceilings := self.bounded_by(settings):
-            room = room.within(self._room_of(ceilings, load, now))
+            room = room.within(self._room_of(ceilings, load, places, now))
         if self.bucket is not None:
             left, at = self.bucket.places(load, now)
             room = room.within(Room(left, at, SkipReason.USED_UP, "what its service says is left is used up"))
@@ -92,11 +92,12 @@ class Traffic(msgspec.Struct):
             room = room.within(Room(self.flow.places(now), self.flow.due_at, SkipReason.AT_LEVEL, message))
         return room
 
-    def _room_of(self, ceilings: Ceilings, load: Load, now: float) -> Room:
+    def _room_of(self, ceilings: Ceilings, load: Load, wanted: int, now: float) -> Room:
         if ceilings.stock is not None:
             ceilings.ask(load, 1, now)
+            ceilings.ask_at_once(self.under_way, wanted, now)
         if free := ceilings.refuses(0, load, self.under_way, now):
-            at = free.at or ceilings.next_turn_at(self.under_way, now) or now + LOOK_AGAIN_SECONDS
+            at = free.at or free.look_at or ceilings.next_turn_at(self.under_way, now) or now + LOOK_AGAIN_SECONDS
             return Room(0, max(now, at), SkipReason.AT_CEILING, free.message)
         return Room(ceilings.free(load, self.under_way, now).places)
 
@@ -148,10 +149,12 @@ class Traffic(msgspec.Struct):
             self.flow.admit(now)
         return self.sent
 
-    def settle(self, *, is_row: bool) -> None:
+    def settle(self, now: float, *, is_row: bool) -> None:
         """Count one that has ended."""
         self.under_way -= 1
         self.rows -= is_row
+        if self.ceilings is not None:
+            self.ceilings.has_ended(self.under_way, now)
 
     def answered(self, now: float, settings: Settings) -> None:
         """Learn from a row that was answered; it still counts as under way."""

@@ -16,7 +16,7 @@ from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
 from llx_magic.core.peers import Card, Peers, Recent
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
-from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Granted, Saying, There
+from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Granted, Held, Saying, There
 from llx_magic.engine.card import card_of_gate
 from llx_magic.locks import ForkSafeLock
 
@@ -164,7 +164,7 @@ class _Ear:
             self.is_joining = False
             sharing.note(answer)
         most = len(self._waiting)
-        if isinstance(answer, Granted) and answer.places:
+        if isinstance(answer, Granted | Held) and answer.places:
             most = answer.places + 1  # the last of them asks for all others
         with self._lock:
             waiting, self._waiting = self._waiting[:most], self._waiting[most:]

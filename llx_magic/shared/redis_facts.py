@@ -24,6 +24,7 @@ from llx_magic.core.sharing import (
     Fact,
     Gone,
     Granted,
+    Held,
     ProbeGranted,
     Swept,
     There,
@@ -208,7 +209,7 @@ class RedisFacts:
             if (act := {"beat": self._beat, "renew": self._renew}.get(name)) is not None:
                 act(server)
         for link, answer in self._sent(server, said):
-            if isinstance(answer, Granted | ProbeGranted):
+            if isinstance(answer, Granted | ProbeGranted) or (isinstance(answer, Held) and answer.places):
                 self._sweep_at = time.monotonic() + SWEEP_SECONDS
                 self._plan("sweep", SWEEP_SECONDS)
             link.tell(answer)

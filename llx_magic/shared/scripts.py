@@ -180,6 +180,53 @@ return {places, math.ceil(due - now), now, left[1], left[2]}
 Returns places, ms to wait, its time, and what requests and tokens are left (-1: not known).
 """
 
+HOLD = (
+    _TIME
+    + """
+local me, wanted, used, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local askers, held, mine, others, all = (wanted > 0) and 1 or 0, 0, now, {}, redis.call('HGETALL', KEYS[1])
+for k = 1, #all, 2 do
+  local has, wants, since, ends = string.match(all[k + 1], '^(%d+) (%d+) (%d+) (%d+)$')
+  if not ends or tonumber(ends) < now then
+    redis.call('HDEL', KEYS[1], all[k])
+  elseif all[k] ~= me then
+    others[#others + 1] = {tonumber(has), tonumber(wants), tonumber(since)}
+    held = held + tonumber(has)
+    if tonumber(wants) > 0 then askers = askers + 1 end
+  elseif tonumber(since) > 0 then
+    mine = tonumber(since)
+  end
+end
+local fair, spare, before, lacking = math.max(1, math.floor(limit / math.max(1, askers))), limit, 0, 0
+for _, each in ipairs(others) do
+  local part = math.min(each[2], fair)
+  spare = spare - part
+  if each[3] > 0 and each[1] < part then
+    lacking = lacking + 1
+    if each[3] < mine then before = before + part - each[1] end
+  end
+end
+local target = math.min(wanted, math.max(fair, spare))
+local granted = used + math.max(0, math.min(target - used, limit - held - used - before))
+local since, ends = 0, now + 1500
+if granted < wanted then since = (granted > used) and now or mine end
+if granted > 0 then ends = now + ARGV[5] end
+if wanted + used > 0 then
+  redis.call('HSET', KEYS[1], me, string.format('%.0f %.0f %.0f %.0f', granted, wanted, since, ends))
+  redis.call('PEXPIRE', KEYS[1], 2 * ARGV[5])
+else
+  redis.call('HDEL', KEYS[1], me)
+end
+local scarce = lacking > 0 and (granted > fair or askers > limit)
+return {granted, (granted < wanted) and math.min(500, 25 + 25 * lacking) or 0, scarce and 1 or 0}
+"""
+)
+"""KEYS: places at once. ARGV: origin, places wanted, in use, the limit, and for how many ms they are held.
+
+Each process has so many, wants so many, lacks some since then, and holds them until then. Returns places, ms to wait
+where that is fewer than wanted, and whether others lack some that this one could give back.
+"""
+
 SPEND = (
     _MINUTE
     + """
@@ -198,4 +245,4 @@ return 1
 )
 """KEYS as of ``TAKE``. ARGV goes on: requests, tokens, their age in ms, rpm and tpm limit (0: none), or their time."""
 
-ALL = (TELL, PROBE, KEEP, GIVE_BACK, BEAT, TAKE, SPEND)
+ALL = (TELL, PROBE, KEEP, GIVE_BACK, BEAT, TAKE, HOLD, SPEND)

@@ -18,6 +18,8 @@ from llx_magic.core.sharing import (
     Answer,
     Fact,
     Granted,
+    Held,
+    HoldWanted,
     PlacesWanted,
     ProbeBegan,
     ProbeEnded,
@@ -46,6 +48,9 @@ BLOCK_SECONDS = 1.0
 
 KEPT_LEASE_SECONDS = 6.0
 """How long a probe that is under way holds its lease unless that is renewed."""
+
+HELD_SECONDS = 10.0
+"""How long a process holds places of a limit of requests at once unless it says so again."""
 
 LONGEST_NUMBER = 12
 """How many digits an age in milliseconds has at most: those of thirty years."""
@@ -169,6 +174,10 @@ class Server:
                 limits = (message.rpm_limit or 0, message.tpm_limit or 0)
                 spent = (*self._minute, message.requests, message.tokens, ago, *limits, message.given_at)
                 self._run(pipe, scripts.SPEND, self._minutes(link), *spent)
+            case HoldWanted():
+                holds = (link.origin, message.places, message.in_use, message.limit, int(1000 * HELD_SECONDS))
+                self._run(pipe, scripts.HOLD, (f"{PREFIX}:at-once:{link.backend}",), *holds)
+                return _held
             case ProbeWanted():
                 times = (int(1000 * (message.opened_ago + now - said.at)), int(1000 * message.recovery))
                 wish = (link.origin, *times, int(1000 * LEASE_SECONDS))
@@ -218,6 +227,11 @@ def _granted(asked: PlacesWanted, result: object) -> Granted:
     places, wait, at, *left = cast("tuple[int, int, int, int, int]", result)
     requests, tokens = (math.inf if each < 0 else float(each) for each in left)
     return Granted(places, asked.tokens, wait / 1000, at, requests, tokens)
+
+
+def _held(result: object) -> Held:
+    places, wait, scarce = cast("tuple[int, int, int]", result)
+    return Held(places, wait / 1000, scarce=bool(scarce))
 
 
 def _probe_answer(result: object) -> ProbeGranted | ProbeHeld:

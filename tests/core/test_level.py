@@ -150,7 +150,7 @@ def test_a_trial_of_the_distance_ends_with_the_level_that_began_it():
     refused = [traffic.admit(Applicant(number, is_row=True), 0.0) for number in range(int(START))][1:]
     for _ in refused:
         traffic.refused(0.0, 0.1, None)
-        traffic.settle(is_row=True)
+        traffic.settle(0.1, is_row=True)
     traffic.answered(2.0, settings)
     assert traffic.flow.is_on_trial
     traffic.start_anew()
