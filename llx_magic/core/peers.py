@@ -28,8 +28,8 @@ RECENT_SECONDS, APART_SECONDS = 60.0, 1.0
 class Recent:
     """How many of a count are of the last minute, as far as it was looked at; for one thread at a time."""
 
-    def __init__(self) -> None:
-        self._noted: deque[tuple[float, int]] = deque()
+    def __init__(self, total: int, now: float) -> None:
+        self._noted = deque([(now, total)])
 
     def count(self, total: int, now: float) -> int:
         """Return by how much the count has grown in the last minute; after a reset it begins anew."""

@@ -25,9 +25,10 @@ from llx_magic.units import NOTHING, number
 STYLE = """
 .llx .n{margin-bottom:10px}
 .llx .n tr{height:28px}
-.llx .n th,.llx .n td{text-align:left}
+.llx .n th,.llx .n td{text-align:left;padding:2px 8px 2px 0}
+.llx .n td b{min-width:0}
 .llx .n tbody th{max-width:300px}
-.llx .n td:nth-child(2){max-width:150px;overflow:hidden;text-overflow:ellipsis}
+.llx .n td:nth-child(2){max-width:120px;overflow:hidden;text-overflow:ellipsis}
 .llx .n td i{min-width:72px;max-width:150px;margin:2px 0 3px}
 """
 """The rules of the tables of class ``n``, which are denser than the first one."""
@@ -67,7 +68,7 @@ def _backend(backend: SharedBackend, style: Style) -> str:
         number(sum(card.under_way for card in peers.cards)),
         _bar(peers.requests, backend.limits("rpm_limit")),
         _bar(peers.tokens, backend.limits("tpm_limit")),
-        escape(holder_of(backend)),
+        escape(holder_of(backend, LONGEST_NAME)),
     )
     return f"{head}<td>{'<td>'.join(cells)}"
 

@@ -136,7 +136,8 @@ class _Ear:
         self._gate = weakref.ref(gate)
         self._lock = ForkSafeLock()
         self._waiting: list[asyncio.Future[bool]] = []
-        self._recent = Recent()
+        (seen,), now = live.snapshot([(gate, settings)]).backends, live.clock.now()
+        self._recent = Recent(seen.requests, now)
         self.account = account
         self.settings = settings
         self.link: Link | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 
-from llx_magic.core.peers import Peer, Process, Shared, SharedBackend
+from llx_magic.core.peers import LONGEST_NAME, Peer, Process, Shared, SharedBackend
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.text.screen import one_line, printable
 from llx_magic.units import NOTHING, countdown, duration, in_time, number, plural
@@ -28,7 +28,7 @@ def used_of(used: float, limits: Sequence[int]) -> str:
     return f"{number(round(used))} of {most}"
 
 
-def name_of(process: Process, longest: int = 60) -> str:
+def name_of(process: Process, longest: int = LONGEST_NAME) -> str:
     """Return what a person knows a process by: ``analysis.ipynb (4211), this one``; a long name is cut."""
     if (card := process.card) is None:
         return UNKNOWN
@@ -64,11 +64,11 @@ def circuit_of(peer: Peer) -> str:
     return f"{said}, cooling down {countdown(left)}" if left else said
 
 
-def holder_of(backend: SharedBackend) -> str:
+def holder_of(backend: SharedBackend, longest: int = LONGEST_NAME) -> str:
     """Return who holds the probe of a backend's circuit."""
     for peer in backend.peers.each:
         if peer.has_probe:
-            return name_of(Process(peer.card, {backend.name: peer}))
+            return name_of(Process(peer.card, {backend.name: peer}), longest)
     return NOTHING if backend.why else "nobody"
 
 

@@ -104,7 +104,7 @@ def test_limits_that_differ_are_all_named():
 
 
 def test_requests_are_those_of_the_last_minute():
-    recent = Recent()
+    recent = Recent(100, 0.0)
     assert recent.count(100, 0.0) == 0
     assert recent.count(110, 30.0) == 10
     assert recent.count(115, 59.0) == 15
@@ -113,14 +113,13 @@ def test_requests_are_those_of_the_last_minute():
 
 
 def test_a_reset_begins_the_minute_anew():
-    recent = Recent()
-    recent.count(100, 0.0)
+    recent = Recent(100, 0.0)
     assert recent.count(2, 10.0) == 0
     assert recent.count(5, 20.0) == 3
 
 
 def test_looking_often_costs_no_memory():
-    recent = Recent()
+    recent = Recent(0, 0.0)
     for moment in range(100_000):
         recent.count(moment, moment / 1_000)
     assert len(recent._noted) <= 62

@@ -65,6 +65,16 @@ async def test_requests_of_the_last_minute_and_the_limit_that_is_used_are_counte
     raise AssertionError(counts)
 
 
+async def test_requests_that_were_sent_before_the_server_was_reached_count_as_well(kernel, server):
+    server.freeze()
+    one = kernel(Shared("a"))
+    for _ in range(3):
+        await one.ask()
+    server.thaw()
+    await soon(lambda: one.gate("a").sharing.is_there, "the server is there")
+    assert (await seen(one)).backends[0].peers.each[0].card.requests == 3
+
+
 async def test_what_has_been_sent_more_than_a_minute_ago_counts_no_more(kernel):
     one = kernel(Shared("a"), minute=0.5, rpm_limit=600)
     await there(one)
