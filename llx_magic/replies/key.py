@@ -55,6 +55,14 @@ def asked_of(model: str, params: Mapping[str, JsonValue]) -> bytes:
     return blake2b(json.dumps([model, _params(params)]).encode(), digest_size=8, person=b"llx asked 1").digest()
 
 
+def judged_by(*who: JsonValue) -> bytes:
+    """Return by whom a row was found to be at fault, 8 bytes, in the place of whom a reply was asked of.
+
+    Such a fault is a matter of all who could have been asked, and counts for nobody else.
+    """
+    return blake2b(json.dumps(who).encode(), digest_size=8, person=b"llx judged 1").digest()
+
+
 def _params(params: Mapping[str, JsonValue]) -> str:
     """Return what of the parameters changes an answer; 0 and 0.0 are the same."""
     told = {name: _plain(value) for name, value in params.items() if name not in _SILENT}

@@ -78,7 +78,7 @@ class Feed:
         self.keeping = keeping
         """What the rows are in the store."""
         self._key_of = keeping.keys.of
-        self._asked = set(keeping.asked.values())
+        self._asked = {*keeping.asked.values(), keeping.judges}
         self._wishes = wishes
         self._store = store
         self._occurrences: Counter[bytes] = Counter()

@@ -13,15 +13,16 @@ from llx_magic.core.message import Message
 from llx_magic.core.reply import Delta, Reply, Thought
 from llx_magic.engine.dispatch import off_loop
 from llx_magic.engine.parts import Watch
-from llx_magic.engine.plan import Plan
+from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.key_shapes import without_key_shapes
 from llx_magic.keys.redaction import LIVE_KEYS
-from llx_magic.replies.key import Key, Keys, asked_of
+from llx_magic.replies.key import Key, Keys, asked_of, judged_by
 from llx_magic.replies.record import Stored
 from llx_magic.replies.store import ReplyStore
 from llx_magic.replies.writer import Writer
 from llx_magic.text.shape import Read
+from llx_magic.text.values import JsonValue
 from llx_magic.units import duration
 
 
@@ -29,13 +30,15 @@ class Keeping:
     """What is asked by one plan, as the store knows it; the prompts of rows differ in their messages alone.
 
     ``keys`` makes the keys. ``asked`` says for each backend whom it asks: a stored reply counts where it was asked of
-    one of them.
+    one of them. ``judges`` is who finds that a row itself is at fault: all of them together, as they are set, so that
+    what was too long for one profile is asked of another, and of a backend that is added.
     """
 
     def __init__(self, plan: Plan, profile: str) -> None:
         schema = None if plan.shape is None else plan.shape.schema
         self.keys = Keys(schema=schema, effort=plan.effort, as_json=plan.shape is not None)
         self.asked = {each.backend.name: asked_of(each.backend.model, each.params) for each in plan.candidates}
+        self.judges = judged_by(profile, [_as_judge(each) for each in plan.candidates])
         self._models = {each.backend.name: each.backend.model for each in plan.candidates}
         self._keeps_prompts = plan.candidates[0].settings.keep_prompts
         self._profile = profile
@@ -51,7 +54,9 @@ class Keeping:
             prompt=self._prompt(messages),
         )
         misfit = None if reply.read is None else reply.read.problem
-        return stored if misfit is None else msgspec.structs.replace(stored, error=str(misfit), error_kind="schema")
+        if misfit is None:
+            return stored
+        return msgspec.structs.replace(stored, error=str(misfit), error_kind="schema", asked=self.judges)
 
     def fault(
         self, refusal: AttemptFailed, messages: tuple[Message, ...], error: AllBackendsFailed, attempts: int
@@ -63,7 +68,7 @@ class Keeping:
             asked_model=self._models[refusal.backend],
             model="",
             at=time.time(),
-            asked=self.asked[refusal.backend],
+            asked=self.judges,
             profile=self._profile,
             attempts=attempts,
             error=str(error),
@@ -83,6 +88,12 @@ class Keeping:
             told = [f"[{message.role}]\n{text}" for message, text in zip(messages, told, strict=True)]
         hidden = LIVE_KEYS.in_pieces()
         return without_key_shapes(hidden.feed("\n\n".join(told)) + hidden.rest())
+
+
+def _as_judge(candidate: Candidate) -> JsonValue:
+    """Return what of a candidate decides which prompts it refuses."""
+    asked = asked_of(candidate.backend.model, candidate.params).hex()
+    return [asked, candidate.window, candidate.settings.failover_on_content_filter]
 
 
 def find(plan: Plan) -> Stored | None:
