@@ -45,7 +45,7 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     data = named_rows(asked["data"], mode, scope)
     balancer = mapping.balancer_of(here.session, asked)
     options = mapping.options_of(asked, schema_of(shell, asked))
-    template = Template((asked.cell or "").removesuffix("\n"), mode)
+    template = Template((asked.cell or "").removesuffix("\n"), mode, limits=here.table_limits)
     prepared = MapRun(balancer, data, template, options, namespace=scope)
     if "dry-run" in asked:
         return Output(str(prepared.estimate()))

@@ -26,6 +26,7 @@ from llx_magic.notebook.jobs import Jobs
 from llx_magic.notebook.prompter import LAST_MAP, LAST_REPLY, Prompter
 from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
+from llx_magic.template.tables import Limits
 from llx_magic.text.screen import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class Notebook(Here):
     def completer(self) -> LlxCompleter:
         """What completes the magics' words."""
         return LlxCompleter(self)
+
+    @property
+    def table_limits(self) -> Limits:
+        """How much of a table goes into a prompt, and by which setting."""
+        return Limits(self.preferences.table_rows, "%config LlxMagics.table_rows")
 
     def variables(self) -> Mapping[str, object]:
         """Return the user's variables by their names, without IPython's own and without modules."""

@@ -33,7 +33,6 @@ from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
 from llx_magic.notebook.view import CellView, QuietView, View, canvas
 from llx_magic.template.named import named_images
-from llx_magic.template.tables import Limits
 from llx_magic.template.template import Rendered, Template
 from llx_magic.text.screen import printable
 from llx_magic.text.wording import nearest
@@ -149,9 +148,10 @@ class Prompter:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""
         mode: Mode = "any" if self._preferences.expressions == "any" else "data"
         scope = Scope(self._shell, hidden=mode == "any", error=self._preferences.last_error)
-        limits = Limits(self._preferences.table_rows, "%config LlxMagics.table_rows")
         filled = (
-            Rendered(text) if "raw" in self._options else Template(text, mode, otherwise=_RAW).render(scope, limits)
+            Rendered(text)
+            if "raw" in self._options
+            else Template(text, mode, otherwise=_RAW, limits=self._notebook.table_limits).render(scope)
         )
         if given := self._options.all("image"):
             pictures = [image for word in given for image in named_images(word, mode, scope)]

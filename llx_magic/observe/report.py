@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
@@ -19,7 +19,7 @@ https://docs.mathjax.org/en/latest/options/document.html
 """
 
 
-_CELL = "text-align:left;vertical-align:top;white-space:normal;padding:.3em .4em"
+_CELL = "text-align:{};vertical-align:top;white-space:normal;padding:.3em .4em"
 
 
 def plain(snapshot: Snapshot) -> str:
@@ -154,16 +154,26 @@ _CAPTION = "text-align:left;white-space:nowrap"
 """A caption is never wider than its table, which may be of one narrow column: it stays on its line."""
 
 
-def html_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "") -> str:
-    """Return an HTML table, each text printable, escaped, left-aligned and never taken for a formula.
+def html_table(
+    columns: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = "", numbers: Collection[int] = ()
+) -> str:
+    """Return an HTML table, each text printable, escaped, and never taken for a formula.
+
+    Texts are left-aligned, and the columns at the places in ``numbers`` right-aligned.
 
     Headings and cells take several lines where the page is narrow. A table that still is wider scrolls by itself, since
     some front ends cut what is wider than the page.
     """
-    head = "".join(f'<th scope="col" style="{_CELL}">{html.escape(name)}</th>' for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{_breakable(cell)}</td>' for cell in row) + "</tr>" for row in rows
-    )
+    left, right = _CELL.format("left"), _CELL.format("right")
+
+    def line(cells: Iterable[str], tag: str) -> str:
+        told = (
+            f'<{tag} style="{right if at in numbers else left}">{_breakable(cell)}' for at, cell in enumerate(cells)
+        )
+        return "".join(f"{cell}</{tag[:2]}>" for cell in told)
+
+    head = line(columns, 'th scope="col"')
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     title = f'<caption style="{_CAPTION}">{html.escape(printable(caption))}</caption>' if caption else ""
     table = f'<table style="margin-left:0">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'

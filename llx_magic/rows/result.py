@@ -166,7 +166,7 @@ class MapResult:
     def _repr_html_(self) -> str:
         """The same as a table; every text in it is escaped, and the front end typesets none of it."""
         first = self._first()
-        table = html_table(first.names, first.rows, caption=str(self.summary))
+        table = html_table(first.names, first.rows, caption=str(self.summary), numbers=first.numbers)
         below = "<br>".join(html.escape(printable(line)) for line in self._remarks())
         return f'{table}<div {AS_WRITTEN} style="overflow-wrap:anywhere">{below}</div>' if below else table
 

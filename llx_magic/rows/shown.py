@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from numbers import Number
 from typing import NamedTuple, Self
 
 from llx_magic.observe.report import text_table
@@ -22,10 +24,11 @@ _TOLD = ("llx_status", "llx_error", "llx_backend")
 
 
 class Shown(NamedTuple):
-    """Headings, and for each row as many texts."""
+    """Headings, for each row as many texts, and the places of the columns that have nothing but numbers."""
 
     names: list[str]
     rows: list[list[str]]
+    numbers: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, table: object, prefix: str) -> Self:
@@ -44,12 +47,20 @@ class Shown(NamedTuple):
         ]
         half = _COLUMNS // 2
         shown = wanted[:half] + wanted[half:][-half:]
-        return cls([names[at] for at in shown], [[_cell(row[at]) for at in shown] for row in values])
+        numbers = {place for place, at in enumerate(shown) if _are_numbers([row[at] for row in values])}
+        return cls(
+            [names[at] for at in shown], [[_cell(row[at]) for at in shown] for row in values], frozenset(numbers)
+        )
 
     def as_text(self) -> str:
         """Return it as plain text, each cell cut to a few words."""
         names, *rows = ([one_line(cell, _TEXT_CELL) for cell in line] for line in (self.names, *self.rows))
         return text_table(names, rows)
+
+
+def _are_numbers(values: Iterable[object]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(each, Number) and not isinstance(each, bool) for each in known)
 
 
 def _cell(value: object) -> str:

@@ -15,6 +15,9 @@ from llx_magic.text.wording import closest, listed
 
 NO_NAMES: Mapping[str, object] = {}
 
+_MISSING = str(None)
+"""What a prompt is that is made of nothing but a value that is missing."""
+
 
 class Prompt(NamedTuple):
     """What one row asks, ending with the user's turn; ``held`` is what it holds beside text.
@@ -58,11 +61,14 @@ class RowPrompts:
     def of(self, row: Mapping[str, object]) -> Prompt:
         """Return what a row asks."""
         try:
-            filled = self._template.render(_Names(row, self._namespace) if self._namespace else row)
+            names = _Names(row, self._namespace) if self._namespace else row
+            filled = self._template.render(names)
             messages = (*self._before, Message("user", filled.content))
             if messages[-1].is_blank:
                 return Prompt(problem="the prompt is empty")
             if isinstance(filled.content, str):
+                if filled.content.strip() == _MISSING and any(each is None for each in row.values()):
+                    return Prompt(problem="the prompt is empty: its value is missing")
                 return Prompt(messages, notes=filled.notes)
             messages = read(messages, self._longest)
             return Prompt(messages, held_by(messages), filled.notes)
@@ -100,4 +106,4 @@ def _unknown(name: str, source: Source, namespace: Mapping[str, object]) -> str:
     meant = closest(name, [*columns, *variables])
     near = f"; did you mean {meant}?" if meant else ""
     neither = "neither a column nor a variable" if namespace else "no column"
-    return f"{{{{ {name} }}}}: {brief(name)} is {neither}{near}; {told}; nothing was sent"
+    return f"{{{{ {name} }}}}: {brief(name)} is {neither}; {told}; nothing was sent{near}"

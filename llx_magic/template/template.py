@@ -54,13 +54,15 @@ class Template:
 
     Expressions are Jinja2's, with its filters and Python's harmless built-in functions. ``mode`` says what they reach:
     "data" lets them read data and call methods that only read, "any" whatever the namespace holds. ``otherwise`` ends
-    the error of what may have been meant as plain text: what a user can do then.
+    the error of what may have been meant as plain text: what a user can do then. ``limits`` say how much of a table is
+    shown.
 
     Raises InterpolationError for the first expression that cannot be read.
     """
 
-    def __init__(self, text: str, mode: Mode = "data", *, otherwise: str = "") -> None:
+    def __init__(self, text: str, mode: Mode = "data", *, otherwise: str = "", limits: Limits = _EVERYTHING) -> None:
         self.text = text
+        self._limits = limits
         self._otherwise = otherwise
         self._expressions = [(*span, _read(text, span, mode, otherwise)) for span in spans(text, otherwise)]
 
@@ -69,7 +71,7 @@ class Template:
         """The names that its expressions read, in their order, each once."""
         return tuple(dict.fromkeys(name for *_, expression in self._expressions for name in expression.names()))
 
-    def render(self, namespace: Mapping[str, object], limits: Limits = _EVERYTHING) -> Rendered:
+    def render(self, namespace: Mapping[str, object]) -> Rendered:
         """Return the text with each expression replaced by its value; what a value shows is not looked at again.
 
         Raises InterpolationError for the first expression that uses an undefined name, fails, or does what it may not.
@@ -78,7 +80,7 @@ class Template:
         notes: dict[str, None] = {}
         at = 0
         for start, end, expression in self._expressions:
-            shown = _shown(expression, namespace, limits, self._otherwise)
+            shown = _shown(expression, namespace, self._limits, self._otherwise)
             text = self._apart(shown.text, start, end) if shown.apart else shown.text
             parts += self.text[at:start], text
             if shown.pieces or shown.cuts:

@@ -120,7 +120,7 @@ def test_a_schema_in_a_file_gives_typed_columns(home):
         ((), "missing: --prompt, FILE"),
         (("in.csv",), "missing: --prompt"),
         (("in.csv", "--prompt", " "), "the prompt is empty"),
-        (("in.csv", "--prompt", "{{ txt }}"), "did you mean text?; the columns are 'text', 'stars'"),
+        (("in.csv", "--prompt", "{{ txt }}"), "the columns are 'text', 'stars'; nothing was sent; did you mean text?"),
         (("in.csv", "--prompt", "{{ text"), "outside of brackets and quotes (nothing was sent)"),
         (("im.csv", "--prompt", "{{ text }}"), "there is no file im.csv; did you mean in.csv?"),
         (("in.txt", "--prompt", "{{ text }}"), "must end in .csv"),

@@ -149,7 +149,7 @@ def test_a_dry_run_shows_the_first_prompts_and_sends_nothing(reviews, first):
         ("%%llx_map reviews\n", "missing: the prompt of each row below it"),
         ("%%llx_map reviews\n  \n", "missing: the prompt of each row below it"),
         ("%%llx_map\n", "missing: the rows behind %%llx_map and the prompt of each row below it"),
-        ("%%llx_map reviews\nRate {{ txt }}", "did you mean text?; the columns are 'text', 'stars'"),
+        ("%%llx_map reviews\nRate {{ txt }}", "the columns are 'text', 'stars'; nothing was sent; did you mean text?"),
         ("%%llx_map reviews\nRate {{ text", "outside of brackets and quotes (nothing was sent)"),
         ("%%llx_map revews\nRate {{ text }}", "'revews' is not defined; did you mean reviews?"),
         ("%%llx_map reviews.csv\nRate {{ text }}", "reviews.csv"),
@@ -249,3 +249,12 @@ def test_a_map_of_a_profile_that_is_not_loaded_asks_that(home: Path, first):
         shell["words"] = ["one"]
         shell("%%llx_map words -p only -s brief\nSay {{ row }}.").fine()
     assert [each["role"] for each in first.requests[0].json["messages"]] == ["system", "user"]
+
+
+def test_a_table_in_the_prompt_of_rows_has_as_many_rows_as_are_configured(reviews, first):
+    reviews("import pandas as pd; table = pd.DataFrame({'n': range(900, 930)})").fine()
+    reviews("%config LlxMagics.table_rows = 25").fine()
+    reviews("%%llx_map reviews --limit 1\n{{ table }} {{ text }}").fine()
+    (prompt,) = prompts(first)
+    assert "924" in prompt
+    assert "925" not in prompt

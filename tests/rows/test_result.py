@@ -1,5 +1,7 @@
 """A result is the user's table with what came of each row, and is shown as its summary and its first rows."""
 
+import re
+
 import duckdb
 import pandas as pd
 import polars as pl
@@ -85,6 +87,15 @@ def test_in_a_notebook_it_is_a_table_in_which_nothing_acts() -> None:
     for heading in ("row", "reply", "llx_status", "llx_backend"):
         assert f">{heading}</th>" in shown
     assert "llx_error" not in shown
+
+
+def test_numbers_are_right_aligned_and_texts_are_not() -> None:
+    table = pd.DataFrame({"stars": [5, 1], "mean": [0.5, None], "mixed": [1, "x"], "good": [True, False]})
+    shown = result_of(table, "yes", "no")._repr_html_()
+    aligned = {name: side for side, name in re.findall(r"<th [^>]*text-align:(\w+)[^>]*>([^<]*)</th>", shown)}
+    expected = {"stars": "right", "mean": "right", "mixed": "left", "good": "left", "reply": "left"}
+    assert {name: aligned[name] for name in expected} == expected
+    assert "text-align:right" in re.findall(r"<td [^>]*>5<", shown)[0]
 
 
 def test_errors_have_a_column_in_a_notebook_where_a_row_has_one() -> None:

@@ -132,6 +132,15 @@ async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
     assert "asked again" not in str(retried.summary)
 
 
+async def test_a_stored_fault_stands_for_the_profile_that_found_it_alone(store):
+    first = balancer(simulated("a", script="context"))
+    await first.map(["one"], TEMPLATE, store=store)
+    again, more = balancer(simulated("a")), balancer(simulated("a"), simulated("b"))
+    assert counts(await again.map(["one"], TEMPLATE, store=store)) == {"failed": 1}
+    assert counts(await more.map(["one"], TEMPLATE, store=store)) == {"answered": 1}
+    assert counts(await again.map(["one"], TEMPLATE, store=store)) == {"stored": 1}
+
+
 async def test_what_one_backend_refuses_the_next_is_asked(store):
     lb = balancer(simulated("a", script="context"), simulated("b"))
     result = await lb.map(ROWS, TEMPLATE, store=store)
@@ -332,7 +341,10 @@ async def test_a_row_that_waits_for_a_backend_has_its_limit_too(store):
 async def test_a_name_that_is_no_column_is_refused_before_anything_is_sent(store):
     lb = balancer(simulated("a"))
     frame = pd.DataFrame({"text": ["a"], "label": ["b"]})
-    with pytest.raises(UsageProblem, match=r"'txt' is no column; did you mean text\?; the columns are 'text', 'label'"):
+    with pytest.raises(
+        UsageProblem,
+        match=r"'txt' is no column; the columns are 'text', 'label'; nothing was sent; did you mean text\?$",
+    ):
         await lb.map(frame, "{{ label }} {{ txt }}", store=store)
     assert attempts(lb) == 0
 
@@ -350,6 +362,14 @@ async def test_a_row_without_a_prompt_fails_by_itself(store):
     result = await lb.map(["", "x"], "{{ row }}", store=store)
     assert counts(result) == {"answered": 1, "failed": 1}
     assert result.failed.llx_error.iloc[0] == "the prompt is empty"
+
+
+async def test_a_row_whose_value_is_missing_is_not_asked(store):
+    lb = balancer(simulated("a"))
+    table = pd.DataFrame({"text": ["x", None, "None"]})
+    result = await lb.map(table, "{{ text }}", store=store)
+    assert (counts(result), attempts(lb)) == ({"answered": 2, "failed": 1}, 2)
+    assert result.failed.llx_error.tolist() == ["the prompt is empty: its value is missing"]
 
 
 async def test_a_stopped_run_keeps_what_is_finished_and_the_next_goes_on(store):

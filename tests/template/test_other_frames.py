@@ -20,7 +20,7 @@ from llx_magic.template.template import Template
 
 
 def rendered(value, rows=20):
-    return Template("{{ value }}").render({"value": value}, Limits(rows))
+    return Template("{{ value }}", limits=Limits(rows)).render({"value": value})
 
 
 def shown(value, rows=20):

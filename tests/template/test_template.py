@@ -20,7 +20,7 @@ OTHERWISE = "; write it in quotes"
 
 
 def interpolate(prompt, namespace, rows=20, mode="data"):
-    return Template(prompt, mode, otherwise=OTHERWISE).render(namespace, Limits(rows)).text
+    return Template(prompt, mode, otherwise=OTHERWISE, limits=Limits(rows)).render(namespace).text
 
 
 def refusal(prompt, mode="data", **namespace):

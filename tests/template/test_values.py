@@ -22,7 +22,7 @@ from llx_magic.template.template import Template
 
 
 def rendered(value, rows=20, text="{{ value }}"):
-    return Template(text).render({"value": value}, Limits(rows, "the switch"))
+    return Template(text, limits=Limits(rows, "the switch")).render({"value": value})
 
 
 def shown(value, rows=20):
@@ -396,7 +396,7 @@ def test_what_is_whole_has_no_note():
 
 def test_a_note_names_its_expression_and_comes_once():
     frame = pd.DataFrame({"a": range(9)})
-    done = Template("{{ df.tail(5) }}{{ df.tail(5) }}{{ df }}").render({"df": frame}, Limits(3))
+    done = Template("{{ df.tail(5) }}{{ df.tail(5) }}{{ df }}", limits=Limits(3)).render({"df": frame})
     assert done.notes == ("df.tail(5): 3 of 5 rows sent", "df: 3 of 9 rows sent")
 
 
