@@ -22,6 +22,9 @@ LARGEST_WEIGHT = 1_000_000
 LONGEST_CYCLE = 1_000
 """After so many turns at most every backend has had its share; weights that would take more are rounded."""
 
+TURNS_COMPARED = 12
+"""From how many requests in a row it is told whose turn it was."""
+
 
 class Standing(NamedTuple):
     """What a routing may know of one place of a profile when a request begins.
@@ -83,6 +86,16 @@ def exploring(order: Order, share: float, draw: float) -> Order:
         return (chosen, first, *others)
 
     return another_first
+
+
+def turn_of(order: Order, standings: Sequence[Standing], orders: Sequence[Sequence[str]]) -> int:
+    """Return the turn with which recorded orders began, told by the first of each; 0 where none explains them."""
+    firsts = [names[0] for names in orders[:TURNS_COMPARED]]
+
+    def explains(turn: int) -> bool:
+        return all(standings[order(standings, turn + at)[0]].name == first for at, first in enumerate(firsts))
+
+    return next(filter(explains, range(LONGEST_CYCLE)), 0) if firsts else 0
 
 
 def _in_turn(standings: Sequence[Standing], turn: int) -> Sequence[int]:

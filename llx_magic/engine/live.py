@@ -44,6 +44,7 @@ class LiveProfile:
     """Circuits, cool-downs, tokens per minute and statistics of one profile, shared by whoever uses it.
 
     Threads and event loops may mix freely: each method takes one short lock and never waits while it holds it.
+    ``turns`` is how many requests have taken a turn before the first of these.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class LiveProfile:
         clock: Clock,
         store: StateStore | None = None,
         facts: SharedFacts | None = None,
+        *,
+        turns: int = 0,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -68,7 +71,7 @@ class LiveProfile:
         self._subscribers: tuple[Subscriber, ...] = ()
         self._requests = 0
         self._followers: dict[int, Subscriber] = {}
-        self._turns = 0
+        self._turns = turns
         self._heading: dict[int, str] = {}
         """Requests that have not asked for admission yet, and the backend that they will ask first."""
         self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}

@@ -75,6 +75,11 @@ class RequestRun:
         self._given_up: list[Candidate] = []
         self._has_hedged = False
 
+    @property
+    def number(self) -> int:
+        """The number of the request, among those of its profile."""
+        return self._scope.number
+
     async def run(self) -> Reply:
         """Return the reply of the first backend that gives a whole one.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,21 @@ from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.peers import look
 from llx_magic.errors import UsageProblem
+from llx_magic.files.folders import absolute
 from llx_magic.hosts import command, is_notebook
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
 from llx_magic.observe.status.status import Status, status_of
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
+from llx_magic.replay import history as history_files
 from llx_magic.session.members import limits_of_rows
+from llx_magic.session.replaying import Replayer, change_of
 from llx_magic.session.sharing import why_not_shared
 from llx_magic.session.wiring import Places, purse_of
 from llx_magic.settings.declaration import Settings
 from llx_magic.settings.layers import Layer, Values, settings_of
+from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,6 +201,45 @@ class ProfileRecord:
         Columns: backend, began (UTC), ended (UTC, ahead while it lasts), seconds.
         """
         return frames.cool_downs_frame(self.decisions(), self.epoch)
+
+    @own_trouble_in_words
+    def replay(
+        self,
+        settings: Mapping[str, JsonValue] | None = None,
+        policy: str | None = None,
+        *,
+        history: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Return a row per prompt: what it would have come to under other settings or another policy.
+
+        The prompts are those that are still remembered, or those of a ``history`` that ``save_history`` or the setting
+        ``history_file`` wrote. The settings in force hold for all that is not given. What a prompt met at a backend is
+        played back; what it never met is drawn from what that backend answered at about that time, by ``seed``.
+        Nothing is sent.
+
+        Columns: request, started (UTC), outcome, backend, seconds, ttft_seconds, attempts, drawn (how many of the
+        attempts met what was drawn), prompt_tokens, completion_tokens, cost, decisions, error, and of what happened
+        was_outcome, was_backend, was_seconds, was_cost. ``attrs["drawn_share"]`` is the share of all attempts.
+
+        Raises:
+            SettingError: for a setting that does not exist, or a value that is not allowed.
+            ProfileError: for a policy that does not exist.
+            UsageProblem: for a history that cannot be read, or without a prompt that has ended.
+        """
+        change = change_of(settings, policy)
+        replayer = Replayer(self, history, seed)
+        return replayer.frame(replayer.try_out(change))
+
+    def save_history(self, path: str | os.PathLike[str]) -> None:
+        """Write every event that is still remembered into a new file, ``.parquet`` or ``.jsonl``, to be replayed.
+
+        It holds neither prompts nor replies. A Parquet file has the columns of ``events``, and one more.
+
+        Raises:
+            UsageProblem: where the file is there already, or cannot be written.
+        """
+        history_files.save(absolute(path), self.decisions(), f"{os.getpid()}", self.epoch)
 
     @own_trouble_in_words
     def plot_circuit(self, *, ax: Axes | None = None) -> Axes:

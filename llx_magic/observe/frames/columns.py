@@ -179,6 +179,39 @@ EVENTS: dict[str, Kind] = {
     "outrun_by": "string",
 }
 
+REPLAY: dict[str, Kind] = {
+    "request": "int64",
+    "started": "time",
+    "outcome": REQUEST_OUTCOMES,
+    "backend": "string",
+    "seconds": "float64",
+    "ttft_seconds": "float64",
+    "attempts": "int64",
+    "drawn": "int64",
+    "prompt_tokens": "Int64",
+    "completion_tokens": "Int64",
+    "cost": "float64",
+    "decisions": JOINED,
+    "error": "string",
+    "was_outcome": REQUEST_OUTCOMES,
+    "was_backend": "string",
+    "was_seconds": "float64",
+    "was_cost": "float64",
+}
+
+SIMULATION: dict[str, Kind] = {
+    "backend": "string",
+    "requests": "int64",
+    "peak_per_minute": "int64",
+    "successes": "int64",
+    "failures": "int64",
+    "rate_limited": "int64",
+    "skipped": "int64",
+    "answered_share": "float64",
+    "p50_latency_seconds": "float64",
+    "p95_latency_seconds": "float64",
+}
+
 COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state", "problem": "reason"}
 """The columns of those fields of events that are not named as their column, mostly for want of a unit."""
 

@@ -27,6 +27,8 @@ from llx_magic.observe.frames.columns import (
     EVENTS,
     HISTORY,
     PEERS,
+    REPLAY,
+    SIMULATION,
     STATS,
     TPM,
     build,
@@ -126,6 +128,42 @@ def cool_downs_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return the frame of ``LoadBalancer.cool_downs``."""
     rows = [(backend, begin, end, end - begin) for backend, spans in cool_downs(events).items() for begin, end in spans]
     return frame_of(COOL_DOWNS, rows, epoch)
+
+
+def replay_frame(prompts: Iterable[tuple[RequestRecord, RequestRecord, int, int]], epoch: float) -> pd.DataFrame:
+    """Return the frame of ``LoadBalancer.replay``.
+
+    Of each prompt are given its record under the settings that were tried, that of what happened, its number there,
+    and how many attempts met what was drawn.
+    """
+    rows = [
+        (
+            number,
+            would.started,
+            would.outcome,
+            would.backend,
+            would.seconds,
+            would.ttft,
+            would.attempts,
+            drawn,
+            would.prompt_tokens,
+            would.completion_tokens,
+            would.cost,
+            would.decisions,
+            would.error,
+            was.outcome,
+            was.backend,
+            was.seconds,
+            was.cost,
+        )
+        for would, was, number, drawn in prompts
+    ]
+    return frame_of(REPLAY, rows, epoch)
+
+
+def simulation_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Return the frame of ``llx_magic.simulate``: a row per backend, indexed by its name."""
+    return frame_of(SIMULATION, rows, 0.0).set_index("backend")
 
 
 def reply_frame(text: str) -> pd.DataFrame:

@@ -1,0 +1,101 @@
+"""What many prompts came to, in the few figures by which settings are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from llx_magic.core.events import Event, VisitWithoutReply
+from llx_magic.core.ledger import Ledger
+from llx_magic.core.past import Asked
+from llx_magic.core.statistics import RequestRecord, percentile
+from llx_magic.units import duration, number, percent
+
+Prompts = Sequence[tuple[Asked, RequestRecord]]
+"""Prompts as they were asked, each with what became of it."""
+
+WORTH_SAYING = 0.05
+"""By which part of itself a time or a cost must change to be worth a word."""
+
+POINTS_WORTH_SAYING = 0.005
+"""By how much the share of prompts that are answered must change to be worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What prompts came to; times are in seconds, of those that were answered, from the call to the last byte.
+
+    ``cost`` is None where none is known. ``switches`` counts the prompts that another backend answered than the first
+    that was to be asked. ``wasted_tokens`` are those of visits that brought no reply: as far as the backend told them,
+    else those of the prompt.
+    """
+
+    prompts: int
+    answered: int
+    failed: int
+    p50: float | None
+    p95: float | None
+    cost: float | None
+    switches: int
+    wasted_tokens: int
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share that was answered of the prompts that nobody stopped; None of none."""
+        ended = self.answered + self.failed
+        return self.answered / ended if ended else None
+
+
+def totals(prompts: Prompts, events: Iterable[Event]) -> Totals:
+    """Return what the prompts came to; the events are those of the same requests."""
+    records = [record for _asked, record in prompts]
+    answered = [record for record in records if record.outcome == "answered"]
+    seconds = [record.seconds for record in answered if record.seconds is not None]
+    costs = [record.cost for record in records if record.cost is not None]
+    sizes = {record.request: asked.prompt_tokens or 0 for asked, record in prompts}
+    wasted = sum(
+        (event.prompt_tokens or sizes[event.request]) + (event.completion_tokens or 0)
+        for event in events
+        if isinstance(event, VisitWithoutReply) and event.attempts and event.request in sizes
+    )
+    firsts = [(asked.order[0] if asked.order else "") for asked, _record in prompts]
+    return Totals(
+        prompts=len(records),
+        answered=len(answered),
+        failed=sum(record.outcome == "failed" for record in records),
+        p50=percentile(seconds, 0.5),
+        p95=percentile(seconds, 0.95),
+        cost=sum(costs) if costs else None,
+        switches=sum(
+            record.outcome == "answered" and record.backend != first
+            for record, first in zip(records, firsts, strict=True)
+        ),
+        wasted_tokens=wasted,
+    )
+
+
+def as_recorded(asked: Iterable[Asked], events: Iterable[Event]) -> Prompts:
+    """Return what became of prompts, by their own events."""
+    of_request = {each.request: each for each in asked}
+    ledger = Ledger((), max(1, len(of_request)))
+    for event in events:
+        if event.request in of_request:
+            ledger.fold(event)
+    return [(of_request[record.request], record) for record in ledger.records()]
+
+
+def what_if(was: Totals, would: Totals, change: str) -> str | None:
+    """Return in one line what a change would have made of the prompts, or None where that is nothing to speak of."""
+    said = []
+    before, after = was.success_rate, would.success_rate
+    if before is not None and after is not None and abs(after - before) >= POINTS_WORTH_SAYING:
+        said.append(f"{percent(after)} answered instead of {percent(before)}")
+    if _differ(was.p95, would.p95):
+        said.append(f"19 of 20 within {duration(would.p95)} instead of {duration(was.p95)}")
+    if _differ(was.cost, would.cost):
+        said.append(f"cost {number(would.cost)} instead of {number(was.cost)}")
+    return f"with {change}: {', '.join(said)}" if said else None
+
+
+def _differ(was: float | None, would: float | None) -> bool:
+    return was is not None and would is not None and abs(would - was) > WORTH_SAYING * was

@@ -1,0 +1,138 @@
+"""Histories as files: the events of one kernel or of several, as Parquet or as a JSON object on each line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from llx_magic.core import events as facts
+from llx_magic.core.events import Event
+from llx_magic.errors import UsageProblem
+from llx_magic.files.newfiles import new_file
+from llx_magic.files.private import reason
+from llx_magic.observe.frames import frames
+from llx_magic.text.wording import shown_path
+
+LATEST_MOMENT = 1e11
+"""No event is later, in Unix seconds."""
+
+KINDS: dict[str, type[Event]] = {
+    name: kind for name, kind in vars(facts).items() if isinstance(kind, type) and issubclass(kind, Event)
+}
+"""Every kind of event by its name."""
+
+
+class Line(msgspec.Struct):
+    """One event in a file: the kernel that it happened in, its kind and its facts; its times are Unix seconds."""
+
+    kernel: str
+    event: str
+    facts: msgspec.Raw
+
+
+def lines_of(events: Iterable[Event], kernel: str, epoch: float) -> Iterator[bytes]:
+    """Yield a line for each event, without its end; ``epoch`` is the Unix time at which the clock was zero."""
+    for event in events:
+        yield msgspec.json.encode({"kernel": kernel, "event": type(event).__name__, "facts": _at(event, epoch)})
+
+
+def save(path: Path, events: Sequence[Event], kernel: str, epoch: float) -> None:
+    """Write events into a new file, Parquet or JSON lines by its ending.
+
+    Raises:
+        UsageProblem: for another ending, without pyarrow where that is needed, and where the file cannot be written.
+    """
+    shown, ending = shown_path(path), path.suffix.lower()
+    if ending not in (".parquet", ".jsonl"):
+        raise UsageProblem(f"{shown}: the file must end in .parquet or .jsonl")
+    lines = list(lines_of(events, kernel, epoch))
+    try:
+        with new_file(path) as file:
+            if ending == ".jsonl":
+                file.writelines(line + b"\n" for line in lines)
+            else:
+                frame = frames.events_frame(events, epoch)
+                frame.assign(line=[line.decode() for line in lines]).to_parquet(file)
+    except FileExistsError:
+        raise UsageProblem(f"{shown}: is there already and is not overwritten; choose another file") from None
+    except OSError as problem:
+        raise UsageProblem(f"{shown}: cannot be written ({reason(problem)})") from None
+    except ImportError:
+        raise UsageProblem(f"{shown}: {_NEEDS_PYARROW}") from None
+
+
+_NEEDS_PYARROW = "Parquet needs pyarrow, which is not installed; a .jsonl file needs none"
+
+
+def load(path: Path) -> list[list[Event]]:
+    """Return the events of each kernel of a file, in their order; each request has a number that is nobody else's.
+
+    Raises:
+        UsageProblem: where the file cannot be read, or is no history; with the line that is none.
+    """
+    shown = shown_path(path)
+    try:
+        lines = _parquet(path) if path.suffix.lower() == ".parquet" else path.read_bytes().splitlines()
+    except ImportError:
+        raise UsageProblem(f"{shown}: {_NEEDS_PYARROW}") from None
+    except (OSError, ValueError, KeyError) as problem:
+        why = reason(problem) if isinstance(problem, OSError) else "it is no history that was saved here"
+        raise UsageProblem(f"{shown}: cannot be read ({why})") from None
+    kernels: dict[str, list[Event]] = {}
+    last = len(lines)
+    for number, line in enumerate(lines, 1):
+        try:
+            kernel, event = read_line(line)
+        except ValueError:
+            if number == last:  # the process may have ended in the middle of it
+                break
+            raise UsageProblem(f"{shown}: line {number} is no event of a history") from None
+        kernels.setdefault(kernel, []).append(event)
+    if not kernels:
+        raise UsageProblem(f"{shown}: there is no event in it")
+    return numbered(list(kernels.values()))
+
+
+def read_line(line: bytes) -> tuple[str, Event]:
+    """Return the kernel and the event of a line.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    read = msgspec.json.decode(line, type=Line)
+    kind = KINDS.get(read.event)
+    if kind is None:
+        raise ValueError(read.event)
+    event = msgspec.json.decode(read.facts, type=kind)
+    if not 0 <= event.at <= LATEST_MOMENT or event.request < 0:
+        raise ValueError(event.at)
+    return read.kernel, event
+
+
+def numbered(kernels: Sequence[Sequence[Event]]) -> list[list[Event]]:
+    """Return the events with other numbers of requests, where several kernels have used the same."""
+    if len(kernels) == 1:
+        return [list(kernels[0])]
+    found, used = [], 0
+    for events in kernels:
+        found.append([_moved(event, used) for event in events])
+        used += max((event.request for event in events), default=0)
+    return found
+
+
+def _moved(event: Event, by: int) -> Event:
+    return msgspec.structs.replace(event, request=event.request + by) if event.request and by else event
+
+
+def _at(event: Event, epoch: float) -> Event:
+    return msgspec.structs.replace(event, at=event.at + epoch) if epoch and math.isfinite(epoch) else event
+
+
+def _parquet(path: Path) -> list[bytes]:
+    from pyarrow import parquet
+
+    with path.open("rb") as file:
+        return [line.encode() for line in parquet.read_table(file, columns=["line"])["line"].to_pylist()]

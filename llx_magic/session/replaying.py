@@ -1,0 +1,142 @@
+"""What a profile's past would have been: under other settings, by another policy, and under those that serve best."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from llx_magic.core.events import Event
+from llx_magic.core.past import Asked, Past
+from llx_magic.core.routing import FAILOVER, Routing, routing_named
+from llx_magic.core.totals import Prompts, Totals, as_recorded, totals, what_if
+from llx_magic.errors import UsageProblem
+from llx_magic.files.folders import absolute
+from llx_magic.observe.frames import frames
+from llx_magic.profiles.document import SINGLE
+from llx_magic.replay.history import load, numbered
+from llx_magic.replay.run import Place, Replayed, draws, replayed
+from llx_magic.session.prices import Costs
+from llx_magic.settings.declaration import SETTINGS
+from llx_magic.settings.layers import Values, read_values
+from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llx_magic.session.record import ProfileRecord
+
+THIN = 50
+"""What is drawn from fewer attempts at a backend is told apart: they say little of its slow replies."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is tried: settings in place of those in force, and another policy."""
+
+    settings: Values
+    policy: str | None = None
+
+    def __str__(self) -> str:
+        said = [f"{key}={SETTINGS[key].show(value)}" for key, value in self.settings.items()]
+        return ", ".join([*([f"policy={self.policy}"] if self.policy else []), *said]) or "the settings in force"
+
+
+class Replayer:
+    """A profile and a past; each trial meets the same outages and the same draws, so that trials can be compared."""
+
+    def __init__(self, record: ProfileRecord, history: str | os.PathLike[str] | None, seed: int) -> None:
+        kernels = [list(record.decisions())] if history is None else load(absolute(history))
+        self._record = record
+        self._seed = seed
+        self.epoch = record.epoch if history is None else 0.0
+        self._kernels: Sequence[Sequence[Event]] = numbered(kernels)
+        self._past = Past(self._kernels, draws(seed))
+        self.asked: list[Asked] = self._past.asked
+        if not self.asked:
+            raise UsageProblem(
+                f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay"
+            )
+        if not any(self._past.knows(name) for name in record.members):
+            raise UsageProblem(
+                f"nothing is known of {listed(record.members)} in this history, so nothing can be told of it"
+            )
+
+    @cached_property
+    def was(self) -> Prompts:
+        """What became of the prompts."""
+        return as_recorded(self.asked, self._events())
+
+    @cached_property
+    def was_totals(self) -> Totals:
+        """The same in figures."""
+        return totals(self.was, self._events())
+
+    def try_out(self, change: Change) -> Trial:
+        """Return what the prompts would have come to."""
+        self._past.draw = draws(self._seed + 1)
+        found = replayed(self._past, self._places(change), self._routing(change), self._seed)
+        return Trial(change, found, totals(found.decided.prompts, found.decided.events))
+
+    def thin(self, trial: Trial) -> Mapping[str, int]:
+        """Return the backends that would have answered of which little is known, with their attempts."""
+        asked = {record.backend for _asked, record in trial.replayed.decided.prompts}
+        known = {name: self._past.attempts_at(name) for name in self._record.members if name in asked}
+        return {name: count for name, count in known.items() if count < THIN and trial.replayed.drawn_share}
+
+    def frame(self, trial: Trial) -> pd.DataFrame:
+        """Return a row per prompt: what it would have come to, and what it came to."""
+        was = {asked.request: record for asked, record in self.was}
+        prompts = zip(trial.replayed.decided.prompts, trial.replayed.drawn, strict=True)
+        rows = [(would, was[asked.request], asked.request, drawn.drawn) for (asked, would), drawn in prompts]
+        frame = frames.replay_frame(rows, self.epoch)
+        frame.attrs["drawn_share"] = trial.replayed.drawn_share
+        return frame
+
+    def _events(self) -> Iterator[Event]:
+        return (event for events in self._kernels for event in events)
+
+    def _places(self, change: Change) -> list[Place]:
+        settings, profile = self._record.settings(change.settings), self._record.profile
+        return [
+            Place(
+                name=member.name,
+                settings=settings[member.name],
+                tariff=Costs(member),
+                weight=profile.weights.get(member.name, 1.0),
+                params=member.params,
+            )
+            for member in profile.members
+        ]
+
+    def _routing(self, change: Change) -> Routing:
+        policy = change.policy or self._record.profile.policy
+        return FAILOVER if policy == SINGLE else routing_named(policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a change would have made of a past."""
+
+    change: Change
+    replayed: Replayed
+    totals: Totals
+
+    def line(self, was: Totals) -> str | None:
+        """Return that in one line, or None where it is nothing to speak of."""
+        return what_if(was, self.totals, str(self.change))
+
+
+def change_of(settings: Mapping[str, JsonValue] | None, policy: str | None) -> Change:
+    """Return what is to be tried, checked.
+
+    Raises:
+        SettingError: for a setting that does not exist, or a value that is not allowed.
+        ProfileError: for a policy that does not exist.
+    """
+    if policy is not None:
+        routing_named(policy)
+    return Change(read_values(settings or {}), policy)
