@@ -35,13 +35,16 @@ MOVED_SECONDS = 5.0
 NEIGHBOURS = 40
 """From how many of the attempts nearest in time an attempt that was never made is drawn."""
 
+OFTEN = 0.1
+"""Where more than this part of the replies take so long, a time-out is no sign of an outage."""
+
 
 @dataclass(slots=True)
 class Attempted:
     """One attempt as it was: when it was sent, and what came of it after ``seconds``.
 
     ``is_cut`` says that it was ended from here, by a time-out or since nobody wanted it any longer: left alone, it
-    would have lasted longer.
+    would have lasted longer. ``has_failed`` says that it may be a sign of an outage.
     """
 
     at: float
@@ -50,16 +53,12 @@ class Attempted:
     failure: Failure | None = None
     reply: VisitSucceeded | None = None
     is_cut: bool = False
+    has_failed: bool = False
 
     @property
     def is_of_request(self) -> bool:
         """Whether it failed through the request, and not the backend."""
         return self.failure is not None and self.failure.kind in REFUSALS
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it failed, be it by a time-out; one that nobody wanted any longer did not."""
-        return self.failure is not None
 
     @property
     def first_at(self) -> float:
@@ -93,6 +92,9 @@ class _OfBackend:
 
     def __init__(self, attempts: Iterable[Attempted], draw: Callable[[], float]) -> None:
         every = sorted(attempts, key=attrgetter("at"))
+        self._waits = sorted(each.first_at for each in every if not each.is_cut and not each.has_failed)
+        for each in every:
+            each.has_failed = each.has_failed and not (each.is_cut and self._often_takes(each.seconds))
         self.outages = outages([each.at for each in every], [each.has_failed for each in every], draw)
         self._alike: dict[tuple[bool, bool], list[Attempted]] = defaultdict(list)
         for each in every:
@@ -101,6 +103,11 @@ class _OfBackend:
     def like(self, *, is_out: bool, has_failed: bool) -> list[Attempted]:
         """Return those of a kind: of that state where there are any, else of the other."""
         return self._alike[is_out, has_failed] or self._alike[not is_out, has_failed]
+
+    def _often_takes(self, seconds: float) -> bool:
+        """Return whether replies often begin so late, so that a time-out by then is no sign of an outage."""
+        longer = len(self._waits) - bisect_left(self._waits, seconds)
+        return longer > OFTEN * len(self._waits)
 
 
 class Past:
@@ -208,6 +215,7 @@ class Past:
                 last.ttft = event.seconds
             case AttemptFailed() if last:
                 last.seconds, last.failure, last.is_cut = event.seconds, event.failure, event.failure.limit is not None
+                last.has_failed = True
             case VisitSucceeded() if last:
                 last.seconds, last.reply, last.is_cut = event.at - last.at, event, False
                 if event.prompt_tokens is not None and event.request in self._asked:

@@ -99,8 +99,10 @@ class Trial:
             after = one.cancelled_after
             return _ended(run) if after is None else cut_at(clock, after, _ended(run))
 
-        arrivals: list[Arrival] = [(each.at, partial(begin, each)) for each in asked]
-        arrivals += [(done.at, partial(_change, kernels[which], done)) for which, done in by_hand if which in kernels]
+        arrivals: list[Arrival] = [
+            (done.at, partial(_change, kernels[which], done)) for which, done in by_hand if which in kernels
+        ]
+        arrivals += [(each.at, partial(begin, each)) for each in asked]
         await arriving(clock, sorted(arrivals, key=itemgetter(0)))
         prompts, events = list[tuple[Asked, RequestRecord]](), list[Event]()
         for kernel, live in kernels.items():
@@ -141,7 +143,7 @@ class Trial:
         for each in asked:
             if each.policy == self._routing.name and each.order:
                 orders[each.kernel].append(each.order)
-        standings = [Standing(place.name, 0, None, place.weight) for place in self._places]
+        standings = [Standing(place.name, 0, weight=place.weight) for place in self._places]
         return {kernel: turn_of(self._routing.order, standings, of_it) for kernel, of_it in orders.items()}
 
 

@@ -1,0 +1,98 @@
+"""``LoadBalancer.replay``: a row per prompt, beside what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from llx_magic.errors import ProfileError, SettingError, UsageProblem
+from llx_magic.session.balancer import LoadBalancer
+from tests.replay.profiles import asked, member, profile
+
+ONCE = {"failover_retry_count": 1, "circuit_breaker_enabled": False}
+SLOW = "ok, 503, slow:9000"
+
+
+async def test_a_shorter_time_out_is_known_to_fail_what_took_longer():
+    balancer = await asked(profile(member("a", SLOW), member("b"), **ONCE), 30)
+    frame = balancer.replay({"timeout_ms": 5000})
+
+    went_on = frame[frame["was_seconds"] > 5]
+    assert len(went_on) == 10
+    assert set(went_on["backend"]) == {"b"}
+    assert (went_on["seconds"] > 5).all()
+    assert (went_on["drawn"] == 1).all()  # what b would have answered; that a takes longer is known
+    rest = frame[frame["was_seconds"] < 5]
+    assert list(rest["backend"]) == list(rest["was_backend"])
+    assert (rest["drawn"] == 0).all()
+
+
+async def test_what_was_never_asked_fails_over_to_nobody_and_says_why():
+    balancer = await asked(profile(member("a", "ok, slow:9000"), member("b")))
+    row = balancer.replay({"timeout_ms": 5000}).query("outcome == 'failed'").iloc[0]
+    assert "it has never been asked, so nothing is known of it" in row["error"]
+
+
+async def test_an_attempt_that_was_cut_goes_on_as_longer_ones_did():
+    balancer = LoadBalancer(profile(member("a", "slow:9000"), member("b")), isolated=True)
+    for number in range(10):
+        await balancer.ask("long", settings={"timeout_ms": 5000 if number % 5 == 0 else 60_000})
+        await balancer.clock.sleep(60)
+    cut = balancer.replay().query("was_backend == 'b'")
+    assert len(cut) == 2
+    assert list(cut["backend"]) == ["a", "a"]
+    assert list(cut["seconds"].round(3)) == [9.0, 9.0]
+    assert (cut["drawn"] == 1).all()
+
+
+async def test_another_policy_asks_the_others_in_turn():
+    balancer = await asked(profile(member("a", "ok, ok, 503"), member("b"), **ONCE), 30)
+    frame = balancer.replay(policy="roundrobin")
+    assert list(frame["backend"].iloc[:4].isin(["a", "b"])) == [True] * 4
+    assert frame["backend"].value_counts()["b"] >= 12
+    assert 0 < frame.attrs["drawn_share"] < 1
+
+
+async def test_round_robin_goes_on_at_the_turn_that_it_had():
+    balancer = LoadBalancer(profile(member("a"), member("b"), member("c"), policy="roundrobin"), isolated=True)
+    await balancer.ask("one")
+    balancer.reset_statistics()
+    for number in range(5):
+        await balancer.ask(f"prompt {number}")
+    frame = balancer.replay()
+    assert list(frame["backend"]) == list(frame["was_backend"]) == ["b", "c", "a", "b", "c"]
+    assert frame.attrs["drawn_share"] == 0
+
+
+async def test_the_same_seed_tells_the_same():
+    balancer = await asked(profile(member("a", "ok, ok, 503"), member("b")), 30)
+    first, again = (balancer.replay(policy="roundrobin", seed=7) for _ in range(2))
+    assert first.equals(again)
+
+
+async def test_what_was_done_by_hand_is_done_again():
+    balancer = await asked(profile(member("a"), member("b")), 2)
+    balancer.open_circuit("a")
+    await balancer.ask("a is open")
+    frame = balancer.replay()
+    assert list(frame["backend"]) == ["a", "a", "b"]
+
+
+async def test_nothing_is_changed_and_nothing_is_sent():
+    balancer = await asked(profile(member("a", "503"), member("b")), 5)
+    before = balancer.snapshot(), balancer.events()
+    balancer.replay({"circuit_breaker_failure_threshold": 1})
+    assert balancer.snapshot() == before[0]
+    assert balancer.events().equals(before[1])
+
+
+async def test_wrong_words_are_refused_in_one_line():
+    balancer = await asked(profile(member("a"), member("b")), 1)
+    with pytest.raises(SettingError, match="timeout_ms must be a number of milliseconds, got 'soon'"):
+        balancer.replay({"timeout_ms": "soon"})
+    with pytest.raises(ProfileError, match="unknown policy 'quickest'"):
+        balancer.replay(policy="quickest")
+
+
+def test_a_profile_that_was_not_asked_has_nothing_to_replay():
+    with pytest.raises(UsageProblem, match="no prompt of pair that has ended is remembered"):
+        LoadBalancer(profile(member("a"), member("b")), isolated=True).replay()
