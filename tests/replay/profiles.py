@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from llx_magic.errors import AllBackendsFailed
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.settings.layers import read_values
