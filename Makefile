@@ -3,6 +3,7 @@
 # make test      everything but what is slow: as well the tests of files, faults, notebooks, a browser and acceptance
 # make clients   the part of it in which the services' own clients ask the mocks that the forms are held to
 # make slow      what takes minutes: the long soak, how costs grow, the benchmarks, the oldest IPython, thorough properties
+# make servers   the tests of shared facts with Redis 6.0 and with Valkey
 # make versions  a quick part of the tests on each Python found, with the oldest and the newest allowed packages
 # make lab       JupyterLab on the quickstart notebook
 # make docs      what is made from the code, and the pages of the documentation as a site
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: demo check test slow lab lint types quick model unit outside browser notebooks soak thorough oldest clients docs bench versions clean
+.PHONY: demo check test slow lab lint types quick model unit outside browser notebooks soak thorough servers oldest clients docs bench versions clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/llx demo
@@ -37,7 +38,7 @@ test: lint types
 	@$(MAKE) --no-print-directory -j 2 $(TOGETHER) unit outside
 	@echo "make test: all passed"
 
-slow: soak oldest thorough
+slow: soak oldest thorough servers
 	@echo "make slow: all passed"
 
 lint: $(VENV)/.test
@@ -87,6 +88,9 @@ soak: $(VENV)/.test
 
 thorough: $(VENV)/.test
 	$(PYTEST) $(TWO) --hypothesis-profile thorough -m "not slow" tests/core tests/engine
+
+servers: $(VENV)/.test
+	$(BIN)/python scripts/servers.py
 
 # The same magics on the oldest IPython that is supported; the rest of the environment stays as it is.
 OLDEST := 8.12.3

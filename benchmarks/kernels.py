@@ -81,7 +81,7 @@ def heed(number: int, seconds: float, rest: float) -> dict[str, float]:
 
 
 def limit(number: int, seconds: float, rest: float) -> dict[str, float]:
-    """All want twice what a common ``rpm_limit`` allows: the most in any minute, and what was used of it."""
+    """All want four times what a common ``rpm_limit`` allows: the most in any minute, and what was used of it."""
     allowed = max(60, number // 2)
     world = World(number, Settings(rpm_limit=allowed, cooldown_wait_ms=10_000), pause=30.0, alone=True, rest=rest)
     found = _load(world, 120.0, after=70.0)
