@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from kernel import save, table
 from redis import Redis
 
+from llx_magic.core.peers import Card
 from llx_magic.core.sharing import Failed, PlacesWanted, ProbeWanted, Spent, Used, Wish
 from llx_magic.shared import scripts
 from llx_magic.shared.link import RedisLink
@@ -50,7 +51,10 @@ def running(program: str) -> Iterator[str]:
 
 
 class Deaf:
-    """Hears nothing."""
+    """Hears nothing, and says who it is."""
+
+    def card(self, since: float) -> Card:
+        return Card(host="node-17", process=31539, name="analysis of reports.ipynb", since=since, requests=12)
 
     def hear(self, fact: object, age: float) -> None: ...
 

@@ -60,7 +60,7 @@ def guarded(tmp_path: Path) -> Iterator[RedisServer]:
     made.stop()
 
 
-async def test_an_account_with_the_rights_that_the_page_for_teams_names_is_enough(guarded: RedisServer) -> None:
+async def test_an_account_with_the_rights_that_the_page_for_teams_names_is_enough(guarded):
     """Outcomes, the probe and a limit are shared, and nothing is refused."""
     url = guarded.url.replace("redis://", "redis://llx:a-password@")
     settings = {"rpm_limit": 600, "circuit_breaker_recovery_timeout_ms": 1_000}
