@@ -16,6 +16,7 @@ from llx_magic.core.events import Event
 from llx_magic.core.reply import Arrival, Delta, Received, Reply, Restart, Thought
 from llx_magic.notebook.reasoning import ReasoningMode, growing_reasoning_to_html, reasoning_to_html
 from llx_magic.notebook.status import Status
+from llx_magic.observe import waterfall
 from llx_magic.observe.debug import write_debug_lines
 from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.blocks import ReplyFormatError, code_of, fenced, read_json, write_json
@@ -177,11 +178,8 @@ class CellView:
             return ""
         if self._footer_mode == "stable":  # the trace is full of times
             return _below([line])
-        trace = html.escape(printable(str(reply.trace)))
-        return (
-            f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>'
-            f'<pre style="font-size:inherit;white-space:pre;overflow-x:auto">{trace}</pre></details>'
-        )
+        trace = waterfall.as_html(reply.trace)
+        return f'<details {AS_WRITTEN} style="{_QUIET}"><summary>{html.escape(line)}</summary>{trace}</details>'
 
     def _body(self, text: str, *, coloured: bool = True) -> str:
         shown = printable(shaped(text, self._form))

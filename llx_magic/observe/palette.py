@@ -35,3 +35,10 @@ def styles(backends: Iterable[str]) -> dict[str, Style]:
         )
         for place, name in enumerate(backends)
     }
+
+
+ANSWERED, FAILED, COOLING, PROBE = "#5b7f9d", "#d1472f", "#b07a00", "#7a6fd0"
+"""What pictures say by colour, each with one meaning and beside a shape: text came, nobody answers, a rate limit holds
+prompts back, a circuit is tried again. Each has a contrast of 3 to 1 with white paper and with JupyterLab's dark one:
+https://www.w3.org/WAI/WCAG22/Understanding/non-text-contrast.html
+"""

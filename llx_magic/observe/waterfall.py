@@ -10,13 +10,11 @@ import html
 from collections.abc import Iterator
 
 from llx_magic.core.trace import Step, Trace
-from llx_magic.observe.palette import STATE_COLOURS
+from llx_magic.observe.palette import ANSWERED, FAILED
 from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.screen import one_line
 from llx_magic.units import duration
 
-_ANSWERED = f"var(--jp-success-color1,{STATE_COLOURS['closed']})"
-_FAILED = f"var(--jp-warn-color0,{STATE_COLOURS['open']})"
 _QUIET = "var(--jp-ui-font-color2,#888)"
 
 _LEAST = 0.6
@@ -77,7 +75,7 @@ def _bar(step: Step, total: float) -> str:
 def _attempt(step: Step, total: float) -> Iterator[str]:
     end = total if step.end is None else step.end
     is_failed = not step.ok and not step.outrun and step.end is not None
-    colour = _ANSWERED if step.ok else _FAILED if is_failed else _QUIET
+    colour = ANSWERED if step.ok else FAILED if is_failed else _QUIET
     begin, until = _percent(step.begin, total), _percent(end, total)
     begin = min(begin, 100 - _LEAST)
     until = max(until, begin + _LEAST)

@@ -20,6 +20,7 @@ from llx_magic.files.folders import absolute
 from llx_magic.hosts import command, is_notebook
 from llx_magic.observe.frames import frames
 from llx_magic.observe.plots import plots
+from llx_magic.observe.plots.waterfall import plot_waterfall
 from llx_magic.observe.status.status import Status, status_of
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
@@ -248,9 +249,13 @@ class ProfileRecord:
 
     @own_trouble_in_words
     def plot_latency(self, *, ax: Axes | None = None) -> Axes:
-        """Draw the seconds of every attempt over time, with each ``timeout_ms`` in force; return the Axes."""
+        """Draw the seconds of every visit over time, over what kept backends out, with each ``timeout_ms`` in force.
+
+        Returns the Axes.
+        """
         limits = {name: settings.timeout_ms for name, settings in self.settings().items()}
-        return plots.plot_latency(self.attempts(), limits, ax=ax)
+        visits = frames.visits_frame(self.decisions(), self.epoch)
+        return plots.plot_latency(visits, self.circuit(), self.cool_downs(), limits, ax=ax)
 
     @own_trouble_in_words
     def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
@@ -267,7 +272,7 @@ class ProfileRecord:
         Raises:
             UsageProblem: for a request that is not remembered.
         """
-        return plots.plot_waterfall(self.trace(request), ax=ax)
+        return plot_waterfall(self.trace(request), ax=ax)
 
     def trace(self, request: int | None = None) -> Trace:
         """Return how a request (the last one, unless its number is given) was decided; empty before the first.

@@ -14,6 +14,7 @@ import warnings
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
@@ -23,8 +24,13 @@ from llx_magic.core.breaker import Cause
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import NOTHING_ASKED, Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, cool_downs_frame, curves_frame, tpm_frame
-from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm, plot_waterfall
+from llx_magic.observe.frames.frames import circuit_frame, cool_downs_frame, curves_frame, tpm_frame, visits_frame
+from llx_magic.observe.palette import ANSWERED, COOLING, FAILED, PROBE
+from llx_magic.observe.plots.marks import LOOKS, ROW
+from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm
+from llx_magic.observe.plots.scales import LogScale
+from llx_magic.observe.plots.waterfall import plot_waterfall
+from llx_magic.units import duration
 from tests.engine.kit import balancer, circuit_changed, clock_of, simulated
 
 PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
@@ -64,6 +70,7 @@ def test_a_plot_is_shown_as_a_picture_where_it_is_the_value_of_a_cell(name):
         bundle, metadata = DisplayFormatter().format(shown)
         assert bundle["image/png"].startswith(b"\x89PNG") or bundle["image/png"].startswith("iVBOR")
         assert metadata["image/png"]["width"] == 768
+        assert bundle["text/html"].startswith("<div><svg ")
 
 
 def test_drawing_and_showing_leave_pyplot_alone():
@@ -114,7 +121,8 @@ def test_axes_name_their_unit(name):
     ax = getattr(busy(), name)()
     zones = {f"time ({zone})" for zone in time.tzname}
     assert ax.get_xlabel() in zones | {"seconds from the start of the request"}
-    assert ax.get_ylabel() in {"plot_latency": ["time taken"], "plot_tpm": ["tokens per minute"]}.get(name, [""])
+    titles = {"plot_circuit": "Circuits", "plot_latency": "Seconds of each visit", "plot_tpm": "Tokens per minute"}
+    assert ax.get_title(loc="left") == titles.get(name, ax.get_title(loc="left"))
 
 
 def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
@@ -123,34 +131,56 @@ def test_states_differ_in_height_and_hatching_and_not_in_colour_alone():
     clock_of(lb).advance(60)
     lb.close_circuit("backend-2")
     ax = lb.plot_circuit()
-    looks = {(bar.get_hatch(), round(bar.get_paths()[0].get_extents().height, 2)) for bar in ax.collections}
-    assert len({hatch for hatch, _ in looks}) == len({height for _, height in looks}) == len(looks) == 3
+    heights = {round(bar.get_paths()[0].get_extents().height, 2) for bar in ax.collections}
+    hatches = {bar.get_hatch() for bar in ax.collections}
+    assert len(heights) == len(hatches) == 3
     assert {"closed", "open", "half-open", "by hand"} <= set(texts(ax))
 
 
-def test_every_line_of_nine_backends_differs_without_its_colour():
+@pytest.mark.parametrize("name", ["plot_circuit", "plot_latency", "plot_tpm"])
+def test_every_backend_has_a_row_by_priority_over_one_axis_of_time(name):
     lb = busy(9, ("ok",), order="roundrobin")
-    lines = [line for line in lb.plot_tpm().lines if len(line.get_xdata()) and line.get_marker() != "None"]
-    assert len(lines) == 9
-    assert len({(line.get_marker(), line._unscaled_dash_pattern) for line in lines}) == 9
+    labels = [text.splitlines()[0] for text in ticks(getattr(lb, name)().yaxis)]
+    assert labels == [f"backend-{place}" for place in range(9)]
 
 
-def test_a_backend_has_the_same_style_in_every_plot():
-    lb = busy()
-    found = {}
-    for name in ("plot_latency", "plot_tpm"):
-        ax = getattr(lb, name)()
-        for key, text in zip(ax.get_legend().legend_handles, ax.get_legend().get_texts(), strict=True):
-            if text.get_text().startswith("backend-"):
-                found.setdefault(text.get_text()[:9], set()).add((key.get_color(), key.get_marker()))
-    assert found
-    assert all(len(styles) == 1 for styles in found.values())
+def test_what_pictures_say_by_colour_can_be_seen_on_light_and_on_dark_paper():
+    for colour in (ANSWERED, FAILED, COOLING, PROBE):
+        assert contrast(colour, "#ffffff") >= 3
+        assert contrast(colour, "#111111") >= 3
 
 
-def test_one_backend_needs_no_legend_and_is_named_in_the_title():
-    ax = balancer_of_one().plot_tpm()
-    assert ax.get_legend() is None
-    assert ax.get_title(loc="left") == "Tokens per minute: a"
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_ink_and_paper_are_those_of_the_notebooks_theme(name):
+    shown = getattr(busy(), name)()._repr_html_()
+    assert "var(--jp-content-font-color1" in shown
+    assert "var(--jp-layout-color0" in shown
+    assert not re.search(r"(?:fill|stroke): (?:#000000|#ffffff|black|white)", shown)
+
+
+def test_a_style_that_the_user_has_chosen_holds():
+    with style.context("dark_background"):
+        ax = busy().plot_circuit()
+        assert ax.get_facecolor() == (0.0, 0.0, 0.0, 1.0)
+        assert "--jp-" not in ax._repr_html_()
+
+
+def test_a_picture_says_what_it_shows_and_nothing_in_it_is_markup():
+    shown = busy().plot_waterfall()._repr_html_()
+    assert 'role="img" aria-label="Request 12: ' in shown
+    assert not re.search(r"<!--|<script|<metadata|<text|onload", shown)
 
 
 def balancer_of_one():
@@ -161,11 +191,41 @@ def balancer_of_one():
 
 def test_limits_in_force_are_drawn_and_a_distant_one_is_named():
     lb = busy(tpm_threshold=20, timeout_ms=500)
-    assert "threshold 20" in texts(lb.plot_tpm())
+    assert any("floor 20" in text for text in texts(lb.plot_tpm()))
     assert "timeout 500 ms" in texts(lb.plot_latency())
     far = busy(timeout_ms=600_000).plot_latency()
-    assert "↑ timeout 10 min" in texts(far)
-    assert far.get_ylim()[1] < 10
+    assert "timeout 10 min, above the scale" in texts(far)
+
+
+def test_a_failed_visit_is_a_cross_with_its_reason_beside_the_first_of_each():
+    lb = balancer(simulated("a", "ok,503,503,503,ok", latency_ms=200, cycle=True), simulated("b", latency_ms=900),
+                  failover_retry_count=1, circuit_breaker_failure_threshold=9)  # fmt: skip
+
+    async def main() -> None:
+        for _ in range(6):
+            await lb.ask("why")
+            clock_of(lb).advance(20)
+
+    asyncio.run(main())
+    ax = lb.plot_latency()
+    crosses = [line for line in ax.lines if line.get_marker() == "x" and line.get_linestyle() == "None"]
+    assert [len(line.get_xdata()) for line in crosses] == [3]
+    assert texts(ax).count("503") == 1
+    assert {"answered", "failed"} <= set(texts(ax))
+    assert "b\nhalf within 900 ms" in ticks(ax.yaxis)
+
+
+def test_the_middle_of_the_times_is_that_of_the_statistics():
+    lb = busy()
+    median = lb.snapshot().backends[2].p50_latency
+    assert f"backend-2\nhalf within {duration(median)}" in ticks(lb.plot_latency().yaxis)
+
+
+@pytest.mark.parametrize("seconds", [(0.0002,), (540.0,), (0.0002, 540.0), (0.0,), (1.0, 1.1)])
+def test_seconds_of_any_size_stay_within_their_row_and_have_a_scale(seconds):
+    scale = LogScale(seconds)
+    assert all(abs(scale.height(each, 3) - 3) <= ROW / 2 + 1e-9 for each in seconds)
+    assert 1 < len(scale._lines) <= 3
 
 
 def test_time_is_that_of_the_users_zone(monkeypatch):
@@ -173,12 +233,12 @@ def test_time_is_that_of_the_users_zone(monkeypatch):
     time.tzset()
     try:
         ax = balancer_of_one().plot_latency()
-        at = ax.get_lines()[0].get_xdata()[0]
+        [at] = next(line for line in ax.lines if line.get_marker() == "o").get_xdata()
         written = [ax.get_xlabel(), *ticks(ax.xaxis), ax.xaxis.get_offset_text().get_text()]
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert num2date(at).isoformat() == "2026-01-01T00:00:00+00:00"
+    assert num2date(at).isoformat() == "2026-01-01T00:00:00.500000+00:00"
     assert "time (JST)" in written
     assert any(text.startswith("09:00") for text in written)
 
@@ -187,9 +247,13 @@ def ticks(axis) -> list[str]:
     return [label.get_text() for label in axis.get_ticklabels()]
 
 
-def minutes(line) -> list[tuple[float, float]]:
+def minutes(lb) -> list[tuple[float, float]]:
+    """The points of the only row's curve as minutes from its beginning and tokens per minute."""
+    line = next(line for line in lb.plot_tpm().lines if line.get_marker() == "o")
+    top = lb.tpm().tpm.max()
     begin = line.get_xdata()[0]
-    return [(round((at - begin) * 24 * 60, 2), rate) for at, rate in zip(*line.get_data(), strict=True)]
+    heights = [(ROW / 2 - high) / ROW * top for high in line.get_ydata()]
+    return [(round((at - begin) * 24 * 60, 2), rate) for at, rate in zip(line.get_xdata(), heights, strict=True)]
 
 
 def replied_at(*moments: float, **settings):
@@ -203,7 +267,7 @@ def replied_at(*moments: float, **settings):
 def test_the_rate_falls_while_nothing_comes_and_there_is_a_gap_after_five_minutes():
     lb = replied_at(0, 1200)
     clock_of(lb).advance(60)
-    curve = minutes(lb.plot_tpm().get_lines()[0])
+    curve = minutes(lb)
     window = TokenWindow()
     window.add(0, 1, 60)
     told = [(at, rate) for at, rate in curve if at < 5]
@@ -219,7 +283,7 @@ def test_nothing_is_drawn_between_replies_whose_rate_is_not_known_there():
     lb.reset_statistics()
     asyncio.run(lb.ask("why"))
     clock_of(lb).advance(30)
-    curve = minutes(lb.plot_tpm().get_lines()[0])
+    curve = minutes(lb)
     assert curve[0][1] == pytest.approx(lb.tpm().tpm[0])
     assert all(math.isnan(rate) for _at, rate in curve[1:])
 
@@ -230,7 +294,8 @@ def test_a_cool_down_is_seen_and_explained():
     clock_of(lb).advance(60)
     ax = lb.plot_circuit()
     assert "cooling down" in texts(ax)
-    [bar] = [path for each in ax.collections if each.get_hatch() == "\\\\\\\\" for path in each.get_paths()]
+    [drawn] = [each for each in ax.collections if each.get_hatch() == LOOKS["cooling down"].hatch]
+    [bar] = drawn.get_paths()
     assert bar.get_extents().width * 86_400 == pytest.approx(30)
 
 
@@ -243,34 +308,34 @@ def test_thousands_of_intervals_are_one_path_for_each_state_and_lane():
             circuit_changed(at + 2, Cause.RECOVERED),
         ]
     ax = plot_circuit(circuit_frame(events, {"a": "closed"}, 0, 9000, 0.0), cool_downs_frame([], 0.0), ["a"])
-    assert [len(each.get_paths()) for each in ax.collections] == [1, 1, 1]
+    assert [len(each.get_paths()) for each in ax.collections] == [1] * 5
 
 
-@pytest.mark.parametrize(("most", "written"), [(5e-5, "0.02 ms"), (200.0, "3 min 20 s")])
-def test_an_axis_of_durations_is_in_peoples_units(most, written):
-    events = []
-    for number in range(1, 12):
-        begin = facts.AttemptStarted(at=number, request=number, backend="a", attempt=1, attempts=1)
-        ended = facts.VisitCancelled(at=number + most, request=number, backend="a", attempts=1, seconds=most)
-        events += [begin, ended]
-    shown = ticks(plot_latency(attempts_frame(events, 0.0), {"a": None}).yaxis)
-    assert written in shown
-    assert all(re.fullmatch(r"[\d.]+ (ms|s|min)( \d+ s)?", text) for text in shown)
+@pytest.mark.parametrize(("most", "written"), [(0.0002, "1 ms"), (200.0, "1 min 40 s")])
+def test_a_scale_of_durations_is_in_peoples_units(most, written):
+    events = [
+        facts.VisitCancelled(at=number + most, request=number, backend="a", attempts=1, seconds=most)
+        for number in range(1, 12)
+    ]
+    ax = plot_latency(
+        visits_frame(events, 0.0), circuit_frame([], {}, 0, 9, 0.0), cool_downs_frame([], 0.0), {"a": None}
+    )
+    assert written in texts(ax)
 
 
 def test_an_axis_of_rates_is_in_short_numbers():
     lb = balancer(simulated("a", latency_ms=1000, prompt_tokens=0, completion_tokens=60_000))
     asyncio.run(lb.ask("why"))
-    assert "2 M" in ticks(lb.plot_tpm().yaxis)
+    assert "3.6 M" in texts(lb.plot_tpm())
 
 
-def test_an_attempt_is_pale_until_its_first_token():
+def test_an_attempt_is_an_outline_until_its_first_token():
     lb = balancer(simulated("a", latency_ms=1000, tokens_per_second=5))
     asyncio.run(lb.ask("why"))
-    pale, full = lb.plot_waterfall().patches
-    assert (pale.get_x(), pale.get_width()) == pytest.approx((0, 1))
+    outline, full = lb.plot_waterfall().patches
+    assert outline.get_x() == 0
     assert full.get_x() == pytest.approx(1)
-    assert pale.get_alpha() != full.get_alpha() or pale.get_facecolor()[3] < full.get_facecolor()[3]
+    assert (outline.get_facecolor()[3], full.get_facecolor()[3]) == (0, 1)
 
 
 def test_a_request_is_chosen_by_its_number():
@@ -298,7 +363,9 @@ def test_hostile_names_and_messages_are_written_as_they_are():
     limits = dict(zip(HOSTILE, (1000, 2000, 3000), strict=True))
     for ax in (
         plot_circuit(circuit_frame(events, states, 1, 9, 0.0), cool_downs_frame(events, 0.0), HOSTILE),
-        plot_latency(attempts_frame(events, 0.0), limits),
+        plot_latency(
+            visits_frame(events, 0.0), circuit_frame(events, states, 1, 9, 0.0), cool_downs_frame(events, 0.0), limits
+        ),
         plot_tpm(tpm_frame(events, 0.0), curves_frame(events, {}, 9, 0.0), limits),
     ):
         written = " ".join(texts(ax))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from html.parser import HTMLParser
 
 from llx_magic.core import events as facts
 from llx_magic.core.trace import NOTHING_ASKED, Trace
+from llx_magic.observe.palette import ANSWERED, FAILED
 from llx_magic.observe.waterfall import as_html
 from tests.engine.kit import balancer, failure, simulated
 
@@ -97,11 +99,11 @@ def test_nothing_is_drawn_outside_of_its_column():
         assert attributes.get("class") in (None, "tex2jax_ignore mathjax_ignore")  # what keeps names from being typeset
 
 
-def test_colours_are_those_of_the_theme_with_a_fallback():
+def test_colours_are_those_of_the_plots_and_ink_is_that_of_the_theme():
     page = as_html(trace_of_all())
-    assert "var(--jp-success-color1,#" in page
-    assert page.count("var(--jp-") == sum(page.count(f"var({name},#") for name in (
-        "--jp-success-color1", "--jp-warn-color0", "--jp-ui-font-color2"))  # fmt: skip
+    assert ANSWERED in page
+    assert FAILED in page
+    assert set(re.findall(r"#[0-9a-f]{3,6}|var\([^)]*\)", page)) <= {ANSWERED, FAILED, "var(--jp-ui-font-color2,#888)"}
 
 
 def test_hostile_names_and_messages_stay_text():

@@ -116,6 +116,15 @@ ATTEMPTS: dict[str, Kind] = {
     "message": "string",
 }
 
+VISITS: dict[str, Kind] = {
+    "backend": "string",
+    "ended": "time",
+    "seconds": "float64",
+    "outcome": ATTEMPT_OUTCOMES,
+    "reason": "string",
+}
+"""Visits that have ended, for pictures; ``reason`` is why one failed, in short."""
+
 TPM: dict[str, Kind] = {"at": "time", "backend": "string", "tpm": "float64"}
 
 CIRCUIT: dict[str, Kind] = {

@@ -16,6 +16,7 @@ from msgspec.structs import asdict
 from llx_magic.core import events as facts
 from llx_magic.core.circuits import MOMENTS, cool_downs, periods
 from llx_magic.core.events import BackendEvent, Event
+from llx_magic.core.failure import FailureKind
 from llx_magic.core.peers import Card, Peer, Shared, SharedBackend
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
@@ -31,6 +32,7 @@ from llx_magic.observe.frames.columns import (
     SIMULATION,
     STATS,
     TPM,
+    VISITS,
     build,
     frame_of,
     read,
@@ -64,6 +66,19 @@ def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFram
 def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return the frame of ``LoadBalancer.attempts``."""
     return frame_of(ATTEMPTS, list(_attempts(events)), epoch)
+
+
+def visits_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
+    """Return a row per visit that has ended, oldest first; one that this machine ended counts as cancelled."""
+    rows: list[tuple[object, ...]] = []
+    for event in events:
+        if isinstance(event, facts.VisitSucceeded):
+            rows.append((event.backend, event.at, event.seconds, "answered", None))
+        elif isinstance(event, facts.VisitFailed) and event.failure.kind is not FailureKind.LOCAL:
+            rows.append((event.backend, event.at, event.seconds, "failed", event.failure.in_short))
+        elif isinstance(event, facts.VisitWithoutReply):
+            rows.append((event.backend, event.at, event.seconds, "cancelled", None))
+    return frame_of(VISITS, rows, epoch)
 
 
 def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:

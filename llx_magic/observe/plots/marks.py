@@ -1,20 +1,21 @@
-"""What the plots are drawn with: axes, titles, lanes, lines, legends and the axis of time."""
+"""What the plots are drawn with: axes, titles, rows of backends, bands, marks, legends and the axis of time."""
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.core.trace import NOTHING_ASKED
-from llx_magic.observe.palette import Style
+from llx_magic.observe.palette import ANSWERED, COOLING, FAILED, PROBE
 from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 Key = tuple[str, "Artist"]
 """What a legend says of a mark, and the mark."""
@@ -22,24 +23,63 @@ Key = tuple[str, "Artist"]
 DAY = 86_400.0
 """The seconds of what matplotlib counts time in."""
 
+ROW = 0.84
+"""How much of a row is drawn in; the rest keeps rows apart."""
+
 _WIDTH = 8.0
 _LONGEST_NAME = 22
 _TITLE_LINE = 68
+_KEYS_ON_A_LINE = 5
 
 
-def axes_or_new(ax: Axes | None, height: float) -> Axes:
-    """Return the Axes given, or those of a new figure ``height`` inches high."""
+class Look(NamedTuple):
+    """How a state is drawn: its colour, and what tells it apart without colour; heights are shares of a row."""
+
+    height: float
+    hatch: str
+    colour: str
+
+
+LOOKS = {
+    "closed": Look(0.12, "", ANSWERED),
+    "half-open": Look(0.45, "||||", PROBE),
+    "open": Look(0.84, "////", FAILED),
+    "disabled": Look(0.12, "xx", "#808080"),
+    "cooling down": Look(0.6, "\\\\\\\\", COOLING),
+}
+"""The states of circuits and cool-downs; the same hatching means the same in every plot."""
+
+MISSED = {"marker": "x", "color": FAILED, "linestyle": "", "markersize": 6, "markeredgewidth": 1.8}
+"""A visit that failed."""
+
+
+def style(ax: Axes | None) -> AbstractContextManager[None]:
+    """Return what new axes are drawn in: the notebook's theme; on axes that are given the user's own style holds."""
+    if ax is not None:
+        return nullcontext()
+    from llx_magic.observe.plots.figure import in_theme
+
+    return in_theme()
+
+
+def axes_or_new(ax: Axes | None, height: float, alt: str) -> Axes:
+    """Return the Axes given, or those of a new figure ``height`` inches high that shows ``alt``."""
     if ax is not None:
         return ax
-    from llx_magic.observe.plots.figure import new_axes
+    from llx_magic.observe.plots.figure import ShownFigure, new_axes
 
-    return new_axes(_WIDTH, height)
+    ax = new_axes(_WIDTH, height)
+    figure = ax.get_figure(root=True)
+    if isinstance(figure, ShownFigure):
+        figure.alt = one_line(alt)
+    return ax
 
 
-def title(ax: Axes, text: str) -> None:
-    """Write the title, on up to three lines."""
+def title(ax: Axes, text: str, keys: int = 0) -> None:
+    """Write the title, on up to three lines, above a legend of so many keys."""
     lines = textwrap.wrap(one_line(text), _TITLE_LINE, max_lines=3, placeholder=" …")
-    ax.set_title("\n".join(lines), loc="left", fontsize="medium", parse_math=False)
+    pad = 6 + 15 * math.ceil(keys / _KEYS_ON_A_LINE)
+    ax.set_title("\n".join(lines), loc="left", fontsize="medium", parse_math=False, pad=pad)
 
 
 def say_nothing(ax: Axes, what: str, text: str = NOTHING_ASKED) -> Axes:
@@ -51,11 +91,9 @@ def say_nothing(ax: Axes, what: str, text: str = NOTHING_ASKED) -> Axes:
     return ax
 
 
-def ink() -> str:
-    """Return the colour of text, so that a dark style of the user's holds here too."""
-    from matplotlib import rcParams
-
-    return str(rcParams["text.color"])
+def ink(ax: Axes) -> str:
+    """Return the colour in which the axes are drawn: the theme's, or that of a style of the user's."""
+    return str(ax.xaxis.label.get_color())
 
 
 def short(name: str) -> str:
@@ -65,29 +103,61 @@ def short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
 
 
-def lanes(ax: Axes, names: Sequence[str]) -> None:
-    """Make the upright axis one lane per name, the first at the top."""
-    ax.set_yticks(range(len(names)), labels=[short(name) for name in names], parse_math=False)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+def rows(ax: Axes, names: Sequence[str], below: Sequence[str] = ()) -> None:
+    """Make the upright axis one row per name, the first at the top; ``below`` are further words."""
+    said = [*below, *[""] * (len(names) - len(below))]
+    labels = [f"{short(name)}\n{more}" if more else short(name) for name, more in zip(names, said, strict=True)]
+    ax.set_yticks(range(len(names)), labels=labels, parse_math=False)
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
+    for row in range(1, len(names)):
+        ax.axhline(row - 0.5, linewidth=0.6, color=ink(ax), alpha=0.25, zorder=0)
 
 
-def line_of(ax: Axes, moments: pd.Series, y: pd.Series, style: Style, **look: object) -> Line2D:
-    """Draw a line over time in a backend's style, but for what ``look`` says otherwise."""
-    line = ax.plot(days_of(moments), y.to_numpy())[0]
-    line.set(**look_of(style) | look)
-    return line
+def bands(ax: Axes, bars: Iterable[tuple[float, float, float]], look: Look, *, pale: bool = False) -> None:
+    """Draw bars of one look, given as (row, begin, days): one collection of faces, one of hatchings, a path per row.
+
+    Thousands of them take no longer than one, since what is hatched is hatched path by path. ``pale`` is behind marks.
+    """
+    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.collections import PathCollection
+    from matplotlib.colors import to_rgba
+    from matplotlib.path import Path
+
+    half = (ROW if pale else look.height) / 2
+    polygons: dict[float, list[tuple[tuple[float, float], ...]]] = {}
+    for row, at, days in bars:
+        low, high = row - half, row + half
+        polygons.setdefault(row, []).append(((at, low), (at, high), (at + days, high), (at + days, low)))
+    paths = [Path.make_compound_path_from_polys(np.array(each)) for each in polygons.values()]
+    if paths:
+        face = PathCollection(paths, facecolor=_face(look, pale=pale), linewidth=0, zorder=1)
+        ax.add_collection(face)
+    if paths and look.hatch:  # by itself, since SVG has no pale face below a hatching
+        edge, hatch = to_rgba(look.colour, 0.5 if pale else 1.0), look.hatch[: 2 if pale else None]
+        with rc_context({"hatch.color": look.colour}):
+            lines = PathCollection(paths, facecolor="none", edgecolor=edge, hatch=hatch, zorder=1)
+        lines.set_linewidth(0.0 if pale else 0.8)
+        ax.add_collection(lines)
 
 
-def look_of(style: Style) -> dict[str, object]:
-    """Return a backend's style in matplotlib's words."""
-    dash = (0, style.dash) if style.dash else "-"
-    return {"color": style.colour, "marker": style.marker, "markersize": 5, "linestyle": dash}
+def _face(look: Look, *, pale: bool) -> tuple[float, float, float, float]:
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(look.colour, 0.14 if pale else 0.3 if look.hatch else 1.0)
 
 
-def key_of(**look: object) -> Line2D:
+def dots(ax: Axes, places: Sequence[tuple[float, float]], **look: object) -> None:
+    """Draw a mark at each place, given as (row, day)."""
+    if places:
+        marks = ax.plot([at for _, at in places], [row for row, _ in places])[0]
+        marks.set(**{"linestyle": "", "markersize": 4.5, "color": ink(ax), "zorder": 3, **look})
+
+
+def key_of(**look: object) -> Artist:
     """Return a mark for a legend."""
     from matplotlib.lines import Line2D
 
@@ -96,31 +166,36 @@ def key_of(**look: object) -> Line2D:
     return mark
 
 
+def band_key(look: Look, *, pale: bool = False) -> Artist:
+    """Return a piece of a band for a legend."""
+    from matplotlib import rc_context
+    from matplotlib.patches import Patch
+
+    face = "none" if look.hatch else _face(look, pale=pale)
+    with rc_context({"hatch.color": look.colour}):
+        return Patch(facecolor=face, edgecolor=look.colour, hatch=look.hatch[: 2 if pale else None], linewidth=0.8)
+
+
 def legend(ax: Axes, keys: Sequence[Key]) -> None:
-    """Explain the marks beside the plot; the texts are set afterwards, since a leading underscore would hide one."""
+    """Explain the marks above the plot; the texts are set afterwards, since a leading underscore would hide one."""
     if not keys:
         return
     drawn = ax.legend(
         [mark for _, mark in keys],
         ["-"] * len(keys),
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=_KEYS_ON_A_LINE,
+        borderaxespad=0.1,
+        columnspacing=1.2,
+        handlelength=1.6,
+        handletextpad=0.5,
         frameon=False,
         fontsize="small",
     )
     for text, (label, _) in zip(drawn.get_texts(), keys, strict=True):
         text.set_parse_math(False)
         text.set_text(label)
-
-
-def time_axis_of(ax: Axes, moments: pd.Series) -> None:
-    """Make the level axis one of time that holds all the moments, with a margin."""
-    days = days_of(moments)
-    begin, end = min(days), max(days)
-    margin = (end - begin) * 0.02
-    time_axis(ax, begin - margin, end + margin)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
 
 
 def time_axis(ax: Axes, begin: float, end: float) -> None:

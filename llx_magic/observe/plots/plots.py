@@ -1,306 +1,261 @@
-"""Plots of what a profile has done; matplotlib is imported when the first one is drawn.
+"""Plots of what a profile has done over time; matplotlib is imported when the first one is drawn.
 
-Each is drawn on the Axes given, or on new ones that a notebook shows as the value of a cell; pyplot is not used.
-Nothing is told by colour alone: backends have markers and dashes, states have heights and hatching.
+Each is drawn on the Axes given, or on new ones that a notebook shows as the value of a cell; pyplot is not used. A row
+is a backend, in priority order, and all rows have one axis of time. A colour has one meaning in all plots, and never
+carries it alone: states have hatching and heights, visits have shapes, and limits have words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import add
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from llx_magic.core.breaker import Cause
+from llx_magic.core.statistics import percentile
 from llx_magic.core.trace import NOTHING_ASKED
-from llx_magic.observe.palette import STATE_COLOURS, styles
+from llx_magic.observe.palette import ANSWERED, PROBE
 from llx_magic.observe.plots import marks as drawing
-from llx_magic.observe.plots.marks import DAY, Key, days_of, ink, key_of, line_of, look_of, short
-from llx_magic.text.screen import one_line
-from llx_magic.units import count, duration, exact
+from llx_magic.observe.plots.marks import DAY, LOOKS, MISSED, Key, band_key, days_of, ink, key_of
+from llx_magic.observe.plots.scales import LogScale, below_zero, beside, over_zero
+from llx_magic.units import count, duration, exact, number
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from llx_magic.core.trace import Step, Trace
+_PROBE = {"marker": "D", "color": PROBE, "markersize": 5.5}
+_SET_BY_HAND = {"marker": "v", "markersize": 6}
+_CANCELLED = {"markerfacecolor": "none"}
 
-_LONGEST_TEXT = 100
-_MARKS_ON_A_LINE = 15
-_WIDE_RANGE = 30.0
-"""From this ratio of the slowest to the median on, latencies are drawn on a logarithmic axis."""
+_APART = 0.05
+"""How far apart, as a share of the axis, two reasons beside failures of one row are at least."""
 
-_FAR = 2.5
-"""A limit beyond so many times the greatest value is not drawn to scale."""
-
-
-class _Look(NamedTuple):
-    height: float
-    hatch: str
-
-
-_LOOKS = {
-    "closed": _Look(0.16, ""),
-    "half-open": _Look(0.45, "...."),
-    "open": _Look(0.74, "////"),
-    "disabled": _Look(0.16, "xx"),
-}
-
-
-class _Unit(NamedTuple):
-    """What an upright axis counts: how a limit is called and written, and the axis' own numbers."""
-
-    limit: str
-    say: Callable[[float], str]
-    tick: Callable[[float], str]
-
-
-_DURATIONS = _Unit("timeout", duration, duration)
-_RATES = _Unit("threshold", lambda rate: exact(rate, ","), count)
-
-_COOLING = _Look(0.12, "\\\\\\\\")
-_PROBE = {"marker": "D", "markerfacecolor": STATE_COLOURS["half-open"]}
-_SET_BY_HAND = {"marker": "v"}
+_MARKS_ON_A_LINE = 40
+_SPARE_SPACE = 0.02
 
 
 def plot_circuit(
     circuit: pd.DataFrame, cool_downs: pd.DataFrame, backends: Sequence[str], *, ax: Axes | None = None
 ) -> Axes:
-    """Draw a lane per backend, the first at the top: thin while closed, hatched and tall while open, dots for probes.
+    """Draw each backend's circuit: a thin line while closed, hatched and tall while open, a diamond where it is tried.
 
-    ``circuit`` is as ``circuit_frame`` makes it, ``cool_downs`` as ``cool_downs_frame`` does; these are drawn below the
-    circuit, with backslashes. A triangle marks what was done by hand.
+    ``circuit`` is as ``circuit_frame`` makes it, ``cool_downs`` as ``cool_downs_frame`` does; these are dotted. A
+    triangle marks what was done by hand. Where nothing is known there is nothing.
     """
     names = _all_names(backends, circuit)
-    ax = drawing.axes_or_new(ax, 1.3 + 0.34 * max(2, len(names)))
-    if circuit.empty:
-        return drawing.say_nothing(ax, "Circuits")
-    drawing.title(ax, "Circuits")
-    place = {name: row for row, name in enumerate(names)}
-    begun, lasted = days_of(circuit.began), (circuit.seconds / DAY).tolist()
-    if not any(lasted):  # all of it at one moment, as on virtual time
-        lasted = [0.5 / DAY] * len(lasted)
-    end = max(map(add, begun, lasted))
-    spans = list(zip(circuit.backend.map(place), circuit.state, begun, lasted, strict=True))
-    for state, look in _LOOKS.items():
-        bars = [(lane, at, days) for lane, own, at, days in spans if own == state]
-        _bars(ax, bars, look, STATE_COLOURS[state])
-        if state == "half-open":  # a probe is often too short to be seen as a bar
-            _marks(ax, [(lane, at) for lane, at, _ in bars], **_PROBE)
-    by_hand = circuit.cause == str(Cause.BY_HAND)
-    _marks(ax, [(row[0] - 0.45, row[2]) for row, set_ in zip(spans, by_hand, strict=True) if set_], **_SET_BY_HAND)
-    cooled = zip(cool_downs.backend, days_of(cool_downs.began), cool_downs.seconds / DAY, strict=True)
-    cooling = [(place[name] + 0.38, at, min(days, end - at)) for name, at, days in cooled if name in place and at < end]
-    _bars(ax, cooling, _COOLING, STATE_COLOURS["half-open"])
-    drawing.time_axis(ax, min(begun), end)
-    drawing.lanes(ax, names)
-    drawing.legend(ax, _state_keys(circuit, any_cooling=bool(cooling)))
-    return ax
+    with drawing.style(ax):
+        ax = drawing.axes_or_new(ax, 1.4 + 0.42 * max(2, len(names)), "circuits over time")
+        if circuit.empty:
+            return drawing.say_nothing(ax, "Circuits")
+        begin, end = _span(circuit)
+        place = {name: row for row, name in enumerate(names)}
+        by_hand = circuit[circuit.cause == str(Cause.BY_HAND)]
+        spans = _circuit_bands(circuit, place)
+        cooling = _cooling_bands(cool_downs, place, end)
+        for state, bars in {**spans, "cooling down": cooling}.items():
+            drawing.bands(ax, bars, LOOKS[state])
+        drawing.dots(ax, [(row, at) for row, at, _ in spans["half-open"]], **_PROBE)
+        hands = [(place[name] - 0.3, at) for name, at in zip(by_hand.backend, days_of(by_hand.began), strict=True)]
+        drawing.dots(ax, hands, **_SET_BY_HAND)
+        keys: list[Key] = [(state, band_key(LOOKS[state])) for state, bars in spans.items() if bars]
+        keys += [("a probe begins", key_of(linestyle="", **_PROBE))] if spans["half-open"] else []
+        keys += [("cooling down", band_key(LOOKS["cooling down"]))] if cooling else []
+        keys += [("by hand", key_of(linestyle="", color=ink(ax), **_SET_BY_HAND))] if hands else []
+        drawing.title(ax, "Circuits", len(keys))
+        drawing.time_axis(ax, begin, end)
+        drawing.rows(ax, names)
+        drawing.legend(ax, keys)
+        return ax
 
 
-def plot_latency(attempts: pd.DataFrame, limits: Mapping[str, int | None], *, ax: Axes | None = None) -> Axes:
-    """Draw the seconds of every attempt that has ended by when it began; failed and cancelled ones are hollow.
+def plot_latency(
+    visits: pd.DataFrame,
+    circuit: pd.DataFrame,
+    cool_downs: pd.DataFrame,
+    limits: Mapping[str, int | None],
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the seconds of every visit, by when it ended, over the circuit and the cool-downs of its backend.
 
-    ``attempts`` is as ``attempts_frame`` makes it. ``limits`` are the backends' ``timeout_ms``, in priority order.
+    ``visits`` is as ``visits_frame`` makes it. Heights are seconds on one logarithmic scale. A failed visit is a cross,
+    with the reason beside the first of each; a cancelled one is hollow. ``limits`` are the backends' ``timeout_ms``, in
+    priority order: lines where they are within the scale.
     """
-    ended = attempts[attempts.seconds.notna()]
-    drawn = styles(_all_names(limits, ended))
-    ax = drawing.axes_or_new(ax, _height(len(drawn)))
-    title = "Seconds of each attempt"
-    if ended.empty:
-        return drawing.say_nothing(ax, title)
-    keys: list[Key] = []
-    for name, rows in _of_each(drawn, ended):
-        answered = rows.outcome == "answered"
-        median = f"median {duration(rows.seconds[answered].median())}" if answered.any() else "none answered"
-        line_of(ax, rows.started, rows.seconds, drawn[name], linewidth=0.6, alpha=0.5, marker="")
-        line_of(ax, rows.started[answered], rows.seconds[answered], drawn[name], linestyle="")
-        line_of(ax, rows.started[~answered], rows.seconds[~answered], drawn[name], linestyle="", markerfacecolor="none")
-        keys.append((f"{short(name)}, {median}", key_of(**look_of(drawn[name]), linewidth=0.6)))
-    if len(keys) == 1:
-        title = f"{title}: {keys.pop()[0]}"
-    if (ended.outcome != "answered").any():
-        hollow = key_of(marker="o", color=ink(), markerfacecolor="none", linestyle="")
-        keys.append(("hollow: failed or cancelled", hollow))
-    drawing.title(ax, title)
-    wide = ended.seconds.max() > _WIDE_RANGE * ended.seconds.median() > 0
-    seconds = {name: None if limit is None else limit / 1000 for name, limit in limits.items()}
-    _measure(ax, ended.seconds.max(), seconds, _DURATIONS, scale="log" if wide else "linear")
-    ax.set_ylabel("time taken")
-    drawing.time_axis_of(ax, ended.started)
-    drawing.legend(ax, keys)
-    return ax
+    names = _all_names(limits, visits)
+    with drawing.style(ax):
+        ax = drawing.axes_or_new(ax, _height(names), "seconds of each visit over time")
+        if visits.empty:
+            return drawing.say_nothing(ax, "Seconds of each visit")
+        within = [limit / 1000 for limit in limits.values() if limit is not None]
+        scale, place = LogScale(visits.seconds, within), {name: row for row, name in enumerate(names)}
+        begin, end = _span(circuit) if len(circuit) else (min(days_of(visits.ended)), max(days_of(visits.ended)))
+        begin, end = _with_margin(min(begin, *days_of(visits.ended)), max(end, *days_of(visits.ended)))
+        shown = _draw_background(ax, circuit, cool_downs, place, end)
+        keys = [*_draw_visits(ax, visits, scale, place, end - begin), *shown]
+        keys += _limit_keys(ax, limits, scale, place)
+        below = [_half_within(visits, name) for name in names]
+        drawing.title(ax, "Seconds of each visit", len(keys))
+        scale.draw(ax, range(len(names)))
+        drawing.time_axis(ax, begin, end)
+        drawing.rows(ax, names, below)
+        drawing.legend(ax, keys)
+        return ax
 
 
 def plot_tpm(
     tpm: pd.DataFrame, curves: pd.DataFrame, thresholds: Mapping[str, float | None], *, ax: Axes | None = None
 ) -> Axes:
-    """Draw each backend's tokens per minute, a mark after each of its replies, and the thresholds in force.
+    """Draw each backend's tokens per minute from zero, a mark after each of its replies, and the floor in force.
 
     ``tpm`` is as ``tpm_frame`` makes it, ``curves`` as ``curves_frame`` does. ``thresholds`` are the backends'
-    ``tpm_threshold``, in priority order.
+    ``tpm_threshold``, in priority order. Each row has a scale of its own, whose top is written beside it; where the
+    rate is not known there is a gap.
     """
     known = tpm[tpm.tpm.notna()]
-    drawn = styles(_all_names(thresholds, known))
-    ax = drawing.axes_or_new(ax, _height(len(drawn)))
-    title = "Tokens per minute"
-    if known.empty:
-        return drawing.say_nothing(ax, title, NOTHING_ASKED if tpm.empty else "no reply has taken any time yet")
-    keys: list[Key] = []
-    for name, rows in _of_each(drawn, known):
-        curve = curves[curves.backend == name]
-        replies = curve["at"].isin(rows["at"]).to_numpy().nonzero()[0].tolist()
-        marked = replies[:: max(1, len(replies) // _MARKS_ON_A_LINE)]
-        keys.append((short(name), line_of(ax, curve["at"], curve.tpm, drawn[name], linewidth=1.4, markevery=marked)))
-    if len(keys) == 1:
-        title = f"{title}: {keys.pop()[0]}"
-    drawing.title(ax, title)
-    _measure(ax, known.tpm.max(), thresholds, _RATES)
-    ax.set_ylabel("tokens per minute")
-    drawing.time_axis_of(ax, curves["at"])
-    drawing.legend(ax, keys)
-    return ax
+    names = _all_names(thresholds, known)
+    with drawing.style(ax):
+        ax = drawing.axes_or_new(ax, _height(names), "tokens per minute over time")
+        if known.empty:
+            said = NOTHING_ASKED if tpm.empty else "no reply has taken any time yet"
+            return drawing.say_nothing(ax, "Tokens per minute", said)
+        below = []
+        for row, name in enumerate(names):
+            own, floor = curves[curves.backend == name], thresholds.get(name)
+            top = max(own.tpm.max() if len(own) else 0.0, floor or 0.0) or 1.0
+            _draw_rate(ax, own, known[known.backend == name], row, top)
+            if floor is not None:
+                ax.axhline(over_zero(floor, top, row), linestyle=":", linewidth=1.2, color=ink(ax), zorder=2)
+            latest = own.tpm.iloc[-1] if len(own) else math.nan
+            now = "unknown now" if math.isnan(latest) else f"{number(float(latest))} now"
+            below.append(now if floor is None else f"{now}, floor {exact(floor, ',')}")
+            beside(ax, over_zero(top, top, row), count(top))
+        keys: list[Key] = [("after a reply", key_of(marker="o", markersize=4.5, linewidth=1.4, color=ink(ax)))]
+        if any(floor is not None for floor in thresholds.values()):
+            keys.append(("floor", key_of(linestyle=":", color=ink(ax))))
+        drawing.title(ax, "Tokens per minute", len(keys))
+        drawing.time_axis(ax, *_with_margin(min(days_of(curves["at"])), max(days_of(curves["at"]))))
+        drawing.rows(ax, names, below)
+        drawing.legend(ax, keys)
+        return ax
 
 
-def plot_waterfall(trace: Trace, *, ax: Axes | None = None) -> Axes:
-    """Draw a request from the first decision to the answer: a row per skip, attempt, wait and change, top down.
-
-    An attempt is pale until its first token; one that failed is hatched; a wait is dotted.
-    """
-    steps = trace.steps
-    ax = drawing.axes_or_new(ax, 1.1 + 0.42 * max(2, len(steps)))
-    if not steps:
-        return drawing.say_nothing(ax, "Waterfall")
-    drawing.title(ax, trace.headline)
-    total = max([trace.seconds, *(step.end or 0.0 for step in steps)]) or 1e-3
-    for row, step in enumerate(steps):
-        _step(ax, row, step, total)
-        if row:
-            ax.axhline(row - 0.5, linewidth=0.5, color=ink(), alpha=0.2)
-        ax.text(
-            0.006,
-            row - 0.26,
-            one_line(step.text, _LONGEST_TEXT),
-            transform=ax.get_yaxis_transform(),
-            parse_math=False,
-            fontsize="x-small",
-            va="center",
-            clip_on=True,
-        )
-    ax.set_xlim(0, total)
-    ax.set_xlabel("seconds from the start of the request")
-    drawing.lanes(ax, [step.backend for step in steps])
-    return ax
+def _height(names: Sequence[str]) -> float:
+    """Return the inches that so many rows take."""
+    return 1.5 + max(0.5, 0.8 - 0.02 * len(names)) * max(2, len(names))
 
 
-def _bars(ax: Axes, bars: Sequence[tuple[float, float, float]], look: _Look, colour: str) -> None:
-    """Draw bars of one look, given as (lane, begin, days): one collection, and one path per lane.
-
-    Thousands of them take no longer than one, since what is hatched is hatched path by path.
-    """
-    import numpy as np
-    from matplotlib.collections import PathCollection
-    from matplotlib.path import Path
-
-    half = look.height / 2
-    lanes: dict[float, list[tuple[tuple[float, float], ...]]] = {}
-    for lane, at, days in bars:
-        low, high = lane - half, lane + half
-        corners = ((at, low), (at, high), (at + days, high), (at + days, low))
-        lanes.setdefault(lane, []).append(corners)
-    if lanes:
-        paths = [Path.make_compound_path_from_polys(np.array(polygons)) for polygons in lanes.values()]
-        edge = ink() if look.hatch else "none"
-        ax.add_collection(PathCollection(paths, facecolor=colour, edgecolor=edge, linewidth=0.6, hatch=look.hatch))
+def _span(circuit: pd.DataFrame) -> tuple[float, float]:
+    """Return the days from which and until which circuits are known."""
+    begun = days_of(circuit.began)
+    return min(begun), max(map(add, begun, circuit.seconds / DAY))
 
 
-def _marks(ax: Axes, places: Sequence[tuple[float, float]], **look: object) -> None:
-    if places:
-        marks = ax.plot([at for _, at in places], [lane for lane, _ in places])[0]
-        marks.set(linestyle="", markersize=6, color=ink(), **look)
+def _with_margin(begin: float, end: float) -> tuple[float, float]:
+    return begin - (end - begin) * _SPARE_SPACE, end + (end - begin) * _SPARE_SPACE
 
 
-def _step(ax: Axes, row: int, step: Step, total: float) -> None:
-    if step.kind not in ("attempt", "wait"):
-        ax.plot([step.begin], [row + 0.2], marker=">", markersize=5, color=ink(), clip_on=False)
+def _circuit_bands(circuit: pd.DataFrame, place: Mapping[str, int]) -> dict[str, list[tuple[float, float, float]]]:
+    """Return the bars of each state as (row, begin, days)."""
+    found: dict[str, list[tuple[float, float, float]]] = {state: [] for state in LOOKS if state != "cooling down"}
+    lasted = (circuit.seconds / DAY).tolist()
+    if not any(lasted):  # all of it at one moment, as on virtual time
+        lasted = [0.5 / DAY] * len(lasted)
+    for name, state, at, days in zip(circuit.backend, circuit.state, days_of(circuit.began), lasted, strict=True):
+        if name in place:
+            found[state].append((place[name], at, days))
+    return found
+
+
+def _cooling_bands(cool_downs: pd.DataFrame, place: Mapping[str, int], end: float) -> list[tuple[float, float, float]]:
+    spans = zip(cool_downs.backend, days_of(cool_downs.began), cool_downs.seconds / DAY, strict=True)
+    return [(place[name], at, min(days, end - at)) for name, at, days in spans if name in place and at < end]
+
+
+def _draw_background(
+    ax: Axes, circuit: pd.DataFrame, cool_downs: pd.DataFrame, place: Mapping[str, int], end: float
+) -> list[Key]:
+    """Draw when backends were out or cooling down, behind what is drawn later; return the keys of what there is."""
+    spans = _circuit_bands(circuit, place)
+    shown = {
+        "open": spans["open"],
+        "half-open": spans["half-open"],
+        "cooling down": _cooling_bands(cool_downs, place, end),
+    }
+    for state, bars in shown.items():
+        drawing.bands(ax, bars, LOOKS[state], pale=True)
+    return [(state, band_key(LOOKS[state], pale=True)) for state, bars in shown.items() if bars]
+
+
+def _draw_visits(
+    ax: Axes, visits: pd.DataFrame, scale: LogScale, place: Mapping[str, int], width: float
+) -> Iterator[Key]:
+    """Draw a mark for each visit; yield the keys of the kinds that there are."""
+    at, rows = days_of(visits.ended), [place[name] for name in visits.backend]
+    spots = [(scale.height(seconds, row), when) for seconds, row, when in zip(visits.seconds, rows, at, strict=True)]
+    looks: dict[str, dict[str, object]] = {
+        "answered": {"marker": "o"},
+        "failed": MISSED,
+        "cancelled": {"marker": "o", **_CANCELLED},
+    }
+    for outcome, look in looks.items():
+        mine = [spot for spot, own in zip(spots, visits.outcome, strict=True) if own == outcome]
+        drawing.dots(ax, mine, **look)
+        if mine:
+            yield outcome, key_of(**{"linestyle": "", "color": ink(ax), "markersize": 5, **look})
+    _say_reasons(ax, zip(spots, rows, visits.reason.where(visits.outcome == "failed"), strict=True), _APART * width)
+
+
+def _say_reasons(ax: Axes, visits: Iterable[tuple[tuple[float, float], int, str]], apart: float) -> None:
+    """Write why visits failed, beside the first of those in a row of one backend that failed for the same reason."""
+    before: dict[int, str] = {}
+    said_at: dict[int, float] = {}
+    for (high, when), row, known in visits:
+        reason = known if isinstance(known, str) else ""
+        if reason and reason != before.get(row) and when - said_at.get(row, -math.inf) > apart:
+            said_at[row] = when
+            ax.annotate(
+                reason, (when, high), xytext=(0, -5), textcoords="offset points", ha="center", va="top",
+                fontsize="x-small", parse_math=False, zorder=4,
+                bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+            )  # fmt: skip
+        before[row] = reason
+
+
+def _limit_keys(ax: Axes, limits: Mapping[str, int | None], scale: LogScale, place: Mapping[str, int]) -> Iterator[Key]:
+    """Draw each limit that is within the scale; yield a key for each length that there is."""
+    for limit in sorted({limit for limit in limits.values() if limit is not None}):
+        having = [name for name, own in limits.items() if own == limit]
+        far = limit / 1000 > scale.top
+        if not far:
+            begins = [scale.height(limit / 1000, place[name]) for name in having]
+            for high in begins:
+                ax.axhline(high, linestyle="--", linewidth=1, color=ink(ax), zorder=2)
+        whose = "" if len(having) == len(limits) else " of " + ", ".join(map(drawing.short, having))
+        text = f"timeout {duration(limit / 1000)}{whose}" + (", above the scale" if far else "")
+        yield text, key_of(linestyle="" if far else "--", linewidth=1, color=ink(ax))
+
+
+def _half_within(visits: pd.DataFrame, name: str) -> str:
+    answered = visits.seconds[(visits.backend == name) & (visits.outcome == "answered")]
+    half = percentile(answered.tolist(), 0.5)
+    return "none answered" if half is None else f"half within {duration(half)}"
+
+
+def _draw_rate(ax: Axes, curve: pd.DataFrame, replies: pd.DataFrame, row: int, top: float) -> None:
+    """Draw one backend's curve from the foot of its row, with a pale area below, and marks after its replies."""
+    if curve.empty:
         return
-    end = total if step.end is None else min(step.end, total)
-    if step.kind == "wait":
-        ax.plot([step.begin, end], [row + 0.2] * 2, linestyle=":", linewidth=1.6, color=ink())
-        return
-    failed = not step.ok and not step.outrun and step.end is not None
-    colour = STATE_COLOURS["open" if failed else "closed"]
-    first = end if step.first_token is None else step.first_token
-    for begin, until, shade in ((step.begin, first, (colour, 0.3)), (first, end, colour)):
-        if begin == step.begin or step.first_token is not None:
-            ax.barh(
-                row + 0.2,
-                max(until - begin, total * 0.003),
-                left=begin,
-                height=0.36,
-                facecolor=shade,
-                edgecolor=ink(),
-                linewidth=0.6,
-                hatch="////" if failed else "",
-            )
-
-
-def _height(backends: int) -> float:
-    """Return the inches in which the legend of so many backends has its place."""
-    return max(3.4, 1.2 + 0.22 * backends)
-
-
-def _of_each(drawn: Iterable[str], frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows of each backend that has any, in the order of the styles."""
-    for name in drawn:
-        rows = frame[frame.backend == name]
-        if not rows.empty:
-            yield name, rows
+    days, high = days_of(curve["at"]), [over_zero(rate, top, row) for rate in curve.tpm]
+    after = curve["at"].isin(replies["at"]).to_numpy().nonzero()[0].tolist()
+    marked = after[:: max(1, len(after) // _MARKS_ON_A_LINE)]
+    line = ax.plot(days, high)[0]
+    line.set(color=ink(ax), linewidth=1.4, marker="o", markersize=3.5, markevery=marked, zorder=3)
+    ax.fill_between(days, high, below_zero(row), color=ANSWERED, alpha=0.25, linewidth=0)
 
 
 def _all_names(backends: Iterable[str], frame: pd.DataFrame) -> list[str]:
     """Return the backends in priority order, then those that the frame remembers and the profile has no longer."""
     return list(dict.fromkeys([*backends, *frame.backend]))
-
-
-def _state_keys(circuit: pd.DataFrame, *, any_cooling: bool) -> list[Key]:
-    from matplotlib.patches import Patch
-
-    def patch(colour: str, look: _Look) -> Patch:
-        return Patch(facecolor=colour, edgecolor=ink(), hatch=look.hatch, linewidth=0.6)
-
-    present = set(circuit.state)
-    keys: list[Key] = [(state, patch(STATE_COLOURS[state], look)) for state, look in _LOOKS.items() if state in present]
-    if "half-open" in present:
-        keys.append(("a probe begins", key_of(**_PROBE, color=ink(), linestyle="")))
-    if any_cooling:
-        keys.append(("cooling down", patch(STATE_COLOURS["half-open"], _COOLING)))
-    if (circuit.cause == str(Cause.BY_HAND)).any():
-        keys.append((str(Cause.BY_HAND), key_of(**_SET_BY_HAND, color=ink(), linestyle="")))
-    return keys
-
-
-def _measure(ax: Axes, most: float, limits: Mapping[str, float | None], unit: _Unit, *, scale: str = "linear") -> None:
-    """Scale the upright axis to the data and draw each limit; one that would squeeze the data is named at the top."""
-    ax.set_yscale(scale)
-    ax.yaxis.set_major_formatter(lambda value, _place: unit.tick(value))
-    ax.yaxis.set_minor_formatter("")
-    top = most
-    for limit in sorted({limit for limit in limits.values() if limit is not None}):
-        having = [short(name) for name, own in limits.items() if own == limit]
-        text = f"{unit.limit} {unit.say(limit)}" + ("" if len(having) == len(limits) else " of " + ", ".join(having))
-        far = limit > _FAR * most
-        if not far:
-            top = max(top, limit)
-            ax.axhline(limit, linestyle="--", linewidth=1, color=ink())
-        ax.annotate(
-            f"↑ {text}" if far else text,
-            (0.004, 1 if far else limit),
-            xycoords="axes fraction" if far else ax.get_yaxis_transform(),
-            xytext=(0, -10 if far else 3),
-            textcoords="offset points",
-            fontsize="small",
-            parse_math=False,
-            bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 1},
-        )
-    if scale == "linear":
-        ax.set_ylim(0, top * 1.12 or 1)
