@@ -181,7 +181,7 @@ def test_a_click_on_the_footer_opens_the_trace(lab: LabPage, server):
     """The waterfall is there, hidden until it is asked for."""
     notebook = lab.open("footer.ipynb", [load(server), "%%llx\nGo."])
     notebook.run_all()
-    trace = notebook.output(1).locator("details pre")
+    trace = notebook.output(1).locator("details table")
     expect(trace).to_be_hidden()
     notebook.output(1).locator("summary").click()
     expect(trace).to_be_visible()

@@ -16,9 +16,13 @@ import pandas as pd
 import pytest
 
 from llx_magic.core import events as facts
+from llx_magic.core.statistics import percentile
 from llx_magic.errors import AllBackendsFailed
+from llx_magic.observe import report
+from llx_magic.observe.prometheus import exposition
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.values import JsonValue
+from llx_magic.units import duration, milliseconds
 from tests.engine.kit import balancer, simulated
 
 SCRIPTS = (
@@ -201,3 +205,22 @@ def test_each_row_of_the_history_is_what_became_of_its_prompt(told):
 def test_the_events_remembered_are_the_events_that_were_told(told):
     kept = list(map(id, told.lb.decisions()))
     assert sorted(kept) == sorted(map(id, told.events))
+
+
+def test_every_view_has_the_same_average_middle_and_first_token(told):
+    """Of the answered visits alone: in the table, the frame, the status, the plot and Prometheus's page."""
+    lb = told.lb
+    snapshot, frame, page = lb.snapshot(), lb.stats(), exposition(lb.snapshot())
+    rows = dict(zip(lb.members, [label.get_text() for label in lb.plot_latency().get_yticklabels()], strict=False))
+    for each, standing in zip(snapshot.backends, lb.status().standings, strict=True):
+        replies = [visit.seconds for visit in told.of(facts.VisitSucceeded, each.name)]
+        mean = plain.fmean(replies) if replies else None
+        assert frame.mean_latency_seconds[each.name] == pytest.approx(math.nan if mean is None else mean, nan_ok=True)
+        assert f"  {each.name}\n    Requests" in report.plain(snapshot)
+        assert f"Avg Latency: {milliseconds(mean)}" in report.plain(snapshot)
+        assert standing.backend.p50_latency == each.p50_latency
+        half = percentile(replies, 0.5)
+        assert each.p50_latency == half
+        assert rows[each.name].endswith("none answered" if half is None else f"half within {duration(half)}")
+        assert f'_count{{profile="{lb.name}",backend="{each.name}"}} {len(replies)}' in page.replace(", ", ",")
+        assert each.ttft is None or half is None or each.ttft <= half

@@ -34,6 +34,10 @@ _THEMED = {
 
 _TO_LEAVE_OUT = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
+_OUTLINE = re.compile(r' d="[^"]*"')
+_FINER = re.compile(r"(?<=\.\d\d)\d+")
+"""Digits of coordinates that nobody can see."""
+
 Png = tuple[bytes, dict[str, int]]
 """A picture, and the width and height at which a front end shows it."""
 
@@ -64,7 +68,8 @@ class ShownFigure(Figure):
         picture = io.StringIO()
         with rc_context({"svg.hashsalt": "llx", "svg.fonttype": "path"}):
             self.savefig(picture, format="svg", metadata={"Date": None})
-        drawn = _TO_LEAVE_OUT.sub("", picture.getvalue()).strip()
+        drawn = _TO_LEAVE_OUT.sub("", picture.getvalue())
+        drawn = _OUTLINE.sub(lambda found: _FINER.sub("", found[0]), " ".join(drawn.split()))
         for colour, themed in _THEMED.items():
             drawn = drawn.replace(colour, themed)
         width, _height = self._pixels()
