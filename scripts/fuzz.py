@@ -52,6 +52,7 @@ from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
 from llx_magic.core.message import File, Image, Message
+from llx_magic.core.peers import Peer, Shared, SharedBackend, Used, card_of, peers_of
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.core.sampling import read_sampling, sampling_of
@@ -62,6 +63,7 @@ from llx_magic.keys.keychain import Keychain
 from llx_magic.keys.redaction import LiveKeys
 from llx_magic.notebook.transform import hand_over_prompts
 from llx_magic.notebook.view import shaped
+from llx_magic.observe import peers as shown_peers
 from llx_magic.pieces import reading as pieces
 from llx_magic.pieces.errors import UnreadableError
 from llx_magic.pieces.preview import as_html
@@ -383,6 +385,20 @@ def _texts(data: bytes, chance: random.Random) -> None:
         _check_line(str(problem) + nearest(text, ("alpha", "beta")))
 
 
+MOST_CARD_LINES = 12
+"""How many lines two processes that share a backend have at most, whatever they are called."""
+
+
+def _cards(data: bytes, chance: random.Random) -> None:
+    """What another process says of itself, read and shown in every way."""
+    card = card_of(data)
+    found = peers_of([Peer(card, chance.random()), Peer(card_of(data[::-1]), 1.0, has_probe=True)], 2, Used())
+    shared = Shared("team", (SharedBackend("model", found),))
+    _check_line(shown_peers.holder_of(shared.backends[0]))
+    assert len(shown_peers.plain(shared).splitlines()) <= MOST_CARD_LINES
+    shown_peers.as_html(shared)
+
+
 class Folder:
     """A folder for the parsers that read files, one file each."""
 
@@ -505,6 +521,7 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
         Parser("options", _options, samples("lines"), 20_000),
         Parser("commands", _commands, samples("lines"), 20_000),
         Parser("texts", _texts, samples("texts")),
+        Parser("cards of processes", _cards, samples("cards"), 20_000),
         Parser("conversations", files.conversation, samples("conversations"), 20_000),
         Parser("key files", files.key_file, samples("key-files"), 20_000),
         Parser("rows of files", files.rows, samples("rows"), 5_000, 2_000),

@@ -90,16 +90,20 @@ class Peer(NamedTuple):
     has_probe: bool = False
 
 
-class Peers(NamedTuple):
-    """All who share a backend: how many there are, and as many of them as are looked at.
+class Used(NamedTuple):
+    """What counts against the common limits, each by the name of its setting; nothing counts where nobody has one."""
 
-    ``requests`` and ``tokens`` count against the common limits of the minute.
-    """
+    rpm_limit: float = 0.0
+    tpm_limit: float = 0.0
+    concurrency_limit: float = 0.0
+
+
+class Peers(NamedTuple):
+    """All who share a backend: how many there are, as many of them as are looked at, and what they use of limits."""
 
     total: int = 0
     each: tuple[Peer, ...] = ()
-    requests: float = 0.0
-    tokens: float = 0.0
+    used: Used = Used()
 
     @property
     def cards(self) -> list[Card]:
@@ -161,12 +165,17 @@ class Shared(NamedTuple):
         return tuple(sorted(found.values(), key=lambda each: (not each.is_here, -each.since)))
 
     @property
+    def limits(self) -> tuple[str, ...]:
+        """The limits that anybody has for any of the backends, by the names of their settings."""
+        return tuple(name for name in Used._fields if any(backend.limits(name) for backend in self.backends))
+
+    @property
     def is_alone(self) -> bool:
         """Whether this process is the only one."""
         return [process.is_here for process in self.processes] == [True]
 
 
-def peers_of(found: Iterable[Peer], total: int, requests: float, tokens: float) -> Peers:
+def peers_of(found: Iterable[Peer], total: int, used: Used) -> Peers:
     """Return all who share a backend, of ``total`` those that were ``found``.
 
     A process whose profiles share it several times is one of them. This one comes first, then who has the probe, then
@@ -179,7 +188,7 @@ def peers_of(found: Iterable[Peer], total: int, requests: float, tokens: float) 
         total -= key in each
         each[key] = _together(each[key], peer) if key in each else peer
     ordered = sorted(each.values(), key=lambda each: (not each.is_here, not each.has_probe, each.seconds))
-    return Peers(max(total, len(ordered)), tuple(ordered), requests, tokens)
+    return Peers(max(total, len(ordered)), tuple(ordered), used)
 
 
 def _together(one: Peer, other: Peer) -> Peer:

@@ -36,7 +36,7 @@ STYLE = """
 LONGEST_NAME = 24
 """How many characters of a process's name are drawn."""
 
-_OF_BACKENDS = ("Backend", "Processes", "Requests/min", "Under way", "rpm_limit", "tpm_limit", "Probe")
+_OF_BACKENDS = ("Backend", "Processes", "Requests/min", "Under way")
 _OF_PROCESSES = ("Process", "Host", "Since", "Requests/min")
 
 
@@ -52,30 +52,33 @@ def draw(shared: Shared | None, style: dict[str, Style]) -> str:
 
 
 def _backends(shared: Shared, style: dict[str, Style]) -> str:
-    rows = "".join(_backend(backend, style[backend.name]) for backend in shared.backends)
-    return f"<table class='n'>{_head(_OF_BACKENDS)}<tbody>{rows}</table>"
+    columns = (*_OF_BACKENDS, *shared.limits, "Probe")
+    rows = "".join(_backend(backend, style[backend.name], shared.limits) for backend in shared.backends)
+    return f"<table class='n'>{_head(columns)}<tbody>{rows}</table>"
 
 
-def _backend(backend: SharedBackend, style: Style) -> str:
+def _backend(backend: SharedBackend, style: Style, limits: Sequence[str]) -> str:
     dash = f";--d:{style.dash[0]}px" if style.dash else ""
     head = f"<tr><th scope='row'><i style='--c:{style.colour}{dash}'></i>{escape(backend.name)}"
     if backend.why:
-        return f"{head}<td colspan='{len(_OF_BACKENDS) - 1}'>{escape(one_line(backend.why, 120))}"
+        return f"{head}<td colspan='{len(_OF_BACKENDS) + len(limits)}'>{escape(one_line(backend.why, 120))}"
     peers = backend.peers
     cells = (
         number(peers.total),
         number(sum(card.requests for card in peers.cards)),
         number(sum(card.under_way for card in peers.cards)),
-        _bar(peers.requests, backend.limits("rpm_limit")),
-        _bar(peers.tokens, backend.limits("tpm_limit")),
+        *(_bar(backend, name) for name in limits),
         escape(holder_of(backend, LONGEST_NAME)),
     )
     return f"{head}<td>{'<td>'.join(cells)}"
 
 
-def _bar(used: float, limits: Sequence[int]) -> str:
-    words = used_of(used, limits)
-    return f"{words}<i style='--v:{min(100, round(100 * used / limits[0]))}%'></i>" if limits and limits[0] else words
+def _bar(backend: SharedBackend, setting: str) -> str:
+    least = next(iter(backend.limits(setting)), 0)
+    share = (
+        f"<i style='--v:{min(100, round(100 * getattr(backend.peers.used, setting) / least))}%'></i>" if least else ""
+    )
+    return f"{used_of(backend, setting)}{share}"
 
 
 def _processes(shared: Shared) -> str:

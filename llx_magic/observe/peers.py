@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from llx_magic.core.peers import LONGEST_NAME, Peer, Process, Shared, SharedBackend
 from llx_magic.observe.report import html_table, text_table
@@ -17,15 +17,16 @@ ALONE = "no other process shares these backends now"
 UNKNOWN = "does not say who it is"
 
 
-def used_of(used: float, limits: Sequence[int]) -> str:
+def used_of(backend: SharedBackend, setting: str) -> str:
     """Return what counts against a limit, ``180 of 240``, or ``180 of 240 to 300`` where those differ.
 
     Nothing is counted where nobody has a limit.
     """
-    if not limits:
-        return "no limit"
+    limits = backend.limits(setting)
+    if backend.why or not limits:
+        return NOTHING if backend.why else "no limit"
     most = number(limits[0]) if limits[0] == limits[-1] else f"{number(limits[0])} to {number(limits[-1])}"
-    return f"{number(round(used))} of {most}"
+    return f"{number(round(getattr(backend.peers.used, setting)))} of {most}"
 
 
 def name_of(process: Process, longest: int = LONGEST_NAME) -> str:
@@ -38,7 +39,7 @@ def name_of(process: Process, longest: int = LONGEST_NAME) -> str:
 
 def host_of(process: Process) -> str:
     """Return the host that a process says it runs on."""
-    return process.card.host if process.card else NOTHING
+    return one_line(process.card.host) if process.card else NOTHING
 
 
 def since(process: Process) -> str:
@@ -82,9 +83,6 @@ _OF_BACKENDS: dict[str, Callable[[SharedBackend], str]] = {
     "processes": known,
     "requests, last minute": lambda it: NOTHING if it.why else number(sum(card.requests for card in it.peers.cards)),
     "under way": lambda it: NOTHING if it.why else number(sum(card.under_way for card in it.peers.cards)),
-    "rpm_limit": lambda it: NOTHING if it.why else used_of(it.peers.requests, it.limits("rpm_limit")),
-    "tpm_limit": lambda it: NOTHING if it.why else used_of(it.peers.tokens, it.limits("tpm_limit")),
-    "the probe": holder_of,
 }
 
 _OF_PROCESSES: dict[str, Callable[[Process], str]] = {
@@ -113,7 +111,15 @@ def notes(shared: Shared) -> list[str]:
 
 def _tables(shared: Shared) -> list[tuple[list[str], list[list[str]]]]:
     """Return columns and rows of both tables; the second is left out where there is no process."""
-    backends = [[cell(backend) for cell in _OF_BACKENDS.values()] for backend in shared.backends]
+    first = [*_OF_BACKENDS, *shared.limits, "the probe"]
+    backends = [
+        [
+            *(cell(backend) for cell in _OF_BACKENDS.values()),
+            *(used_of(backend, name) for name in shared.limits),
+            holder_of(backend),
+        ]
+        for backend in shared.backends
+    ]
     names = [backend.name for backend in shared.backends if not backend.why]
     processes = [
         [
@@ -123,7 +129,7 @@ def _tables(shared: Shared) -> list[tuple[list[str], list[list[str]]]]:
         for process in shared.processes[:MOST_SHOWN]
     ]
     second = [([*_OF_PROCESSES, *names], processes)] if processes else []
-    return [(list(_OF_BACKENDS), backends), *second]
+    return [(first, backends), *second]
 
 
 def plain(shared: Shared) -> str:

@@ -145,9 +145,9 @@ class ProfileRecord:
 
         Columns: backend, host, process (its number there), name (the notebook's or the program's), is_here, since
         (UTC), requests (of the last minute), in_flight, state (its own opinion of the circuit), seconds_until_probe,
-        cooling_down_seconds, has_probe, rpm_limit, tpm_limit and concurrency_limit (its own settings), rpm_used and
-        tpm_used (what counts of all processes in this minute), heard_seconds (how long ago it said so). One of another
-        version may not say who it is.
+        cooling_down_seconds, has_probe, rpm_limit, tpm_limit and concurrency_limit (its own settings), rpm_used,
+        tpm_used and concurrency_used (what counts of all processes together), heard_seconds (how long ago it said so).
+        One of another version may not say who it is.
         """
         return own_trouble_in_words(frames.peers_frame)(await self.shared(), self.now(), self.epoch)
 

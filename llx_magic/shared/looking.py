@@ -12,12 +12,16 @@ from typing import NamedTuple
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from llx_magic.core.peers import Peer, Peers, card_of, peers_of
+from llx_magic.core.peers import Peer, Peers, Used, card_of, peers_of
 from llx_magic.shared.identity import PREFIX
 from llx_magic.shared.scripts import PEER_SECONDS
 
 MOST = 200
 """How many of the processes that share a backend are looked at."""
+
+
+LONGEST_PLACES = 100
+"""How many characters what a process holds has at most; more is not read."""
 
 
 class Grains(NamedTuple):
@@ -35,6 +39,16 @@ class Grains(NamedTuple):
         return max(0.0, total) if math.isfinite(total) else 0.0
 
 
+def held(places: Mapping[bytes, bytes], now: float) -> int:
+    """Return how many requests at once the processes have places for, by what each holds until when."""
+    total = 0
+    for each in places.values():
+        match each.split():
+            case [has, _, _, ends] if has.isdigit() and ends.isdigit() and len(each) < LONGEST_PLACES:
+                total += int(has) if int(ends) >= now else 0
+    return total
+
+
 def card_key(origin: str) -> str:
     """Return under what key a process says who it is."""
     return f"{PREFIX}:card:{origin}"
@@ -46,9 +60,9 @@ def look(client: Redis, backend: str, grains: Grains, own: Mapping[str, bytes]) 
     pipe.time()
     pipe.zrevrange(peers, 0, MOST - 1, withscores=True)
     pipe.get(f"{PREFIX}:probe:{backend}")
-    for limit in ("rpm", "tpm"):
+    for limit in ("rpm", "tpm", "at-once"):
         pipe.hgetall(f"{PREFIX}:{limit}:{backend}")
-    (seconds, microseconds), ranked, holder, requests, tokens = pipe.execute()
+    (seconds, microseconds), ranked, holder, requests, tokens, places = pipe.execute()
     now = 1000 * seconds + microseconds / 1000
     oldest = now - 1000 * PEER_SECONDS
     probe = (holder or b"").decode("ascii", "replace")
@@ -61,7 +75,8 @@ def look(client: Redis, backend: str, grains: Grains, own: Mapping[str, bytes]) 
     said = {**dict(zip(heard, cards, strict=False)), **own}
     ages = {origin: 0.0 if origin in own else max(0.0, (now - at) / 1000) for origin, at in heard.items()}
     found = [Peer(card_of(raw), ages[origin], origin in own, origin == probe) for origin, raw in said.items()]
-    return peers_of(found, count, grains.counted(requests, now), grains.counted(tokens, now))
+    used = Used(grains.counted(requests, now), grains.counted(tokens, now), held(places, now))
+    return peers_of(found, count, used)
 
 
 class Looks:

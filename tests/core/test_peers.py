@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from llx_magic.core.peers import LONGEST_CARD, Card, Peer, Peers, Recent, Shared, SharedBackend, card_of, peers_of
+from llx_magic.core.peers import LONGEST_CARD, Card, Peer, Peers, Recent, Shared, SharedBackend, Used, card_of, peers_of
 
 ALICE, BOB = Card("host-a", 1, "alice.ipynb", since=50.0, requests=3), Card("host-b", 2, "bob.py", since=90.0)
 
 
 def shared(**backends: list[Peer]) -> Shared:
-    return Shared("team", tuple(SharedBackend(name, peers_of(each, 0, 0.0, 0.0)) for name, each in backends.items()))
+    return Shared("team", tuple(SharedBackend(name, peers_of(each, 0, Used())) for name, each in backends.items()))
 
 
 def test_what_is_written_is_read():
@@ -72,20 +72,20 @@ def test_a_process_is_one_however_many_backends_it_shares():
 
 
 def test_two_profiles_of_one_process_are_one_process():
-    found = peers_of([Peer(ALICE, 1.0, is_here=True), Peer(ALICE, 2.0, has_probe=True)], 2, 0.0, 0.0)
+    found = peers_of([Peer(ALICE, 1.0, is_here=True), Peer(ALICE, 2.0, has_probe=True)], 2, Used())
     assert found.total == 1
     (peer,) = found.each
     assert (peer.card.requests, peer.seconds, peer.is_here, peer.has_probe) == (6, 1.0, True, True)
 
 
 def test_those_that_do_not_say_who_they_are_count_each():
-    found = peers_of([Peer(None, 1.0), Peer(None, 1.0)], 2, 0.0, 0.0)
+    found = peers_of([Peer(None, 1.0), Peer(None, 1.0)], 2, Used())
     assert found.total == 2
     assert len(shared(a=list(found.each)).processes) == 2
 
 
 def test_more_than_are_looked_at_are_counted():
-    assert peers_of([Peer(ALICE, 1.0)], 5_000, 0.0, 0.0).total == 5_000
+    assert peers_of([Peer(ALICE, 1.0)], 5_000, Used()).total == 5_000
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from llx_magic.core.peers import Card, Peer, Shared, SharedBackend, peers_of
+from llx_magic.core.peers import Card, Peer, Shared, SharedBackend, Used, peers_of
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.peers import draw
 from llx_magic.observe import peers as words
@@ -21,7 +21,7 @@ def shared(*cards: Card | None, holder: int = -1, why: str = "", requests: float
     """Two backends, both shared by all of these; the first process is this one."""
     each = [Peer(card, 1.0, place == 0, place == holder) for place, card in enumerate(cards)]
     backends = (
-        SharedBackend("large", peers_of(each, len(each), requests, 0.0)),
+        SharedBackend("large", peers_of(each, len(each), Used(requests))),
         SharedBackend("small", why="not asked yet"),
     )
     return Shared("team", () if why else backends, why)
@@ -49,7 +49,7 @@ def test_every_view_says_who_where_how_much_and_what_of_the_circuit(view):
     other = Card("node-2", 8, "theirs.py", 7_320.0, 60, 2, "open", 12.0, rpm_limit=240)
     said = view(shared(here, other, holder=1))
     for part in ("mine.ipynb (7), this one", "theirs.py (8)", "node-2", "31 s", "2 h 2 min", "180 of 240", "65",
-                 "open, has the probe", "closed", "not asked yet", "no limit"):  # fmt: skip
+                 "open, has the probe", "closed", "not asked yet"):  # fmt: skip
         assert part in said.replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -62,7 +62,7 @@ def test_every_view_says_who_where_how_much_and_what_of_the_circuit(view):
         (shared(Card("h", 1), None), words.UNKNOWN),
         (shared(), "shared by 0 processes"),
         (crowd(47), "and 7 further processes"),
-        (Shared("team", (SharedBackend("large", peers_of([], 5_000, 0.0, 0.0)),)), "and 5,000 further processes"),
+        (Shared("team", (SharedBackend("large", peers_of([], 5_000, Used())),)), "and 5,000 further processes"),
     ],
     ids=["not shared", "alone", "unknown", "nobody", "many", "very many"],
 )
@@ -87,10 +87,19 @@ def test_times_have_gone_on_since_they_were_said(peer, said):
 
 @pytest.mark.parametrize(
     ("used", "limits", "said"),
-    [(179.6, [240], "180 of 240"), (5.0, [240, 300], "5 of 240 to 300"), (5.0, [], "no limit")],
+    [(179.6, [240], "180 of 240"), (5.0, [300, 240], "5 of 240 to 300"), (5.0, [None], "no limit")],
 )
 def test_what_is_used_stands_beside_the_limit(used, limits, said):
-    assert words.used_of(used, limits) == said
+    each = [Peer(Card("h", place, concurrency_limit=limit), 0.0) for place, limit in enumerate(limits)]
+    backend = SharedBackend("large", peers_of(each, 1, Used(concurrency_limit=used)))
+    assert words.used_of(backend, "concurrency_limit") == said
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=IDS)
+def test_limits_that_nobody_has_are_no_columns(view):
+    said = view(shared(Card("h", 1, concurrency_limit=8)))
+    assert "concurrency_limit" in said
+    assert "rpm_limit" not in said
 
 
 def test_nothing_is_drawn_where_nothing_is_shared():

@@ -14,7 +14,7 @@ from llx_magic.core.peers import Shared as Found
 from llx_magic.engine.peers import AWAY, NOT_ASKED, look
 from llx_magic.shared.identity import PREFIX
 from llx_magic.shared.scripts import PEER_SECONDS
-from tests.engine.kit import DOWN, Scripted
+from tests.engine.kit import DOWN, Scripted, answer
 from tests.shared.kit import Kernel, Shared, soon
 
 
@@ -57,8 +57,8 @@ async def test_requests_of_the_last_minute_and_the_limit_that_is_used_are_counte
     for _ in range(30):  # until what was not used has been given back
         for each in (one, other):
             (backend,) = (await seen(each)).backends
-            counts[each] = backend.peers.requests
-            assert backend.peers.tokens > 0
+            counts[each] = backend.peers.used.rpm_limit
+            assert backend.peers.used.tpm_limit > 0
         if set(counts.values()) == {7}:
             return
         await asyncio.sleep(0.1)
@@ -75,11 +75,36 @@ async def test_requests_that_were_sent_before_the_server_was_reached_count_as_we
     assert (await seen(one)).backends[0].peers.each[0].card.requests == 3
 
 
+async def test_places_at_once_are_counted_as_they_are_held(kernel, server):
+    goes_on = asyncio.Event()
+
+    async def slowly(_request, _progress):
+        await goes_on.wait()
+        return answer()
+
+    one = kernel(Shared("a", "fine", slowly), concurrency_limit=4)
+    await there(one)
+    asked = [asyncio.ensure_future(one.ask()) for _ in range(3)]
+    await soon(lambda: len(one.backends[0].asked) == 4, "three are under way")
+    (backend,) = (await seen(one)).backends
+    assert backend.peers.used.concurrency_limit == 3
+    assert backend.peers.cards[0].under_way == 3
+    goes_on.set()
+    await asyncio.gather(*asked)
+    with redis.Redis.from_url(server.url) as client:
+        (key,) = client.keys(f"{PREFIX}:at-once:*")
+        nonsense = {"x": "y", "z": "1 2 3", "w": "9" * 5_000 + " 1 1 9", b"\xff": b"\xff 1 1 1", "old": "7 1 1 1"}
+        client.delete(key)
+        client.hset(key, mapping=nonsense)
+        (backend,) = (await seen(one)).backends
+        assert backend.peers.used.concurrency_limit == 0
+
+
 async def test_what_has_been_sent_more_than_a_minute_ago_counts_no_more(kernel):
     one = kernel(Shared("a"), minute=0.5, rpm_limit=600)
     await there(one)
     await asyncio.sleep(0.8)
-    assert (await seen(one)).backends[0].peers.requests == 0
+    assert (await seen(one)).backends[0].peers.used.rpm_limit == 0
 
 
 async def test_the_opinion_of_a_circuit_and_who_has_the_probe(kernel):
@@ -195,7 +220,7 @@ async def test_nonsense_on_the_server_ends_neither_the_look_nor_the_sharing(kern
     else:
         assert found.backends[0].peers.each[0].is_here
         assert len(found.backends[0].peers.each) <= 210
-        assert found.backends[0].peers.requests >= 0
+        assert found.backends[0].peers.used.rpm_limit >= 0
     assert one.gate("a").sharing.is_there
 
 

@@ -100,6 +100,7 @@ PEERS: dict[str, Kind] = {
     "tpm_limit": "Int64",
     "tpm_used": "float64",
     "concurrency_limit": "Int64",
+    "concurrency_used": "float64",
     "heard_seconds": "float64",
 }
 

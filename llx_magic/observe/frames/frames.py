@@ -17,7 +17,7 @@ from llx_magic.core import events as facts
 from llx_magic.core.circuits import MOMENTS, cool_downs, periods
 from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.failure import FailureKind
-from llx_magic.core.peers import Card, Peer, Shared, SharedBackend
+from llx_magic.core.peers import Card, Peer, Shared, SharedBackend, Used
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.observe.frames.columns import (
@@ -261,10 +261,6 @@ def _peer(backend: SharedBackend, peer: Peer, now: float) -> tuple[object, ...]:
         None if card is None else now - card.since - peer.seconds,
         *(of[name] for name in ("requests", "under_way", "circuit", "probe_in", "cooling_down")),
         peer.has_probe,
-        of["rpm_limit"],
-        peers.requests,
-        of["tpm_limit"],
-        peers.tokens,
-        of["concurrency_limit"],
+        *(value for name in Used._fields for value in (of[name], getattr(peers.used, name))),
         peer.seconds,
     )
