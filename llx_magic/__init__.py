@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llx_magic.profiles.document import ModelProfile, Profile
     from llx_magic.rows.outcome import Outcome
     from llx_magic.rows.result import MapResult
-    from llx_magic.session import Current, LoadBalancer, ask, current, load
+    from llx_magic.session import Current, LoadBalancer, ask, current, load, simulate
     from llx_magic.session import map as map  # noqa: A004
 
 __version__ = "0.1.0"
@@ -61,6 +61,7 @@ __all__ = [
     "current",
     "load",
     "load_ipython_extension",
+    "simulate",
     "unload_ipython_extension",
 ]
 """What ``from llx_magic import *`` brings: all public names but ``map``, which would take the place of Python's own."""
@@ -81,7 +82,7 @@ _HOMES = {
     "llx_magic.profiles.document": ("ModelProfile", "Profile"),
     "llx_magic.rows.outcome": ("Outcome",),
     "llx_magic.rows.result": ("MapResult",),
-    "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load", "map"),
+    "llx_magic.session": ("Current", "LoadBalancer", "ask", "current", "load", "map", "simulate"),
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

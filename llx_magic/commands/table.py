@@ -55,6 +55,8 @@ COMMANDS: dict[str, Row] = {
         Row("stats", "Show the statistics, or with --all every process that shares the backends.", f"{_BOTH}.stats"),
         Row("dashboard", "Show the live dashboard of a profile.", f"{_HERE}.dashboards", Where.NOTEBOOK),
         Row("trace", "Show how the last request was decided, or the N-th.", f"{_BOTH}.trace", Where.NOTEBOOK),
+        Row("replay", "Show what the prompts would have come to under other settings.", f"{_BOTH}.replay"),
+        Row("tune", "Show which settings would have served the prompts best.", f"{_BOTH}.tune"),
         Row("log", "Show the latest debug lines, with the local time of day.", f"{_BOTH}.log", Where.NOTEBOOK),
         Row(
             "circuit",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from llx_magic import hosts
 from llx_magic.core.ports import Clock
@@ -21,6 +22,11 @@ from llx_magic.session.mapping import MapRun, MapWatch
 from llx_magic.session.options import AskOptions, MapOptions, with_options
 from llx_magic.session.row_prompts import NO_NAMES
 from llx_magic.session.session import Origin, Session
+from llx_magic.settings.layers import read_values
+from llx_magic.text.values import JsonValue
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def load(
@@ -100,6 +106,38 @@ def map(  # noqa: A001 - it is what it does
         return BACKGROUND.start(answer).follow(view.draw, on_interrupt=run.stop)
     finally:
         view.close()
+
+
+def simulate(
+    profile: str | Profile,
+    traffic: float | Sequence[float],
+    *,
+    kernels: int = 1,
+    minutes: float = 10.0,
+    settings: Mapping[str, JsonValue] | None = None,
+    history: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return a row per backend, indexed by its name: what so many kernels would do to backends that they share.
+
+    ``traffic`` is how many prompts a minute all kernels together ask for so many ``minutes``, at random times; or the
+    times of all prompts, in seconds. Each kernel has circuits and cool-downs of its own. Simulated models answer by
+    their scripts, their ``rate`` shared by all; others as in a ``history`` that ``save_history`` wrote. Nothing is
+    sent, and no time passes.
+
+    Columns: requests (sendings), peak_per_minute, successes, failures, rate_limited, skipped, answered_share (of all
+    answers, from 0 to 1), p50_latency_seconds, p95_latency_seconds. ``attrs`` has prompts, answered_share, p50 and p95
+    of the prompts themselves.
+
+    Raises:
+        ProfileError: where there is no such profile, or it cannot be used.
+        UsageProblem: for traffic or kernels that make no sense, and for a member of which nothing is known.
+    """
+    from llx_magic.session.simulation import simulated
+
+    balancer = load(profile, isolated=True)
+    in_force = balancer.settings(read_values(settings or {}))
+    return simulated(balancer.profile, in_force, traffic, kernels=kernels, minutes=minutes, history=history, seed=seed)
 
 
 def _variables_of_caller() -> Mapping[str, object]:

@@ -25,6 +25,7 @@ from llx_magic.observe.status.status import Status, status_of
 from llx_magic.observe.trouble import own_trouble_in_words
 from llx_magic.profiles.document import Profile
 from llx_magic.replay import history as history_files
+from llx_magic.session.history_file import write_history
 from llx_magic.session.members import limits_of_rows
 from llx_magic.session.replaying import Replayer, change_of
 from llx_magic.session.sharing import why_not_shared
@@ -59,6 +60,7 @@ class ProfileRecord:
         self._session_purse: Purse | None = None
         self._rows_at_once = limits_of_rows(profile.members)
         self._settings: tuple[Values, dict[str, Settings]] | None = None
+        self._history_file: str | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +81,16 @@ class ProfileRecord:
         session = self._session()
         if self._settings is None or self._settings[0] is not session:
             self._settings = session, self._add_up(session, NO_VALUES)
-            self._live.with_ledger(Ledger.resize, next(iter(self._settings[1].values())).history_limit)
+            in_force = next(iter(self._settings[1].values()))
+            self._live.with_ledger(Ledger.resize, in_force.history_limit)
+            self._keep_history(in_force.history_file)
         return self._add_up(session, cell) if cell else self._settings[1]
+
+    def _keep_history(self, named: str | None) -> None:
+        """Write what happens from now on into the file that is named; only who began that ends it."""
+        if named != self._history_file:
+            self._history_file = named
+            write_history(self._live, None if named is None else absolute(named))
 
     def _add_up(self, session: Values, cell: Values) -> dict[str, Settings]:
         above = {Layer.PROFILE: self.profile.settings, Layer.SESSION: session, Layer.CELL: cell}

@@ -50,7 +50,7 @@ class Replayer:
 
     def __init__(self, record: ProfileRecord, history: str | os.PathLike[str] | None, seed: int) -> None:
         kernels = [list(record.decisions())] if history is None else load(absolute(history))
-        self._record = record
+        self.record = record
         self._seed = seed
         self.epoch = record.epoch if history is None else 0.0
         self._kernels: Sequence[Sequence[Event]] = numbered(kernels)
@@ -84,7 +84,7 @@ class Replayer:
     def thin(self, trial: Trial) -> Mapping[str, int]:
         """Return the backends that would have answered of which little is known, with their attempts."""
         asked = {record.backend for _asked, record in trial.replayed.decided.prompts}
-        known = {name: self._past.attempts_at(name) for name in self._record.members if name in asked}
+        known = {name: self._past.attempts_at(name) for name in self.record.members if name in asked}
         return {name: count for name, count in known.items() if count < THIN and trial.replayed.drawn_share}
 
     def frame(self, trial: Trial) -> pd.DataFrame:
@@ -100,7 +100,7 @@ class Replayer:
         return (event for events in self._kernels for event in events)
 
     def _places(self, change: Change) -> list[Place]:
-        settings, profile = self._record.settings(change.settings), self._record.profile
+        settings, profile = self.record.settings(change.settings), self.record.profile
         return [
             Place(
                 name=member.name,
@@ -113,7 +113,7 @@ class Replayer:
         ]
 
     def _routing(self, change: Change) -> Routing:
-        policy = change.policy or self._record.profile.policy
+        policy = change.policy or self.record.profile.policy
         return FAILOVER if policy == SINGLE else routing_named(policy)
 
 

@@ -102,7 +102,7 @@ def check(profile: Profile) -> None:
         raise ProfileError(f"profile {profile.name}: {said}")
     for member in profile.members:
         if member.provider == "simulated":
-            simulated_script(_script_params(member))
+            simulated_script(script_params(member))
     virtual = [member.name for member in profile.members if is_virtual(member)]
     if virtual and len(virtual) < len(profile.members):
         other = next(member.name for member in profile.members if member.name not in virtual)
@@ -177,7 +177,8 @@ def _identity(member: ModelProfile) -> object:
     return (member.provider, member.model, place, asked.form, script)
 
 
-def _script_params(member: ModelProfile) -> dict[str, JsonValue]:
+def script_params(member: ModelProfile) -> dict[str, JsonValue]:
+    """Return a simulated member's parameters without the one of its clock."""
     return {key: value for key, value in member.params.items() if key != VIRTUAL_TIME}
 
 
@@ -185,7 +186,7 @@ def _backend(member: ModelProfile, entry: LiveEntry) -> Backend:
     if provider_of(member).name == "simulated":
         if (known := entry.simulated.get(member.name)) is not None:
             return known
-        script = simulated_script(_script_params(member))
+        script = simulated_script(script_params(member))
         made = entry.simulated[member.name] = SimulatedBackend(member.name, member.model, script, entry.live.clock)
         return made
     if provider_of(member).name == "local":

@@ -14,6 +14,7 @@ from llx_magic.errors import SettingError, brief
 from llx_magic.settings.kinds import (
     Choice,
     Kind,
+    NewFile,
     NotAllowedError,
     Number,
     SettingValue,
@@ -288,6 +289,14 @@ class Settings:
     history_limit: Annotated[
         int, _count("requests", "Requests kept for history()", "1000", "10000", scope=Scope.PROFILE)
     ] = 10_000
+    history_file: Annotated[
+        str | None,
+        Setting(
+            NewFile(".jsonl"),
+            "Where every event is appended as it happens, for a replay later; neither prompts nor replies",
+            scope=Scope.PROFILE,
+        ),
+    ] = None
 
     @property
     def first_word_limit_ms(self) -> int | None:

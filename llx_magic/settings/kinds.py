@@ -225,6 +225,37 @@ class StatusCodes(Kind):
         return {"anyOf": [{"type": "array", "minItems": 1, "items": each}, number, text_schema(_STATUSES)]}
 
 
+@dataclass(frozen=True, slots=True)
+class NewFile(Kind):
+    """The path of a file with an ending of its own."""
+
+    ending: str
+
+    @property
+    def allowed(self) -> str:
+        """A path that ends so."""
+        return f"the path of a {self.ending} file"
+
+    def read(self, raw: JsonValue) -> SettingValue:
+        """Accept a path with that ending, with any white space around it."""
+        if not isinstance(raw, str) or not fits(self._pattern, raw):
+            raise NotAllowedError(self.allowed)
+        return raw.strip()
+
+    def schema(self) -> dict[str, JsonValue]:
+        """A text that is such a path."""
+        return text_schema(self._pattern)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """A name in the working folder."""
+        return (f"history{self.ending}", "none")
+
+    @property
+    def _pattern(self) -> str:
+        return rf"[^\x00-\x1f]{{1,4000}}{re.escape(self.ending)}"
+
+
 def _status(raw: JsonValue) -> int | None:
     number = None if isinstance(raw, str) and not fits(_STATUS, raw) else _number(raw)
     return int(number) if number is not None and number == int(number) and 300 <= number <= 599 else None

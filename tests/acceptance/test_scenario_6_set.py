@@ -41,6 +41,7 @@ OTHERS = {
     "concurrency_limit": "8",
     "row_timeout_ms": "60000",
     "keep_prompts": "on",
+    "history_file": "week.jsonl",
 }
 """A value other than the default for each further setting."""
 

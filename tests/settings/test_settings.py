@@ -161,6 +161,7 @@ def test_the_defaults_are_those_that_are_documented():
         "row_timeout_ms": "none",
         "budget_usd": "none",
         "keep_prompts": "false",
+        "history_file": "none",
         "image_max_pixels": "2048",
         "history_limit": "10000",
     }

@@ -1,0 +1,114 @@
+"""A history that is written as it happens: a line per event, appended by a thread that nobody waits for."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import queue
+import threading
+import uuid
+import weakref
+from pathlib import Path
+
+from llx_magic.core.events import Event
+from llx_magic.engine.live import LiveProfile
+from llx_magic.locks import ForkSafeLock
+from llx_magic.replay.history import lines_of
+
+LARGEST = 64_000_000
+"""Beyond so many bytes the file is renamed, with ``.1`` at its end, and a new one is begun."""
+
+PATIENCE_SECONDS = 1.0
+"""How long the end of the process waits for what is not written yet."""
+
+_log = logging.getLogger(__name__)
+
+
+class HistoryWriter:
+    """Writes the events of one live profile; an observer of them, which takes a fraction of a microsecond for each."""
+
+    def __init__(self, epoch: float, path: Path) -> None:
+        self.path: Path | None = path
+        self._epoch = epoch
+        self._kernel = uuid.uuid4().hex[:12]
+        self._events: queue.SimpleQueue[Event | threading.Event] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._has_failed = False
+
+    def take(self, event: Event) -> None:
+        """Have an event written."""
+        if self.path is None:
+            return
+        self._events.put(event)
+        if self._thread is None or not self._thread.is_alive():  # of a forked process it is not there
+            self._thread = threading.Thread(target=self._write_all, name="llx-history", daemon=True)
+            self._thread.start()
+
+    def flush(self) -> None:
+        """Wait a moment for what is to be written."""
+        if self._thread is not None and self._thread.is_alive():
+            is_written = threading.Event()
+            self._events.put(is_written)
+            is_written.wait(PATIENCE_SECONDS)
+
+    def _write_all(self) -> None:
+        while True:
+            batch, waiting = [], list[threading.Event]()
+            each = self._events.get()
+            while True:
+                if isinstance(each, threading.Event):
+                    waiting.append(each)
+                else:
+                    batch.append(each)
+                try:
+                    each = self._events.get_nowait()
+                except queue.Empty:
+                    break
+            self._append(batch)
+            for done in waiting:
+                done.set()
+
+    def _append(self, events: list[Event]) -> None:
+        path = self.path
+        if path is None or not events:
+            return
+        kernel = f"{self._kernel}-{os.getpid()}"
+        data = b"".join(line + b"\n" for line in lines_of(events, kernel, self._epoch))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size + len(data) > LARGEST:
+                    path.replace(path.with_name(f"{path.name}.1"))
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+                file.write(data)
+            self._has_failed = False
+        except OSError as problem:
+            if not self._has_failed:  # once is enough, until it works again
+                _log.warning("the history file cannot be written: %s", problem.strerror)
+            self._has_failed = True
+
+
+_writers: weakref.WeakKeyDictionary[LiveProfile, HistoryWriter] = weakref.WeakKeyDictionary()
+_lock = ForkSafeLock()
+
+
+def write_history(live: LiveProfile, path: Path | None) -> None:
+    """Have every later event of a live profile written there, once, whoever asks for it; None ends that."""
+    with _lock:
+        writer = _writers.get(live)
+        if writer is not None:
+            writer.path = path
+        elif path is not None:
+            writer = _writers[live] = HistoryWriter(live.clock.epoch, path)
+            live.subscribe(writer.take)
+
+
+def flush_histories() -> None:
+    """Wait a moment until what has happened so far is written."""
+    for writer in list(_writers.values()):
+        writer.flush()
+
+
+atexit.register(flush_histories)

@@ -1,0 +1,113 @@
+"""``%llx_replay`` and ``%llx_tune``: both sides, how much is known, and the best three changes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from llx_magic.errors import ProfileError, SettingError, UsageProblem
+from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.session import Session
+from tests.commands.command import Home
+from tests.replay.profiles import asked, member, profile
+from tests.typed import Typed
+
+replay, tune, profiles = Typed("replay"), Typed("tune"), Typed("profile")
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch) -> Session:
+    """A profile that has been asked: its first backend takes long or fails, its second is slower and sure."""
+    monkeypatch.delenv("LLX_PROFILE", raising=False)
+    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path / "config"))
+    session = Session(ProfileStore())
+    line = "--provider simulated --model m --param virtual_time=true --param latency_ms"
+    profiles.run(session, f"save model first {line}=900 --param script=ok,slow:9000,503,503,ok --param cycle=true")
+    profiles.run(session, f"save model second {line}=2000")
+    profiles.run(session, "save loadbalancer pair failover first second")
+    balancer = session.load("pair").balancer
+
+    async def ask() -> None:
+        for number in range(60):
+            await balancer.ask(f"prompt {number}")
+            await balancer.clock.sleep(30)
+
+    asyncio.run(ask())
+    return session
+
+
+def test_both_sides_stand_beside_each_other(session):
+    text = replay.run(session, "--set timeout_ms=4000").text
+    lines = text.splitlines()
+    assert lines[0] == "60 prompts of pair, replayed with timeout_ms=4000"
+    assert lines[2].split() == ["was", "would", "be"]
+    p95 = next(line.split() for line in lines if line.startswith("p95"))
+    assert p95[1:3] == ["9", "s"]
+    assert float(p95[3]) < 9
+
+
+def test_it_says_how_much_was_drawn(session):
+    assert (
+        "% of the attempts are drawn from what each backend answered at about that time"
+        in replay.run(session, "--policy roundrobin").text
+    )
+    assert "every attempt is known from this history" in replay.run(session, "").text
+
+
+def test_it_says_of_whom_little_is_known(session):
+    text = replay.run(session, "--policy roundrobin").text
+    assert "little is known of second: it was asked" in text
+
+
+def test_its_value_has_the_frame(session):
+    frame = replay.run(session, "--set timeout_ms=4000").frame
+    assert len(frame) == 60
+    assert (frame["was_backend"] == "first").sum() > 20
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "says"),
+    [
+        ("--set timeout_ms=soon", SettingError, "timeout_ms must be a number of milliseconds, got 'soon'"),
+        ("--policy quick", ProfileError, "unknown policy 'quick'"),
+        ("--history gone.jsonl", UsageProblem, r"gone\.jsonl: cannot be read"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_in_one_line(session, line, error, says):
+    with pytest.raises(error, match=says):
+        replay.run(session, line)
+
+
+def test_the_best_changes_are_told_in_a_sentence_each(session):
+    lines = tune.run(session, "--for latency").text.splitlines()
+    assert lines[0].startswith("60 prompts of pair; the settings in force come to 100.0% answered, p95 9 s")
+    assert 1 <= len(lines) - 1 <= 3
+    assert all("answered (now" in line and "p95" in line and "of that is known." in line for line in lines[1:])
+
+
+def test_tuning_changes_nothing(session):
+    before = session.resolved(), session.active.snapshot(), session.active.profile
+    tune.run(session, "--for latency")
+    assert (session.resolved(), session.active.snapshot(), session.active.profile) == before
+
+
+def test_where_nothing_is_better_it_says_so(session):
+    assert tune.run(session, "--for cost").text.splitlines()[-1] == "none of them is better"
+
+
+def test_an_aim_that_is_none_is_refused(session):
+    with pytest.raises(UsageProblem, match="success"):
+        tune.run(session, "--for glory")
+
+
+def test_the_command_line_replays_a_file(tmp_path):
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b")
+    balancer = asyncio.run(asked(profile(member("a", "ok, 503"), member("b")), 10))
+    balancer.save_history(tmp_path / "week.jsonl")
+    done = home.run("replay", "-p", "pair", "--history", "week.jsonl", "--set", "failover_retry_count=2")
+    assert done.returncode == 0
+    assert "10 prompts of pair, replayed with failover_retry_count=2" in done.stdout
