@@ -30,6 +30,14 @@ _OF_VSCODE = re.compile(r"-jvsc-[0-9a-f-]+")
 """What VS Code adds to the notebook's name, to tell its kernels apart."""
 
 
+_roles: list[str] = []
+
+
+def take_role(role: str) -> None:
+    """Say what this process is there for, where it is no notebook: others know it by that."""
+    _roles[:] = [role]
+
+
 class Whoami(NamedTuple):
     """The host's name, the process's number there, and its name, empty where there is none to be told."""
 
@@ -61,6 +69,8 @@ def card_of_gate(seen: BackendSnapshot, settings: Settings, since: float, reques
 
 
 def _name() -> str:
+    if _roles and not hosts.is_notebook():
+        return _roles[0]
     if notebook := os.environ.get(NOTEBOOK_VARIABLE, ""):
         return _OF_VSCODE.sub("", _last_part(notebook))
     if hosts.is_notebook():

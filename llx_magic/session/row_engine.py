@@ -8,6 +8,7 @@ from dataclasses import replace
 from llx_magic.cluster.messages import Job, Order, Report
 from llx_magic.core.failure import NotReady
 from llx_magic.engine.background import BACKGROUND, awaited
+from llx_magic.engine.card import take_role
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.engine.plan import Plan
 from llx_magic.engine.steady import SteadyBackend
@@ -16,6 +17,9 @@ from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.ordered_rows import OrderedRows
 from llx_magic.session.ticker import Ticker
 from llx_magic.text.shape import JSON
+
+ROLE = "Dask worker"
+"""By what name the others that share a backend know this process."""
 
 UNHEARD_SECONDS = 60.0
 """Who fetches nothing for so long is gone: nothing more is asked for it."""
@@ -31,6 +35,7 @@ class RowEngine:
     """
 
     def __init__(self, job: Job) -> None:
+        take_role(ROLE)
         self._balancer = LoadBalancer(unpack(job.profile))
         self._plan = self._planned(job)
         self._clock = LoopClock()

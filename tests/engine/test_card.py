@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+from llx_magic import hosts
 from llx_magic.core.peers import LONGEST_NAME
-from llx_magic.engine.card import whoami
+from llx_magic.engine import card
+from llx_magic.engine.card import take_role, whoami
 from llx_magic.keys.redaction import LIVE_KEYS
+from llx_magic.session.session import Session
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,24 @@ def test_the_variable_says_another_name_or_none(monkeypatch, given):
     monkeypatch.setenv("JPY_SESSION_NAME", "analysis.ipynb")
     monkeypatch.setenv("LLX_SHARED_NAME", given)
     assert whoami().name == given
+
+
+def test_a_role_goes_before_the_notebook_whose_variables_were_inherited(monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "analysis.ipynb")
+    monkeypatch.setattr(card, "_roles", [])
+    take_role("Dask worker")
+    assert whoami().name == "Dask worker"
+
+
+def test_a_notebook_that_is_a_worker_too_stays_a_notebook(monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "analysis.ipynb")
+    monkeypatch.setattr(card, "_roles", [])
+    hosts.enter(Session)
+    try:
+        take_role("Dask worker")
+        assert whoami().name == "analysis.ipynb"
+    finally:
+        hosts.leave(Session)
 
 
 def test_a_key_in_a_name_is_not_told(monkeypatch):
