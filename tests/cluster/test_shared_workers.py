@@ -11,7 +11,8 @@ from distributed import Client
 
 import llx_magic as llx
 from llx_magic.engine.background import BACKGROUND
-from tests.cluster.kit import TEMPLATE, rows, workers_with
+from tests.cluster.conftest import READY_SECONDS
+from tests.cluster.kit import TEMPLATE, rows, warm_up, workers_with
 from tests.faults.server import FaultServer
 from tests.shared.kit import PROGRAM, RedisServer
 
@@ -40,9 +41,14 @@ def test_each_worker_is_seen_as_what_it_is(server: RedisServer, home: Path, stor
         path = home / "team.json"
         path.write_text(json.dumps(document))
         lb = llx.load(str(path), trust=True)
-        result = BACKGROUND.run(lb.map(rows(60), TEMPLATE, client=client, store=store))
-        assert set(result.frame["llx_status"]) == {"answered"}
-        found = BACKGROUND.run(lb.peers())
+        client.wait_for_workers(2, timeout=READY_SECONDS)
+        client.run(warm_up)
+        for turn in range(5):  # until both have had rows
+            result = BACKGROUND.run(lb.map(rows(60, f"turn {turn} row"), TEMPLATE, client=client, store=store))
+            assert set(result.frame["llx_status"]) == {"answered"}
+            found = BACKGROUND.run(lb.peers())
+            if len(found) > 1:
+                break
         assert list(found["name"]) == ["Dask worker", "Dask worker"]
         assert found["process"].nunique() == 2
         assert found["rpm_used"].min() >= 60  # or more, as long as places that were not used are on their way back
