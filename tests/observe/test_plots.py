@@ -120,7 +120,7 @@ def test_no_text_leaves_the_figure_or_overlaps_a_neighbour_on_the_axis(name, bac
 def test_axes_name_their_unit(name):
     ax = getattr(busy(), name)()
     zones = {f"time ({zone})" for zone in time.tzname}
-    assert ax.get_xlabel() in zones | {"seconds from the start of the request"}
+    assert ax.get_xlabel() in zones | {"time from the start of the request"}
     titles = {"plot_circuit": "Circuits", "plot_latency": "Seconds of each visit", "plot_tpm": "Tokens per minute"}
     assert ax.get_title(loc="left") == titles.get(name, ax.get_title(loc="left"))
 
@@ -336,6 +336,16 @@ def test_an_attempt_is_an_outline_until_its_first_token():
     assert outline.get_x() == 0
     assert full.get_x() == pytest.approx(1)
     assert (outline.get_facecolor()[3], full.get_facecolor()[3]) == (0, 1)
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.0002, "0.1 ms"), (2.0, "1 s"), (540.0, "1 min 40 s")])
+def test_the_axis_of_a_request_is_in_peoples_units(seconds, written):
+    events = (
+        facts.RequestStarted(at=0.0, request=1, policy="failover", order=("a",)),
+        facts.AttemptStarted(at=0.0, request=1, backend="a", attempt=1, attempts=1),
+        facts.RequestCancelled(at=seconds, request=1, seconds=seconds),
+    )
+    assert written in ticks(plot_waterfall(Trace(events)).xaxis)
 
 
 def test_a_request_is_chosen_by_its_number():

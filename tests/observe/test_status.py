@@ -176,6 +176,17 @@ def test_the_table_has_a_row_for_each_backend_and_the_prompts_above_it():
     assert all(text in deep for text in ("answering", "5 of 5 (100.0%)", "1,230, floor 500"))
 
 
+def test_the_table_tells_what_is_not_known_from_what_is_nothing():
+    shown = str(status_of(of(new("a", tpm_threshold=500.0), new("b", failures=2, requests=2, success_rate=0.0))))
+    first, second = shown.splitlines()[-2:]
+    assert [cell.strip() for cell in first.split("  ") if cell.strip()][-5:] == [
+        "0 of 0",
+        *["N/A"] * 3,
+        "N/A, floor 500",
+    ]
+    assert "0 of 2 (0.0%)" in second
+
+
 def test_the_table_is_escaped_and_marked_only_where_something_is_wrong():
     hostile = "<b>\x1b[31m$x$"
     shown = status_of(of(out(hostile), new("deep", passed_over=hostile)))._repr_html_()

@@ -33,6 +33,14 @@ def test_a_duration_is_written_in_the_units_that_people_use(seconds, text):
     assert units.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("limit_ms", "text"),
+    [(1, "1 ms"), (8000, "8000 ms"), (60_000, "1 min"), (85_000, "1 min 25 s"), (10_800_000, "3 h")],
+)
+def test_a_limit_reads_as_its_setting_is_written_and_from_a_minute_on_as_a_duration(limit_ms, text):
+    assert units.limit(limit_ms) == text
+
+
 @given(st.floats(min_value=1e-6, max_value=1e9))
 @example(0.99999)
 @example(59.9999)

@@ -8,6 +8,7 @@ from llx_magic.observe.palette import ANSWERED, FAILED
 from llx_magic.observe.plots import marks as drawing
 from llx_magic.observe.plots.marks import MISSED, ink
 from llx_magic.text.screen import one_line
+from llx_magic.units import duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,8 @@ def plot_waterfall(trace: Trace, *, ax: Axes | None = None) -> Axes:
             _step(ax, row + 0.18, step, total)
             _say(ax, row - 0.24, one_line(step.text, _LONGEST_TEXT))
         ax.set_xlim(0, total * 1.01)
-        ax.set_xlabel("seconds from the start of the request")
+        ax.xaxis.set_major_formatter(lambda seconds, _place: duration(seconds))
+        ax.set_xlabel("time from the start of the request")
         drawing.rows(ax, [step.backend for step in steps])
         return ax
 

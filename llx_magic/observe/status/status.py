@@ -71,17 +71,16 @@ def status_of(snapshot: Snapshot) -> Status:
 
 def _figures(backend: BackendSnapshot) -> tuple[str, ...]:
     """Return what was answered, how fast, and how much; times are of answered visits alone."""
-    ended = backend.successes + backend.failures
-    answered = f"{number(backend.successes)} of {number(ended)} ({percent(backend.success_rate)})" if ended else ""
-    times = (backend.p50_latency, backend.p95_latency, backend.ttft)
-    return (answered, *("" if each is None else duration(each) for each in times), _rate(backend))
+    ended, rate = backend.successes + backend.failures, backend.success_rate
+    answered = f"{number(backend.successes)} of {number(ended)}" + (f" ({percent(rate)})" if ended else "")
+    return (answered, *map(duration, (backend.p50_latency, backend.p95_latency, backend.ttft)), _rate(backend))
 
 
 def _rate(backend: BackendSnapshot) -> str:
     tpm, floor = backend.tpm, backend.tpm_threshold
     if floor is None:
-        return "" if tpm is None else number(tpm)
-    shown = "unknown" if tpm is None else below(tpm, floor, ",") if tpm < floor else number(tpm)
+        return number(tpm)
+    shown = below(tpm, floor, ",") if tpm is not None and tpm < floor else number(tpm)
     return f"{shown}, floor {exact(floor, ',')}"
 
 
