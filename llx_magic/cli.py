@@ -113,7 +113,7 @@ def _session() -> Session:
         print(question, end="", file=sys.stderr, flush=True)
         return _line()
 
-    return Session(eager=True, asker=trust.asker(read) if can_ask else None)
+    return Session(eager=True, asker=trust.asker(read), read=read) if can_ask else Session(eager=True)
 
 
 def _ask_hidden(question: str) -> str:

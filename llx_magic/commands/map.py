@@ -95,6 +95,7 @@ COMMAND = Command(
         Option("--retry", AGAIN, "ask again the rows whose failure is in the store", choices=(AGAIN,)),
         Option(f"--retry-{AGAIN}", "", f"the same as --retry {AGAIN}", hidden=True),
         Option("--budget", "USD", "stop before the run costs more"),
+        Option("-y --yes", "", "send the rows without asking, whatever they cost (ask_above_usd)"),
         Option("--max-errors", "N", "stop after N failed rows"),
         Option("--give-up-after", "SECONDS", "stop waiting after this time, with what is done"),
         Option("--prefix", "TEXT", "begin the names of the new columns so"),

@@ -45,6 +45,7 @@ def run(here: Here, asked: Asked) -> Output | None:
     prepared = MapRun(balancer, rows, asked["prompt"], options)
     if "dry-run" in asked:
         return Output(str(prepared.estimate()))
+    mapping.seek_consent(prepared, asked, here.session.read)
     is_quiet = "quiet" in asked
     for note in () if is_quiet else notes_of(balancer, asked):
         remark(note)
@@ -105,7 +106,7 @@ def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interr
         remark(f"llx map: {mapping.how_to_go_on(result, 'the same command')}")
         raise KeyboardInterrupt
     wanted = summary.rows if wanted is None else wanted
-    if missing := wanted - summary.answered - summary.stored:
+    if missing := wanted - summary.answered - summary.stored - summary.shared:
         errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)
         why = errors or summary.stopped or "the column llx_error says why"
         raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {why}")

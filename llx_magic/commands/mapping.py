@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable
 
 from llx_magic.commands.ask import effort_of
 from llx_magic.commands.map import AGAIN
@@ -53,6 +55,22 @@ def options_of(asked: Asked, schema: object) -> MapOptions:
         prefix=asked.get("prefix"),
         store=asked.get("store"),
     )
+
+
+def seek_consent(run: MapRun, asked: Asked, read: Callable[[str], str] | None) -> None:
+    """Ask before a run that will cost much; ``read`` asks, None where nobody can be asked.
+
+    Raises:
+        UsageProblem: where it is not wanted, or nobody can be asked; nothing was sent.
+    """
+    if "yes" in asked or (question := run.question()) is None:
+        return
+    if read is not None:
+        with contextlib.suppress(EOFError):
+            if read(f"{question}: send them? [y/N] ").strip().lower() in ("y", "yes"):
+                return
+    run.abandon()
+    raise UsageProblem(f"{question}; --yes sends them, --budget USD stops before it costs more; nothing was sent")
 
 
 def follow(run: MapRun, view: MapView) -> tuple[MapResult, bool]:

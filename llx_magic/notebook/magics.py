@@ -70,14 +70,19 @@ class LlxMagics(Magics):
 
     def session(self) -> Session:
         """Return this shell's session; made at the first use, by a magic or by ``llx_magic.ask`` on any thread."""
+        from llx_magic.commands import trust
         from llx_magic.notebook.map_view import map_view
-        from llx_magic.notebook.notebook import asker_of
+        from llx_magic.notebook.notebook import reader_of
         from llx_magic.session.session import Session
 
         with self._making:
             if self._session is None:
+                read = reader_of(self._shell)
                 self._session = Session(
-                    eager=True, asker=asker_of(self._shell), map_view=lambda: map_view(self._shell, self.redraw)
+                    eager=True,
+                    asker=None if read is None else trust.asker(read),
+                    read=read,
+                    map_view=lambda: map_view(self._shell, self.redraw),
                 )
             return self._session
 

@@ -49,6 +49,7 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     prepared = MapRun(balancer, data, template, options, namespace=scope)
     if "dry-run" in asked:
         return Output(str(prepared.estimate()))
+    mapping.seek_consent(prepared, asked, here.session.read)
     view = QuietMap() if "quiet" in asked else here.session.map_view()
     result, was_interrupted = mapping.follow(prepared, view)
     shell.user_ns[LAST_MAP] = result

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.backends import local as embedded
-from llx_magic.commands import trust
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, Shown
 from llx_magic.commands.prompt import read_prompt
@@ -24,7 +23,6 @@ from llx_magic.notebook.dashboards import Dashboards
 from llx_magic.notebook.frontend import is_kernel
 from llx_magic.notebook.jobs import Jobs
 from llx_magic.notebook.prompter import LAST_MAP, LAST_REPLY, Prompter
-from llx_magic.session.consent import Asker
 from llx_magic.session.session import Session
 from llx_magic.template.tables import Limits
 from llx_magic.text.screen import printable
@@ -109,6 +107,6 @@ def _is_in(names: Mapping[str, object], name: str, value: object) -> bool:
     return name in names and names[name] is value
 
 
-def asker_of(shell: InteractiveShell) -> Asker | None:
+def reader_of(shell: InteractiveShell) -> Callable[[str], str] | None:
     """Return what asks in IPython's terminal, or None: a kernel may have no input, and a notebook may run unwatched."""
-    return None if is_kernel(shell) or not sys.stdin.isatty() else trust.asker(input)
+    return None if is_kernel(shell) or not sys.stdin.isatty() else input

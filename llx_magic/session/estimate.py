@@ -87,6 +87,12 @@ class Estimate:
     tokens_out: About = _NONE
     prices: tuple[Price, ...] = ()
 
+    @property
+    def dearest(self) -> Price | None:
+        """The backend at which it would probably cost the most if that answered all; None where no price is known."""
+        known = [each for each in self.prices if each.cost is not None]
+        return max(known, key=lambda each: each.cost.likely if each.cost else 0.0, default=None)
+
     def __str__(self) -> str:
         """Every line."""
         return "\n".join(self.lines())

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llx_magic.core.events import Event
@@ -34,6 +35,7 @@ from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
 from llx_magic.session.ticker import Ticker
 from llx_magic.template.template import Template
 from llx_magic.text.wording import listed
+from llx_magic.units import CURRENCY, plural
 
 if TYPE_CHECKING:
     from llx_magic.session.balancer import LoadBalancer
@@ -84,7 +86,8 @@ class MapRun:
         )
         self._store = ReplyStore.open(options.get("store"))
         self._plan, self._live = plan, balancer.live
-        self._feed = feed = Feed(source, prompts, keeping, wishes, self._store)
+        self._new_feed = partial(Feed, source, prompts, keeping, wishes, self._store)
+        self._feed = feed = self._new_feed()
         shadowed = (f"{name} is the column, not your variable" for name in prompts.shadowed)
         self._notes = (*balancer.remarks, *remarks, *shadowed)
         self._outcomes = Outcomes()
@@ -104,6 +107,33 @@ class MapRun:
         """
         with self._store:
             return estimate(self._feed, self._plan, self._live)
+
+    def question(self) -> str | None:
+        """Return why somebody should be asked before the run; None where it is cheap enough, or has a limit of its own.
+
+        Of an iterator nobody knows what it will cost.
+
+        Raises:
+            StoreProblem: where the store cannot be read.
+        """
+        most = self._plan.candidates[0].settings.ask_above_usd
+        prices = [each.tariff.price for each in self._plan.candidates]
+        if (
+            most is None
+            or self._plan.has_limit
+            or self._source.length is None
+            or not any(map(any, filter(None, prices)))
+        ):
+            return None
+        told = estimate(self._new_feed(), self._plan, self._live)
+        if told.dearest is None or told.dearest.cost is None or told.dearest.cost.likely <= most:
+            return None
+        cost = told.dearest.cost.in_words(CURRENCY if told.dearest.is_estimate else "")
+        return f"the {plural(told.to_ask, 'row')} to ask will cost about {cost}, more than ask_above_usd={most:g}"
+
+    def abandon(self) -> None:
+        """Close what was opened for a run that is not to be."""
+        self._store.close()
 
     async def run(self, watch: MapWatch = lambda _part: None) -> MapResult:
         """Ask every row that has to be asked, on the running loop, and return what became of all.

@@ -68,6 +68,7 @@ class Session:
     ``clock`` replaces real time for all profiles, which then have a state of their own; it is for tests. With ``eager``
     a profile gets ready to send in the background as soon as it is known, so that the first prompt is quick. ``asker``
     asks the user what a profile from elsewhere may do; without one nothing is asked and what is not allowed is refused.
+    ``read`` shows any other question and returns what the user types; None where nobody can be asked.
     ``map_view`` makes what shows a run over rows; without one it is a bar in a terminal, and lines elsewhere.
     """
 
@@ -78,11 +79,13 @@ class Session:
         *,
         eager: bool = False,
         asker: Asker | None = None,
+        read: Callable[[str], str] | None = None,
         map_view: Callable[[], MapView] = lambda: view_on(sys.stderr),
     ) -> None:
         self.store = store or ProfileStore()
         self.conversations = Conversations(self.store.state_folder / "conversations")
         self.consent = Consent(asker)
+        self.read = read
         self.map_view = map_view
         self._clock = clock
         self._eager = eager

@@ -272,6 +272,16 @@ class Settings:
             scope=Scope.PROMPT,
         ),
     ] = None
+    ask_above_usd: Annotated[
+        float | None,
+        Setting(
+            Number(offered=("1", "10", "50", "none")),
+            "What a run over rows may cost by its estimate without %%llx_map and llx map asking first; with a budget "
+            "they do not ask",
+            "USD",
+            Scope.PROMPT,
+        ),
+    ] = 10
     image_max_pixels: Annotated[
         int,
         _count(

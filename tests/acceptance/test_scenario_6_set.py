@@ -42,6 +42,7 @@ OTHERS = {
     "row_timeout_ms": "60000",
     "keep_prompts": "on",
     "history_file": "week.jsonl",
+    "ask_above_usd": "2.5",
 }
 """A value other than the default for each further setting."""
 

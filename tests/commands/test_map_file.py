@@ -183,6 +183,54 @@ class TestInterrupt:
         assert last == "llx: interrupted"
 
 
+@pytest.fixture
+def dear(home: Home) -> Home:
+    """A profile whose two rows are estimated at about 100."""
+    saving = ("profile", "save", "model", "dear", "--provider", "simulated", "--model", "m", "--price-input", "0")
+    assert home.run(*saving, "--price-output", "100000").returncode == 0
+    return home
+
+
+MAP_DEAR = ("map", "in.csv", "-p", "dear", "--prompt", "Rate {{ text }}.", "--out", "out.jsonl")
+
+
+def test_what_will_cost_much_is_not_sent_unasked_and_it_says_how(dear):
+    done = dear.run(*MAP_DEAR)
+    assert done.returncode == 2
+    assert "the 2 rows to ask will cost about 100 (30 to 200), more than ask_above_usd=10" in done.stderr
+    assert done.stderr.endswith("; --yes sends them, --budget USD stops before it costs more; nothing was sent\n")
+    assert not (dear.folder / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("how", [("--yes",), ("-y",), ("--budget", "1000"), ("--set", "ask_above_usd=none")])
+def test_what_will_cost_much_is_sent_where_that_was_said(dear, how):
+    assert dear.run(*MAP_DEAR, *how).returncode == 0
+    assert dear.run(*MAP_DEAR).returncode == 0  # all of it is in the store
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs terminals of POSIX")
+@pytest.mark.parametrize(("typed", "status"), [("y", 0), ("n", 2), ("", 2), ("\x04", 2)])
+def test_a_terminal_is_asked_before_what_will_cost_much(dear, typed, status):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        dear.command(*MAP_DEAR), env=dear.env, cwd=dear.folder, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    seen = b""
+    while b"send them? [y/N]" not in seen:
+        seen += os.read(ours, 4096)
+    os.write(ours, typed.encode() + (b"" if typed == "\x04" else b"\n"))
+    assert process.wait(60) == status
+    os.close(ours)
+
+
+def test_equal_prompts_count_as_answered(home):
+    (home.folder / "in.csv").write_text("text\nsame\nsame\n")
+    done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "--out", "out.jsonl")
+    assert (done.returncode, done.stderr.count("no reply")) == (0, 0)
+
+
 def screen(written: str) -> list[str]:
     """Return the lines that a person sees at last; a carriage return goes back to the beginning of a line."""
     lines = []

@@ -230,6 +230,15 @@ def test_where_nothing_can_be_redrawn_the_result_is_shown_once(watcher):
     assert ran.printed == ""
 
 
+def test_in_a_notebook_what_will_cost_much_needs_a_word_of_the_cell(watcher):
+    saving = "%llx_profile save model dear --provider simulated --model m --price-input 0 --price-output 100000"
+    watcher(saving).fine()
+    refused = watcher("%%llx_map words -p dear\nSay {{ row }}.")
+    assert "more than ask_above_usd=10; --yes sends them" in refused.printed
+    watcher("%%llx_map words -p dear --yes\nSay {{ row }}.").fine()
+    assert watcher["_llx_map"].summary.answered == 3
+
+
 def test_no_control_character_is_printed_where_there_is_no_terminal(reviews):
     ran = reviews("%%llx_map reviews\nRate {{ text }}.").fine()
     assert all(each.isprintable() or each == "\n" for each in ran.printed + ran.complained)

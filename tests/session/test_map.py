@@ -292,6 +292,29 @@ async def test_a_run_keeps_within_its_budget(store):
     assert "budget of 2.75 USD" in result.summary.stopped
 
 
+async def test_a_question_is_worth_its_while_from_a_set_sum_on_and_without_a_budget(store):
+    dear = balancer(priced("a"))
+
+    def question(data=ROWS, lb=dear, **options):
+        return MapRun(lb, data, TEMPLATE, {"store": store, **options}).question()
+
+    assert question() is None  # about 10 USD
+    told = question(ROWS * 2, dedupe=False)
+    assert told == "the 40 rows to ask will cost about 20 (6 to 40), more than ask_above_usd=10"
+    assert question(settings={"ask_above_usd": 0.5})
+    assert question(ROWS * 2, dedupe=False, budget=5) is None
+    assert question(ROWS * 2, dedupe=False, settings={"ask_above_usd": None}) is None
+    assert question(iter(ROWS * 2), dedupe=False) is None
+    assert question(ROWS * 2, balancer(simulated("a")), dedupe=False) is None
+
+
+async def test_python_is_never_asked_and_a_question_changes_nothing(store):
+    lb = balancer(priced("a"))
+    run = MapRun(lb, ROWS * 2, TEMPLATE, {"store": store, "dedupe": False})
+    assert run.question()
+    assert counts(await run.run()) == {"answered": 40}
+
+
 async def test_a_budget_needs_a_price(store):
     with pytest.raises(UsageProblem, match="budget: nobody can be asked: its price is not known"):
         await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, budget=5)

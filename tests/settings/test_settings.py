@@ -160,6 +160,7 @@ def test_the_defaults_are_those_that_are_documented():
         "concurrency_limit": "none",
         "row_timeout_ms": "none",
         "budget_usd": "none",
+        "ask_above_usd": "10",
         "keep_prompts": "false",
         "history_file": "none",
         "image_max_pixels": "2048",
