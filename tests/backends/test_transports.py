@@ -186,6 +186,36 @@ async def test_a_forked_copy_that_collects_its_garbage_leaves_the_connections_al
         assert answer.text == server.text
 
 
+async def test_a_connection_given_up_at_any_moment_leaves_its_number_to_the_next(monkeypatch):
+    """The loop that watches a socket has to close it; else the next one has the number of one that is watched.
+
+    At both ends of a TLS handshake asyncio goes on for a while with what was cancelled.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async def ask(transport: Transport) -> int:
+        async with contextlib.aclosing(await transport.send(Request(url, {}, b"", "GET"), lambda: None)) as response:
+            return response.status
+
+    with FaultServer(certificate="trusted") as trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", trusted.ca_file)
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=trusted.tls) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            async with contextlib.aclosing(new_transport(way_to(Endpoint(url, "m")))) as transport:
+                for turns in range(30):
+                    asking = asyncio.create_task(ask(transport))
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    asking.cancel()
+                    await asyncio.wait([asking])
+                    assert await ask(transport) == 204
+
+
 async def answered_by(*pieces: bytes, body: bytes = b"{}", **headers: str) -> tuple[int, bytes]:
     """Return status and body of what a bare server says, piece by piece, before it has read more than a head."""
     heads: list[bytes] = []
@@ -224,6 +254,28 @@ async def test_a_body_without_a_length_ends_with_its_connection():
 async def test_heads_that_only_announce_another_are_passed_over():
     early = b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 3
     assert await answered_by(early, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") == (200, b"hi")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nA: folded\r\n once\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nA: a\x01b\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nhi\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ],
+)
+async def test_a_reply_that_is_odd_and_can_be_read_in_one_way_only_is_read(reply):
+    """Servers that are written by hand send such replies, and other clients read them."""
+    assert await answered_by(reply) == (200, b"hi")
+
+
+@pytest.mark.parametrize("name", ["chunked", "Chunked", "gzip, CHUNKED"])
+async def test_a_body_in_chunks_that_has_no_last_one_is_not_whole(name):
+    """In capitals as well: https://www.rfc-editor.org/rfc/rfc9112#section-7"""
+    with pytest.raises(Broken):
+        await answered_by(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {name}\r\n\r\n2\r\nhi\r\n".encode())
 
 
 async def test_an_answer_that_comes_before_a_large_prompt_is_sent_is_the_answer():

@@ -235,7 +235,7 @@ class FaultServer:
         self._arrived = threading.Condition(self._lock)
         self._open: set[socket.socket] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._tls = self._tls_context(certificate) if certificate else None
+        self.tls = self._tls_context(certificate) if certificate else None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -249,7 +249,7 @@ class FaultServer:
 
     @property
     def base_url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     @property
     def pieces(self) -> list[str]:
@@ -332,8 +332,8 @@ class FaultServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            if self._tls:
-                sock = self._tls.wrap_socket(sock, server_side=True)
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
         except OSError:
             sock.close()
             return

@@ -109,15 +109,17 @@ class DirectTransport:
         waiting = await start_connection(
             await self._addresses(address), happy_eyeballs_delay=SECOND_ADDRESS_SECONDS, interleave=1
         )
+        line = Line(address, self._lost)
         try:
             waiting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            context, name, limit = (self._context, address.host, _NEVER) if address.is_encrypted else (None, None, None)
-            make = functools.partial(Line, address, self._lost)
-            _, line = await loop.create_connection(
-                make, sock=waiting, ssl=context, server_hostname=name, ssl_handshake_timeout=limit
+            # No certificate has the dot behind a name that is whole: https://www.rfc-editor.org/rfc/rfc6066#section-3
+            named = self._context, address.host.removesuffix("."), _NEVER
+            context, name, limit = named if address.is_encrypted else (None, None, None)
+            await loop.create_connection(
+                line.begin, sock=waiting, ssl=context, server_hostname=name, ssl_handshake_timeout=limit
             )
         except BaseException:
-            waiting.close()
+            line.abandon(waiting)
             raise
         self._lines.add(line)
         return line

@@ -6,7 +6,9 @@ httptools is llhttp, by which Node.js reads too: https://github.com/nodejs/llhtt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -44,14 +46,14 @@ class Line(asyncio.Protocol):
         self.address = address
         self.broken: Broken | None = None
         self.is_whole = True
-        self._has_length = self._has_surplus = False
+        self._has_length = self._has_surplus = self._is_doubtful = False
         self._end = b""
         self.status = 0
         self.headers: dict[str, str] = {}
         self._lost = lost
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _parser_for(self)
         self._sending: Sending | None = None
-        self._was_used = self._head_came = self._is_sent = False
+        self._has_begun = self._was_used = self._head_came = self._is_sent = False
         self._keeps_alive = True
         self._pieces: list[bytes] = []
         self._held = self._beside = 0
@@ -137,6 +139,25 @@ class Line(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def begin(self) -> Line:
+        """Return itself, to asyncio, whose the socket is from now on."""
+        self._has_begun = True
+        return self
+
+    def abandon(self, waiting: socket.socket) -> None:
+        """Have a socket closed on which no connection came about, by whoever has it.
+
+        One that asyncio has must not be closed here: its number would soon be another connection's, while the loop
+        still watches it. asyncio closes it when it ends, which a handshake that is given up early might not tell:
+        https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/sslproto.py#L580
+        """
+        if not self._has_begun:
+            waiting.close()
+            return
+        self.abort()
+        with contextlib.suppress(OSError):  # it has ended already
+            waiting.shutdown(socket.SHUT_RDWR)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take that the connection stands."""
         self._transport = cast("asyncio.Transport", transport)
@@ -217,8 +238,9 @@ class Line(asyncio.Protocol):
             return
         self.status, self._head_came = status, True
         # https://www.rfc-editor.org/rfc/rfc9112#section-6.3
-        encoding = self.headers.get("transfer-encoding")
-        self._has_length = "content-length" in self.headers if encoding is None else encoding.endswith("chunked")
+        encoding, has_number = self.headers.get("transfer-encoding"), "content-length" in self.headers
+        self._has_length = has_number if encoding is None else encoding.lower().endswith("chunked")
+        self._is_doubtful = has_number and encoding is not None
         self._end = b"\n" if encoding is None else _LAST_CHUNK
 
     def on_body(self, data: bytes) -> None:
@@ -232,7 +254,7 @@ class Line(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take that a body is whole."""
         if self._head_came and not self._has_surplus:
-            self.is_whole, self._keeps_alive = True, self._parser.should_keep_alive()
+            self.is_whole, self._keeps_alive = True, self._parser.should_keep_alive() and not self._is_doubtful
 
     def _break(self, broken: Broken) -> None:
         self.broken = self.broken or broken
@@ -242,6 +264,22 @@ class Line(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _parser_for(line: Line) -> httptools.HttpResponseParser:
+    """Return what reads replies as other clients do: what is odd and has one meaning only is no fault.
+
+    Of the two ways to say where a body ends, the chunks count, and the connection is not used again:
+    https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    """
+    parser = httptools.HttpResponseParser(line)
+    parser.set_dangerous_leniencies(
+        lenient_headers=True,
+        lenient_chunked_length=True,
+        lenient_optional_cr_before_lf=True,
+        lenient_spaces_after_chunk_size=True,
+    )
+    return parser
 
 
 def _is_readable(descriptor: int) -> bool:
