@@ -52,10 +52,12 @@ from llx_magic.commands.words import split, words_of
 from llx_magic.consent.pairs import read_pairs
 from llx_magic.consent.trust import Trust
 from llx_magic.core.message import File, Image, Message
+from llx_magic.core.past import Past
 from llx_magic.core.peers import Peer, Shared, SharedBackend, Used, card_of, peers_of
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.core.sampling import read_sampling, sampling_of
+from llx_magic.core.totals import as_recorded, totals
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.files.names import check_name
 from llx_magic.files.ownership import this_user
@@ -72,6 +74,7 @@ from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.key_source import ProfileKeySource
 from llx_magic.providers.address import AddressProblem, base_url
 from llx_magic.providers.provider import FORMS
+from llx_magic.replay.history import load as load_history
 from llx_magic.rows.rows import ROW
 from llx_magic.rows.source import source_of
 from llx_magic.rows.writing import write_table
@@ -426,6 +429,14 @@ class Folder:
         assert isinstance(profile, ModelProfile)
         ProfileKeySource(profile, None, needs_key=True, own_host=True).read()
 
+    def history(self, data: bytes, chance: random.Random) -> None:
+        """A history that somebody saved, and what it came to."""
+        (self.path / "history.jsonl").write_bytes(data)
+        kernels = load_history(self.path / "history.jsonl")
+        past = Past(kernels, chance.random)
+        events = [event for each in kernels for event in each]
+        totals(as_recorded(past.asked, events), events)
+
     def key_names(self, data: bytes, chance: random.Random) -> None:
         """The list of the keys in the keyring."""
         (self.path / "keys.json").write_bytes(data)
@@ -524,6 +535,7 @@ def parsers(folder: Path) -> tuple[Parser, ...]:
         Parser("cards of processes", _cards, samples("cards"), 20_000),
         Parser("conversations", files.conversation, samples("conversations"), 20_000),
         Parser("key files", files.key_file, samples("key-files"), 20_000),
+        Parser("histories", files.history, samples("histories"), 5_000, 2_000),
         Parser("rows of files", files.rows, samples("rows"), 5_000, 2_000),
         Parser("what is trusted", files.trusted, samples("trusted"), 20_000),
         Parser("names of keys", files.key_names, samples("key-names"), 20_000),

@@ -38,6 +38,9 @@ NEIGHBOURS = 40
 OFTEN = 0.1
 """Where more than this part of the replies take so long, a time-out is no sign of an outage."""
 
+LONGEST_SECONDS = 86_400.0
+"""No attempt is taken to have lasted longer."""
+
 
 @dataclass(slots=True)
 class Attempted:
@@ -84,7 +87,7 @@ class Asked:
     @property
     def cancelled_after(self) -> float | None:
         """After how many seconds the user stopped it; None where nobody did."""
-        return self.ended.seconds if isinstance(self.ended, RequestCancelled) else None
+        return _within_reason(self.ended.seconds) if isinstance(self.ended, RequestCancelled) else None
 
 
 class _OfBackend:
@@ -212,13 +215,18 @@ class Past:
                 self._not_ready[event.request, event.backend] = event.message
                 self._never_ready[event.backend] = event.message
             case FirstTokenReceived() if last:
-                last.ttft = event.seconds
+                last.ttft = _within_reason(event.seconds)
             case AttemptFailed() if last:
-                last.seconds, last.failure, last.is_cut = event.seconds, event.failure, event.failure.limit is not None
-                last.has_failed = True
+                last.seconds, last.failure = _within_reason(event.seconds), event.failure
+                last.is_cut, last.has_failed = event.failure.limit is not None, True
             case VisitSucceeded() if last:
-                last.seconds, last.reply, last.is_cut = event.at - last.at, event, False
+                last.seconds, last.reply, last.is_cut = _within_reason(event.at - last.at), event, False
                 if event.prompt_tokens is not None and event.request in self._asked:
                     self._asked[event.request].prompt_tokens = event.prompt_tokens
             case VisitCancelled() if last:
-                last.seconds = event.at - last.at
+                last.seconds = _within_reason(event.at - last.at)
+
+
+def _within_reason(seconds: float) -> float:
+    """Return a time as an attempt may have taken it, whatever a file says."""
+    return min(max(0.0, seconds), LONGEST_SECONDS)

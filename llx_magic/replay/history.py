@@ -16,7 +16,7 @@ from llx_magic.files.private import reason
 from llx_magic.observe.frames import frames
 from llx_magic.text.wording import shown_path
 
-LATEST_MOMENT = 1e11
+LATEST_MOMENT = 1e10
 """No event is later, in Unix seconds."""
 
 KINDS: dict[str, type[Event]] = {
@@ -86,7 +86,7 @@ def load(path: Path) -> list[list[Event]]:
     for number, line in enumerate(lines, 1):
         try:
             kernel, event = read_line(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if number == last:  # the process may have ended in the middle of it
                 break
             raise UsageProblem(f"{shown}: line {number} is no event of a history") from None

@@ -58,7 +58,8 @@ class Replayer:
         self.asked: list[Asked] = self._past.asked
         if not self.asked:
             raise UsageProblem(
-                f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay"
+                f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay "
+                "but a history that was saved"
             )
         if not any(self._past.knows(name) for name in record.members):
             raise UsageProblem(

@@ -69,11 +69,15 @@ def tune(replayer: Replayer, aim: Aim) -> Tuned:
         if (both := _both(one.change, other.change)) is not None:
             tried += 1
             trial = replayer.try_out(both)
-            if all(_rank(trial.totals, aim) < _rank(each.totals, aim) for each in (one, other)):
+            is_more = all(_rank(trial.totals, aim) < _rank(each.totals, aim) for each in (one, other))
+            if is_more and _is_better(trial, now, aim):
                 found.append(trial)
-    found.sort(key=lambda trial: _rank(trial.totals, aim))
-    best = [trial for trial in found if _is_better(trial, now, aim)][:BEST]
-    return Tuned(now, tuple(Advice(trial, _sentence(trial, now.totals)) for trial in best), tried)
+    found.sort(key=lambda trial: (_rank(trial.totals, aim), trial.replayed.drawn_share))
+    best = dict[Totals, Trial]()
+    for trial in found:
+        best.setdefault(trial.totals, trial)  # of those that come to the same, one is enough
+    told = list(best.values())[:BEST]
+    return Tuned(now, tuple(Advice(trial, _sentence(trial, now.totals)) for trial in told), tried)
 
 
 def _changes(replayer: Replayer, now: Totals) -> Iterator[Change]:

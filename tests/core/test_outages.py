@@ -1,0 +1,43 @@
+"""When a backend was out, drawn from its attempts."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from llx_magic.core.outages import outages
+
+
+def attempts(noise: float, *out: tuple[float, float], count: int = 800) -> tuple[list[float], list[bool]]:
+    """Attempts every eight seconds on average, which fail while the backend is out, and else rarely."""
+    draw, at, times, failed = random.Random(1), 0.0, [], []
+    for _ in range(count):
+        at += draw.expovariate(1 / 8)
+        times.append(at)
+        failed.append(any(begin <= at < end for begin, end in out) or draw.random() < noise)
+    return times, failed
+
+
+def test_outages_are_found_where_they_were():
+    found = outages(*attempts(0.05, (1000, 1300), (4000, 4200)), random.Random(2).random)
+    assert len(found.changes) == 4
+    assert found.changes == pytest.approx((1000, 1300, 4000, 4200), abs=40)
+
+
+def test_failures_now_and_then_are_no_outage():
+    found = outages(*attempts(0.1), random.Random(2).random)
+    assert found.failing(3000) == pytest.approx(0.1, abs=0.04)
+
+
+def test_a_backend_that_never_failed_never_fails():
+    assert outages([1.0, 2.0], [False, False], random.Random(2).random).failing(1.5) == 0
+
+
+def test_a_backend_that_only_failed_always_fails():
+    assert outages([1.0], [True], random.Random(2).random).failing(50) == 1
+
+
+def test_attempts_at_the_same_moment_are_taken():
+    found = outages([1.0, 1.0, 1.0, 5.0], [True, False, True, False], random.Random(2).random)
+    assert 0 <= found.failing(1.0) <= 1
