@@ -435,7 +435,7 @@ class Folder:
         kernels = load_history(self.path / "history.jsonl")
         past = Past(kernels, chance.random)
         events = [event for each in kernels for event in each]
-        totals(as_recorded(past.asked, events), events)
+        totals(as_recorded(past.asked_of({"a", "b"}), events), events)
 
     def key_names(self, data: bytes, chance: random.Random) -> None:
         """The list of the keys in the keyring."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -135,11 +135,15 @@ class Past:
             by_backend[name] += [each for each in attempts if not each.is_of_request]
         self._backends = {name: _OfBackend(each, draw) for name, each in by_backend.items() if each}
 
-    @property
-    def asked(self) -> list[Asked]:
-        """The prompts that ended, in the order in which they came; rows that were put back came again later."""
+    def asked_of(self, backends: Collection[str]) -> list[Asked]:
+        """Return the prompts that ended of whoever has one of the backends, in the order in which they came.
+
+        Rows that were put back came again later.
+        """
         ended = (each for each in self._asked.values() if each.ended and not isinstance(each.ended, RequestPutBack))
-        return sorted(ended, key=attrgetter("at"))
+        return sorted(
+            (each for each in ended if not each.order or set(each.order) & set(backends)), key=attrgetter("at")
+        )
 
     def knows(self, backend: str) -> bool:
         """Return whether anything is known of how a backend answers."""

@@ -163,7 +163,7 @@ class Replayed:
 
 def replayed(past: Past, places: Sequence[Place], routing: Routing, seed: int = 0) -> Replayed:
     """Return what the prompts of the past would have come to."""
-    asked = past.asked
+    asked = past.asked_of({place.name for place in places})
     drawn = {each.request: Drawn() for each in asked}
     pauses = {place.name: (place.settings.stall_timeout_ms or 1e12) / 2000 for place in places}
 

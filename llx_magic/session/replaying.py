@@ -55,7 +55,7 @@ class Replayer:
         self.epoch = record.epoch if history is None else 0.0
         self._kernels: Sequence[Sequence[Event]] = numbered(kernels)
         self._past = Past(self._kernels, draws(seed))
-        self.asked: list[Asked] = self._past.asked
+        self.asked: list[Asked] = self._past.asked_of(record.members)
         if not self.asked:
             raise UsageProblem(
                 f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay "

@@ -28,6 +28,14 @@ async def test_another_profile_goes_on_in_the_same_file_as_another_kernel(tmp_pa
     assert len(load(tmp_path / "week.jsonl")) == 2
 
 
+async def test_prompts_of_another_profile_in_the_same_file_are_left_out(tmp_path):
+    file = str(tmp_path / "week.jsonl")
+    balancer = await asked(profile(member("a"), member("b"), history_file=file), 2)
+    await asked(profile(member("c"), member("d"), history_file=file), 3)
+    flush_histories()
+    assert len(balancer.replay(history=file)) == 2
+
+
 async def test_the_session_can_switch_it_on_and_off(tmp_path):
     values: dict[str, object] = {}
     pair = profile(member("a"), member("b"))
