@@ -95,6 +95,8 @@ _OF_PROCESSES: dict[str, Callable[[Process], str]] = {
 
 def caption(shared: Shared) -> str:
     """Return what stands above both tables."""
+    if all(backend.why for backend in shared.backends):
+        return f"{shared.profile}: who shares its backends is not known"
     return f"{shared.profile}: shared by {plural(len(shared.processes), 'process', 'processes')}"
 
 

@@ -16,7 +16,7 @@ from llx_magic.core.peers import Peer, Peers, Used, card_of, peers_of
 from llx_magic.shared.identity import PREFIX
 from llx_magic.shared.scripts import PEER_SECONDS
 
-MOST = 200
+MOST = 100
 """How many of the processes that share a backend are looked at."""
 
 

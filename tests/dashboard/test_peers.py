@@ -61,10 +61,11 @@ def test_every_view_says_who_where_how_much_and_what_of_the_circuit(view):
         (shared(Card("h", 1)), words.ALONE),
         (shared(Card("h", 1), None), words.UNKNOWN),
         (shared(), "shared by 0 processes"),
+        (Shared("team", (SharedBackend("large", why="not asked yet"),)), "who shares its backends is not known"),
         (crowd(47), "and 7 further processes"),
         (Shared("team", (SharedBackend("large", peers_of([], 5_000, Used())),)), "and 5,000 further processes"),
     ],
-    ids=["not shared", "alone", "unknown", "nobody", "many", "very many"],
+    ids=["not shared", "alone", "unknown", "nobody", "not known", "many", "very many"],
 )
 def test_each_state_is_said_in_words(view, found, said):
     assert said in view(found)

@@ -13,6 +13,7 @@ from llx_magic.core.breaker import CircuitState
 from llx_magic.core.peers import Shared as Found
 from llx_magic.engine.peers import AWAY, NOT_ASKED, look
 from llx_magic.shared.identity import PREFIX
+from llx_magic.shared.looking import MOST
 from llx_magic.shared.scripts import PEER_SECONDS
 from tests.engine.kit import DOWN, Scripted, answer
 from tests.shared.kit import Kernel, Shared, soon
@@ -219,7 +220,7 @@ async def test_nonsense_on_the_server_ends_neither_the_look_nor_the_sharing(kern
         assert found.why == AWAY
     else:
         assert found.backends[0].peers.each[0].is_here
-        assert len(found.backends[0].peers.each) <= 210
+        assert len(found.backends[0].peers.each) <= MOST + 2
         assert found.backends[0].peers.used.rpm_limit >= 0
     assert one.gate("a").sharing.is_there
 
