@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol, TextIO
+from typing import ClassVar, Protocol, TextIO
 
 from llx_magic.core.events import Event
 from llx_magic.core.progress import MapProgress
@@ -74,7 +74,13 @@ class StillLines:
 
 
 class TerminalBar:
-    """Draws one line over and over at the foot of a terminal; debug lines go above it."""
+    """Draws one line over and over at the foot of a terminal; debug lines go above it.
+
+    A terminal has one such line. Of several runs at once the first draws there, and the next when that has ended.
+    """
+
+    _drawing: ClassVar[dict[int, TerminalBar]] = {}
+    """Which bar has the line of a stream, by the identity of the stream."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -90,9 +96,9 @@ class TerminalBar:
             if not isinstance(part, Event):
                 latest, rate = part, self._pace.take(part)
             elif shown_lines(part):
-                self.close()
+                self._drawing.get(id(self._out), self).clear()
                 write_debug_lines(part, self._out)
-        if latest is not None:
+        if latest is not None and self._drawing.setdefault(id(self._out), self) is self:
             line = bar_line(latest, rate, _places(self._out) - 1, ascii_only=self._ascii_only)
             # Blanks and no escape sequence, which old consoles of Windows would print
             self._write(f"\r{line}{' ' * (self._width - columns(line))}")
@@ -100,7 +106,13 @@ class TerminalBar:
         return AT_MOST_EVERY
 
     def close(self) -> None:
-        """Clear the line."""
+        """Clear the line, and leave it to others."""
+        self.clear()
+        if self._drawing.get(id(self._out)) is self:
+            del self._drawing[id(self._out)]
+
+    def clear(self) -> None:
+        """Take the line away until the next drawing."""
         if self._width:
             self._write(f"\r{' ' * self._width}\r")
             self._width = 0

@@ -100,6 +100,20 @@ def test_a_debug_line_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch):
     assert "3% |" in below
 
 
+@pytest.mark.usefixtures("wide")
+def test_of_two_runs_at_once_a_terminal_shows_one_and_the_other_when_that_has_ended():
+    screen = Screen()
+    first, second = TerminalBar(screen), TerminalBar(screen)
+    first.draw([moment(2)])
+    second.draw([moment(50)])
+    assert screen.seen().startswith("  2% |")
+    second.close()
+    assert screen.seen().startswith("  2% |")
+    first.close()
+    second.draw([moment(60)])
+    assert screen.seen().startswith(" 60% |")
+
+
 def test_a_file_gets_a_line_each_half_minute_and_no_control_character():
     clock, told = ManualClock(), list[str]()
     lines = StillLines(told.append, clock.now)
