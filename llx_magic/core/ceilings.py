@@ -13,7 +13,7 @@ import msgspec
 from llx_magic.core.line import Line, Patience
 from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.minute import Minute
-from llx_magic.core.sharing import PlacesWanted, Spent
+from llx_magic.core.sharing import Granted, PlacesWanted, Spent
 from llx_magic.core.stock import Stock
 
 if TYPE_CHECKING:
@@ -123,14 +123,17 @@ class Ceilings(msgspec.Struct):
 
     def _least(self, stock: Stock, found: Free, load: Load, now: float) -> Free:
         """Return the lesser of what was found and what was given by the server of all."""
-        limits = self.limits
-        places, at = stock.places(load, now, counts_tokens=limits.tpm_limit is not None), stock.due_at(now)
-        if limits.rpm_limit is not None:  # whatever the server says, one process alone never exceeds the whole
-            left = self.requests.left(limits.rpm_limit, now)
-            if left < places:
-                places, at = left, self.requests.due_at(limits.rpm_limit, load.requests, now)
-        places -= len(self.called)
-        return found if places >= found.places else self._named(places, at if places <= 0 else None)
+        places = stock.places(load, now, counts_tokens=self.limits.tpm_limit is not None) - len(self.called)
+        if places >= found.places:
+            return found
+        return self._named(places, stock.due_at(now) if places <= 0 else None)
+
+    def hear(self, answer: Granted, now: float) -> None:
+        """Take places of the server of all; whatever it says, one process alone never exceeds the whole."""
+        stock, limit = self.stock, self.limits.rpm_limit
+        if stock is not None:
+            left = PLENTY if limit is None else self.requests.left(limit, now) - stock.promised(now)
+            stock.hear(answer, left, now)
 
     def _named(self, places: int, at: float | None) -> Free:
         """Return so many places, by the limit of a minute that is there."""
@@ -220,10 +223,12 @@ class Ceilings(msgspec.Struct):
         if (stock := self.stock) is not None and self.has_minute:
             if stock.is_there:
                 self.spend(*stock.take(load, now, counts_tokens=self.limits.tpm_limit is not None))
-                if stock.is_dense(now):
+                if stock.asked_at is None and stock.is_dense(now):
                     self.ask(load, 0, now, stock.block // 2)
             else:
                 stock.spare = stock.spare.less(load)
+                for each in (self.requests, self.tokens):
+                    each.part_at(now if stock.lost_at is None else stock.lost_at)
         if self.limits.rpm_limit is not None:
             self.requests.take(self.limits.rpm_limit, load.requests, now)
         if self.limits.tpm_limit is not None:

@@ -106,11 +106,12 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
         case ProbeGranted() | ProbeHeld():
             sharing.hear_of_probe(answer, now)
         case Granted():
-            stock.hear(answer, now)
+            ceilings.hear(answer, now)
         case Held():
             stock.holding.hear(answer, ceilings.limits.concurrency_limit or 0, now)
         case Swept():
             ceilings.renew(gate.traffic.under_way, now)
+            sharing.tell_of_tokens(now)
             for unused in stock.sweep(now):
                 ceilings.spend(-unused.requests, -unused.tokens, given_at=unused.given_at)
             if sharing.give_up_lease(now):
@@ -122,6 +123,7 @@ def hear_answer(gate: Gate, answer: Answer, now: float) -> None:
             if was_lost or fresh:
                 ceilings.spend_since(now - MINUTE if fresh or since is None else since, now)
                 ceilings.renew(gate.traffic.under_way, now)
+            sharing.tell_of_tokens(now)
         case Gone():
             sharing.lose(now)
             stock.lose(now)

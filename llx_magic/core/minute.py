@@ -66,6 +66,11 @@ class Minute(msgspec.Struct):
         self.next_at = max(self.next_at, now) + self._apart(limit, one)
         self._add(now, one)
 
+    def part_at(self, at: float) -> None:
+        """Let what is sent from then on have entries of its own."""
+        if self.entries and self.entries[-1][0] < at:
+            self.entries.append((at, 0.0))
+
     def correct(self, at: float, difference: float) -> None:
         """Take that what was sent then took so much more, or less, than was expected."""
         for place, (began, sent) in enumerate(self.entries):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from llx_magic.core.breaker import Cause, Outcome
+from llx_magic.core.tokens import WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from llx_magic.core.breaker import CircuitBreaker
@@ -23,6 +24,9 @@ ANSWER_SECONDS = 0.05
 
 LEASE_SECONDS = 2.0
 """For how long a process that may be the probe is waited for to begin; one that has begun renews that."""
+
+TOKENS_SECONDS = 0.25
+"""How long the tokens of replies are added up before they are told."""
 
 LONGEST_HELD = 600.0
 """How long another process can be the probe at most, whatever the server says."""
@@ -197,6 +201,8 @@ class Sharing(msgspec.Struct):
     ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``probe_asked_at`` is
     when the server was asked for the probe, as long as no answer has come. ``lease_until`` is how long this process may
     begin one, ``held_until`` how long another one is known to be it, or may be, since it may still hear the server.
+    ``used`` are the tokens of replies that have not been told yet, of which the first were taken at ``used_since``; the
+    latest were told at ``told_at``.
     """
 
     is_there: bool = False
@@ -205,11 +211,30 @@ class Sharing(msgspec.Struct):
     probe_asked_at: float | None = None
     lease_until: float = 0.0
     held_until: float = 0.0
+    used: int = 0
+    used_since: float = 0.0
+    told_at: float = -1.0
 
     def tell(self, *messages: Saying) -> None:
         """Say something to the others."""
         self.outbox.extend(messages)
         del self.outbox[:-MOST_UNSENT]
+
+    def use(self, tokens: int, seconds: float, now: float) -> None:
+        """Take that a reply took so many tokens within such a time; that is told together with others."""
+        since = now - seconds
+        if self.used_since < now - WINDOW_SECONDS:  # the server was away: nobody asks for these any more
+            self.used = 0
+        self.used_since = min(self.used_since, since) if self.used else since
+        self.used += tokens
+        if now - self.told_at >= TOKENS_SECONDS:
+            self.tell_of_tokens(now)
+
+    def tell_of_tokens(self, now: float) -> None:
+        """Tell the tokens that have not been told yet."""
+        if self.used and self.is_there:
+            self.tell(Used(self.used, now - self.used_since))
+            self.told_at, self.used = now, 0
 
     def tell_of_visit(self, outcome: Outcome | None, cause: Cause | None, now: float, *, was_probe: bool) -> None:
         """Tell the others what a visit means for the circuit; an ``outcome`` of None came too late to count."""

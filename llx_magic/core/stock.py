@@ -127,13 +127,20 @@ class Stock(msgspec.Struct):
             del self.given[0]
         return requests, tokens
 
-    def hear(self, answer: Granted, now: float) -> None:
-        """Take the answer, no more than can be asked for; a place counts from when it was asked for at the latest."""
+    def promised(self, now: float) -> float:
+        """Return how many requests may be sent of what was given."""
+        return sum(each.requests for each in self.given if each.until > now)
+
+    def hear(self, answer: Granted, left: float, now: float) -> None:
+        """Take the answer, no more than can be asked for, nor than is left of the limit for this process alone.
+
+        A place counts from when it was asked for at the latest.
+        """
         asked_at, self.asked_at = now if self.asked_at is None else self.asked_at, None
-        places = min(answer.places, MOST)
+        places = min(answer.places, MOST, int(left + ROUNDING))
         if places > 0:
             self.given.append(Given(answer.given_at, asked_at + KEPT_SECONDS, float(places), places * answer.tokens))
-        self.none_until = 0.0 if places > 0 else now + max(0.0, min(answer.wait, LONGEST_WAIT))
+        self.none_until = 0.0 if places > 0 else now + max(SOON_SECONDS, min(answer.wait, LONGEST_WAIT))
         self.heard_at, self.left = now, Load(answer.requests_left, answer.tokens_left)
 
     def sweep(self, now: float) -> list[Given]:

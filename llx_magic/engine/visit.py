@@ -12,7 +12,6 @@ from llx_magic.core.failure import Failure, FailureKind
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.money import Cost
 from llx_magic.core.reply import Answer, Usage
-from llx_magic.core.sharing import Used
 from llx_magic.settings.declaration import Settings
 
 
@@ -78,7 +77,7 @@ class Visit:
         if usage is not None:
             gate.tokens.add(self.began, now, usage.total_tokens)
             if gate.sharing is not None:
-                gate.sharing.tell(Used(usage.total_tokens, now - self.began))
+                gate.sharing.use(usage.total_tokens, now - self.began, now)
             tpm = gate.tokens.rate(now, self.settings.tpm_basis)
         if self.permit.sent is not None and self.answer is not None:
             gate.traffic.learn(self.permit, usage, self.ttft, now)

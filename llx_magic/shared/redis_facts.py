@@ -46,9 +46,6 @@ SWEEP_SECONDS = KEPT_SECONDS + 0.05
 RENEW_SECONDS = 2.0
 """How often the lease of a probe is renewed."""
 
-TOKENS_SECONDS = 0.25
-"""How long the tokens of replies are added up before they are told."""
-
 REST_SECONDS, LONGEST_REST = 0.0001, 1.0
 """How long is rested between two looks for what others say, for each process that shares a backend, and at most.
 
@@ -86,7 +83,6 @@ class RedisFacts:
         self._changed = threading.Condition()
         self._links: list[RedisLink] = []
         self._waiting: deque[Said] = deque(maxlen=MOST_WAITING)
-        self._tokens: dict[RedisLink, tuple[int, float]] = {}
         self._looks = Looks()
         self._due: dict[str, float] = {}
         self._sweep_at = 0.0
@@ -149,12 +145,9 @@ class RedisFacts:
             self._start()
             for message in messages:
                 if isinstance(message, Used):
-                    tokens, began = self._tokens.get(link, (0, now))
-                    self._tokens[link] = tokens + message.tokens, min(began, now - message.seconds)
-                    if "tokens" not in self._due:
-                        self._due["tokens"] = now + TOKENS_SECONDS
-                        self._changed.notify_all()
-                elif self._is_there or not isinstance(message, OF_THE_MOMENT):
+                    self._sweep_at = now + SWEEP_SECONDS
+                    self._due.setdefault("sweep", self._sweep_at)
+                if self._is_there or not isinstance(message, OF_THE_MOMENT):
                     self._waiting.append(Said(link, message, now))
                     self._changed.notify_all()
 
@@ -203,16 +196,16 @@ class RedisFacts:
         return server
 
     def _turn(self, server: Server) -> None:
-        """Do once what is due, and send what there is to be sent."""
+        """Send what there is to be sent, before anything else can fail, and do once what is due."""
         said, due = self._next()
-        for name in due:
-            if (act := {"beat": self._beat, "renew": self._renew}.get(name)) is not None:
-                act(server)
         for link, answer in self._sent(server, said):
             if isinstance(answer, Granted | ProbeGranted) or (isinstance(answer, Held) and answer.places):
                 self._sweep_at = time.monotonic() + SWEEP_SECONDS
                 self._plan("sweep", SWEEP_SECONDS)
             link.tell(answer)
+        for name in due:
+            if (act := {"beat": self._beat, "renew": self._renew}.get(name)) is not None:
+                act(server)
         self._looks.answer(functools.partial(self._look, server))
         if any(link.is_probing for link in self._links):
             self._plan("renew", RENEW_SECONDS)
@@ -257,9 +250,6 @@ class RedisFacts:
             for name in due:
                 del self._due[name]
             said = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if "tokens" in due:
-                said += [Said(link, Used(sum_, now - began), now) for link, (sum_, began) in self._tokens.items()]
-                self._tokens.clear()
         return said, due
 
     def _beat(self, server: Server) -> None:
@@ -297,8 +287,6 @@ class RedisFacts:
     def _lose(self) -> None:
         with self._changed:
             self._is_there, self._is_lost = False, True
-            self._tokens.clear()
-            self._due.pop("tokens", None)
             self._waiting = deque(
                 (each for each in self._waiting if not isinstance(each.message, OF_THE_MOMENT)),
                 maxlen=MOST_WAITING,

@@ -428,6 +428,23 @@ def test_tokens_that_were_left_bound_what_is_sent_alone():
     assert sent_at_once(gate, 0.2, limit) == 2
 
 
+def test_tokens_of_replies_are_told_together_and_the_last_of_them_soon():
+    gate = shared()
+    for turn in range(5):
+        gate.sharing.use(10, 1.0, 5.0 + turn / 10)
+    assert list(unsent(gate)) == [Used(10, 1.0), Used(30, pytest.approx(1.2))]
+    hear_answer(gate, Swept(), 6.0)
+    assert list(unsent(gate)) == [Used(10, pytest.approx(1.6))]
+
+
+def test_tokens_from_before_the_server_was_there_are_told_then_those_of_long_ago_never():
+    gate = shared(is_there=False)
+    gate.sharing.use(1_000, 1.0, 5.0)
+    gate.sharing.use(10, 1.0, 9_000.0)
+    hear_answer(gate, There(2), 9_001.0)
+    assert list(unsent(gate)) == [Used(10, 2.0)]
+
+
 def test_a_row_is_no_probe_either_while_others_may_be_it():
     gate = opened()
     assert admit(gate, 31.0, is_row=True).permit is None
@@ -440,6 +457,18 @@ def test_what_was_sent_alone_is_told_when_the_server_is_back():
     unsent(gate)
     hear_answer(gate, There(2), 3.0)
     assert list(unsent(gate)) == [Spent(1.0, 0.0, 1.0, 20, None)]
+
+
+def test_what_was_sent_alone_is_told_apart_from_what_was_sent_just_before():
+    gate = shared()
+    asks(gate, Applicant(1), 1.0, LIMITED)
+    hear_answer(gate, Granted(1, 0.0, 0.0), 1.0)
+    admit(gate, 1.0, LIMITED)
+    hear_answer(gate, Gone(), 1.1)
+    admit(gate, 1.15, LIMITED)
+    unsent(gate)
+    hear_answer(gate, There(2), 3.1)
+    assert list(unsent(gate)) == [Spent(1.0, 0.0, pytest.approx(2.0), 20, None)]
 
 
 def test_a_server_that_has_forgotten_all_is_told_of_the_last_minute():

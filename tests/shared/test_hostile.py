@@ -57,9 +57,9 @@ async def test_entries_from_the_future_count_as_of_now(kernel, server):
     assert one.gate("a").cool_down.seconds_left(one.clock.now()) <= 5
 
 
-@pytest.mark.parametrize("kind", ["facts", "rpm:{}", "peers:{}"])
+@pytest.mark.parametrize("kind", ["facts", "rpm:{}", "peers:{}", "at-once:{}"])
 async def test_a_key_of_another_type_leaves_each_process_alone(kernel, server, kind):
-    one = kernel(Shared("a"), rpm_limit=100)
+    one = kernel(Shared("a"), rpm_limit=100, concurrency_limit=10)
     await there(one)
     client, key = redis.Redis(port=server.port), f"{PREFIX}:{kind.format(name_of(one))}"
     client.delete(key)
