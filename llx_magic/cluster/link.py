@@ -13,8 +13,11 @@ from llx_magic import __version__
 from llx_magic.cluster.messages import Engine, Job
 from llx_magic.core.ports import P, T
 from llx_magic.errors import LlxError, UsageProblem, brief
+from llx_magic.locks import ForkSafeLock
 
 PACKAGE = "llx-magic"
+
+_current = ForkSafeLock()
 
 
 class UnfitError(LlxError):
@@ -23,6 +26,12 @@ class UnfitError(LlxError):
 
 class _Loop(Protocol):
     asyncio_loop: asyncio.AbstractEventLoop
+
+
+class _Future(Protocol):
+    key: str
+
+    def exception(self) -> Awaitable[Exception | None]: ...
 
 
 class _Client(Protocol):
@@ -36,8 +45,8 @@ class _Client(Protocol):
     def run(
         self, function: Callable[[str], str], name: str, *, workers: list[str], on_error: str
     ) -> Awaitable[Mapping[str, object]]: ...
-    def submit(self, made: type[Engine], job: Job, **options: object) -> Awaitable[Engine]: ...
-    def cancel(self, futures: list[Awaitable[Engine]], *, force: bool) -> Awaitable[None]: ...
+    def submit(self, made: type[Engine], job: Job, **options: object) -> _Future: ...
+    def cancel(self, futures: list[_Future], *, force: bool) -> Awaitable[None]: ...
 
 
 class Link:
@@ -100,20 +109,32 @@ class Link:
     async def _hire(self, address: str, job: Job) -> Hired:
         said = await self._client.run(metadata.version, PACKAGE, workers=[address], on_error="return")
         _check_version(said[address])
-        with self._client.as_current():  # an actor binds itself to the client that is current where it arrives
-            future = self._client.submit(
-                self._engine,
-                job,
-                key=f"llx-rows-{uuid.uuid4().hex}",
-                workers=[address],
-                allow_other_workers=False,
-                actor=True,
-                pure=False,
-            )
-            try:
-                return Hired(await future, future)
-            except LlxError as problem:
-                raise UnfitError(str(problem)) from None
+        future = self._client.submit(
+            self._engine,
+            job,
+            key=f"llx-rows-{uuid.uuid4().hex}",
+            workers=[address],
+            allow_other_workers=False,
+            actor=True,
+            pure=False,
+        )
+        problem = await future.exception()
+        if isinstance(problem, LlxError):
+            raise UnfitError(str(problem))
+        if problem is not None:
+            raise problem
+        return Hired(self._actor(address, future.key), future)
+
+    def _actor(self, address: str, key: str) -> Engine:
+        """Return what calls the engine through this client, whatever other clients there are in this process.
+
+        An actor binds itself to the client that is current where it is made, and that is a setting of the whole
+        process, so nobody else may change it meanwhile, and nothing is awaited.
+        """
+        from distributed import Actor
+
+        with _current, self._client.as_current():
+            return cast("Engine", Actor(self._engine, address, key))  # type: ignore[no-untyped-call]
 
     async def _there(self, work: Coroutine[object, None, T]) -> T:
         try:
@@ -127,7 +148,7 @@ class Link:
 class Hired:
     """An engine on a worker: an actor, whose methods are called from here, and the future that keeps it there."""
 
-    def __init__(self, engine: Engine, future: Awaitable[Engine]) -> None:
+    def __init__(self, engine: Engine, future: _Future) -> None:
         self.engine = engine
         self.future = future
 

@@ -61,7 +61,7 @@ class PandasRows(Source):
     def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> pd.DataFrame:
         """Return the frame with its own index, types and order of columns, and the new columns behind them."""
         frame = self._frame if places is None else self._frame.iloc[list(places)]
-        new = pd.DataFrame({name: _typed(column.values, column.kind) for name, column in columns.items()})
+        new = new_columns(columns)
         new.index = frame.index
         if frame.columns.nlevels > 1:
             rest = ("",) * (frame.columns.nlevels - 1)
@@ -81,6 +81,11 @@ class PandasRows(Source):
             columns = [_values(part.iloc[:, at]) for at in range(len(self.columns))]
             for values in zip(*columns, strict=True) if columns else ((),) * len(part):
                 yield dict(zip(self.columns, values, strict=True))
+
+
+def new_columns(columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return new columns as a frame of their own, each of its type whatever is in it."""
+    return pd.DataFrame({name: _typed(column.values, column.kind) for name, column in columns.items()})
 
 
 def labelled(frame: object) -> object:

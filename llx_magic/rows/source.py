@@ -23,17 +23,18 @@ _LONGEST_PATH = 4_096
 """The most characters of a path; what is longer is a text."""
 
 
-def source_of(data: object, *, samples: int = 1, keep: bool = True) -> Source:
+def source_of(data: object, *, samples: int = 1, keep: bool = True, client: object = None) -> Source:
     """Return the rows of some data.
 
     A frame's rows are its columns. A list, a Series or an iterator is of dictionaries, or of single values. An iterator
     is read as its rows are asked for; with ``keep`` its rows are kept for the table of the results. What is missing in
-    a frame, whatever it is called there (NaN, NaT, NA, null), is None in a row.
+    a frame, whatever it is called there (NaN, NaT, NA, null), is None in a row. A frame of Dask is computed one
+    partition at a time, on the cluster of the ``client`` where one is given.
 
     Raises:
         UsageProblem: for what is no table, and for one in which two columns have the same name.
     """
-    source = _source_of(data, keep=keep)
+    source = _source_of(data, keep=keep, client=client)
     if twice := [name for name, count in Counter(source.columns).items() if count > 1]:
         raise UsageProblem(f"two columns of the data are called {listed(map(brief, twice))}; rename one of them first")
     if broken := [name for name in source.columns if isinstance(name, str) and not _is_whole(name)]:
@@ -46,7 +47,7 @@ def _is_whole(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _source_of(data: object, *, keep: bool) -> Source:
+def _source_of(data: object, *, keep: bool, client: object) -> Source:
     from llx_magic.rows.frames import PandasRows
 
     if isinstance(data, str | os.PathLike):
@@ -54,11 +55,8 @@ def _source_of(data: object, *, keep: bool) -> Source:
     packages = {base.__module__.partition(".")[0] for base in type(data).__mro__}
     if "pandas" in packages and (found := PandasRows.of(data)) is not None:
         return found
-    if packages & LIBRARIES or hasattr(data, "__narwhals_dataframe__"):
-        from llx_magic.rows.foreign import foreign
-
-        if (read := foreign(data)) is not None:
-            return read
+    if (packages & LIBRARIES or hasattr(data, "__narwhals_dataframe__")) and (read := _of_library(data, client)):
+        return read
     if isinstance(data, Mapping):
         return PandasRows.of_columns(data)
     if isinstance(data, Sequence) and not isinstance(data, bytes | bytearray | memoryview):
@@ -70,6 +68,18 @@ def _source_of(data: object, *, keep: bool) -> Source:
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
         return Records(list(data)) if isinstance(data, Sized) else Stream(data, keep=keep)
     raise UsageProblem(f"{_ALLOWED}; got {brief(data)}")
+
+
+def _of_library(data: object, client: object) -> Source | None:
+    """Return the rows of another library's table; None for what is none."""
+    if type(data).__module__.startswith("dask.dataframe"):
+        from llx_magic.rows.partitioned import PartitionedRows
+
+        if (lazy := PartitionedRows.of(data, client)) is not None:
+            return lazy
+    from llx_magic.rows.foreign import foreign
+
+    return foreign(data)
 
 
 def _of_file(named: str | os.PathLike[str]) -> Source:

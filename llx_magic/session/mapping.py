@@ -68,7 +68,9 @@ class MapRun:
         self._wishes = wishes = Wishes.of(options)
         template = Template(template) if isinstance(template, str) else template
         self._again = (balancer, template, options, namespace)
-        self._source = source = data if isinstance(data, Source) else source_of(data, samples=wishes.samples, keep=keep)
+        if not isinstance(data, Source):
+            data = source_of(data, samples=wishes.samples, keep=keep, client=options.get("client"))
+        self._source = source = data
         plan = balancer.prepare(template.text, **ask_options(options))
         often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)
         plan = replace(plan, candidates=often)
