@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llx_magic.cluster.link import Link
-from llx_magic.cluster.messages import Ended, Job, Order
+from llx_magic.cluster.messages import Ended, Job, Limits, Order
 from llx_magic.cluster.seat import Seat
 from llx_magic.cluster.till import Till
 from llx_magic.core.events import BackendSkipped, SkipReason
@@ -31,19 +31,24 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 """How often it is looked which workers are there."""
 
+MINUTE = 60.0
+"""For how long what was sent counts for ``rpm_limit`` and ``tpm_limit``."""
+
 
 class Fleet:
     """Hands each row to the worker that has most room for it; as ``Answering`` of a run.
 
-    ``most`` is among how many workers the limits of the user can be divided, None where there are none to divide.
+    ``limits`` are those that the user has set for all workers together.
     """
 
-    def __init__(self, link: Link, job: Job, clock: Clock, stop: Stop, most: int | None) -> None:
+    def __init__(self, link: Link, job: Job, clock: Clock, stop: Stop, limits: Limits) -> None:
         self.clock = clock
         self._link = link
         self._job = job
         self._stop = stop
-        self._most = most
+        self._limits = limits
+        self._has_begun = False
+        self._lost_at: list[float] = []
         self._seats: dict[str, Seat] = {}
         self._gone: dict[str, Seat] = {}
         self._spare = 0
@@ -135,7 +140,7 @@ class Fleet:
         ]
         if self._spare:
             unused.append(
-                f"{plural(self._spare, 'worker')} spare: a limit of {self._most} cannot be divided among more"
+                f"{plural(self._spare, 'worker')} spare: a limit of {self._limits.most} cannot be divided among more"
             )
         lost = sum(not seat.why_not for seat in self._gone.values())
         told = f"{plural(lost, 'worker')} lost, {plural(self._lost_rows, 'row')} handed to others"
@@ -181,27 +186,45 @@ class Fleet:
 
     def _meet(self, there: set[str]) -> None:
         """Take in which workers are there: engines are made on new ones, and those that are not there are lost."""
+        now, most = self.clock.now(), self._most
         for address in self._seats.keys() - there:
             self._seats[address].lose()
         for address in [address for address, seat in self._seats.items() if seat.is_gone]:
             self._gone[address] = self._seats.pop(address)
+            self._lost_at.append(now)
+        starts_at = now + MINUTE if self._has_begun and self._limits.per_minute and most is not None else now
         for address in sorted(there - self._seats.keys()):
-            if self._most is None or self._used < self._most:
+            if most is None or self._used < most:
                 seat = self._seats[address] = Seat(address, self._link, self.clock, self._look)
-                seat.start(self._job, self._parts(len(there)))
+                seat.start(self._job, self._parts(len(there)), starts_at)
         self._spare = len(there - self._seats.keys())
+        self._has_begun = self._has_begun or bool(there)
 
     async def _divide(self) -> None:
-        """Tell every worker into how many parts the user's limits are divided now."""
-        parts = self._parts(self._used)
+        """Tell every worker into how many parts the user's limits are divided now.
+
+        What one that is gone has sent counts for a minute, so its part is nobody else's until then. In the same way
+        one that comes later waits for a minute: until then the others may have used more than their new parts.
+        """
+        now = self.clock.now()
+        self._lost_at = [at for at in self._lost_at if self._limits.per_minute and now - at < MINUTE]
+        parts = self._parts(self._used + len(self._lost_at))
         await asyncio.gather(*(seat.divide(parts) for seat in self._seats.values()))
+
+    @property
+    def _most(self) -> int | None:
+        """Among how many workers the limits can be divided; None where there are none, or all share them otherwise."""
+        usable = [seat for seat in self._seats.values() if seat.is_usable]
+        is_shared = bool(usable) and all(seat.shares for seat in usable)
+        return None if is_shared else self._limits.most
 
     @property
     def _used(self) -> int:
         return sum(not seat.why_not for seat in self._seats.values())
 
     def _parts(self, workers: int) -> int:
-        return 1 if self._most is None else max(1, min(self._most, workers))
+        most = self._most
+        return 1 if most is None else max(1, min(most, workers))
 
 
 def shown(seat: Seat) -> str:

@@ -56,6 +56,24 @@ class Ended(NamedTuple):
     fault: str = ""
 
 
+class Opening(NamedTuple):
+    """How an engine begins: whom it cannot ask and why, and whether its process shares limits with all others."""
+
+    refusals: Mapping[str, str]
+    shares: bool
+
+
+class Limits(NamedTuple):
+    """What the limits of the user mean for the workers together.
+
+    They can be divided among so many workers at ``most``; None where there are none. ``per_minute`` says that one of
+    them counts what was sent in the last minute.
+    """
+
+    most: int | None = None
+    per_minute: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What an engine tells: the rows that have ended since the last report that arrived, and how it stands.
@@ -77,8 +95,8 @@ class Report:
 class Engine(Protocol):
     """An engine, as a worker holds it: made of a ``Job``."""
 
-    async def open(self, parts: int) -> dict[str, str]:
-        """Begin, with one of so many parts of the limits that a user has set; return whom it cannot ask, and why."""
+    async def open(self, parts: int) -> Opening:
+        """Begin, with one of so many parts of the limits that a user has set."""
 
     async def divide(self, parts: int) -> None:
         """From now on, keep to one of so many parts of these limits."""

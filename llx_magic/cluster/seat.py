@@ -28,6 +28,8 @@ class Seat:
 
     def __init__(self, address: str, link: Link, clock: Clock, changed: Callable[[], None]) -> None:
         self.address = address
+        self.shares = False
+        """Whether its process shares limits with all others, so that none are divided."""
         self.answered = 0
         self.why_not = ""
         """Why it is not used; empty where it is."""
@@ -41,14 +43,15 @@ class Seat:
         self._hired: Hired | None = None
         self._report = Report()
         self._opens_at: float | None = None
+        self._starts_at = 0.0
         self._rows: dict[int, asyncio.Future[Ended]] = {}
         self._pending: list[Order] = []
         self._giving: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    def start(self, job: Job, parts: int) -> None:
-        """Have an engine made there, and hear from it until it is gone."""
-        self.parts = parts
+    def start(self, job: Job, parts: int, starts_at: float) -> None:
+        """Have an engine made there, and hear from it until it is gone; it gets no row before ``starts_at``."""
+        self.parts, self._starts_at = parts, starts_at
         self._serving = asyncio.get_running_loop().create_task(self._serve(job))
 
     @property
@@ -64,15 +67,21 @@ class Seat:
     @property
     def free(self) -> int:
         """How many more rows it takes now; one where it was to be asked again by now."""
-        takes = self._report.takes
-        if takes == 0 and self._opens_at is not None and self._opens_at <= self._clock.now():
+        now, takes = self._clock.now(), self._report.takes
+        if not self.is_usable or now < self._starts_at:
+            return 0
+        if takes == 0 and self._opens_at is not None and self._opens_at <= now:
             takes = 1
-        return max(0, takes - len(self._rows)) if self.is_usable else 0
+        return max(0, takes - len(self._rows))
 
     @property
     def opens_at(self) -> float | None:
         """When it takes rows again, where it takes none now and that is known."""
-        return self._opens_at if self.is_usable and not self._report.takes else None
+        if not self.is_usable:
+            return None
+        if self._clock.now() < self._starts_at:
+            return self._starts_at
+        return None if self._report.takes else self._opens_at
 
     def can_ask(self, backends: Collection[str]) -> bool:
         """Return whether one of the backends can be asked from there."""
@@ -144,8 +153,9 @@ class Seat:
         try:
             self._hired = await self._link.hire(self.address, job)
             engine = self._hired.engine
-            refusals = await self._call(engine.open, self.parts)
-            self._note(Report(takes=FIRST, refusals=refusals), job)
+            opening = await self._call(engine.open, self.parts)
+            self.shares = opening.shares
+            self._note(Report(takes=FIRST, refusals=opening.refusals), job)
             self.is_joining = False
             self._changed()
             while not self.is_gone:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from unicodedata import east_asian_width
 
@@ -29,7 +29,8 @@ _CALM = ("closed", DISABLED)
 _QUIET = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,#767676))"
 _CELL = "text-align:{side};padding:.15em .8em .15em 0;white-space:nowrap;border:0"
 _COLUMNS = ("backend", "share", "rows", "in flight", "level", "circuit")
-_TEXTS = ("backend", "circuit")
+_WORKER_COLUMNS = ("worker", "share", "rows", "in flight", "takes", "state")
+_TEXTS = ("backend", "circuit", "worker", "state")
 
 
 class Pace:
@@ -91,16 +92,23 @@ def shares(progress: MapProgress) -> Iterator[str]:
         yield f"{one_line(share.name, 40)}{part}, {_places(share)} in flight{state}"
 
 
+def by_workers(progress: MapProgress) -> Iterator[str]:
+    """Yield what each worker of a cluster has done and how it stands, those first that have done most."""
+    answered = sum(worker.answered for worker in progress.workers)
+    for worker in sorted(progress.workers, key=lambda each: -each.answered):
+        yield f"{one_line(worker.name, 40)} {percent(worker.answered, answered)}, {one_line(worker.state, 60)}"
+
+
 def still_line(progress: MapProgress, rate: float | None) -> str:
     """Return all that is known on one line of any length, for a file."""
-    return one_line(" · ".join([*facts(progress, rate), *shares(progress)]), 2000)
+    return one_line(" · ".join([*facts(progress, rate), *shares(progress), *by_workers(progress)]), 2000)
 
 
 def bar_line(progress: MapProgress, rate: float | None, width: int, *, ascii_only: bool = False) -> str:
     """Return a bar and as much of what is known as fits whole into ``width`` places of a terminal."""
     line = _bar(progress, ascii_only=ascii_only)
     separator = " - " if ascii_only else " · "
-    for place, told in enumerate([*facts(progress, rate), *shares(progress)]):
+    for place, told in enumerate([*facts(progress, rate), *shares(progress), *by_workers(progress)]):
         longer = f"{line}{separator if place else ''}{one_line(told)}"
         if columns(longer) > width:
             break
@@ -128,7 +136,7 @@ def as_html(progress: MapProgress, rate: float | None) -> str:
         f'<div {AS_WRITTEN} style="font-variant-numeric:tabular-nums">'
         f'<div style="display:flex;align-items:center;flex-wrap:wrap;gap:0 .8em">{_drawn(share)}'
         f"<span>{first}</span></div>"
-        f'<p style="margin:0;{_QUIET}">{told_below}</p>{_table(progress)}</div>'
+        f'<p style="margin:0;{_QUIET}">{told_below}</p>{_tables(progress)}</div>'
     )
 
 
@@ -188,24 +196,32 @@ def _drawn(share: float | None) -> str:
     )
 
 
-def _table(progress: MapProgress) -> str:
-    """Return a row for each backend."""
-    if not progress.shares:
+def _tables(progress: MapProgress) -> str:
+    """Return a row for each backend, and below a row for each worker of a cluster, those first that did most."""
+    drawn = styles(each.name for each in progress.shares)
+    marks = {name: f'<i style="color:{style.colour};font-style:normal">▪</i> ' for name, style in drawn.items()}
+    workers = sorted(progress.workers, key=lambda each: -each.answered)
+    return _table(progress.shares, _COLUMNS, marks) + _table(workers, _WORKER_COLUMNS, {})
+
+
+def _table(shares: Sequence[Share], columns: tuple[str, ...], marks: Mapping[str, str]) -> str:
+    """Return a row for each share, with its mark before its name."""
+    if not shares:
         return ""
-    answered, drawn = sum(share.answered for share in progress.shares), styles(each.name for each in progress.shares)
-    head = "".join(f'<th style="{_QUIET};font-weight:400;{_cell(name)}">{name}</th>' for name in _COLUMNS)
+    answered = sum(share.answered for share in shares)
+    head = "".join(f'<th style="{_QUIET};font-weight:400;{_cell(name)}">{name}</th>' for name in columns)
     rows = []
-    for share in progress.shares:
-        mark = f'<i style="color:{drawn[share.name].colour};font-style:normal">▪</i> '
-        cells = {
-            "backend": mark + html.escape(one_line(share.name, 40)),
-            "share": percent(share.answered, answered) if answered else "",
-            "rows": number(share.answered),
-            "in flight": number(share.in_flight),
-            "level": "" if share.level is None else number(share.level),
-            "circuit": html.escape(_state(share)),
-        }
-        rows.append("".join(f'<td style="{_cell(name)}">{told}</td>' for name, told in cells.items()))
+    for share in shares:
+        told = (
+            marks.get(share.name, "") + html.escape(one_line(share.name, 40)),
+            percent(share.answered, answered) if answered else "",
+            number(share.answered),
+            number(share.in_flight),
+            "" if share.level is None else number(share.level),
+            html.escape(_state(share)),
+        )
+        cells = zip(columns, told, strict=True)
+        rows.append("".join(f'<td style="{_cell(name)}">{each}</td>' for name, each in cells))
     body = "".join(f'<tr style="background:none">{row}</tr>' for row in rows)
     return f'<table style="border-collapse:collapse;margin:.3em 0 0">{f"<tr>{head}</tr>"}{body}</table>'
 

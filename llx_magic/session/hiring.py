@@ -12,7 +12,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.hosts import command
 from llx_magic.profiles.travel import pack
 from llx_magic.session.consent import pending
-from llx_magic.session.ordered_rows import fewest_of
+from llx_magic.session.ordered_rows import limits_of
 from llx_magic.session.row_engine import RowEngine
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ def fleet_of(balancer: LoadBalancer, plan: Plan, options: MapOptions, stop: Stop
         schema=None if plan.shape is None else plan.shape.schema,
         effort=plan.effort,
     )
-    return Fleet(Link(options.get("client"), RowEngine), job, LoopClock(), stop, fewest_of(plan.candidates))
+    return Fleet(Link(options.get("client"), RowEngine), job, LoopClock(), stop, limits_of(plan.candidates))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llx_magic.cluster.messages import Ended, Order, Report
+from llx_magic.cluster.messages import Ended, Limits, Order, Report
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.gate import GateKey
 from llx_magic.core.parking import Prospects, Tries, meets_all
@@ -164,10 +164,12 @@ DIVIDED = ("rpm_limit", "tpm_limit", "concurrency_limit")
 """The limits that hold for all workers together."""
 
 
-def fewest_of(candidates: Sequence[Candidate]) -> int | None:
-    """Return among how many workers such limits can be divided at most; None where there are none."""
-    limits = [getattr(each.settings, name) for each in candidates for name in DIVIDED]
-    return min((limit for limit in limits if limit is not None), default=None)
+def limits_of(candidates: Sequence[Candidate]) -> Limits:
+    """Return what these limits of the candidates mean for the workers together."""
+    set_to = {(name, getattr(each.settings, name)) for each in candidates for name in DIVIDED}
+    limits = {(name, limit) for name, limit in set_to if limit is not None}
+    per_minute = any(name != "concurrency_limit" for name, _ in limits)
+    return Limits(min((limit for _, limit in limits), default=None), per_minute)
 
 
 def _of_here(event: object) -> object:

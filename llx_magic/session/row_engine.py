@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 from dataclasses import replace
 
-from llx_magic.cluster.messages import Job, Order, Report
+from llx_magic.cluster.messages import Job, Opening, Order, Report
 from llx_magic.core.failure import NotReady
 from llx_magic.engine.background import BACKGROUND, awaited
 from llx_magic.engine.card import take_role
@@ -44,12 +44,12 @@ class RowEngine:
         self._ticker: Ticker | None = None
         self._running: concurrent.futures.Future[None] | None = None
 
-    async def open(self, parts: int) -> dict[str, str]:
+    async def open(self, parts: int) -> Opening:
         """Begin; as ``Engine``."""
         refusals = await awaited(BACKGROUND.submit(self._open(parts)))
         assert self._rows is not None
         self._running = BACKGROUND.submit(self._rows.dispatcher.run())
-        return refusals
+        return Opening(refusals, shares=self._balancer.live.sharing is not None)
 
     async def divide(self, parts: int) -> None:
         """Keep to a part of the limits; as ``Engine``."""

@@ -88,9 +88,10 @@ def after(seconds: float, mode: str = "ok") -> Callable[[Exchange], None]:
 
 
 def only_with(*keys: str) -> Callable[[Exchange], None]:
-    """Return a mode that answers who shows one of these keys, and refuses others."""
+    """Return a mode that answers who shows one of these keys, after a moment, and refuses others."""
 
     def answer(exchange: Exchange) -> None:
+        time.sleep(0.1)
         shown = exchange.request.headers.get("authorization", "").removeprefix("Bearer ")
         find_mode("ok" if shown in keys else "401")(exchange)
 

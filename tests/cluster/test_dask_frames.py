@@ -5,7 +5,7 @@ from __future__ import annotations
 import dask.dataframe as dd
 import pandas as pd
 import pytest
-from dask import delayed
+from dask.delayed import delayed
 
 import llx_magic as llx
 from llx_magic.errors import LlxError

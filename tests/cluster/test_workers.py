@@ -26,6 +26,7 @@ from tests.cluster.kit import (
     profile_of,
     rows,
     simulated,
+    warm_up,
     workers_with,
 )
 from tests.faults.server import FaultServer
@@ -44,6 +45,7 @@ def mixed(tmp_path_factory) -> Iterator[Client]:
     environments = [{**home, KEY: RIGHT}, {**home, KEY: WRONG}, home, {**home, KEY: RIGHT, "OLD": "yes"}]
     with workers_with(*environments) as cluster, Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(4, timeout=READY_SECONDS)
+        client.run(warm_up)
         old = [address for address, said in client.run(os.getenv, "OLD").items() if said]
         client.run(look_first_in, str(other), workers=old)
         yield client
@@ -51,9 +53,10 @@ def mixed(tmp_path_factory) -> Iterator[Client]:
 
 def test_each_worker_uses_its_own_key_and_those_without_a_right_one_are_named(mixed, home, store):
     with FaultServer(only_with(RIGHT)) as server:
-        result = llx.map(rows(40), TEMPLATE, profile=profile_of(server, KEY), client=mixed, store=store)
+        profile = profile_of(server, KEY, concurrency=8)
+        result = llx.map(rows(160), TEMPLATE, profile=profile, client=mixed, store=store)
         shown = {each.headers["authorization"].removeprefix("Bearer ") for each in server.requests}
-    assert counts(result) == {"answered": 40}
+    assert counts(result) == {"answered": 160}
     assert shown <= {RIGHT, WRONG}
     note = result.summary.note
     assert f"set the environment variable {KEY}" in note

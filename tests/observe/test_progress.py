@@ -179,3 +179,15 @@ def test_the_time_left_does_not_jump_where_rows_come_once_in_a_minute_all_togeth
         if second > 180:
             told.append(second + moment.seconds_left_at(rate))
     assert max(told) - min(told) < 60
+
+
+WORKERS = (Share("10.0.0.1:4000", 100, 4, 6, "asking"), Share("10.0.0.2:4000", 300, 0, None, "lost"))
+
+
+def test_a_row_for_each_worker_of_a_cluster_stands_below_the_backends_with_the_busiest_first():
+    shown = as_html(progress(workers=WORKERS), 2.0)
+    assert shown.index("deep") < shown.index("10.0.0.2:4000") < shown.index("10.0.0.1:4000")
+    assert "<th" in shown.partition("worker")[0]
+    assert still_line(progress(workers=WORKERS), 2.0).endswith(
+        "10.0.0.2:4000 75.0%, lost · 10.0.0.1:4000 25.0%, asking"
+    )
