@@ -114,13 +114,12 @@ def test_a_worker_that_comes_during_a_run_takes_part(home, store):
 
 
 def test_a_restart_of_all_workers_loses_no_row(home, store):
-    environment = {"LLXPRT_CONFIG_HOME": str(home)}
-    with workers_with(environment) as cluster, Client(cluster, set_as_default=False) as client:
-        with FaultServer(after(0.2)) as server:
-            run = Watched(profile_of(server, concurrency=8), rows(60), client=client, store=store).start()
-            assert server.wait_for_requests(20, 60)
-            client.restart(wait_for_workers=False)
-            assert counts(run.end()) == {"answered": 60}
+    made = workers_with({"LLXPRT_CONFIG_HOME": str(home)})
+    with made as cluster, Client(cluster, set_as_default=False) as client, FaultServer(after(0.2)) as server:
+        run = Watched(profile_of(server, concurrency=8), rows(60), client=client, store=store).start()
+        assert server.wait_for_requests(20, 60)
+        client.restart(wait_for_workers=False)
+        assert counts(run.end()) == {"answered": 60}
 
 
 def test_an_interrupt_closes_the_connections_of_the_workers_at_once_and_the_same_call_goes_on(client, store):
