@@ -3,7 +3,7 @@
     python benchmarks/cluster.py [--quick]
 
 Workers are processes of this machine, spoken to over TCP. The rows are asked of a simulated model that waits real time
-(0.5 s each, 8 at once for each worker), so that a core serves several workers: what is measured is how well they are
+(2 s each, 16 at once for each worker), so that a core serves several workers: what is measured is how well they are
 kept busy, and not how fast a machine is. For the kills a server counts what it is asked; the rows are those of a run of
 100 at once for each worker.
 """
@@ -28,11 +28,13 @@ import dask
 from distributed import Client, LocalCluster
 
 import llx_magic as llx
+from tests.cluster.kit import wait_until_ready
 from tests.faults.modes import find_mode
 from tests.faults.server import Exchange, FaultServer
 
 TEMPLATE = "say {{ row }}"
-REPLY_SECONDS, AT_ONCE = 0.5, 8
+REPLY_SECONDS, AT_ONCE = 2.0, 16
+KILLED_SECONDS = 0.5
 CHUNK = 100
 
 
@@ -46,13 +48,8 @@ def cluster(workers: int) -> Iterator[Client]:
         ) as made,
         Client(made) as client,
     ):
-        client.wait_for_workers(workers)
-        client.run(warm_up)
+        wait_until_ready(client, workers)
         yield client
-
-
-def warm_up() -> None:
-    import llx_magic.session.row_engine  # noqa: F401
 
 
 def speed(counts: tuple[int, ...], rows: int) -> None:
@@ -93,15 +90,14 @@ def kills(times: int, rows: int) -> None:
             frame = result.frame
             lost += rows - int(frame.reply.notna().sum())
             doubled += rows - len(set(frame.row))
-            client.wait_for_workers(2)
-            client.run(warm_up)
+            wait_until_ready(client, 2)
             print(f"kill {time_ + 1} after {moment} rows: {again[-1]} asked again", flush=True)
     print(f"{times} kills, at most {CHUNK} rows under way at a worker")
     print(f"asked again: {sum(again)} in all, {max(again)} at most; lost: {lost}; doubled: {doubled}")
 
 
 def slowly(exchange: Exchange) -> None:
-    time.sleep(REPLY_SECONDS)
+    time.sleep(KILLED_SECONDS)
     find_mode("ok")(exchange)
 
 
@@ -125,8 +121,8 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--quick", action="store_true", help="fewer rows and kills")
     is_quick = reader.parse_args().quick
-    speed((1, 2) if is_quick else (1, 2, 4), 100 if is_quick else 800)
     kills(2 if is_quick else 20, 300 if is_quick else 600)
+    speed((1, 2) if is_quick else (1, 2, 4), 100 if is_quick else 800)
 
 
 if __name__ == "__main__":

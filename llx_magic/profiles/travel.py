@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from llx_magic.profiles.codec import read_document, write_document
 from llx_magic.profiles.document import ModelProfile, Profile
@@ -14,7 +12,7 @@ from llx_magic.settings.layers import read_values, write_values
 
 def pack(profile: Profile) -> str:
     """Return the profile as a text without any key; members from elsewhere must have been allowed their keys."""
-    members = [{"name": member.name, "document": write_document(_harmless(member))} for member in profile.members]
+    members = [{"name": member.name, "document": write_document(member)} for member in profile.members]
     packed = {
         "name": profile.name,
         "policy": profile.policy,
@@ -43,11 +41,3 @@ def _member(name: str, document: str) -> ModelProfile:
     member = read_document(document, name)
     assert isinstance(member, ModelProfile)
     return member
-
-
-def _harmless(member: ModelProfile) -> ModelProfile:
-    """Return the member without the address of a server of shared facts that has a password in it."""
-    shared = member.connection.shared
-    if shared is None or "@" not in urlsplit(shared).netloc:
-        return member
-    return replace(member, connection=replace(member.connection, shared=None))

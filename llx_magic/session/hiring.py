@@ -14,6 +14,7 @@ from llx_magic.profiles.travel import pack
 from llx_magic.session.consent import pending
 from llx_magic.session.ordered_rows import limits_of
 from llx_magic.session.row_engine import RowEngine
+from llx_magic.text.wording import shown_path
 
 if TYPE_CHECKING:
     from llx_magic.engine.dispatch import Stop
@@ -25,22 +26,31 @@ if TYPE_CHECKING:
 def fleet_of(balancer: LoadBalancer, plan: Plan, options: MapOptions, stop: Stop) -> Fleet:
     """Return the workers of the client's cluster as those who answer the rows of a run.
 
-    They are told the profile without its keys, and look these up by their names.
+    Raises:
+        UsageProblem: for what is no client, and as ``job_of``.
+    """
+    link, job = Link(options.get("client"), RowEngine), job_of(balancer, plan, options.get("backend"))
+    return Fleet(link, job, LoopClock(), stop, limits_of(plan.candidates))
+
+
+def job_of(balancer: LoadBalancer, plan: Plan, backend: str | None) -> Job:
+    """Return what workers are told of a run: all but the keys, which they look up by their names.
 
     Raises:
-        UsageProblem: for what is no client, and for a profile from elsewhere whose keys have not been allowed.
+        UsageProblem: for a profile from elsewhere whose keys have not been allowed.
     """
     if waiting := pending(balancer.profile):
-        said = waiting[0].pair.said
-        trust = command(f"profile trust {waiting[0].path}")
-        raise UsageProblem(f"profile {balancer.name} may not send {said} yet, so it goes to no worker either: {trust}")
-    job = Job(
+        trust = command(f"profile trust {shown_path(waiting[0].path)}")
+        raise UsageProblem(
+            f"profile {balancer.name} may not send {waiting[0].pair.said} yet, so it goes to no worker either; "
+            f"to allow it: {trust}"
+        )
+    return Job(
         profile=pack(balancer.profile),
-        backend=options.get("backend"),
+        backend=backend,
         settings={each.backend.name: each.settings for each in plan.candidates},
         params={each.backend.name: each.params for each in plan.candidates},
         is_json=plan.shape is not None,
         schema=None if plan.shape is None else plan.shape.schema,
         effort=plan.effort,
     )
-    return Fleet(Link(options.get("client"), RowEngine), job, LoopClock(), stop, limits_of(plan.candidates))

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import pytest
 from distributed import Client, SpecCluster
 
-from tests.cluster.kit import warm_up, workers_with
+from tests.cluster.kit import wait_until_ready, workers_with
 from tests.home import own_home
-
-READY_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +22,7 @@ def two_workers(tmp_path_factory) -> Iterator[SpecCluster]:
 @pytest.fixture
 def client(two_workers: SpecCluster, home) -> Iterator[Client]:
     with Client(two_workers, set_as_default=False) as made:
-        made.wait_for_workers(2, timeout=READY_SECONDS)
-        made.run(warm_up)
+        wait_until_ready(made, 2)
         yield made
 
 

@@ -108,6 +108,18 @@ def warm_up() -> None:
     llx.load(simulated()).prepare("x", schema={"type": "object"})
 
 
+def wait_until_ready(client: Client, count: int, seconds: float = 60.0) -> None:
+    """Wait for so many workers that do what they are told: one that was killed may be counted for a moment."""
+    ends = time.monotonic() + seconds
+    while True:
+        client.wait_for_workers(count, timeout=seconds)
+        done = list(client.run(warm_up, on_error="return").values())
+        if done == [None] * len(done) and len(done) >= count:
+            return
+        assert time.monotonic() < ends, done
+        time.sleep(0.1)
+
+
 def look_first_in(folder: str) -> None:
     """Have a worker find packages in a folder before all others."""
     sys.path.insert(0, folder)

@@ -13,7 +13,6 @@ import pytest
 from distributed import Client
 
 import llx_magic as llx
-from tests.cluster.conftest import READY_SECONDS
 from tests.cluster.kit import (
     TEMPLATE,
     Watched,
@@ -26,7 +25,7 @@ from tests.cluster.kit import (
     profile_of,
     rows,
     simulated,
-    warm_up,
+    wait_until_ready,
     workers_with,
 )
 from tests.faults.server import FaultServer
@@ -44,8 +43,7 @@ def mixed(tmp_path_factory) -> Iterator[Client]:
     facts.write_text("Metadata-Version: 2.1\nName: llx-magic\nVersion: 9.9\n")
     environments = [{**home, KEY: RIGHT}, {**home, KEY: WRONG}, home, {**home, KEY: RIGHT, "OLD": "yes"}]
     with workers_with(*environments) as cluster, Client(cluster, set_as_default=False) as client:
-        client.wait_for_workers(4, timeout=READY_SECONDS)
-        client.run(warm_up)
+        wait_until_ready(client, 4)
         old = [address for address, said in client.run(os.getenv, "OLD").items() if said]
         client.run(look_first_in, str(other), workers=old)
         yield client
@@ -98,7 +96,6 @@ def test_a_worker_that_is_killed_costs_at_most_the_rows_that_it_had_under_way(cl
     again, told, level = killed_once(client, store, 1)
     assert told == {"answered": 300}
     assert again <= level
-    client.wait_for_workers(2, timeout=READY_SECONDS)
 
 
 def test_a_worker_that_comes_during_a_run_takes_part(home, store):
