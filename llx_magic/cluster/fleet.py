@@ -50,7 +50,8 @@ class Fleet:
         self._has_begun = False
         self._lost_at: list[float] = []
         self._seats: dict[str, Seat] = {}
-        self._gone: dict[str, Seat] = {}
+        self._gone: list[Seat] = []
+        self._goodbyes: set[asyncio.Task[None]] = set()
         self._spare = 0
         self._till = Till()
         self._numbers = itertools.count(1)
@@ -69,7 +70,7 @@ class Fleet:
         self._look = lambda: None
         if self._watching is not None:
             self._watching.cancel()
-        await asyncio.gather(*(seat.end() for seat in (*self._seats.values(), *self._gone.values())))
+        await asyncio.gather(*(seat.end() for seat in self._seats.values()), *self._goodbyes)
 
     async def answer(self, plan: Plan, seconds: float | None, _watch: Watch) -> Reply:
         """Have a row asked by a worker; as ``Answering``. Nothing is told of it before it has ended."""
@@ -126,7 +127,7 @@ class Fleet:
 
     def workers(self) -> dict[str, tuple[int, Standing]]:
         """Say how each worker stands: those that are there, and those that are gone and have answered something."""
-        gone = [seat for seat in self._gone.values() if seat.answered]
+        gone = [seat for seat in self._gone if seat.answered]
         return {shown(seat): (seat.answered, seat.standing()) for seat in (*self._seats.values(), *gone)}
 
     def notes(self) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ class Fleet:
             unused.append(
                 f"{plural(self._spare, 'worker')} spare: a limit of {self._limits.most} cannot be divided among more"
             )
-        lost = sum(not seat.why_not for seat in self._gone.values())
+        lost = sum(not seat.why_not for seat in self._gone)
         told = f"{plural(lost, 'worker')} lost, {plural(self._lost_rows, 'row')} handed to others"
         return (*unused, *partly, *([told] if lost else []))
 
@@ -190,7 +191,7 @@ class Fleet:
         for address in self._seats.keys() - there:
             self._seats[address].lose()
         for address in [address for address, seat in self._seats.items() if seat.is_gone]:
-            self._gone[address] = self._seats.pop(address)
+            self._let_go(self._seats.pop(address))
             self._lost_at.append(now)
         starts_at = now + MINUTE if self._has_begun and self._limits.per_minute and most is not None else now
         for address in sorted(there - self._seats.keys()):
@@ -199,6 +200,13 @@ class Fleet:
                 seat.start(self._job, self._parts(len(there)), starts_at)
         self._spare = len(there - self._seats.keys())
         self._has_begun = self._has_begun or bool(there)
+
+    def _let_go(self, seat: Seat) -> None:
+        """Have what may be left of the engine closed: a worker that was silent for long may still be there."""
+        self._gone.append(seat)
+        goodbye = asyncio.get_running_loop().create_task(seat.end())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
 
     async def _divide(self) -> None:
         """Tell every worker into how many parts the user's limits are divided now.

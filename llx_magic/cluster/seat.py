@@ -135,13 +135,14 @@ class Seat:
 
     async def end(self) -> None:
         """Have the engine break off what is under way, and forget it."""
-        hired, was_gone = self._hired, self.is_gone
-        self.is_gone = True
+        hired, self.is_gone = self._hired, True
         with contextlib.suppress(Exception):  # whatever a library says of a call to somebody who has gone meanwhile
             async with asyncio.timeout(GOODBYE_SECONDS):
-                if hired is not None and not was_gone:
+                if hired is not None:
                     await self._link.call(hired.engine.close)
                     await asyncio.wait([task for task in (self._serving, self._giving) if task is not None])
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 if hired is not None:
                     await self._link.dismiss(hired)
         for task in (self._serving, self._giving):

@@ -28,18 +28,20 @@ UNHEARD_SECONDS = 60.0
 class RowEngine:
     """Asks the rows of one run from this process, by its own gates, keys and connections; as ``Engine``.
 
-    It is made on any thread, its methods are awaited on the worker's loop, and it works on that of the background.
+    Where nothing is fetched for ``unheard_seconds`` it ends by itself. It is made on any thread, its methods are awaited
+    on the worker's loop, and it works on that of the background.
 
     Raises:
         ProfileError: for a profile that cannot be used here.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, unheard_seconds: float = UNHEARD_SECONDS) -> None:
         take_role(ROLE)
         self._balancer = LoadBalancer(unpack(job.profile))
         self._plan = self._planned(job)
         self._clock = LoopClock()
         self._heard = self._clock.now()
+        self._unheard_seconds = unheard_seconds
         self._rows: OrderedRows | None = None
         self._ticker: Ticker | None = None
         self._running: concurrent.futures.Future[None] | None = None
@@ -118,7 +120,7 @@ class RowEngine:
         return self._rows
 
     def _tick(self) -> None:
-        if self._clock.now() - self._heard > UNHEARD_SECONDS:
+        if self._clock.now() - self._heard > self._unheard_seconds:
             self._stop()
         else:
             self._there.give_back_what_is_held()
