@@ -90,7 +90,7 @@ def kills(times: int, rows: int) -> None:
             frame = result.frame
             lost += rows - int(frame.reply.notna().sum())
             doubled += rows - len(set(frame.row))
-            wait_until_ready(client, 2)
+            wait_until_ready(client, 2, 150)
             print(f"kill {time_ + 1} after {moment} rows: {again[-1]} asked again", flush=True)
     print(f"{times} kills, at most {CHUNK} rows under way at a worker")
     print(f"asked again: {sum(again)} in all, {max(again)} at most; lost: {lost}; doubled: {doubled}")
@@ -121,7 +121,7 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--quick", action="store_true", help="fewer rows and kills")
     is_quick = reader.parse_args().quick
-    kills(2 if is_quick else 20, 300 if is_quick else 600)
+    kills(2 if is_quick else 20, 300)
     speed((1, 2) if is_quick else (1, 2, 4), 100 if is_quick else 800)
 
 

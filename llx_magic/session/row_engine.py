@@ -28,8 +28,8 @@ UNHEARD_SECONDS = 60.0
 class RowEngine:
     """Asks the rows of one run from this process, by its own gates, keys and connections; as ``Engine``.
 
-    Where nothing is fetched for ``unheard_seconds`` it ends by itself. It is made on any thread, its methods are awaited
-    on the worker's loop, and it works on that of the background.
+    Where nothing is fetched for ``unheard_seconds`` it ends by itself. It is made on any thread, its methods are
+    awaited on the worker's loop, and it works on that of the background.
 
     Raises:
         ProfileError: for a profile that cannot be used here.
