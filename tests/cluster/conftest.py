@@ -11,6 +11,9 @@ from tests.cluster.kit import wait_until_ready, workers_with
 from tests.home import own_home
 
 
+READY_SECONDS = 60
+
+
 @pytest.fixture(scope="session")
 def two_workers(tmp_path_factory) -> Iterator[SpecCluster]:
     """Two workers that find nothing of the user's; a nanny starts a new one where one dies."""

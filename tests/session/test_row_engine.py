@@ -7,6 +7,7 @@ import pytest
 import llx_magic as llx
 from llx_magic.cluster.messages import Ended, Order
 from llx_magic.core.message import TEXT_ONLY, Message
+from llx_magic.engine import card
 from llx_magic.engine.dispatch import off_loop
 from llx_magic.session.hiring import job_of
 from llx_magic.session.ordered_rows import limits_of, part_of
@@ -14,6 +15,13 @@ from llx_magic.session.row_engine import RowEngine
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import simulated
 from tests.faults.server import FaultServer
+
+
+@pytest.fixture(autouse=True)
+def no_role():
+    """This process is no worker afterwards."""
+    yield
+    card._roles.clear()
 
 
 def engine_of(*members: llx.ModelProfile, **options) -> RowEngine:
