@@ -74,24 +74,21 @@ def speed(counts: tuple[int, ...], rows: int) -> None:
 def kills(times: int, rows: int) -> None:
     """Print what it costs to kill one of two workers, each time at another moment."""
     again, lost, doubled = [], 0, 0
-    with cluster(2) as client:
-        for time_ in range(times):
-            chance = random.Random(time_)
-            with FaultServer(slowly) as server:
-                connection = llx.Connection(base_url=server.base_url)
-                member = llx.ModelProfile("a", "openai", "m", connection=connection, settings={"concurrency": CHUNK})
-                moment = chance.randint(20, rows - 20)
-                killer = threading.Thread(target=kill, args=(server, moment, client, chance))
-                killer.start()
-                result = run(llx.Profile.single(member), rows, client)
-                killer.join()
-                asked = [each.json["messages"][-1]["content"] for each in server.requests]
-            again.append(len(asked) - len(set(asked)))
-            frame = result.frame
-            lost += rows - int(frame.reply.notna().sum())
-            doubled += rows - len(set(frame.row))
-            wait_until_ready(client, 2, 150)
-            print(f"kill {time_ + 1} after {moment} rows: {again[-1]} asked again", flush=True)
+    for number in range(times):
+        chance = random.Random(number)
+        moment = chance.randint(20, rows - 20)
+        with cluster(2) as client, FaultServer(slowly) as server:
+            connection = llx.Connection(base_url=server.base_url)
+            member = llx.ModelProfile("a", "openai", "m", connection=connection, settings={"concurrency": CHUNK})
+            killer = threading.Thread(target=kill, args=(server, moment, client, chance))
+            killer.start()
+            frame = run(llx.Profile.single(member), rows, client).frame
+            killer.join()
+            asked = [each.json["messages"][-1]["content"] for each in server.requests]
+        again.append(len(asked) - len(set(asked)))
+        lost += rows - int(frame.reply.notna().sum())
+        doubled += rows - len(set(frame.row))
+        print(f"kill {number + 1} after {moment} rows: {again[-1]} asked again", flush=True)
     print(f"{times} kills, at most {CHUNK} rows under way at a worker")
     print(f"asked again: {sum(again)} in all, {max(again)} at most; lost: {lost}; doubled: {doubled}")
 

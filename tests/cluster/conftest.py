@@ -10,7 +10,6 @@ from distributed import Client, SpecCluster
 from tests.cluster.kit import wait_until_ready, workers_with
 from tests.home import own_home
 
-
 READY_SECONDS = 60
 
 
