@@ -128,7 +128,7 @@ class Fleet:
     def workers(self) -> dict[str, tuple[int, Standing]]:
         """Say how each worker stands: those that are there, and those that are gone and have answered something."""
         gone = [seat for seat in self._gone if seat.answered]
-        return {shown(seat): (seat.answered, seat.standing()) for seat in (*self._seats.values(), *gone)}
+        return {shown(seat): (seat.answered, seat.standing()) for seat in (*gone, *self._seats.values())}
 
     def notes(self) -> tuple[str, ...]:
         """Say which workers were not used and why, and what was lost with others."""

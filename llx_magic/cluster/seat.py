@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection
 
 from llx_magic.cluster.link import Hired, Link, UnfitError
-from llx_magic.cluster.messages import Ended, Job, Order, Report
+from llx_magic.cluster.messages import Ended, Engine, Job, Opening, Order, Report
 from llx_magic.core.failure import LostError
 from llx_magic.core.ports import Clock, P, T
 from llx_magic.core.progress import Standing
@@ -18,6 +18,9 @@ SILENT_SECONDS = 30.0
 
 GOODBYE_SECONDS = 2.0
 """How long the end of a run waits for a worker to close its connections."""
+
+TRIES, PAUSE_SECONDS = 3, 0.5
+"""How often it is tried to have an engine made on a worker, and the pause between; one that is gone is seen in it."""
 
 FIRST = 4
 """How many rows a worker is handed before it has told how many it takes."""
@@ -152,9 +155,7 @@ class Seat:
 
     async def _serve(self, job: Job) -> None:
         try:
-            self._hired = await self._link.hire(self.address, job)
-            engine = self._hired.engine
-            opening = await self._call(engine.open, self.parts)
+            engine, opening = await self._join(job)
             self.shares = opening.shares
             self._note(Report(takes=FIRST, refusals=opening.refusals), job)
             self.is_joining = False
@@ -166,6 +167,25 @@ class Seat:
             self._changed()
         except Exception:  # noqa: BLE001 - whatever a library says of a call that did not come through
             self.lose()
+
+    async def _join(self, job: Job) -> tuple[Engine, Opening]:
+        """Have an engine made and opened; return it, and what it said then.
+
+        Raises:
+            UnfitError: where that cannot be done on a worker that is there, since a package is missing, say.
+        """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                self._hired = await self._link.hire(self.address, job)
+                return self._hired.engine, await self._call(self._hired.engine.open, self.parts)
+            except UnfitError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - whatever a library says of a call that did not come through
+                if not tries_left:
+                    said = one_line(f"{type(problem).__name__}: {problem}", 200)
+                    raise UnfitError(f"it cannot get ready: {said}") from None
+            await asyncio.sleep(PAUSE_SECONDS)
+        raise AssertionError  # the last try has returned or raised
 
     async def _give(self) -> None:
         """Hand over what has come together, until there is no more."""

@@ -71,6 +71,18 @@ def test_where_no_worker_has_a_key_the_run_ends_and_says_so(client, store):
     assert f"set the environment variable {KEY}" in result.summary.stopped
 
 
+def test_a_worker_that_lacks_what_asks_is_named_with_its_reason_and_the_run_ends(home, store, tmp_path):
+    """It has the same version, so that this shows only when the first connection is made."""
+    (tmp_path / "httptools.py").write_text("raise ImportError('libfoo.so.1: cannot open shared object file')\n")
+    environment = {"LLXPRT_CONFIG_HOME": str(tmp_path)}
+    with FaultServer() as server, workers_with(environment) as cluster, Client(cluster, set_as_default=False) as one:
+        one.wait_for_workers(1, timeout=READY_SECONDS)
+        one.run(look_first_in, str(tmp_path))
+        result = Watched(profile_of(server), rows(4), client=one, store=store).start().end()
+    assert counts(result) == {"not_asked": 4}
+    assert "it cannot get ready: ImportError: libfoo.so.1: cannot open shared object file" in result.summary.stopped
+
+
 def test_a_key_of_the_user_is_in_nothing_that_is_sent(monkeypatch, mixed, home, store):
     """It is set here, and is not used there: a worker without the variable stays without it."""
     monkeypatch.setenv(KEY, "sk-here-0123456789abcdefghij")
