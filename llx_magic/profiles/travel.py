@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from llx_magic.profiles.codec import read_document, write_document
@@ -12,7 +13,7 @@ from llx_magic.settings.layers import read_values, write_values
 
 def pack(profile: Profile) -> str:
     """Return the profile as a text without any key; members from elsewhere must have been allowed their keys."""
-    members = [{"name": member.name, "document": write_document(member)} for member in profile.members]
+    members = [{"name": member.name, "document": write_document(_harmless(member))} for member in profile.members]
     packed = {
         "name": profile.name,
         "policy": profile.policy,
@@ -41,3 +42,13 @@ def _member(name: str, document: str) -> ModelProfile:
     member = read_document(document, name)
     assert isinstance(member, ModelProfile)
     return member
+
+
+def _harmless(member: ModelProfile) -> ModelProfile:
+    """Return the member without a server of shared facts that a profile from elsewhere names.
+
+    It is not used here, and a worker could not tell where the profile is from.
+    """
+    if member.foreign is None:
+        return member
+    return replace(member, connection=replace(member.connection, shared=None))

@@ -52,6 +52,12 @@ def pending(profile: Profile) -> tuple[Request, ...]:
     return tuple(each for each in asked if each.pair not in allowed)
 
 
+def unallowable(profile: Profile) -> tuple[str, ...]:
+    """Return the members from elsewhere that name keys for a host that nobody can allow, since it has no plain form."""
+    ways = ((member.name, _way(member)) for member in profile.members if member.foreign is not None)
+    return tuple(name for name, way in ways if way is not None and way.host is None and way.credential.places)
+
+
 def trust_of(profile: Profile) -> Trust:
     """Return what has been allowed to the profile's files from elsewhere; it has at least one such file."""
     return next(member.foreign.trust for member in profile.members if member.foreign is not None)

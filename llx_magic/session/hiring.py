@@ -11,7 +11,7 @@ from llx_magic.engine.clocks import LoopClock
 from llx_magic.errors import UsageProblem
 from llx_magic.hosts import command
 from llx_magic.profiles.travel import pack
-from llx_magic.session.consent import pending
+from llx_magic.session.consent import pending, unallowable
 from llx_magic.session.ordered_rows import limits_of
 from llx_magic.session.row_engine import RowEngine
 from llx_magic.text.wording import shown_path
@@ -45,6 +45,8 @@ def job_of(balancer: LoadBalancer, plan: Plan, backend: str | None) -> Job:
             f"profile {balancer.name} may not send {waiting[0].pair.said} yet, so it goes to no worker either; "
             f"to allow it: {trust}"
         )
+    if refused := unallowable(balancer.profile):  # a worker could not tell that its profile is from elsewhere
+        raise UsageProblem(f"{refused[0]} is from elsewhere and its host cannot be allowed, so it goes to no worker")
     return Job(
         profile=pack(balancer.profile),
         backend=backend,

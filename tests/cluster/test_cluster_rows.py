@@ -11,6 +11,7 @@ import pytest
 from distributed import Client
 
 import llx_magic as llx
+from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.errors import UsageProblem
 from tests.cluster.kit import TEMPLATE, Watched, after, asked, counts, profile_of, rows, simulated
 from tests.faults.server import FaultServer
@@ -115,6 +116,15 @@ def test_a_budget_ends_the_run_where_it_would_end_without_a_cluster(client, stor
 def test_what_is_no_client_is_refused_in_one_line(home, store):
     with pytest.raises(UsageProblem, match=r"^client must be a dask.distributed.Client; got 'tcp://here:8786'$"):
         llx.map(rows(2), TEMPLATE, profile=simulated(), client="tcp://here:8786", store=store)
+
+
+def test_a_profile_from_elsewhere_whose_host_cannot_be_allowed_goes_to_no_worker(client, home, store, tmp_path):
+    """A worker could not tell where it is from, and would send the key that is refused here."""
+    elsewhere = Foreign(tmp_path / "a.json", "is elsewhere", Trust(tmp_path, None))
+    connection = llx.Connection(base_url="https://modèle.example/v1", auth_key_env="ANY_KEY")
+    member = llx.ModelProfile("a", "openai", "m", connection=connection, foreign=elsewhere)
+    with pytest.raises(UsageProblem, match=r"^a is from elsewhere and its host cannot be allowed, so it goes to no"):
+        llx.map(rows(2), TEMPLATE, profile=llx.Profile.single(member), client=client, store=store)
 
 
 def test_a_client_that_is_closed_is_refused_in_one_line(two_workers, home, store):

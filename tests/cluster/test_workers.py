@@ -76,7 +76,7 @@ def test_a_worker_that_lacks_what_asks_is_named_with_its_reason_and_the_run_ends
     (tmp_path / "httptools.py").write_text("raise ImportError('libfoo.so.1: cannot open shared object file')\n")
     environment = {"LLXPRT_CONFIG_HOME": str(tmp_path)}
     with FaultServer() as server, workers_with(environment) as cluster, Client(cluster, set_as_default=False) as one:
-        one.wait_for_workers(1, timeout=READY_SECONDS)
+        one.wait_for_workers(1, timeout=60)
         one.run(look_first_in, str(tmp_path))
         result = Watched(profile_of(server), rows(4), client=one, store=store).start().end()
     assert counts(result) == {"not_asked": 4}

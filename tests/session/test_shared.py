@@ -18,6 +18,7 @@ from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.core.events import CoolDownStarted
 from llx_magic.core.stock import BLOCK
 from llx_magic.errors import ProfileError
+from llx_magic.profiles.travel import pack, unpack
 from llx_magic.session import sharing
 from llx_magic.session.members import remarks
 from tests.engine.kit import balancer, simulated
@@ -174,6 +175,8 @@ def test_a_profile_from_elsewhere_names_no_server(tmp_path, monkeypatch):
     )
     assert sharing.shared_facts([foreign]) is None
     assert any("shared is not used" in said for said in remarks(llx_magic.Profile.single(foreign)))
+    (travelled,) = unpack(pack(llx_magic.Profile.single(foreign))).members
+    assert sharing.shared_facts([travelled]) is None
 
 
 def test_members_that_name_different_servers_are_refused_by_name(monkeypatch):
