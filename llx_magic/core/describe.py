@@ -170,13 +170,13 @@ FORMS: tuple[Form, ...] = (
     Form(
         facts.SharingChanged,
         "[LB:profile] Facts are shared with other processes",
-        lambda event: isinstance(event, facts.SharingChanged) and event.is_there,
+        lambda event: isinstance(event, facts.SharingChanged) and event.is_sharing,
         "again, after their server was away",
     ),
     Form(
         facts.SharingChanged,
         "[LB:profile] Facts are no longer shared with other processes",
-        lambda event: isinstance(event, facts.SharingChanged) and not event.is_there,
+        lambda event: isinstance(event, facts.SharingChanged) and not event.is_sharing,
         "their server does not answer; this process goes on alone",
     ),
     Form(facts.BackendAdded, "[LB:profile] Backend added: {backend}"),

@@ -206,7 +206,7 @@ class CircuitChanged(BackendEvent, frozen=True, kw_only=True):
 class SharingChanged(Event, frozen=True, kw_only=True):
     """Facts are shared with other processes again, or no longer, since their server is away; ``request`` is 0."""
 
-    is_there: bool
+    is_sharing: bool
 
 
 class BackendAdded(BackendEvent, frozen=True, kw_only=True):

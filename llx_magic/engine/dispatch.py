@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from llx_magic.core.ports import Clock, P, T, Timer
+from llx_magic.core.ports import Clock, Timer
 from llx_magic.engine.own_thread import OwnThread
 
 R = TypeVar("R")
@@ -316,45 +314,3 @@ class Dispatcher(Generic[R]):
         has_rows = self._ready or self._parked or self._has_more or self._reading is not None
         if self._is_stopped or self._is_ending or not has_rows:
             self._ended.set_result(None)
-
-
-async def within(clock: Clock, when: float, work: Coroutine[object, None, T]) -> T:
-    """Return what the coroutine returns; at ``when`` on the clock it is cancelled.
-
-    Raises:
-        TimeoutError: where it was.
-    """
-    task, is_late = asyncio.current_task(), False
-    assert task is not None
-    before = task.cancelling()
-
-    def cut() -> None:
-        nonlocal is_late
-        is_late = True
-        task.cancel()
-
-    timer = clock.call_later(max(0.0, when - clock.now()), cut)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if is_late and task.uncancel() <= before:
-            raise TimeoutError from None
-        raise
-    finally:
-        timer.cancel()
-
-
-async def off_loop(work: Callable[[], T]) -> T:
-    """Return what a function returns that may block, called on a thread of its own."""
-    return await asyncio.get_running_loop().run_in_executor(None, work)
-
-
-def on_this_loop(callback: Callable[P, object]) -> Callable[P, None]:
-    """Return what makes the call on the running loop, from whatever thread; nothing once that loop is closed."""
-    loop = asyncio.get_running_loop()
-
-    def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(functools.partial(callback, *args, **kwargs))
-
-    return call

@@ -93,7 +93,7 @@ class SharedGates:
             if is_there is (self._lost_at is None):
                 return
             self._lost_at = None if is_there else now
-        self._live.publish(SharingChanged(at=now, request=0, is_there=is_there))
+        self._live.publish(SharingChanged(at=now, request=0, is_sharing=is_there))
 
     def account_of(self, gate: GateKey) -> Account | None:
         """Return by what the others know a gate's backend; None where it has not joined them."""

@@ -9,7 +9,7 @@ from llx_magic.core.events import SkipReason
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.progress import Standing
 from llx_magic.core.traffic import Room
-from llx_magic.engine.dispatch import within
+from llx_magic.engine.loops import within
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:

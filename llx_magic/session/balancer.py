@@ -17,8 +17,8 @@ from llx_magic.core.message import File, Image, Message, Piece, Takes, held_by
 from llx_magic.core.ports import Clock
 from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
-from llx_magic.engine.dispatch import off_loop
 from llx_magic.engine.live import LiveProfile, Subscriber
+from llx_magic.engine.loops import off_loop
 from llx_magic.engine.parts import Watch, parts_of
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun

@@ -11,7 +11,7 @@ import msgspec
 from llx_magic.core.events import AttemptFailed
 from llx_magic.core.message import Message
 from llx_magic.core.reply import Delta, Reply, Thought
-from llx_magic.engine.dispatch import off_loop
+from llx_magic.engine.loops import off_loop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.errors import AllBackendsFailed, LlxError

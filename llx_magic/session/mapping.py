@@ -13,7 +13,8 @@ from llx_magic.core.events import Event
 from llx_magic.core.progress import MapProgress
 from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Budget, Purse
-from llx_magic.engine.dispatch import Dispatcher, off_loop, on_this_loop
+from llx_magic.engine.dispatch import Dispatcher
+from llx_magic.engine.loops import off_loop, on_this_loop
 from llx_magic.engine.parts import Stream
 from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
 from llx_magic.engine.steady import SteadyBackend

@@ -21,6 +21,7 @@ NOT_RUN = {
     "docs/command-line.md": 1,
     "docs/getting-started.md": 1,
     "docs/observability.md": 1,
+    "docs/replay.md": 2,
     "docs/sharing.md": 1,
     "docs/teams.md": 6,
 }

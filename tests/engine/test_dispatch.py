@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from llx_magic.engine.clocks import VirtualClock
-from llx_magic.engine.dispatch import ROWS_A_TURN, Dispatcher, within
+from llx_magic.engine.dispatch import ROWS_A_TURN, Dispatcher
+from llx_magic.engine.loops import within
 
 
 class Places(NamedTuple):

@@ -277,7 +277,7 @@ def test_other_magics(shell):
     """The remaining magics offer what their grammars hold."""
     assert offered(shell, "%llx_local ") == ["pull", "status", "stop"]
     assert offered(shell, "%llx_key ") == ["set", "list", "delete"]
-    assert offered(shell, "%llx_stats ") == ["lb", "-p", "--profile", "--reset"]
+    assert offered(shell, "%llx_stats ") == ["lb", "-p", "--profile", "--all", "--reset"]
     assert offered(shell, "%llx_stats -p bo") == ["both"]
     assert "-n" in offered(shell, "%llx_log ")
 

@@ -8,7 +8,7 @@ import llx_magic as llx
 from llx_magic.cluster.messages import Ended, Order
 from llx_magic.core.message import TEXT_ONLY, Message
 from llx_magic.engine import card
-from llx_magic.engine.dispatch import off_loop
+from llx_magic.engine.loops import off_loop
 from llx_magic.session.hiring import job_of
 from llx_magic.session.ordered_rows import limits_of, part_of
 from llx_magic.session.row_engine import RowEngine

@@ -185,6 +185,7 @@ EVENTS: dict[str, Kind] = {
     "next": "string",
     "words": "Int64",
     "again": "boolean",
+    "is_sharing": "boolean",
     "beside": "string",
     "outrun_by": "string",
 }

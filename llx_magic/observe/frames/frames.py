@@ -96,8 +96,8 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     ``policy``, ``order`` and ``conversation`` of a request;
     ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart; ``again`` of a reply
     that is not what was asked for; ``beside``, the silent backend beside which another is asked, and ``outrun_by``, the
-    one that was first. The backends of ``order`` and
-    ``backends`` are joined by semicolons.
+    one that was first; ``is_sharing``, whether facts are shared with other processes again, or no longer. The backends
+    of ``order`` and ``backends`` are joined by semicolons.
     """
     events = list(events)
     columns: dict[str, list[object]] = {name: [None] * len(events) for name in EVENTS}
