@@ -60,6 +60,10 @@ class Fleet:
         self._lost_rows = 0
         self._is_away = False
 
+    def check_waiting(self) -> None:
+        """See to it that the client does not need the thread that waits; as ``Answering``."""
+        self._link.check_waiting()
+
     async def begin(self, look: Callable[[], None]) -> None:
         """Look for workers from now on."""
         self._look = look
@@ -122,8 +126,11 @@ class Fleet:
 
     def standings(self) -> dict[str, Standing]:
         """Say how each backend stands, all workers together."""
-        told = [seat.report.standings for seat in self._seats.values() if seat.is_usable]
-        return {name: _together([each[name] for each in told if name in each]) for name in self._job.settings}
+        told = [seat.standings() for seat in self._seats.values()]
+        is_over = any(seat.has_ended and not seat.why_not for seat in self._seats.values())
+        untold = Standing() if is_over else Standing(0, None, "no worker yet")  # over before one had asked anything
+        by_name = {name: [each[name] for each in told if name in each] for name in self._job.settings}
+        return {name: _together(each) if each else untold for name, each in by_name.items()}
 
     def workers(self) -> dict[str, tuple[int, Standing]]:
         """Say how each worker stands: those that are there, and those that are gone and have answered something."""
@@ -259,8 +266,6 @@ def _reply_of(ended: Ended) -> Reply:
 
 def _together(told: list[Standing]) -> Standing:
     """Return how a backend stands on several workers: what keeps it from being asked, where that is so on all."""
-    if not told:
-        return Standing(0, None, "no worker yet")
     levels = [each.level for each in told if each.level is not None]
     states = [each.state for each in told]
     calm = sum(state == "closed" for state in states)

@@ -69,6 +69,19 @@ class Link:
         """Whether the client has been closed, and will not be back."""
         return self._client.status in ("closed", "closing")
 
+    def check_waiting(self) -> None:
+        """See to it that the calling thread may wait for what this client does.
+
+        Raises:
+            UsageProblem: where the client's loop is the one that the caller keeps busy meanwhile, or does not run.
+        """
+        loop = self._client.loop.asyncio_loop
+        if loop is _loop_of_this_thread() or not loop.is_running():
+            raise UsageProblem(
+                "client: it works on the event loop of the code that waits here, so both would wait for ever; "
+                "use `await lb.map(…, client=client)`, or Client(…, asynchronous=False); nothing was sent"
+            )
+
     async def workers(self) -> set[str]:
         """Return the addresses of the workers that are there now.
 
@@ -151,6 +164,13 @@ class Hired:
     def __init__(self, engine: Engine, future: _Future) -> None:
         self.engine = engine
         self.future = future
+
+
+def _loop_of_this_thread() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _is_client(given: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from llx_magic.cluster.link import Hired, Link, UnfitError
 from llx_magic.cluster.messages import Ended, Engine, Job, Opening, Order, Report
@@ -38,6 +38,9 @@ class Seat:
         """Why it is not used; empty where it is."""
         self.is_joining = True
         self.is_gone = False
+        """Whether nothing is to be heard from it any more."""
+        self.has_ended = False
+        """Whether that is since the run is over, and not since it was lost."""
         self.parts = 0
         """Into how many parts it was told that the user's limits are divided."""
         self._link = link
@@ -93,12 +96,18 @@ class Seat:
     def standing(self) -> Standing:
         """Say how it stands, in words."""
         level = self._report.takes or None
-        if self.is_gone:
-            return Standing(0, None, "lost")
         if self.why_not:
             return Standing(0, None, f"not used: {self.why_not}")
+        if self.is_gone:
+            return Standing(0, None, "done" if self.has_ended else "lost")
         state = "getting ready" if self.is_joining else self._report.message if not level else "asking"
         return Standing(self._report.in_flight, level, state or "asking")
+
+    def standings(self) -> Mapping[str, Standing]:
+        """Say how each backend stands there, or stood when the run was over; none where it asks nobody."""
+        if self.has_ended:
+            return {name: each._replace(in_flight=0) for name, each in self._report.standings.items()}
+        return self._report.standings if self.is_usable else {}
 
     async def ask(self, order: Order) -> Ended:
         """Hand a row over and return how it ended there.
@@ -138,7 +147,9 @@ class Seat:
 
     async def end(self) -> None:
         """Have the engine break off what is under way, and forget it."""
-        hired, self.is_gone = self._hired, True
+        hired = self._hired
+        self.has_ended = self.has_ended or not self.is_gone
+        self.is_gone, self.is_joining = True, False
         with contextlib.suppress(Exception):  # whatever a library says of a call to somebody who has gone meanwhile
             async with asyncio.timeout(GOODBYE_SECONDS):
                 if hired is not None:

@@ -10,7 +10,6 @@ from llx_magic.commands.ask import effort_of
 from llx_magic.commands.map import AGAIN
 from llx_magic.commands.profiles import pairs, read_params
 from llx_magic.commands.reading import Asked
-from llx_magic.engine.background import BACKGROUND
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.bars import MapView
 from llx_magic.rows.result import MapResult
@@ -85,7 +84,7 @@ def follow(run: MapRun, view: MapView) -> tuple[MapResult, bool]:
         run.stop("interrupted")
 
     try:
-        return BACKGROUND.start(run.run).follow(view.draw, on_interrupt=stop), bool(interrupts)
+        return run.follow(view.draw, on_interrupt=stop), bool(interrupts)
     finally:
         view.close()
 

@@ -27,6 +27,13 @@ class Answering(Protocol):
     def clock(self) -> Clock:
         """The time by which the run goes."""
 
+    def check_waiting(self) -> None:
+        """See to it that the calling thread may wait for the end of the run.
+
+        Raises:
+            UsageProblem: where that would be for ever.
+        """
+
     async def begin(self, look: Callable[[], None]) -> None:
         """Get ready; ``look`` is to be called whenever more than the end of a row makes room."""
 
@@ -70,6 +77,9 @@ class OwnEngine:
         self._live = balancer.live
         self._gates = {each.gate: each.settings for each in candidates}
         self._names = {each.gate: each.backend.name for each in candidates}
+
+    def check_waiting(self) -> None:
+        """Do nothing: the run has a loop and a thread of its own then."""
 
     async def begin(self, look: Callable[[], None]) -> None:
         """Do nothing: the end of a row alone makes room, and a time that is known."""

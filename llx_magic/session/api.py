@@ -18,7 +18,7 @@ from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.rows.result import MapResult
 from llx_magic.session.balancer import LoadBalancer, Prompt
-from llx_magic.session.mapping import MapRun, MapWatch
+from llx_magic.session.mapping import MapRun
 from llx_magic.session.options import AskOptions, MapOptions, with_options
 from llx_magic.session.row_prompts import NO_NAMES
 from llx_magic.session.session import Origin, Session
@@ -93,19 +93,13 @@ def map(  # noqa: A001 - it is what it does
     balancer = load(profile) if isinstance(profile, Profile) else session.balancer(profile)
     namespace = _variables_of_caller() if hosts.is_notebook() else NO_NAMES
     run = MapRun(balancer, data, template, options, namespace=namespace)
-
-    async def answer(watch: MapWatch) -> MapResult:
-        try:
-            return await run.run(watch)
-        finally:
-            if is_own:
-                await balancer.aclose()
-
     view = session.map_view() if progress else QuietMap()
     try:
-        return BACKGROUND.start(answer).follow(view.draw, on_interrupt=run.stop)
+        return run.follow(view.draw, on_interrupt=run.stop)
     finally:
         view.close()
+        if is_own:
+            BACKGROUND.run(balancer.aclose())
 
 
 def simulate(

@@ -166,6 +166,23 @@ class MapRun:
             watch(self.progress())
         return self.result()
 
+    def follow(
+        self,
+        draw: Callable[[list[MapProgress | Event]], float] = lambda _parts: 0.0,
+        on_interrupt: Callable[[], None] | None = None,
+    ) -> MapResult:
+        """Run while the calling thread waits and draws; as ``Running.follow``, and errors as of ``run``.
+
+        Raises:
+            UsageProblem: where the run would need the thread that waits for it; nothing was sent.
+        """
+        try:
+            self._answering.check_waiting()
+        except UsageProblem:
+            self.abandon()
+            raise
+        return BACKGROUND.start(self.run).follow(draw, on_interrupt)
+
     async def rows(self) -> AsyncIterator[Outcome]:
         """Run, and yield each row's outcome as it ends; leaving the loop early stops the run."""
         stream: Stream[Outcome] = Stream()
@@ -214,7 +231,7 @@ class MapRun:
     def _ask_again(self) -> MapResult:
         balancer, template, options, namespace = self._again
         options = {**options, "retry": "errors", "fresh": False}
-        return BACKGROUND.run(MapRun(balancer, self._source, template, options, namespace=namespace).run())
+        return MapRun(balancer, self._source, template, options, namespace=namespace).follow()
 
     def _take(self, outcome: Outcome) -> None:
         self._deliver(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -34,6 +35,14 @@ def test_every_worker_has_its_share_and_the_progress_tells_it(client, store):
     )
     assert sum(each.answered for each in workers) == 60
     assert all(each.answered for each in workers)
+
+
+def test_when_all_rows_are_done_no_worker_is_said_to_be_lost_and_no_backend_to_have_none(client, store):
+    run = Watched(simulated(latency_ms=50), rows(20), client=client, store=store).start()
+    run.end()
+    last = run.told[-1]
+    assert [each.state for each in last.workers] == ["done", "done"]
+    assert [(each.state, each.in_flight) for each in last.shares] == [("closed", 0)]
 
 
 def test_the_same_call_again_asks_nothing_with_or_without_a_cluster(client, store):
@@ -94,6 +103,45 @@ async def test_an_asynchronous_client_on_the_callers_own_loop_serves_as_well(two
     async with Client(address, asynchronous=True, set_as_default=False) as client, llx.load(simulated()) as lb:
         result = await lb.map(rows(10), TEMPLATE, client=client, store=store)
     assert counts(result) == {"answered": 10}
+
+
+async def test_a_call_that_waits_is_refused_where_the_client_works_on_the_loop_that_would_wait(
+    two_workers, home, store
+):
+    async with Client(two_workers.scheduler_address, asynchronous=True, set_as_default=False) as client:
+        with pytest.raises(
+            UsageProblem, match=r"^client: .*; use `await lb\.map\(…, client=client\)`.*nothing was sent$"
+        ):
+            llx.map(rows(2), TEMPLATE, profile=simulated(), client=client, store=store)
+
+
+async def test_asking_again_is_refused_in_the_same_way(two_workers, home, store):
+    address = two_workers.scheduler_address
+    async with Client(address, asynchronous=True, set_as_default=False) as client:
+        async with llx.load(simulated(script="400")) as lb:
+            result = await lb.map(rows(2), TEMPLATE, client=client, store=store)
+        with pytest.raises(UsageProblem, match=r"use `await lb\.map"):
+            result.retry()
+
+
+def test_a_call_that_waits_is_refused_where_the_loop_of_the_client_has_stopped(two_workers, home, store):
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(connected(two_workers.scheduler_address))
+    try:
+        with pytest.raises(UsageProblem, match=r"use `await lb\.map"):
+            llx.map(rows(2), TEMPLATE, profile=simulated(), client=client, store=store)
+    finally:
+        loop.run_until_complete(client.close())
+        loop.close()
+
+
+async def connected(address: str) -> Client:
+    return await Client(address, asynchronous=True, set_as_default=False)
+
+
+async def test_a_client_with_a_thread_of_its_own_may_be_waited_for_on_a_loop(client, store):
+    result = llx.map(rows(2), TEMPLATE, profile=simulated(), client=client, store=store)
+    assert counts(result) == {"answered": 2}
 
 
 async def test_rows_come_as_they_end(two_workers, home, store):
