@@ -34,6 +34,10 @@ LOOK_SECONDS = 0.5
 MINUTE = 60.0
 """For how long what was sent counts for ``rpm_limit`` and ``tpm_limit``."""
 
+CLOSED = "the client of the cluster was closed"
+GIVEN_UP = "the scheduler of the cluster was lost, and the client is closed: run it again with a new one"
+"""A client closes by itself where its scheduler is not back within ``distributed.comm.timeouts.connect``, 30 s."""
+
 
 class Fleet:
     """Hands each row to the worker that has most room for it; as ``Answering`` of a run.
@@ -185,9 +189,9 @@ class Fleet:
                     self._meet(await self._link.workers())
                 self._is_away = False
             except Exception:  # noqa: BLE001 - whatever a library says of a scheduler that cannot be reached
-                self._is_away = True
+                was_away, self._is_away = self._is_away, True
                 if self._link.is_closed:
-                    self._stop("the client of the cluster was closed")
+                    self._stop(GIVEN_UP if was_away else CLOSED)
                     return
             await self._divide()
             await asyncio.sleep(LOOK_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
@@ -17,7 +18,14 @@ from llx_magic.locks import ForkSafeLock
 
 PACKAGE = "llx-magic"
 
+_TOKEN = uuid.uuid4().hex
+
 _current = ForkSafeLock()
+
+
+def this_process() -> str:
+    """Return a name that no other process has: not on another machine, and not after a fork."""
+    return f"{_TOKEN}-{os.getpid()}"
 
 
 class UnfitError(LlxError):
@@ -43,7 +51,7 @@ class _Client(Protocol):
     def as_current(self) -> AbstractContextManager[object]: ...
     def nthreads(self) -> Awaitable[Mapping[str, int]]: ...
     def run(
-        self, function: Callable[[str], str], name: str, *, workers: list[str], on_error: str
+        self, function: Callable[..., str], *args: str, workers: list[str], on_error: str
     ) -> Awaitable[Mapping[str, object]]: ...
     def submit(self, made: type[Engine], job: Job, **options: object) -> _Future: ...
     def cancel(self, futures: list[_Future], *, force: bool) -> Awaitable[None]: ...
@@ -90,6 +98,8 @@ class Link:
         """
 
         async def ask() -> set[str]:
+            if self._client.status == "connecting":  # where a call would wait for the scheduler without a word
+                raise OSError("the scheduler is away")
             return set(await self._client.nthreads())
 
         return await self._there(ask())
@@ -122,6 +132,11 @@ class Link:
     async def _hire(self, address: str, job: Job) -> Hired:
         said = await self._client.run(metadata.version, PACKAGE, workers=[address], on_error="return")
         _check_version(said[address])
+        if (await self._client.run(this_process, workers=[address], on_error="return"))[address] == this_process():
+            raise UnfitError(
+                "it is a part of this very process, which asks as many rows without a cluster: "
+                "leave out client, or start the cluster with processes=True"
+            )
         future = self._client.submit(
             self._engine,
             job,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -44,6 +45,59 @@ def workers_with(*environments: Mapping[str, str]) -> SpecCluster:
             scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": ":0"}},
             silence_logs=50,
         )
+
+
+SCHEDULER = """
+import asyncio, sys
+from distributed import Scheduler
+
+async def main():
+    async with Scheduler(host="127.0.0.1", port=int(sys.argv[1]), dashboard_address=":0") as scheduler:
+        print(scheduler.address, flush=True)
+        await scheduler.finished()
+
+asyncio.run(main())
+"""
+
+WORKER = """
+import asyncio, sys
+from distributed import Worker
+
+async def main():
+    async with Worker(sys.argv[1], nthreads=1, host="127.0.0.1", dashboard_address=":0") as worker:
+        await worker.finished()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+class Apart:
+    """A scheduler and one worker, each a process of its own that nobody starts again."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.scheduler = _started(SCHEDULER, str(port))
+        assert self.scheduler.stdout is not None
+        self.address = self.scheduler.stdout.readline().strip()
+        self.worker = _started(WORKER, self.address)
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def __enter__(self) -> Apart:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (self.worker, self.scheduler):
+            process.kill()
+            process.communicate()
+
+
+def _started(code: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def profile_of(server: FaultServer, key: str | None = None, **settings) -> llx.Profile:

@@ -9,12 +9,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import llx_magic as llx
+from llx_magic.cluster.fleet import GIVEN_UP
+from llx_magic.engine.card import whoami
 from tests.cluster.kit import (
+    QUIET,
     TEMPLATE,
+    Apart,
     Watched,
     after,
     asked,
@@ -83,6 +88,21 @@ def test_a_worker_that_lacks_what_asks_is_named_with_its_reason_and_the_run_ends
     assert "it cannot get ready: ImportError: libfoo.so.1: cannot open shared object file" in result.summary.stopped
 
 
+def test_a_worker_that_is_a_part_of_this_process_is_refused_in_one_line_and_this_process_keeps_its_name(home, store):
+    with (
+        dask.config.set(QUIET),
+        LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as threads,
+    ):
+        before = whoami()
+        result = llx.map(rows(4), TEMPLATE, profile=simulated(), client=threads, store=store)
+    assert counts(result) == {"not_asked": 4}
+    assert "a part of this very process" in result.summary.stopped
+    assert "leave out client, or start the cluster with processes=True" in result.summary.stopped
+    assert "\n" not in result.summary.stopped
+    assert whoami() == before
+
+
 def test_a_key_of_the_user_is_in_nothing_that_is_sent(monkeypatch, mixed, home, store):
     """It is set here, and is not used there: a worker without the variable stays without it."""
     monkeypatch.setenv(KEY, "sk-here-0123456789abcdefghij")
@@ -129,6 +149,35 @@ def test_a_restart_of_all_workers_loses_no_row(home, store):
         assert server.wait_for_requests(20, 60)
         client.restart(wait_for_workers=False)
         assert counts(run.end()) == {"answered": 60}
+
+
+def half_done(server: FaultServer, client: Client, store: Path) -> Watched:
+    run = Watched(profile_of(server, concurrency=8), rows(60), client=client, store=store).start()
+    while not any(each.done >= 8 for each in run.told):
+        time.sleep(0.02)
+    return run
+
+
+def test_a_scheduler_that_is_killed_ends_the_run_in_one_line_and_the_same_call_goes_on(home, store):
+    with FaultServer(after(0.2)) as server:
+        with Apart() as apart, Client(apart.address, timeout=3, set_as_default=False) as client:
+            run = half_done(server, client, store)
+            apart.scheduler.kill()
+            result = run.end()
+        kept = counts(result)["answered"]
+        assert result.summary.stopped == GIVEN_UP
+        assert 8 <= kept < 60
+        again = llx.map(rows(60), TEMPLATE, profile=profile_of(server), store=store)
+        assert counts(again) == {"stored": kept, "answered": 60 - kept}
+        assert asked(server).total() - 60 <= 8
+
+
+def test_a_scheduler_that_comes_back_in_time_costs_no_row(home, store):
+    with FaultServer(after(0.2)) as server, Apart() as apart, Client(apart.address, set_as_default=False) as client:
+        run = half_done(server, client, store)
+        apart.scheduler.kill()
+        with Apart(apart.port):
+            assert counts(run.end()) == {"answered": 60}
 
 
 def test_an_interrupt_closes_the_connections_of_the_workers_at_once_and_the_same_call_goes_on(client, store):
