@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from llx_magic.keys.readings import UNSEEN, seen
@@ -69,12 +69,15 @@ class PieceRedactor(Unshown):
     the model's own text. The possible beginning of a key is held back, except for ``SHOWN_AT_ONCE`` characters of
     it, until the next piece tells whether it is one. If the text ends within a key, a beginning of
     ``SHORTEST_FRAGMENT`` characters or more is replaced too.
+
+    ``find`` returns the keys; it is called with the first piece, since a request is signed after its reader was made.
     """
 
-    __slots__ = ("_begun", "_known", "_shown")
+    __slots__ = ("_begun", "_find", "_known", "_shown")
 
-    def __init__(self, known: Beginnings) -> None:
-        self._known = known
+    def __init__(self, find: Callable[[], Beginnings]) -> None:
+        self._find = find
+        self._known: Beginnings | None = None
         self._begun = ""
         """The end of the text so far, if a key may begin there."""
         self._shown = 0
@@ -82,11 +85,14 @@ class PieceRedactor(Unshown):
 
     def feed(self, piece: str) -> str:
         """Return the text that can be shown now; it may be empty."""
-        first = self._known.first
+        known = self._known
+        if known is None:
+            known = self._known = self._find()
+        first = known.first
         if first is None or not (self._begun or first.search(piece)):
             return piece
         text, given = self._begun + piece, self._shown
-        found, begin = self._searched(text)
+        found, begin = _searched(text, known, first)
         clean: list[str] = []
         for at, end in found:
             clean += (text[given:at], "***")
@@ -102,21 +108,20 @@ class PieceRedactor(Unshown):
         self._begun, self._shown = "", 0
         return held
 
-    def _searched(self, text: str) -> tuple[list[tuple[int, int]], int]:
-        """Return where whole keys are, and where an incomplete one may begin (or the length of the text)."""
-        known, first = self._known, self._known.first
-        assert first is not None
-        most_held = 4 * known.longest + 256  # since a server may send invisible characters without end
-        read, place = seen(split_at_open_sequence(text)[0])
-        found: list[tuple[int, int]] = []
-        after = 0
-        while candidate := first.search(read, after):
-            at = candidate.start()
-            if length := known.whole_at(read, at):
-                after = at + length
-                found.append(place(at, after))
-            elif known.ends_within(read, at) and len(text) - (begin := place(at, at + 1)[0]) <= most_held:
-                return found, begin
-            else:
-                after = at + 1
-        return found, len(text)
+
+def _searched(text: str, known: Beginnings, first: re.Pattern[str]) -> tuple[list[tuple[int, int]], int]:
+    """Return where whole keys are, and where an incomplete one may begin (or the length of the text)."""
+    most_held = 4 * known.longest + 256  # since a server may send invisible characters without end
+    read, place = seen(split_at_open_sequence(text)[0])
+    found: list[tuple[int, int]] = []
+    after = 0
+    while candidate := first.search(read, after):
+        at = candidate.start()
+        if length := known.whole_at(read, at):
+            after = at + length
+            found.append(place(at, after))
+        elif known.ends_within(read, at) and len(text) - (begin := place(at, at + 1)[0]) <= most_held:
+            return found, begin
+        else:
+            after = at + 1
+    return found, len(text)

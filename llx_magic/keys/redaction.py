@@ -83,11 +83,14 @@ class LiveKeys(Unshown):
 
     def in_pieces(self) -> PieceRedactor:
         """Return a redactor for the text of one reply, which arrives in pieces."""
+        return PieceRedactor(self._known_beginnings)
+
+    def _known_beginnings(self) -> Beginnings:
         beginnings = self._beginnings
         if beginnings is None:
             with self._lock:
                 beginnings = self._beginnings = Beginnings(self._keys)
-        return PieceRedactor(beginnings)
+        return beginnings
 
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where a key, or a part of one, begins and ends."""

@@ -128,6 +128,15 @@ def test_a_replys_text_shows_no_key_in_parts_that_join_on_the_screen(dress, size
     assert KEY[:20] not in undressed(shown)
 
 
+def test_a_key_that_is_made_after_the_reader_of_a_reply_is_hidden_in_the_reply():
+    """As the signature of a request is, which a server may repeat in what it streams."""
+    live = LiveKeys(OTHER)
+    live.in_pieces().feed("so that what is known of them is kept")
+    hidden = live.in_pieces()
+    live.add(KEY)
+    assert "".join([hidden.feed(f"You are {KEY[:9]}"), hidden.feed(f"{KEY[9:]}."), hidden.rest()]) == "You are ***."
+
+
 def test_letters_that_cannot_be_seen_do_not_pile_up():
     """A server that goes on with them after what may be a key's beginning is not held back for ever."""
     hidden = LiveKeys(KEY).in_pieces()
