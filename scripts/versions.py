@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / ".versions"
 PYTHONS = ("3.11", "3.12", "3.13")
 
-EXTRAS = ("aws", "azure", "google", "keyring", "otel", "redis")
+EXTRAS = ("aws", "azure", "dask", "google", "keyring", "otel", "redis")
 """The extras that are held to their oldest versions as well."""
 
 NOT_NEEDED = frozenset({
@@ -39,7 +39,7 @@ HELD = frozenset({"pyarrow"})
 
 ROOMS = (
     *("core", "engine", "backends", "providers", "settings", "consent", "profiles", "session", "commands"),
-    *("shared", "text", "observe", "dashboard"),
+    *("shared", "text", "observe", "dashboard", "cluster"),
 )
 FAULTS = ("connections", "replies", "network_environment")
 QUICK = (*(f"tests/{room}" for room in ROOMS), *(f"tests/faults/test_{each}.py" for each in FAULTS))
