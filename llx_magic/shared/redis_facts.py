@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -152,14 +153,15 @@ class RedisFacts:
                     self._changed.notify_all()
 
     def _start(self) -> None:
-        if self._threads:
+        """Have both threads at work; where the machine has no further thread, it is tried again the next time."""
+        works = (("shares", self._write), ("listens", self._read))
+        if len(self._threads) == len(works):
             return
-        self._threads = [
-            threading.Thread(target=work, name=f"llx_magic {name}", daemon=True)
-            for name, work in (("shares", self._write), ("listens", self._read))
-        ]
-        for thread in self._threads:
-            thread.start()
+        with contextlib.suppress(RuntimeError):
+            for name, work in works[len(self._threads) :]:
+                thread = threading.Thread(target=work, name=f"llx_magic {name}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     def _write(self) -> None:
         """Talk to the server as long as it answers, and try it again when it does not."""
