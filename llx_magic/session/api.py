@@ -127,11 +127,12 @@ def simulate(
         ProfileError: where there is no such profile, or it cannot be used.
         UsageProblem: for traffic or kernels that make no sense, and for a member of which nothing is known.
     """
-    from llx_magic.session.simulation import simulated
+    from llx_magic.session.simulation import asked_by, simulated
 
     balancer = load(profile, isolated=True)
     in_force = balancer.settings(read_values(settings or {}))
-    return simulated(balancer.profile, in_force, traffic, kernels=kernels, minutes=minutes, history=history, seed=seed)
+    asked = asked_by(balancer.profile, traffic, kernels, minutes, seed)
+    return simulated(balancer.profile, in_force, asked, history, seed)
 
 
 def _variables_of_caller() -> Mapping[str, object]:

@@ -38,19 +38,15 @@ MOST_PROMPTS = 1_000_000
 def simulated(
     profile: Profile,
     settings: dict[str, Settings],
-    traffic: float | Sequence[float],
-    *,
-    kernels: int,
-    minutes: float,
+    asked: Sequence[Asked],
     history: str | os.PathLike[str] | None,
     seed: int,
 ) -> pd.DataFrame:
-    """Return a row per backend: what the kernels' prompts would do to it.
+    """Return a row per backend: what the prompts that were ``asked`` would do to it.
 
     Raises:
-        UsageProblem: for traffic or kernels that make no sense, and for members of which nothing is known.
+        UsageProblem: for members of which nothing is known.
     """
-    asked = _traffic(profile, traffic, kernels, minutes, seed)
     world = _World(profile, history, seed)
     places = [
         Place(name=member.name, settings=settings[member.name], tariff=Costs(member),
@@ -94,10 +90,14 @@ def _simulated(member: ModelProfile, clock: LeapingClock) -> SimulatedBackend:
     return SimulatedBackend(member.name, member.model, simulated_script(script_params(member)), clock)
 
 
-def _traffic(
+def asked_by(
     profile: Profile, traffic: float | Sequence[float], kernels: int, minutes: float, seed: int
-) -> list[Asked]:
-    """Return the prompts: at random times, or at those that were given; each of a kernel at random."""
+) -> Sequence[Asked]:
+    """Return the prompts: at random times, or at those that were given; each of a kernel at random.
+
+    Raises:
+        UsageProblem: for traffic or kernels that make no sense.
+    """
     if kernels < 1:
         raise UsageProblem(f"kernels must be 1 or more, got {kernels}")
     draw, order = draws(seed), tuple(member.name for member in profile.members)

@@ -25,7 +25,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     ("session", "name"),
     [
         ("analysis.ipynb", "analysis.ipynb"),
-        ("/home/somebody/work/analysis.ipynb", "analysis.ipynb"),
+        ("/home/somebody/studies/analysis.ipynb", "analysis.ipynb"),
         (r"C:\Users\somebody\analysis.ipynb", "analysis.ipynb"),
         ("/w/my notes.ipynb", "my notes.ipynb"),
         ("/w/analysis-jvsc-0a1b2c3d-4e5f-6789-abcd-ef0123456789.ipynb", "analysis.ipynb"),
