@@ -23,6 +23,7 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share, unsent
 from llx_magic.core.sharing import (
     ANSWER_SECONDS,
+    TOKENS_SECONDS,
     Answer,
     GaveUp,
     Gone,
@@ -42,7 +43,6 @@ from llx_magic.shared.redis_facts import (
     FIRST_RETRY,
     REST_SECONDS,
     SWEEP_SECONDS,
-    TOKENS_SECONDS,
     TRIES,
 )
 

@@ -80,9 +80,8 @@ def test_a_proxy_that_refuses_the_connection_is_named_and_not_the_provider(monke
     proxy = address_of(unused_url())
     monkeypatch.setenv("ALL_PROXY", f"http://me:secret@{proxy}")
     failure, _ = ask(url, key=FixedKey(None))
-    assert failure == Failure(
-        kind=FailureKind.NETWORK, message=f"connection refused by the proxy {proxy} (from ALL_PROXY)"
-    )
+    words = f"connection refused by the proxy {proxy} (from ALL_PROXY)"
+    assert failure == Failure(kind=FailureKind.NETWORK, message=words, unconnected=True)
 
 
 def test_a_proxy_that_has_no_address_is_named(monkeypatch):
