@@ -46,12 +46,12 @@ class HistoryWriter:
             self._thread = threading.Thread(target=self._write_all, name="llx-history", daemon=True)
             self._thread.start()
 
-    def flush(self) -> None:
+    def flush(self, patience: float) -> None:
         """Wait a moment for what is to be written."""
         if self._thread is not None and self._thread.is_alive():
             is_written = threading.Event()
             self._events.put(is_written)
-            is_written.wait(PATIENCE_SECONDS)
+            is_written.wait(patience)
 
     def _write_all(self) -> None:
         while True:
@@ -105,10 +105,10 @@ def write_history(live: LiveProfile, path: Path | None) -> None:
             live.subscribe(writer.take)
 
 
-def flush_histories() -> None:
-    """Wait a moment until what has happened so far is written."""
+def flush_histories(patience: float = PATIENCE_SECONDS) -> None:
+    """Wait for so many seconds at most until what has happened so far is written."""
     for writer in list(_writers.values()):
-        writer.flush()
+        writer.flush(patience)
 
 
 atexit.register(flush_histories)

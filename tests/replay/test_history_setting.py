@@ -15,7 +15,7 @@ from tests.replay.profiles import asked, member, profile
 
 async def test_events_are_written_as_they_happen(tmp_path):
     balancer = await asked(profile(member("a", "ok, 503"), member("b"), history_file=str(tmp_path / "week.jsonl")), 4)
-    flush_histories()
+    flush_histories(30.0)
     (events,) = load(tmp_path / "week.jsonl")
     assert [type(event) for event in events] == [type(event) for event in balancer.decisions()]
     assert balancer.replay(history=tmp_path / "week.jsonl")["request"].tolist() == [1, 2, 3, 4]
@@ -24,7 +24,7 @@ async def test_events_are_written_as_they_happen(tmp_path):
 async def test_another_profile_goes_on_in_the_same_file_as_another_kernel(tmp_path):
     for _ in range(2):
         await asked(profile(member("a"), member("b"), history_file=str(tmp_path / "week.jsonl")), 2)
-    flush_histories()
+    flush_histories(30.0)
     assert len(load(tmp_path / "week.jsonl")) == 2
 
 
@@ -32,7 +32,7 @@ async def test_prompts_of_another_profile_in_the_same_file_are_left_out(tmp_path
     file = str(tmp_path / "week.jsonl")
     balancer = await asked(profile(member("a"), member("b"), history_file=file), 2)
     await asked(profile(member("c"), member("d"), history_file=file), 3)
-    flush_histories()
+    flush_histories(30.0)
     assert len(balancer.replay(history=file)) == 2
 
 
@@ -45,20 +45,20 @@ async def test_the_session_can_switch_it_on_and_off(tmp_path):
     await balancer.ask("written")
     values = {}
     await balancer.ask("not written any more")
-    flush_histories()
+    flush_histories(30.0)
     assert {event.request for event in load(tmp_path / "week.jsonl")[0]} == {2}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
 async def test_nobody_else_may_read_it(tmp_path):
     await asked(profile(member("a"), member("b"), history_file=str(tmp_path / "deep" / "week.jsonl")), 1)
-    flush_histories()
+    flush_histories(30.0)
     assert stat.S_IMODE((tmp_path / "deep" / "week.jsonl").stat().st_mode) == 0o600
 
 
 async def test_a_file_that_cannot_be_written_is_told_once_and_nothing_is_lost(tmp_path, caplog):
     (tmp_path / "week.jsonl").mkdir()
     balancer = await asked(profile(member("a"), member("b"), history_file=str(tmp_path / "week.jsonl")), 5)
-    flush_histories()
+    flush_histories(30.0)
     assert len(balancer.history()) == 5
     assert sum("the history file cannot be written" in line for line in caplog.messages) == 1

@@ -119,8 +119,7 @@ async def test_where_there_are_more_processes_than_places_they_take_turns(server
         for link, heard in ((link, heard) for _, link, heard in made if link is not holder[0]):
             await held(link, heard, 1, 0, 1)
         assert sum(heard.answers[-1].places for _, _, heard in made) == 1, turn
-    assert served[:3] == served[3:]
-    assert len(set(served)) == 3
+    assert len(set(served[:3])) == len(set(served[3:])) == 3, "nobody twice before all others"
     for facts, _, _ in made:
         facts.close()
 
