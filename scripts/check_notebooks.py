@@ -1,4 +1,6 @@
-"""Check that the outputs in a notebook are those of one run from the top, and that no machine's paths are in them.
+"""Check that the outputs in a notebook are those of one run from the top, and that it keeps to itself.
+
+No machine's paths may be in it, and what it saves must go to a folder of its own: a reader's profiles are the reader's.
 
     python scripts/check_notebooks.py [notebook ...]
 
@@ -13,6 +15,8 @@ import sys
 from pathlib import Path
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+SAVES = re.compile(r"llx_profile.*\b(?:save|delete|set-default)\b")
+OWN_FOLDER = 'os.environ["LLXPRT_CONFIG_HOME"] = tempfile.mkdtemp()'
 LOCAL = re.compile(r"/(?:home|root|Users)/\w|[A-Z]:\\\\+Users")
 
 
@@ -23,6 +27,9 @@ def faults(path: Path) -> list[str]:
     found = []
     if [cell["execution_count"] for cell in cells] != list(range(1, len(cells) + 1)):
         found.append(f"{path.name}: its cells were not run once each, from the top")
+    source = "\n".join("".join(cell["source"]) for cell in cells)
+    if (saves := SAVES.search(source)) and OWN_FOLDER not in source[: saves.start()]:
+        found.append(f"{path.name}: saves profiles among the reader's own; begin with {OWN_FOLDER}")
     if local := LOCAL.search(text):
         found.append(f"{path.name}: names a folder of one machine: {local[0]}")
     return found
