@@ -32,6 +32,10 @@ COMMAND = Command(
 )
 
 
+_FIGURES = (1, 2)
+"""The columns of numbers."""
+
+
 def run(here: Here, asked: Asked) -> Shown:
     """Show what the prompts came to beside what they would have come to; nothing is sent and nothing is changed.
 
@@ -46,8 +50,12 @@ def run(here: Here, asked: Asked) -> Shown:
     columns = ("", "was", "would be")
     rows = rows_of(replayer.was_totals, trial.totals)
     below = "\n".join(remarks(replayer, trial))
-    text = f"{title}\n\n{text_table(columns, rows)}\n\n{below}"
-    return Shown(text, html_table(columns, rows, caption=f"{title}. {below}"), frame=lambda: replayer.frame(trial))
+    text = f"{title}\n\n{text_table(columns, rows, numbers=_FIGURES)}\n\n{below}"
+    return Shown(
+        text,
+        html_table(columns, rows, caption=f"{title}. {below}", numbers=_FIGURES),
+        frame=lambda: replayer.frame(trial),
+    )
 
 
 def rows_of(was: Totals, would: Totals) -> list[tuple[str, str, str]]:

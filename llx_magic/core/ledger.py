@@ -7,8 +7,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Sequence
 from itertools import chain, pairwise
 
-from llx_magic.core.events import BackendEvent, Event, RequestPutBack, RequestStarted
-from llx_magic.core.statistics import Prompts, RequestRecord, Tally
+from llx_magic.core.events import BackendEvent, Event, RequestAnswered, RequestEnded, RequestPutBack, RequestStarted
+from llx_magic.core.statistics import DURATIONS_KEPT, Prompts, RequestRecord, Tally, percentile
 
 EVENTS_PER_REQUEST = 400
 """How many events of one request are kept; of more, those in its middle are left out."""
@@ -44,6 +44,8 @@ class Ledger:
     def __init__(self, backends: Iterable[str], limit: int) -> None:
         self.tallies = defaultdict(Tally, {name: Tally() for name in backends})
         self._outcomes: Counter[str] = Counter()
+        self._durations: deque[float] = deque(maxlen=DURATIONS_KEPT)
+        """Seconds of the latest prompts that were answered."""
         self._running: dict[int, _Kept] = {}
         self._ended: deque[_Kept] = deque(maxlen=limit)
         self._apart: deque[tuple[int, Event]] = deque(maxlen=EVENTS_OF_NO_REQUEST)
@@ -65,8 +67,7 @@ class Ledger:
             kept.add(event, self._place)
             kept.record.fold(event)
             if kept.record.outcome != "running":
-                if not isinstance(event, RequestPutBack):
-                    self._outcomes[kept.record.outcome] += 1
+                self._count(event)
                 if len(self._ended) == self._ended.maxlen:
                     self._forget(self._ended[0].events[-1].at)
                 self._ended.append(self._running.pop(event.request))
@@ -74,6 +75,12 @@ class Ledger:
             if len(self._apart) == self._apart.maxlen:
                 self._forget(self._apart[0][1].at)
             self._apart.append((self._place, event))
+
+    def _count(self, ended: Event) -> None:
+        if isinstance(ended, RequestEnded) and not isinstance(ended, RequestPutBack):
+            self._outcomes[ended.outcome] += 1
+            if isinstance(ended, RequestAnswered):
+                self._durations.append(ended.seconds)
 
     def resize(self, limit: int) -> None:
         """Keep at most ``limit`` requests from now on."""
@@ -88,7 +95,14 @@ class Ledger:
     @property
     def prompts(self) -> Prompts:
         """What became of all prompts since the last reset."""
-        return Prompts(running=len(self._running), **self._outcomes)
+        return Prompts(
+            running=len(self._running),
+            answered=self._outcomes["answered"],
+            failed=self._outcomes["failed"],
+            cancelled=self._outcomes["cancelled"],
+            median_seconds=percentile(self._durations, 0.5),
+            p95_seconds=percentile(self._durations, 0.95),
+        )
 
     def events_of(self, request: int) -> Sequence[Event]:
         """Return the events of a request under way, oldest first; the list grows with it."""
@@ -138,6 +152,7 @@ class Ledger:
         for name, tally in self.tallies.items():
             self.tallies[name] = tally.start_anew()
         self._outcomes.clear()
+        self._durations.clear()
         self._ended.clear()
         self._apart.clear()
         self.since = None

@@ -49,7 +49,7 @@ def plain(snapshot: Snapshot) -> str:
     if spent := spent_in_words(snapshot):
         lines += ["", f"Spent: {spent}"]
     if snapshot.prompts.asked != snapshot.prompts.answered:
-        lines += ["", f"Prompts: {prompts_in_words(snapshot.prompts)}"]
+        lines += ["", f"Prompts: {' · '.join([prompts_in_words(snapshot.prompts), *times_in_words(snapshot.prompts)])}"]
     return "\n".join(lines)
 
 
@@ -74,6 +74,9 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "outrun": lambda it: number(it.outrun),
 }
 """The columns of the table, and what stands in each."""
+
+_WORDS = frozenset({"backend", "circuit"})
+"""The columns that hold no numbers."""
 
 _RARER: dict[str, Callable[[BackendSnapshot], object]] = {
     "cached": lambda it: it.cached_tokens,
@@ -116,6 +119,13 @@ def prompts_in_words(prompts: Prompts) -> str:
     return ", ".join(f"{number(count)} {name}" for name, count in told.items())
 
 
+def times_in_words(prompts: Prompts) -> list[str]:
+    """Return how long whole prompts took, hops and waits included, or nothing where none was answered."""
+    if prompts.median_seconds is None:
+        return []
+    return [f"half within {duration(prompts.median_seconds)}, 19 of 20 within {duration(prompts.p95_seconds)}"]
+
+
 def spent_in_words(snapshot: Snapshot) -> str:
     """Return what was spent, and of how large a budget; empty where nothing was and there is none."""
     spent, budget = snapshot.spent, snapshot.budget
@@ -137,7 +147,8 @@ def as_html(snapshot: Snapshot) -> str:
         if each.last_error
     ]
     below = f'<div {AS_WRITTEN} style="overflow-wrap:anywhere">{"<br>".join(errors)}</div>' if errors else ""
-    return html_table(columns, rows, caption=caption(snapshot)) + below
+    numbers = [at for at, name in enumerate(columns) if name not in _WORDS]
+    return html_table(columns, rows, caption=caption(snapshot), numbers=numbers) + below
 
 
 def caption(snapshot: Snapshot) -> str:
@@ -146,7 +157,8 @@ def caption(snapshot: Snapshot) -> str:
     text = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
     spent = f"; spent {words}" if (words := spent_in_words(snapshot)) else ""
     if snapshot.prompts.asked:
-        return f"{text}; prompts: {prompts_in_words(snapshot.prompts)}{spent}"
+        told = "; ".join([prompts_in_words(snapshot.prompts), *times_in_words(snapshot.prompts)])
+        return f"{text}; prompts: {told}{spent}"
     return text if snapshot.total_requests else f"{text} ({NOTHING_ASKED})"
 
 
@@ -179,11 +191,16 @@ def html_table(
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
 
 
-def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in plain text: columns padded, no trailing blanks."""
+def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = ()) -> str:
+    """Return a table in plain text: columns padded, no trailing blanks; aligned as in ``html_table``."""
     cells = [tuple(columns), *map(tuple, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+    def line(row: Sequence[str]) -> str:
+        sides = (str.rjust if at in numbers else str.ljust for at in range(len(row)))
+        return "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
+
+    padded = [line(row) for row in cells]
     padded.insert(1, "  ".join("-" * width for width in widths).rstrip())
     return "\n".join(padded)
 

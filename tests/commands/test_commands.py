@@ -261,6 +261,7 @@ def test_help_is_text_for_whoever_asked(session, command):
 def test_tables_pad_their_columns_and_leave_no_trailing_blanks():
     assert text_table(("a", "b"), [("long one", ""), ("x", "y")]) == "a         b\n--------  -\nlong one\nx         y"
     assert bullet_list("head", ["one"]) == "head\n  one"
+    assert text_table(("a", "b"), [("x", "12"), ("y", "3")], numbers=(1,)) == "a   b\n-  --\nx  12\ny   3"
     assert io.StringIO(text_table(("a",), [])).read() == "a\n-"
 
 

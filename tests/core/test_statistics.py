@@ -26,7 +26,7 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.ledger import EVENTS_OF_NO_REQUEST, EVENTS_PER_REQUEST, Ledger
 from llx_magic.core.reply import Answer, Delta, Reply, Restart, Usage
-from llx_magic.core.statistics import Tally, percentile
+from llx_magic.core.statistics import DURATIONS_KEPT, Tally, percentile
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
@@ -429,6 +429,43 @@ async def test_prompts_under_way_and_stopped_ones_are_counted_and_a_reset_leaves
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def told_of(*seconds: float) -> Ledger:
+    """A ledger of prompts that were answered after so many seconds each."""
+    ledger = Ledger(("a",), 10)
+    for request, each in enumerate(seconds, 1):
+        ledger.fold(started(request))
+        ledger.fold(RequestAnswered(at=each, request=request, seconds=each, backend="a", attempts=1))
+    return ledger
+
+
+def test_half_and_nineteen_of_twenty_are_of_whole_prompts_by_nearest_rank():
+    prompts = told_of(*range(1, 101)).prompts
+    assert (prompts.median_seconds, prompts.p95_seconds) == (50, 95)
+
+
+def test_times_of_prompts_are_of_those_that_were_answered_since_the_reset():
+    ledger = told_of(3.0)
+    ledger.fold(started(2))
+    ledger.fold(RequestFailed(at=90.0, request=2, seconds=90.0, message="down"))
+    ledger.fold(started(3))
+    ledger.fold(RequestCancelled(at=60.0, request=3, seconds=60.0))
+    assert (ledger.prompts.median_seconds, ledger.prompts.p95_seconds) == (3.0, 3.0)
+    ledger.reset()
+    assert (ledger.prompts.median_seconds, ledger.prompts.p95_seconds) == (None, None)
+
+
+def test_times_of_prompts_are_of_the_latest_and_outlast_the_records():
+    prompts = told_of(*[9.0] * DURATIONS_KEPT, *[1.0] * DURATIONS_KEPT).prompts
+    assert (prompts.median_seconds, prompts.p95_seconds) == (1.0, 1.0)
+
+
+async def test_the_time_of_a_prompt_holds_its_hops_and_its_waits():
+    clock = VirtualClock()
+    bench = Bench(Scripted("a", DOWN), Scripted("b"), clock=clock, failover_retry_count=2, failover_retry_delay_ms=700)
+    await bench.ask()
+    assert bench.live.snapshot([]).prompts.median_seconds == pytest.approx(0.7, abs=0.01)
 
 
 async def test_skips_are_counted_by_reason():

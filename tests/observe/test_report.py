@@ -76,6 +76,19 @@ def test_prompts_that_nobody_answered_stand_below_the_plans_layout():
     assert "prompts: 14 asked, 4 answered, 10 failed" in as_html(failed)
 
 
+def test_times_of_prompts_stand_beside_their_counts_and_numbers_to_the_right():
+    prompts = Prompts(answered=4, failed=10, median_seconds=1.2, p95_seconds=9.0)
+    told = dataclasses.replace(THE_PLANS, prompts=prompts)
+    assert plain(told).endswith("Prompts: 14 asked, 4 answered, 10 failed · half within 1.2 s, 19 of 20 within 9 s")
+    shown = as_html(told)
+    assert "14 asked, 4 answered, 10 failed; half within 1.2 s, 19 of 20 within 9 s" in shown
+    assert [cell.split(";")[0] for cell in shown.split('<th scope="col" style="text-align:')[1:4]] == [
+        "left",
+        "left",
+        "right",
+    ]
+
+
 def test_rarer_outcomes_of_prompts_are_told_where_there_are_any():
     prompts = Prompts(answered=1200, failed=0, cancelled=1, running=2)
     assert prompts_in_words(prompts) == "1,203 asked, 1,200 answered, 0 failed, 1 cancelled, 2 running"

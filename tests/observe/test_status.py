@@ -163,13 +163,18 @@ def test_of_forty_backends_a_few_are_named_and_the_others_counted():
 def test_the_table_has_a_row_for_each_backend_and_the_prompts_above_it():
     shown = str(
         status_of(
-            of(out("fast"), well("deep", tpm=1230.0, tpm_threshold=500.0), prompts=Prompts(answered=48, failed=2))
+            of(
+                out("fast"),
+                well("deep", tpm=1230.0, tpm_threshold=500.0),
+                prompts=Prompts(answered=48, failed=2, median_seconds=1.2, p95_seconds=4.0),
+            )
         )
     )
     head, prompts, _blank, columns, _rule, fast, deep = shown.splitlines()
     assert head.startswith("work: fast is out")
-    assert prompts == "Prompts: 50 asked, 48 answered, 2 failed"
+    assert prompts == "Prompts: 50 asked, 48 answered, 2 failed · half within 1.2 s, 19 of 20 within 4 s"
     assert columns.split("  ")[0] == "backend"
+    assert fast.index("5 of 8 (62.5%)") + len("5 of 8 (62.5%)") == columns.index("answered") + len("answered")
     assert all(
         text in fast for text in ("out, next try in 12 s", "503 three times", "5 of 8 (62.5%)", "900 ms", "1.8 s")
     )

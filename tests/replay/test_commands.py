@@ -42,6 +42,7 @@ def test_both_sides_stand_beside_each_other(session):
     lines = text.splitlines()
     assert lines[0] == "60 prompts of pair, replayed with timeout_ms=4000"
     assert lines[2].split() == ["was", "would", "be"]
+    assert len({len(line) for line in lines[2:5]}) == 1  # numbers are right-aligned
     p95 = next(line.split() for line in lines if line.startswith("p95"))
     assert p95[1:3] == ["9", "s"]
     assert float(p95[3]) < 9

@@ -6,13 +6,21 @@ import html
 from dataclasses import dataclass
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.observe.report import AS_WRITTEN, html_table, prompts_in_words, spent_in_words, text_table
+from llx_magic.observe.report import (
+    AS_WRITTEN,
+    html_table,
+    prompts_in_words,
+    spent_in_words,
+    text_table,
+    times_in_words,
+)
 from llx_magic.observe.status.sentence import sentence
 from llx_magic.observe.status.standing import LONGEST_NAME, Standing, is_in_order, standings_of
 from llx_magic.text.screen import one_line, printable
 from llx_magic.units import below, duration, exact, number, percent
 
 _COLUMNS = ("backend", "now", "why", "answered", "half within", "19 of 20 within", "first token", "tokens/min")
+_NUMBERS = range(_COLUMNS.index("answered"), len(_COLUMNS))
 
 MARK = "\N{BLACK UP-POINTING TRIANGLE}"
 """Stands before the sentence where not all is well."""
@@ -38,7 +46,8 @@ class Status:
     def __str__(self) -> str:
         """The sentence, the prompts, and the backends as a table in plain text."""
         prompts = [self.prompts] if self.prompts else []
-        return "\n".join([f"{self.profile}: {self.sentence}", *prompts, "", text_table(_COLUMNS, self._rows())])
+        table = text_table(_COLUMNS, self._rows(), numbers=_NUMBERS)
+        return "\n".join([f"{self.profile}: {self.sentence}", *prompts, "", table])
 
     def __repr__(self) -> str:
         return printable(str(self))
@@ -46,7 +55,7 @@ class Status:
     def _repr_html_(self) -> str:
         """The same in HTML, every text escaped."""
         prompts = f"<div {AS_WRITTEN}>{html.escape(self.prompts)}</div>" if self.prompts else ""
-        return self.headline() + prompts + html_table(_COLUMNS, self._rows())
+        return self.headline() + prompts + html_table(_COLUMNS, self._rows(), numbers=_NUMBERS)
 
     def headline(self) -> str:
         """Return the sentence in HTML, behind the profile's name."""
@@ -88,5 +97,6 @@ def _prompts(snapshot: Snapshot) -> str:
     if not snapshot.prompts.asked:
         return ""
     tokens, spent = sum(backend.tokens for backend in snapshot.backends), spent_in_words(snapshot)
-    told = [f"Prompts: {prompts_in_words(snapshot.prompts)}", f"{number(tokens)} tokens" if tokens else ""]
+    told = [f"Prompts: {prompts_in_words(snapshot.prompts)}", *times_in_words(snapshot.prompts)]
+    told += [f"{number(tokens)} tokens" if tokens else ""]
     return " · ".join(filter(None, [*told, f"spent {spent}" if spent else ""]))
