@@ -115,7 +115,8 @@ def test_a_reply_that_never_fits_is_kept_and_no_failure_of_the_backend(first):
 def test_the_reply_that_does_not_fit_is_kept_where_the_next_backends_fail(first, second):
     answers(first, BAD)
     first.set_default("503")
-    second.set_default("text-then-reset")  # it resets when it is released, and falls silent until then
+    second.set_default("text-then-reset")
+    second.release()  # it resets when it is released, and falls silent until then
     reply = ask(balancer(first, second), schema=SHORT)
     assert (reply.text, reply.backend) == (BAD, "m0")
     assert any(note.startswith("m1 ") for note in reply.notes)
