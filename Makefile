@@ -111,7 +111,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet -e '.[local]'
 	@touch $@
 
-$(VENV)/.lab: $(VENV)/bin/python pyproject.toml
+$(VENV)/.lab: $(VENV)/bin/python pyproject.toml $(wildcard labextension/* labextension/static/*)
 	@echo "installing llx_magic, JupyterLab and the runtime of the embedded model"
 	@$(BIN)/python -m pip install --quiet -e '.[local,lab,keyring]'
 	@touch $@

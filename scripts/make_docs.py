@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from llx_magic.providers.table import PROVIDERS
 from llx_magic.settings.help import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
+HIGHLIGHTER = ROOT / "labextension" / "static" / "remoteEntry.js"
 sys.path.insert(0, str(ROOT))
 
 from tests.wires import verdicts  # noqa: E402
@@ -140,10 +142,18 @@ def debug_lines() -> str:
     return "\n".join(lines) + "\n"
 
 
+def highlighter() -> str:
+    """Return the front-end extension with the cell magics whose text is a prompt, as the table of commands has them."""
+    magics = [row.typed(Where.NOTEBOOK).lstrip("%") for row in COMMANDS.values() if row is PROMPT or row.cell]
+    line = f"const CELL_MAGICS = {json.dumps(magics)};"
+    return re.sub(r"const CELL_MAGICS = .*", line, HIGHLIGHTER.read_text(encoding="utf-8"), count=1)
+
+
 def fresh() -> dict[Path, str]:
     """Return each document as it should be."""
     docs, pages = ROOT / "docs", ROOT / "docs" / "reference"
     return {
+        HIGHLIGHTER: highlighter(),
         docs / "profile.schema.json": json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n",
         pages / "commands.md": commands_page(),
         pages / "debug-lines.md": debug_lines(),

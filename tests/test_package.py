@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -36,11 +37,34 @@ def test_the_wheel_holds_the_code_and_the_shipped_profiles(built: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
 
 
+def test_the_wheel_puts_the_front_end_extension_where_jupyterlab_looks_for_it(built: Path) -> None:
+    """It is ready to run, and its version, by which browsers tell an old copy from a new one, is the package's."""
+    wheel = zipfile.ZipFile(next(built.glob("*.whl")))
+    (root,) = (
+        name.partition("/")[0] for name in wheel.namelist() if name.endswith("/labextensions/llx-magic/install.json")
+    )
+    place = f"{root}/data/share/jupyter/labextensions/llx-magic"
+    package = json.loads(wheel.read(f"{place}/package.json"))
+    version = root.removeprefix("llx_magic-").removesuffix(".data")
+    assert package["name"] == "llx-magic"
+    assert package["version"] == version
+    file, _, marked = package["jupyterlab"]["_build"]["load"].partition("?")
+    assert marked == version
+    assert wheel.read(f"{place}/{file}") == (ROOT / "labextension" / file).read_bytes()
+
+
 def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     """The sources can be tested from the sdist: tests, profiles, notebooks and the Makefile are in it."""
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"Makefile", "pyproject.toml", "profiles/demo.json", "notebooks/quickstart.ipynb", ".importlinter"} <= names
+    assert {
+        "Makefile",
+        "labextension/package.json",
+        "pyproject.toml",
+        "profiles/demo.json",
+        "notebooks/quickstart.ipynb",
+        ".importlinter",
+    } <= names
     assert any(name.startswith("tests/acceptance/") for name in names)
 
 

@@ -42,6 +42,9 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+LABEXTENSION = Path(__file__).resolve().parents[2] / "labextension"
+"""What highlights prompt cells, as it is in the sources."""
+
 SECONDS = 120_000
 """How long in milliseconds a step in the browser may take before it counts as failed; no claim is about speed."""
 
@@ -82,6 +85,7 @@ def lab_server(environment: Mapping[str, str], settings: Mapping[str, object] | 
         root, config = folder / "root", folder / "config" / "labconfig"
         root.mkdir()
         config.mkdir(parents=True)
+        shutil.copytree(LABEXTENSION, folder / "data" / "labextensions" / "llx-magic")
         overrides = json.dumps({**SETTINGS, **(settings or {})})
         (config / "default_setting_overrides.json").write_text(overrides)
         with socket.create_server(("127.0.0.1", 0)) as probe:
