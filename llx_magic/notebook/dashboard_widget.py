@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
@@ -22,6 +23,7 @@ from llx_magic.dashboard.timeline import Timeline, View
 from llx_magic.errors import LlxError
 from llx_magic.notebook.dashboards import key_of
 from llx_magic.notebook.onlooker import Onlooker
+from llx_magic.notebook.still import Bundle, live_bundle, live_class, still_bundle
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.screen import one_line, printable
@@ -40,7 +42,7 @@ class Dashboard:
     """A profile's live view: a table, three charts, the processes that share its backends, and controls.
 
     ``profiles`` returns what can be chosen, ``wake`` asks for an early ``push``, ``closed`` is told of the end with
-    what is to be seen from then on. Its methods may be called from any thread.
+    the still picture that stands from then on. Its methods may be called from any thread.
     """
 
     def __init__(
@@ -48,9 +50,10 @@ class Dashboard:
         key: str,
         profiles: Callable[[], Sequence[LoadBalancer]],
         wake: Callable[[], None],
-        closed: Callable[[Dashboard, dict[str, str]], None],
+        closed: Callable[[Dashboard, Bundle], None],
     ) -> None:
         self.key = key
+        self._mark = uuid.uuid4().hex[:12]
         self._profiles = profiles
         self._wake = wake
         self._closed = closed
@@ -70,6 +73,7 @@ class Dashboard:
         self._make_controls()
         self.box = widgets.VBox(self._rows())
         self.box.add_class("llx-dashboard")
+        self.box.add_class(live_class(self._mark))
 
     @property
     def balancer(self) -> LoadBalancer:
@@ -114,9 +118,23 @@ class Dashboard:
                 self._pending |= panel.draw(snapshot, self._view(snapshot), shared)
             return self._send()
 
-    def bundle(self) -> dict[str, object]:
-        """Return the widget, and beside it what shows the present state where there are no widgets."""
-        return {**self._last(), **self.box._repr_mimebundle_(), **self._last()}
+    def resume(self) -> None:
+        """End a pause, if there is one."""
+        self._pause.value = False
+
+    def live(self) -> Bundle:
+        """Return what shows the widget."""
+        return live_bundle(self.box._repr_mimebundle_())
+
+    def still(self) -> Bundle:
+        """Return what shows the present state, with its date, where there are no widgets."""
+        snapshot, now = self.balancer.snapshot(), dt.datetime.now().astimezone()
+        picture = panel.whole(snapshot, self._view(snapshot), self._shared())
+        return still_bundle(self._mark, now, self.plain(), picture)
+
+    def plain(self) -> str:
+        """Return the present state in words."""
+        return printable(report.plain(self.balancer.snapshot()))
 
     def close(self) -> None:
         """Stop following; where it was shown, the last state stays as a table and a picture."""
@@ -124,7 +142,7 @@ class Dashboard:
             if self._ended:
                 return
             self._ended = True
-            last = self._last()
+            last = self.still()
             self._leave()
         self._closed(self, last)
         for widget in (*self.box.children, self.box):
@@ -161,13 +179,6 @@ class Dashboard:
             self._parts[name].value = drawn
             sent += size
         return bool(self._pending)
-
-    def _last(self) -> dict[str, str]:
-        snapshot = self.balancer.snapshot()
-        return {
-            "text/plain": printable(report.plain(snapshot)),
-            "text/html": panel.whole(snapshot, self._view(snapshot), self._shared()),
-        }
 
     # What is followed
 
@@ -218,10 +229,11 @@ class Dashboard:
         self._reset = self._button("Reset statistics", "", "forget counts and history; circuits stay", self._forget)
         what = "write PNG, SVG, CSV and Parquet into the working folder"
         self._export = self._button("Export", "download", what, self.export)
-        self._message = _html()
+        self._message, self._paused = _html(), _html()
+        self._paused.layout = widgets.Layout(width="auto", margin="0 8px")
         self._profile.observe(self._choose, "value")
         self._span.observe(lambda _change: self._redraw(), "value")
-        self._pause.observe(lambda _change: self._redraw(), "value")
+        self._pause.observe(self._on_pause, "value")
         self._close.on_click(lambda _button: self.close())
 
     def _button(self, text: str, icon: str, tooltip: str, action: Callable[[], str]) -> widgets.Button:
@@ -233,7 +245,9 @@ class Dashboard:
     def _rows(self) -> list[object]:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         style = widgets.HTML(f"<style>{panel.SHEET}</style>", layout=widgets.Layout(display="none"))
-        watching = widgets.HBox([self._profile, self._span, self._pause, self._export, self._close], layout=wrap)
+        watching = widgets.HBox(
+            [self._profile, self._span, self._pause, self._paused, self._export, self._close], layout=wrap
+        )
         acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
         table, *charts, peers = self._parts.values()
         headings = [_html(f"<p>{chart.heading}</p>") for chart in CHARTS]
@@ -245,6 +259,13 @@ class Dashboard:
             chosen = self._choices.get(self._profile.value)
             if chosen is not None and not self._offering:
                 self.follow(chosen)
+
+    def _on_pause(self, _change: object) -> None:
+        paused = bool(self._pause.value)
+        self._pause.description, self._pause.icon = ("Go on", "play") if paused else ("Pause", "pause")
+        since = dt.datetime.now().astimezone().strftime("%H:%M:%S")
+        self._paused.value = f"<b role='status'>paused at {since}</b>" if paused else ""
+        self._redraw()
 
     def _redraw(self) -> None:
         self._dirty = True

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands.command import Command
 from llx_magic.commands.sources import ANOTHER_PROFILE
+from llx_magic.notebook.frontend import front_end
+from llx_magic.notebook.still import NOTHING, Bundle
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.text.screen import printable
@@ -71,6 +73,13 @@ class Painter:
             stopped.wait(AT_MOST_EVERY)
 
 
+class _Places(NamedTuple):
+    """The names of the two displays of one cell."""
+
+    live: str
+    still: str
+
+
 class Dashboards:
     """The dashboards of a shell.
 
@@ -81,8 +90,9 @@ class Dashboards:
         self._shell = shell
         self._profiles = profiles
         self._open: dict[str, Dashboard] = {}
-        self._shown: dict[str, list[str]] = {}
-        self._saved: dict[str, object] = {}
+        self._shown: dict[str, dict[str, _Places]] = {}
+        """Where each dashboard is shown, by the front end's name of the cell: one that runs again shows it anew."""
+        self._saved: dict[str, str] = {}
         self._lock = threading.Lock()
         self._painter = Painter(self._push)
 
@@ -101,11 +111,11 @@ class Dashboards:
                 raise
             self._print(NO_WIDGETS, balancer)
             return
-        display = uuid.uuid4().hex
-        self._shown[dashboard.key].append(display)
-        bundle = dashboard.bundle()
-        self._saved[dashboard.key] = bundle["text/plain"]
-        self._shell.display_pub.publish(bundle, transient={"display_id": display})
+        places = _Places(uuid.uuid4().hex, uuid.uuid4().hex)
+        self._shown[dashboard.key][front_end(self._shell).cell or places.still] = places
+        self._saved[dashboard.key] = dashboard.plain()
+        self._publish(dashboard.live(), places.live)
+        self._publish(dashboard.still(), places.still)
 
     def get(self, balancer: LoadBalancer) -> Dashboard | None:
         """Return the dashboard that was opened for a profile, or None."""
@@ -120,12 +130,15 @@ class Dashboards:
     def _save(self, _result: object = None) -> None:
         """Bring what a saved notebook shows up to date, at the end of each cell that changed anything."""
         for key, dashboard in tuple(self._open.items()):
-            bundle = dashboard.bundle()
-            if bundle["text/plain"] == self._saved.get(key):
+            if (plain := dashboard.plain()) == self._saved.get(key):
                 continue
-            self._saved[key] = bundle["text/plain"]
-            for display in tuple(self._shown.get(key, ())):
-                self._shell.display_pub.publish(bundle, transient={"display_id": display}, update=True)
+            self._saved[key] = plain
+            still = dashboard.still()
+            for places in tuple(self._shown.get(key, {}).values()):
+                self._publish(still, places.still, update=True)
+
+    def _publish(self, bundle: Mapping[str, object], display: str, *, update: bool = False) -> None:
+        self._shell.display_pub.publish(dict(bundle), transient={"display_id": display}, update=update)
 
     def _of(self, balancer: LoadBalancer) -> Dashboard:
         from llx_magic.notebook.dashboard_widget import Dashboard
@@ -134,23 +147,25 @@ class Dashboards:
         with self._lock:
             if (known := self._open.get(key)) is None:
                 known = self._open[key] = Dashboard(key, self._profiles, self._painter.wake, self._closed)
-                self._shown[key] = []
+                self._shown[key] = {}
                 if len(self._open) == 1:
                     self._shell.events.register("post_run_cell", self._save)
         known.follow(balancer)
+        known.resume()
         self._painter.start()
         return known
 
-    def _closed(self, dashboard: Dashboard, last: dict[str, str]) -> None:
+    def _closed(self, dashboard: Dashboard, last: Bundle) -> None:
         """Put the last state where the dashboard was shown, and forget it."""
         with self._lock:
             self._open.pop(dashboard.key, None)
-            displays = self._shown.pop(dashboard.key, [])
+            shown = self._shown.pop(dashboard.key, {})
             ended = not self._open
             if ended:
                 self._shell.events.unregister("post_run_cell", self._save)
-        for display in displays:
-            self._shell.display_pub.publish(last, transient={"display_id": display}, update=True)
+        for places in shown.values():
+            self._publish(NOTHING, places.live, update=True)
+            self._publish(last, places.still, update=True)
         if ended:
             self._painter.stop()
 

@@ -67,7 +67,8 @@ def test_it_shows_failing_opening_and_recovering_while_the_cell_is_busy(lab: Lab
     notebook.finished()
     assert lab.errors == []
     notebook.settle()
-    (output,) = notebook.save().cells[1].outputs
+    live, output = notebook.save().cells[1].outputs
+    assert "".join(live["data"]["text/html"]) == ""
     assert "Total Requests: 9" in output["data"]["text/plain"]
     assert "9 requests" in output["data"]["text/html"]
     assert len(notebook.page.evaluate("() => [...window.__heights]")) == 1
@@ -123,19 +124,60 @@ def test_it_survives_a_reload_of_the_page_and_goes_on(lab: LabPage) -> None:
     expect(shown.get_by_text("open · ").first).to_be_visible(timeout=SECONDS)
 
 
+def test_after_a_restart_and_in_a_notebook_opened_again_a_dated_picture_stands_there(lab: LabPage) -> None:
+    """Nothing of a broken widget is seen; while the widget lives, nothing of the picture is."""
+    notebook = opened(lab, "again.ipynb")
+    shown = dashboard(notebook, 1)
+    expect(notebook.output(1).get_by_text("as of 20")).to_be_hidden()
+    notebook.save()
+    notebook.page.evaluate(RESTART)
+    notebook.settle()
+    expect(shown).to_be_hidden(timeout=SECONDS)
+    expect(notebook.output(1).get_by_text("as of 20")).to_be_visible()
+    again = notebook.reopen().output(1)
+    expect(again.get_by_text("as of 20")).to_be_visible(timeout=SECONDS)
+    expect(again.locator("img")).to_be_visible()
+    expect(again.get_by_text("Error displaying widget")).to_have_count(1, timeout=SECONDS)
+    expect(again.get_by_text("Error displaying widget")).to_be_hidden()
+
+
+def test_two_notebooks_beside_each_other_have_a_live_view_each(lab: LabPage) -> None:
+    opened(lab, "left.ipynb")
+    opened(lab, "right.ipynb")
+    lab.page.evaluate(BESIDE)
+    views = lab.page.locator(".llx-dashboard").filter(visible=True)
+    expect(views).to_have_count(2, timeout=SECONDS)
+    one, two = (lab.page.locator(".llx-dashboard").nth(place) for place in range(2))
+    one.get_by_role("button", name="Open circuit").click()
+    expect(one.get_by_text("opened by hand")).to_be_visible(timeout=SECONDS)
+    expect(two.get_by_text("opened by hand")).to_have_count(0)
+    two.get_by_role("button", name="Pause").click()
+    expect(two.get_by_text("paused at ")).to_be_visible(timeout=SECONDS)
+    expect(one.get_by_text("paused at ")).to_have_count(0)
+
+
+BESIDE = """() => {
+    const shell = window.jupyterapp.shell;
+    const [left, right] = [...shell.widgets('main')].filter(each => each.context);
+    shell.add(left, 'main', {mode: 'split-left', ref: right.id});
+}"""
+
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
+
+
 def test_closing_leaves_the_last_state(lab: LabPage) -> None:
     notebook = opened(lab, "closed.ipynb")
     dashboard(notebook, 1).get_by_title("end the dashboard").click()
-    notebook.rendered(1).locator("table").wait_for()
-    assert notebook.output(1).locator(".llx-dashboard").count() == 0
+    notebook.rendered(1).locator("table").first.wait_for()
+    expect(notebook.output(1).locator(".llx-dashboard")).to_have_count(0)
     assert notebook.rendered(1).locator("img").count() == 1
 
 
 def test_unloading_the_extension_ends_it(lab: LabPage) -> None:
     notebook = lab.open("unload.ipynb", [SETUP, "%llx_dashboard", "%unload_ext llx_magic"])
     notebook.run_all()
-    notebook.rendered(1).locator("table").wait_for()
-    assert notebook.output(1).locator(".llx-dashboard").count() == 0
+    notebook.rendered(1).locator("table").first.wait_for()
+    expect(notebook.output(1).locator(".llx-dashboard")).to_have_count(0)
 
 
 def test_a_hostile_error_stays_text(lab: LabPage) -> None:

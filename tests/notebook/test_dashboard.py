@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,27 +93,45 @@ def painters() -> list[threading.Thread]:
 def test_displayed_twice_it_is_one_widget(shell: User, shown: Dashboard, dashboards: Dashboards, trio) -> None:
     """Two views of one model cannot disagree."""
     dashboards.show(trio)
-    first, second = (output["data"][WIDGET]["model_id"] for output in shell.display.outputs)
+    first, second = (output["data"][WIDGET]["model_id"] for output in shell.display.outputs[::2])
     assert first == second
 
 
-def test_a_saved_notebook_has_a_table_and_a_picture_beside_the_widget(shell: User, shown: Dashboard) -> None:
-    bundle = shell.display.outputs[0]["data"]
-    assert "Load Balancer Statistics" in bundle["text/plain"]
-    assert "<table" in bundle["text/html"]
-    assert "<img " in bundle["text/html"]
+def test_a_saved_notebook_has_a_dated_table_and_picture_below_the_widget(shell: User, shown: Dashboard) -> None:
+    """Where there are no widgets nothing of the first output is to be seen."""
+    live, still = (output["data"] for output in shell.display.outputs)
+    assert (live["text/plain"], live["text/html"]) == ("", "")
+    assert WIDGET not in still
+    assert "Load Balancer Statistics" in still["text/plain"]
+    assert "<table" in still["text/html"]
+    assert "<img " in still["text/html"]
+    for said in still.values():
+        assert re.search(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S", said)
 
 
 def test_what_is_saved_is_brought_up_to_date_at_the_end_of_a_cell(shell: User, shown: Dashboard, trio) -> None:
     """Saved after a cell, the notebook shows the state after it; a cell that changed nothing sends nothing."""
-    display = shell.display.outputs[0]["transient"]["display_id"]
+    display = shell.display.outputs[1]["transient"]["display_id"]
     assert shell("pass").shown == []
     shell["change"] = lambda: trio.open_circuit("good")
     (update,) = shell("change()").fine().shown
     assert update["update"]
     assert update["transient"]["display_id"] == display
     assert "good: open" in update["data"]["text/plain"]
-    assert WIDGET in update["data"]
+    assert WIDGET not in update["data"]
+
+
+def test_a_cell_that_runs_again_shows_it_anew_and_is_updated_once(shell: User, shown: Dashboard, dashboards, trio):
+    """What it showed before is gone with the cell's old output, so nothing is sent for it any more."""
+    for _ in range(3):
+        dashboards.show(trio)
+    front_end: Any = shell.shell
+    front_end.kernel.cell = "another-cell"
+    dashboards.show(trio)
+    latest = {output["transient"]["display_id"] for output in shell.display.outputs[-3::2]}
+    shell["change"] = lambda: trio.open_circuit("good")
+    updates = shell("change()").fine().shown
+    assert {update["transient"]["display_id"] for update in updates} == latest
 
 
 def test_it_shows_what_happens_while_the_main_thread_does_something_else(shown: Dashboard, trio) -> None:
@@ -175,6 +195,24 @@ def test_a_pause_stops_redrawing_and_its_end_catches_up(shown: Dashboard, trio) 
     ask(trio)
     assert part(shown) == before
     shown._pause.value = False
+    assert part(shown) != before
+
+
+def test_a_paused_picture_says_since_when(shown: Dashboard) -> None:
+    shown._pause.value = True
+    assert re.search(r"role='status'>paused at \d\d:\d\d:\d\d<", shown._paused.value)
+    assert shown._pause.description == "Go on"
+    shown._pause.value = False
+    assert shown._paused.value == ""
+    assert shown._pause.description == "Pause"
+
+
+def test_a_cell_that_runs_again_starts_live(shown: Dashboard, dashboards: Dashboards, trio) -> None:
+    shown._pause.value = True
+    before = shown._parts["table"].value
+    ask(trio)
+    dashboards.show(trio)
+    assert not shown._pause.value
     assert part(shown) != before
 
 
@@ -254,11 +292,13 @@ def test_another_loaded_profile_can_be_chosen(shell: User, trio, other) -> None:
 
 
 def test_closing_leaves_a_table_and_a_picture_and_no_thread(shell: User, shown: Dashboard, dashboards, trio) -> None:
-    display = shell.display.outputs[0]["transient"]["display_id"]
+    displays = [output["transient"]["display_id"] for output in shell.display.outputs]
     shown._close.click()
-    last = shell.display.outputs[-1]
+    ended, last = shell.display.outputs[-2:]
+    assert ended["update"]
     assert last["update"]
-    assert last["transient"]["display_id"] == display
+    assert [each["transient"]["display_id"] for each in (ended, last)] == displays
+    assert ended["data"] == {"text/plain": "", "text/html": ""}
     assert set(last["data"]) == {"text/plain", "text/html"}
     assert dashboards.get(trio) is None
     assert trio._live._subscribers == tuple(each for each in trio._live._subscribers if "Dashboard" not in repr(each))

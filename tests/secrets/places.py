@@ -235,7 +235,7 @@ class Collector:
         self.put("dashboard: exported files", *(file.read_bytes() for file in sorted(folder.iterdir())))
         for widget in list(ipywidgets.Widget.widgets.values()):
             self.put("dashboard: state of its widgets", json.dumps(widget.get_state(), default=str))
-        self.put("dashboard: state of its widgets", json.dumps(dashboard.bundle(), default=str))
+        self.put("dashboard: state of its widgets", json.dumps([dashboard.live(), dashboard.still()], default=str))
 
     def read_files(self) -> None:
         for path in sorted(self.scene.home.rglob("*")):

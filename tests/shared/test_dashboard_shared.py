@@ -59,7 +59,7 @@ def test_it_says_that_the_server_is_away_and_shows_all_again_when_it_is_back(das
 def test_a_saved_notebook_has_what_was_seen_last(dashboard, shell):
     shell("await lb.ask('why')").fine()
     shows(dashboard, "this one")
-    assert "mine.ipynb" in dashboard.bundle()["text/html"]
+    assert "mine.ipynb" in str(dashboard.still()["text/html"])
 
 
 def test_where_nothing_is_shared_nothing_is_looked_for_and_nothing_is_shown():
