@@ -2,10 +2,10 @@
 
 The level doubles with each flight of rows, more slowly where replies are quick, until something is refused. What was
 under way then and was not refused is known to be borne: the level holds there. After some answers it feels for one
-place more; where that is borne, for two more, four, and so on, so that room which opens later is soon found. A refusal
-while it feels brings it back to what it held, and makes it feel more rarely. A refusal at what it held cuts it, once
-for all that were under way together, as TCP does (https://www.rfc-editor.org/rfc/rfc5681#section-3.1), and answers
-bring it back quickly.
+place more; where that is borne, for three more, nine, and so on, so that room which opens later is soon found. A
+refusal while it feels brings it back to what it held, and makes it feel more rarely. A refusal at what it held cuts it,
+once for all that were under way together, as TCP does (https://www.rfc-editor.org/rfc/rfc5681#section-3.1); answers
+bring it back quickly, and it feels for more at once, since what is borne has changed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ DOUBLING_SECONDS, MOST_DOUBLINGS = 0.2, 16.0
 RETURN = 2.0
 """How many places a flight of answers gives back after a cut."""
 
+GROWTH = 3.0
+"""How many times larger the next step is where one was borne."""
+
 LONGEST_STEP = 0.5
 """Which share of what is borne it feels for at most: what a server has saved up makes more seem to be borne."""
 
 AT_ONCE, SOON, RARELY = 1, 20, 150
-"""After how many answers it feels for more: where a single row of the first ones was borne, since the others may have
-been refused for coming with it; else at first; and at last, when each attempt was refused."""
+"""After how many answers it feels for more: at what was cut, and where a single row of the first ones was borne, since
+the others may have been refused for coming with it; else at first; and at last, when each attempt was refused."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """How long to wait, in seconds, after the second flight in a row of which nothing was answered; then twice as long."""
@@ -99,7 +102,7 @@ class Level(msgspec.Struct):
         if is_felt:
             self.patience = min(RARELY, max(SOON, 3 * self.patience))
         elif not self.is_starting and not is_timed:
-            self.at_most *= CUT
+            self.at_most, self.patience = self.at_most * CUT, AT_ONCE
         self._hold(under_way - 1.0)
         self.cut_at, self.in_vain = now, self.in_vain + 1
         self._change_its_mind()
@@ -122,7 +125,7 @@ class Level(msgspec.Struct):
         elif self.answered >= max(self.patience if self.at_most == self.held else 0, self.at_most):
             if self.at_most > self.held:
                 self.held, self.patience = self.at_most, SOON
-                self.step = min(2.0 * self.step, max(1.0, LONGEST_STEP * self.held))
+                self.step = min(GROWTH * self.step, max(1.0, LONGEST_STEP * self.held))
             self.at_most, self.answered = self.held + self.step, 0
         self.at_most = min(self.at_most, ceiling)
 

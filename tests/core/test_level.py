@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -91,6 +92,16 @@ def test_where_places_are_taken_away_a_single_flight_is_refused(seed):
     fall = 20.0
     run = Rows(Server(lambda now: 60 if now < fall else 10), 2000, lengths(seed)).run()
     assert len([at for at in run.refusals if fall <= at < fall + 4 * MEAN]) <= 60
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_after_places_were_taken_away_those_that_are_left_are_soon_used(seed):
+    """Replies take nearly equal times: a whole flight is refused at once, and the level falls far below the places."""
+    fall, draw = 6.0, random.Random(seed)
+    replies = (0.5 * (1 + 0.03 * draw.random()) for _ in itertools.count())
+    run = Rows(Server(lambda now: 60 if now < fall else 10), 800, replies).run()
+    left = len([at for at in run.answers if at >= fall])
+    assert (left * 0.5 / 10) / (run.now - fall) >= 0.7
 
 
 @pytest.mark.parametrize("seed", SEEDS)
