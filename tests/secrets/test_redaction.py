@@ -8,7 +8,6 @@ import json
 import random
 import re
 import string
-import time
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from llx_magic.keys.pieces import SHORTEST_FRAGMENT
 from llx_magic.keys.redaction import LONGEST_READ, LiveKeys
+from tests.growing import growth
 from tests.secrets.scene import every_form
 from tests.secrets.sweep import Sweep, odd, plain
 
@@ -88,17 +88,11 @@ def test_a_long_key_that_the_limit_of_reading_splits_shows_no_part(offset):
 def test_a_key_of_64_times_the_length_is_far_less_than_64_times_the_work(letters):
     """The first failure must not hold up the loop until a pattern of thousands of characters is compiled."""
 
-    def seconds(length: int) -> float:
-        def once() -> float:
-            re.purge()  # the interpreter keeps compiled patterns
-            key = letters[:length]
-            began = time.thread_time()
-            LiveKeys(key).without("Incorrect API key provided: " + "x" * 20_000)
-            return time.thread_time() - began
+    def take_out(length: int) -> None:
+        re.purge()  # the interpreter keeps compiled patterns
+        LiveKeys(letters[:length]).without("Incorrect API key provided: " + "x" * 20_000)
 
-        return min(once() for _ in range(3))
-
-    assert seconds(16_384) < 25 * max(seconds(256), 5e-3)
+    assert growth(lambda: take_out(256), lambda: take_out(16_384), most=25, least=5e-3) < 25
 
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
@@ -151,19 +145,11 @@ def test_a_placeholder_for_a_key_stays_in_a_replys_text(key):
     assert "ollama" not in repr(hidden)
 
 
-def seconds_for(key: str, times: int) -> float:
-    """How long the processor works on one piece that is the key so many times, at best of five."""
-
-    def once() -> float:
-        hidden, piece = LiveKeys(key).in_pieces(), key * times
-        began = time.thread_time()
-        assert hidden.feed(piece) == "***" * times
-        return time.thread_time() - began
-
-    return min(once() for _ in range(5))
-
-
 def test_sixteen_times_the_keys_in_one_piece_is_sixteen_times_the_work():
     """A reply that is nothing but keys must not hold up the loop; growing with the square it would be 256 times."""
     key = plain("again")
-    assert seconds_for(key, 32_000) < 64 * max(seconds_for(key, 2_000), 50e-6)
+
+    def take_out(times: int) -> None:
+        assert LiveKeys(key).in_pieces().feed(key * times) == "***" * times
+
+    assert growth(lambda: take_out(2_000), lambda: take_out(32_000), most=64, least=50e-6) < 64

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,14 @@ from llx_magic.text.blocks import code_of, read_json
 from llx_magic.text.screen import one_line, printable, split_at_open_sequence
 from llx_magic.text.tables import read_table
 from llx_magic.text.wording import nearest
+from tests.growing import growth, seconds
 
 KEY = "sk-0123456789abcdefghijklmnop"
 MOST = 10.0
 """How many times as long four times the text may take: in proportion it is 4, by the square 16."""
 
 NOISE = 0.004
-"""Seconds of the processor below which nothing is compared: what took less is taken to have taken this."""
+"""Seconds of the processor below which nothing is compared."""
 
 
 class Ears:
@@ -63,16 +64,15 @@ class Ears:
         pass
 
 
-def growth(work, small: object, large: object) -> float:
-    """Return how many times as long the large one takes, on the processor and at best: others may be using it too."""
+def assert_in_proportion(work, small: object, large: object) -> None:
+    """Hold that the work takes no longer than it may, whether or not the text is refused."""
 
-    def seconds(given: object) -> float:
-        begun = time.thread_time()
+    def read(given: object) -> None:
         with contextlib.suppress(LlxError, ValueError):
             work(given)
-        return max(time.thread_time() - begun, NOISE)
 
-    return min(seconds(large) for _ in range(3)) / min(seconds(small) for _ in range(3))
+    grown = growth(functools.partial(read, small), functools.partial(read, large), most=MOST, least=NOISE)
+    assert grown < MOST
 
 
 def reply(data: bytes, size: int = 64) -> None:
@@ -143,7 +143,7 @@ BYTES = {
 @pytest.mark.parametrize("name", BYTES)
 def test_bytes_of_others_are_read_in_time_in_proportion(name):
     work, unit, count = BYTES[name]
-    assert growth(work, unit * count, unit * count * 4) < MOST
+    assert_in_proportion(work, unit * count, unit * count * 4)
 
 
 TEXTS = {
@@ -178,12 +178,12 @@ TEXTS = {
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_of_others_are_read_in_time_in_proportion(name):
     work, unit, count = TEXTS[name]
-    assert growth(work, unit * count, unit * count * 4) < MOST
+    assert_in_proportion(work, unit * count, unit * count * 4)
 
 
 def test_a_long_text_with_a_key_in_it_takes_no_longer_than_what_is_shown_of_it():
     keys = LiveKeys(KEY)
-    assert growth(keys.without, "\\u0073k" * 10_000, "\\u0073k" * 80_000) < MOST
+    assert_in_proportion(keys.without, "\\u0073k" * 10_000, "\\u0073k" * 80_000)
 
 
 @pytest.mark.parametrize("where", ["ephemeralSettings", "top"])
@@ -193,7 +193,7 @@ def test_a_profile_of_many_unknown_keys_is_read_in_time_in_proportion(where):
         inner = {"ephemeralSettings": odd} if where == "ephemeralSettings" else odd
         return json.dumps({"provider": "openai", "model": "m", **inner})
 
-    assert growth(lambda text: read_document(text, "a"), document(500), document(2_000)) < MOST
+    assert_in_proportion(lambda text: read_document(text, "a"), document(500), document(2_000))
 
 
 def test_a_conversation_is_read_in_time_in_proportion():
@@ -201,7 +201,7 @@ def test_a_conversation_is_read_in_time_in_proportion():
         turn = {"cell": None, "prompt": "p" * 100, "reply": "r", "backend": "b", "model": "m", "at": "x"}
         return json.dumps({"version": 1, "turns": [turn] * count}).encode()
 
-    assert growth(lambda raw: decode(Path("plan.json"), raw), content(2_000), content(8_000)) < MOST
+    assert_in_proportion(lambda raw: decode(Path("plan.json"), raw), content(2_000), content(8_000))
 
 
 def test_more_options_than_a_command_takes_are_refused_in_one_line():
@@ -222,15 +222,13 @@ def test_more_documents_than_a_reply_has_pieces_are_refused_in_one_line():
         body.flush()
 
 
-@pytest.mark.parametrize("read", [code_of, read_json, read_table])
-def test_what_is_taken_out_of_a_reply_takes_far_less_time_than_to_draw_it(read):
+def test_what_is_taken_out_of_a_reply_takes_far_less_time_than_to_draw_it():
     text = "[" * 100_000
+    drawing = seconds(lambda: MarkdownIt("commonmark").parse(text))
+    for read in (code_of, read_json, read_table):
 
-    def seconds(act) -> float:
-        began = time.thread_time()
-        with contextlib.suppress(LlxError):
-            act(text)
-        return time.thread_time() - began
+        def taking(read=read) -> None:
+            with contextlib.suppress(LlxError):
+                read(text)
 
-    seconds(read_table)  # which imports what it needs
-    assert seconds(read) < seconds(MarkdownIt("commonmark").parse) / 4
+        assert min(seconds(taking) for _ in range(3)) < drawing / 4, read
