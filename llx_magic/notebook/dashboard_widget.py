@@ -18,11 +18,12 @@ from llx_magic.core.events import Event
 from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.charts import CHARTS
-from llx_magic.dashboard.timeline import Timeline, View
+from llx_magic.dashboard.timeline import Timeline
+from llx_magic.dashboard.view import View
 from llx_magic.errors import LlxError
 from llx_magic.notebook.dashboards import key_of
 from llx_magic.notebook.onlooker import Onlooker
+from llx_magic.notebook.pieces import Pieces, html
 from llx_magic.notebook.still import Bundle, live_bundle, live_class, still_bundle
 from llx_magic.observe import report
 from llx_magic.session.balancer import LoadBalancer
@@ -39,7 +40,7 @@ AT_MOST_BYTES = 3600
 
 
 class Dashboard:
-    """A profile's live view: a table, three charts, the processes that share its backends, and controls.
+    """A profile's live view: the picture piece by piece, and controls.
 
     ``profiles`` returns what can be chosen, ``wake`` asks for an early ``push``, ``closed`` is told of the end with
     the still picture that stands from then on. Its methods may be called from any thread.
@@ -69,7 +70,7 @@ class Dashboard:
         self._ended = False
         self._pending: dict[str, str] = {}
         self._seen: tuple[tuple[BackendSnapshot, ...], Shared | None] = ((), None)
-        self._parts: dict[str, widgets.HTML] = {name: _html() for name in panel.PARTS}
+        self._pieces = Pieces()
         self._make_controls()
         self.box = widgets.VBox(self._rows())
         self.box.add_class("llx-dashboard")
@@ -93,7 +94,7 @@ class Dashboard:
                 return
             self._leave()
             self._balancer, self._onlooker = balancer, Onlooker(balancer)
-            timeline = self._timeline = Timeline(self._basis())
+            timeline = self._timeline = Timeline(self._basis(), balancer.epoch)
             self._subscriber = partial(self._on_event, timeline)
             balancer.subscribe(self._subscriber)
             timeline.catch_up(balancer.decisions, balancer.remembered_since)
@@ -115,7 +116,9 @@ class Dashboard:
             snapshot, shared = self.balancer.snapshot(), self._shared()
             if self._dirty or _is_moving(snapshot) or (snapshot.backends, shared) != self._seen:
                 self._dirty, self._seen = False, (snapshot.backends, shared)
-                self._pending |= panel.draw(snapshot, self._view(snapshot), shared)
+                drawn = panel.draw(snapshot, self._view(snapshot), shared)
+                self._pieces.arrange(drawn)
+                self._pending = {name: drawn[name] for name in (*self._pending, *drawn) if name in drawn}
             return self._send()
 
     def resume(self) -> None:
@@ -145,7 +148,7 @@ class Dashboard:
             last = self.still()
             self._leave()
         self._closed(self, last)
-        for widget in (*self.box.children, self.box):
+        for widget in (*self._pieces.box.children, *self.box.children, self.box):
             widget.close()
 
     # What is drawn
@@ -169,14 +172,14 @@ class Dashboard:
         """Send the parts that differ from what is shown, those that wait the longest first."""
         sent = 0
         for name, drawn in tuple(self._pending.items()):
-            if self._parts[name].value == drawn:
+            if self._pieces.shown(name) == drawn:
                 del self._pending[name]
                 continue
             size = len(drawn.encode())
             if sent and sent + size > AT_MOST_BYTES:
                 break
             del self._pending[name]
-            self._parts[name].value = drawn
+            self._pieces.show(name, drawn)
             sent += size
         return bool(self._pending)
 
@@ -229,7 +232,7 @@ class Dashboard:
         self._reset = self._button("Reset statistics", "", "forget counts and history; circuits stay", self._forget)
         what = "write PNG, SVG, CSV and Parquet into the working folder"
         self._export = self._button("Export", "download", what, self.export)
-        self._message, self._paused = _html(), _html()
+        self._message, self._paused = html(), html()
         self._paused.layout = widgets.Layout(width="auto", margin="0 8px")
         self._profile.observe(self._choose, "value")
         self._span.observe(lambda _change: self._redraw(), "value")
@@ -249,10 +252,7 @@ class Dashboard:
             [self._profile, self._span, self._pause, self._paused, self._export, self._close], layout=wrap
         )
         acting = widgets.HBox([self._backend, self._open_circuit, self._close_circuit, self._reset], layout=wrap)
-        table, *charts, peers = self._parts.values()
-        headings = [_html(f"<p>{chart.heading}</p>") for chart in CHARTS]
-        pairs = [widget for pair in zip(headings, charts, strict=True) for widget in pair]
-        return [style, watching, table, *pairs, peers, acting, self._message]
+        return [style, watching, self._pieces.box, acting, self._message]
 
     def _choose(self, _change: object) -> None:
         with self._lock:
@@ -319,13 +319,6 @@ def _is_moving(snapshot: Snapshot) -> bool:
         each.seconds_until_probe or each.cooling_down or each.in_flight or each.tpm is not None
         for each in snapshot.backends
     )
-
-
-def _html(value: str = "") -> widgets.HTML:
-    widget = widgets.HTML(value, layout=widgets.Layout(width="100%", margin="0"))
-    for name in ("llx", "tex2jax_ignore", "mathjax_ignore"):  # what servers say must not be typeset
-        widget.add_class(name)
-    return widget
 
 
 def _button(text: str, icon: str, tooltip: str) -> widgets.Button:

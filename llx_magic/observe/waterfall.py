@@ -7,13 +7,14 @@ a front end leaves the bars out. Colours follow JupyterLab's theme and have a fa
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from llx_magic.core.trace import Step, Trace
 from llx_magic.observe.palette import ANSWERED, FAILED
 from llx_magic.observe.report import AS_WRITTEN
 from llx_magic.text.screen import one_line
-from llx_magic.units import duration
+from llx_magic.units import duration, number
 
 _QUIET = "var(--jp-ui-font-color2,#888)"
 
@@ -24,8 +25,36 @@ _CELL = "text-align:left;vertical-align:top;padding:2px 6px;white-space:normal;o
 _NUMBER = "text-align:right;vertical-align:top;padding:2px 6px;white-space:nowrap;font-variant-numeric:tabular-nums"
 
 
-def as_html(trace: Trace) -> str:
+class Look(NamedTuple):
+    """What stands in the tags: of the table, of its cells, and of those that hold a figure."""
+
+    table: str
+    cell: str
+    number: str
+
+
+INLINE = Look(
+    ' style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse"',
+    f' style="{_CELL}"',
+    f' style="{_NUMBER}"',
+)
+"""For a table by itself, which brings its style along."""
+
+BY_SHEET = Look("", "", "")
+"""For a table in an element of class ``tr`` on a page whose style sheet has ``SHEET`` in it, so that it is short."""
+
+SHEET = f"""
+.llx .tr table{{width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse;color:inherit;font-size:12px}}
+.llx .tr caption{{text-align:left;caption-side:top;overflow-wrap:anywhere;color:inherit;padding:2px 6px}}
+.llx .tr th,.llx .tr td{{{_CELL};border:0;max-width:none}}
+.llx .tr tr>:first-child{{{_NUMBER}}}
+"""
+
+
+def as_html(trace: Trace, look: Look = INLINE, most: int | None = None) -> str:
     """Return the waterfall as an HTML table: when, who, a bar from start to end, what happened.
+
+    Of more steps than ``most`` the first and the last are shown, and the others counted.
 
     The bar of an attempt is an outline until its first token, marked by an upright line, and filled from there; a
     failed one ends in a cross, one that another outran is grey; a wait is dotted; what takes no time is a dot. Every
@@ -35,25 +64,34 @@ def as_html(trace: Trace) -> str:
         return f"<p>{html.escape(trace.headline)}</p>"
     steps = trace.steps
     total = max([trace.seconds, *(step.end or 0.0 for step in steps)])
-    columns = "".join(f'<col style="width:{width}">' for width in ("12%", "18%", "28%", "42%"))
-    scale = f'<span>0 s</span><span style="float:right">{duration(total)}</span>'
+    columns = "".join(f'<col style="width:{width}"/>' for width in ("12%", "18%", "28%", "42%"))
+    scale = f'0 s<span style="float:right">{duration(total)}</span>'
     return (
-        f'<table {AS_WRITTEN} style="width:100%;max-width:60em;table-layout:fixed;border-collapse:collapse">'
+        f"<table {AS_WRITTEN}{look.table}>"
         f'<caption style="text-align:left;caption-side:top;overflow-wrap:anywhere">{_text(trace.headline)}</caption>'
         f"<colgroup>{columns}</colgroup>"
-        f'<thead><tr><th scope="col" style="{_NUMBER}">time</th><th scope="col" style="{_CELL}">backend</th>'
-        f'<th scope="col" style="{_CELL};font-weight:normal;color:{_QUIET}">{scale}</th>'
-        f'<th scope="col" style="{_CELL}">what happened</th></tr></thead>'
-        f"<tbody>{''.join(_row(step, total) for step in steps)}</tbody></table>"
+        f'<thead><tr><th scope="col"{look.number}>time</th><th scope="col"{look.cell}>backend</th>'
+        f'<th scope="col"{look.cell}><div style="font-weight:normal;color:{_QUIET}">{scale}</div></th>'
+        f'<th scope="col"{look.cell}>what happened</th></tr></thead>'
+        f"<tbody>{''.join(_rows(steps, total, look, most))}</tbody></table>"
     )
 
 
-def _row(step: Step, total: float) -> str:
+def _rows(steps: Sequence[Step], total: float, look: Look, most: int | None) -> Iterator[str]:
+    left_out = len(steps) - most + 1 if most is not None and len(steps) > most else 0
+    begin = len(steps) - left_out - 1 if left_out else len(steps)
+    yield from (_row(step, total, look) for step in steps[:begin])
+    if left_out:
+        yield f'<tr><td></td><td colspan="3"{look.cell}>{number(left_out)} further steps</td></tr>'
+        yield _row(steps[-1], total, look)
+
+
+def _row(step: Step, total: float, look: Look) -> str:
     return (
-        f'<tr><td style="{_NUMBER}">{duration(step.begin)}</td>'
-        f'<th scope="row" style="{_CELL}">{_text(step.backend)}</th>'
-        f'<td style="{_CELL}">{_bar(step, total)}</td>'
-        f'<td style="{_CELL}">{_text(step.text)}</td></tr>'
+        f"<tr><td{look.number}>{duration(step.begin)}</td>"
+        f'<th scope="row"{look.cell}>{_text(step.backend)}</th>'
+        f"<td{look.cell}>{_bar(step, total)}</td>"
+        f"<td{look.cell}>{_text(step.text)}</td></tr>"
     )
 
 

@@ -7,6 +7,7 @@ import base64
 import re
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,12 +17,17 @@ import pytest
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.charts.circuits import chip
-from llx_magic.dashboard.charts.rates import nice_ceiling
+from llx_magic.dashboard.axis import LogScale, nice_ceiling
 from llx_magic.dashboard.export import export, png
 from llx_magic.dashboard.panel import SHEET
-from llx_magic.dashboard.timeline import Timeline, View
+from llx_magic.dashboard.parts.backends import SHAPES
+from llx_magic.dashboard.rows import FEW, MOST_ROWS
+from llx_magic.dashboard.svg import CROSS
+from llx_magic.dashboard.timeline import Timeline
+from llx_magic.dashboard.view import View
 from llx_magic.observe.frames.frames import stats_frame
+from llx_magic.observe.status.standing import State
+from llx_magic.observe.status.status import status_of
 from tests.engine.kit import backend_snapshot, balancer, simulated
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""
@@ -55,6 +61,10 @@ def lived(count: int = 3, prompts: int = 40) -> tuple[Snapshot, View]:
     return snapshot, timeline.view(snapshot, 300.0)
 
 
+def text_of(*pieces: str) -> str:
+    return re.sub(r"\s+", " ", " ".join(word for piece in pieces for word in Elements(piece).words))
+
+
 class Elements(HTMLParser):
     """Collects what a browser would make of the text."""
 
@@ -78,129 +88,195 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({}, "closed"),
-        ({"state": "open", "seconds_until_probe": 11.2}, "open · 12 s"),
-        ({"state": "open"}, "open · probe due"),
-        ({"state": "half-open"}, "half-open · probe"),
-        ({"cooling_down": 7.5}, "cooling down · 8 s"),
-        ({"state": "disabled"}, "disabled"),
-        ({"state": "disabled", "cooling_down": 3.0}, "cooling down · 3 s"),
-        ({"tpm": 99.0, "tpm_threshold": 100.0}, "closed · below TPM"),
-        ({"tpm": 100.0, "tpm_threshold": 100.0}, "closed"),
-        ({"state": "open", "seconds_until_probe": 5.0, "cooling_down": 9.0}, "open · 5 s"),
+        ({}, "not asked yet"),
+        ({"requests": 1, "successes": 1}, "answering"),
+        ({"state": "open", "seconds_until_probe": 11.2}, "out, next try in 12 s"),
+        ({"state": "open"}, "out, the next prompt tries it"),
+        ({"state": "half-open"}, "out, being tried again"),
+        ({"cooling_down": 7.5}, "cooling down, 8 s"),
+        ({"requests": 1, "successes": 1, "tpm": 99.0, "tpm_threshold": 100.0}, "below its floor"),
     ],
 )
-def test_every_state_has_words_of_its_own(facts: dict[str, Any], words: str) -> None:
-    """A state is told by its words; colour only repeats them."""
-    assert chip(backend(**facts))[1] == words
-    snapshot, view = drawn(backend(**facts))
-    assert f">{words}</b>" in panel.draw(snapshot, view)["table"]
+def test_every_state_has_words_and_a_shape(facts: dict[str, Any], words: str) -> None:
+    """A state is told by its words and a shape; colour only repeats them."""
+    snapshot, view = drawn(backend(**facts), backend("other"))
+    piece = panel.draw(snapshot, view)["backend 1"]
+    assert f"{words}</div>" in piece
+    assert "class='k k" in piece
 
 
-def test_the_table_is_one_to_a_screen_reader() -> None:
-    """Columns and rows have headers with their scope, the table a caption; every picture has a role and a title."""
-    parts = panel.draw(*lived())
-    table = Elements(parts["table"])
-    assert len(table.named("caption")) == 1
-    assert [each["scope"] for each in table.named("th")] == ["col"] * 10 + ["row"] * 3
-    for part in parts.values():
-        pictures = [each for each in Elements(part).named("svg") if "viewbox" not in each]
-        assert all(each["role"] == "img" for each in pictures)
-        assert part.count("<title>") == len(pictures)
+def test_no_two_looks_of_a_state_differ_by_colour_alone() -> None:
+    """Whatever has the same outline has the same words too, or is filled or dashed."""
+    assert set(SHAPES) == set(State)
+    by_outline: dict[str, set[str]] = {}
+    for kind, outline in SHAPES.values():
+        by_outline.setdefault(outline, set()).add(kind)
+    assert [kinds for kinds in by_outline.values() if len(kinds) > 1] == [{"ka", "ki", "kn"}]
 
 
-@pytest.mark.parametrize("place", ["name", "error", "profile"])
+def test_the_sentence_stands_on_top_and_the_prompts_below_it() -> None:
+    snapshot, view = lived()
+    said = text_of(panel.draw(snapshot, view)["headline"])
+    assert status_of(snapshot).sentence in said
+    assert f"{snapshot.prompts.answered} of {snapshot.prompts.asked} prompts answered" in said
+    assert "half within" in said
+
+
+def test_a_row_reads_by_itself() -> None:
+    """Its name and state are its label, its picture has a title, and every figure has its unit beside it."""
+    piece = panel.draw(*lived())["backend 1"]
+    elements = Elements(piece)
+    (group,) = [each for tag, each in elements.found if each.get("role") == "group"]
+    assert (group["aria-label"] or "").startswith("1. backend-0: ")
+    assert "visits answered" in text_of(piece)
+    assert "tokens/min" in text_of(piece)
+    assert "floor 10" in text_of(piece)
+
+
+def test_a_picture_has_a_title_or_is_hidden_from_a_screen_reader() -> None:
+    for piece in panel.draw(*lived()).values():
+        for picture in re.findall(r"<svg [^>]*>(?:<title>)?", piece):
+            known = "viewBox" in picture or "class='key'" in picture or re.search(r"<svg class='[ohq]'|x=", picture)
+            assert known or "aria-hidden" in picture or picture.endswith("<title>"), picture
+
+
+@pytest.mark.parametrize("place", ["name", "error", "profile", "what if"])
 def test_whatever_a_name_or_an_error_holds_stays_text(place: str) -> None:
-    given = backend(HOSTILE if place == "name" else "a", last_error=HOSTILE if place == "error" else None)
+    given = backend(HOSTILE if place == "name" else "a", state="open",
+                    in_vain=((HOSTILE, 3),) if place == "error" else ())  # fmt: skip
     snapshot, view = drawn(given, profile=HOSTILE if place == "profile" else "lb")
-    for part in panel.draw(snapshot, view).values():
-        elements = Elements(part)
+    what_if = HOSTILE if place == "what if" else ""
+    for piece in panel.draw(snapshot, view, None, what_if).values():
+        elements = Elements(piece)
         assert not elements.named("img", "script")
         assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
-    assert not Elements(panel.whole(snapshot, view)).named("script")
-    assert len(Elements(panel.whole(snapshot, view)).named("img")) == 1  # the charts themselves
-    ET.fromstring(panel.standalone_svg(snapshot, view))
+    whole = Elements(panel.whole(snapshot, view, None, what_if))
+    assert not whole.named("script")
+    assert len(whole.named("img")) == 1  # the picture itself
+    ET.fromstring(panel.standalone_svg(snapshot, view, what_if))
+
+
+def test_every_piece_is_well_formed() -> None:
+    for piece in panel.draw(*lived()).values():
+        ET.fromstring(f"<div>{piece.replace('&nbsp;', ' ')}</div>")
 
 
 def test_nothing_of_a_reply_is_shown() -> None:
-    snapshot, view = lived()
-    text = "".join(panel.draw(snapshot, view).values())
-    assert "This is backend" not in text
-    assert "✓ backend-" in text
+    said = text_of(*panel.draw(*lived()).values())
+    assert "This is backend" not in said
+    assert "answered" in said
+
+
+def test_a_prompt_is_told_hop_by_hop_and_opens_to_its_trace() -> None:
+    lb = balancer(simulated("first", "503"), simulated("second"), failover_retry_count=1)
+    timeline = Timeline()
+    lb.subscribe(timeline.fold)
+    asyncio.run(lb.ask("why"))
+    snapshot = lb.snapshot()
+    piece = panel.draw(snapshot, timeline.view(snapshot, 300.0))["prompt 1"]
+    assert piece.startswith("<details")
+    assert "<span>first 503</span> · <span>second answered</span>" in piece
+    assert "attempt 1/1 failed" in text_of(piece.partition("</summary>")[2])
 
 
 def test_an_update_of_three_backends_is_small() -> None:
-    """No part is larger than 2 KB, and all together stay below the size at which they are sent one after another."""
-    sizes = [len(part.encode()) for part in panel.draw(*lived()).values()]
-    assert max(sizes) <= 2048
-    assert sum(sizes) <= 6144
+    """A piece is so small that it is sent with others, and what changes with each prompt is about two updates."""
+    sizes = {name: len(piece.encode()) for name, piece in panel.draw(*lived()).items()}
+    assert max(sizes.values()) <= 3600
+    assert sum(size for name, size in sizes.items() if "prompt " not in name) <= 12_000
 
 
-def test_twenty_backends_are_drawn() -> None:
-    snapshot, view = lived(20)
-    parts = panel.draw(snapshot, view)
-    assert parts["table"].count("scope='row'") == 20
-    assert f"height='{20 * 24 + 18}'" in parts["circuits"]
+def test_a_few_backends_have_a_row_each_and_of_many_the_quiet_ones_are_folded() -> None:
+    few, many = ([backend(f"backend-{place}", requests=1, successes=1) for place in range(n)] for n in (FEW, 40))
+    assert "others" not in panel.draw(*drawn(*few))
+    parts = panel.draw(*drawn(*many))
+    assert "39 more: 39 spare" in text_of(parts["others"])
+    assert parts["others"].count("scope='row'") == 39
+    assert [name for name in parts if name.startswith("backend ")] == ["backend 1"]
 
 
-def test_heights_depend_on_the_number_of_backends_alone() -> None:
-    """Nothing jumps when something happens."""
-    before = drawn(*(backend(f"backend-{place}") for place in range(3)))
-    heights = [
-        [re.findall(r"height='(\d+)'", part) for name, part in panel.draw(*state).items() if name != "table"]
-        for state in (before, lived())
-    ]
-    assert heights[0] == heights[1]
+def test_of_many_that_fail_no_more_rows_are_drawn_than_fit() -> None:
+    parts = panel.draw(*drawn(*(backend(f"backend-{place}", state="open") for place in range(40))))
+    assert sum(name.startswith("backend ") for name in parts) == MOST_ROWS
+    assert "24 more: 24 out" in text_of(parts["others"])
 
 
 def test_it_is_drawn_before_anything_has_happened() -> None:
     parts = panel.draw(*drawn(backend()))
-    assert "none yet" in parts["requests"]
-    assert "no failure" in parts["table"]
+    assert "none yet" in parts["prompts"]
+    assert "no prompt yet" in parts["headline"]
+    assert "no visit yet" in parts["backend 1"]
+    assert "N/A" not in text_of(*parts.values())
 
 
-def test_a_failure_is_a_tick_and_an_open_circuit_is_hatched() -> None:
-    """Both are there without colour: the tick by its place below the lane, the open state by its dashes."""
-    circuits = panel.draw(*lived())["circuits"]
-    assert re.search(r"class='lf' d='M\d+ 17v6", circuits)
-    assert "class='lo'" in circuits
-    assert re.search(r"\.lo\{[^}]*stroke-dasharray", SHEET)
+def test_a_failure_is_a_cross_with_its_reason_and_an_open_circuit_is_hatched() -> None:
+    """Both are there without colour."""
+    row = panel.draw(*lived())["backend 1"]
+    assert re.search(f"<text class='x'[^>]*>{CROSS}+</text><text class='(e )?f'[^>]*>503", row)
+    assert re.search(r"class='oo?'", row)
+    assert re.search(r"\.o path\{[^}]*stroke-dasharray", SHEET)
+
+
+def test_what_there_is_to_say_of_the_budget_and_of_other_settings_has_a_line_each() -> None:
+    snapshot, view = drawn(backend())
+    assert panel.draw(snapshot, view)["advice"] == ""
+    said = text_of(panel.draw(replace(snapshot, budget=2.0), view, None, "with timeout_ms=5000: all better")["advice"])
+    assert said == "What if with timeout_ms=5000: all better Budget 0 of 2 USD spent, 100.0% is left"
 
 
 def test_the_style_sheet_touches_nothing_outside() -> None:
     """Every rule begins with the dashboard's own class."""
-    selectors = [one.strip() for rule in SHEET.split("}") if rule.strip() for one in rule.split("{")[0].split(",")]
+    plain = re.sub(r"@[a-z]+ [^{]*\{", "", SHEET)
+    selectors = [one.strip() for rule in plain.split("}") if rule.strip() for one in rule.split("{")[0].split(",")]
     assert [one for one in selectors if not one.startswith(".llx")] == []
 
 
 def test_the_picture_of_a_saved_notebook_stands_by_itself() -> None:
-    """It is an image that holds all it needs, with a text for those who do not see it."""
-    (image,) = Elements(panel.whole(*lived())).named("img")
+    """It is an image that holds all it needs, with the sentence for those who do not see it."""
+    snapshot, view = lived()
+    (image,) = Elements(panel.whole(snapshot, view)).named("img")
     kind, _, data = (image["src"] or "").partition(",")
     assert kind == "data:image/svg+xml;base64"
     root = ET.fromstring(base64.b64decode(data))
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "http" not in base64.b64decode(data).decode().replace("http://www.w3.org/2000/svg", "")
-    assert image["alt"]
+    assert "var(--" not in base64.b64decode(data).decode().replace("var(--v)", "")  # not every viewer knows variables
+    assert status_of(snapshot).sentence in (image["alt"] or "")
 
 
-def test_where_styles_are_taken_out_the_table_still_reads_and_the_picture_stays() -> None:
-    """As a repository's page shows a saved notebook: no stylesheet, no struck-out text, words apart, one image."""
+def test_the_file_shows_what_the_page_shows() -> None:
+    snapshot, view = lived()
+    file = re.sub(r"<style>.*?</style>", "", panel.standalone_svg(snapshot, view))
+    shown = text_of(file)
+    for word in (status_of(snapshot).sentence.split(".")[0], "backend-0", "backend-2", "visits answered", "floor 10",
+                 "Latest prompts", "answered"):  # fmt: skip
+        assert word in shown
+
+
+def test_where_styles_are_taken_out_the_words_still_read_and_the_picture_stays() -> None:
+    """As a repository's page shows a saved notebook: no stylesheet, words apart, one image."""
     bare = nh3.clean(
         panel.whole(*lived()),
-        tags={"table", "thead", "tbody", "tr", "td", "th", "caption", "b", "s", "small", "div", "img"},
+        tags={"table", "thead", "tbody", "tr", "td", "th", "caption", "b", "small", "div", "img"},
         attributes={"img": {"src", "alt", "width"}},
         url_schemes={"data"},
-        clean_content_tags={"style"},
+        clean_content_tags={"style", "svg"},
     )
-    assert "<b>closed</b> <small>400 Bad Request" in bare
-    assert "<s>" not in bare
+    assert re.search(r"<b>backend-0</b><div> [a-z]+", bare)
     assert len(Elements(bare).named("img")) == 1
     assert ".llx" not in bare
 
 
-def test_scales_are_round() -> None:
-    assert [nice_ceiling(value) for value in (0, 11, 150, 700, 4001)] == [10, 15, 150, 800, 5000]
+def test_a_scale_is_round_and_seldom_another() -> None:
+    lengths = [nice_ceiling(value) for value in (0, 0.0002, 1.1, 2, 7, 51, 130, 540)]
+    assert lengths == [1, 0.0002, 2, 2, 10, 60, 300, 600]
+
+
+@pytest.mark.parametrize(("values", "ends"), [([], (1, 10)), ([0.9, 1.2], (0.1, 10)), ([0.0002, 540], (1e-4, 1e3))])
+def test_the_scale_of_seconds_goes_from_power_to_power(values: list[float], ends: tuple[float, float]) -> None:
+    scale = LogScale(values)
+    assert scale.ends == pytest.approx(ends)
+    assert all(0 <= scale.share(value) <= 1 for value in (0, *values, 1e9))
 
 
 def test_export_writes_every_file_and_replaces_none(tmp_path) -> None:

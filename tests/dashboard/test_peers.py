@@ -8,10 +8,9 @@ import pytest
 
 from llx_magic.core.peers import Card, Peer, Shared, SharedBackend, Used, peers_of
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.peers import draw
+from llx_magic.dashboard.parts.processes import draw
 from llx_magic.observe import peers as words
 from llx_magic.observe.frames.frames import peers_frame
-from llx_magic.observe.palette import styles
 from tests.dashboard.test_panel import Elements, backend, drawn
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""[:60]
@@ -36,7 +35,7 @@ def text_of(html: str) -> str:
 
 
 def picture(found: Shared | None) -> str:
-    return draw(found, styles(("large", "small")))
+    return draw(found)
 
 
 VIEWS = [words.plain, lambda found: text_of(words.as_html(found)), lambda found: text_of(picture(found))]
@@ -105,7 +104,7 @@ def test_limits_that_nobody_has_are_no_columns(view):
 
 def test_nothing_is_drawn_where_nothing_is_shared():
     snapshot, view = drawn(backend("large"), backend("small"))
-    assert panel.draw(snapshot, view)["peers"] == ""
+    assert panel.draw(snapshot, view)["processes"] == ""
 
 
 def test_a_saved_notebook_has_the_processes_too():

@@ -18,19 +18,16 @@ from llx_magic.core.events import (
     CoolDownStarted,
     Event,
     RequestAnswered,
+    RequestFailed,
     RequestStarted,
+    VisitCancelled,
     VisitFailed,
     VisitSucceeded,
 )
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.tokens import TokenWindow
-from llx_magic.dashboard.timeline import (
-    CHANGES_KEPT,
-    EVENTS_PER_REQUEST,
-    LATENCIES_KEPT,
-    REQUESTS_KEPT,
-    Timeline,
-)
+from llx_magic.dashboard.lane import CHANGES_KEPT, CONDENSED_KEPT, TOGETHER_SECONDS, VISITS_KEPT
+from llx_magic.dashboard.timeline import EVENTS_PER_REQUEST, LATEST_KEPT, STRIKING_KEPT, Timeline
 from tests.engine.kit import DOWN, backend_snapshot, circuit_changed
 
 
@@ -56,6 +53,14 @@ def replies(*ends: float) -> list[Event]:
 
 def failed(at: float) -> Event:
     return VisitFailed(at=at, request=1, backend="a", attempts=1, failure=DOWN, seconds=0.5)
+
+
+def ended(request: int, at: float, *, seconds: float = 1.0) -> Event:
+    return RequestAnswered(at=at, request=request, backend="a", attempts=1, seconds=seconds)
+
+
+def failures(timeline: Timeline, now: float, span: float = 60.0) -> int:
+    return sum(each.visits for each in strip(timeline, now, span).visits if each.kind == "failed")
 
 
 def opened(at: float, failures: int | None = 3) -> Event:
@@ -172,13 +177,36 @@ def test_a_cool_down_ends_early_where_a_request_got_through() -> None:
     assert strip(timeline, 100).cool_downs == ((50, 60),)
 
 
-def test_failures_outside_the_view_are_left_out() -> None:
-    assert strip(folded(failed(10), failed(50)), 100).failures == (50,)
+def test_visits_outside_the_view_are_left_out() -> None:
+    assert [each.end for each in strip(folded(failed(10), failed(50)), 100).visits] == [50]
 
 
-def test_latencies_are_those_of_the_latest_visits() -> None:
-    timeline = folded(*(answered(float(at), seconds=at / 10) for at in range(100)))
-    assert strip(timeline, 100).latencies == tuple(at / 10 for at in range(100 - LATENCIES_KEPT, 100))
+def test_every_visit_says_how_it_ended_and_how_long_it_took() -> None:
+    cancelled = VisitCancelled(at=95, request=1, backend="a", attempts=1, seconds=0.2)
+    found = strip(folded(answered(90, seconds=0.7), failed(91), cancelled), 100).visits
+    assert [(each.kind, each.end, each.low, each.reason) for each in found] == [
+        ("answered", 90, 0.7, ""),
+        ("failed", 91, 0.5, "503"),
+        ("cancelled", 95, 0.2, ""),
+    ]
+
+
+def test_no_visit_of_the_last_hour_is_lost_however_many_there_were() -> None:
+    """Older ones are put together by the way they ended, within half a minute."""
+    timeline = folded(*(each for at in range(3000) for each in (answered(float(at), seconds=at / 1000), failed(at))))
+    found = strip(timeline, 3000, 3600.0).visits
+    assert sum(each.visits for each in found) == 6000
+    assert len(found) <= VISITS_KEPT + CONDENSED_KEPT
+    assert max(each.end - each.begin for each in found) <= TOGETHER_SECONDS
+    assert (found[0].low, found[0].high) == (0.0, 0.029)
+
+
+def test_the_axis_begins_where_the_data_does_and_is_as_long_as_was_asked_at_most() -> None:
+    early = folded(started(1, 40.0))
+    assert looked_at(early, 100.0, 300.0).since == 40.0
+    assert looked_at(early, 100.0, 60.0).since == 40.0
+    assert looked_at(early, 500.0, 300.0).since == 200.0
+    assert looked_at(early, 41.0, 300.0).since == 31.0
 
 
 def test_tokens_per_minute_are_those_by_which_is_decided() -> None:
@@ -225,14 +253,34 @@ def test_a_curve_has_about_thirty_points_in_every_span() -> None:
 
 def test_the_latest_requests_are_there_newest_first() -> None:
     timeline = folded(*(started(number) for number in range(1, 10)))
-    assert [trace.request for trace in looked_at(timeline, 1.0).requests] == [9, 8, 7, 6, 5]
+    assert [prompt.trace.request for prompt in looked_at(timeline, 1.0).prompts] == [9, 8, 7, 6]
+
+
+def test_those_that_failed_or_were_slow_stay_longer() -> None:
+    timeline = Timeline()
+    for number in range(1, 30):
+        timeline.fold(started(number, float(number)))
+        if number == 12:
+            timeline.fold(RequestFailed(at=number + 0.5, request=number, message="nobody", seconds=0.5))
+        else:
+            timeline.fold(ended(number, number + 0.5, seconds=9.0 if number == 20 else 1.0))
+    view = looked_at(timeline, 30.0)
+    assert [(prompt.trace.request, prompt.is_slow) for prompt in view.prompts] == [
+        (29, False), (28, False), (27, False), (26, False), (20, True), (12, False),
+    ]  # fmt: skip
+    assert (view.p50, view.p95) == (1.0, 1.0)
+
+
+def test_of_few_prompts_none_is_slow() -> None:
+    timeline = folded(*(each for n in (1, 2, 3) for each in (started(n, n), ended(n, n, seconds=10.0**n))))
+    assert not any(prompt.is_slow for prompt in looked_at(timeline, 4.0).prompts)
 
 
 def test_the_end_of_a_request_is_kept_however_many_events_it_had() -> None:
     timeline = folded(started(1), *(failed(1.0) for _ in range(EVENTS_PER_REQUEST + 50)))
     end = RequestAnswered(at=2.0, request=1, backend="a", attempts=1, seconds=2.0)
     timeline.fold(end)
-    (trace,) = looked_at(timeline, 2.0).requests
+    trace = looked_at(timeline, 2.0).prompts[0].trace
     assert trace.events[-1] == end
     assert len(trace) <= EVENTS_PER_REQUEST + 1
 
@@ -244,8 +292,8 @@ def test_what_is_kept_is_bounded() -> None:
             timeline.fold(event)
     view = looked_at(timeline, 3 * CHANGES_KEPT, 3600.0)
     assert len(view.strips[0].periods) <= CHANGES_KEPT + 1
-    assert len(view.strips[0].failures) <= CHANGES_KEPT
-    assert len(view.requests) == REQUESTS_KEPT
+    assert len(view.strips[0].visits) <= VISITS_KEPT + CONDENSED_KEPT
+    assert len(view.prompts) <= LATEST_KEPT + STRIKING_KEPT
 
 
 def test_an_idle_year_is_passed_over_at_once() -> None:
@@ -259,7 +307,7 @@ def test_an_event_that_is_told_while_catching_up_counts_once() -> None:
     timeline.fold(event)
     timeline.catch_up(lambda: (event,), 0.0)
     timeline.fold(event)
-    assert strip(timeline, 60).failures == (50,)
+    assert failures(timeline, 60) == 1
 
 
 def test_reset_forgets_counts_and_keeps_circuits_and_rates() -> None:
@@ -267,7 +315,7 @@ def test_reset_forgets_counts_and_keeps_circuits_and_rates() -> None:
     timeline.reset()
     view = looked_at(timeline, 60.0, state="open")
     only = view.strips[0]
-    assert (view.requests, only.failures, only.latencies) == ((), (), ())
+    assert (view.prompts, only.visits, view.p50) == ((), (), None)
     assert only.periods[-1].state == "open"
     assert only.tpm[-2][1] is not None
 
@@ -285,4 +333,4 @@ def test_events_may_come_from_many_threads_while_it_is_read() -> None:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         looked_at(timeline, 300.0, 300.0)
-    assert len(strip(timeline, 300, 300).failures) == CHANGES_KEPT
+    assert failures(timeline, 300, 300) == 1200

@@ -31,7 +31,7 @@ def dashboard(team: LoadBalancer) -> Iterator[Dashboard]:
 
 
 def shows(dashboard: Dashboard, *words: str) -> None:
-    until(lambda: all(word in part(dashboard, "peers") for word in words), f"it shows {words}", 20.0)
+    until(lambda: all(word in part(dashboard, "processes") for word in words), f"it shows {words}", 20.0)
 
 
 def test_before_the_first_prompt_it_says_that_no_backend_was_asked(dashboard):
@@ -64,5 +64,5 @@ def test_a_saved_notebook_has_what_was_seen_last(dashboard, shell):
 
 def test_where_nothing_is_shared_nothing_is_looked_for_and_nothing_is_shown():
     lb = balancer(simulated("a"), simulated("b"))
-    assert part(unattended(lb), "peers") == ""
+    assert part(unattended(lb), "processes") == ""
     assert Onlooker(lb).latest() is None

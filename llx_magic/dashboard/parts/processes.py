@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from llx_magic.core.peers import Peer, Process, Shared, SharedBackend
-from llx_magic.dashboard.charts.circuits import STATES
-from llx_magic.observe.palette import Style
+from llx_magic.dashboard.parts.part import Part
 from llx_magic.observe.peers import (
     MOST_SHOWN,
     caption,
@@ -22,17 +21,6 @@ from llx_magic.observe.peers import (
 from llx_magic.text.screen import one_line
 from llx_magic.units import NOTHING, number
 
-STYLE = """
-.llx .n{margin-bottom:10px}
-.llx .n tr{height:28px}
-.llx .n th,.llx .n td{text-align:left;padding:2px 8px 2px 0}
-.llx .n td b{min-width:0}
-.llx .n tbody th{max-width:300px}
-.llx .n td:nth-child(2){max-width:120px;overflow:hidden;text-overflow:ellipsis}
-.llx .n td i{min-width:72px;max-width:150px;margin:2px 0 3px}
-"""
-"""The rules of the tables of class ``n``, which are denser than the first one."""
-
 LONGEST_NAME = 24
 """How many characters of a process's name are drawn."""
 
@@ -40,7 +28,7 @@ _OF_BACKENDS = ("Backend", "Processes", "Requests/min", "Under way")
 _OF_PROCESSES = ("Process", "Host", "Since", "Requests/min")
 
 
-def draw(shared: Shared | None, style: dict[str, Style]) -> str:
+def draw(shared: Shared | None) -> str:
     """Draw both tables below a heading, or in one line why there are none; nothing where nothing is known."""
     if shared is None:
         return ""
@@ -48,20 +36,19 @@ def draw(shared: Shared | None, style: dict[str, Style]) -> str:
         return f"<p><b>Processes</b> {escape(shared.why)}</p>"
     below = "".join(f"<p>{escape(note)}</p>" for note in notes(shared))
     processes = _processes(shared) if shared.processes else ""
-    return f"<p><b>Processes</b> {escape(caption(shared))}</p>{_backends(shared, style)}{processes}{below}"
+    return f"<p><b>Processes</b> {escape(caption(shared))}</p>{_backends(shared)}{processes}{below}"
 
 
-def _backends(shared: Shared, style: dict[str, Style]) -> str:
+def _backends(shared: Shared) -> str:
     columns = (*_OF_BACKENDS, *shared.limits, "Probe")
-    rows = "".join(_backend(backend, style[backend.name], shared.limits) for backend in shared.backends)
-    return f"<table class='n'>{_head(columns)}<tbody>{rows}</table>"
+    rows = "".join(_backend(backend, shared.limits) for backend in shared.backends)
+    return f"<div class='wide'><table class='n'>{_head(columns)}<tbody>{rows}</tbody></table></div>"
 
 
-def _backend(backend: SharedBackend, style: Style, limits: Sequence[str]) -> str:
-    dash = f";--d:{style.dash[0]}px" if style.dash else ""
-    head = f"<tr><th scope='row'><i style='--c:{style.colour}{dash}'></i>{escape(backend.name)}"
+def _backend(backend: SharedBackend, limits: Sequence[str]) -> str:
+    head = f"<tr><th scope='row'>{escape(one_line(backend.name, 60))}</th>"
     if backend.why:
-        return f"{head}<td colspan='{len(_OF_BACKENDS) + len(limits)}'>{escape(one_line(backend.why, 120))}"
+        return f"{head}<td colspan='{len(_OF_BACKENDS) + len(limits)}'>{escape(one_line(backend.why, 120))}</td></tr>"
     peers = backend.peers
     cells = (
         number(peers.total),
@@ -70,7 +57,7 @@ def _backend(backend: SharedBackend, style: Style, limits: Sequence[str]) -> str
         *(_bar(backend, name) for name in limits),
         escape(holder_of(backend, LONGEST_NAME)),
     )
-    return f"{head}<td>{'<td>'.join(cells)}"
+    return f"{head}{_cells(cells)}</tr>"
 
 
 def _bar(backend: SharedBackend, setting: str) -> str:
@@ -84,22 +71,42 @@ def _bar(backend: SharedBackend, setting: str) -> str:
 def _processes(shared: Shared) -> str:
     names = [backend.name for backend in shared.backends if not backend.why]
     rows = "".join(_process(process, names) for process in shared.processes[:MOST_SHOWN])
-    return f"<table class='n'>{_head((*_OF_PROCESSES, *names))}<tbody>{rows}</table>"
+    head = _head((*_OF_PROCESSES, *names))
+    return f"<div class='wide'><table class='n'>{head}<tbody>{rows}</tbody></table></div>"
 
 
 def _process(process: Process, names: Sequence[str]) -> str:
     cells = (escape(host_of(process)), since(process), number(process.requests) if process.card else NOTHING)
     opinions = (_opinion(process.at.get(name)) for name in names)
-    return f"<tr><th scope='row'>{escape(name_of(process, LONGEST_NAME))}<td>{'<td>'.join((*cells, *opinions))}"
+    return f"<tr><th scope='row'>{escape(name_of(process, LONGEST_NAME))}</th>{_cells((*cells, *opinions))}</tr>"
 
 
 def _opinion(peer: Peer | None) -> str:
-    """Draw what a process thinks of a backend, in the colour of its circuit; nothing where it has not asked it."""
-    if peer is None or peer.card is None:
-        return NOTHING if peer is None else circuit_of(peer)
-    kind = "q" if peer.card.circuit == "closed" and peer.card.cooling_down else STATES[peer.card.circuit]
-    return f"<b class='k{kind}'>{circuit_of(peer)}</b>"
+    """Return what a process thinks of a backend; nothing where it has not asked it."""
+    return NOTHING if peer is None else escape(circuit_of(peer))
+
+
+def _cells(cells: Iterable[str]) -> str:
+    return "".join(f"<td>{cell}</td>" for cell in cells)
 
 
 def _head(columns: Sequence[str]) -> str:
-    return "<thead><tr>" + "".join(f"<th scope='col'>{escape(name)}" for name in columns)
+    return "<thead><tr>" + "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns) + "</tr></thead>"
+
+
+PART = Part(
+    name="processes",
+    draw=lambda scene: {"processes": draw(scene.shared)},
+    style="""
+.llx p{margin:12px 0 4px;color:var(--m)}
+.llx p b{color:var(--i);margin-right:8px}
+.llx table{border-collapse:collapse;margin:0 0 10px;font-size:12px;color:var(--i)}
+.llx tr{background:none!important}
+.llx .n th,.llx .n td{text-align:left;padding:3px 12px 3px 0;border:0;border-top:1px solid var(--l);font-weight:400;
+    white-space:nowrap;max-width:none}
+.llx .n thead th{color:var(--m);font-size:11px}
+.llx .n tbody th{font-weight:600}
+.llx .n td i{display:block;height:6px;min-width:72px;max-width:150px;margin:2px 0 3px;
+    background:linear-gradient(var(--m) 0 0) 0/var(--v) 100% no-repeat,color-mix(in srgb,var(--m) 20%,transparent)}
+""",
+)

@@ -1,0 +1,73 @@
+"""The scales of the dashboard: one axis of time with clock times, and logarithms for seconds and for tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Iterator
+
+from llx_magic.dashboard.view import View
+
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+_MOST_TICKS = 4
+"""So many times of day stand below each other's plots at most, on the narrowest page."""
+
+_FASTEST = 1e-4
+"""Seconds below which what took no time at all, as on virtual time, is drawn."""
+
+
+def clock(at: float, view: View, *, seconds: bool = True) -> str:
+    """Return the time of day at a moment of the view, in the time zone of this machine."""
+    moment = dt.datetime.fromtimestamp(view.epoch + at, dt.UTC).astimezone()
+    return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def ticks(view: View) -> Iterator[tuple[float, str]]:
+    """Yield the round times of day within the view, each with its words."""
+    length = view.now - view.since
+    step = next((each for each in _STEPS if length / each <= _MOST_TICKS), _STEPS[-1])
+    start = dt.datetime.fromtimestamp(view.epoch + view.since, dt.UTC).astimezone()
+    zone = start.utcoffset() or dt.timedelta()
+    local = view.epoch + view.since + zone.total_seconds()
+    at = view.since + math.ceil(local / step) * step - local
+    while at < view.now:
+        yield at, clock(at, view, seconds=step < 60)
+        at += step
+
+
+class LogScale:
+    """A logarithmic scale from a power of ten below the least to one above the most; at least one power long."""
+
+    def __init__(self, values: Iterable[float]) -> None:
+        known = [max(value, _FASTEST) for value in values if value > 0] or [1.0]
+        self._low = math.floor(math.log10(min(known)) + 1e-9)
+        self._high = max(self._low + 1, math.ceil(math.log10(max(known)) - 1e-9))
+
+    @property
+    def powers(self) -> range:
+        """The powers of ten on the scale."""
+        return range(self._low, self._high + 1)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the most that the scale holds."""
+        return float(10.0**self._low), float(10.0**self._high)
+
+    def share(self, value: float) -> float:
+        """Return where a value stands, from 0 to 1."""
+        power = math.log10(value) if value > _FASTEST else self._low
+        return min(1.0, max(0.0, (power - self._low) / (self._high - self._low)))
+
+
+_LENGTHS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 18_000.0, 36_000.0, 86_400.0)
+
+
+def nice_ceiling(seconds: float) -> float:
+    """Return the next of 1, 2, 5 and 10 times a power of ten of seconds, or of minutes and hours; seldom another."""
+    if seconds <= 0:
+        return 1.0
+    if seconds > 50:
+        return next((length for length in _LENGTHS if length >= seconds), seconds)
+    power = 10.0 ** math.floor(math.log10(seconds))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0, 20.0) if step * power >= seconds * (1 - 1e-9))

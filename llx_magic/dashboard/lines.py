@@ -1,0 +1,106 @@
+"""What stands in each prompt's line, in words and as a bar, for the page and for the file alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from llx_magic.core.events import RequestEnded, VisitSucceeded, VisitWithoutReply
+from llx_magic.core.trace import Step, Trace
+from llx_magic.dashboard.axis import clock, nice_ceiling
+from llx_magic.dashboard.hops import hops_of, tag_of
+from llx_magic.dashboard.svg import WIDE, path, svg
+from llx_magic.dashboard.view import Prompt, View
+from llx_magic.units import duration, number
+
+BAR = 14
+"""Height of a bar in pixels."""
+
+_MIDDLE = BAR // 2
+
+
+class Line(NamedTuple):
+    """One prompt: its number, when it was asked, how long it took, its bar, and what became of it hop by hop.
+
+    ``tag`` sets it apart from those that were answered as most are; it is empty for these.
+    """
+
+    trace: Trace
+    when: str
+    took: str
+    bar: str
+    tag: str
+    hops: tuple[str, ...]
+    cost: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will become of it."""
+        return isinstance(self.trace.events[-1], RequestEnded)
+
+
+class Lines(NamedTuple):
+    """The lines, newest first, and what the whole length of a bar means."""
+
+    shown: tuple[Line, ...]
+    scale: str
+
+
+def lines_of(view: View, now: float) -> Lines:
+    """Return the lines of the latest prompts, all bars to one scale."""
+    lengths = [_seconds(prompt.trace, now) for prompt in view.prompts]
+    longest = nice_ceiling(max(lengths, default=0.0))
+    found = [_line(prompt, length, longest, view) for prompt, length in zip(view.prompts, lengths, strict=True)]
+    return Lines(tuple(found), duration(longest) if found else "")
+
+
+def _line(prompt: Prompt, length: float, longest: float, view: View) -> Line:
+    trace = prompt.trace
+    paid = [
+        event.cost
+        for event in trace.events
+        if isinstance(event, VisitSucceeded | VisitWithoutReply) and event.cost is not None
+    ]
+    return Line(
+        trace,
+        clock(trace.events[0].at, view),
+        duration(length),
+        _bar(trace.steps, length, longest),
+        tag_of(trace, is_slow=prompt.is_slow),
+        tuple(hops_of(trace)),
+        number(sum(paid), 3) if paid else "",
+    )
+
+
+def _bar(steps: Sequence[Step], length: float, longest: float) -> str:
+    """Draw a prompt's time: failed attempts hatched, waits as a line, an outline until the first token, then filled."""
+    marks: dict[str, list[str]] = {kind: [] for kind in ("lx", "lw", "ly", "la", "lf")}
+    for step in steps:
+        for kind, begin, end in _pieces(step, length):
+            left = min(round(WIDE * begin / longest), WIDE - 3)
+            marks[kind].append(f"M{left} {_MIDDLE}H{max(left + 3, round(WIDE * end / longest))}")
+        if step.first_token is not None:
+            marks["lf"].append(f"M{min(WIDE - 1, round(WIDE * step.first_token / longest))} 0V{BAR}")
+    foot = path("lg", [f"M0 {BAR}H{WIDE}"])
+    return svg("b", BAR, "", foot + "".join(path(kind, drawn) for kind, drawn in marks.items()))
+
+
+def _pieces(step: Step, until: float) -> Iterable[tuple[str, float, float]]:
+    end = until if step.end is None else step.end
+    if step.kind == "wait":
+        yield "lw", step.begin, min(end, until)
+    elif step.outrun:
+        yield "ly", step.begin, end
+    elif step.kind == "attempt" and not step.ok and step.end is not None:
+        yield "lx", step.begin, end
+    elif step.kind == "attempt":
+        first = end if step.first_token is None and step.end is None else step.first_token or step.begin
+        if first > step.begin:
+            yield "ly", step.begin, first
+        if end > first:
+            yield "la", first, end
+
+
+def _seconds(trace: Trace, now: float) -> float:
+    last = trace.events[-1]
+    return (last.at if isinstance(last, RequestEnded) else max(now, last.at)) - trace.events[0].at

@@ -1,0 +1,40 @@
+"""What a part of the dashboard is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llx_magic.core.peers import Shared
+from llx_magic.core.snapshot import Snapshot
+from llx_magic.dashboard.lines import Lines
+from llx_magic.dashboard.rows import Rows
+from llx_magic.dashboard.view import View
+from llx_magic.observe.status.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """All that is drawn at one moment, in words and pictures; ``what_if`` is empty where there is nothing to say."""
+
+    snapshot: Snapshot
+    view: View
+    status: Status
+    rows: Rows
+    lines: Lines
+    shared: Shared | None
+    what_if: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: a new one is a file with such a declaration and a row in ``PARTS``.
+
+    ``draw`` returns pieces of HTML from top to bottom, each of which is sent by itself when it has changed; a piece
+    keeps its name as long as it is about the same thing. ``style`` has the rules of its elements; each selector begins
+    with ``.llx``.
+    """
+
+    name: str
+    draw: Callable[[Scene], dict[str, str]]
+    style: str

@@ -1,0 +1,151 @@
+"""What stands in each backend's row, in words and as pictures, for the page and for the file alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.dashboard import plot
+from llx_magic.dashboard.axis import LogScale
+from llx_magic.dashboard.svg import TO, WIDE, path, place, svg
+from llx_magic.dashboard.view import Strip, View
+from llx_magic.observe.status.standing import Standing, State
+from llx_magic.units import below, duration, exact, number, percent
+
+FEW = 6
+"""So many backends or fewer have a row each, whatever they do."""
+
+MOST_ROWS = 16
+"""So many rows there are at most; the other backends are folded with the quiet ones."""
+
+SMALL = 26
+"""Height of the small pictures in pixels."""
+
+_QUIET = frozenset({State.SPARE, State.NEW, State.UNPROVEN, State.ANSWERING})
+
+
+class Row(NamedTuple):
+    """One backend: its place in the order, how it is, and its figures; a figure that is not known is empty."""
+
+    place: int
+    standing: Standing
+    plot: str
+    rate: str
+    """Of the visits that ended, the share that was answered."""
+    answered: str
+    seconds: str
+    """Within which half, and 19 of 20, of the answered visits were answered."""
+    seconds_picture: str
+    tpm: str
+    floor: str
+    tpm_picture: str
+    cost: str
+
+
+class Rows(NamedTuple):
+    """The rows in priority order, and the backends that are folded into one line, each with its place."""
+
+    shown: tuple[Row, ...]
+    folded: tuple[tuple[int, Standing], ...]
+
+
+def rows_of(snapshot: Snapshot, view: View, standings: Sequence[Standing]) -> Rows:
+    """Return what stands in each row; the seconds and the tokens of all are on one scale each."""
+    visits = [each for strip in view.strips for each in strip.visits if each.kind == "answered"]
+    tails = [each.p95_latency for each in snapshot.backends if each.p95_latency]
+    seconds = LogScale([*(each.low for each in visits), *(each.high for each in visits), *tails])
+    rates = [rate for strip in view.strips for _, rate in strip.tpm if rate]
+    tokens = LogScale([max(1.0, rate) for rate in [*rates, *(it.tpm_threshold or 1.0 for it in snapshot.backends)]])
+    shown = _shown(standings, view)
+    rows = [
+        _row(number, standing, strip, view, (seconds, tokens))
+        for number, (standing, strip) in enumerate(zip(standings, view.strips, strict=True), 1)
+        if number in shown
+    ]
+    folded = tuple((place, each) for place, each in enumerate(standings, 1) if place not in shown)
+    return Rows(tuple(rows), folded)
+
+
+def figures(backend: BackendSnapshot) -> tuple[str, str, str, str, str, str]:
+    """Return a backend's figures in words, in the order of the fields of ``Row``; those unknown are empty."""
+    ended, rate = backend.successes + backend.failures, backend.success_rate
+    half, most = duration(backend.p50_latency), duration(backend.p95_latency)
+    seconds = "" if backend.p50_latency is None else half if half == most else f"{half} {TO} {most}"
+    tpm, floor = backend.tpm, backend.tpm_threshold
+    tokens = "" if tpm is None else number(round(tpm)) if tpm >= 10 else number(tpm)
+    if tpm is not None and floor is not None and tpm < floor:
+        tokens = below(tpm, floor, ",")
+    return (
+        percent(rate) if ended else "",
+        f"{number(backend.successes)} of {number(ended)}" if ended else "no visit yet",
+        seconds,
+        tokens,
+        "" if floor is None else f"floor {exact(floor, ',')}",
+        "" if backend.cost is None else number(backend.cost, 3),
+    )
+
+
+def in_short(folded: Sequence[tuple[int, Standing]]) -> str:
+    """Return how the backends are that are folded: ``34 more: 30 spare, 4 not asked yet``."""
+    counts = Counter(str(each.state) for _, each in folded)
+    return f"{number(len(folded))} more: {', '.join(f'{number(count)} {state}' for state, count in counts.items())}"
+
+
+def _shown(standings: Sequence[Standing], view: View) -> set[int]:
+    """Return the places of the backends that have a row: where many are, those in which something happens."""
+    if len(standings) <= FEW:
+        return set(range(1, len(standings) + 1))
+    busy = [
+        place
+        for place, (standing, strip) in enumerate(zip(standings, view.strips, strict=True), 1)
+        if place == 1 or strip.visits or standing.backend.in_flight or standing.state not in _QUIET
+    ]
+    return set(busy[:MOST_ROWS])
+
+
+def _row(place: int, standing: Standing, strip: Strip, view: View, scales: tuple[LogScale, LogScale]) -> Row:
+    seconds, tokens = scales
+    backend = standing.backend
+    rate, answered, took, tpm, floor, cost = figures(backend)
+    return Row(
+        place,
+        standing,
+        plot.draw(strip, view, seconds),
+        rate,
+        answered,
+        took,
+        _range(backend, seconds),
+        tpm,
+        floor,
+        _curve(strip, backend.tpm_threshold, view, tokens),
+        cost,
+    )
+
+
+def _range(backend: BackendSnapshot, scale: LogScale) -> str:
+    """Draw from within what half to within what 19 of 20 of the visits were answered."""
+    if backend.p50_latency is None or backend.p95_latency is None:
+        return ""
+    half, most = (round(100 * scale.share(value)) for value in (backend.p50_latency, backend.p95_latency))
+    line = path("lg", ["M0 3V23M50 3V23M100 3V23"])
+    return svg("s", SMALL, "", f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}", wide=100)
+
+
+def _curve(strip: Strip, floor: float | None, view: View, scale: LogScale) -> str:
+    """Draw the tokens per minute over time, with a gap where they are not known, and the floor dotted."""
+
+    def height(rate: float) -> int:
+        return round(SMALL - 3 - (SMALL - 6) * scale.share(max(1.0, rate)))
+
+    drawn: list[str] = []
+    last: tuple[int, int] | None = None
+    for at, rate in strip.tpm:
+        point = None if rate is None else (place(at, view), height(rate))
+        if point is not None:
+            step = f" {point[0] - last[0]} {point[1] - last[1]}" if last else f"M{point[0]} {point[1]}l0 0"
+            drawn.append(step)
+        last = point
+    floor_line = [] if floor is None else [f"M0 {height(floor)}H{WIDE}"]
+    return svg("s", SMALL, "", path("lt", floor_line) + path("ln", drawn)) if drawn or floor_line else ""
