@@ -47,12 +47,16 @@ time.sleep(0.5)
 UPDATE = """
 figures = []
 sent = []
-for widget in dashboard._parts.values():
-    widget.observe(lambda change: sent.append(len(change["new"].encode())), "value")
+watched = set()
+def watch():
+    for widget in set(dashboard._pieces.box.children) - watched:
+        watched.add(widget)
+        widget.observe(lambda change: sent.append(len(change["new"].encode())), "value")
 for _ in range(ROUNDS):
     await asyncio.gather(balancer.ask("why"), return_exceptions=True)
     more = True
     while more:
+        watch()
         sent.clear()
         cpu, thread = time.process_time(), time.thread_time()
         more = dashboard.push()

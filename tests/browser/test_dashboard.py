@@ -226,7 +226,9 @@ OVERFLOWING = """node => [...node.querySelectorAll('.llx, .widget-hbox')].filter
     each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === 'visible').length"""
 
 CONTRAST = """node => {
-    const numbers = colour => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+    const found = colour => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+    const unit = (value, place) => place < 3 ? value * 255 : value;  // of colours that are mixed
+    const numbers = colour => colour.startsWith('color(srgb') ? found(colour).map(unit) : found(colour);
     const channel = value => value <= .03928 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4;
     const light = ([r, g, b]) => .2126 * channel(r / 255) + .7152 * channel(g / 255) + .0722 * channel(b / 255);
     const dark = document.body.dataset.jpThemeLight === 'false';
