@@ -73,7 +73,7 @@ def draw(scene: Scene, styles: Sequence[str]) -> str:
     page.y = 32
     mark = "" if status.is_calm else f"{MARK} "
     page.block(mark + status.sentence, _EDGE, WIDTH - 2 * _EDGE, "t2", 15)
-    page.block(headline.totals(scene.snapshot, scene.view), _EDGE, WIDTH - 2 * _EDGE, "t3", 12)
+    page.block(headline.totals(scene.snapshot), _EDGE, WIDTH - 2 * _EDGE, "t3", 12)
     _rows(page, scene)
     _lines(page, scene)
     for name, words in advice.advice(scene.snapshot, scene.what_if).items():

@@ -62,9 +62,9 @@ class Timeline:
         self._requests: OrderedDict[int, list[Event]] = OrderedDict()
         self._striking: deque[Prompt] = deque(maxlen=STRIKING_KEPT)
         self._seconds: deque[float] = deque(maxlen=SECONDS_KEPT)
-        self._percentiles: tuple[float | None, float | None] = (None, None)
+        self._median: float | None = None
         self._counted = self._ranked = 0
-        """How many prompts were answered, now and when the percentiles were last looked for."""
+        """How many prompts were answered, now and when the median was last looked for."""
         self._known: frozenset[int] = frozenset()
         self._backlog: tuple[Event, ...] = ()
         self._sampled_at: float | None = None
@@ -116,7 +116,6 @@ class Timeline:
             since = self._axis_begin(span, until)
             if self._counted > self._ranked:
                 self._rank()
-            p50, p95 = self._percentiles
             return View(
                 now=until,
                 since=since,
@@ -124,8 +123,6 @@ class Timeline:
                 epoch=self._epoch,
                 strips=tuple(self._strip(backend, since, until) for backend in snapshot.backends),
                 prompts=tuple(self._prompts()),
-                p50=p50,
-                p95=p95,
             )
 
     def _axis_begin(self, span: float, until: float) -> float:
@@ -165,14 +162,14 @@ class Timeline:
         yield from reversed(self._striking)
 
     def _prompt(self, events: list[Event]) -> Prompt:
-        last, p50 = events[-1], self._percentiles[0]
+        last, median = events[-1], self._median
         is_slow = False
-        if isinstance(last, RequestAnswered) and p50 is not None and len(self._seconds) >= _FEWEST:
-            is_slow = last.seconds > SLOW * p50
+        if isinstance(last, RequestAnswered) and median is not None and len(self._seconds) >= _FEWEST:
+            is_slow = last.seconds > SLOW * median
         return Prompt(trace=Trace(tuple(events)), is_slow=is_slow)
 
     def _rank(self) -> None:
-        self._percentiles = percentile(self._seconds, 0.5), percentile(self._seconds, 0.95)
+        self._median = percentile(self._seconds, 0.5)
         self._ranked = self._counted
 
     def _fold(self, event: Event) -> None:

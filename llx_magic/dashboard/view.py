@@ -54,9 +54,8 @@ class Prompt:
 class View:
     """A profile's time from ``since`` to ``now``, where the data begins but at most ``span`` seconds back.
 
-    There is a strip for each backend, and the latest prompts, newest first. ``p50`` and ``p95`` are the seconds of the
-    prompts that were answered, as far as they are remembered. ``epoch`` is the Unix time at which the profile's clock
-    was zero.
+    There is a strip for each backend, and the latest prompts, newest first. ``epoch`` is the Unix time at which the
+    profile's clock was zero.
     """
 
     now: float
@@ -65,5 +64,3 @@ class View:
     epoch: float
     strips: tuple[Strip, ...]
     prompts: tuple[Prompt, ...]
-    p50: float | None = None
-    p95: float | None = None

@@ -33,7 +33,10 @@ SPANS = {"1 min": 60.0, "5 min": 300.0, "60 min": 3600.0}
 """The spans of time that can be chosen, in seconds."""
 
 STEPS = 150
-"""In how many steps a chart moves through its span, so that it is not sent again for each pixel."""
+"""In how many steps the picture moves through its span, so that it is not sent again for each pixel."""
+
+_FEW, _COARSEST = 4, 4
+"""Of more backends the steps are longer, up to so many times, since each has a row to be sent."""
 
 AT_MOST_BYTES = 3600
 """How much one update sends; what does not fit follows with the next one."""
@@ -155,7 +158,8 @@ class Dashboard:
 
     @property
     def _step(self) -> float:
-        return float(self._span.value) / STEPS
+        many = max(1.0, len(self.balancer.members) / _FEW)
+        return float(self._span.value) / STEPS * min(many, _COARSEST)
 
     def _basis(self) -> Literal["elapsed", "busy"]:
         return next(iter(self.balancer.settings().values())).tpm_basis

@@ -7,12 +7,12 @@ from html import escape
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.dashboard.parts.part import Part, Scene
 from llx_magic.dashboard.view import View
-from llx_magic.observe.report import spent_in_words
+from llx_magic.observe.report import spent_in_words, times_in_words
 from llx_magic.observe.status.status import MARK
 from llx_magic.units import duration, number, percent, plural
 
 
-def totals(snapshot: Snapshot, view: View) -> str:
+def totals(snapshot: Snapshot) -> str:
     """Return what became of the prompts, how fast they were answered, and what they took."""
     prompts = snapshot.prompts
     if not prompts.asked:
@@ -22,8 +22,7 @@ def totals(snapshot: Snapshot, view: View) -> str:
     told = [f"{number(prompts.answered)} of {plural(prompts.asked, 'prompt')} answered{share}"]
     others = {"failed": prompts.failed, "cancelled": prompts.cancelled, "running": prompts.running}
     told += [f"{number(count)} {name}" for name, count in others.items() if count]
-    if view.p50 is not None:
-        told.append(f"half within {duration(view.p50)}, 19 of 20 within {duration(view.p95)}")
+    told += times_in_words(prompts)
     if tokens := sum(backend.tokens for backend in snapshot.backends):
         told.append(plural(tokens, "token"))
     if spent := spent_in_words(snapshot):
@@ -45,7 +44,7 @@ def _draw(scene: Scene) -> dict[str, str]:
         "headline": (
             f"<div><b class='pn'>{escape(status.profile)}</b> <small>{more}</small></div>"
             f"<div class='sn'>{mark}{escape(status.sentence)}</div>"
-            f"<div class='tt'>{escape(totals(scene.snapshot, scene.view))}</div>"
+            f"<div class='tt'>{escape(totals(scene.snapshot))}</div>"
         )
     }
 
