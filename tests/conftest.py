@@ -27,9 +27,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what was imported and collected: there are millions of such objects."""
+    """Let the garbage collector pass over what was imported and collected, and look at the rest less often.
+
+    It would go through millions of objects again and again. Tests of what is left behind call it themselves.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,6 +13,8 @@ from urllib.parse import quote, quote_plus
 WINDOW = 12
 """How many characters of a secret in a row, in any of its codings, count as found."""
 
+HALF = WINDOW // 2
+
 PREFIX = "sk-SENTINEL"
 
 
@@ -62,17 +64,24 @@ class Sweep:
 
     def __init__(self, secrets: dict[str, str]) -> None:
         self._names = {window: name for name, secret in secrets.items() for window in windows(secret)}
+        self._halves = frozenset(window[at : at + HALF] for window in self._names for at in range(HALF + 1))
 
     def found_in(self, texts: Iterable[str | bytes]) -> dict[str, str]:
         """Return the secrets that the texts show, each with the text around its first place."""
         found: dict[str, str] = {}
         for each in set(texts):
             text = each.decode("utf-8", "replace") if isinstance(each, bytes) else each
-            for at in range(len(text) - WINDOW + 1):
+            for at in self._places(text):
                 name = self._names.get(text[at : at + WINDOW])
                 if name is not None and name not in found:
                     found[name] = text[max(0, at - 60) : at + 90]
         return found
+
+    def _places(self, text: str) -> Iterator[int]:
+        """Yield where a window may begin: in each, half a window begins at a multiple of one more than its length."""
+        for half in range(0, len(text) - HALF + 1, HALF + 1):
+            if text[half : half + HALF] in self._halves:
+                yield from range(max(0, half - HALF), half + 1)
 
 
 def attributes(thing: object, depth: int = 3, *, public: bool = False) -> Iterator[str]:
