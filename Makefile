@@ -51,19 +51,19 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-# Two tests at a time, and no test that the whole suite calls slow.
+# More tests at a time than a small machine has processors: half of their time they wait for servers, kernels and clocks.
 PYTEST := $(BIN)/python -m pytest
-TWO := -n 2 --dist worksteal
+SEVERAL := -n 3 --dist worksteal
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 quick: $(VENV)/.test
-	$(PYTEST) $(TWO) -m "not slow and not model" tests/core tests/engine tests/settings tests/commands
+	$(PYTEST) $(SEVERAL) -m "not slow and not model" tests/core tests/engine tests/settings tests/commands
 
 model: $(VENV)/.test
 	@$(BIN)/llx local pull
 
 unit: model
-	$(PYTEST) $(TWO) -m "not slow" tests --ignore tests/browser --ignore tests/clients
+	$(PYTEST) $(SEVERAL) -m "not slow" tests --ignore tests/browser --ignore tests/clients
 
 # What drives the browser keeps an event loop running in its process, so these tests have a process of their own.
 # A test that fails for a browser or a server that did not come up is tried once more, and named as such.
@@ -87,7 +87,7 @@ soak: $(VENV)/.test
 	$(PYTEST) -m slow tests
 
 thorough: $(VENV)/.test
-	$(PYTEST) $(TWO) --hypothesis-profile thorough -m "not slow" tests/core tests/engine
+	$(PYTEST) $(SEVERAL) --hypothesis-profile thorough -m "not slow" tests/core tests/engine
 
 servers: $(VENV)/.test
 	$(BIN)/python scripts/servers.py
@@ -97,7 +97,7 @@ OLDEST := 8.12.3
 oldest: export PYTHONPATH := $(CURDIR)/$(VENV)/ipython-$(OLDEST)
 oldest: $(VENV)/.oldest
 	@$(BIN)/python -c "import IPython; assert IPython.__version__ == '$(OLDEST)', IPython.__version__"
-	$(PYTEST) $(TWO) tests/notebook/test_magics.py tests/notebook/test_transform.py \
+	$(PYTEST) $(SEVERAL) tests/notebook/test_magics.py tests/notebook/test_transform.py \
 		tests/notebook/test_terminal.py tests/notebook/test_completion.py
 
 $(VENV)/bin/python:
