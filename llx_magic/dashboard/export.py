@@ -1,4 +1,4 @@
-"""What a dashboard shows, as files: a picture in two formats, and its tables."""
+"""What a dashboard shows, as files: a picture in two formats, its words as Markdown, and its tables."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.files.newfiles import write_new
+from llx_magic.install import install_line
+from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,28 +20,54 @@ if TYPE_CHECKING:
 Plot = Callable[..., object]
 """A method of a load balancer that draws on the Axes given as ``ax``."""
 
+Make = Callable[[], bytes]
+"""Makes a file's content."""
 
-def export(
-    folder: Path, stem: str, pictures: Mapping[str, bytes], tables: Mapping[str, pd.DataFrame]
-) -> tuple[list[str], bool]:
-    """Write pictures and tables into a folder; return the files' names, and whether Parquet could be written.
 
-    ``pictures`` maps endings to contents, ``tables`` maps what is added to ``stem`` to frames. No file is ever
-    replaced: a number is added to ``stem`` where a name is taken. Parquet needs a pyarrow that works.
+class Exported(NamedTuple):
+    """The folder, the names of the files that were written, and those that were not, each with why."""
 
-    Raises:
-        OSError: where the folder cannot be written to.
+    folder: Path
+    written: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """The same in one line."""
+        reasons: dict[str, list[str]] = {}
+        for ending, why in self.missing:
+            reasons.setdefault(why, []).append(ending)
+        missing = "; ".join(f"{', '.join(endings)} not written: {why}" for why, endings in reasons.items())
+        written = f"written into {self.folder}: {', '.join(self.written)}" if self.written else ""
+        return "; ".join(filter(None, [written, missing])) or "there is nothing to write"
+
+
+def export(folder: Path, stem: str, makes: Mapping[str, Make]) -> Exported:
+    """Write files into a folder, ``stem`` with each of the endings; what one of them hinders hinders no other.
+
+    No file is ever replaced: a number is added to ``stem`` where a name is taken.
     """
-    contents = dict(pictures)
-    parquet = True
-    for name, frame in tables.items():
-        contents[f"-{name}.csv"] = frame.to_csv().encode()
-        try:
-            contents[f"-{name}.parquet"] = frame.to_parquet(engine="pyarrow")
-        except ImportError:
-            parquet = False
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
-    return [_write_new(folder, safe, ending, content) for ending, content in contents.items()], parquet
+    written: list[str] = []
+    missing: list[tuple[str, str]] = []
+    for ending, make in makes.items():
+        try:
+            written.append(_write_new(folder, safe, ending, make()))
+        except OSError as problem:
+            missing.append((ending, f"{folder}: {problem.strerror or problem}"))
+        except ImportError as problem:
+            missing.append((ending, one_line(str(problem), 200)))
+        except Exception as problem:  # noqa: BLE001 - a fault in one picture must not cost the data
+            missing.append((ending, one_line(f"{type(problem).__name__}: {problem}", 200)))
+    return Exported(folder, tuple(written), tuple(missing))
+
+
+def tables(frames: Mapping[str, Callable[[], pd.DataFrame]]) -> dict[str, Make]:
+    """Return what makes CSV and Parquet of frames, by the endings of the files."""
+    makes: dict[str, Make] = {}
+    for name, frame in frames.items():
+        makes[f"-{name}.csv"] = partial(_csv, frame)
+        makes[f"-{name}.parquet"] = partial(_parquet, frame)
+    return makes
 
 
 def png(title: str, plots: Sequence[Plot]) -> bytes:
@@ -52,6 +81,18 @@ def png(title: str, plots: Sequence[Plot]) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _csv(frame: Callable[[], pd.DataFrame]) -> bytes:
+    return frame().to_csv().encode()
+
+
+def _parquet(frame: Callable[[], pd.DataFrame]) -> bytes:
+    try:
+        content: bytes = frame().to_parquet(engine="pyarrow")
+    except ImportError:
+        raise ImportError(f"Parquet needs pyarrow; install it: {install_line('parquet')}") from None
+    return content
 
 
 def _write_new(folder: Path, stem: str, ending: str, content: bytes) -> str:

@@ -234,7 +234,7 @@ class Dashboard:
         self._open_circuit = self._button("Open circuit", "", "skip this backend until it has recovered", self._open)
         self._close_circuit = self._button("Close circuit", "", "ask this backend again at once", self._shut)
         self._reset = self._button("Reset statistics", "", "forget counts and history; circuits stay", self._forget)
-        what = "write PNG, SVG, CSV and Parquet into the working folder"
+        what = "write PNG, SVG, Markdown, CSV and Parquet into the working folder"
         self._export = self._button("Export", "download", what, self.export)
         self._message, self._paused = html(), html()
         self._paused.layout = widgets.Layout(width="auto", margin="0 8px")
@@ -297,24 +297,22 @@ class Dashboard:
         return f"the statistics of {self.balancer.name} are reset; circuits and tokens per minute stay"
 
     def export(self) -> str:
-        """Write picture and tables into the working folder and return what was written; no file is replaced.
+        """Write pictures, words and tables into the working folder; return in a line what was written, or why not.
 
-        Raises:
-            OSError: where the folder cannot be written to.
+        No file is replaced.
         """
-        from llx_magic.dashboard.export import export, png
+        from llx_magic.dashboard.export import export, png, tables
+        from llx_magic.dashboard.markdown import markdown
 
-        snapshot = self.balancer.snapshot()
-        stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        tables = {"stats": self.balancer.stats(), "history": self.balancer.history()}
-        stem = f"llx-dashboard-{self.balancer.name}-{stamp}"
-        pictures = {
-            ".svg": panel.standalone_svg(snapshot, self._view(snapshot)).encode(),
-            ".png": png(report.caption(snapshot), [self.balancer.plot_circuit, self.balancer.plot_tpm]),
+        lb, snapshot, now = self.balancer, self.balancer.snapshot(), dt.datetime.now().astimezone()
+        view = self._view(snapshot)
+        makes = {
+            ".png": lambda: png(report.caption(snapshot), [lb.plot_circuit, lb.plot_latency, lb.plot_tpm]),
+            ".svg": lambda: panel.standalone_svg(snapshot, view).encode(),
+            ".md": lambda: markdown(snapshot, view, f"{now:%Y-%m-%d %H:%M:%S %Z}").encode(),
+            **tables({"stats": lb.stats, "history": lb.history}),
         }
-        names, parquet = export(Path.cwd(), stem, pictures, tables)
-        rest = "" if parquet else "; no Parquet, since pyarrow is not installed"
-        return f"written into the working folder: {', '.join(names)}{rest}"
+        return str(export(Path.cwd(), f"llx-dashboard-{lb.name}-{now:%Y%m%d-%H%M%S}", makes))
 
 
 def _is_moving(snapshot: Snapshot) -> bool:

@@ -14,11 +14,13 @@ from typing import Any
 import nh3
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.axis import LogScale, nice_ceiling
-from llx_magic.dashboard.export import export, png
+from llx_magic.dashboard.export import Make, export, png, tables
+from llx_magic.dashboard.markdown import markdown
 from llx_magic.dashboard.panel import SHEET
 from llx_magic.dashboard.parts.backends import SHAPES
 from llx_magic.dashboard.rows import FEW, MOST_ROWS
@@ -28,6 +30,7 @@ from llx_magic.dashboard.view import View
 from llx_magic.observe.frames.frames import stats_frame
 from llx_magic.observe.status.standing import State
 from llx_magic.observe.status.status import status_of
+from llx_magic.session.balancer import LoadBalancer
 from tests.engine.kit import backend_snapshot, balancer, simulated
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""
@@ -279,15 +282,18 @@ def test_the_scale_of_seconds_goes_from_power_to_power(values: list[float], ends
     assert all(0 <= scale.share(value) <= 1 for value in (0, *values, 1e9))
 
 
+def makes_of(lb: LoadBalancer | None = None) -> dict[str, Make]:
+    frames = {"stats": lb.stats, "history": lb.history} if lb else {"stats": lambda: stats_frame(lived()[0])}
+    return {".svg": lambda: b"<svg/>", ".png": lambda: b"\x89PNG", **tables(frames)}
+
+
 def test_export_writes_every_file_and_replaces_none(tmp_path) -> None:
     """The same name twice gives a number to the second."""
-    tables = {"stats": stats_frame(lived()[0])}
-    pictures = {".svg": b"<svg/>", ".png": b"\x89PNG"}
-    names, _ = export(tmp_path, "a/b c", pictures, tables)
-    again, _ = export(tmp_path, "a/b c", pictures, tables)
-    assert names == ["a_b_c.svg", "a_b_c.png", "a_b_c-stats.csv", "a_b_c-stats.parquet"]
-    assert again == ["a_b_c_2.svg", "a_b_c_2.png", "a_b_c_2-stats.csv", "a_b_c_2-stats.parquet"]
-    assert {path.name for path in tmp_path.iterdir()} == {*names, *again}
+    done, again = (export(tmp_path, "a/b c", makes_of()) for _ in range(2))
+    assert done.written == ("a_b_c.svg", "a_b_c.png", "a_b_c-stats.csv", "a_b_c-stats.parquet")
+    assert again.written == ("a_b_c_2.svg", "a_b_c_2.png", "a_b_c_2-stats.csv", "a_b_c_2-stats.parquet")
+    assert {path.name for path in tmp_path.iterdir()} == {*done.written, *again.written}
+    assert str(done) == f"written into {tmp_path}: {', '.join(done.written)}"
     assert (tmp_path / "a_b_c.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -295,9 +301,8 @@ def test_a_parquet_file_holds_the_frame_as_it_was(tmp_path) -> None:
     """Types, order and missing values come back."""
     lb = balancer(simulated("first", "503"), simulated("second"), failover_retry_count=1)
     asyncio.run(lb.ask("why"))
-    tables = {"stats": lb.stats(), "history": lb.history()}
-    export(tmp_path, "kept", {}, tables)
-    for name, frame in tables.items():
+    export(tmp_path, "kept", makes_of(lb))
+    for name, frame in {"stats": lb.stats(), "history": lb.history()}.items():
         found = pd.read_parquet(tmp_path / f"kept-{name}.parquet")
         pd.testing.assert_frame_equal(
             found, pd.DataFrame(frame), check_dtype=False, check_index_type=False, check_categorical=False
@@ -308,8 +313,45 @@ def test_a_parquet_file_holds_the_frame_as_it_was(tmp_path) -> None:
 def test_without_pyarrow_there_is_no_parquet_file_and_it_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
-    names, parquet = export(tmp_path, "plain", {".svg": b"<svg/>"}, {"stats": stats_frame(lived()[0])})
-    assert (names, parquet) == (["plain.svg", "plain-stats.csv"], False)
+    done = export(tmp_path, "plain", makes_of())
+    assert done.written == ("plain.svg", "plain.png", "plain-stats.csv")
+    assert "-stats.parquet not written: Parquet needs pyarrow; install it: " in str(done)
+
+
+def test_what_one_file_lacks_hinders_no_other_and_is_said(tmp_path) -> None:
+    def fail() -> bytes:
+        raise ValueError("no font\nfor it")
+
+    done = export(tmp_path, "it", {".png": fail, ".md": lambda: b"# words"})
+    assert done.written == ("it.md",)
+    assert str(done) == f"written into {tmp_path}: it.md; .png not written: ValueError: no font for it"
+
+
+def test_a_folder_that_takes_no_file_is_named_once(tmp_path) -> None:
+    folder = tmp_path / "missing"
+    said = str(export(folder, "it", {".svg": lambda: b"", ".md": lambda: b""}))
+    assert said == f".svg, .md not written: {folder}: No such file or directory"
+
+
+def test_the_markdown_has_the_sentence_the_backends_and_the_prompts() -> None:
+    snapshot, view = lived()
+    said = markdown(snapshot, view, "2026-11-26 10:43:07 UTC")
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(said)
+    words = text_of(html)
+    assert "lb, 2026-11-26 10:43:07 UTC" in words
+    assert status_of(snapshot).sentence in words
+    assert len(Elements(html).named("tr")) == 4
+    assert "backend-1 answered" in words
+
+
+def test_nothing_in_the_markdown_acts() -> None:
+    """What a server says is text, in a table cell of its own."""
+    evil = HOSTILE + "| [x](javascript:alert(1)) ![y](http://z) $\\href{a}{b}$ `c` **d**"
+    snapshot, view = drawn(backend("a", requests=1, failures=1, last_error=evil, in_vain=((evil, 1),)))
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(markdown(snapshot, view, "now"))
+    assert Elements(html).named("img", "script", "a", "code", "svg") == []
+    assert len(Elements(html).named("td")) == 7
+    assert "**d" in text_of(html)
 
 
 def test_the_png_takes_names_as_they_are() -> None:

@@ -262,7 +262,8 @@ def test_export_names_its_files_and_replaces_none(
     shown._export.click()
     second = {path.name for path in tmp_path.glob("llx-dashboard-*")}
     assert len(second) == 2 * len(first)
-    assert {Path(name).suffix for name in first} >= {".png", ".svg", ".csv"}
+    assert {Path(name).suffix for name in first} == {".png", ".svg", ".md", ".csv", ".parquet"}
+    assert shown.message.startswith(f"<span role='status'>written into {tmp_path}: ")
     (history,) = [name for name in first if name.endswith("-history.csv")]
     assert "answered" in (tmp_path / history).read_text()
 
