@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -13,7 +14,7 @@ from llx_magic.dashboard.svg import CROSS, WIDE, band, glyphs, path, percents, p
 from llx_magic.dashboard.view import Strip, View, Visits
 from llx_magic.observe.status.standing import times
 from llx_magic.text.screen import one_line
-from llx_magic.units import duration, plural
+from llx_magic.units import duration, number, plural
 
 HEIGHT = 60
 """Height of the picture in pixels."""
@@ -24,14 +25,17 @@ _TOP, _FOOT, _FAILED = 8, 42, 56
 _FINE, _COARSE, _MANY = 4, 8, 60
 """Marks closer than so many units are one; more are where there are many visits."""
 
+_MOST_LINES = 4
+"""So many powers of ten have a line at most."""
+
 _SLICES = 8
 """Into how many pieces the axis is divided that say on hovering what happened in them."""
 
-_NARROWEST = 290
+_NARROWEST = 220
 """The least width of the picture on any page, in pixels: what is not to meet on it meets nowhere."""
 
-_CROSS = 12
-"""Width of a cross, in units."""
+_CROSS = 16
+"""How far a cross reaches to each side, in units."""
 
 _APART = 100
 """Failures for the same reason are one group up to this distance, in units."""
@@ -58,7 +62,10 @@ def draw(strip: Strip, view: View, scale: LogScale) -> str:
     places = defaultdict[str, list[_Placed]](list)
     for visits in strip.visits:
         places[visits.kind].append((place(visits.end, view), visits))
-    lines = [f"M{begin} {_height(10.0**power, scale)}H{WIDE}" for power in scale.powers]
+    lines = [
+        f"M{begin} {_height(10.0**power, scale)}H{WIDE}"
+        for power in scale.powers[:: math.ceil(len(scale.powers) / _MOST_LINES)]
+    ]
     upright = [f"M{place(at, view)} 0V{HEIGHT}" for at, _ in ticks(view)]
     many, few = _bands(strip, view)
     stretched = many + path("lg", [*lines, *upright]) + path("v", _dots(places["answered"], scale))
@@ -80,7 +87,7 @@ def _height(seconds: float, scale: LogScale) -> int:
 
 def _scale(scale: LogScale) -> str:
     """Write what the highest and the lowest line mean, left of the picture."""
-    low, high = map(duration, scale.ends)
+    low, high = (f"{number(end)} s" if end >= 1 else duration(end) for end in scale.ends)
     return f"<g class='a e'><text x='-6' y='{_TOP + 3}'>{high}</text><text x='-6' y='{_FOOT + 4}'>{low}</text></g>"
 
 
@@ -101,16 +108,16 @@ def _failures(failed: Sequence[_Placed], view: View) -> Iterator[str]:
     """Draw a cross for each failed visit, with the reason beside the first of those that belong together."""
     groups = list(_groups(failed))
     free = -WIDE
-    for number, group in enumerate(groups):
+    for order, group in enumerate(groups):
         first, last = group[0][0], group[-1][0]
         reason = one_line(group[0][1].reason, 16)
-        needed = round((len(reason) * 6.5 + 10) * WIDE / _NARROWEST)
-        following = groups[number + 1][0][0] if number + 1 < len(groups) else WIDE
+        needed = round((len(reason) * 6.5 + 14) * WIDE / _NARROWEST)
+        following = groups[order + 1][0][0] if order + 1 < len(groups) else WIDE
         said, beyond = "", last
         if first - free >= needed <= first:
-            said = f"<text class='e f' x='{percents(first)}' dx='-6' y='{_FAILED}'>{escape(reason)}</text>"
+            said = f"<text class='e f' x='{percents(first)}' dx='-9' y='{_FAILED}'>{escape(reason)}</text>"
         elif following - last - _CROSS >= needed:
-            said = f"<text class='f' x='{percents(last)}' dx='7' y='{_FAILED}'>{escape(reason)}</text>"
+            said = f"<text class='f' x='{percents(last)}' dx='9' y='{_FAILED}'>{escape(reason)}</text>"
             beyond = last + needed
         free = beyond + _CROSS
         count = sum(visits.visits for _, visits in group)
@@ -178,9 +185,9 @@ def _slices(visits: Iterable[Visits], view: View) -> Iterator[str]:
     pieces = defaultdict[int, list[Visits]](list)
     for each in visits:
         pieces[min(_SLICES - 1, max(0, int((each.end - view.since) / length)))].append(each)
-    for number, found in pieces.items():
-        left = percents(number * WIDE / _SLICES)
-        title = f"from {clock(view.since + number * length, view)}: {_told(found)}"
+    for piece, found in pieces.items():
+        left = percents(piece * WIDE / _SLICES)
+        title = f"from {clock(view.since + piece * length, view)}: {_told(found)}"
         yield f"<rect class='z' x='{left}' width='{100 / _SLICES}%'><title>{escape(title)}</title></rect>"
 
 

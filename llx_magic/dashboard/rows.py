@@ -94,15 +94,13 @@ def in_short(folded: Sequence[tuple[int, Standing]]) -> str:
 
 
 def _shown(standings: Sequence[Standing], view: View) -> set[int]:
-    """Return the places of the backends that have a row: where many are, those in which something happens."""
+    """Return the places of the backends that have a row: of many, the first, those not well, those that are asked."""
     if len(standings) <= FEW:
         return set(range(1, len(standings) + 1))
-    busy = [
-        place
-        for place, (standing, strip) in enumerate(zip(standings, view.strips, strict=True), 1)
-        if place == 1 or strip.visits or standing.backend.in_flight or standing.state not in _QUIET
-    ]
-    return set(busy[:MOST_ROWS])
+    placed = list(enumerate(zip(standings, view.strips, strict=True), 1))
+    telling = [place for place, (standing, _) in placed if place == 1 or standing.state not in _QUIET]
+    asked = [place for place, (standing, strip) in placed if strip.visits or standing.backend.in_flight]
+    return set(list(dict.fromkeys([*telling, *asked]))[:MOST_ROWS])
 
 
 def _row(place: int, standing: Standing, strip: Strip, view: View, scales: tuple[LogScale, LogScale]) -> Row:

@@ -13,12 +13,13 @@ from llx_magic.observe.palette import ANSWERED, COOLING, FAILED, PROBE
 
 
 class Inks(NamedTuple):
-    """The colours of a sheet: of words, of words that matter less, of lines, and of words about failures."""
+    """The colours of a sheet: of words, of lesser words, of lines, of words about failures, and of the paper."""
 
     ink: str
     muted: str
     line: str
     failed_words: str
+    paper: str
 
 
 PAGE = Inks(
@@ -26,10 +27,11 @@ PAGE = Inks(
     "color-mix(in srgb,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)) 78%,transparent)",
     "color-mix(in srgb,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)) 22%,transparent)",
     f"color-mix(in srgb,{FAILED} 70%,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)))",
+    "var(--jp-layout-color0,var(--vscode-editor-background,Canvas))",
 )
 """Those of the page on which the dashboard stands."""
 
-PAPER = Inks("#1f2328", "#59636e", "#d1d9e0", "#b03320")
+PAPER = Inks("#1f2328", "#59636e", "#d1d9e0", "#b03320", "#fff")
 """Those of a file, on white paper."""
 
 _LAYOUT = """
@@ -47,7 +49,7 @@ _LAYOUT = """
 .llx path{fill:none;vector-effect:non-scaling-stroke}
 .llx .llx-still{display:none}
 @media (forced-colors:active){.llx{--ka:CanvasText;--ko:CanvasText;--kq:CanvasText;--kp:CanvasText;--xt:CanvasText;
-    --i:CanvasText;--m:CanvasText;--l:GrayText}}
+    --i:CanvasText;--m:CanvasText;--l:GrayText;--p:Canvas}}
 """
 
 
@@ -68,7 +70,7 @@ def paper_sheet(styles: Iterable[str]) -> str:
 
 def _colours(inks: Inks) -> str:
     return (
-        f"--i:{inks.ink};--m:{inks.muted};--l:{inks.line};--xt:{inks.failed_words};"
+        f"--i:{inks.ink};--m:{inks.muted};--l:{inks.line};--xt:{inks.failed_words};--p:{inks.paper};"
         f"--ka:{ANSWERED};--ko:{FAILED};--kq:{COOLING};--kp:{PROBE}"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.browser.lab import CHROMIUM, LabPage, Server, browser, lab_page, lab_server
 
@@ -15,15 +15,29 @@ NOT_RUN = "NOT RUN: apt-get install chromium"
 
 
 @pytest.fixture(scope="session")
-def running_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Server, Path]]:
-    """Chromium, JupyterLab and its folder of profiles. Without chromium no test runs; under CI that is a failure."""
+def chromium() -> Iterator[Browser]:
+    """The browser of all tests. Without chromium no test runs; under CI that is a failure."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail(NOT_RUN)
         pytest.skip(NOT_RUN)
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def page(chromium: Browser) -> Iterator[Page]:
+    """One page for all tests that set its content themselves."""
+    with chromium.new_context(viewport={"width": 1200, "height": 4000}) as context:
+        yield context.new_page()
+
+
+@pytest.fixture(scope="session")
+def running_lab(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Server, Path]]:
+    """Chromium, JupyterLab and its folder of profiles."""
     home = tmp_path_factory.mktemp("llxprt")
     environment = {"LLXPRT_CONFIG_HOME": str(home), "LLX_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
-    with lab_server(environment) as server, browser() as chromium:
+    with lab_server(environment) as server:
         yield chromium, server, home
 
 

@@ -149,6 +149,7 @@ PART = Part(
 .llx .x{fill:var(--xt);font-size:17px;font-weight:700;text-anchor:middle}
 .llx .c{fill:var(--i);font-size:10px;text-anchor:middle}
 .llx .f{fill:var(--xt)}
+.llx .f,.llx .x{stroke:var(--p);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .llx .z{height:60px;fill:transparent}
 .llx .o,.llx .h,.llx .q{overflow:hidden;height:100%}
 .llx .o rect,.llx .h rect,.llx .q rect{fill-opacity:.12;stroke-width:2}
@@ -169,7 +170,7 @@ PART = Part(
 .llx .fo{border-top:1px solid var(--l);padding:6px 0}
 .llx .wide{overflow-x:auto}
 .llx .fo td,.llx .fo th{padding:2px 12px 2px 0;text-align:left;white-space:nowrap;border:0}
-@container llx (min-width:700px){
+@container llx (min-width:740px){
 .llx .r{grid-template-columns:minmax(110px,17%) minmax(0,1fr) 84px 108px 104px;grid-template-rows:auto auto}
 .llx .nm,.llx .pl,.llx .an,.llx .se{grid-row:1/3;grid-column:auto}
 .llx .nm{grid-column:1}.llx .pl{grid-column:2}.llx .an{grid-column:3}.llx .se{grid-column:4}
