@@ -67,7 +67,7 @@ STORMS = (
     Storm("100/s, Retry-After alone, slow", says="wait", seconds=12, refusals=40),
     Storm("100/s, says nothing, slow", seconds=12, refusals=40),
     Storm("60, 10 places", rows=800, places="60,10", latency=0.5, share=0.88, refusals=16),
-    Storm("20, 60 places", rows=800, places="20,60", latency=0.5, share=0.8, refusals=16),
+    Storm("20, 60 places", rows=800, places="20,60", latency=0.5, share=0.7, refusals=16),
     Storm("20 places, queues", places="20", queues=True, share=0.9),
 )
 QUICK = 4

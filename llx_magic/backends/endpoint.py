@@ -34,8 +34,7 @@ class Endpoint:
     @property
     def label(self) -> str:
         """Host and port for messages, without anything that could be a credential."""
-        parts = urlsplit(self.base_url)
-        return parts.netloc.rpartition("@")[2]
+        return _label(self.base_url)
 
     @property
     def is_encrypted(self) -> bool:
@@ -113,6 +112,12 @@ def _root(base_url: str) -> str:
     parts = urlsplit(base_url)
     path = quote(parts.path.rstrip("/"), _AS_IT_IS)
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}{path}"
+
+
+@functools.lru_cache(maxsize=256)
+def _label(base_url: str) -> str:
+    """Asked with each request where facts are shared, of few addresses."""
+    return urlsplit(base_url).netloc.rpartition("@")[2]
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,8 +36,7 @@ class StateStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Account:
+class Account(NamedTuple):
     """Whose limits a backend's requests count for: a host, a model, and what the requests prove themselves with."""
 
     host: str

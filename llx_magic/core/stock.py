@@ -17,7 +17,7 @@ KEPT_SECONDS = 0.5
 BLOCK = 8
 """How many places are asked for at once where the traffic is dense."""
 
-AT_ONCE_SECONDS, MOST = 0.05, 64
+AT_ONCE_SECONDS, MOST = 0.05, 256
 """Where more are used within this time, so many are asked for, but no more than the second."""
 
 LONGEST_WAIT = 62.0

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -63,12 +64,11 @@ class SharedGates:
         if ear is None:
             return
         ear.settings = settings
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + ANSWER_SECONDS
+        ends = time.monotonic() + ANSWER_SECONDS
         if ear.is_joining and not await ear.answered(ANSWER_SECONDS):
             ear.is_joining = False  # nobody waits for that a second time
         while self._live.ask(gate, asks, applicant, self._live.clock.now(), settings, ear.waiting):
-            if (left := ends - loop.time()) <= 0:
+            if (left := ends - time.monotonic()) <= 0:
                 return  # others were first; it stands in line like everybody
             await ear.answered(left)
 
