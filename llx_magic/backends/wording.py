@@ -11,5 +11,8 @@ LONGEST_DETAIL = 300
 def one_line(text: str, limit: int = LONGEST_DETAIL) -> str:
     """Return the text on one line, without keys and control characters, white space folded, cut with an ellipsis."""
     text = LIVE_KEYS.without(text)
-    folded = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 20]).split())
+    head = text[: limit * 20]
+    if not head.isprintable():
+        head = "".join(c if c.isprintable() else " " for c in head)
+    folded = " ".join(head.split())
     return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"

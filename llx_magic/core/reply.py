@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.message import Message
 from llx_magic.core.tokens import tokens_per_second
-from llx_magic.core.trace import Trace
+from llx_magic.core.trace import NO_TRACE, Trace
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.text.blocks import Code, ReplyFormatError, code_of, read_json
 from llx_magic.text.screen import printable
@@ -167,7 +167,7 @@ class Reply:
     cost_is_estimate: bool = False
     misfits: tuple[Misfit, ...] = ()
     read: Read | None = field(default=None, repr=False)
-    trace: Trace = field(default=Trace(()), compare=False)
+    trace: Trace = field(default=NO_TRACE, compare=False)
     error: BaseException | None = field(default=None, compare=False)
     to_frame: Callable[[str], pd.DataFrame] | None = field(default=None, compare=False, repr=False)
 

@@ -96,7 +96,8 @@ class TokenWindow(msgspec.Struct):
         seconds = self.seconds(now, basis)
         if not seconds:
             return None
-        old = bisect_right(self.entries, now - WINDOW_SECONDS, key=_FINISHED)
+        horizon = now - WINDOW_SECONDS
+        old = 0 if self.entries[0].finished > horizon else bisect_right(self.entries, horizon, key=_FINISHED)
         return (self.total - sum(entry.tokens for entry in self.entries[:old])) / (seconds / 60)
 
     def seconds(self, now: float, basis: TpmBasis) -> float | None:
@@ -109,7 +110,8 @@ class TokenWindow(msgspec.Struct):
         if not self.entries or self.entries[-1].finished <= horizon:
             return None
         if basis == "elapsed":
-            seconds = now - self.starts[bisect_right(self.starts, horizon, key=_END)][0]
+            first = 0 if self.starts[0][1] > horizon else bisect_right(self.starts, horizon, key=_END)
+            seconds = now - self.starts[first][0]
         else:
             seconds = self._busy_seconds(horizon)
         return min(seconds, WINDOW_SECONDS) if seconds > 0 else None
@@ -117,6 +119,9 @@ class TokenWindow(msgspec.Struct):
     def forget(self, now: float) -> None:
         """Let go of what no reading at ``now`` or later needs."""
         horizon = now - WINDOW_SECONDS
+        entries, starts, intervals = self.entries, self.starts, self.intervals
+        if entries and starts and intervals and min(entries[0].finished, starts[0][1], intervals[0].end) > horizon:
+            return  # as a rule
         if old := bisect_right(self.entries, horizon, key=_FINISHED):
             self.total -= sum(entry.tokens for entry in self.entries[:old])
             del self.entries[:old]

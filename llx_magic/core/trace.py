@@ -104,6 +104,10 @@ class Trace:
         return len(self.events)
 
 
+NO_TRACE = Trace(())
+"""That of a request of which nothing is told."""
+
+
 def trace_of(events: Iterable[Event], request: int) -> Trace:
     """Return the trace of one request out of the events of many."""
     return Trace(tuple(event for event in events if event.request == request))

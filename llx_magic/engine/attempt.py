@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.machine import in_words, trouble_of
@@ -42,6 +41,22 @@ class _Deadline(NamedTuple):
     limit_ms: int
 
 
+class Listener(Protocol):
+    """Hears of one attempt as it goes on. It must not refer to the attempt, which refers to it."""
+
+    def on_first(self, seconds: float) -> None:
+        """Take that the first piece of a stream came so many seconds after sending."""
+
+    def on_piece(self, piece: str) -> None:
+        """Take a piece of the reply's text."""
+
+    def on_thought(self, piece: str) -> None:
+        """Take a piece of the reasoning."""
+
+    def on_rates(self, facts: RateFacts, sent_at: float | None) -> None:
+        """Take what the service tells of its limits with the reply to what was sent then."""
+
+
 class Attempt:
     """Runs one attempt and reports its progress; cancels the backend when a time-out runs out.
 
@@ -53,22 +68,10 @@ class Attempt:
     the limit runs once more from then on, since that the backend was silent is not known.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        settings: Settings,
-        on_first: Callable[[float], None],
-        on_piece: Callable[[str], None],
-        on_thought: Callable[[str], None] = lambda _piece: None,
-        on_rates: Callable[[RateFacts], None] = lambda _facts: None,
-    ) -> None:
+    def __init__(self, clock: Clock, settings: Settings, listener: Listener) -> None:
         self._clock = clock
         self._settings = settings
-        self._on_first = on_first
-        self._on_piece = on_piece
-        self._on_thought = on_thought
-        self.on_rates = on_rates
-        """Takes what the service tells of its limits."""
+        self._listener = listener
         self.pieces = 0
         """How many pieces of text and reasoning have arrived."""
         self.usage: Usage | None = None
@@ -90,6 +93,10 @@ class Attempt:
     def on_usage(self, usage: Usage) -> None:
         """Take what a reply that is not whole has cost."""
         self.usage = usage
+
+    def on_rates(self, facts: RateFacts) -> None:
+        """Take what the service tells of its limits."""
+        self._listener.on_rates(facts, self.sent_at)
 
     @property
     def text(self) -> str:
@@ -131,19 +138,19 @@ class Attempt:
         """Take a piece of the reply's text."""
         self._take_sign_of_life()
         self._text.write(piece)
-        self._on_piece(piece)
+        self._listener.on_piece(piece)
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning: a sign of life as well."""
         self._take_sign_of_life()
-        self._on_thought(piece)
+        self._listener.on_thought(piece)
 
     def _take_sign_of_life(self) -> None:
         self._last_at = self._clock.now()
         self.pieces += 1
         if self._first_at is None and self._settings.streaming:
             self._first_at = self._last_at
-            self._on_first(self.ttft or 0.0)
+            self._listener.on_first(self.ttft or 0.0)
             self._rearm()  # the stall limit may end before the limit on the first piece would have
 
     async def run(self, backend: Ready, request: ChatRequest) -> Answer:

@@ -26,11 +26,15 @@ class Purse:
 
     def hold(self, amount: float) -> None:
         """Set aside what a request will probably cost, until it is settled."""
+        if not amount:
+            return
         with self._lock:
             self._spent = self._spent._replace(held=self._spent.held + amount)
 
     def settle(self, held: float, cost: Cost | None) -> None:
         """Spend what a request did cost, and give back what was held for it."""
+        if not held and cost is None:
+            return
         with self._lock:
             own, estimated, still_held = self._spent
             if cost is not None and cost.is_estimate:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from llx_magic.core.admission import Admission, Applicant
 from llx_magic.core.events import (
@@ -28,9 +27,10 @@ from llx_magic.core.machine import trouble_of
 from llx_magic.core.money import total
 from llx_magic.core.ports import Ready
 from llx_magic.core.reply import Answer, Delta, Reply
-from llx_magic.core.trace import Trace
+from llx_magic.core.trace import NO_TRACE, Trace
 from llx_magic.engine.attempt import unexpected
 from llx_magic.engine.hedge import Race
+from llx_magic.engine.lap import Found, Lap
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
@@ -40,25 +40,6 @@ from llx_magic.engine.visiting import Visiting
 from llx_magic.engine.waiting import Waiter
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.text.shape import Read
-
-
-@dataclass(slots=True)
-class _Lap:
-    """One way through the candidates: who is still to be asked, and who was passed over for the moment.
-
-    ``put_aside`` are below their tokens per minute and asked in the second part; ``limited`` are kept from answering by
-    nothing but a rate limit. ``passed`` were not let in; where another stays silent for long, they may be by then.
-    """
-
-    queue: deque[Candidate]
-    is_second: bool = False
-    put_aside: list[Candidate] = field(default_factory=list)
-    limited: list[Candidate] = field(default_factory=list)
-    passed: list[Candidate] = field(default_factory=list)
-
-    def drop(self, candidate: Candidate) -> None:
-        """Ask a candidate no more in this lap."""
-        (self.queue if candidate in self.queue else self.passed).remove(candidate)
 
 
 class RequestRun:
@@ -106,7 +87,7 @@ class RequestRun:
         scope = self._scope
         events = self._live.with_ledger(Ledger.events_of, scope.number)
         try:
-            reply = await self._decide(order)
+            found = await self._decide(order)
         except AllBackendsFailed as failed:
             if self._plan.is_row and not scope.reasons.is_refused:
                 self._live.publish(RequestPutBack(**scope.stamp(), seconds=scope.age()))
@@ -117,13 +98,14 @@ class RequestRun:
         except BaseException:
             self._live.publish(RequestCancelled(**scope.stamp(), seconds=scope.age()))
             raise
+        attempts, seconds = scope.reasons.attempts, scope.age()
         self._live.publish(
-            RequestAnswered(**scope.stamp(), backend=reply.backend, attempts=reply.attempts, seconds=reply.seconds)
+            RequestAnswered(**scope.stamp(), backend=found.visit.backend, attempts=attempts, seconds=seconds)
         )
-        return reply if self._plan.is_row else replace(reply, trace=Trace(tuple(events)))
+        return self._reply(found, seconds, NO_TRACE if self._plan.is_row else Trace(tuple(events)))
 
-    async def _decide(self, order: tuple[Candidate, ...]) -> Reply:
-        """Return the first reply that is what was asked for; where only others came, the last of those."""
+    async def _decide(self, order: tuple[Candidate, ...]) -> Found:
+        """Return the first answer that is what was asked for; where only others came, the last of those."""
         misfits = self._scope.misfits
         try:
             return await self._search(order)
@@ -134,15 +116,15 @@ class RequestRun:
         if restart := misfits.restored():
             self._scope.watch(restart)
             self._scope.watch(Delta(answer.text))
-        return self._reply(visit, answer)
+        return self._found(visit, answer)
 
-    async def _search(self, order: tuple[Candidate, ...]) -> Reply:
+    async def _search(self, order: tuple[Candidate, ...]) -> Found:
         """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering."""
         candidates = order
         while candidates:
-            reply, limited = await self._ask_each(candidates)
-            if reply is not None:
-                return reply
+            found, limited = await self._ask_each(candidates)
+            if found is not None:
+                return found
             if self._plan.is_row or not await self._wait_for_a_rate_limit(limited):
                 break
             candidates = tuple(each for each in candidates if each not in self._given_up)
@@ -150,23 +132,23 @@ class RequestRun:
         holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
         raise self._scope.reasons.nobody_answered(holds, self._live.with_ledger(Ledger.last_errors))
 
-    async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Reply | None, list[Candidate]]:
+    async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Found | None, list[Candidate]]:
         """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none.
 
-        Returns the reply, or None and the backends that only a rate limit kept from answering.
+        Returns the answer, or None and the backends that only a rate limit kept from answering.
         """
-        lap = _Lap(deque(order))
+        lap = Lap(deque(order))
         while True:
             while lap.queue:
                 visiting = await self._enter(lap.queue.popleft(), lap)
-                if visiting is not None and (reply := await self._until_it_fits(visiting, lap)):
-                    return reply, []
+                if visiting is not None and (found := await self._until_it_fits(visiting, lap)):
+                    return found, []
             if lap.is_second or not lap.put_aside:
                 return None, lap.limited
             self._live.publish(SecondPassStarted(**self._scope.stamp(), backends=names_of(lap.put_aside)))
             lap.queue, lap.is_second = deque(lap.put_aside), True
 
-    async def _enter(self, candidate: Candidate, lap: _Lap) -> Visiting | None:
+    async def _enter(self, candidate: Candidate, lap: Lap) -> Visiting | None:
         """Return what visits a candidate, or None where it is passed over; what that means for later is noted."""
         ready = await self._prepared(candidate)
         if ready is None:
@@ -179,7 +161,7 @@ class RequestRun:
         if self._live.sharing is not None:
             await self._live.sharing.get_ready(candidate, ready, self._applicant(candidate, second_pass=False))
 
-    def _admitted(self, candidate: Candidate, ready: Ready, lap: _Lap) -> Visiting | None:
+    def _admitted(self, candidate: Candidate, ready: Ready, lap: Lap) -> Visiting | None:
         admission = self._admit(candidate, second_pass=lap.is_second)
         if admission.put_aside:
             lap.put_aside.append(candidate)
@@ -191,7 +173,7 @@ class RequestRun:
             lap.passed.append(candidate)
         return None
 
-    async def _another(self, lap: _Lap, first: Candidate, race: Race) -> Visiting | None:
+    async def _another(self, lap: Lap, first: Candidate, race: Race) -> Visiting | None:
         """Return what visits the next backend that lets the request in at once, beside one that is silent."""
         for candidate in (*lap.queue, *lap.passed):
             if candidate.gate == first.gate or not self._may_be_asked_beside(candidate, lap):
@@ -206,7 +188,7 @@ class RequestRun:
                 return self._admitted(candidate, ready, lap)
         return None
 
-    def _may_be_asked_beside(self, candidate: Candidate, lap: _Lap) -> bool:
+    def _may_be_asked_beside(self, candidate: Candidate, lap: Lap) -> bool:
         applicant, now = self._applicant(candidate, second_pass=lap.is_second), self._scope.clock.now()
         admits = self._live.ask(candidate.gate, Gate.admits_at_once, applicant, now, candidate.settings)
         return admits and self._plan.refusal(candidate) is None and self._scope.lack(candidate) is None
@@ -233,19 +215,20 @@ class RequestRun:
             self._live.publish(CoolDownWaitEnded(**scope.stamp(), backend=name, seconds=seconds, limit=wait.limit))
         return True
 
-    async def _until_it_fits(self, visiting: Visiting, lap: _Lap) -> Reply | None:
+    async def _until_it_fits(self, visiting: Visiting, lap: Lap) -> Found | None:
         """Visit a backend, and again with what is wrong while its reply is not what was asked for, some times."""
         scope = self._scope
         visiting = await self._visited(visiting, lap)
         candidate, left = visiting.candidate, visiting.visit.settings.schema_retries
         while (answer := visiting.visit.answer) is not None:
-            reply = self._reply(visiting.visit, answer)
+            found = self._found(visiting.visit, answer)
             # One that was cut would be cut again.
-            if reply.read is None or reply.read.problem is None or reply.finish_reason == "length":
-                return reply
-            problem = str(reply.read.problem)
+            if found.read is None or found.read.problem is None or answer.finish_reason == "length":
+                return found
+            problem = str(found.read.problem)
             correction = scope.misfits.take(visiting.visit, answer, problem, scope.reasons.attempts)
-            self._live.publish(ReplyMisfit(**scope.stamp(), backend=reply.backend, problem=problem, again=left > 0))
+            backend = visiting.visit.backend
+            self._live.publish(ReplyMisfit(**scope.stamp(), backend=backend, problem=problem, again=left > 0))
             if left == 0:
                 break
             left -= 1
@@ -258,7 +241,7 @@ class RequestRun:
         self._leave(visiting, lap)
         return None
 
-    async def _visited(self, visiting: Visiting, lap: _Lap) -> Visiting:
+    async def _visited(self, visiting: Visiting, lap: Lap) -> Visiting:
         """Carry a visit out, with another beside it where it stays silent; return the one that counts.
 
         Whoever was cancelled since the other was first can be asked again, before all others.
@@ -277,7 +260,7 @@ class RequestRun:
             lap.queue.appendleft(race.loser.candidate)
         return visiting
 
-    def _leave(self, visiting: Visiting, lap: _Lap) -> None:
+    def _leave(self, visiting: Visiting, lap: Lap) -> None:
         """Go on from a visit that brought nothing, unless nobody else is to be asked."""
         visit = visiting.visit
         if visit.failure is not None and not may_fail_over(visit.failure, visit.settings):
@@ -322,8 +305,12 @@ class RequestRun:
         is_counted = self._plan.is_row or candidate.settings.tpm_limit is not None
         return self._plan.prompt_tokens if is_counted else 0.0
 
-    def _reply(self, visit: Visit, answer: Answer) -> Reply:
-        scope, shape = self._scope, self._plan.shape
+    def _found(self, visit: Visit, answer: Answer) -> Found:
+        shape = self._plan.shape
+        return Found(visit, answer, None if shape is None else Read.of(answer.text, shape))
+
+    def _reply(self, found: Found, seconds: float, trace: Trace) -> Reply:
+        scope, visit, answer = self._scope, found.visit, found.answer
         attempts, cost = scope.reasons.attempts, total(scope.paid)
         return Reply(
             text=answer.text,
@@ -331,7 +318,7 @@ class RequestRun:
             model=answer.model,
             usage=answer.usage,
             attempts=attempts,
-            seconds=scope.age(),
+            seconds=seconds,
             ttft=visit.ttft,
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
@@ -340,5 +327,6 @@ class RequestRun:
             cost_is_estimate=cost is not None and cost.is_estimate,
             notes=(*scope.reasons.notes(visit.backend, answer), *scope.misfits.notes(answer, attempts)),
             misfits=scope.misfits.before(answer),
-            read=None if shape is None else Read.of(answer.text, shape),
+            read=found.read,
+            trace=trace,
         )

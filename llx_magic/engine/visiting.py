@@ -11,6 +11,7 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.message import Message
 from llx_magic.core.money import Cost
 from llx_magic.core.ports import Ready
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import Answer, Delta, Thought
 from llx_magic.core.sampling import sampling_of
 from llx_magic.engine.attempt import Attempt
@@ -40,6 +41,23 @@ class Visiting:
         self._held = scope.likely_cost(candidate)
         for budget in scope.plan.budgets:
             budget.purse.hold(self._held)
+
+    def on_first(self, seconds: float) -> None:
+        """Publish that the first piece came."""
+        scope = self._scope
+        scope.live.publish(FirstTokenReceived(**scope.stamp(), backend=self.visit.backend, seconds=seconds))
+
+    def on_piece(self, piece: str) -> None:
+        """Show a piece of the text."""
+        self.show(Delta(piece))
+
+    def on_thought(self, piece: str) -> None:
+        """Show a piece of the reasoning."""
+        self.show(Thought(piece))
+
+    def on_rates(self, facts: RateFacts, sent_at: float | None) -> None:
+        """Learn what the service tells of its limits."""
+        self._scope.live.learn_rates(self.visit, facts, sent_at)
 
     async def run(self) -> Visit:
         """Make as many attempts as the settings allow; the visit that is returned has an answer or a failure."""
@@ -108,16 +126,7 @@ class Visiting:
                 sampling=sampling_of(self.candidate.params, json=scope.plan.shape is not None),
             )
         )
-        attempt = Attempt(
-            scope.clock,
-            settings,
-            on_first=lambda seconds: scope.live.publish(
-                FirstTokenReceived(**scope.stamp(), backend=name, seconds=seconds)
-            ),
-            on_piece=lambda piece: self.show(Delta(piece)),
-            on_thought=lambda piece: self.show(Thought(piece)),
-            on_rates=lambda facts: scope.live.learn_rates(visit, facts, attempt.sent_at),
-        )
+        attempt = Attempt(scope.clock, settings, self)
         try:
             answer = await attempt.run(self.ready, scope.plan.request(self.candidate, self._correction))
         except BackendFailed as failed:

@@ -137,6 +137,23 @@ def _checked(name: str, key: Secret) -> Secret:
 def key_problem(key: Secret) -> str | None:
     """Return why a key cannot be sent in a header, as the end of a sentence that does not repeat it, or None."""
     text = key.reveal().strip()
+    told = hash(text)
+    if told in _SOUND:
+        return None
+    problem = _problem_of(text)
+    if problem is None:
+        if len(_SOUND) >= _MOST_SOUND:
+            _SOUND.clear()
+        _SOUND.add(told)
+    return problem
+
+
+_MOST_SOUND = 256
+_SOUND: set[int] = set()
+"""The hashes of keys that were found to be sound, since each request reads its key anew; never the keys."""
+
+
+def _problem_of(text: str) -> str | None:
     if not text:
         return "it is empty"
     if problem := spelling_problem(text):

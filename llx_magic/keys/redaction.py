@@ -26,6 +26,9 @@ SHORTEST_KEY: Final = 8
 _MOST: Final = 128
 """How many keys are remembered, the latest used. A key that was replaced may still be in a late error."""
 
+_SHORT: Final = 100
+"""Up to how many characters a text has that is remembered with what was shown of it."""
+
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -37,7 +40,7 @@ class LiveKeys(Unshown):
     since ordinary words would be removed.
     """
 
-    __slots__ = ("_beginnings", "_keys", "_lock", "_parts")
+    __slots__ = ("_beginnings", "_keys", "_lock", "_parts", "_shown")
 
     def __init__(self, *keys: str | None) -> None:
         self._keys: dict[str, None] = {}
@@ -45,6 +48,8 @@ class LiveKeys(Unshown):
         self._lock = ForkSafeLock()
         self._parts: dict[int, set[str]] | None = None
         self._beginnings: Beginnings | None = None
+        self._shown: dict[str, str] = {}
+        """Short texts of late, and what was shown of them: servers name the same model with each reply."""
         self.add(*keys)
 
     def add(self, *keys: str | None) -> None:
@@ -54,7 +59,7 @@ class LiveKeys(Unshown):
                 if key is None or len(key) < SHORTEST_KEY:
                     continue
                 if key not in self._keys:
-                    self._beginnings = None
+                    self._beginnings, self._shown = None, {}
                     if self._parts is not None:
                         _note_parts(key, self._parts)
                 self._keys.pop(key, None)
@@ -71,6 +76,18 @@ class LiveKeys(Unshown):
         """Return the text without the keys, cut at about ``LONGEST_READ`` characters."""
         if not self._keys:
             return text[:LONGEST_READ]
+        if len(text) > _SHORT:
+            return self._without(text)
+        texts = self._shown
+        shown = texts.get(text)
+        if shown is None:
+            shown = self._without(text)
+            if len(texts) >= _MOST:
+                texts.clear()
+            texts[text] = shown
+        return shown
+
+    def _without(self, text: str) -> str:
         read = text[: LONGEST_READ + _BEYOND]
         found = sorted(self._found(read))
         shown, kept = "", 0

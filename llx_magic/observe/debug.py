@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from llx_magic.core.describe import CIRCUIT_BREAKER, LB, lines
@@ -47,6 +48,15 @@ def write_debug_lines(part: object, out: TextIO | None = None) -> None:
         out = out or sys.stderr
         out.write("".join(f"{line}\n" for line in wanted))
         out.flush()
+
+
+def debug_lines_writer() -> Callable[[object], None]:
+    """Return what writes the debug lines of one request; it writes nothing where none are asked for as it begins."""
+    return write_debug_lines if os.environ.get(VARIABLE) else _write_nothing
+
+
+def _write_nothing(part: object) -> None:
+    """Take a part of which nothing is asked."""
 
 
 def log_debug_lines(event: Event) -> None:

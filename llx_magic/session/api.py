@@ -17,9 +17,10 @@ from llx_magic.observe.bars import QuietMap
 from llx_magic.profiles.document import Profile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.rows.result import MapResult
-from llx_magic.session.balancer import LoadBalancer, Prompt
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.options import AskOptions, MapOptions, with_options
+from llx_magic.session.prompt import Prompt
 from llx_magic.session.row_prompts import NO_NAMES
 from llx_magic.session.session import Origin, Session
 from llx_magic.settings.layers import read_values

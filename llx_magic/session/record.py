@@ -60,6 +60,8 @@ class ProfileRecord:
         self._session_purse: Purse | None = None
         self._rows_at_once = limits_of_rows(profile.members)
         self._settings: tuple[Values, dict[str, Settings]] | None = None
+        self._of_cell: tuple[Values, Values, dict[str, Settings]] | None = None
+        self._budgets: tuple[Values, tuple[Budget, ...]] | None = None
         self._history_file: str | None = None
 
     @property
@@ -84,7 +86,12 @@ class ProfileRecord:
             in_force = next(iter(self._settings[1].values()))
             self._live.with_ledger(Ledger.resize, in_force.history_limit)
             self._keep_history(in_force.history_file)
-        return self._add_up(session, cell) if cell else self._settings[1]
+        if not cell:
+            return self._settings[1]
+        known = self._of_cell
+        if known is None or known[0] is not session or known[1] != cell:
+            known = self._of_cell = session, cell, self._add_up(session, cell)
+        return known[2]
 
     def _keep_history(self, named: str | None) -> None:
         """Write what happens from now on into the file that is named; only who began that ends it."""
@@ -109,11 +116,16 @@ class ProfileRecord:
 
     def spend_from(self, purse: Purse) -> None:
         """Spend from the session's purse, too; the session's budget is a limit of that one."""
-        self._session_purse = purse
+        self._session_purse, self._budgets = purse, None
 
     def budgets(self) -> tuple[Budget, ...]:
         """Return the purses that pay for a prompt, with the limits in force: the session's outweighs the profile's."""
         session = self._session()
+        if self._budgets is None or self._budgets[0] is not session:
+            self._budgets = session, self._budgeted(session)
+        return self._budgets[1]
+
+    def _budgeted(self, session: Values) -> tuple[Budget, ...]:
         here, saved = command(f"set {_BUDGET} {{}}"), f"--set {_BUDGET}={{}} where the profile is saved"
         how = here if is_notebook() else saved
         if _BUDGET not in session:

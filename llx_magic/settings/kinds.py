@@ -142,9 +142,13 @@ class Switch(Kind):
         """Accept booleans, true/false, on/off, and this switch's own words."""
         if isinstance(raw, bool):
             return raw
-        for position, words in self._words.items():
-            if isinstance(raw, str) and fits(any_case(*words), raw):
-                return position
+        if isinstance(raw, str):
+            known = self._words
+            found = next((position for position, words in known.items() if raw in words), None)
+            if found is None:
+                found = next((position for position, words in known.items() if fits(any_case(*words), raw)), None)
+            if found is not None:
+                return found
         raise NotAllowedError(self.allowed)
 
     def write(self, value: SettingValue) -> JsonValue:
@@ -183,7 +187,7 @@ class Choice(Kind):
     def read(self, raw: JsonValue) -> SettingValue:
         """Accept one of the words, in any case."""
         for word in self.words:
-            if isinstance(raw, str) and fits(any_case(word), raw):
+            if isinstance(raw, str) and (raw == word or fits(any_case(word), raw)):
                 return word
         raise NotAllowedError(self.allowed)
 

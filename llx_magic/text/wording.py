@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable
 from json import JSONDecodeError
 from pathlib import Path
@@ -50,6 +51,7 @@ def with_marks(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+@functools.lru_cache(maxsize=256)
 def any_case(*words: str) -> str:
     """Return the pattern of some words in any case; they are of letters, digits and hyphens."""
     return "|".join(

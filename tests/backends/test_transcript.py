@@ -6,6 +6,7 @@ import asyncio
 import tracemalloc
 
 from llx_magic.backends.reading.transcript import Transcript
+from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.reply import Delta, Received
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import ManualClock
@@ -14,10 +15,26 @@ from llx_magic.settings.declaration import Settings
 PIECES = 600_000
 
 
+class View:
+    """Takes the text of an attempt, as a cell does."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def on_first(self, seconds: float) -> None: ...
+
+    def on_piece(self, piece: str) -> None:
+        self._received.take(Delta(piece))
+
+    def on_thought(self, piece: str) -> None: ...
+
+    def on_rates(self, facts: RateFacts, sent_at: float | None) -> None: ...
+
+
 async def held_after(pieces: int) -> int:
     """Return the bytes that an attempt, its transcript and a view hold after so many letters that came one by one."""
     received = Received()
-    held_to = Attempt(ManualClock(), Settings(), lambda _seconds: None, lambda piece: received.take(Delta(piece)))
+    held_to = Attempt(ManualClock(), Settings(), View(received))
     transcript = Transcript(held_to)
     tracemalloc.start()
     try:

@@ -90,9 +90,21 @@ async def answer_at(
         await backend.aclose()
 
 
+class Unheard:
+    """Hears of an attempt and does nothing."""
+
+    def on_first(self, seconds: float) -> None: ...
+
+    def on_piece(self, piece: str) -> None: ...
+
+    def on_thought(self, piece: str) -> None: ...
+
+    def on_rates(self, facts: RateFacts, sent_at: float | None) -> None: ...
+
+
 async def attempt(asked: Backend, request: ChatRequest | None = None, **settings) -> Answer:
     """Ask a backend once as the engine does, under the limits of some settings."""
-    held_to = Attempt(LoopClock(), settings_with(**settings), on_first=lambda _s: None, on_piece=lambda _p: None)
+    held_to = Attempt(LoopClock(), settings_with(**settings), Unheard())
     return await held_to.run(await asked.prepare(), request or question())
 
 

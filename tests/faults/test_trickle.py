@@ -12,7 +12,7 @@ from llx_magic.core.reply import Answer
 from llx_magic.engine.attempt import Attempt
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from tests.engine.kit import settings_with
-from tests.faults.asking import answer_of, attempt, backend, question
+from tests.faults.asking import Unheard, answer_of, attempt, backend, question
 from tests.faults.server import Exchange, FaultServer, Mode, sse
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -49,8 +49,8 @@ def ends_by_default(drips: Mode, advance: float) -> Failure:
     """Ask with the default limits, and let so many seconds pass on a clock that is moved by hand."""
 
     async def run(server: FaultServer) -> Failure:
-        clock, seen = ManualClock(), asyncio.Event()
-        held_to = Attempt(clock, settings_with(), on_first=lambda _s: seen.set(), on_piece=lambda _p: None)
+        clock = ManualClock()
+        held_to = Attempt(clock, settings_with(), Unheard())
         async with backend(server.base_url) as asked:
             asking = asyncio.create_task(held_to.run(await asked.prepare(), question()))
             await asyncio.to_thread(server.reached.wait, 10)
@@ -96,7 +96,7 @@ class Drips:
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_a_reply_of_one_character_now_and_then_ends_after_ten_minutes_by_default(streaming):
     clock = VirtualClock()
-    held_to = Attempt(clock, settings_with(streaming=streaming), lambda _s: None, lambda _p: None)
+    held_to = Attempt(clock, settings_with(streaming=streaming), Unheard())
     with pytest.raises(BackendFailed) as caught:
         await held_to.run(Drips(clock), question(streaming=streaming))
     failure, seconds = caught.value.failure, clock.now()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llx_magic.backends.endpoint import Endpoint
+    from llx_magic.backends.http.connections import Way
     from llx_magic.backends.http.exchange import Incoming
     from llx_magic.backends.http.findings import Findings
     from llx_magic.backends.http.listing import Page
@@ -64,6 +65,7 @@ class HttpBackend:
         self._wire = wire
         self._proof = KeyReader(credential.read, lambda: credential.may_block, lambda: credential.silence)
         self._problem = endpoint.problem()
+        self._findings = findings_of(endpoint, wire.form)
 
     def __repr__(self) -> str:
         """Name the backend and nothing that could be a credential."""
@@ -101,11 +103,12 @@ class HttpBackend:
             raise NotReady(self._problem)
         if missing := self._wire.obstacle():
             raise NotReady(missing)
-        CLIENTS.borrow(self, way_to(endpoint))
+        way = way_to(endpoint)
+        CLIENTS.borrow(self, way)
         proof = await self._credential()  # last, so that no error before it can hold the key
         if isinstance(proof, str):
             raise NotReady(proof)
-        return _Visit(self, endpoint, self._wire, proof, findings_of(self._endpoint, self._wire.form))
+        return _Visit(self, endpoint, self._wire, way, proof, self._findings)
 
     async def aclose(self) -> None:
         """Give the running loop's transports back; they are closed when no other backend uses them."""
@@ -157,6 +160,7 @@ class _Visit:
     holder: HttpBackend
     endpoint: Endpoint
     wire: Wire
+    way: Way
     proof: Proof
     findings: Findings
 
@@ -239,7 +243,7 @@ class _Visit:
             return Failure(kind=FailureKind.NOT_SENT, message=str(problem))
 
     async def _sent(self, request: Request, reader: Incoming[Read], progress: Progress) -> Read | Failure:
-        endpoint, way = self.endpoint, way_to(self.endpoint)
+        endpoint, way = self.endpoint, self.way
         peer = Peer(endpoint.label, way.proxy, encrypted=endpoint.is_encrypted)
         exchange = Exchange(self._signed(request), reader, progress, peer)
         return await exchange.run(CLIENTS.borrow(self.holder, way), lambda: new_transport(way))
@@ -251,6 +255,8 @@ class _Visit:
     def _with_own(self, ours: Mapping[str, str | Secret]) -> Mapping[str, str | Secret]:
         """Return all headers; what the profile adds takes the place of those of the same name in any case."""
         own = self.proof.headers
+        if not own:
+            return ours
         theirs = {name.lower() for name in own}
         return {**{name: value for name, value in ours.items() if name.lower() not in theirs}, **own}
 

@@ -6,8 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.backends.http.proxies import Proxy, proxy_for
 from llx_magic.backends.http.trust import Trust, context_for, trust_in_force
@@ -22,8 +21,7 @@ VARIABLE = "LLX_HTTP_TRANSPORT"
 """The variable that names the transport: ``direct``, or ``httpx`` for its own, which is slower."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """How requests get to an address, by the environment of the moment; each way has a transport of its own.
 
     ``trust`` is None where no TLS is spoken. ``proxy`` is None on the straight way.

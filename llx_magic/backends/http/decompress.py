@@ -43,8 +43,8 @@ class Decompressor:
             raise Unreadable(f"a reply with the content encoding {named[:40]!r}, which was not asked for")
         self._is_named = named not in ("", "identity")
         self._is_plain: bool | None = None
-        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
+        self._inflater: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """Give the decoded pieces of the next bytes, lazily: a reader that has enough stops asking.
@@ -56,12 +56,19 @@ class Decompressor:
             self._is_plain = data.lstrip().startswith(_TEXT) if self._is_named else not data.startswith(_GZIP)
         return self._inflated(data) if self._is_plain is False else (data,)
 
+    @property
+    def _inflate(self) -> zlib._Decompress:
+        """What inflates; most bodies need none, and it takes more than they do."""
+        if self._inflater is None:
+            self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+        return self._inflater
+
     def _inflated(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._inflate.eof:
                 if not data.startswith(b"\x1f"):
                     return  # padding after the end
-                self._inflate, self._begun = zlib.decompressobj(_GZIP_OR_ZLIB), False
+                self._inflater, self._begun = None, False
             piece = self._step(data)
             self._begun = True
             data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
@@ -72,7 +79,7 @@ class Decompressor:
         with contextlib.suppress(zlib.error):
             return self._inflate.decompress(data, STEP)
         if not self._begun:
-            self._inflate = zlib.decompressobj(_RAW_DEFLATE)
+            self._inflater = zlib.decompressobj(_RAW_DEFLATE)
             with contextlib.suppress(zlib.error):
                 return self._inflate.decompress(data, STEP)
         raise Unreadable("a reply that is not validly compressed")

@@ -62,15 +62,17 @@ class DirectTransport:
             line.take(sending)
             await line.exchange(_head(start, request), request.body)
         except (Broken, OSError, UnicodeError) as error:
-            broken = error if isinstance(error, Broken) else _broken(error)
-            problem = without_frames(sending.explain(broken, closed_from_here=self._is_closed))
+            problem = without_frames(sending.explain(_broken(error), closed_from_here=self._is_closed))
         except BaseException as error:  # noqa: BLE001 - a cancellation, say, whose frames hold the headers
             problem = without_frames(error)
         else:
             return _Response(line, sending, self._give_back)
         if line is not None:
             line.abort()
-        raise problem
+        try:
+            raise problem
+        finally:
+            del problem  # whose traceback has this frame, which would have it
 
     @property
     def in_use(self) -> list[Line]:
@@ -178,16 +180,19 @@ class _Response:
         self._sending = sending
         self._give_back = give_back
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         while (line := self._line) is not None:
             if data := line.pieces():
-                yield data
-            elif line.broken is not None:
+                return data
+            if line.broken is not None:
                 raise self._sending.explain(line.broken)
-            elif line.is_whole:
-                return
-            else:
-                await line.more()
+            if line.is_whole:
+                break
+            await line.more()
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Let others use the connection, or close it where the body was not read to its end."""
@@ -230,7 +235,9 @@ def _head(start: str, request: Request) -> bytes:
     return "\r\n".join([start, *fields, "", ""]).encode("utf-8", "surrogateescape")
 
 
-def _broken(error: OSError | UnicodeError) -> Broken:
+def _broken(error: Broken | OSError | UnicodeError) -> Broken:
+    if isinstance(error, Broken):
+        return error
     return Broken(Fault.NAME if isinstance(error, UnicodeError) else Fault.CLOSED, str(error), cause=error)
 
 

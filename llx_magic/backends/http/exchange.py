@@ -84,8 +84,10 @@ class Exchange(Generic[Read]):
         transport of its own: the pool may hold more connections that died with this one. When a request may be
         repeated: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
         """
-        with contextlib.suppress(Broken):
+        try:
             return await self._converse(transport)
+        except Broken:
+            pass  # what follows is no part of handling it, so that its frames are let go
         async with contextlib.aclosing(another()) as fresh:
             return await self._converse(fresh)
 

@@ -101,7 +101,7 @@ class Broken(Exception):
     def __init__(self, fault: Fault, words: str = "", cause: BaseException | None = None) -> None:
         super().__init__(words)
         self.fault = fault
-        self.causes = tuple(_system_errors(cause))
+        self.causes = tuple(each.with_traceback(None) for each in _system_errors(cause))
         self.at_proxy = False
         self.may_repeat = False
 

@@ -6,7 +6,7 @@ import enum
 import re
 
 from llx_magic.backends.reading.elements import ElementScanner
-from llx_magic.backends.reading.lenient import NoJson, end_of, read_json, read_json_at
+from llx_magic.backends.reading.lenient import NoJson, end_of, is_one_value, read_json, read_json_at
 from llx_magic.backends.reading.sse import EventDecoder, EventTooLarge, ServerEvent
 from llx_magic.keys.redaction import LONGEST_READ
 
@@ -183,6 +183,8 @@ def _documents(text: str) -> list[ServerEvent]:
     Raises:
         EventTooLarge: where they are more than any reply has pieces.
     """
+    if is_one_value(text):
+        return [ServerEvent("message", text), _ENDED]
     events: list[ServerEvent] = []
     at = 0
     while at < len(text):

@@ -76,6 +76,15 @@ def end_of(pattern: re.Pattern[str], text: str, begin: int) -> int:
     return begin if found is None else found.end()
 
 
+def is_one_value(text: str) -> bool:
+    """Return whether a text is one JSON value and nothing else, by the standard; nothing is made of it."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
+
+
 def read_json(text: str) -> JsonValue:
     """Return the JSON value that the text is.
 

@@ -14,6 +14,7 @@ _TAGS = {
 }
 """What opens reasoning at the head of a text, in lower case, and what closes it."""
 
+_FIRST_LETTERS = frozenset(tag[0] for tag in _TAGS)
 _LONGEST_TAG = max(map(len, _TAGS))
 _LONGEST_HEAD = 200
 """How many characters of white space before a tag are held back; more of it is text."""
@@ -65,6 +66,9 @@ class ThinkSplitter:
 
     def _head(self, held: str) -> Parted:
         head = held.lstrip()
+        if head and head[0] not in _FIRST_LETTERS:
+            self._blank = False
+            return Parted("", held)
         begin = head[:_LONGEST_TAG].lower()
         opened = next((tag for tag in _TAGS if begin.startswith(tag)), None)
         if opened:

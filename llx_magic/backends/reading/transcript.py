@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -47,15 +46,17 @@ class _Joiner:
         return "\ufffd" if half else ""
 
 
-@dataclass(frozen=True, slots=True)
 class _Channel:
     """Where the pieces of the text go, or those of the reasoning."""
 
-    report: Callable[[str], None]
-    joiner: _Joiner = field(default_factory=_Joiner)
-    hidden: PieceRedactor = field(default_factory=LIVE_KEYS.in_pieces)
-    kept: StringIO = field(default_factory=StringIO)
-    """Not a list: a server may send each letter by itself, and a letter that is a text of its own takes 76 bytes."""
+    __slots__ = ("hidden", "joiner", "kept", "report")
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.report = report
+        self.joiner = _Joiner()
+        self.hidden: PieceRedactor = LIVE_KEYS.in_pieces()
+        self.kept = StringIO()
+        """Not a list: a server may send each letter by itself, and one that is a text of its own takes 76 bytes."""
 
 
 class Transcript:

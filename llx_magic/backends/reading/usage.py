@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ _NAMES = {
 """
 
 _LONGEST_NUMBER = 30
+_LONGEST_NAME = 80
 _OURS = {theirs: ours for ours, names in _NAMES.items() for theirs in names.split()}
 _DETAILS = ("details", "tokens", "billedunits")
 """What the names of objects with further counts end in, and which of them count where several do."""
@@ -51,7 +53,7 @@ def counts_of(reported: JsonValue) -> dict[str, int]:
         return {}
     found = _flat(reported)
     inner = {folded(name): value for name, value in reported.items() if isinstance(value, dict)}
-    for ending in _DETAILS:
+    for ending in _DETAILS if inner else ():
         for name, value in inner.items():
             if name.endswith(ending) and isinstance(value, dict):
                 found = _flat(value) | found
@@ -61,14 +63,22 @@ def counts_of(reported: JsonValue) -> dict[str, int]:
 def _flat(reported: Mapping[str, JsonValue]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, value in reported.items():
-        ours, count = _OURS.get(folded(name)), _count(value)
-        if ours and count is not None:
+        ours = _ours(name) if len(name) <= _LONGEST_NAME else None
+        if ours is not None and (count := _count(value)) is not None:
             found[ours] = max(count, found.get(ours, 0))
     return found
 
 
+@functools.lru_cache(maxsize=512)
+def _ours(name: str) -> str | None:
+    """Return our name for a server's; None for what counts no tokens."""
+    return _OURS.get(folded(name))
+
+
 def _count(value: JsonValue) -> int | None:
     """Return a count that came as a number or as text; None for what is none."""
+    if type(value) is int and 0 <= value <= LARGEST_COUNT:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and len(value) > _LONGEST_NUMBER:

@@ -1,0 +1,39 @@
+"""One way through the candidates of a request, and what may be found on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from llx_magic.core.reply import Answer
+from llx_magic.engine.plan import Candidate
+from llx_magic.engine.visit import Visit
+from llx_magic.text.shape import Read
+
+
+@dataclass(slots=True)
+class Lap:
+    """One way through the candidates: who is still to be asked, and who was passed over for the moment.
+
+    ``put_aside`` are below their tokens per minute and asked in the second part; ``limited`` are kept from answering by
+    nothing but a rate limit. ``passed`` were not let in; where another stays silent for long, they may be by then.
+    """
+
+    queue: deque[Candidate]
+    is_second: bool = False
+    put_aside: list[Candidate] = field(default_factory=list)
+    limited: list[Candidate] = field(default_factory=list)
+    passed: list[Candidate] = field(default_factory=list)
+
+    def drop(self, candidate: Candidate) -> None:
+        """Ask a candidate no more in this lap."""
+        (self.queue if candidate in self.queue else self.passed).remove(candidate)
+
+
+class Found(NamedTuple):
+    """An answer, the visit that gave it, and what was read in it where it was to be something."""
+
+    visit: Visit
+    answer: Answer
+    read: Read | None
