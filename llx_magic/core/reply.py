@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
+import msgspec
+
 from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.message import Message
 from llx_magic.core.tokens import tokens_per_second
@@ -36,8 +38,7 @@ def read_effort(given: str) -> Effort:
     return cast("Effort", given)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt as a backend receives it.
 
     ``params`` are the model's own (``temperature``, ``max_tokens`` …), passed on as they are. ``streaming`` asks for
@@ -46,15 +47,14 @@ class ChatRequest:
     """
 
     messages: tuple[Message, ...]
-    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    params: Mapping[str, JsonValue] = msgspec.field(default_factory=dict)
     streaming: bool = True
     json: bool = False
     schema: Mapping[str, JsonValue] | None = None
     effort: Effort | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as the backend counted them.
 
     ``cached`` of the prompt's tokens were read from the provider's cache, and ``cache_written`` of them written to it.
@@ -73,8 +73,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A whole reply, as one backend gave it.
 
     ``usage`` is None where none was reported. ``finish_reason`` says why the model stopped (``stop``, ``length``,
@@ -91,15 +90,13 @@ class Answer:
     response_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """A piece of the reply's text, as it arrived."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Thought:
+class Thought(msgspec.Struct, frozen=True, gc=False):
     """A piece of the model's reasoning, as it arrived; it comes before the text and is not part of it."""
 
     text: str

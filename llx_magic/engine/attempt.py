@@ -8,6 +8,8 @@ from dataclasses import replace
 from io import StringIO
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, Limit
 from llx_magic.core.machine import in_words, trouble_of
 from llx_magic.core.ports import Clock, Ready, Timer
@@ -178,7 +180,7 @@ class Attempt:
             if self._timer is not None:
                 self._timer.cancel()
         if answer.usage is not None and not answer.usage.total_tokens:
-            return replace(answer, usage=None)  # servers that do not count say 0 + 0
+            return msgspec.structs.replace(answer, usage=None)  # servers that do not count say 0 + 0
         return answer
 
     def _verdict(self, ended: BaseException, cancellations_before: int) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -20,16 +21,18 @@ class Stream(Generic[T]):
     """What a coroutine gives piece by piece, for one consumer. Leaving early cancels the coroutine."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
+        self._pieces: deque[T] = deque()
+        self._consumer: asyncio.Future[None] | None = None
 
     @property
     def backlog(self) -> int:
         """How many pieces wait for the consumer."""
-        return self._queue.qsize()
+        return len(self._pieces)
 
     def put(self, piece: T) -> None:
         """Give a piece; on the loop that runs the coroutine."""
-        self._queue.put_nowait((piece,))
+        self._pieces.append(piece)
+        self._wake()
 
     async def of(self, work: Awaitable[R]) -> AsyncGenerator[T | R]:
         """Run the coroutine and yield its pieces, and what it returns last.
@@ -41,12 +44,16 @@ class Stream(Generic[T]):
             try:
                 return await work
             finally:
-                self._queue.put_nowait(None)
+                self._wake()
 
-        task = asyncio.create_task(run())
+        loop, pieces = asyncio.get_running_loop(), self._pieces
+        task = loop.create_task(run())
         try:
-            while (piece := await self._queue.get()) is not None:
-                yield piece[0]
+            while not task.done():
+                self._consumer = loop.create_future()
+                await self._consumer
+                while pieces:
+                    yield pieces.popleft()
             yield await task
         finally:
             if not task.done():
@@ -54,6 +61,10 @@ class Stream(Generic[T]):
                 await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report what the consumer chose not to wait for
+
+    def _wake(self) -> None:
+        if self._consumer is not None and not self._consumer.done():
+            self._consumer.set_result(None)
 
 
 def parts_of(

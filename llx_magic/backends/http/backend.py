@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
 from llx_magic.backends.http.errors import Peer
 from llx_magic.backends.http.exchange import Exchange
@@ -213,7 +215,8 @@ class _Visit:
                 outcome = Failure(kind=FailureKind.NOT_SENT, message=str(problem))
             if isinstance(outcome, Answer):
                 self.findings.refused |= on_trial
-                return replace(outcome, notes=(*outcome.notes, *asked.notes)) if asked.notes else outcome, path
+                noted = (*outcome.notes, *asked.notes)
+                return msgspec.structs.replace(outcome, notes=noted) if asked.notes else outcome, path
             _tell_usage(reader, progress)
             conceded = None if reader.taken else wire.conceded(outcome, request, without)
             if conceded is None or conceded.extra in without or not left:

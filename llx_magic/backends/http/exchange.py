@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LARGEST_ERROR_BODY = 64 * 1024
 """How much of an error's body is read, in bytes."""
 
+BEGINNING = 2048
+"""How many bytes of what came at once are decoded first, as long as there was no text."""
+
 ERROR_BODY_SECONDS = 2.0
 """How long an error's body is waited for: the status already says what to do."""
 
@@ -144,7 +147,12 @@ class Exchange(Generic[Read]):
             async for data in response:
                 before = reader.done, reader.taken
                 for piece in content.feed(data):
-                    reader.feed(piece)
+                    if not reader.taken and len(piece) > BEGINNING:
+                        reader.feed(piece[:BEGINNING])
+                        await asyncio.sleep(0)  # whoever shows the reply sees its first words before all is decoded
+                        reader.feed(piece[BEGINNING:])
+                    else:
+                        reader.feed(piece)
                     if len(piece) >= STEP:  # a few bytes can become gigabytes, while limits wait for their turn
                         await asyncio.sleep(0)
                 if (reader.done, reader.taken) != before:

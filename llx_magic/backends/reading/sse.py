@@ -72,7 +72,7 @@ class EventDecoder:
             self._keep(data)
             return []
         self._after_cr = end == len(data) and data.endswith(b"\r")
-        events = self._take_lines(self._with_tail(data[:end]))
+        events = self._take_events(self._with_tail(data[:end]))
         if end < len(data):
             self._keep(data[end:])
         return events
@@ -96,6 +96,20 @@ class EventDecoder:
             and b"\r" not in data
             and len(data) <= self._limit
         )
+
+    def _take_events(self, lines: bytes) -> list[ServerEvent]:
+        """Take lines that are whole: at once where an event is one line of data, as servers write them."""
+        if b"\r" in lines or self._data or self._type or self._bare:
+            return self._take_lines(lines)
+        events: list[ServerEvent] = []
+        *whole, rest = lines.split(b"\n\n")
+        for event in whole:
+            if event.startswith(b"data: ") and b"\n" not in event and len(event) <= self._limit:
+                self._held = 0
+                events.append(ServerEvent("message", event[6:].decode("utf-8", "replace")))
+            else:
+                events += self._take_lines(event + b"\n\n")
+        return events + self._take_lines(rest) if rest else events
 
     def _keep(self, data: bytes) -> None:
         self._tail.append(data)

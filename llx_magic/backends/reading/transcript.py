@@ -33,7 +33,7 @@ class _Joiner:
 
     def feed(self, piece: str) -> str:
         """Return the piece; a half that ends it waits for the next one."""
-        if not self._half and not _HALF.search(piece):
+        if not self._half and (piece.isascii() or not _HALF.search(piece)):
             return piece
         piece, self._half = self._half + piece, ""
         if "\ud800" <= piece[-1:] <= "\udbff":
