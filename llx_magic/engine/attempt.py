@@ -205,14 +205,14 @@ class Attempt:
             running.append((self.sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms))
         elif settings.streaming:
             running.append((self._last_at, Limit.STALL, settings.stall_timeout_ms))
-        return min(
-            (
-                _Deadline(max(since, self._anew.get(limit, since)) + limit_ms / 1000, limit, limit_ms)
-                for since, limit, limit_ms in running
-                if since is not None and limit_ms is not None
-            ),
-            default=None,
-        )
+        deadline: _Deadline | None = None
+        for since, kind, limit_ms in running:
+            if since is None or limit_ms is None:
+                continue
+            when = max(since, self._anew.get(kind, since)) + limit_ms / 1000
+            if deadline is None or (when, kind) < deadline[:2]:
+                deadline = _Deadline(when, kind, limit_ms)
+        return deadline
 
     def _rearm(self) -> None:
         self._looks, self._held_up = 0, 0.0

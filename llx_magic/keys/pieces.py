@@ -104,6 +104,8 @@ class PieceRedactor(Unshown):
 
     def rest(self) -> str:
         """Return the text that was held back, now that the end has come: ``***`` where it is enough of a key."""
+        if not self._begun:
+            return ""
         held = "***" if len(seen(self._begun).text) >= SHORTEST_FRAGMENT else self._begun[self._shown :]
         self._begun, self._shown = "", 0
         return held

@@ -133,17 +133,16 @@ class Exchange(Generic[Read]):
         if 200 <= response.status < 300:
             return await self._read(response)
         body = bytearray()
-        with contextlib.suppress(Broken, BodyProblem):  # what came of the body is enough
-            async with Silence() as silence:
-                silence.grant(ERROR_BODY_SECONDS)
-                await _fill(body, response)
+        with contextlib.suppress(Broken, BodyProblem), Silence() as silence:  # what came of the body is enough
+            silence.grant(ERROR_BODY_SECONDS)
+            await _fill(body, response)
         return self._reader.refused(response.status, bytes(body[:LARGEST_ERROR_BODY]))
 
     async def _read(self, response: Response) -> Read:
         """Read a reply to its end: the end mark, the connection's end, or silence after it may be whole."""
         reader = self._reader
         content = Decompressor(response.headers.get("content-encoding", ""))
-        async with Silence() as silence:
+        with Silence() as silence:
             async for data in response:
                 before = reader.done, reader.taken
                 for piece in content.feed(data):

@@ -26,13 +26,13 @@ class Silence:
         self._task: asyncio.Task[object] | None = None
         self._cancelled_before = 0
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._task = asyncio.current_task()
         assert self._task is not None
         self._cancelled_before = self._task.cancelling()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.grant(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 
 from llx_magic.backends.reading.elements import ElementScanner
@@ -50,7 +51,6 @@ class BodyDecoder:
     """
 
     def __init__(self) -> None:
-        self._events = EventDecoder()
         self._layout = _Layout.UNKNOWN
         self._held = bytearray()
         self._blank = 0
@@ -58,7 +58,16 @@ class BodyDecoder:
         self._head = b""
         """The beginning of a stream that has held no event so far."""
         self._given = 0
-        self._elements = ElementScanner()
+
+    @functools.cached_property
+    def _events(self) -> EventDecoder:
+        """What reads server-sent events; a document needs none."""
+        return EventDecoder()
+
+    @functools.cached_property
+    def _elements(self) -> ElementScanner:
+        """What follows an array; nothing else needs it."""
+        return ElementScanner()
 
     def feed(self, data: bytes) -> list[ServerEvent]:
         """Take the next bytes and return the events that they complete.

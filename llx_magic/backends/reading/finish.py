@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 
 from llx_magic.backends.reading.families import CAPACITY, CONTEXT, FILTER, RATE, SERVER
 from llx_magic.backends.reading.lenient import folded
@@ -59,6 +60,7 @@ _UNDECIDED = "null none nil undefined unspecified notfinished inprogress unfinis
 """What says, as a word, that the reply has not ended: the text "null" is Qwen's."""
 
 
+@functools.lru_cache(maxsize=256)
 def _bare(word: str) -> str:
     """Return the word without its case, what joins its parts, and the name of the enumeration it is a member of."""
     return folded(word.rpartition(".")[2]).removeprefix("finishreason")

@@ -106,8 +106,10 @@ class Transcript:
 
         Reasoning that no tag ended and no text follows becomes the text where it may be all there is.
         """
-        self.add_text(self._text.joiner.rest())
-        self.add_reasoning(self._reasoning.joiner.rest())
+        if rest := self._text.joiner.rest():
+            self.add_text(rest)
+        if rest := self._reasoning.joiner.rest():
+            self.add_reasoning(rest)
         was_open = False
         if self._splitter is not None:
             was_open = self._splitter.open
@@ -121,8 +123,10 @@ class Transcript:
             self._give(self._text, text)
 
     def _part(self, parted: Parted) -> None:
-        self._give(self._reasoning, self._reasoning.hidden.feed(parted.reasoning))
-        self._give(self._text, self._text.hidden.feed(parted.text))
+        if parted.reasoning:
+            self._give(self._reasoning, self._reasoning.hidden.feed(parted.reasoning))
+        if parted.text:
+            self._give(self._text, self._text.hidden.feed(parted.text))
 
     def _give(self, channel: _Channel, piece: str) -> None:
         if piece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib
 import re
 from abc import ABC, abstractmethod
@@ -98,7 +99,7 @@ class Wire(ABC):
 
     def root_is_versioned(self, path: str) -> bool:
         """Return whether the path of a base URL says the version already."""
-        return _VERSIONED.search(path) is not None
+        return _says_version(path)
 
     def proof(self, key: Secret) -> Mapping[str, Secret]:
         """Return the headers that show a key."""
@@ -132,6 +133,12 @@ class Wire(ABC):
     def models(self, document: JsonValue) -> tuple[str, ...]:
         """Return the names in one page of the service's list of models."""
         return names_in(document, "data", "id")
+
+
+@functools.lru_cache(maxsize=256)
+def _says_version(path: str) -> bool:
+    """Asked with each request, of few paths."""
+    return _VERSIONED.search(path) is not None
 
 
 def wire_named(name: str) -> Wire:

@@ -7,7 +7,8 @@ list are categoricals that know the whole list. What is missing is ``<NA>``, ``N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,12 @@ from llx_magic.observe.frames.columns import (
     STATS,
     TPM,
     VISITS,
+    Part,
+    assembled,
     build,
     frame_of,
     read,
+    spread,
 )
 from llx_magic.observe.rates import Basis, curves
 from llx_magic.text.tables import read_table
@@ -65,7 +69,7 @@ def history_frame(records: Iterable[RequestRecord], epoch: float) -> pd.DataFram
 
 def attempts_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     """Return the frame of ``LoadBalancer.attempts``."""
-    return frame_of(ATTEMPTS, list(_attempts(events)), epoch)
+    return build(ATTEMPTS, _attempts(events), epoch)
 
 
 def visits_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
@@ -99,14 +103,21 @@ def events_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
     one that was first; ``is_sharing``, whether facts are shared with other processes again, or no longer. The backends
     of ``order`` and ``backends`` are joined by semicolons.
     """
-    events = list(events)
-    columns: dict[str, list[object]] = {name: [None] * len(events) for name in EVENTS}
-    readers: dict[type[Event], list[tuple[list[object], Callable[[Event], object]]]] = {}
-    for row, event in enumerate(events):
-        known = readers.get(type(event)) or readers.setdefault(type(event), _readers(event, columns))
-        for column, value_of in known:
-            column[row] = value_of(event)
-    return build(EVENTS, columns, epoch)
+    import numpy as np
+
+    rows: defaultdict[type[Event], list[int]] = defaultdict(list)
+    alike: defaultdict[type[Event], list[Event]] = defaultdict(list)
+    count = 0
+    for count, event in enumerate(events, 1):
+        rows[type(event)].append(count - 1)
+        alike[type(event)].append(event)
+    parts: dict[str, list[Part]] = {name: [] for name in EVENTS}
+    for kind, of_kind in alike.items():
+        places = np.array(rows[kind])
+        parts["event"].append((places, [kind.__name__] * len(of_kind)))
+        for name, path in _fields(of_kind[0]).items():
+            parts[name].append((places, list(map(attrgetter(path), of_kind))))
+    return assembled({name: spread(parts[name], count, kind, epoch) for name, kind in EVENTS.items()})
 
 
 def tpm_frame(events: Iterable[Event], epoch: float) -> pd.DataFrame:
@@ -202,30 +213,42 @@ def reply_frame(text: str) -> pd.DataFrame:
     return frame
 
 
-def _attempts(events: Iterable[Event]) -> Iterator[tuple[object, ...]]:
-    """Yield a row per attempt; a request has at most one attempt under way at a backend."""
-    rows: list[list[object]] = []
-    under_way: dict[tuple[int, str], tuple[list[object], float]] = {}
+_OF_ATTEMPTS = frozenset(
+    {facts.AttemptStarted, facts.FirstTokenReceived, facts.AttemptFailed, facts.VisitSucceeded, facts.VisitCancelled}
+)
+"""The kinds of events that tell of attempts; the others are told apart by one look."""
+
+
+def _attempts(events: Iterable[Event]) -> dict[str, list[object]]:
+    """Return the columns of a row per attempt; a request has at most one attempt under way at a backend."""
+    columns: dict[str, list[object]] = {name: [] for name in ATTEMPTS}
+    seconds, ttft, outcome = (columns[name] for name in ("seconds", "ttft_seconds", "outcome"))
+    under_way: dict[tuple[int, str], tuple[int, float]] = {}
     for event in events:
-        if not isinstance(event, BackendEvent):
+        if type(event) not in _OF_ATTEMPTS or not isinstance(event, BackendEvent):
             continue
         key = event.request, event.backend
-        row, begun = under_way.get(key, (None, 0.0))
-        match event:
-            case facts.AttemptStarted():
-                rows.append([event.request, event.backend, event.attempt, event.at, None, None, "running", *[None] * 3])
-                under_way[key] = rows[-1], event.at
-            case facts.FirstTokenReceived() if row:
-                row[5] = event.seconds
-            case facts.AttemptFailed() if row:
-                row[4], row[6] = event.seconds, "failed"
-                row[7:] = event.failure.kind, event.failure.status, event.failure.message
-                del under_way[key]
-            case facts.VisitSucceeded() | facts.VisitCancelled() if row:
-                row[4] = event.at - begun
-                row[6] = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
-                del under_way[key]
-    return map(tuple, rows)
+        if isinstance(event, facts.AttemptStarted):
+            under_way[key] = len(outcome), event.at
+            begun = (event.request, event.backend, event.attempt, event.at, None, None, "running", None, None, None)
+            for column, value in zip(columns.values(), begun, strict=True):
+                column.append(value)
+            continue
+        row, began = under_way.get(key, (-1, 0.0))
+        if row < 0:
+            continue
+        if isinstance(event, facts.FirstTokenReceived):
+            ttft[row] = event.seconds
+            continue
+        del under_way[key]
+        if isinstance(event, facts.AttemptFailed):
+            seconds[row], outcome[row], failure = event.seconds, "failed", event.failure
+            columns["kind"][row], columns["status"][row] = failure.kind, failure.status
+            columns["message"][row] = failure.message
+        else:
+            seconds[row] = event.at - began
+            outcome[row] = "answered" if isinstance(event, facts.VisitSucceeded) else "cancelled"
+    return columns
 
 
 def _intervals(
@@ -241,14 +264,12 @@ def _intervals(
             yield backend, each.state, each.begin, ended, each.end - each.begin, each.cause
 
 
-def _readers(event: Event, columns: Mapping[str, list[object]]) -> list[tuple[list[object], Callable[[Event], object]]]:
-    """Return which columns an event of this type fills, and with what."""
-    kind = type(event).__name__
+def _fields(event: Event) -> dict[str, str]:
+    """Return which columns an event of this type fills, and with which of its fields."""
     paths = {COLUMN_OF.get(name, name): name for name in event.__struct_fields__}
     if paths.pop("failure", None):
         paths |= {name: f"failure.{name}" for name in ("message", "kind", "status")}
-    named: list[tuple[list[object], Callable[[Event], object]]] = [(columns["event"], lambda _event: kind)]
-    return named + [(columns[name], attrgetter(path)) for name, path in paths.items()]
+    return paths
 
 
 def _peer(backend: SharedBackend, peer: Peer, now: float) -> tuple[object, ...]:
