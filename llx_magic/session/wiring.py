@@ -20,12 +20,15 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.engine.budget import Purse
 from llx_magic.engine.clocks import LoopClock, VirtualClock
 from llx_magic.engine.live import LiveProfile
+from llx_magic.engine.loops import off_loop
 from llx_magic.errors import ProfileError
+from llx_magic.hosts import is_notebook
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.debug import log_debug_lines
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.session.members import credential_of, endpoint_of, member_problem, provider_of, wire_of
 from llx_magic.session.sharing import shared_facts
+from llx_magic.text.markdown import markdown_to_html
 from llx_magic.text.values import JsonValue
 
 VIRTUAL_TIME = "virtual_time"
@@ -110,7 +113,10 @@ def check(profile: Profile) -> None:
 
 
 def warm_up(backends: Iterable[Backend]) -> None:
-    """Have the background loop get ready to send, where a backend is asked over HTTP; returns at once, says nothing."""
+    """Have the background get ready what the first reply needs, where a backend is asked over HTTP; returns at once.
+
+    That is what sends, and in a notebook what reads Markdown. Nothing is said.
+    """
     remote = [backend for backend in backends if isinstance(backend, HttpBackend)]
     if remote:
         with contextlib.suppress(RuntimeError):  # no thread to be had: the prompt will do it
@@ -118,6 +124,8 @@ def warm_up(backends: Iterable[Backend]) -> None:
             async def get_ready() -> None:
                 for backend in remote:
                     await backend.warm_up()
+                if is_notebook():
+                    await off_loop(lambda: markdown_to_html(""))  # not here, where a prompt may have to be sent
 
             warming = BACKGROUND.submit(get_ready())
             _WARMING.add(warming)
