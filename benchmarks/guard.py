@@ -4,7 +4,7 @@ Bytecodes are counted and not seconds, so the verdict is the same on a busy mach
 when it needs more than ``MARGIN`` times what `benchmarks/guard.json` has on record, and its rooms (the packages below
 `llx_magic`) say where it grew. Another version of Python has other bytecodes, so it gets a wider margin.
 
-    python benchmarks/guard.py [--write]
+    python benchmarks/guard.py [--write] [--record FILE]
 
 ``--write`` puts the present counts on record, for a growth that is meant.
 """
@@ -16,18 +16,23 @@ import asyncio
 import json
 import platform
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from form_replies import form_replies
+
 import llx_magic
 from llx_magic import LoadBalancer, ModelProfile, Profile
 from llx_magic.backends.reading.sse import EventDecoder
 from llx_magic.backends.wires.openai_reader import ReplyReader
+from llx_magic.backends.wires.wire import wire_named
+from llx_magic.core.message import Message
 from llx_magic.core.rate_facts import RateFacts
-from llx_magic.core.reply import Usage
+from llx_magic.core.reply import ChatRequest, Usage
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.engine.clocks import VirtualClock
@@ -36,6 +41,14 @@ RECORD = Path(__file__).with_name("guard.json")
 MARGIN, MARGIN_OF_ANOTHER_PYTHON = 1.25, 1.75
 PACKAGE = str(Path(llx_magic.__file__).parent)
 ROUNDS = 20
+FORMS = {
+    "anthropic": b"/messages",
+    "gemini": b"enerateContent",
+    "ollama": b"/api/chat",
+    "cohere": b"/v2/chat",
+    "responses": b"/responses",
+}
+"""The native forms, and what a request's path has by which `form_replies` tells them; Bedrock's needs botocore."""
 
 Counts = dict[str, int]
 """Bytecodes of one step by room."""
@@ -117,6 +130,35 @@ def decoding(chunks: int) -> Callable[[], object]:
     return work
 
 
+def form(mark: bytes, wire: str, pieces: int = 50) -> Callable[[], object]:
+    """Return a request in a service's own form, written, and the decoding of a whole reply and of a stream at once."""
+    replies = form_replies("Two is a prime.", [f" word{number}" for number in range(pieces)])[mark]
+    asked, spoken = ChatRequest(messages=(Message("user", "why"),)), wire_named(wire)
+
+    def read(body: bytes) -> object:
+        reader = spoken.reader("guard", "m", Nothing())
+        reader.feed(body)
+        reader.flush()
+        return reader.end()
+
+    def work() -> object:
+        return spoken.encode(asked, "m"), read(replies.whole), read(b"".join(replies.events))
+
+    return work
+
+
+def rows(count: int) -> Callable[[], object]:
+    """Return a run over so many rows, stored in a new file each time; what other threads do is not counted."""
+    lb = LoadBalancer(Profile.single(ModelProfile("b0", "simulated", "m")), clock=VirtualClock())
+    texts = [f"row {number}" for number in range(count)]
+
+    def work() -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            return asyncio.run(lb.map(texts, "{{ row }}", store=Path(folder, "guard.sqlite")))
+
+    return work
+
+
 def dashboard() -> Callable[[], object]:
     """Return the drawing of a dashboard of three backends after a few requests."""
     members = tuple(ModelProfile(f"b{place}", "simulated", "m") for place in range(3))
@@ -137,7 +179,9 @@ def measure() -> dict[str, Counts]:
         "a request to the first of 30": counted(request(30)),
         "a request that fails over": counted(request(2, "503")),
         "a turn of round robin": counted(request(3, order="roundrobin")),
-        "decoding 200 chunks": counted(decoding(200)),
+        "decoding 200 chunks": counted(decoding(200), 2),
+        "a run over 100 rows": counted(rows(100), 2),
+        **{f"a reply in the form of {wire}": counted(form(mark, wire), 1) for wire, mark in FORMS.items()},
         "drawing the dashboard": counted(dashboard()),
     }
 
@@ -160,13 +204,14 @@ def verdict(found: Mapping[str, Counts], known: Mapping[str, Counts], margin: fl
 def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--write", action="store_true", help="put the present counts on record")
+    reader.add_argument("--record", type=Path, default=RECORD, help="the file that has them")
     given = reader.parse_args()
     found, python = measure(), ".".join(platform.python_version_tuple()[:2])
     if given.write:
-        RECORD.write_text(json.dumps({"python": python, "steps": found}, indent=1) + "\n")
-        print(f"{RECORD.name}: {len(found)} steps on record")
+        given.record.write_text(json.dumps({"python": python, "steps": found}, indent=1) + "\n")
+        print(f"{given.record.name}: {len(found)} steps on record")
         return 0
-    known = json.loads(RECORD.read_text())
+    known = json.loads(given.record.read_text())
     margin = MARGIN if known["python"] == python else MARGIN_OF_ANOTHER_PYTHON
     table, grown = verdict(found, known["steps"], margin)
     print(table)

@@ -10,12 +10,14 @@ from pathlib import Path
 GUARD = Path(__file__).parents[1] / "benchmarks" / "guard.py"
 
 
-def run(script: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(GUARD), *options], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_no_step_does_clearly_more_work_than_on_record():
-    done = run(GUARD)
+    done = run()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
@@ -24,9 +26,9 @@ def test_a_step_that_grew_is_named_with_the_room_in_which_it_grew(tmp_path):
     record = json.loads(GUARD.with_suffix(".json").read_text())
     step = "a request that fails over"
     record["steps"][step]["engine"] //= 2
-    (tmp_path / GUARD.name).write_text(GUARD.read_text())
-    (tmp_path / "guard.json").write_text(json.dumps(record))
-    done = run(tmp_path / GUARD.name)
+    halved = tmp_path / "guard.json"
+    halved.write_text(json.dumps(record))
+    done = run("--record", str(halved))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"guard: {step} grew from ")

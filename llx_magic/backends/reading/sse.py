@@ -98,15 +98,19 @@ class EventDecoder:
         )
 
     def _take_events(self, lines: bytes) -> list[ServerEvent]:
-        """Take lines that are whole: at once where an event is one line of data, as servers write them."""
+        """Take whole lines: at once where an event is one line of data, named or not, as servers write them."""
         if b"\r" in lines or self._data or self._type or self._bare:
             return self._take_lines(lines)
         events: list[ServerEvent] = []
         *whole, rest = lines.split(b"\n\n")
         for event in whole:
-            if event.startswith(b"data: ") and b"\n" not in event and len(event) <= self._limit:
+            named, data = b"message", event
+            if event.startswith(b"event: "):
+                head, _, data = event.partition(b"\n")
+                named = head[7:]
+            if named and data.startswith(b"data: ") and b"\n" not in data and len(event) <= self._limit:
                 self._held = 0
-                events.append(ServerEvent("message", event[6:].decode("utf-8", "replace")))
+                events.append(ServerEvent(named.decode("utf-8", "replace"), data[6:].decode("utf-8", "replace")))
             else:
                 events += self._take_lines(event + b"\n\n")
         return events + self._take_lines(rest) if rest else events
