@@ -26,7 +26,7 @@ from quick_server import TEXT, QuickServer
 
 HERE = Path(__file__).parent
 AT_A_TIME = 64
-AT_MOST = 0.28
+AT_MOST = 0.15
 DELAY_AT_MOST = 0.010
 TEMPLATE = "In one word, is this review of {{ product }} good or bad? {{ text }}"
 KEY = "sk-benchmark-0000"
