@@ -138,19 +138,24 @@ class Attempt:
 
     def on_text(self, piece: str) -> None:
         """Take a piece of the reply's text."""
-        self._take_sign_of_life()
+        self._last_at = self._clock.now()
+        self.pieces += 1
+        if self._first_at is None:
+            self._begin()
         self._text.write(piece)
         self._listener.on_piece(piece)
 
     def on_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning: a sign of life as well."""
-        self._take_sign_of_life()
-        self._listener.on_thought(piece)
-
-    def _take_sign_of_life(self) -> None:
         self._last_at = self._clock.now()
         self.pieces += 1
-        if self._first_at is None and self._settings.streaming:
+        if self._first_at is None:
+            self._begin()
+        self._listener.on_thought(piece)
+
+    def _begin(self) -> None:
+        """Take that the first piece has come."""
+        if self._settings.streaming:
             self._first_at = self._last_at
             self._listener.on_first(self.ttft or 0.0)
             self._rearm()  # the stall limit may end before the limit on the first piece would have

@@ -32,7 +32,8 @@ class Stream(Generic[T]):
     def put(self, piece: T) -> None:
         """Give a piece; on the loop that runs the coroutine."""
         self._pieces.append(piece)
-        self._wake()
+        if self._consumer is not None:
+            self._wake()
 
     async def of(self, work: Awaitable[R]) -> AsyncGenerator[T | R]:
         """Run the coroutine and yield its pieces, and what it returns last.
@@ -50,8 +51,8 @@ class Stream(Generic[T]):
         task = loop.create_task(run())
         try:
             while not task.done():
-                self._consumer = loop.create_future()
-                await self._consumer
+                self._consumer = waiting = loop.create_future()
+                await waiting
                 while pieces:
                     yield pieces.popleft()
             yield await task
@@ -63,8 +64,9 @@ class Stream(Generic[T]):
                 task.exception()  # looked at, so that asyncio does not report what the consumer chose not to wait for
 
     def _wake(self) -> None:
-        if self._consumer is not None and not self._consumer.done():
-            self._consumer.set_result(None)
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None and not consumer.done():
+            consumer.set_result(None)
 
 
 def parts_of(

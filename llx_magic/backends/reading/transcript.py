@@ -89,9 +89,10 @@ class Transcript:
 
     def add_text(self, piece: str) -> None:
         """Take a piece of the text, which may begin with reasoning between tags."""
-        piece = self._text.joiner.feed(piece)
+        channel = self._text
+        piece = channel.joiner.feed(piece)
         if self._splitter is None:
-            self._give(self._text, self._text.hidden.feed(piece))
+            self._give(channel, channel.hidden.feed(piece))
             return
         self._part(self._splitter.feed(piece))
         if self._splitter.over:
