@@ -142,7 +142,7 @@ def _groups(failed: Sequence[_Placed]) -> Iterator[list[_Placed]]:
 def _bands(strip: Strip, view: View) -> tuple[str, str]:
     """Draw when the circuit was open or half-open, and cool-downs: those that are stretched, and those that are not.
 
-    A few have words and a hatching of their own. Of many each kind is one path, hatched upright.
+    A few have words and a hatching of their own. Of many each kind is one path, with an outline of its own.
     """
     found = [
         (*_BANDS[CircuitState(period.state)], period.begin, period.end, period.cause)
@@ -157,7 +157,7 @@ def _bands(strip: Strip, view: View) -> tuple[str, str]:
     if len(found) > _BANDS_TOLD:
         marks = defaultdict[str, set[str]](set)
         for kind, left, right in places:
-            marks[kind].add(f"M{left} {HEIGHT // 2}H{right}")
+            marks[kind].add(f"M{left} 0H{right}V{HEIGHT}H{left}z")
         return "".join(path(f"{kind}{kind}", sorted(drawn)) for kind, drawn in marks.items()), ""
     drawn = []
     for (kind, name, begin, end, cause), (_, left, right) in zip(found, places, strict=True):

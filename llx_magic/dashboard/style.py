@@ -27,7 +27,7 @@ PAGE = Inks(
     "color-mix(in srgb,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)) 78%,transparent)",
     "color-mix(in srgb,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)) 22%,transparent)",
     f"color-mix(in srgb,{FAILED} 70%,var(--jp-content-font-color1,var(--vscode-foreground,currentColor)))",
-    "var(--jp-layout-color0,var(--vscode-editor-background,Canvas))",
+    "var(--jp-layout-color0,var(--vscode-editor-background,transparent))",
 )
 """Those of the page on which the dashboard stands."""
 

@@ -21,6 +21,7 @@ from llx_magic.dashboard import panel
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.dashboard.view import View
 from llx_magic.errors import LlxError
+from llx_magic.notebook.adviser import Adviser
 from llx_magic.notebook.dashboards import key_of
 from llx_magic.notebook.onlooker import Onlooker
 from llx_magic.notebook.pieces import Pieces, html
@@ -64,6 +65,7 @@ class Dashboard:
         self._lock = threading.RLock()
         self._balancer: LoadBalancer | None = None
         self._onlooker: Onlooker | None = None
+        self._adviser: Adviser | None = None
         self._timeline = Timeline()
         self._subscriber = partial(self._on_event, self._timeline)
         self._offering = False
@@ -72,7 +74,7 @@ class Dashboard:
         self._dirty = True
         self._ended = False
         self._pending: dict[str, str] = {}
-        self._seen: tuple[tuple[BackendSnapshot, ...], Shared | None] = ((), None)
+        self._seen: tuple[tuple[BackendSnapshot, ...], Shared | None, str] = ((), None, "")
         self._pieces = Pieces()
         self._make_controls()
         self.box = widgets.VBox(self._rows())
@@ -96,7 +98,7 @@ class Dashboard:
             if self._ended or balancer is self._balancer:
                 return
             self._leave()
-            self._balancer, self._onlooker = balancer, Onlooker(balancer)
+            self._balancer, self._onlooker, self._adviser = balancer, Onlooker(balancer), Adviser(balancer)
             timeline = self._timeline = Timeline(self._basis(), balancer.epoch)
             self._subscriber = partial(self._on_event, timeline)
             balancer.subscribe(self._subscriber)
@@ -117,9 +119,10 @@ class Dashboard:
                 return self._send()
             self._follow_reloaded()
             snapshot, shared = self.balancer.snapshot(), self._shared()
-            if self._dirty or _is_moving(snapshot) or (snapshot.backends, shared) != self._seen:
-                self._dirty, self._seen = False, (snapshot.backends, shared)
-                drawn = panel.draw(snapshot, self._view(snapshot), shared)
+            seen = (snapshot.backends, shared, self._advice(snapshot))
+            if self._dirty or _is_moving(snapshot) or seen != self._seen:
+                self._dirty, self._seen = False, seen
+                drawn = panel.draw(snapshot, self._view(snapshot), *seen[1:])
                 self._pieces.arrange(drawn)
                 self._pending = {name: drawn[name] for name in (*self._pending, *drawn) if name in drawn}
             return self._send()
@@ -135,7 +138,7 @@ class Dashboard:
     def still(self) -> Bundle:
         """Return what shows the present state, with its date, where there are no widgets."""
         snapshot, now = self.balancer.snapshot(), dt.datetime.now().astimezone()
-        picture = panel.whole(snapshot, self._view(snapshot), self._shared())
+        picture = panel.whole(snapshot, self._view(snapshot), self._shared(), self._seen[2])
         return still_bundle(self._mark, now, self.plain(), picture)
 
     def plain(self) -> str:
@@ -171,6 +174,9 @@ class Dashboard:
 
     def _shared(self) -> Shared | None:
         return None if self._onlooker is None else self._onlooker.latest()
+
+    def _advice(self, snapshot: Snapshot) -> str:
+        return "" if self._adviser is None else self._adviser.latest(snapshot)
 
     def _send(self) -> bool:
         """Send the parts that differ from what is shown, those that wait the longest first."""
@@ -308,7 +314,7 @@ class Dashboard:
         view = self._view(snapshot)
         makes = {
             ".png": lambda: png(report.caption(snapshot), [lb.plot_circuit, lb.plot_latency, lb.plot_tpm]),
-            ".svg": lambda: panel.standalone_svg(snapshot, view).encode(),
+            ".svg": lambda: panel.standalone_svg(snapshot, view, self._seen[2]).encode(),
             ".md": lambda: markdown(snapshot, view, f"{now:%Y-%m-%d %H:%M:%S %Z}").encode(),
             **tables({"stats": lb.stats, "history": lb.history}),
         }

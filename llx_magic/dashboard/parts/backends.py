@@ -51,12 +51,17 @@ def shape(standing: Standing) -> str:
 def _draw(scene: Scene) -> dict[str, str]:
     rows = {f"backend {row.place}": _row(row) for row in scene.rows.shown}
     folded = {"others": _folded(scene)} if scene.rows.folded else {}
-    return {"backends": _head(), **rows, "axis": _axis(scene.view), **folded}
+    has_cost = any(row.cost for row in scene.rows.shown)
+    return {"backends": _head(has_cost=has_cost), **rows, "axis": _axis(scene.view), **folded}
 
 
-def _head() -> str:
+def _head(*, has_cost: bool) -> str:
     keys = " ".join(f"<span>{drawn} {words}</span>" for drawn, words in LEGEND)
-    cells = "".join(f"<div class='{kind}'>{words}</div>" for kind, words in HEADINGS.items() if kind != "nm")
+    cells = "".join(
+        f"<div class='{kind}'>{words}</div>"
+        for kind, words in HEADINGS.items()
+        if kind != "nm" and (kind != "co" or has_cost)
+    )
     return f"<div class='r rh'><div class='nm'>{HEADINGS['nm']}</div><div class='pl'>{keys}</div>{cells}</div>"
 
 
@@ -122,19 +127,20 @@ PART = Part(
     name="backends",
     draw=_draw,
     style="""
-.llx .r{display:grid;gap:2px 12px;border-top:1px solid var(--l);padding:6px 0;align-items:center;
-    grid-template-columns:repeat(4,auto) 1fr}
+.llx .r{display:flex;flex-wrap:wrap;gap:2px 16px;border-top:1px solid var(--l);padding:6px 0;align-items:center}
 .llx .rh{border:0;padding:6px 0 2px;color:var(--m);font-size:11px}
 .llx .ra{border:0;padding:0 0 4px}
-.llx .nm,.llx .pl{grid-column:1/-1}
-.llx .pl{padding-left:48px;min-width:0}
+.llx .nm,.llx .pl{flex:0 0 100%;box-sizing:border-box;min-width:0}
+.llx .pl{padding-left:48px}
+.llx .an,.llx .se,.llx .tm,.llx .co{white-space:nowrap}
 .llx .rh .pl{padding:0;display:flex;flex-wrap:wrap;gap:2px 12px}
 .llx .rh>div:not(.pl){display:none}
 .llx .nm{overflow-wrap:anywhere}
 .llx .nm b{font-size:14px}
 .llx .st{font-weight:600}
 .llx .no{display:none}
-.llx .g{display:block;width:100%;overflow:visible}
+.llx .g{display:block;width:100%}
+.llx .g,.llx .g>svg:first-of-type{overflow:visible}
 .llx .s{display:none;width:100%;overflow:visible}
 .llx .key{height:14px;vertical-align:-3px;overflow:hidden}
 .llx .k{vertical-align:-1px;fill:none;stroke:var(--i);stroke-width:1.6;overflow:visible}
@@ -153,15 +159,15 @@ PART = Part(
 .llx .z{height:60px;fill:transparent}
 .llx .o,.llx .h,.llx .q{overflow:hidden;height:100%}
 .llx .o rect,.llx .h rect,.llx .q rect{fill-opacity:.12;stroke-width:2}
-.llx .o path{stroke:var(--ko);stroke-width:220;stroke-dasharray:1.2 6;transform:skewX(-40deg);opacity:.75}
+.llx .o path{stroke:var(--ko);stroke-width:220;stroke-dasharray:1.4 6;transform:skewX(-40deg);opacity:.75;
+    vector-effect:none}
 .llx .o rect{fill:var(--ko);stroke:var(--ko)}
 .llx .h rect{fill:var(--kp);stroke:var(--kp);fill-opacity:.5}
 .llx .q path{stroke:var(--kq);stroke-width:2.6;stroke-linecap:round;stroke-dasharray:0 9}
 .llx .q rect{fill:var(--kq);stroke:var(--kq)}
-.llx .oo,.llx .hh,.llx .qq{stroke-width:60;opacity:.4}
-.llx .oo{stroke:var(--ko);stroke-dasharray:1.5 3}
-.llx .hh{stroke:var(--kp)}
-.llx .qq{stroke:var(--kq);stroke-dasharray:1 5}
+.llx path.oo{stroke:var(--ko);fill:var(--ko);fill-opacity:.16}
+.llx path.hh{stroke:var(--kp);fill:var(--kp);fill-opacity:.6}
+.llx path.qq{stroke:var(--kq);fill:var(--kq);fill-opacity:.16;stroke-width:1.6;stroke-dasharray:1.6 3}
 .llx .w{stroke:var(--ka);stroke-width:5}
 .llx .u.u{display:inline}
 .llx path.u{stroke:var(--i);stroke-width:9;stroke-linecap:round}
@@ -171,24 +177,27 @@ PART = Part(
 .llx .wide{overflow-x:auto}
 .llx .fo td,.llx .fo th{padding:2px 12px 2px 0;text-align:left;white-space:nowrap;border:0}
 @container llx (min-width:740px){
-.llx .r{grid-template-columns:minmax(110px,17%) minmax(0,1fr) 84px 108px 104px;grid-template-rows:auto auto}
+.llx .r{display:grid;gap:2px 12px;grid-template-columns:minmax(110px,17%) minmax(0,1fr) 84px 108px 104px}
+.llx .an,.llx .se,.llx .tm,.llx .co{white-space:normal}
 .llx .nm,.llx .pl,.llx .an,.llx .se{grid-row:1/3;grid-column:auto}
 .llx .nm{grid-column:1}.llx .pl{grid-column:2}.llx .an{grid-column:3}.llx .se{grid-column:4}
 .llx .tm,.llx .co{grid-column:5}
-.llx .tm{grid-row:1}.llx .co{grid-row:2}
+.llx .tm{grid-row:1/3}.llx .r:has(.co:not(.no)) .tm{grid-row:1;align-self:end}
+.llx .co{grid-row:2;align-self:start}
 .llx .rh>div:not(.pl){display:block;align-self:end}
+.llx .rh>.co.co{display:none}
 .llx .rh .pl{padding-left:48px}
-.llx .rh .co{display:none}
 .llx .r small.u{display:none}
 .llx .r .co small.u{display:inline}
 .llx .an b{display:block;font-size:15px}
 .llx .tm small{display:block}
 }
 @container llx (min-width:1040px){
-.llx .r{grid-template-columns:minmax(130px,16%) minmax(0,1fr) 92px 150px 150px 72px;grid-template-rows:auto}
-.llx .nm,.llx .pl,.llx .an,.llx .se,.llx .tm,.llx .co{grid-row:1}
-.llx .co{grid-column:6}
-.llx .rh .co{display:block}
+.llx .r{grid-template-columns:minmax(130px,16%) minmax(0,1fr) 92px 150px 150px 64px;column-gap:16px}
+.llx .r .nm,.llx .r .pl,.llx .r .an,.llx .r .se,.llx .r .tm.tm,.llx .r .co{grid-row:1;align-self:center}
+.llx .r .co{grid-column:6}
+.llx .rh>div.co.co{display:block}
+.llx .r.rh.rh>div{align-self:end}
 .llx .r .co small.u{display:none}
 .llx .s{display:block}
 }
