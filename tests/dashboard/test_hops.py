@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from llx_magic.errors import AllBackendsFailed
 from tests.engine.kit import balancer, simulated
 
 
-def asked(*scripts: str, times: int = 1, **settings: object) -> Trace:
+def asked(*scripts: str, times: int = 1, **settings: Any) -> Trace:
     """The trace of the last of some prompts to backends named a, b, c."""
     members = (simulated(name, script, cycle=True) for name, script in zip("abc", scripts, strict=False))
     lb = balancer(*members, clock=VirtualClock(), **settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import AllBackendsFailed
@@ -13,7 +14,7 @@ from llx_magic.session.what_if import what_if
 from tests.engine.kit import balancer, simulated
 
 
-def lived(*scripts: str, prompts: int = 30, **settings: object) -> LoadBalancer:
+def lived(*scripts: str, prompts: int = 30, **settings: Any) -> LoadBalancer:
     members = (simulated(f"b{place}", script, cycle=True) for place, script in enumerate(scripts))
     lb = balancer(*members, clock=VirtualClock(), circuit_breaker_failure_threshold=100, **settings)
     for _ in range(prompts):
