@@ -79,6 +79,8 @@
         context.nextLine();
         return true;
       },
+      // A paragraph is read anew with each key, so one of a whole log is cut.
+      endLeaf: (context, line, leaf) => leaf.content.length > LONGEST,
     };
     // Else rows[0][1] would be a link, and a*b*c have an emphasis.
     const expression = {
@@ -110,7 +112,7 @@
       const style = (tags) => language.highlightingFor(editor.state, tags);
       let done = commandEnd(editor.state.doc);
       for (const { from, to } of editor.visibleRanges) {
-        const start = editor.state.doc.lineAt(Math.max(done, from - LONGEST)).from;
+        const start = Math.max(done, from - LONGEST);
         const text = editor.state.sliceDoc(start, to + LONGEST);
         for (const [begin, end] of expressions(text)) {
           if (start + begin < done || start + begin > to) continue;
