@@ -136,6 +136,28 @@ def test_after_a_restart_and_in_a_notebook_opened_again_a_dated_picture_stands_t
     expect(again.get_by_text("Error displaying widget")).to_be_hidden()
 
 
+def test_the_keyboard_reaches_every_control_and_each_has_a_name(lab: LabPage) -> None:
+    notebook = opened(lab, "keyboard.ipynb")
+    shown = dashboard(notebook, 1)
+    controls = shown.locator("button, select")
+    reached: list[str] = []
+    controls.first.focus()
+    for _ in range(controls.count()):
+        reached.append(notebook.page.evaluate(NAME))
+        notebook.page.keyboard.press("Tab")
+    assert all(reached)
+    wanted = ["Profile", "1 min", "5 min", "60 min", "Pause", "Export", "Close",
+              "Backend", "Open circuit", "Close circuit", "Reset statistics"]  # fmt: skip
+    assert [name for name in reached if name in wanted] == wanted
+
+
+NAME = """() => {
+    const each = document.activeElement;
+    if (!each.closest('.llx-dashboard')) return '';
+    return (each.getAttribute('aria-label') || each.labels?.[0]?.textContent || each.textContent).trim();
+}"""
+
+
 def test_two_notebooks_beside_each_other_have_a_live_view_each(lab: LabPage) -> None:
     opened(lab, "left.ipynb")
     opened(lab, "right.ipynb")
