@@ -119,7 +119,8 @@ class AllBackendsFailed(LlxError):
 
     ``reasons`` names every backend of the profile with its last error. ``partial`` is the longest text that any
     of them had sent before it failed, or the empty string; it is never a complete reply. ``trace`` holds the events
-    of the request, oldest first. As text it is one line; ``lines`` has a line for each backend.
+    of the request, oldest first, ``request`` is its number, 0 where it has none. As text it is one line; ``lines`` has
+    a line for each backend.
     """
 
     def __init__(self, headline: str, reasons: tuple[Reason, ...], *, summary: str = "", partial: str = "") -> None:
@@ -128,6 +129,7 @@ class AllBackendsFailed(LlxError):
         self.summary = summary or headline
         self.partial = partial
         self.trace: tuple[object, ...] = ()
+        self.request = 0
         super().__init__(headline, reasons)
 
     def __str__(self) -> str:

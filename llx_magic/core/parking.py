@@ -43,13 +43,14 @@ class Tries:
     """What was tried for one row.
 
     ``rounds`` are those in which all who could be asked have failed, ``answered_before`` is how many rows had been
-    answered at the end of the first of them.
+    answered at the end of the first of them. ``request`` is its number as a request, 0 where it has none yet.
     """
 
     refused_by: set[str] = field(default_factory=set)
     attempts: int = 0
     rounds: int = 0
     answered_before: int = 0
+    request: int = 0
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
 

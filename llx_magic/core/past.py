@@ -123,6 +123,8 @@ class Past:
         self.draw = draw
         self._asked: dict[int, Asked] = {}
         self._attempts: dict[tuple[int, str], list[Attempted]] = defaultdict(list)
+        self._made: dict[str, list[Attempted]] = defaultdict(list)
+        """All attempts at each backend, those of rows that were put back too."""
         self._not_ready: dict[tuple[int, str], str] = {}
         self._never_ready: dict[str, str] = {}
         self.by_hand: list[tuple[int, CircuitChanged | CoolDownLifted]] = []
@@ -130,10 +132,8 @@ class Past:
         for kernel, events in enumerate(kernels):
             for event in events:
                 self._read(event, kernel)
-        by_backend: dict[str, list[Attempted]] = defaultdict(list)
-        for (_request, name), attempts in self._attempts.items():
-            by_backend[name] += [each for each in attempts if not each.is_of_request]
-        self._backends = {name: _OfBackend(each, draw) for name, each in by_backend.items() if each}
+        telling = {name: [each for each in made if not each.is_of_request] for name, made in self._made.items()}
+        self._backends = {name: _OfBackend(each, draw) for name, each in telling.items() if each}
 
     def asked_of(self, backends: Collection[str]) -> list[Asked]:
         """Return the prompts that ended of whoever has one of the backends, in the order in which they came.
@@ -151,7 +151,7 @@ class Past:
 
     def attempts_at(self, backend: str) -> int:
         """Return from how many attempts is drawn what a backend would have answered."""
-        return sum(len(made) for (_request, name), made in self._attempts.items() if name == backend)
+        return len(self._made[backend])
 
     def why_not(self, backend: str, request: int) -> str | None:
         """Return why a backend could not be asked, as far as that is known, or None."""
@@ -199,6 +199,8 @@ class Past:
 
     def _read(self, event: Event, kernel: int) -> None:
         if isinstance(event, RequestStarted):
+            if event.request in self._asked:
+                self._ask_anew(event.request)
             self._asked[event.request] = Asked(event.at, event.request, event.policy, event.order, kernel)
         elif isinstance(event, RequestEnded) and event.request in self._asked:
             self._asked[event.request].ended = event
@@ -208,9 +210,17 @@ class Past:
         elif isinstance(event, BackendEvent):
             self._read_attempt(event)
 
+    def _ask_anew(self, request: int) -> None:
+        """Take that a row comes again that was put back: what it met before is not what it meets now."""
+        for name in self._asked[request].order:
+            self._attempts.pop((request, name), None)
+            self._not_ready.pop((request, name), None)
+
     def _read_attempt(self, event: BackendEvent) -> None:
         if isinstance(event, AttemptStarted):
-            self._attempts[event.request, event.backend].append(Attempted(event.at, is_cut=True))
+            began = Attempted(event.at, is_cut=True)
+            self._attempts[event.request, event.backend].append(began)
+            self._made[event.backend].append(began)
             return
         of_request = self._attempts.get((event.request, event.backend))
         last = of_request[-1] if of_request else None

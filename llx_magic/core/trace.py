@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 
 from llx_magic.core.describe import why, words
@@ -17,6 +18,7 @@ from llx_magic.core.events import (
     Event,
     FirstTokenReceived,
     RequestEnded,
+    RequestPutBack,
     RequestStarted,
     RetryScheduled,
     VisitCancelled,
@@ -65,7 +67,7 @@ class Trace:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every skip, attempt, wait and change of state, in order."""
-        return tuple(sorted(_steps(self.events), key=attrgetter("begin")))
+        return tuple(sorted((*_steps(self.events), *_rests(self.events)), key=attrgetter("begin")))
 
     @property
     def seconds(self) -> float:
@@ -155,6 +157,15 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
                 yield Step(backend=backend, kind=_KINDS.get(type(event), "note"), text=text, begin=begin, end=end)
     for open_attempt in open_attempts.values():
         yield _attempt(open_attempt, None, zero)
+
+
+def _rests(events: tuple[Event, ...]) -> Iterator[Step]:
+    """Yield the times in which a row was put back, until it was asked again."""
+    rounds = (event for event in events if isinstance(event, RequestPutBack | RequestStarted))
+    for ended, begun in pairwise(rounds):
+        if isinstance(ended, RequestPutBack):
+            begin, end = ended.at - events[0].at, begun.at - events[0].at
+            yield Step(backend="", kind="wait", text=words(ended) or "", begin=begin, end=end)
 
 
 def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent | None, zero: float) -> Step:

@@ -184,7 +184,7 @@ class Timeline:
                 self._lanes[event.backend] = Lane(samples=deque([None] * known, maxlen=SAMPLES_KEPT))
             self._lanes[event.backend].fold(event, self.basis)
         if isinstance(event, RequestStarted):
-            self._requests[event.request] = []
+            self._requests[event.request] = self._requests.pop(event.request, [])  # a row that was put back
             while len(self._requests) > LATEST_KEPT:
                 self._leave(self._requests.popitem(last=False)[1])
         if isinstance(event, RequestAnswered):

@@ -123,12 +123,16 @@ class LiveProfile:
         with self._lock:
             return act(self._ledger, *args, **kwargs)
 
-    def open(self, follower: Subscriber) -> int:
-        """Return the number of a new request, from 1, whose events ``follower`` gets until it is closed."""
+    def open(self, follower: Subscriber, number: int = 0) -> int:
+        """Return a request's number, from 1; ``follower`` gets its events until it is closed.
+
+        One that has a ``number`` keeps it, as a row does that was put back: there are as many as prompts.
+        """
         with self._lock:
-            self._requests += 1
-            self._followers[self._requests] = follower
-            return self._requests
+            if not number:
+                number = self._requests = self._requests + 1
+            self._followers[number] = follower
+            return number
 
     def close(self, request: int) -> None:
         """Follow the request no longer."""

@@ -51,7 +51,8 @@ class Plan:
     for any text; ``effort`` how much the model should reason. ``conversation`` names the conversation that is
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
     itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
-    rows: whoever runs those asks again later, so nothing is waited for here. What it costs is spent from every one of
+    rows: whoever runs those asks again later, so nothing is waited for here; then it has the ``number`` that it had
+    before, and else 0. What it costs is spent from every one of
     the ``budgets``. ``is_kept`` says that the reply is looked for in the store of replies, and kept there.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     bytes_a_token: float = BYTES_A_TOKEN
     notes: tuple[str, ...] = ()
     is_row: bool = False
+    number: int = 0
     budgets: tuple[Budget, ...] = ()
     is_kept: bool = False
 
@@ -111,7 +113,9 @@ class Plan:
             effort=self.effort,
         )
 
-    def for_row(self, messages: tuple[Message, ...], held: Takes, candidates: tuple[Candidate, ...]) -> Plan:
+    def for_row(
+        self, messages: tuple[Message, ...], held: Takes, candidates: tuple[Candidate, ...], number: int = 0
+    ) -> Plan:
         """Return the plan of one row of those that this one stands for; ``replace`` would take four times as long."""
         return Plan(
             routing=self.routing,
@@ -122,6 +126,7 @@ class Plan:
             effort=self.effort,
             budgets=self.budgets,
             is_row=True,
+            number=number,
         )
 
     def order(self, live: LiveProfile, request: int, jitter: Callable[[], float]) -> tuple[Candidate, ...]:

@@ -93,7 +93,7 @@ class RequestRun:
                 self._live.publish(RequestPutBack(**scope.stamp(), seconds=scope.age()))
             else:
                 self._live.publish(RequestFailed(**scope.stamp(), message=str(failed), seconds=scope.age()))
-            failed.partial, failed.trace = scope.partial, tuple(events)
+            failed.partial, failed.trace, failed.request = scope.partial, tuple(events), scope.number
             raise
         except BaseException:
             self._live.publish(RequestCancelled(**scope.stamp(), seconds=scope.age()))

@@ -42,7 +42,7 @@ class RequestScope:
         self.paid: list[Cost | None] = []
         """What each answer cost, those among them that were not what was asked for; None where it is not known."""
         self._began = self.clock.now()
-        self.number = live.open(self._take)
+        self.number = live.open(self._take, plan.number)
 
     def stamp(self) -> Stamp:
         """Return the moment and the request's number, for an event."""

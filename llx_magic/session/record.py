@@ -177,6 +177,8 @@ class ProfileRecord:
     def history(self) -> pd.DataFrame:
         """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
+        A row of a map that was put back and asked again has one for each time, all with the same number.
+
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
         token), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
         reasoning_tokens (of the completion's), cost, tokens_per_second (after the first piece), finish_reason,

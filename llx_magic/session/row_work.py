@@ -166,7 +166,8 @@ class RowWork:
 
     async def ask(self, row: MapRow) -> float | None:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
-        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row))
+        number = row.tries.request if row.tries else 0
+        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row), number)
         self._under_way += 1
         self._patience.wait()
         try:
@@ -263,6 +264,7 @@ class RowWork:
     def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed) -> float | None:
         """Decide on a row without a reply; returns from when on it may be asked again, None where it has failed."""
         row.tries = tries = row.tries or Tries()
+        tries.request = failed.request
         unfit = [each.backend.name for each in plan.candidates if plan.refusal(each)]
         verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
         if verdict is Verdict.LATER:

@@ -465,6 +465,31 @@ async def test_a_row_that_waits_is_no_prompt_that_failed(store):
     assert "put back" in set(lb.history().outcome)
 
 
+async def test_a_row_keeps_its_number_when_it_comes_again_and_prompts_are_counted_without_a_gap(store):
+    lb = balancer(simulated("a", script="429:30, 429:30, ok"))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    history = lb.history()
+    assert sorted(set(history.request)) == list(range(1, 21))
+    assert sorted(history.request[history.outcome == "answered"]) == list(range(1, 21))
+    assert (await lb.ask("and now?")).request == 21 == lb.snapshot().prompts.asked
+
+
+async def test_stored_rows_and_equal_ones_take_no_numbers(store):
+    lb = balancer(simulated("a"))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    await lb.map([*ROWS, "new", "new"], TEMPLATE, store=store)
+    assert sorted(lb.history().request) == list(range(1, 22))
+
+
+async def test_the_trace_of_a_row_that_was_put_back_tells_how_long_it_waited(store):
+    lb = balancer(simulated("a", script="429:30, 429:30, ok"))
+    await lb.map(["one"], TEMPLATE, store=store)
+    trace = lb.trace()
+    waits = [step.end - step.begin for step in trace.steps if step.kind == "wait"]
+    assert trace.headline.startswith("Request 1: answered by a")
+    assert (trace.seconds, waits) == (60.0, [30.0, 30.0])
+
+
 async def test_what_is_said_of_many_replies_is_said_once(store):
     lb = balancer(simulated("a", script="length"))
     result = await lb.map(ROWS, TEMPLATE, store=store)
