@@ -62,7 +62,7 @@ class Fleet:
         self._look: Callable[[], None] = lambda: None
         self._watching: asyncio.Task[None] | None = None
         self._lost_rows = 0
-        self._is_away = False
+        self._is_away = self._is_over = False
 
     def check_waiting(self) -> None:
         """See to it that the client does not need the thread that waits; as ``Answering``."""
@@ -75,7 +75,7 @@ class Fleet:
 
     async def end(self) -> None:
         """Have every engine break off and be forgotten."""
-        self._look = lambda: None
+        self._look, self._is_over = lambda: None, True
         if self._watching is not None:
             self._watching.cancel()
         await asyncio.gather(*(seat.end() for seat in self._seats.values()), *self._goodbyes)
@@ -131,8 +131,7 @@ class Fleet:
     def standings(self) -> dict[str, Standing]:
         """Say how each backend stands, all workers together."""
         told = [seat.standings() for seat in self._seats.values()]
-        is_over = any(seat.has_ended and not seat.why_not for seat in self._seats.values())
-        untold = Standing() if is_over else Standing(0, None, "no worker yet")  # over before one had asked anything
+        untold = Standing(0, None, self._why_untold())
         by_name = {name: [each[name] for each in told if name in each] for name in self._job.settings}
         return {name: _together(each) if each else untold for name, each in by_name.items()}
 
@@ -157,6 +156,14 @@ class Fleet:
         lost = sum(not seat.why_not for seat in self._gone)
         told = f"{plural(lost, 'worker')} lost, {plural(self._lost_rows, 'row')} handed to others"
         return (*unused, *partly, *([told] if lost else []))
+
+    def _why_untold(self) -> str:
+        """Say why no worker tells how a backend stands."""
+        if self._seats and all(seat.why_not for seat in self._seats.values()):
+            return "no worker can ask it"
+        if self._gone:
+            return "no worker left"
+        return "not asked" if self._is_over else "no worker yet"
 
     def _seat_for(self, names: Collection[str]) -> Seat | None:
         """Return the worker with most room among those that can ask one of the backends."""

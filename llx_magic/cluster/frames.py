@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from llx_magic.cluster.waiting import Client, check_waiting, client_of_dask, wait_for
 from llx_magic.errors import LlxError
 from llx_magic.units import plural
 
@@ -28,25 +28,42 @@ class Piece(NamedTuple):
 
 
 class Partitions:
-    """A frame of Dask, or a column as a frame; ``client`` is whose cluster computes it, None for Dask's own choice."""
+    """A frame of Dask, or a column as a frame; ``client`` is whose cluster computes it, None for Dask's own choice.
 
-    def __init__(self, frame: DataFrame, client: object = None) -> None:
+    That choice is made here, on the thread of whoever calls: elsewhere Dask would not know of the task that this is.
+    """
+
+    def __init__(self, frame: DataFrame, client: Client | None = None) -> None:
         self._frame = frame
-        self._client = client
+        self._client = client_of_dask() if client is None else client
         self.columns = tuple(frame.columns)
         self.count: int = frame.npartitions
 
     def compute(self, partition: int) -> pd.DataFrame:
-        """Return a partition; blocks for as long as that takes."""
+        """Return a partition; blocks for as long as that takes.
+
+        Raises:
+            UsageProblem: as ``check_waiting``.
+            LlxError: where the client is closed meanwhile.
+        """
         part = self._frame.partitions[partition]
-        if self._client is None:
+        if (client := self._client) is None:
             return cast("pd.DataFrame", part.compute())
+        self.check_waiting()
 
-        async def compute() -> pd.DataFrame:
-            return cast("pd.DataFrame", await self._client.compute(part))  # type: ignore[attr-defined]
+        async def compute() -> object:
+            return await client.compute(part)
 
-        loop: asyncio.AbstractEventLoop = self._client.loop.asyncio_loop  # type: ignore[attr-defined]
-        return asyncio.run_coroutine_threadsafe(compute(), loop).result()
+        return cast("pd.DataFrame", wait_for(client, compute()))
+
+    def check_waiting(self) -> None:
+        """See to it that the calling thread may wait for partitions to be computed.
+
+        Raises:
+            UsageProblem: where that would be for ever.
+        """
+        if self._client is not None:
+            check_waiting(self._client, "data: the client by which Dask computes it", "await lb.map(…)")
 
     def beside(self, pieces: Iterable[Piece], blank: pd.DataFrame, head: pd.DataFrame | None) -> DataFrame:
         """Return the lazy frame of the pieces' rows with their new columns.

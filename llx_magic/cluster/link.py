@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from llx_magic import __version__
 from llx_magic.cluster.messages import Engine, Job
+from llx_magic.cluster.waiting import Client, check_waiting, is_closed
 from llx_magic.core.ports import P, T
 from llx_magic.errors import LlxError, UsageProblem, brief
 from llx_magic.locks import ForkSafeLock
@@ -32,21 +33,14 @@ class UnfitError(LlxError):
     """A worker cannot ask anything; the text says why."""
 
 
-class _Loop(Protocol):
-    asyncio_loop: asyncio.AbstractEventLoop
-
-
 class _Future(Protocol):
     key: str
 
     def exception(self) -> Awaitable[Exception | None]: ...
 
 
-class _Client(Protocol):
+class _Client(Client, Protocol):
     """What is used of ``distributed.Client``; on its own loop its methods are awaited."""
-
-    status: str
-    loop: _Loop
 
     def as_current(self) -> AbstractContextManager[object]: ...
     def nthreads(self) -> Awaitable[Mapping[str, int]]: ...
@@ -75,7 +69,7 @@ class Link:
     @property
     def is_closed(self) -> bool:
         """Whether the client has been closed, and will not be back."""
-        return self._client.status in ("closed", "closing")
+        return is_closed(self._client)
 
     def check_waiting(self) -> None:
         """See to it that the calling thread may wait for what this client does.
@@ -83,12 +77,7 @@ class Link:
         Raises:
             UsageProblem: where the client's loop is the one that the caller keeps busy meanwhile, or does not run.
         """
-        loop = self._client.loop.asyncio_loop
-        if loop is _loop_of_this_thread() or not loop.is_running():
-            raise UsageProblem(
-                "client: it works on the event loop of the code that waits here, so both would wait for ever; "
-                "use `await lb.map(…, client=client)`, or Client(…, asynchronous=False); nothing was sent"
-            )
+        check_waiting(self._client, "client: it", "await lb.map(…, client=client)")
 
     async def workers(self) -> set[str]:
         """Return the addresses of the workers that are there now.
@@ -179,13 +168,6 @@ class Hired:
     def __init__(self, engine: Engine, future: _Future) -> None:
         self.engine = engine
         self.future = future
-
-
-def _loop_of_this_thread() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _is_client(given: object) -> bool:

@@ -99,7 +99,8 @@ class Seat:
         if self.why_not:
             return Standing(0, None, f"not used: {self.why_not}")
         if self.is_gone:
-            return Standing(0, None, "done" if self.has_ended else "lost")
+            done = "done" if self.answered else "not needed"
+            return Standing(0, None, done if self.has_ended else "lost")
         state = "getting ready" if self.is_joining else self._report.message if not level else "asking"
         return Standing(self._report.in_flight, level, state or "asking")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from llx_magic.cluster.frames import Partitions, Piece, frame_of
 from llx_magic.rows.frames import PandasRows, new_columns
@@ -14,6 +14,8 @@ from llx_magic.rows.rows import ROW, Column, Source
 if TYPE_CHECKING:
     import pandas as pd
     from dask.dataframe import DataFrame
+
+    from llx_magic.cluster.waiting import Client
 
 _HEAD = 5
 """How many of the first rows are kept, so that nothing is computed again where they are shown."""
@@ -37,7 +39,13 @@ class PartitionedRows(Source):
     def of(cls, data: object, client: object) -> Self | None:
         """Return the rows of a frame or a column; None for anything else of Dask's."""
         frame = frame_of(data, ROW)
-        return None if frame is None else cls(Partitions(frame, client), is_series=frame is not data)
+        if frame is None:
+            return None
+        return cls(Partitions(frame, cast("Client | None", client)), is_series=frame is not data)
+
+    def check_waiting(self) -> None:
+        """See to it that the calling thread may wait for partitions to be computed; as ``Source``."""
+        self._partitions.check_waiting()
 
     @property
     def reached(self) -> int:

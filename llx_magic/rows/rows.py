@@ -50,6 +50,13 @@ class Source(ABC):
             for _ in range(self.samples):
                 yield row
 
+    def check_waiting(self) -> None:  # noqa: B027 - most data needs nobody's loop
+        """See to it that the calling thread may wait while the rows are read.
+
+        Raises:
+            UsageProblem: where that would be for ever.
+        """
+
     @property
     def reached(self) -> int:
         """How many rows a table of what became of them has: all, or of an iterator those that were read."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from llx_magic.cluster.waiting import stepped_aside
 from llx_magic.core.events import Event
 from llx_magic.core.progress import MapProgress
 from llx_magic.engine.background import BACKGROUND
@@ -178,10 +179,12 @@ class MapRun:
         """
         try:
             self._answering.check_waiting()
+            self._source.check_waiting()
         except UsageProblem:
             self.abandon()
             raise
-        return BACKGROUND.start(self.run).follow(draw, on_interrupt)
+        with stepped_aside():
+            return BACKGROUND.start(self.run).follow(draw, on_interrupt)
 
     async def rows(self) -> AsyncIterator[Outcome]:
         """Run, and yield each row's outcome as it ends; leaving the loop early stops the run."""

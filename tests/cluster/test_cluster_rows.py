@@ -45,6 +45,15 @@ def test_when_all_rows_are_done_no_worker_is_said_to_be_lost_and_no_backend_to_h
     assert [(each.state, each.in_flight) for each in last.shares] == [("closed", 0)]
 
 
+def test_where_all_rows_are_stored_no_worker_is_said_to_be_missing_or_to_have_done_anything(client, store):
+    Watched(simulated(), rows(4), store=store).start().end()
+    again = Watched(simulated(), rows(4), client=client, store=store).start()
+    assert counts(again.end()) == {"stored": 4}
+    last = again.told[-1]
+    assert {each.state for each in last.shares} == {"not asked"}
+    assert {each.state for each in last.workers} <= {"not needed"}
+
+
 def test_the_same_call_again_asks_nothing_with_or_without_a_cluster(client, store):
     with FaultServer() as server:
         profile = profile_of(server)

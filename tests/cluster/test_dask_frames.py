@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import dask.dataframe as dd
 import pandas as pd
 import pytest
 from dask.delayed import delayed
+from distributed import Client, get_client
 
 import llx_magic as llx
-from llx_magic.errors import LlxError
+from llx_magic.errors import LlxError, UsageProblem
 from tests.cluster.kit import counts, simulated
 
 TABLE = pd.DataFrame({"text": [f"text {number}" for number in range(10)], "n": range(10)}, index=list("abcdefghij"))
@@ -100,3 +103,34 @@ def test_data_that_is_another_the_next_time_is_told_and_not_mixed_up(home, store
 def test_the_same_frame_again_asks_nothing(home, store):
     llx.map(frame(), TEMPLATE, profile=simulated(), store=store)
     assert counts(llx.map(frame(), TEMPLATE, profile=simulated(), store=store)) == {"stored": 10}
+
+
+async def test_without_a_client_a_call_that_waits_is_refused_where_dasks_own_works_on_the_loop_that_would_wait(
+    two_workers, home, store
+):
+    async with Client(two_workers.scheduler_address, asynchronous=True):
+        run = {"profile": simulated(), "store": store}
+        with pytest.raises(UsageProblem, match=r"^data: the client by which Dask computes it .*`await lb\.map\(…\)`"):
+            llx.map(frame(), TEMPLATE, **run)
+        elsewhere = await asyncio.to_thread(llx.map, frame(), TEMPLATE, **run)
+        async with llx.load(simulated()) as lb:
+            awaited = await lb.map(frame(), TEMPLATE, store=store)
+    assert (counts(elsewhere), counts(awaited)) == ({"answered": 10}, {"stored": 10})
+
+
+def ask_in_a_task(number: int, folder: str, *, by_cluster: bool) -> dict[str, int]:
+    """Ask the rows of a frame in a task of a worker, with the cluster of that worker or without."""
+    table = TABLE.assign(text=TABLE.text + f" of {number}")
+    data = dd.from_pandas(table, npartitions=2)
+    client, store = get_client() if by_cluster else None, f"{folder}/{number}"
+    result = llx.map(data, TEMPLATE, profile=simulated(), client=client, store=store, progress=False)
+    return counts(result)
+
+
+@pytest.mark.parametrize("by_cluster", [False, True])
+def test_as_many_tasks_as_there_are_workers_wait_for_each_others_workers_and_all_end(client, tmp_path, by_cluster):
+    tasks = [
+        client.submit(ask_in_a_task, number, str(tmp_path), by_cluster=by_cluster, workers=[worker], pure=False)
+        for number, worker in enumerate(client.nthreads())
+    ]
+    assert client.gather(tasks) == [{"answered": 10}] * 2

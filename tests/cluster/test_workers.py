@@ -227,3 +227,15 @@ def test_without_a_worker_the_run_waits_and_says_for_what(home, store):
     with workers_with() as cluster, Client(cluster, set_as_default=False) as client:
         result = llx.map(rows(4), TEMPLATE, profile=simulated(), client=client, store=store, give_up_after=1.0)
     assert result.summary.stopped == "nobody has answered for 1 s (a worker of the cluster)"
+
+
+def test_a_run_that_is_stopped_before_a_worker_came_waits_for_none_any_more(home, store):
+    with workers_with() as cluster, Client(cluster, set_as_default=False) as client:
+        run = Watched(simulated(), rows(4), client=client, store=store).start()
+        ends = time.monotonic() + 20.0
+        while not any(each.state == "no worker yet" for told in list(run.told) for each in told.shares):
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        run.run.stop()
+        run.end()
+    assert [each.state for each in run.told[-1].shares] == ["not asked"]
