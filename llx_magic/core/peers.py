@@ -48,7 +48,8 @@ class Card(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     ``process`` is its number there, ``name`` what a person knows it by, such as the notebook's; ``since`` is how long
     it has shared the backend, ``requests`` how often it has asked it in the last minute. ``circuit`` is its own
-    opinion. The limits are its own settings.
+    opinion, ``level`` how many rows at once it has found so far that the backend bears, None before the first row. The
+    limits are its own settings.
     """
 
     host: _Name
@@ -60,6 +61,7 @@ class Card(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     circuit: Circuit = "closed"
     probe_in: _Seconds = 0.0
     cooling_down: _Seconds | None = None
+    level: _Count | None = None
     rpm_limit: _Count | None = None
     tpm_limit: _Count | None = None
     concurrency_limit: _Count | None = None
@@ -118,6 +120,12 @@ class SharedBackend(NamedTuple):
     peers: Peers = Peers()
     why: str = ""
 
+    @property
+    def level(self) -> int | None:
+        """How many rows at once all together give the backend, as each has found out; None where none asks any."""
+        found = [card.level for card in self.peers.cards if card.level is not None]
+        return sum(found) if found else None
+
     def limits(self, setting: str) -> list[int]:
         """Return the different limits that those who share it go by, the least first."""
         found: set[int | None] = {getattr(card, setting) for card in self.peers.cards}
@@ -170,6 +178,11 @@ class Shared(NamedTuple):
         return tuple(name for name in Used._fields if any(backend.limits(name) for backend in self.backends))
 
     @property
+    def has_levels(self) -> bool:
+        """Whether anybody asks rows of any of the backends."""
+        return any(backend.level is not None for backend in self.backends)
+
+    @property
     def is_alone(self) -> bool:
         """Whether this process is the only one."""
         return [process.is_here for process in self.processes] == [True]
@@ -195,10 +208,12 @@ def _together(one: Peer, other: Peer) -> Peer:
     """Return what one process has said twice, of two profiles, as said once; the opinion is the later one."""
     assert one.card is not None
     assert other.card is not None
+    levels = [card.level for card in (one.card, other.card) if card.level is not None]
     card = msgspec.structs.replace(
         one.card,
         since=max(one.card.since, other.card.since),
         requests=one.card.requests + other.card.requests,
         under_way=one.card.under_way + other.card.under_way,
+        level=sum(levels) if levels else None,
     )
     return Peer(card, min(one.seconds, other.seconds), one.is_here or other.is_here, one.has_probe or other.has_probe)

@@ -62,6 +62,7 @@ def card_of_gate(seen: BackendSnapshot, settings: Settings, since: float, reques
         circuit=cast("Circuit", seen.state),
         probe_in=seen.seconds_until_probe,
         cooling_down=seen.cooling_down,
+        level=seen.level,
         rpm_limit=settings.rpm_limit,
         tpm_limit=settings.tpm_limit,
         concurrency_limit=settings.concurrency_limit,

@@ -29,6 +29,14 @@ def used_of(backend: SharedBackend, setting: str) -> str:
     return f"{number(round(getattr(backend.peers.used, setting)))} of {most}"
 
 
+def level_of(backend: SharedBackend) -> str:
+    """Return how many rows at once all together give a backend, ``24``, or ``24 of 64`` under a limit of theirs."""
+    if backend.level is None:
+        return NOTHING
+    limits = backend.limits("concurrency_limit")
+    return f"{number(backend.level)} of {number(limits[0])}" if limits else number(backend.level)
+
+
 def name_of(process: Process, longest: int = LONGEST_NAME) -> str:
     """Return what a person knows a process by: ``analysis.ipynb (4211), this one``; a long name is cut."""
     if (card := process.card) is None:
@@ -55,12 +63,12 @@ def circuit_of(peer: Peer) -> str:
     card = peer.card
     if card is None:
         return f"{NOTHING}, has the probe" if peer.has_probe else NOTHING
-    said = card.circuit
+    said = card.circuit if card.level is None else f"{card.circuit}, level {number(card.level)}"
     if peer.has_probe:
         return f"{said}, has the probe"
-    if said == "open":
+    if card.circuit == "open":
         left = max(0.0, card.probe_in - peer.seconds)
-        return f"open, probe {in_time(left)}" if left else "open, probe due"
+        return f"{said}, probe {in_time(left)}" if left else f"{said}, probe due"
     left = max(0.0, (card.cooling_down or 0.0) - peer.seconds)
     return f"{said}, cooling down {countdown(left)}" if left else said
 
@@ -113,10 +121,11 @@ def notes(shared: Shared) -> list[str]:
 
 def _tables(shared: Shared) -> list[tuple[list[str], list[list[str]]]]:
     """Return columns and rows of both tables; the second is left out where there is no process."""
-    first = [*_OF_BACKENDS, *shared.limits, "the probe"]
+    levels: list[Callable[[SharedBackend], str]] = [level_of] if shared.has_levels else []
+    first = [*_OF_BACKENDS, *(["level of all"] if levels else []), *shared.limits, "the probe"]
     backends = [
         [
-            *(cell(backend) for cell in _OF_BACKENDS.values()),
+            *(cell(backend) for cell in (*_OF_BACKENDS.values(), *levels)),
             *(used_of(backend, name) for name in shared.limits),
             holder_of(backend),
         ]

@@ -167,7 +167,8 @@ class ProfileRecord:
 
         Columns: backend, host, process (its number there), name (the notebook's or the program's), is_here, since
         (UTC), requests (of the last minute), in_flight, state (its own opinion of the circuit), seconds_until_probe,
-        cooling_down_seconds, has_probe, rpm_limit, tpm_limit and concurrency_limit (its own settings), rpm_used,
+        cooling_down_seconds, has_probe, level (how many rows at once it has found the backend to bear), rpm_limit,
+        tpm_limit and concurrency_limit (its own settings), rpm_used,
         tpm_used and concurrency_used (what counts of all processes together), heard_seconds (how long ago it said so).
         One of another version may not say who it is.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from llx_magic.core.peers import Card, Peer, Shared, SharedBackend, Used, peers_of
@@ -100,6 +101,24 @@ def test_limits_that_nobody_has_are_no_columns(view):
     said = view(shared(Card("h", 1, concurrency_limit=8)))
     assert "concurrency_limit" in said
     assert "rpm_limit" not in said
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=IDS)
+def test_the_levels_of_all_who_ask_rows_add_up_beside_their_limit(view):
+    cards = (Card("h", 1, level=12), Card("h", 2), Card("h", 3, level=20))
+    said = view(shared(*cards))
+    assert all(part in said for part in ("evel of all", "32", "closed, level 12", "closed, level 20"))
+    assert "32 of 64" in view(shared(*(msgspec.structs.replace(card, concurrency_limit=64) for card in cards)))
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=IDS)
+def test_where_nobody_asks_rows_there_is_no_level(view):
+    assert "evel" not in view(shared(Card("h", 1, concurrency_limit=64)))
+
+
+def test_two_profiles_of_one_process_have_their_levels_together():
+    found = peers_of([Peer(Card("h", 1, level=level), 0.0) for level in (3, None, 4)], 3, Used())
+    assert [card.level for card in found.cards] == [7]
 
 
 def test_nothing_is_drawn_where_nothing_is_shared():

@@ -13,6 +13,7 @@ from llx_magic.observe.peers import (
     circuit_of,
     holder_of,
     host_of,
+    level_of,
     name_of,
     notes,
     since,
@@ -40,21 +41,27 @@ def draw(shared: Shared | None) -> str:
 
 
 def _backends(shared: Shared) -> str:
-    columns = (*_OF_BACKENDS, *shared.limits, "Probe")
-    rows = "".join(_backend(backend, shared.limits) for backend in shared.backends)
+    columns = (*_OF_BACKENDS, *_level_column(shared), *shared.limits, "Probe")
+    rows = "".join(_backend(backend, shared) for backend in shared.backends)
     return f"<div class='wide'><table class='n'>{_head(columns)}<tbody>{rows}</tbody></table></div>"
 
 
-def _backend(backend: SharedBackend, limits: Sequence[str]) -> str:
+def _level_column(shared: Shared) -> tuple[str, ...]:
+    return ("Level of all",) if shared.has_levels else ()
+
+
+def _backend(backend: SharedBackend, shared: Shared) -> str:
     head = f"<tr><th scope='row'>{escape(one_line(backend.name, 60))}</th>"
     if backend.why:
-        return f"{head}<td colspan='{len(_OF_BACKENDS) + len(limits)}'>{escape(one_line(backend.why, 120))}</td></tr>"
+        columns = len(_OF_BACKENDS) + len(_level_column(shared)) + len(shared.limits)
+        return f"{head}<td colspan='{columns}'>{escape(one_line(backend.why, 120))}</td></tr>"
     peers = backend.peers
     cells = (
         number(peers.total),
         number(sum(card.requests for card in peers.cards)),
         number(sum(card.under_way for card in peers.cards)),
-        *(_bar(backend, name) for name in limits),
+        *(level_of(backend) for _ in _level_column(shared)),
+        *(_bar(backend, name) for name in shared.limits),
         escape(holder_of(backend, LONGEST_NAME)),
     )
     return f"{head}{_cells(cells)}</tr>"

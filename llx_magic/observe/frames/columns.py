@@ -100,6 +100,7 @@ PEERS: dict[str, Kind] = {
     "seconds_until_probe": "float64",
     "cooling_down_seconds": "float64",
     "has_probe": "bool",
+    "level": "Int64",
     "rpm_limit": "Int64",
     "rpm_used": "float64",
     "tpm_limit": "Int64",

@@ -282,6 +282,7 @@ def _peer(backend: SharedBackend, peer: Peer, now: float) -> tuple[object, ...]:
         None if card is None else now - card.since - peer.seconds,
         *(of[name] for name in ("requests", "under_way", "circuit", "probe_in", "cooling_down")),
         peer.has_probe,
+        of["level"],
         *(value for name in Used._fields for value in (of[name], getattr(peers.used, name))),
         peer.seconds,
     )
