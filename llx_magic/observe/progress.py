@@ -11,7 +11,7 @@ from unicodedata import east_asian_width
 from llx_magic.core.circuits import DISABLED
 from llx_magic.core.progress import MapProgress, Share
 from llx_magic.observe.palette import styles
-from llx_magic.observe.report import AS_WRITTEN
+from llx_magic.observe.report import AS_TABLES, AS_WRITTEN
 from llx_magic.text.screen import one_line
 from llx_magic.units import countdown, money, number, percent
 
@@ -133,7 +133,7 @@ def as_html(progress: MapProgress, rate: float | None) -> str:
     above = (share is not None) + bool(_waits(progress, rate)) + 1
     first, told_below = " · ".join(told[:above]), " · ".join(told[above:])
     return (
-        f'<div {AS_WRITTEN} style="font-variant-numeric:tabular-nums">'
+        f'<div {AS_WRITTEN} style="{AS_TABLES};font-variant-numeric:tabular-nums">'
         f'<div style="display:flex;align-items:center;flex-wrap:wrap;gap:0 .8em">{_drawn(share)}'
         f"<span>{first}</span></div>"
         f'<p style="margin:0;{_QUIET}">{told_below}</p>{_tables(progress)}</div>'
@@ -223,7 +223,8 @@ def _table(shares: Sequence[Share], columns: tuple[str, ...], marks: Mapping[str
         cells = zip(columns, told, strict=True)
         rows.append("".join(f'<td style="{_cell(name)}">{each}</td>' for name, each in cells))
     body = "".join(f'<tr style="background:none">{row}</tr>' for row in rows)
-    return f'<table style="border-collapse:collapse;margin:.3em 0 0">{f"<tr>{head}</tr>"}{body}</table>'
+    table = f'<table style="border-collapse:collapse;margin:.3em 0 0"><tr>{head}</tr>{body}</table>'
+    return f'<div style="overflow-x:auto">{table}</div>'
 
 
 def _cell(name: str) -> str:

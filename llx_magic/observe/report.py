@@ -162,6 +162,9 @@ def caption(snapshot: Snapshot) -> str:
     return text if snapshot.total_requests else f"{text} ({NOTHING_ASKED})"
 
 
+AS_TABLES = "font-size:var(--jp-ui-font-size1,inherit)"
+"""The style of words that stand beside a table, in the size that JupyterLab gives tables; others have one size."""
+
 _CAPTION = "text-align:left;white-space:nowrap"
 """A caption is never wider than its table, which may be of one narrow column: it stays on its line."""
 

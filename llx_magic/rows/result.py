@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from llx_magic.observe.report import AS_WRITTEN, html_table
+from llx_magic.observe.report import AS_TABLES, AS_WRITTEN, html_table
 from llx_magic.rows.layout import ABOUT, SAMPLE, Layout
 from llx_magic.rows.outcome import Outcomes, Spent
 from llx_magic.rows.rows import Column, Source
@@ -166,9 +166,10 @@ class MapResult:
     def _repr_html_(self) -> str:
         """The same as a table; every text in it is escaped, and the front end typesets none of it."""
         first = self._first()
-        table = html_table(first.names, first.rows, caption=str(self.summary), numbers=first.numbers)
-        below = "<br>".join(html.escape(printable(line)) for line in self._remarks())
-        return f'{table}<div {AS_WRITTEN} style="overflow-wrap:anywhere">{below}</div>' if below else table
+        table = html_table(first.names, first.rows, numbers=first.numbers)
+        above, *below = (html.escape(printable(line)) for line in (str(self.summary), *self._remarks()))
+        told = f"<div>{above}</div>{table}" + (f"<div>{'<br>'.join(below)}</div>" if below else "")
+        return f'<div {AS_WRITTEN} style="{AS_TABLES};overflow-wrap:anywhere">{told}</div>'
 
     def _first(self) -> Shown:
         places = range(min(self._source.reached, _SHOWN_ROWS))

@@ -25,6 +25,11 @@ A_QUARTER = """() => {
 """Whether a quarter of the bar is filled; asked until it is, since the bar may be redrawn meanwhile."""
 
 
+SIZES = """e => [...new Set([...e.querySelectorAll('div, th, td')]
+    .filter(each => !each.children.length && each.textContent).map(each => getComputedStyle(each).fontSize))]"""
+"""The sizes of the words of an output."""
+
+
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
     with FaultServer("ok", text="It is said.") as found:
@@ -74,6 +79,7 @@ def test_the_result_takes_the_place_of_the_bar(lab: LabPage, server):
     expect(output).to_contain_text("8 rows · 8 answered")
     expect(output.locator(".jp-OutputArea-output")).to_have_count(1)
     expect(output.get_by_role("progressbar")).to_have_count(0)
+    assert len(output.evaluate(SIZES)) == 1
 
 
 def test_the_stop_button_keeps_what_is_finished_and_the_cell_goes_on_when_it_runs_again(lab: LabPage, server):
