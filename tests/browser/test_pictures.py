@@ -7,6 +7,8 @@ The pictures stand in a page of a real browser that has the variables of Jupyter
 from __future__ import annotations
 
 import functools
+import io
+import itertools
 import os
 import re
 import sys
@@ -14,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 from playwright.sync_api import Page
 
 from llx_magic.dashboard import panel
@@ -98,6 +101,20 @@ def test_in_every_theme_every_word_can_be_read(page: Page, look: str) -> None:
 def test_every_picture_has_a_name_or_is_passed_over_by_a_screen_reader(page: Page, name: str) -> None:
     show(page, name)
     assert page.evaluate(NAMELESS, "#it") == []
+
+
+def test_in_grey_no_two_marks_of_the_legends_look_alike(page: Page) -> None:
+    """Laid over each other, at least a twentieth of the places differ by a fifth of the way from black to white."""
+    show(page, "many hops", more=GREY)
+    keys = page.locator("#it .key")
+    seen = []
+    for number in range(keys.count()):
+        drawn = Image.open(io.BytesIO(keys.nth(number).screenshot())).convert("L")
+        seen.append(drawn.resize((18, 14)))
+    assert len(seen) > 5
+    for one, two in itertools.combinations(seen, 2):
+        differing = sum(ImageChops.difference(one, two).histogram()[51:])
+        assert differing >= 18 * 14 / 20
 
 
 def test_the_keyboard_reaches_everything_that_opens(page: Page) -> None:
