@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llx_magic.commands.command import Command, Option
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
@@ -9,7 +11,7 @@ from llx_magic.commands.profiles import pairs
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, files, settings
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import Totals
+from llx_magic.core.totals import Expected, Figure, Totals, spread_in_words
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.session.replaying import Replayer, Trial, change_of
 from llx_magic.units import duration, number, percent, plural
@@ -32,7 +34,9 @@ COMMAND = Command(
 )
 
 
-_FIGURES = (1, 2)
+SPREAD = "from to"
+
+_FIGURES = (1, 2, 3)
 """The columns of numbers."""
 
 
@@ -47,8 +51,8 @@ def run(here: Here, asked: Asked) -> Shown:
     replayer = Replayer(balancer, asked.get("history"), 0)
     trial = replayer.try_out(change)
     title = f"{plural(trial.totals.prompts, 'prompt')} of {balancer.name}, replayed with {change}"
-    columns = ("", "was", "would be")
-    rows = rows_of(replayer.was_totals, trial.totals)
+    columns = ("", "was", "would be", *([SPREAD] if trial.expected.is_drawn else []))
+    rows = rows_of(replayer.was_totals, trial.expected)
     below = "\n".join(remarks(replayer, trial))
     text = f"{title}\n\n{text_table(columns, rows, numbers=_FIGURES)}\n\n{below}"
     return Shown(
@@ -58,26 +62,38 @@ def run(here: Here, asked: Asked) -> Shown:
     )
 
 
-def rows_of(was: Totals, would: Totals) -> list[tuple[str, str, str]]:
-    """Return a row for each figure, what it was and what it would be."""
-    return [
-        ("answered", percent(was.success_rate), percent(would.success_rate)),
-        ("p50", duration(was.p50), duration(would.p50)),
-        ("p95", duration(was.p95), duration(would.p95)),
-        ("cost", number(was.cost), number(would.cost)),
-        ("answered by another than the first", number(was.switches), number(would.switches)),
-        ("wasted tokens", number(was.wasted_tokens), number(would.wasted_tokens)),
-    ]
+_ROWS: tuple[tuple[str, Figure, Callable[[float | None], str]], ...] = (
+    ("answered", lambda each: each.success_rate, percent),
+    ("p50", lambda each: each.p50, duration),
+    ("p95", lambda each: each.p95, duration),
+    ("cost", lambda each: each.cost, number),
+    ("answered by another than the first", lambda each: each.switches, number),
+    ("wasted tokens", lambda each: each.wasted_tokens, number),
+)
+
+
+def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
+    """Return a row for each figure: what it was, what it would be, and where that is drawn from where to where."""
+    rows = []
+    for name, figure, words in _ROWS:
+        spread = [spread_in_words(would, figure, words)] if would.is_drawn else []
+        rows.append((name, words(figure(was)), words(figure(would.middle)), *spread))
+    return rows
 
 
 def remarks(replayer: Replayer, trial: Trial) -> list[str]:
-    """Say how much of the answer is known, and on how little the rest stands."""
-    share = trial.replayed.drawn_share
-    said = ["every attempt is known from this history" if not share else f"{percent(share)} of the attempts are drawn"]
-    if share:
-        said[0] += " from what each backend answered at about that time; the others are known"
-    said += [
-        f"little is known of {name}: it was asked {plural(count, 'time')}"
-        for name, count in replayer.thin(trial).items()
+    """Say how much of the answer is known, how far the rest may be off, and on how little it stands."""
+    if not trial.expected.is_drawn:
+        return ["every attempt is known from this history"]
+    share, courses = trial.told.typical.drawn_share, len(trial.expected.courses)
+    said = [
+        f"{percent(share)} of the attempts are drawn from what each backend answered; the others are known",
+        f"drawn {plural(courses, 'time')}: would be is the middle, and a real run mostly lies within the last column",
     ]
-    return said
+    return said + [_little(name, count) for name, count in replayer.thin(trial).items()]
+
+
+def _little(name: str, count: int) -> str:
+    if not count:
+        return f"nothing is known of {name}, which was never asked: it is taken to answer as another backend does"
+    return f"little is known of {name}: it was asked {plural(count, 'time')}"

@@ -3,7 +3,9 @@
 A backend is taken to be up or out at any moment, to go from one to the other at random, and to fail rarely while it is
 up and mostly while it is out. How rarely, how mostly and for how long is what explains its attempts best
 (a hidden Markov model of two states, fitted as by L. R. Rabiner: https://doi.org/10.1109/5.18626). Then one course of
-states is drawn from all that fit the attempts: https://doi.org/10.1093/biomet/81.3.541.
+states is drawn from all that fit the attempts: https://doi.org/10.1093/biomet/81.3.541. Where nobody asked for long, it
+may have been out as often as at other times; one that was never seen to be out as often as the others were, less the
+longer it was seen to be up.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import astuple, dataclass, replace
+from itertools import chain, pairwise
+from statistics import mean
 
 LASTING = (5.0, 30.0, 180.0, 1200.0, 7200.0)
 """Seconds after which the state of a backend says little of what it is by then; the best of these is taken."""
@@ -23,11 +26,14 @@ ROUNDS = 6
 MOST_FITTED = 2000
 """From how many of the latest attempts the rates are taken."""
 
+MOST_UNSEEN = 500
+"""At how many moments at most, between attempts, the state is drawn too."""
+
 _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
+class Rates:
     """How often it fails while it is up and while it is out, how much of the time it is out, and for how long."""
 
     up: float
@@ -59,26 +65,78 @@ class Outages:
         return self.begins_out ^ (bisect_right(self.changes, at) % 2 == 1)
 
 
-def outages(times: Sequence[float], failed: Sequence[bool], draw: Callable[[], float]) -> Outages:
-    """Return a course that fits the attempts, whose times rise; ``draw`` gives random numbers in [0, 1)."""
-    count = sum(failed)
-    if not count or count == len(failed):
-        rate = 1.0 if count else 0.0
-        return Outages((), begins_out=False, fails_up=rate, fails_out=rate)
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    rates = _fitted(gaps[-MOST_FITTED + 1 :], failed[-MOST_FITTED:])
-    states = _drawn(gaps, failed, rates, draw)
+def rates_of(times: Sequence[float], failed: Sequence[bool]) -> Rates | None:
+    """Return what explains the attempts best, whose times rise; None where all or none of them failed."""
+    if not 0 < sum(failed) < len(failed):
+        return None
+    return _fitted(_gaps(times)[-MOST_FITTED + 1 :], failed[-MOST_FITTED:])
+
+
+def usual_of(every: Sequence[Rates]) -> Rates | None:
+    """Return what is usual of backends; None of none."""
+    if not every:
+        return None
+    return Rates(*(mean(each) for each in zip(*map(astuple, every), strict=True)))
+
+
+def outages(
+    times: Sequence[float],
+    failed: Sequence[bool],
+    draw: Callable[[], float],
+    usual: Rates | None = None,
+    span: tuple[float, float] | None = None,
+) -> Outages:
+    """Return a course that fits the attempts, whose times rise; ``draw`` gives random numbers in [0, 1).
+
+    ``usual`` is what is usual of other backends, and ``span`` the time that the course is about.
+    """
+    if times and all(failed):
+        return Outages((), begins_out=False, fails_up=1.0, fails_out=1.0)
+    rates = rates_of(times, failed)
+    fails_up = 0.0 if rates is None else rates.up
+    if rates is None and usual is not None:
+        seen = sum(min(gap, usual.lasts) for gap in _gaps(times))
+        rates = replace(usual, up=_LEAST, share=usual.share / (1 + usual.share * seen / usual.lasts))
+    if rates is None:
+        return Outages((), begins_out=False, fails_up=0.0, fails_out=0.0)
+    begin, end = span or (times[0], times[-1])
+    step = max(rates.lasts / 4, (end - begin) / MOST_UNSEEN)
+    moments, seen_as = _with_unseen(times, failed, (begin, end), step)
+    gaps = _gaps(moments)
+    states = _drawn(gaps, seen_as, rates, draw)
     changes = tuple(
-        times[place] + draw() * gaps[place] for place in range(len(gaps)) if states[place] != states[place + 1]
+        moments[place] + draw() * gaps[place] for place in range(len(gaps)) if states[place] != states[place + 1]
     )
-    return Outages(changes, states[0], rates.up, rates.out)
+    return Outages(changes, states[0], fails_up, rates.out)
 
 
-def _fitted(gaps: Sequence[float], failed: Sequence[bool]) -> _Rates:
+def _gaps(times: Sequence[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+def _with_unseen(
+    times: Sequence[float], failed: Sequence[bool], span: tuple[float, float], step: float
+) -> tuple[list[float], list[bool | None]]:
+    """Return the attempts' times with moments between them where they lie far apart, and what was seen at each."""
+    moments, seen = list[float](), list[bool | None]()
+    begin, end = span
+    last = begin
+    for at, has_failed in chain(zip(times, failed, strict=True), [(max(end, *times, begin), None)]):
+        unseen = int((at - last) / step) if step > 0 else 0
+        for number in range(1, unseen + 1):
+            moments.append(last + (at - last) * number / (unseen + 1))
+            seen.append(None)
+        moments.append(at)
+        seen.append(has_failed)
+        last = at
+    return moments, seen
+
+
+def _fitted(gaps: Sequence[float], failed: Sequence[bool]) -> Rates:
     best, likeliest = None, -math.inf
     share = min(0.9, max(0.02, sum(failed) / len(failed)))
     for lasts in LASTING:
-        rates = _Rates(share / 4, 0.95, share, lasts)
+        rates = Rates(share / 4, 0.95, share, lasts)
         for _ in range(ROUNDS):
             rates, likelihood = _better(gaps, failed, rates)
         if likelihood > likeliest:
@@ -87,7 +145,7 @@ def _fitted(gaps: Sequence[float], failed: Sequence[bool]) -> _Rates:
     return best
 
 
-def _better(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates) -> tuple[_Rates, float]:
+def _better(gaps: Sequence[float], failed: Sequence[bool], rates: Rates) -> tuple[Rates, float]:
     """Return rates that explain the attempts better, and how well the given ones do."""
     forward, likelihood = _forward(gaps, failed, rates)
     out = list(forward)
@@ -103,7 +161,7 @@ def _better(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates) -> tup
     fails_out = sum(each for each, has in zip(out, failed, strict=True) if has)
     fails_up = sum(failed) - fails_out
     return (
-        _Rates(
+        Rates(
             up=_share(fails_up, len(failed) - total),
             out=max(0.5, _share(fails_out, total)),
             share=_share(total, len(failed)),
@@ -113,13 +171,19 @@ def _better(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates) -> tup
     )
 
 
-def _forward(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates) -> tuple[list[float], float]:
-    """Return for each attempt how likely the backend was out by what came until then, and the logarithm of the odds."""
+def _forward(gaps: Sequence[float], failed: Sequence[bool | None], rates: Rates) -> tuple[list[float], float]:
+    """Return at each moment how likely the backend was out by what came until then, and the logarithm of the odds.
+
+    None in ``failed`` is a moment at which nobody asked.
+    """
     likely, found, likelihood = rates.share, [], 0.0
     for place, has_failed in enumerate(failed):
         if place:
             to_out_up, to_out_out = rates.stays(gaps[place - 1])
             likely = likely * to_out_out + (1 - likely) * to_out_up
+        if has_failed is None:
+            found.append(likely)
+            continue
         if_out, if_up = (rates.out, rates.up) if has_failed else (1 - rates.out, 1 - rates.up)
         seen = likely * if_out + (1 - likely) * if_up
         likely = likely * if_out / seen
@@ -128,7 +192,7 @@ def _forward(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates) -> tu
     return found, likelihood
 
 
-def _drawn(gaps: Sequence[float], failed: Sequence[bool], rates: _Rates, draw: Callable[[], float]) -> list[bool]:
+def _drawn(gaps: Sequence[float], failed: Sequence[bool | None], rates: Rates, draw: Callable[[], float]) -> list[bool]:
     """Draw whether it was out at each attempt, from the last to the first."""
     forward, _ = _forward(gaps, failed, rates)
     states = [draw() < forward[-1]]

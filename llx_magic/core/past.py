@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from llx_magic.core.attempts import FEW_FAILURES, LONGEST_SECONDS, Attempted, Attempts, courses_of, in_order
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import (
     AttemptFailed,
@@ -26,47 +26,9 @@ from llx_magic.core.events import (
     VisitCancelled,
     VisitSucceeded,
 )
-from llx_magic.core.failure import REFUSALS, Failure
-from llx_magic.core.outages import outages
 
 MOVED_SECONDS = 5.0
 """By how much an attempt may be sent sooner or later than it was, and still meet what it met."""
-
-NEIGHBOURS = 40
-"""From how many of the attempts nearest in time an attempt that was never made is drawn."""
-
-OFTEN = 0.1
-"""Where more than this part of the replies take so long, a time-out is no sign of an outage."""
-
-LONGEST_SECONDS = 86_400.0
-"""No attempt is taken to have lasted longer."""
-
-
-@dataclass(slots=True)
-class Attempted:
-    """One attempt as it was: when it was sent, and what came of it after ``seconds``.
-
-    ``is_cut`` says that it was ended from here, by a time-out or since nobody wanted it any longer: left alone, it
-    would have lasted longer. ``has_failed`` says that it may be a sign of an outage.
-    """
-
-    at: float
-    seconds: float = 0.0
-    ttft: float | None = None
-    failure: Failure | None = None
-    reply: VisitSucceeded | None = None
-    is_cut: bool = False
-    has_failed: bool = False
-
-    @property
-    def is_of_request(self) -> bool:
-        """Whether it failed through the request, and not the backend."""
-        return self.failure is not None and self.failure.kind in REFUSALS
-
-    @property
-    def first_at(self) -> float:
-        """After how many seconds its first text came, or would not have come yet."""
-        return self.seconds if self.ttft is None else self.ttft
 
 
 @dataclass(slots=True)
@@ -90,29 +52,6 @@ class Asked:
         return _within_reason(self.ended.seconds) if isinstance(self.ended, RequestCancelled) else None
 
 
-class _OfBackend:
-    """The attempts at one backend, oldest first; which of them were made while it was out is drawn."""
-
-    def __init__(self, attempts: Iterable[Attempted], draw: Callable[[], float]) -> None:
-        every = sorted(attempts, key=attrgetter("at"))
-        self._waits = sorted(each.first_at for each in every if not each.is_cut and not each.has_failed)
-        for each in every:
-            each.has_failed = each.has_failed and not (each.is_cut and self._often_takes(each.seconds))
-        self.outages = outages([each.at for each in every], [each.has_failed for each in every], draw)
-        self._alike: dict[tuple[bool, bool], list[Attempted]] = defaultdict(list)
-        for each in every:
-            self._alike[self.outages.is_out(each.at), each.has_failed].append(each)
-
-    def like(self, *, is_out: bool, has_failed: bool) -> list[Attempted]:
-        """Return those of a kind: of that state where there are any, else of the other."""
-        return self._alike[is_out, has_failed] or self._alike[not is_out, has_failed]
-
-    def _often_takes(self, seconds: float) -> bool:
-        """Return whether replies often begin so late, so that a time-out by then is no sign of an outage."""
-        longer = len(self._waits) - bisect_left(self._waits, seconds)
-        return longer > OFTEN * len(self._waits)
-
-
 class Past:
     """A history: the events of each kernel in their order, whose requests have numbers that are nobody else's.
 
@@ -133,7 +72,15 @@ class Past:
             for event in events:
                 self._read(event, kernel)
         telling = {name: [each for each in made if not each.is_of_request] for name, made in self._made.items()}
-        self._backends = {name: _OfBackend(each, draw) for name, each in telling.items() if each}
+        every = {name: in_order(each) for name, each in telling.items() if each}
+        moments = [each.at for each in self._asked.values()] or [0.0]
+        self._courses = courses_of(every, (min(moments), max(moments)), draw)
+        self._backends = {name: Attempts(each, self._courses[name]) for name, each in every.items()}
+        for known in self._backends.values():
+            known.sample(draw)
+        for known in self._backends.values():
+            known.borrow(list(self._backends.values()))
+        self._strangers: dict[str, Attempts] = {}
 
     def asked_of(self, backends: Collection[str]) -> list[Asked]:
         """Return the prompts that ended of whoever has one of the backends, in the order in which they came.
@@ -155,7 +102,7 @@ class Past:
 
     def why_not(self, backend: str, request: int) -> str | None:
         """Return why a backend could not be asked, as far as that is known, or None."""
-        if not self.knows(backend):
+        if self._at(backend) is None:
             return self._never_ready.get(backend, "it has never been asked, so nothing is known of it")
         return self._not_ready.get((request, backend))
 
@@ -168,34 +115,27 @@ class Past:
         own = made[number - 1] if number <= len(made) else None
         if own is not None and abs(own.at - at) <= MOVED_SECONDS:
             return own, True
-        return self._drawn(self._backends[backend], own, at), False
+        known = self._at(backend)
+        assert known is not None
+        return known.drawn(own, at, self.draw), False
 
     def outlasting(self, backend: str, cut: Attempted, at: float) -> Attempted | None:
         """Return how an attempt goes on that was cut: as one that lasted longer, or for ever, which is None."""
-        known = self._backends[backend]
-        if cut.has_failed and known.outages.is_out(at):
-            return None
-        longer = [
-            each
-            for each in known.like(is_out=False, has_failed=False)
-            if not each.is_cut and each.seconds > cut.seconds and (cut.ttft is not None or each.first_at > cut.seconds)
-        ]
-        return self._one_near(longer, at) if longer else None
+        known = self._at(backend)
+        return None if known is None else known.longer_than(cut, at, self.draw)
 
-    def _drawn(self, known: _OfBackend, own: Attempted | None, at: float) -> Attempted:
-        is_out = known.outages.is_out(at)
-        fails = self.draw() < known.outages.failing(at)
-        if own is not None and not own.has_failed and not fails:
+    def _at(self, backend: str) -> Attempts | None:
+        """Return the attempts at a backend; where next to nothing is known of it, those at one that it may be like."""
+        own = self._backends.get(backend)
+        if own is not None and (own.replies or self.attempts_at(backend) >= FEW_FAILURES):
             return own
-        found = known.like(is_out=is_out, has_failed=fails) or known.like(is_out=is_out, has_failed=not fails)
-        return self._one_near(found, at)
-
-    def _one_near(self, attempts: Sequence[Attempted], at: float) -> Attempted:
-        """Draw one of those nearest in time."""
-        place = bisect_left(attempts, at, key=attrgetter("at"))
-        first = max(0, min(place - NEIGHBOURS // 2, len(attempts) - NEIGHBOURS))
-        near = attempts[first : first + NEIGHBOURS]
-        return near[int(self.draw() * len(near))]
+        if backend not in self._strangers and backend not in self._never_ready:
+            others = [each for each in self._backends.values() if each.replies]
+            if others:
+                like = others[int(self.draw() * len(others))]
+                course = self._courses[""]
+                self._strangers[backend] = like.of_one_like_it(backend, self.attempts_at(backend), course)
+        return self._strangers.get(backend, own)
 
     def _read(self, event: Event, kernel: int) -> None:
         if isinstance(event, RequestStarted):
@@ -239,6 +179,7 @@ class Past:
                     self._asked[event.request].prompt_tokens = event.prompt_tokens
             case VisitCancelled() if last:
                 last.seconds = _within_reason(event.at - last.at)
+                last.has_failed = event.outrun_by is not None and last.ttft is None
 
 
 def _within_reason(seconds: float) -> float:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import mean, median_low
 
 from llx_magic.core.events import Event, VisitWithoutReply
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.past import Asked
 from llx_magic.core.statistics import RequestRecord, percentile
 from llx_magic.units import duration, number, percent
+
+Figure = Callable[["Totals"], float | None]
+"""One of the figures, where there is one."""
 
 Prompts = Sequence[tuple[Asked, RequestRecord]]
 """Prompts as they were asked, each with what became of it."""
@@ -44,6 +48,54 @@ class Totals:
         """The share that was answered of the prompts that nobody stopped; None of none."""
         ended = self.answered + self.failed
         return self.answered / ended if ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What prompts would come to where part of it is drawn: in some courses, each as likely as the others."""
+
+    courses: tuple[Totals, ...]
+
+    @property
+    def middle(self) -> Totals:
+        """The middle of the courses: means of counts and cost, medians of times."""
+        return Totals(
+            prompts=self.courses[0].prompts,
+            answered=round(mean(each.answered for each in self.courses)),
+            failed=round(mean(each.failed for each in self.courses)),
+            p50=self._of(median_low, lambda each: each.p50),
+            p95=self._of(median_low, lambda each: each.p95),
+            cost=self._of(mean, lambda each: each.cost),
+            switches=round(mean(each.switches for each in self.courses)),
+            wasted_tokens=round(mean(each.wasted_tokens for each in self.courses)),
+        )
+
+    @property
+    def typical(self) -> int:
+        """Which of the courses has the p95 of the middle."""
+        return [each.p95 for each in self.courses].index(self.middle.p95)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is more than one course, since something was drawn."""
+        return len(self.courses) > 1
+
+    def spread(self, figure: Figure) -> tuple[float, float] | None:
+        """Return the least and the greatest of a figure in the courses; None where none has it."""
+        known = self._known(figure)
+        return (min(known), max(known)) if known else None
+
+    def _known(self, figure: Figure) -> list[float]:
+        return [value for each in self.courses if (value := figure(each)) is not None]
+
+    def _of(self, middle: Callable[[list[float]], float], figure: Figure) -> float | None:
+        return middle(known) if (known := self._known(figure)) else None
+
+
+def spread_in_words(expected: Expected, figure: Figure, words: Callable[[float | None], str]) -> str:
+    """Return from where to where a figure goes in the courses, such as ``9.1 s to 10.4 s``; empty where it is one."""
+    least, greatest = map(words, expected.spread(figure) or (None, None))
+    return f"{least} to {greatest}" if least != greatest else ""
 
 
 def totals(prompts: Prompts, events: Iterable[Event]) -> Totals:

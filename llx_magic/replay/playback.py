@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import NoReturn, Self
 
+from llx_magic.core.attempts import Attempted
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
-from llx_magic.core.past import Attempted, Past
+from llx_magic.core.past import Past
 from llx_magic.core.ports import Clock, Progress
 from llx_magic.core.reply import Answer, ChatRequest, Usage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from llx_magic.core.past import Asked, Past
 from llx_magic.core.ports import Backend
 from llx_magic.core.routing import FAILOVER, Routing, Standing, turn_of
 from llx_magic.core.statistics import RequestRecord
+from llx_magic.core.totals import Expected, totals
 from llx_magic.core.window import BYTES_A_TOKEN, bytes_of
 from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.leaps import Arrival, LeapingClock, arriving, cut_at, on_leaping_time
@@ -33,6 +34,13 @@ from llx_magic.text.values import JsonValue
 
 _PROMPT = (Message("user", "prompt"),)
 """Stands for a prompt whose text nobody has kept; as many tokens are counted for it as it had."""
+
+
+MOST_COURSES, LEAST_COURSES = 9, 3
+"""In how many courses a past is replayed of which something is drawn."""
+
+MOST_PROMPTS = 20_000
+"""How many prompts are replayed in all courses together, where there are more than the least."""
 
 
 def draws(seed: int) -> Callable[[], float]:
@@ -159,6 +167,34 @@ class Replayed:
         """The share of all attempts that met what was drawn and not what is known, from 0 to 1."""
         attempts = sum(each.attempts for each in self.drawn)
         return sum(each.drawn for each in self.drawn) / attempts if attempts else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A past under other settings: what is expected, and of the courses that were drawn the one nearest to it."""
+
+    typical: Replayed
+    expected: Expected
+
+
+def told(pasts: Iterable[Past], places: Sequence[Place], routing: Routing, seed: int = 0) -> Told:
+    """Return what the prompts would have come to, in a course for each of the pasts, which differ in their draws alone.
+
+    One is enough where nothing is drawn.
+    """
+    courses = list[Replayed]()
+    for number, past in enumerate(pasts):
+        past.draw = draws(seed + 1 + number)
+        courses.append(replayed(past, places, routing, seed))
+        if not courses[0].drawn_share:
+            break
+    expected = Expected(tuple(totals(each.decided.prompts, each.decided.events) for each in courses))
+    return Told(courses[expected.typical], expected)
+
+
+def courses_for(prompts: int) -> int:
+    """Return how many courses are enough: of many prompts each is much like the others."""
+    return max(LEAST_COURSES, min(MOST_COURSES, MOST_PROMPTS // max(1, prompts)))
 
 
 def replayed(past: Past, places: Sequence[Place], routing: Routing, seed: int = 0) -> Replayed:

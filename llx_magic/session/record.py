@@ -241,12 +241,13 @@ class ProfileRecord:
 
         The prompts are those that are still remembered, or those of a ``history`` that ``save_history`` or the setting
         ``history_file`` wrote. The settings in force hold for all that is not given. What a prompt met at a backend is
-        played back; what it never met is drawn from what that backend answered at about that time, by ``seed``.
-        Nothing is sent.
+        played back; what it never met is drawn from what that backend answered, by ``seed``, in several courses: the
+        rows are those of the course whose p95 is the middle. Nothing is sent.
 
         Columns: request, started (UTC), outcome, backend, seconds, ttft_seconds, attempts, drawn (how many of the
         attempts met what was drawn), prompt_tokens, completion_tokens, cost, decisions, error, and of what happened
-        was_outcome, was_backend, was_seconds, was_cost. ``attrs["drawn_share"]`` is the share of all attempts.
+        was_outcome, was_backend, was_seconds, was_cost. ``attrs["drawn_share"]`` is the share of all attempts;
+        ``attrs["answered_from_to"]`` and ``attrs["p95_from_to"]`` are the least and the greatest in the courses.
 
         Raises:
             SettingError: for a setting that does not exist, or a value that is not allowed.

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from llx_magic.core.events import Event
 from llx_magic.core.past import Asked, Past
 from llx_magic.core.routing import FAILOVER, Routing, routing_named
-from llx_magic.core.totals import Prompts, Totals, as_recorded, totals, what_if
+from llx_magic.core.totals import Expected, Prompts, Totals, as_recorded, totals, what_if
 from llx_magic.errors import UsageProblem
 from llx_magic.files.folders import absolute
 from llx_magic.observe.frames import frames
 from llx_magic.profiles.document import SINGLE
 from llx_magic.replay.history import load, numbered
-from llx_magic.replay.run import Place, Replayed, draws, replayed
+from llx_magic.replay.run import Place, Told, courses_for, draws, told
 from llx_magic.session.prices import Costs
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
@@ -54,7 +54,8 @@ class Replayer:
         self._seed = seed
         self.epoch = record.epoch if history is None else 0.0
         self._kernels: Sequence[Sequence[Event]] = numbered(kernels)
-        self._past = Past(self._kernels, draws(seed))
+        self._pasts = [Past(self._kernels, draws(seed))]
+        self._past = self._pasts[0]
         self.asked: list[Asked] = self._past.asked_of(record.members)
         if not self.asked:
             raise UsageProblem(
@@ -76,26 +77,37 @@ class Replayer:
         """The same in figures."""
         return totals(self.was, self._events())
 
-    def try_out(self, change: Change) -> Trial:
-        """Return what the prompts would have come to."""
-        self._past.draw = draws(self._seed + 1)
-        found = replayed(self._past, self._places(change), self._routing(change), self._seed)
-        return Trial(change, found, totals(found.decided.prompts, found.decided.events))
+    def try_out(self, change: Change, courses: int | None = None) -> Trial:
+        """Return what the prompts would have come to, in so many courses; without a number in as many as are enough."""
+        pasts = self._in_courses(courses or courses_for(len(self.asked)))
+        return Trial(change, told(pasts, self._places(change), self._routing(change), self._seed))
 
     def thin(self, trial: Trial) -> Mapping[str, int]:
         """Return the backends that would have answered of which little is known, with their attempts."""
-        asked = {record.backend for _asked, record in trial.replayed.decided.prompts}
+        if not trial.told.typical.drawn_share:
+            return {}
+        asked = {record.backend for _asked, record in trial.told.typical.decided.prompts}
         known = {name: self._past.attempts_at(name) for name in self.record.members if name in asked}
-        return {name: count for name, count in known.items() if count < THIN and trial.replayed.drawn_share}
+        return {name: count for name, count in known.items() if count < THIN}
 
     def frame(self, trial: Trial) -> pd.DataFrame:
         """Return a row per prompt: what it would have come to, and what it came to."""
         was = {asked.request: record for asked, record in self.was}
-        prompts = zip(trial.replayed.decided.prompts, trial.replayed.drawn, strict=True)
+        typical = trial.told.typical
+        prompts = zip(typical.decided.prompts, typical.drawn, strict=True)
         rows = [(would, was[asked.request], asked.request, drawn.drawn) for (asked, would), drawn in prompts]
         frame = frames.replay_frame(rows, self.epoch)
-        frame.attrs["drawn_share"] = trial.replayed.drawn_share
+        frame.attrs["drawn_share"] = typical.drawn_share
+        frame.attrs["answered_from_to"] = trial.expected.spread(lambda each: each.success_rate)
+        frame.attrs["p95_from_to"] = trial.expected.spread(lambda each: each.p95)
         return frame
+
+    def _in_courses(self, count: int) -> Iterator[Past]:
+        """Yield the past so often, each time with other draws; they are the same for every trial."""
+        for number in range(count):
+            if number == len(self._pasts):
+                self._pasts.append(Past(self._kernels, draws(self._seed + number)))
+            yield self._pasts[number]
 
     def _events(self) -> Iterator[Event]:
         return (event for events in self._kernels for event in events)
@@ -123,8 +135,17 @@ class Trial:
     """What a change would have made of a past."""
 
     change: Change
-    replayed: Replayed
-    totals: Totals
+    told: Told
+
+    @property
+    def expected(self) -> Expected:
+        """What it would come to, and how sure that is."""
+        return self.told.expected
+
+    @property
+    def totals(self) -> Totals:
+        """The middle of that."""
+        return self.told.expected.middle
 
     def line(self, was: Totals) -> str | None:
         """Return that in one line, or None where it is nothing to speak of."""

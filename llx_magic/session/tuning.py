@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, cast, get_args
 
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import Totals
+from llx_magic.core.totals import Totals, spread_in_words
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.profiles.document import SINGLE
 from llx_magic.session.replaying import Change, Replayer, Trial
@@ -23,6 +23,9 @@ BEST = 3
 
 COMBINED = 4
 """How many of the best single changes are tried in pairs."""
+
+COMPARED, COURSES = 4, 5
+"""How many of the best are tried again, and in how many courses, since one may have had luck in its draws."""
 
 HARM = 0.005
 """By how much the share of answered prompts may fall for the sake of another aim."""
@@ -62,22 +65,29 @@ class Tuned:
 def tune(replayer: Replayer, aim: Aim) -> Tuned:
     """Try changes and return the best; nothing is changed. All are compared with a replay of the settings in force."""
     now = replayer.try_out(Change({}))
-    found = [trial for trial in map(replayer.try_out, _changes(replayer, now.totals)) if _is_better(trial, now, aim)]
-    tried = sum(1 for _ in _changes(replayer, now.totals))
-    found.sort(key=lambda trial: _rank(trial.totals, aim))
+    every = list(_changes(replayer, now.totals))
+    found = [trial for change in every if _is_better(trial := replayer.try_out(change, 1), now, aim)]
+    found.sort(key=lambda trial: _order(trial, aim))
+    tried = len(every)
     for one, other in combinations(found[:COMBINED], 2):
         if (both := _both(one.change, other.change)) is not None:
             tried += 1
-            trial = replayer.try_out(both)
+            trial = replayer.try_out(both, 1)
             is_more = all(_rank(trial.totals, aim) < _rank(each.totals, aim) for each in (one, other))
             if is_more and _is_better(trial, now, aim):
                 found.append(trial)
-    found.sort(key=lambda trial: (_rank(trial.totals, aim), trial.replayed.drawn_share))
+    return Tuned(now, tuple(_best(replayer, found, now, aim)), tried)
+
+
+def _best(replayer: Replayer, found: Iterable[Trial], now: Trial, aim: Aim) -> Iterator[Advice]:
+    """Yield the best of what was found better in one course, as far as it is not worse in any other."""
     best = dict[Totals, Trial]()
-    for trial in found:
+    for trial in sorted(found, key=lambda trial: _order(trial, aim)):
         best.setdefault(trial.totals, trial)  # of those that come to the same, one is enough
-    told = list(best.values())[:BEST]
-    return Tuned(now, tuple(Advice(trial, _sentence(trial, now.totals)) for trial in told), tried)
+    sure = [replayer.try_out(trial.change, COURSES) for trial in list(best.values())[:COMPARED]]
+    better = (trial for trial in sure if _is_better(trial, now, aim) and _is_sure(trial, now, aim))
+    for trial in sorted(better, key=lambda trial: _order(trial, aim))[:BEST]:
+        yield Advice(trial, _sentence(trial, now.totals))
 
 
 def _changes(replayer: Replayer, now: Totals) -> Iterator[Change]:
@@ -116,6 +126,10 @@ def _rank(found: Totals, aim: Aim) -> tuple[float, float]:
     return (slow if aim == "latency" else found.cost or 0.0), failing
 
 
+def _order(trial: Trial, aim: Aim) -> tuple[tuple[float, float], float]:
+    return _rank(trial.totals, aim), trial.told.typical.drawn_share
+
+
 def _is_better(trial: Trial, now: Trial, aim: Aim) -> bool:
     was, would = now.totals, trial.totals
     before, after = was.success_rate or 0.0, would.success_rate or 0.0
@@ -125,6 +139,12 @@ def _is_better(trial: Trial, now: Trial, aim: Aim) -> bool:
         return False
     old, new = (was.p95, would.p95) if aim == "latency" else (was.cost, would.cost)
     return old is not None and new is not None and new < old * (1 - GAIN)
+
+
+def _is_sure(trial: Trial, now: Trial, aim: Aim) -> bool:
+    """Return whether no course of the draws comes to worse than the settings in force."""
+    worst = max(trial.expected.courses, key=lambda each: _rank(each, aim))
+    return _rank(worst, aim)[0] <= _rank(now.totals, aim)[0]
 
 
 def _both(one: Change, other: Change) -> Change | None:
@@ -137,8 +157,10 @@ def _both(one: Change, other: Change) -> Change | None:
 def _sentence(trial: Trial, was: Totals) -> str:
     would = trial.totals
     costs = "" if was.cost is None or would.cost is None else f", cost {number(would.cost)} (now {number(was.cost)})"
-    known = 1 - trial.replayed.drawn_share
+    known = 1 - trial.told.typical.drawn_share
+    spread = spread_in_words(trial.expected, lambda each: each.p95, duration)
+    p95 = ", ".join(filter(None, [duration(would.p95), spread]))
     return (
         f"{trial.change}: {percent(would.success_rate)} answered (now {percent(was.success_rate)}), "
-        f"p95 {duration(would.p95)} (now {duration(was.p95)}){costs}; {percent(known)} of that is known."
+        f"p95 {p95} (now {duration(was.p95)}){costs}; {percent(known)} of that is known."
     )

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from llx_magic.core.outages import outages
+from llx_magic.core.outages import Rates, outages
 
 
 def attempts(noise: float, *out: tuple[float, float], count: int = 800) -> tuple[list[float], list[bool]]:
@@ -41,3 +41,30 @@ def test_a_backend_that_only_failed_always_fails():
 def test_attempts_at_the_same_moment_are_taken():
     found = outages([1.0, 1.0, 1.0, 5.0], [True, False, True, False], random.Random(2).random)
     assert 0 <= found.failing(1.0) <= 1
+
+
+USUAL = Rates(up=0.01, out=0.95, share=0.2, lasts=180.0)
+
+
+def out_of(found, *moments: float) -> float:
+    return sum(map(found.is_out, moments)) / len(moments)
+
+
+def test_one_that_was_not_asked_for_long_may_have_been_out_as_often_as_others():
+    """Seen to be up in its first five minutes, and nobody asked in the two days after."""
+    seen = [float(at) for at in range(0, 300, 10)]
+    found = outages(seen, [False] * len(seen), random.Random(3).random, USUAL, (0.0, 172_800.0))
+    assert out_of(found, *seen) == 0
+    assert 0.03 < out_of(found, *range(1000, 172_000, 500)) < 0.35
+
+
+def test_one_that_was_seen_to_be_up_all_the_time_is_never_out():
+    seen = [float(at) for at in range(0, 20_000, 10)]
+    found = outages(seen, [False] * len(seen), random.Random(3).random, USUAL, (0.0, 20_000.0))
+    assert out_of(found, *range(0, 20_000, 50)) == 0
+    assert found.failing(50.0) == 0
+
+
+def test_without_others_one_that_never_failed_is_never_out():
+    found = outages([1.0, 5000.0], [False, False], random.Random(3).random, None, (0.0, 9000.0))
+    assert out_of(found, *range(0, 9000, 50)) == 0

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llx_magic.core.totals import Totals, what_if
+from llx_magic.core.totals import Expected, Totals, spread_in_words, what_if
+from llx_magic.units import duration
 
 WAS = Totals(prompts=100, answered=91, failed=9, p50=1.0, p95=14.0, cost=2.0, switches=5, wasted_tokens=100)
 
@@ -23,6 +24,20 @@ WAS = Totals(prompts=100, answered=91, failed=9, p50=1.0, p95=14.0, cost=2.0, sw
 )
 def test_the_line_says_what_is_worth_a_word(change, says):
     assert what_if(WAS, replace(WAS, **change), "timeout_ms=8000") == says
+
+
+def test_what_is_expected_is_the_middle_of_the_courses_and_how_far_they_lie_apart():
+    courses = [replace(WAS, p95=p95, answered=answered) for p95, answered in ((9.0, 90), (30.0, 93), (10.4, 96))]
+    expected = Expected(tuple(courses))
+    assert (expected.middle.p95, expected.middle.answered) == (10.4, 93)
+    assert expected.courses[expected.typical].p95 == 10.4
+    assert spread_in_words(expected, lambda each: each.p95, duration) == "9 s to 30 s"
+    assert spread_in_words(expected, lambda each: each.p50, duration) == ""
+
+
+def test_of_courses_in_which_nobody_answered_nothing_is_expected():
+    expected = Expected((replace(WAS, answered=0, p50=None, p95=None, cost=None),) * 2)
+    assert (expected.middle.p95, expected.spread(lambda each: each.p95), expected.typical) == (None, None, 0)
 
 
 def test_prompts_that_were_stopped_do_not_count():

@@ -41,7 +41,7 @@ def test_both_sides_stand_beside_each_other(session):
     text = replay.run(session, "--set timeout_ms=4000").text
     lines = text.splitlines()
     assert lines[0] == "60 prompts of pair, replayed with timeout_ms=4000"
-    assert lines[2].split() == ["was", "would", "be"]
+    assert lines[2].split() == ["was", "would", "be", "from", "to"]
     assert len({len(line) for line in lines[2:5]}) == 1  # numbers are right-aligned
     p95 = next(line.split() for line in lines if line.startswith("p95"))
     assert p95[1:3] == ["9", "s"]
@@ -50,10 +50,17 @@ def test_both_sides_stand_beside_each_other(session):
 
 def test_it_says_how_much_was_drawn(session):
     assert (
-        "% of the attempts are drawn from what each backend answered at about that time"
+        "% of the attempts are drawn from what each backend answered; the others are known"
         in replay.run(session, "--policy roundrobin").text
     )
     assert "every attempt is known from this history" in replay.run(session, "").text
+
+
+def test_what_is_drawn_is_told_with_how_far_it_may_be_off(session):
+    lines = replay.run(session, "--policy roundrobin").text.splitlines()
+    assert any(" to " in line for line in lines[4:10])
+    assert "drawn 9 times: would be is the middle, and a real run mostly lies within the last column" in lines
+    assert "from to" not in replay.run(session, "").text
 
 
 def test_it_says_of_whom_little_is_known(session):

@@ -11,32 +11,44 @@ from llx_magic.core.past import Past
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.replay.run import Place, replayed
 from tests.engine.kit import settings_with
+from tests.replay.tuned import tuned_against_truth
 from tests.replay.world import events_of, held_against_truth
 
 POINTS, PART = 0.02, 0.1
 """By how much the share that is answered, and by which part of itself the p95, may be wrong."""
 
-FEW_ATTEMPTS, ENOUGH_ATTEMPTS = 30, 100
-"""From fewer attempts at a backend nobody can tell how often it fails, and how slow its slowest replies are."""
+ENOUGH_ATTEMPTS = 100
+"""From fewer attempts at a backend nobody can tell how slow its slowest replies are."""
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_replay_tells_what_a_real_run_would_have_come_to(seed):
     """Where every backend that answers was asked often enough, the errors stay within their bounds."""
-    held = held_against_truth(seed, 300)
-    assert held.points <= POINTS or held.fewest_attempts < FEW_ATTEMPTS
-    assert held.part_beside <= 2 * PART or held.fewest_attempts < ENOUGH_ATTEMPTS  # of 300 only 15 are so slow
+    held = held_against_truth(seed, 300, courses=3)
+    assert held.points <= POINTS
+    assert held.part <= 2 * PART or held.fewest_attempts < ENOUGH_ATTEMPTS  # of 300 only 15 are so slow
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_two_hundred_random_histories_are_told_right():
-    """The share that is answered is right in all that can be told, the p95 in nineteen of twenty of them."""
+    """The share that is answered in nearly all, the p95 in most, and nearly all where each backend was asked enough."""
     held = [held_against_truth(seed, 1000) for seed in range(200)]
-    assert max(each.points for each in held if each.fewest_attempts >= FEW_ATTEMPTS) <= POINTS
+    assert sum(each.points <= POINTS for each in held) >= 198
+    assert sum(each.part <= PART for each in held) >= 165
     tellable = [each for each in held if each.fewest_attempts >= ENOUGH_ATTEMPTS]
-    assert sum(each.part_beside <= PART for each in tellable) >= 0.95 * len(tellable)
-    assert sum(each.part <= PART for each in tellable) >= 0.8 * len(tellable)
+    assert sum(each.part <= PART for each in tellable) >= 0.85 * len(tellable)
+    assert sum(each.is_within for each in held) >= 120
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_what_tuning_proposes_really_is_better(tmp_path):
+    """Of fifty random histories, those with a proposal are asked for real under the best one."""
+    found = [tuned_against_truth(seed, 300, tmp_path / f"{seed}.jsonl") for seed in range(50)]
+    proposed = [each for each in found if each is not None]
+    assert len(proposed) >= 25
+    assert sum(each.is_better for each in proposed) >= 0.8 * len(proposed)
 
 
 def test_replay_under_the_same_settings_is_what_happened():

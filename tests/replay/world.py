@@ -12,9 +12,8 @@ from llx_magic.core.failure import BackendFailed, Failure, FailureKind
 from llx_magic.core.past import Asked, Past
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.statistics import percentile
-from llx_magic.core.totals import Totals, totals
-from llx_magic.replay.run import Place, Trial, replayed
+from llx_magic.core.totals import Expected, Totals, totals
+from llx_magic.replay.run import Place, Trial, courses_for, draws, told
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import settings_with
 
@@ -81,28 +80,26 @@ class Held(NamedTuple):
 
     was: Totals
     truth: Totals
-    told: Totals
+    told: Expected
     drawn_share: float
     fewest_attempts: int
     """At the backend that was asked least under the first settings, of those that answered under the second."""
-    told_around: tuple[float, float]
-    """The seconds within which the replay has 94 and 96 of 100 answers."""
 
     @property
     def points(self) -> float:
         """By how much the share that is answered is wrong."""
-        return abs(self.told.success_rate - self.truth.success_rate)
+        return abs(self.told.middle.success_rate - self.truth.success_rate)
 
     @property
     def part(self) -> float:
         """By which part of itself the p95 is wrong."""
-        return abs(self.told.p95 / self.truth.p95 - 1)
+        return abs(self.told.middle.p95 / self.truth.p95 - 1)
 
     @property
-    def part_beside(self) -> float:
-        """The same, where one answer of a hundred more or less may be slow: then a p95 may leap to another mode."""
-        low, high = self.told_around
-        return max(low / self.truth.p95 - 1, 1 - high / self.truth.p95, 0.0)
+    def is_within(self) -> bool:
+        """Whether the true p95 lies within what the replay says that it may be."""
+        least, greatest = self.told.spread(lambda each: each.p95) or (math.nan, math.nan)
+        return least * 0.999 <= self.truth.p95 <= greatest * 1.001
 
 
 def asked_in(draw: random.Random, names: tuple[str, ...], prompts: int) -> list[Asked]:
@@ -113,15 +110,19 @@ def asked_in(draw: random.Random, names: tuple[str, ...], prompts: int) -> list[
     return asked
 
 
+def values_in(draw: random.Random) -> dict[str, int | None]:
+    return {
+        "timeout_ms": draw.choice((8000, 15_000, 30_000, 60_000)),
+        "failover_retry_count": draw.choice((1, 2, 3)),
+        "failover_retry_delay_ms": draw.choice((200, 1000)),
+        "circuit_breaker_failure_threshold": draw.choice((1, 2, 3, 5)),
+        "circuit_breaker_recovery_timeout_ms": draw.choice((10_000, 30_000, 60_000)),
+        "hedge_after_ms": draw.choice((None, None, 3000)),
+    }
+
+
 def settings_in(draw: random.Random) -> Settings:
-    return settings_with(
-        timeout_ms=draw.choice((8000, 15_000, 30_000, 60_000)),
-        failover_retry_count=draw.choice((1, 2, 3)),
-        failover_retry_delay_ms=draw.choice((200, 1000)),
-        circuit_breaker_failure_threshold=draw.choice((1, 2, 3, 5)),
-        circuit_breaker_recovery_timeout_ms=draw.choice((10_000, 30_000, 60_000)),
-        hedge_after_ms=draw.choice((None, None, 3000)),
-    )
+    return settings_with(**values_in(draw))
 
 
 def run(scripts: dict[str, Script], asked: list[Asked], settings: Settings, policy: str, seed: int = 1):
@@ -131,30 +132,27 @@ def run(scripts: dict[str, Script], asked: list[Asked], settings: Settings, poli
     return trial.decide(asked)
 
 
-def held_against_truth(seed: int, prompts: int) -> Held:
-    """Replay a random history of a random world under random settings; ask the same world under them, too."""
+def held_against_truth(seed: int, prompts: int, courses: int | None = None) -> Held:
+    """Replay a random history of a random world under random settings; ask the same world under them, too.
+
+    The replay is given the events of the first run and nothing else.
+    """
     draw = random.Random(seed)
     names = ("a", "b", "c")[: draw.choice((2, 3))]
     asked = asked_in(draw, names, prompts)
     scripts = {name: Script(name, seed, asked[-1].at - START + 600) for name in names}
     (before, policy), (after, other) = ((settings_in(draw), draw.choice(POLICIES)) for _ in range(2))
     was, truth = run(scripts, asked, before, policy), run(scripts, asked, after, other, seed=2)
-    past = Past([was.events], random.Random(3).random)
-    told = replayed(past, [Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4)
+    pasts = [Past([was.events], draws(number)) for number in range(courses or courses_for(prompts))]
+    found = told(pasts, [Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4)
     answered = {record.backend for _asked, record in truth.prompts if record.backend}
     return Held(
         _totals(was),
         _totals(truth),
-        _totals(told.decided),
-        told.drawn_share,
-        min(past.attempts_at(name) for name in answered),
-        _around(told.decided),
+        found.expected,
+        found.typical.drawn_share,
+        min(pasts[0].attempts_at(name) for name in answered),
     )
-
-
-def _around(decided) -> tuple[float, float]:
-    seconds = [record.seconds for _asked, record in decided.prompts if record.outcome == "answered"]
-    return percentile(seconds, 0.94) or 0.0, percentile(seconds, 0.96) or 0.0
 
 
 def _totals(decided) -> Totals:
