@@ -186,8 +186,8 @@ class TestInterrupt:
 @pytest.fixture
 def dear(home: Home) -> Home:
     """A profile whose two rows are estimated at about 100."""
-    saving = ("profile", "save", "model", "dear", "--provider", "simulated", "--model", "m", "--price-input", "0")
-    assert home.run(*saving, "--price-output", "100000").returncode == 0
+    prices = {"price-input": 0, "price-output": 100_000}
+    home.write("dear", provider="simulated", model="m", modelParams={}, ephemeralSettings=prices)
     return home
 
 
