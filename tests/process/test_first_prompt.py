@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.notebook.kit import write_balancer, write_model
 
 FIRST_PROMPT = """
-import asyncio, json, time
+import asyncio, json, sys, time
 import llx_magic as llx
+
+class BusyMachine:
+    def find_spec(self, name, *_):
+        if name == "httptools":
+            time.sleep(2)
+
+sys.meta_path.insert(0, BusyMachine())
 
 async def main():
     began = time.monotonic()
@@ -29,27 +32,14 @@ print(json.dumps(asyncio.run(main())))
 """
 
 
-@contextmanager
-def busy_processors() -> Iterator[None]:
-    """Have two other processes compute as fast as they can."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    try:
-        yield
-    finally:
-        for process in spinning:
-            process.kill()
-            process.wait()
-
-
 def test_a_first_prompt_with_a_short_time_limit_is_answered_and_its_latency_is_the_servers(scripts, pair, home, first):
     """On a busy machine importing the HTTP library and reading certificates takes longer than the limit."""
-    write_balancer(home, "impatient", ["first", "second"], timeout_ms=400, failover_retry_count=1)
-    with busy_processors():
-        seen = json.loads(scripts.run(FIRST_PROMPT))
+    write_balancer(home, "impatient", ["first", "second"], timeout_ms=1500, failover_retry_count=1)
+    seen = json.loads(scripts.run(FIRST_PROMPT))
     assert seen["backend"] == "first"
     assert len(first.requests) == 1
-    assert seen["latency"] < seen["all"] / 2  # most of the time passed before sending
-    assert seen["attempt"] < seen["all"] / 2
+    assert seen["latency"] <= seen["all"] - 2.0  # which passed before sending
+    assert seen["attempt"] <= seen["all"] - 2.0
 
 
 NOTEBOOK = """
