@@ -7,9 +7,10 @@ import asyncio
 import pytest
 import redis
 
+from llx_magic.core.events import SharingChanged
 from llx_magic.core.sharing import Held, HoldWanted
 from tests.engine.kit import answer
-from tests.shared.kit import Shared, soon
+from tests.shared.kit import Kernel, Shared, soon
 from tests.shared.test_shared_limits import joined
 
 LONG = {"cooldown_wait_ms": 60_000}
@@ -49,10 +50,18 @@ async def test_processes_never_have_more_under_way_together_than_the_limit(kerne
     kernels = [kernel(Counted(under_way), concurrency_limit=limit, **LONG) for _ in range(processes)]
     await there(*kernels)
     await asyncio.sleep(1.3)
-    under_way[1] = 0
-    replies = await asyncio.gather(*(each.ask() for each in kernels for _ in range(12)))
-    assert {reply.backend for reply in replies} == {"a"}
+    for _ in range(5):
+        under_way[1], before = 0, changes(kernels)
+        replies = await asyncio.gather(*(each.ask() for each in kernels for _ in range(12)))
+        assert {reply.backend for reply in replies} == {"a"}
+        if changes(kernels) == before:
+            break
     assert under_way == [0, limit]
+
+
+def changes(kernels: list[Kernel]) -> int:
+    """How often they have lost and found the server: a busy machine lets some go on alone, which may add their part."""
+    return sum(len(each.events(SharingChanged)) for each in kernels)
 
 
 async def test_a_process_that_begins_later_gets_its_part_of_the_places(kernel):
