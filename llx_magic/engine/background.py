@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import concurrent.futures.thread  # where a thread imports it during a fork, its lock is released that nobody took
 import contextlib
 import inspect
 import os
