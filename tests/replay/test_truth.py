@@ -35,7 +35,7 @@ def test_two_hundred_random_histories_are_told_right():
     """The share that is answered in nearly all, the p95 in most, and nearly all where each backend was asked enough."""
     held = [held_against_truth(seed, 1000) for seed in range(200)]
     assert sum(each.points <= POINTS for each in held) >= 198
-    assert sum(each.part <= PART for each in held) >= 165
+    assert sum(each.part <= PART for each in held) >= 160
     tellable = [each for each in held if each.fewest_attempts >= ENOUGH_ATTEMPTS]
     assert sum(each.part <= PART for each in tellable) >= 0.85 * len(tellable)
     assert sum(each.is_within for each in held) >= 120
