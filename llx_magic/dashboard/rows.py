@@ -126,8 +126,8 @@ def _range(backend: BackendSnapshot, scale: LogScale) -> str:
     """Draw from within what half to within what 19 of 20 of the visits were answered."""
     if backend.p50_latency is None or backend.p95_latency is None:
         return ""
-    half, most = (round(100 * scale.share(value)) for value in (backend.p50_latency, backend.p95_latency))
-    line = path("lg", ["M0 3V23M50 3V23M100 3V23"])
+    half, most = (round(4 + 92 * scale.share(value)) for value in (backend.p50_latency, backend.p95_latency))
+    line = path("lg", ["M4 3V23M50 3V23M96 3V23"])
     return svg("s", SMALL, "", f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}", wide=100)
 
 

@@ -27,7 +27,7 @@ SHAPES = {
 """The shape of each state, which stands before its words, and the class that gives the shape its colour."""
 
 LEGEND = (
-    ("<svg class='key' width='10'><path class='v' d='M5 7h0'/></svg>", "answered, height: seconds"),
+    ("<svg class='key' width='10'><path class='v' d='M5 7h0'/></svg>", "answered"),
     (f"<svg class='key' width='10'><text class='x' x='5' y='12'>{CROSS}</text></svg>", "failed"),
     (f"<svg class='key' width='18'>{band('o', 0, 600)}</svg>", "out"),
     (f"<svg class='key' width='18'>{band('h', 0, 600)}</svg>", "tried again"),

@@ -10,7 +10,7 @@ from llx_magic.units import countdown, duration, in_time, number
 MOST_NAMED = 3
 """How many backends are named at one place; the others are counted."""
 
-NOTICEABLE = 1.1
+NOTICEABLE = 1.5
 """From this ratio on one backend is said to be slower, or faster, than another."""
 
 
