@@ -26,6 +26,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a home folder of the run's own."""
+    if not config.pluginmanager.has_plugin("tests.isolated"):
+        config.pluginmanager.import_plugin("tests.isolated")
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what was imported and collected, and look at the rest less often.
 

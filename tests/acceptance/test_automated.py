@@ -192,7 +192,7 @@ def test_script_fails_when_no_backend_answers(environment, servers):
 @pytest.mark.model
 def test_script_runs_anywhere_with_the_embedded_model(environment):
     """Without any server or key the first two backends fail for real and the embedded model answers."""
-    done = run(environment, HOME=os.environ["HOME"])
+    done = run(environment, HOME=os.environ["HOME"], XDG_CACHE_HOME=os.environ["XDG_CACHE_HOME"])
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert_in_order(
