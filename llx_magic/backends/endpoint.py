@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 _AS_IT_IS = "/%:@!$&'()*+,;=~[]"
 """What may stand in a path beside letters, digits and ``-._~`` (https://www.rfc-editor.org/rfc/rfc3986#section-3.3)."""
@@ -29,7 +29,7 @@ class Endpoint:
     @property
     def path(self) -> str:
         """The path of the base URL, without a slash at its end."""
-        return urlsplit(self.base_url).path.rstrip("/")
+        return _split(self.base_url).path.rstrip("/")
 
     @property
     def label(self) -> str:
@@ -54,19 +54,12 @@ class Endpoint:
         url = self.base_url
         if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
             return "base-url must be an http or https address of printable ASCII characters"
-        try:
-            parts = urlsplit(url)
-            port_is_readable = parts.port is None or parts.port > 0
-        except ValueError:
-            return "base-url must be an http or https address with a port from 1 to 65535"
-        if "@" in parts.netloc:
+        parts = _split(url)
+        if "@" in (parts.netloc or url):
             return "base-url must not contain a user name or password; the key belongs in auth-key-env or auth-key-name"
         if "?" in url or "#" in url:
             return "base-url must not contain a query or a fragment ('?' or '#')"
-        if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_readable:
-            return f"base-url must be an http or https address, got {url!r}"
-        is_host = _is_host(parts.hostname) and _brackets_are_sound(parts.netloc)
-        return None if is_host else f"base-url must name a host or a whole IP address, got {url!r}"
+        return _problem_of_place(url, parts)
 
     def unencrypted_problem(self) -> str | None:
         """Say in one line why no key or other secret is sent to this address; None where it may be.
@@ -75,8 +68,33 @@ class Endpoint:
         """
         if self.is_encrypted or self.is_loopback:
             return None
-        host = urlsplit(self.base_url).hostname
+        host = _split(self.base_url).hostname or "it"
         return f"a key is never sent unencrypted: base-url must begin with https:// for {host}"
+
+
+def _problem_of_place(url: str, parts: SplitResult) -> str | None:
+    """Say in one line why an address that holds no secret names no place; None where it does."""
+    if not _brackets_are_sound(parts.netloc or url.partition("//")[2].partition("/")[0]):
+        return f"base-url must name a host or a whole IP address, got {url!r}"
+    try:
+        port_is_readable = parts.port is None or parts.port > 0
+    except ValueError:
+        return "base-url must be an http or https address with a port from 1 to 65535"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_readable:
+        return f"base-url must be an http or https address, got {url!r}"
+    return None if _is_host(parts.hostname) else f"base-url must name a host or a whole IP address, got {url!r}"
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of an address, all empty where it has none.
+
+    What stands beside brackets is refused by Python since https://github.com/python/cpython/issues/105704, and read
+    before that.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def _brackets_are_sound(netloc: str) -> bool:
@@ -109,7 +127,7 @@ def _is_decodable(label: str) -> bool:
 @functools.lru_cache(maxsize=256)
 def _root(base_url: str) -> str:
     """Return a base URL as requests have it."""
-    parts = urlsplit(base_url)
+    parts = _split(base_url)
     path = quote(parts.path.rstrip("/"), _AS_IT_IS)
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}{path}"
 
@@ -117,13 +135,13 @@ def _root(base_url: str) -> str:
 @functools.lru_cache(maxsize=256)
 def _label(base_url: str) -> str:
     """Asked with each request where facts are shared, of few addresses."""
-    return urlsplit(base_url).netloc.rpartition("@")[2]
+    return _split(base_url).netloc.rpartition("@")[2]
 
 
 @functools.lru_cache(maxsize=256)
 def _is_loopback(base_url: str) -> bool:
     """Asked several times with each request, of few addresses."""
-    parts = urlsplit(base_url)
+    parts = _split(base_url)
     host = parts.hostname or ""
     if not _brackets_are_sound(parts.netloc):
         return False
