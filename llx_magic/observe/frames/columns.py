@@ -275,6 +275,8 @@ def spread(parts: Sequence[Part], length: int, kind: Kind, epoch: float) -> pd.S
         code_of: dict[object, int] = {word: code for code, word in enumerate(kind)}
         codes = _filled(parts, np.full(length, -1, "int8"), lambda words: [code_of.get(word, -1) for word in words])
         return pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(kind))))
+    if kind == "object":
+        return pd.Series(_objects(parts, length), dtype="object")
     if kind == "int64":
         return pd.Series(_filled(parts, np.zeros(length, "int64"), _as_they_are))
     # By way of floats, which take None, ten times as fast as a list with None.
@@ -296,6 +298,15 @@ def _filled(
             column = np.asarray(told, column.dtype)
         else:
             column[rows] = told
+    return column
+
+
+def _objects(parts: Sequence[Part], length: int) -> list[object]:
+    """Return a column of anything, such as lists, each of which is one value."""
+    column: list[object] = [None] * length
+    for rows, values in parts:
+        for row, value in zip(range(length) if rows is None else rows, values, strict=True):
+            column[row] = value
     return column
 
 
