@@ -50,11 +50,13 @@ class Stream(Generic[T]):
         loop, pieces = asyncio.get_running_loop(), self._pieces
         task = loop.create_task(run())
         try:
-            while not task.done():
-                self._consumer = waiting = loop.create_future()
-                await waiting
+            while True:
                 while pieces:
                     yield pieces.popleft()
+                if task.done():  # at once, where the loop's tasks are eager
+                    break
+                self._consumer = waiting = loop.create_future()
+                await waiting
             yield await task
         finally:
             if not task.done():
