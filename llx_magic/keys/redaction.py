@@ -58,12 +58,13 @@ class LiveKeys(Unshown):
             for key in keys:
                 if key is None or len(key) < SHORTEST_KEY:
                     continue
-                if key not in self._keys:
-                    self._beginnings, self._shown = None, {}
-                    if self._parts is not None:
-                        _note_parts(key, self._parts)
+                is_new = key not in self._keys
+                if is_new and self._parts is not None:
+                    _note_parts(key, self._parts)
                 self._keys.pop(key, None)
                 self._keys[key] = None
+                if is_new:  # last, since another thread may be reading a text while this one is not known in full
+                    self._beginnings, self._shown = None, {}
             if len(self._keys) > 2 * _MOST:  # at twice the limit, since the index is then made again
                 self._keys = dict.fromkeys(list(self._keys)[-_MOST:])
                 self._parts = self._beginnings = None

@@ -293,3 +293,21 @@ def test_eight_times_the_text_is_no_more_than_eight_times_the_work(unit):
     few, many = ((unit * size)[:size] for size in (5_000, 40_000))
     assert growth(lambda: feed(live, few), lambda: feed(live, many), most=30, least=200e-6) < 30
     assert len(live.without(unit * LONGEST_READ)) <= LONGEST_READ
+
+
+def test_a_text_that_is_read_while_a_key_becomes_known_is_not_remembered_with_it():
+    keys = LiveKeys("sk-first-abcdefghijklmnop")
+    keys.without("so that the index is there")
+    text = "bad key sk-second-zyxwvutsrqponm"
+
+    class ReadMeanwhile(str):
+        """A key during whose folding another thread reads a text that holds it."""
+
+        __slots__ = ()
+
+        def translate(self, table) -> str:
+            keys.without(text)
+            return super().translate(table)
+
+    keys.add(ReadMeanwhile("sk-second-zyxwvutsrqponm"))
+    assert keys.without(text) == "bad key ***"
