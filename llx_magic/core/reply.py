@@ -54,7 +54,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     effort: Effort | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Usage:
     """Tokens as the backend counted them.
 
     ``cached`` of the prompt's tokens were read from the provider's cache, and ``cache_written`` of them written to it.

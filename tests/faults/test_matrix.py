@@ -230,7 +230,8 @@ def assert_counted(row: Row, lb: llx.LoadBalancer, seen: Seen) -> None:
 
 
 def assert_received(row: Row, stage: Stage, times: int = 1) -> None:
-    """Each server received what the table says, with its own key and no other."""
+    """Each server received what the table says, with its own key and no other; it may read that after the time-out."""
+    stage.first.wait_for_requests(row.expected_requests * times + row.warm)
     assert len(stage.first.requests) == row.expected_requests * times + row.warm
     assert len(stage.second.requests) == int(row.verdict.answered_by == "second") * times
     for server, name in ((stage.first, "first"), (stage.second, "second")):
