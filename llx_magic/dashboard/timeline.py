@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from llx_magic.core.events import (
-    BackendEvent,
-    Event,
-    ReplyRestarted,
-    RequestAnswered,
-    RequestEnded,
-    RequestFailed,
-    RequestStarted,
-)
+from llx_magic.core.events import BackendEvent, Event
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
-from llx_magic.core.statistics import percentile
-from llx_magic.core.trace import Trace
 from llx_magic.dashboard.lane import LONGEST_SPAN, SAMPLE_SECONDS, SAMPLES_KEPT, Lane
-from llx_magic.dashboard.view import Prompt, Strip, View
+from llx_magic.dashboard.latest import Latest
+from llx_magic.dashboard.view import Strip, View
 from llx_magic.locks import ForkSafeLock
 from llx_magic.observe.rates import Basis
 
-LATEST_KEPT = 4
-"""How many of the latest prompts are shown, whatever became of them."""
-
-STRIKING_KEPT = 2
-"""How many older ones are shown: the latest of those that failed, were restarted, or were slow."""
-
-EVENTS_PER_REQUEST = 200
-"""After how many events of one request its further steps are left out."""
-
-SECONDS_KEPT = 1000
-"""Of how many of the latest prompts that were answered it is known how long they took."""
-
-SLOW = 3.0
-"""A prompt is slow that took so many times as long as half of them."""
-
-_FEWEST = 5
-"""Of fewer prompts nobody knows which are slow."""
+BACKLOG_KNOWN = 200
+"""How many of the events that were caught up with are recognized where they are told once more."""
 
 _SHORTEST_AXIS = 1 / 30
 """The shortest time that is drawn, as a share of the span that is asked for."""
@@ -59,12 +35,7 @@ class Timeline:
 
     def _forget(self) -> None:
         self._lanes: dict[str, Lane] = {}
-        self._requests: OrderedDict[int, list[Event]] = OrderedDict()
-        self._striking: deque[Prompt] = deque(maxlen=STRIKING_KEPT)
-        self._seconds: deque[float] = deque(maxlen=SECONDS_KEPT)
-        self._median: float | None = None
-        self._counted = self._ranked = 0
-        """How many prompts were answered, now and when the median was last looked for."""
+        self._latest = Latest()
         self._known: frozenset[int] = frozenset()
         self._backlog: tuple[Event, ...] = ()
         self._sampled_at: float | None = None
@@ -85,7 +56,7 @@ class Timeline:
                 self._fold(event)
             # An event is told after it is recorded, so what was recorded last may still be told; identities stay
             # valid as long as the events themselves are kept.
-            self._backlog = backlog[-EVENTS_PER_REQUEST:]
+            self._backlog = backlog[-BACKLOG_KNOWN:]
             self._known = frozenset(map(id, self._backlog))
 
     def fold(self, event: Event) -> None:
@@ -97,10 +68,7 @@ class Timeline:
     def reset(self) -> None:
         """Forget visits and prompts; states, cool-downs and tokens per minute stay."""
         with self._lock:
-            self._requests.clear()
-            self._striking.clear()
-            self._seconds.clear()
-            self._rank()
+            self._latest = Latest()
             for lane in self._lanes.values():
                 lane.forget_visits()
 
@@ -114,15 +82,13 @@ class Timeline:
         with self._lock:
             self._sample(snapshot.at)
             since = self._axis_begin(span, until)
-            if self._counted > self._ranked:
-                self._rank()
             return View(
                 now=until,
                 since=since,
                 span=span,
                 epoch=self._epoch,
                 strips=tuple(self._strip(backend, since, until) for backend in snapshot.backends),
-                prompts=tuple(self._prompts()),
+                prompts=self._latest.prompts(),
             )
 
     def _axis_begin(self, span: float, until: float) -> float:
@@ -155,23 +121,6 @@ class Timeline:
             points.append((at, rate))
         return tuple(reversed(points))
 
-    def _prompts(self) -> Iterable[Prompt]:
-        """Yield the latest prompts, and those that are worth a look for longer; newest first."""
-        latest = [self._prompt(events) for events in reversed(self._requests.values())]
-        yield from latest
-        yield from reversed(self._striking)
-
-    def _prompt(self, events: list[Event]) -> Prompt:
-        last, median = events[-1], self._median
-        is_slow = False
-        if isinstance(last, RequestAnswered) and median is not None and len(self._seconds) >= _FEWEST:
-            is_slow = last.seconds > SLOW * median
-        return Prompt(trace=Trace(tuple(events)), is_slow=is_slow)
-
-    def _rank(self) -> None:
-        self._median = percentile(self._seconds, 0.5)
-        self._ranked = self._counted
-
     def _fold(self, event: Event) -> None:
         self._sample(event.at)
         if self._known_since is None:
@@ -183,30 +132,7 @@ class Timeline:
                 known = max((len(lane.samples) for lane in self._lanes.values()), default=0)
                 self._lanes[event.backend] = Lane(samples=deque([None] * known, maxlen=SAMPLES_KEPT))
             self._lanes[event.backend].fold(event, self.basis)
-        if isinstance(event, RequestStarted):
-            self._requests[event.request] = self._requests.pop(event.request, [])  # a row that was put back
-            while len(self._requests) > LATEST_KEPT:
-                self._leave(self._requests.popitem(last=False)[1])
-        if isinstance(event, RequestAnswered):
-            self._seconds.append(event.seconds)
-            self._counted += 1
-        events = self._requests.get(event.request)
-        if events is not None and (len(events) < EVENTS_PER_REQUEST or isinstance(event, RequestEnded)):
-            events.append(event)
-
-    def _leave(self, events: list[Event]) -> None:
-        """Let a prompt go, or keep it for longer where it is worth a look."""
-        if not isinstance(events[-1], RequestEnded):
-            return
-        if self._counted > 1.1 * self._ranked:  # seldom, since it is done while prompts are answered
-            self._rank()
-        prompt = self._prompt(events)
-        if (
-            prompt.is_slow
-            or isinstance(events[-1], RequestFailed)
-            or any(isinstance(e, ReplyRestarted) for e in events)
-        ):
-            self._striking.append(prompt)
+        self._latest.fold(event)
 
     def _sample(self, now: float) -> None:
         """Sample the tokens per minute at each whole step until ``now``."""

@@ -17,8 +17,10 @@ from llx_magic.core.events import (
     CoolDownEnded,
     CoolDownStarted,
     Event,
+    ReplyRestarted,
     RequestAnswered,
     RequestFailed,
+    RequestPutBack,
     RequestStarted,
     VisitCancelled,
     VisitFailed,
@@ -27,7 +29,8 @@ from llx_magic.core.events import (
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.dashboard.lane import CHANGES_KEPT, CONDENSED_KEPT, TOGETHER_SECONDS, VISITS_KEPT
-from llx_magic.dashboard.timeline import EVENTS_PER_REQUEST, LATEST_KEPT, STRIKING_KEPT, Timeline
+from llx_magic.dashboard.latest import EVENTS_PER_ROUND, LATEST_KEPT, RUNNING_KEPT, STRIKING_KEPT
+from llx_magic.dashboard.timeline import Timeline
 from tests.engine.kit import DOWN, backend_snapshot, circuit_changed
 
 
@@ -270,18 +273,107 @@ def test_those_that_failed_or_were_slow_stay_longer() -> None:
     ]  # fmt: skip
 
 
+def unanswered(request: int, at: float) -> Event:
+    return RequestFailed(at=at, request=request, message="nobody", seconds=1.0)
+
+
+def put_back(request: int, at: float) -> Event:
+    return RequestPutBack(at=at, request=request, seconds=1.0)
+
+
+def restarted(request: int, at: float) -> Event:
+    return ReplyRestarted(at=at, request=request, failed="a", reason="503", next="b", words=7)
+
+
+def requests_shown(timeline: Timeline, now: float = 100.0) -> list[int]:
+    return [prompt.trace.request for prompt in looked_at(timeline, now).prompts]
+
+
+MANY_AT_ONCE = [LATEST_KEPT + 1, 12, LATEST_KEPT + RUNNING_KEPT]
+
+
+@pytest.mark.parametrize("at_once", MANY_AT_ONCE)
+def test_one_that_failed_stays_however_many_newer_ones_run(at_once: int) -> None:
+    timeline = folded(*(started(n, float(n)) for n in range(1, at_once + 1)), unanswered(1, 1000.0))
+    assert requests_shown(timeline, 1100.0)[LATEST_KEPT:] == [1]
+
+
+@pytest.mark.parametrize("at_once", MANY_AT_ONCE)
+def test_one_that_was_slow_stays_however_many_newer_ones_run(at_once: int) -> None:
+    quick = [each for n in range(1, 9) for each in (started(n, n), ended(n, n))]
+    timeline = folded(*quick, *(started(n, float(n)) for n in range(10, 10 + at_once)))
+    timeline.fold(ended(10, 1000.0, seconds=990.0))
+    assert [(each.trace.request, each.is_slow) for each in looked_at(timeline, 1100.0).prompts[LATEST_KEPT:]] == [
+        (10, True)
+    ]
+
+
+def test_those_that_stay_are_listed_by_when_they_were_asked_and_not_by_when_they_ended() -> None:
+    timeline = folded(*(started(n, float(n)) for n in range(1, 9)), unanswered(2, 20.0), unanswered(1, 21.0))
+    assert requests_shown(timeline) == [8, 7, 6, 5, 2, 1]
+
+
+def test_one_that_was_answered_as_most_are_does_not_stay() -> None:
+    quick = [each for n in range(1, 9) for each in (started(n, n), ended(n, n))]
+    timeline = folded(*quick, *(started(n, float(n)) for n in range(10, 20)), ended(10, 30.0))
+    assert requests_shown(timeline) == [19, 18, 17, 16]
+
+
+def test_of_those_that_run_for_ever_no_more_are_followed_than_fit() -> None:
+    timeline = folded(*(started(n, float(n)) for n in range(1, 5000)))
+    timeline.fold(unanswered(1, 6000.0))
+    timeline.fold(unanswered(4990, 6001.0))
+    assert requests_shown(timeline, 6100.0)[LATEST_KEPT:] == [4990]
+
+
+def test_a_row_that_was_put_back_is_shown_once_whatever_became_of_it_before() -> None:
+    """It comes again under its own number."""
+    row = [started(1), restarted(1, 1.0), put_back(1, 2.0)]
+    timeline = folded(*row, *(started(n, float(n)) for n in range(3, 8)))
+    assert requests_shown(timeline) == [7, 6, 5, 4]
+    timeline.fold(started(1, 20.0))
+    assert requests_shown(timeline) == [1, 7, 6, 5]
+
+
+def test_a_row_that_failed_and_is_asked_again_is_shown_once() -> None:
+    timeline = folded(started(1), unanswered(1, 1.0), *(started(n, float(n)) for n in range(3, 8)), started(1, 20.0))
+    assert requests_shown(timeline) == [1, 7, 6, 5]
+
+
+def test_a_row_that_runs_again_is_told_as_running_however_much_happened_before() -> None:
+    again = started(1, 9.0)
+    timeline = folded(started(1), *(failed(1.0) for _ in range(EVENTS_PER_ROUND)), put_back(1, 8.0), again)
+    assert looked_at(timeline, 10.0).prompts[0].trace.events[-1] == again
+
+
+def test_the_steps_of_a_rows_last_round_are_told_whole() -> None:
+    timeline = folded(
+        started(1), *(failed(1.0) for _ in range(EVENTS_PER_ROUND - 2)), put_back(1, 8.0), started(1, 9.0)
+    )
+    timeline.fold(failed(10.0))
+    assert looked_at(timeline, 11.0).prompts[0].trace.events[-1] == failed(10.0)
+
+
+def test_of_a_row_that_is_put_back_again_and_again_a_bounded_past_is_kept() -> None:
+    """When it was first asked, and that it was put back, remain."""
+    timeline = folded(*(each for n in range(3000) for each in (started(1, 2.0 * n), put_back(1, 2.0 * n + 1))))
+    trace = looked_at(timeline, 6000.0).prompts[0].trace
+    assert len(trace) <= 2 * EVENTS_PER_ROUND + 1
+    assert (trace.events[0].at, trace.events[-1]) == (0.0, put_back(1, 5999.0))
+
+
 def test_of_few_prompts_none_is_slow() -> None:
     timeline = folded(*(each for n in (1, 2, 3) for each in (started(n, n), ended(n, n, seconds=10.0**n))))
     assert not any(prompt.is_slow for prompt in looked_at(timeline, 4.0).prompts)
 
 
 def test_the_end_of_a_request_is_kept_however_many_events_it_had() -> None:
-    timeline = folded(started(1), *(failed(1.0) for _ in range(EVENTS_PER_REQUEST + 50)))
+    timeline = folded(started(1), *(failed(1.0) for _ in range(EVENTS_PER_ROUND + 50)))
     end = RequestAnswered(at=2.0, request=1, backend="a", attempts=1, seconds=2.0)
     timeline.fold(end)
     trace = looked_at(timeline, 2.0).prompts[0].trace
     assert trace.events[-1] == end
-    assert len(trace) <= EVENTS_PER_REQUEST + 1
+    assert len(trace) <= EVENTS_PER_ROUND + 1
 
 
 def test_what_is_kept_is_bounded() -> None:
