@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 import threading
 import uuid
@@ -41,6 +42,10 @@ _FEW, _COARSEST = 4, 4
 
 AT_MOST_BYTES = 3600
 """How much one update sends; what does not fit follows with the next one."""
+
+NOT_DRAWN = "the last state of this dashboard could not be drawn; the log says why"
+
+_log = logging.getLogger(__name__)
 
 
 class Dashboard:
@@ -136,10 +141,17 @@ class Dashboard:
         return live_bundle(self.box._repr_mimebundle_())
 
     def still(self) -> Bundle:
-        """Return what shows the present state, with its date, where there are no widgets."""
-        snapshot, now = self.balancer.snapshot(), dt.datetime.now().astimezone()
-        picture = panel.whole(snapshot, self._view(snapshot), self._shared(), self._seen[2])
-        return still_bundle(self._mark, now, self.plain(), picture)
+        """Return what shows the present state, with its date, where there are no widgets.
+
+        Where it cannot be drawn it says so instead: neither a cell nor the end of a dashboard fails of it.
+        """
+        now, plain, picture = dt.datetime.now().astimezone(), NOT_DRAWN, ""
+        try:
+            snapshot, plain = self.balancer.snapshot(), self.plain()
+            picture = panel.whole(snapshot, self._view(snapshot), self._shared(), self._seen[2])
+        except Exception:  # noqa: BLE001 - whatever the fault is, it is in a picture
+            _log.warning("a dashboard's still picture could not be drawn", exc_info=True)
+        return still_bundle(self._mark, now, plain, picture or f"<pre>{escape(plain)}</pre>")
 
     def plain(self) -> str:
         """Return the present state in words."""
@@ -151,11 +163,13 @@ class Dashboard:
             if self._ended:
                 return
             self._ended = True
-            last = self.still()
             self._leave()
-        self._closed(self, last)
-        for widget in (*self._pieces.box.children, *self.box.children, self.box):
-            widget.close()
+            last = self.still()
+        try:
+            self._closed(self, last)
+        finally:
+            for widget in (*self._pieces.box.children, *self.box.children, self.box):
+                widget.close()
 
     # What is drawn
 

@@ -17,10 +17,13 @@ import pytest
 from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS
 from llx_magic.commands.where import Where
+from llx_magic.core.snapshot import Snapshot
+from llx_magic.dashboard.view import View
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard
 from llx_magic.notebook.dashboards import Dashboards, Painter
+from llx_magic.notebook.still import Bundle
 from llx_magic.session.balancer import LoadBalancer
 from tests.engine.kit import balancer, simulated
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, wait_until
@@ -309,6 +312,38 @@ def test_closing_leaves_a_table_and_a_picture_and_no_thread(shell: User, shown: 
     assert dashboards.get(trio) is None
     assert trio._live._subscribers == tuple(each for each in trio._live._subscribers if "Dashboard" not in repr(each))
     assert wait_until(lambda: not painters())
+
+
+class Undrawable(Dashboard):
+    """A dashboard whose picture cannot be drawn."""
+
+    def _view(self, snapshot: Snapshot) -> View:
+        raise ZeroDivisionError
+
+
+class Wordless(Dashboard):
+    """A dashboard whose state cannot even be told in words."""
+
+    def plain(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [(Undrawable, "Load Balancer Statistics"), (Wordless, "could not be drawn; the log says why")]
+)
+def test_a_dashboard_that_cannot_be_drawn_is_closed_all_the_same_and_leaves_words(
+    trio, kind: type[Dashboard], says: str
+) -> None:
+    left: list[Bundle] = []
+    before = trio._live._subscribers
+    dashboard = kind("alone", lambda: (trio,), lambda: None, lambda _dashboard, last: left.append(last))
+    with contextlib.suppress(ZeroDivisionError):
+        dashboard.follow(trio)
+    dashboard._close.click()
+    (last,) = left
+    assert all(says in str(words) for words in last.values())
+    assert trio._live._subscribers == before
+    assert dashboard.box.comm is None
 
 
 def test_it_can_be_opened_again_after_it_was_closed(shown: Dashboard, dashboards: Dashboards, trio) -> None:
