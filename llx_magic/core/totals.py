@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median_low
 
-from llx_magic.core.events import Event, VisitWithoutReply
-from llx_magic.core.ledger import Ledger
+from llx_magic.core.events import Event, RequestStarted, VisitWithoutReply
 from llx_magic.core.past import Asked
 from llx_magic.core.statistics import RequestRecord, percentile
 from llx_magic.units import duration, number, percent
@@ -127,13 +126,15 @@ def totals(prompts: Prompts, events: Iterable[Event]) -> Totals:
 
 
 def as_recorded(asked: Iterable[Asked], events: Iterable[Event]) -> Prompts:
-    """Return what became of prompts, by their own events."""
+    """Return what became of prompts, by their own events; of a row that was put back, what became of it in the end."""
     of_request = {each.request: each for each in asked}
-    ledger = Ledger((), max(1, len(of_request)))
+    records: dict[int, RequestRecord] = {}
     for event in events:
-        if event.request in of_request:
-            ledger.fold(event)
-    return [(of_request[record.request], record) for record in ledger.records()]
+        if isinstance(event, RequestStarted) and event.request in of_request:
+            records[event.request] = RequestRecord(request=event.request, started=event.at, policy=event.policy)
+        if (record := records.get(event.request)) and record.outcome == "running":
+            record.fold(event)
+    return [(of_request[number], record) for number, record in records.items()]
 
 
 def what_if(was: Totals, would: Totals, change: str) -> str | None:

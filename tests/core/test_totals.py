@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from llx_magic.core.totals import Expected, Totals, spread_in_words, what_if
+from llx_magic.core.events import AttemptStarted, RequestAnswered, RequestPutBack, RequestStarted
+from llx_magic.core.past import Past
+from llx_magic.core.totals import Expected, Totals, as_recorded, spread_in_words, what_if
 from llx_magic.units import duration
 
 WAS = Totals(prompts=100, answered=91, failed=9, p50=1.0, p95=14.0, cost=2.0, switches=5, wasted_tokens=100)
@@ -42,3 +44,22 @@ def test_of_courses_in_which_nobody_answered_nothing_is_expected():
 
 def test_prompts_that_were_stopped_do_not_count():
     assert replace(WAS, answered=0, failed=0).success_rate is None
+
+
+def test_of_a_row_that_was_put_back_its_last_round_is_what_became_of_it():
+    """However often others were put back meanwhile, a prompt that was answered stays answered."""
+    events = []
+    for at, request in ((10.0, 1), (20.0, 2), (30.0, 2), (40.0, 2)):
+        stamp = {"at": at, "request": request}
+        events.append(RequestStarted(**stamp, policy="failover", order=("a",)))
+        events.append(AttemptStarted(**stamp, backend="a", attempt=1, attempts=1))
+        if at in (20.0, 30.0):
+            events.append(RequestPutBack(**stamp, seconds=1.0))
+        else:
+            events.append(RequestAnswered(**stamp, seconds=1.0, backend="a", attempts=1))
+    asked = Past([events], lambda: 0.5).asked_of({"a"})
+    records = [record for _asked, record in as_recorded(asked, events)]
+    assert [(each.request, each.outcome, each.started, each.attempts) for each in records] == [
+        (1, "answered", 10.0, 1),
+        (2, "answered", 40.0, 1),
+    ]
