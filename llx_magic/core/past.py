@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from operator import attrgetter
 
 from llx_magic.core.attempts import FEW_FAILURES, LONGEST_SECONDS, Attempted, Attempts, courses_of, in_order
@@ -55,7 +56,7 @@ class Asked:
 class Past:
     """A history: the events of each kernel in their order, whose requests have numbers that are nobody else's.
 
-    Its draws are made by ``draw``, which gives numbers in [0, 1).
+    Its draws are made by ``draw``, which gives numbers in [0, 1), and may be replaced by another one at any time.
     """
 
     def __init__(self, kernels: Sequence[Iterable[Event]], draw: Callable[[], float]) -> None:
@@ -81,6 +82,7 @@ class Past:
         for known in self._backends.values():
             known.borrow(list(self._backends.values()))
         self._strangers: dict[str, Attempts] = {}
+        self._seed = draw()
 
     def asked_of(self, backends: Collection[str]) -> list[Asked]:
         """Return the prompts that ended of whoever has one of the backends, in the order in which they came.
@@ -132,7 +134,7 @@ class Past:
         if backend not in self._strangers and backend not in self._never_ready:
             others = [each for each in self._backends.values() if each.replies]
             if others:
-                like = others[int(self.draw() * len(others))]
+                like = others[int(_drawn_for(backend, self._seed) * len(others))]
                 course = self._courses[""]
                 self._strangers[backend] = like.of_one_like_it(backend, self.attempts_at(backend), course)
         return self._strangers.get(backend, own)
@@ -180,6 +182,12 @@ class Past:
             case VisitCancelled() if last:
                 last.seconds = _within_reason(event.at - last.at)
                 last.has_failed = event.outrun_by is not None and last.ttft is None
+
+
+def _drawn_for(backend: str, seed: float) -> float:
+    """Return a number in [0, 1) that only the name and the seed decide, so that it takes none of the other draws."""
+    digest = blake2b(f"{seed} {backend}".encode(errors="replace"), digest_size=4).digest()
+    return int.from_bytes(digest, "big") / 2**32
 
 
 def _within_reason(seconds: float) -> float:

@@ -6,6 +6,7 @@ import math
 import random
 from statistics import median
 
+import msgspec
 import pytest
 
 from llx_magic.core.attempts import FEW_REPLIES, Attempted, Attempts, changes, courses_of, in_order
@@ -167,3 +168,21 @@ def test_a_backend_that_could_never_be_asked_stays_so_for_its_reason():
     past = Past([[keyless, asked, came(1.0, 1.0)]], draws())
     assert past.why_not("b", 2) == "no key"
     assert past.why_not("c", 2) is None
+
+
+def test_what_stands_for_a_backend_that_nobody_asked_takes_none_of_the_draws_of_its_attempts():
+    """Else a first trial of a past would draw other numbers than the next."""
+    events = []
+    for number in range(60):
+        stamp = {"at": 20.0 * number, "request": number + 1}
+        for backend in ("a", "b"):
+            events.append(AttemptStarted(**stamp, backend=backend, attempt=1, attempts=1))
+            ended = came(stamp["at"] + 1.0, 1.0 + number % 7)
+            events.append(msgspec.structs.replace(ended, request=number + 1, backend=backend))
+    past = Past([events], draws())
+
+    def told() -> list[Attempted]:
+        past.draw = draws(3)
+        return [past.meets(name, 100, 1, at)[0] for at in (100.0, 500.0, 900.0) for name in ("c", "d", "a")]
+
+    assert told() == told()
