@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from llx_magic.core import events as facts
-from llx_magic.core.events import Event
+from llx_magic.core.events import Event, RequestEnded, RequestPutBack, RequestStarted
 from llx_magic.errors import UsageProblem
 from llx_magic.files.newfiles import new_file
 from llx_magic.files.private import reason
@@ -121,6 +121,20 @@ def numbered(kernels: Sequence[Sequence[Event]]) -> list[list[Event]]:
         found.append([_moved(event, used) for event in events])
         used += max((event.request for event in events), default=0)
     return found
+
+
+def latest(events: Sequence[Event], prompts: int) -> Sequence[Event]:
+    """Return what has happened since the first of so many prompts began: the latest of those that have ended."""
+    ended, begun = set[int](), set[int]()
+    for place in reversed(range(len(events))):
+        event = events[place]
+        if isinstance(event, RequestEnded) and not isinstance(event, RequestPutBack):
+            ended.add(event.request)
+        elif isinstance(event, RequestStarted) and event.request in ended:
+            begun.add(event.request)
+            if len(begun) == prompts:
+                return events[place:]
+    return events
 
 
 def _moved(event: Event, by: int) -> Event:

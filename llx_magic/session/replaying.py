@@ -16,7 +16,7 @@ from llx_magic.errors import UsageProblem
 from llx_magic.files.folders import absolute
 from llx_magic.observe.frames import frames
 from llx_magic.profiles.document import SINGLE
-from llx_magic.replay.history import load, numbered
+from llx_magic.replay.history import latest, load, numbered
 from llx_magic.replay.run import Place, Told, courses_for, draws, told
 from llx_magic.session.prices import Costs
 from llx_magic.settings.declaration import SETTINGS
@@ -46,10 +46,17 @@ class Change:
 
 
 class Replayer:
-    """A profile and a past; each trial meets the same outages and the same draws, so that trials can be compared."""
+    """A profile and a past; each trial meets the same outages and the same draws, so that trials can be compared.
 
-    def __init__(self, record: ProfileRecord, history: str | os.PathLike[str] | None, seed: int) -> None:
-        kernels = [list(record.decisions())] if history is None else load(absolute(history))
+    With ``most`` only so many of the latest prompts of each kernel are looked at.
+    """
+
+    def __init__(
+        self, record: ProfileRecord, history: str | os.PathLike[str] | None, seed: int, most: int | None = None
+    ) -> None:
+        kernels: Sequence[Sequence[Event]] = [record.decisions()] if history is None else load(absolute(history))
+        if most is not None:
+            kernels = [latest(events, most) for events in kernels]
         self.record = record
         self._seed = seed
         self.epoch = record.epoch if history is None else 0.0

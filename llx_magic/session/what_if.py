@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from llx_magic.core.totals import POINTS_WORTH_SAYING, WORTH_SAYING, Totals
 from llx_magic.errors import UsageProblem
@@ -11,43 +11,67 @@ from llx_magic.session.replaying import Change, Replayer, Trial
 from llx_magic.settings.kinds import SettingValue
 
 MOST_PROMPTS = 300
-"""More prompts are not decided again, since that would take a notebook's processor for seconds."""
+"""So many of the latest prompts are decided again: more would take a notebook's processor for seconds."""
+
+COURSES = 3
+"""In how many courses of draws the best change must help; one is enough to find it."""
 
 SLOW = 3.0
 """From so many times the median on, what 19 of 20 took is worth a try to shorten."""
 
 
-def what_if(record: ProfileRecord) -> str:
-    """Return what that change would have made of the prompts that are remembered; empty where none helps."""
+def _never() -> bool:
+    return False
+
+
+def what_if(record: ProfileRecord, is_stopped: Callable[[], bool] = _never) -> str:
+    """Return what that change would have made of the latest prompts that are remembered; empty where none helps.
+
+    It is compared with a replay of the settings in force, since replaying alone makes some difference. As soon as
+    ``is_stopped`` says so, nothing more is tried, and nothing is found.
+    """
     try:
-        replayer = Replayer(record, None, 0)
+        replayer = Replayer(record, None, 0, MOST_PROMPTS)
     except UsageProblem:  # nothing has ended yet
         return ""
-    if len(replayer.asked) > MOST_PROMPTS:
+    if is_stopped() or (best := _best(replayer, is_stopped)) is None or is_stopped():
         return ""
-    was = replayer.was_totals
-    tried = [replayer.try_out(change) for change in _changes(replayer, was)]
-    better = sorted((trial for trial in tried if _helps(trial.totals, was)), key=_rank)
-    return next(filter(None, (trial.line(was) for trial in better)), "")
+    now = replayer.try_out(Change({}), COURSES)
+    if is_stopped():
+        return ""
+    sure = replayer.try_out(best, COURSES)
+    return (sure.line(now.totals) or "") if _helps(sure.totals, now.totals) else ""
 
 
-def _changes(replayer: Replayer, was: Totals) -> Iterator[Change]:
+def _best(replayer: Replayer, is_stopped: Callable[[], bool]) -> Change | None:
+    """Return the change that helps most in one course."""
+    now = replayer.try_out(Change({}), 1).totals
+    better = list[Trial]()
+    for change in _changes(replayer, now):
+        if is_stopped():
+            return None
+        if _helps((trial := replayer.try_out(change, 1)).totals, now):
+            better.append(trial)
+    return min(better, key=_rank).change if better else None
+
+
+def _changes(replayer: Replayer, now: Totals) -> Iterator[Change]:
     """Yield what is tried, by what went wrong: prompts that failed, and prompts that took far longer than most."""
     in_force = replayer.record.settings()[replayer.record.members[0]]
     values: dict[str, SettingValue] = {}
-    if was.failed:
+    if now.failed:
         values["failover_retry_count"] = in_force.failover_retry_count + 1
-    if was.p50 and was.p95 and was.p95 > SLOW * was.p50:
-        values["first_token_timeout_ms"] = max(1000, round(2 * was.p50) * 1000)
-        values["hedge_after_ms"] = max(500, round(3 * was.p50) * 500)
+    if now.p50 and now.p95 and now.p95 > SLOW * now.p50:
+        values["first_token_timeout_ms"] = max(1000, round(2 * now.p50) * 1000)
+        values["hedge_after_ms"] = max(500, round(3 * now.p50) * 500)
     yield from (Change({key: value}) for key, value in values.items() if getattr(in_force, key) != value)
 
 
-def _helps(would: Totals, was: Totals) -> bool:
-    gained = (would.success_rate or 0.0) - (was.success_rate or 0.0)
+def _helps(would: Totals, now: Totals) -> bool:
+    gained = (would.success_rate or 0.0) - (now.success_rate or 0.0)
     if gained >= POINTS_WORTH_SAYING:
         return True
-    return gained >= 0 and would.p95 is not None and was.p95 is not None and would.p95 < (1 - WORTH_SAYING) * was.p95
+    return gained >= 0 and would.p95 is not None and now.p95 is not None and would.p95 < (1 - WORTH_SAYING) * now.p95
 
 
 def _rank(trial: Trial) -> tuple[float, float]:

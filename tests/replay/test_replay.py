@@ -6,6 +6,7 @@ import pytest
 
 from llx_magic.errors import ProfileError, SettingError, UsageProblem
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.replaying import Change, Replayer
 from tests.replay.profiles import asked, member, profile
 
 ONCE = {"failover_retry_count": 1, "circuit_breaker_enabled": False}
@@ -99,3 +100,37 @@ async def test_wrong_words_are_refused_in_one_line():
 def test_a_profile_that_was_not_asked_has_nothing_to_replay():
     with pytest.raises(UsageProblem, match="no prompt of pair that has ended is remembered"):
         LoadBalancer(profile(member("a"), member("b")), isolated=True).replay()
+
+
+async def test_rows_that_were_put_back_are_prompts_that_were_answered(tmp_path):
+    """From a map whose backends refuse, to a replay and to one of its saved history."""
+    flaky = profile(member("a", "429:30, ok"), member("b", "503, ok"))
+    balancer = LoadBalancer(flaky, isolated=True)
+    await balancer.map(range(12), "say {{ row }}", store=tmp_path / "replies.sqlite")
+    balancer.save_history(tmp_path / "map.jsonl")
+    assert sum(balancer.history().outcome == "put back") > 0
+
+    for history in (None, tmp_path / "map.jsonl"):
+        was = Replayer(balancer, history, 0).was_totals
+        assert (was.prompts, was.answered, was.failed) == (12, 12, 0)
+        frame = balancer.replay({"timeout_ms": 5000}, history=history)
+        assert list(frame["was_outcome"]) == ["answered"] * 12
+
+
+async def test_the_same_trial_again_comes_to_the_same_where_a_backend_was_never_asked():
+    members = (member("a", "ok, slow:9000"), member("b", "slow:4000", latency_ms=2000), member("c"))
+    balancer = LoadBalancer(profile(*members, **ONCE), isolated=True)
+    for number in range(30):
+        await balancer.ask("why", backend="ab"[number % 2])
+        await balancer.clock.sleep(10)
+    await balancer.ask("why")
+    replayer = Replayer(balancer, None, 0)
+    change = Change({"timeout_ms": 3000}, "roundrobin")
+    first, *others = (replayer.try_out(change, 3).expected for _ in range(3))
+    assert others == [first, first]
+
+
+async def test_the_latest_prompts_alone_can_be_looked_at():
+    balancer = await asked(profile(member("a", "429:30, ok"), member("b")), 10)
+    assert [each.request for each in Replayer(balancer, None, 0, 4).asked] == [7, 8, 9, 10]
+    assert len(Replayer(balancer, None, 0, 40).asked) == 10
