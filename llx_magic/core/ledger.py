@@ -52,6 +52,7 @@ class Ledger:
         self._place = 0
         self.since: float | None = None
         """From when on every event is kept; None before the first."""
+        self.times_reset = 0
 
     def fold(self, event: Event) -> None:
         """Take one event into account."""
@@ -156,3 +157,4 @@ class Ledger:
         self._ended.clear()
         self._apart.clear()
         self.since = None
+        self.times_reset += 1

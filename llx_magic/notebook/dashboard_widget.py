@@ -148,7 +148,7 @@ class Dashboard:
         now, plain, picture = dt.datetime.now().astimezone(), NOT_DRAWN, ""
         try:
             snapshot, plain = self.balancer.snapshot(), self.plain()
-            picture = panel.whole(snapshot, self._view(snapshot), self._shared(), self._seen[2])
+            picture = panel.whole(snapshot, self._view(snapshot), self._shared(), self._advice(snapshot))
         except Exception:  # noqa: BLE001 - whatever the fault is, it is in a picture
             _log.warning("a dashboard's still picture could not be drawn", exc_info=True)
         return still_bundle(self._mark, now, plain, picture or f"<pre>{escape(plain)}</pre>")
@@ -217,6 +217,8 @@ class Dashboard:
     def _leave(self) -> None:
         if self._balancer is not None:
             self._balancer.unsubscribe(self._subscriber)
+        if self._adviser is not None:
+            self._adviser.stop()
 
     def _follow_reloaded(self) -> None:
         """Go on with the profile's new version where its file was changed and loaded again, and offer what is new."""
@@ -328,7 +330,7 @@ class Dashboard:
         view = self._view(snapshot)
         makes = {
             ".png": lambda: png(report.caption(snapshot), [lb.plot_circuit, lb.plot_latency, lb.plot_tpm]),
-            ".svg": lambda: panel.standalone_svg(snapshot, view, self._seen[2]).encode(),
+            ".svg": lambda: panel.standalone_svg(snapshot, view, self._advice(snapshot)).encode(),
             ".md": lambda: markdown(snapshot, view, f"{now:%Y-%m-%d %H:%M:%S %Z}").encode(),
             **tables({"stats": lb.stats, "history": lb.history}),
         }

@@ -325,6 +325,11 @@ class ProfileRecord:
         return self._live.with_ledger(lambda ledger: ledger.since)
 
     @property
+    def times_reset(self) -> int:
+        """How often the statistics were reset."""
+        return self._live.with_ledger(lambda ledger: ledger.times_reset)
+
+    @property
     def epoch(self) -> float:
         """The Unix time, in seconds, at which the events' clock was zero."""
         return self._live.clock.epoch

@@ -302,7 +302,10 @@ def test_another_loaded_profile_can_be_chosen(shell: User, trio, other) -> None:
 
 def test_closing_leaves_a_table_and_a_picture_and_no_thread(shell: User, shown: Dashboard, dashboards, trio) -> None:
     displays = [output["transient"]["display_id"] for output in shell.display.outputs]
+    adviser = shown._adviser
     shown._close.click()
+    assert adviser is not None
+    assert adviser._stopped.is_set()
     ended, last = shell.display.outputs[-2:]
     assert ended["update"]
     assert last["update"]
