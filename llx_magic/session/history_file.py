@@ -91,6 +91,8 @@ class HistoryWriter:
 
 
 _writers: weakref.WeakKeyDictionary[LiveProfile, HistoryWriter] = weakref.WeakKeyDictionary()
+_begun: weakref.WeakSet[HistoryWriter] = weakref.WeakSet()
+"""Those too whose profile nobody has any more: its thread keeps each, and what it has not written yet."""
 _lock = ForkSafeLock()
 
 
@@ -102,12 +104,13 @@ def write_history(live: LiveProfile, path: Path | None) -> None:
             writer.path = path
         elif path is not None:
             writer = _writers[live] = HistoryWriter(live.clock.epoch, path)
+            _begun.add(writer)
             live.subscribe(writer.take)
 
 
 def flush_histories(patience: float = PATIENCE_SECONDS) -> None:
     """Wait for so many seconds at most until what has happened so far is written."""
-    for writer in list(_writers.values()):
+    for writer in list(_begun):
         writer.flush(patience)
 
 

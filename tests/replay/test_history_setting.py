@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import stat
 import sys
 
@@ -26,6 +27,14 @@ async def test_another_profile_goes_on_in_the_same_file_as_another_kernel(tmp_pa
         await asked(profile(member("a"), member("b"), history_file=str(tmp_path / "week.jsonl")), 2)
     flush_histories(30.0)
     assert len(load(tmp_path / "week.jsonl")) == 2
+
+
+async def test_what_is_not_written_yet_is_waited_for_though_nobody_has_the_profile_any_more(tmp_path):
+    for number in range(5):
+        await asked(profile(member("a"), member("b"), history_file=str(tmp_path / f"{number}.jsonl")), 1)
+    gc.collect()
+    flush_histories(30.0)
+    assert [len(load(tmp_path / f"{number}.jsonl")) for number in range(5)] == [1] * 5
 
 
 async def test_prompts_of_another_profile_in_the_same_file_are_left_out(tmp_path):
