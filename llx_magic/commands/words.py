@@ -31,8 +31,8 @@ class Word(NamedTuple):
 def words_of(line: str, *, has_code: bool = False) -> Iterator[Word]:
     """Yield the words of a line; quotes group and vanish, and only the last word can have one that is open.
 
-    With ``has_code`` a word may be an expression such as ``df[df["n"] > 1]``: then its brackets group, and its quotes
-    stay.
+    With ``has_code`` a word may be an expression such as ``df[df["n"] > 1]`` or ``["a", "b"]``: then its brackets
+    group, and its quotes stay.
     """
     return _expressions(line) if has_code else _words(line)
 
@@ -40,17 +40,26 @@ def words_of(line: str, *, has_code: bool = False) -> Iterator[Word]:
 def _expressions(line: str) -> Iterator[Word]:
     begun: Word | None = None
     for word in _words(line):
-        if begun is None and not _CODE.match(word.raw):
+        if begun is None and not _begins_code(word.raw, line[word.start :]):
             yield word
             continue
         start = word.start if begun is None else begun.start
         begun = Word(line[start : word.end], line[start : word.end], start, word.quote)
-        outside = _QUOTED.sub("", begun.raw)
-        if sum(map(outside.count, "([{")) <= sum(map(outside.count, ")]}")):
+        if _is_closed(begun.raw):
             yield begun
             begun = None
     if begun is not None:
         yield begun
+
+
+def _begins_code(word: str, rest: str) -> bool:
+    """Return whether an expression begins; a bracket without a name before it may be an ordinary one, left open."""
+    return _CODE.match(word) is not None or (word.startswith(("[", "(")) and _is_closed(rest))
+
+
+def _is_closed(typed: str) -> bool:
+    outside = _QUOTED.sub("", typed)
+    return sum(map(outside.count, "([{")) <= sum(map(outside.count, ")]}"))
 
 
 def _words(line: str) -> Iterator[Word]:

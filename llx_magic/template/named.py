@@ -60,8 +60,9 @@ def value_of(given: str, mode: Mode, namespace: Mapping[str, object]) -> object:
     from llx_magic.template.expressions import Expression
 
     value = Expression(given, mode).value(namespace)
-    if is_missing(value):
-        str(value)  # it raises what is missing
+    for each in (value, *(value if isinstance(value, list | tuple) else ())):
+        if is_missing(each):
+            str(each)  # it raises what is missing
     return value
 
 

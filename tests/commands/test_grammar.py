@@ -222,6 +222,8 @@ def test_a_choice_of_an_option_is_offered():
         ('"df[df.n > 1]"', "df[df.n > 1]"),
         ('"my reviews.csv"', "my reviews.csv"),
         ("df['(']", "df['(']"),
+        ('["a", "b"]', '["a", "b"]'),
+        ('[("a", 1)]', '[("a", 1)]'),
         ("reviews", "reviews"),
     ],
 )
@@ -231,3 +233,7 @@ def test_an_expression_keeps_its_blanks_and_quotes_inside_of_brackets(typed: str
 
 def test_a_bracket_that_is_not_closed_takes_the_rest_of_the_line():
     assert split("df[df.n > 1 -o out", has_code=True) == ["df[df.n > 1 -o out"]
+
+
+def test_a_bracket_of_a_sentence_that_is_not_closed_takes_nothing():
+    assert split("(by the way -o out", has_code=True) == ["(by", "the", "way", "-o", "out"]
