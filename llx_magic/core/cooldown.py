@@ -104,9 +104,9 @@ class CoolDown(msgspec.Struct):
         ``conclusive`` is False if the visit says nothing about the rate limit, or met it again: then the next request
         goes first.
         """
+        self.under_way.discard(request)
         if self.until is None and self.pace is None:
             return False
-        self.under_way.discard(request)
         if conclusive:
             self.in_vain, self.answered_at = 0, now
         ended = conclusive and self.first == request

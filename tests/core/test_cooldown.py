@@ -205,6 +205,21 @@ def test_who_leaves_is_not_called_and_a_turn_that_is_given_back_is_the_next_ones
     assert called(cool_down, 10.0) == [12]
 
 
+def test_a_visit_that_outlasts_a_cool_down_holds_no_place_in_the_next_one():
+    """One that cannot wait is let through beside the first, and ends after the answer that ended the cool-down."""
+    cool_down = cooling()
+    for request in (FIRST, SECOND, OTHER):
+        cool_down.admit(request)
+    for request in (FIRST, SECOND, OTHER):
+        cool_down.settle(request, 11.0, conclusive=True)
+    cool_down.start(EARLY, 20.0, 5.0, will_retry=False)
+    cool_down.join(10, Patience(20.0, 10.0))
+    cool_down.join(11, Patience(20.0, 10.0))
+    assert called(cool_down, 25.0) == [10]
+    cool_down.settle(10, 26.0, conclusive=True)
+    assert called(cool_down, 26.0) == [11]
+
+
 def test_a_request_that_was_refused_again_is_called_before_those_behind_it():
     cool_down = cooling(line=range(10, 14))
     assert called(cool_down, 10.0) == [10]
