@@ -632,7 +632,7 @@ OBSTACLES = [
     ("https://192.168.1/v1", KEY, "base-url must name a host or a whole IP address"),
     ("https://a..example/v1", KEY, "base-url must name a host or a whole IP address"),
     (f"https://{'a' * 64}.example/v1", KEY, "base-url must name a host or a whole IP address"),
-    ("https://[::1/v1", KEY, "base-url must be an http or https address"),
+    ("https://[::1/v1", KEY, "base-url must name a host or a whole IP address"),
     ("http://127.0.0.1\\@models.example/v1", KEY, "base-url must be an http or https address of printable ASCII"),
     ("http://127.0.0.1/\r\nX: y", KEY, "base-url must be an http or https address of printable ASCII"),
 ]

@@ -85,7 +85,10 @@ async def test_what_one_who_was_parted_met_meanwhile_is_told_afterwards(network,
 
 
 async def test_one_who_is_parted_while_others_are_not_adds_its_part_of_a_limit_at_most(network, kernel):
-    """With a minute of 10 s, of which permits may be used half a second late; the limit is used up when they part."""
+    """With a minute of 10 s, of which permits may be used half a second late; the limit is used up when they part.
+
+    A busy machine may keep the other one from the server too: then that one adds its part as well.
+    """
     times: list[float] = []
     rules = {"rpm_limit": 40, "cooldown_wait_ms": 60_000}
     parted = Kernel(network.url, Timed("a", times), minute=10.0, **rules)
@@ -99,7 +102,9 @@ async def test_one_who_is_parted_while_others_are_not_adds_its_part_of_a_limit_a
     await asyncio.sleep(4.0)
     network.heal()
     await asyncio.sleep(9.0)
-    assert most_within(times, 9.5) <= 40 + 20
+    alone = [each for each in kernels if each.events(SharingChanged)]
+    assert parted in alone
+    assert most_within(times, 9.5) <= 40 + 20 * len(alone)
     for each in asking:
         each.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
