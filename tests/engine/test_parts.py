@@ -10,12 +10,19 @@ import pytest
 from llx_magic.engine.parts import Stream
 
 
+class Ended(asyncio.Future[object]):
+    """A task that is done; loops name what a factory gives them."""
+
+    def set_name(self, value: object) -> None:
+        """Take the name."""
+
+
 def eager(loop: asyncio.AbstractEventLoop, coroutine, **_) -> asyncio.Future[object]:
     """Run a coroutine that waits for nothing at once, as Python does from 3.12 on where it is asked to.
 
     https://docs.python.org/3/library/asyncio-task.html#asyncio.eager_task_factory
     """
-    ended = loop.create_future()
+    ended = Ended(loop=loop)
     try:
         coroutine.send(None)
     except StopIteration as end:
