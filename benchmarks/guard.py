@@ -148,13 +148,17 @@ def form(mark: bytes, wire: str, pieces: int = 50) -> Callable[[], object]:
 
 
 def rows(count: int) -> Callable[[], object]:
-    """Return a run over so many rows, stored in a new file each time; what other threads do is not counted."""
+    """Return a run over so many rows, stored in a new file each time, and its frame; other threads are not counted."""
     lb = LoadBalancer(Profile.single(ModelProfile("b0", "simulated", "m")), clock=VirtualClock())
     texts = [f"row {number}" for number in range(count)]
 
+    async def run(store: Path) -> int:
+        result = await lb.map(texts, "{{ row }}", store=store)
+        return id(result.frame)  # asyncio.run makes a text of what its coroutine returns, and drops that
+
     def work() -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return asyncio.run(lb.map(texts, "{{ row }}", store=Path(folder, "guard.sqlite")))
+            return asyncio.run(run(Path(folder, "guard.sqlite")))
 
     return work
 
