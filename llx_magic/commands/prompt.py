@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+import msgspec
 
 from llx_magic.commands.ask import Format, effort_of, form_of
 from llx_magic.commands.output import Output
@@ -96,7 +97,8 @@ def prepare(
         cache="cache" in options,
     )
     conversation = None if chat is None else session.conversations.identity(chat or None)
-    return balancer, replace(plan, notes=tuple(_notes(balancer, options, earlier)), conversation=conversation)
+    notes = tuple(_notes(balancer, options, earlier))
+    return balancer, msgspec.structs.replace(plan, notes=notes, conversation=conversation)
 
 
 def _notes(balancer: LoadBalancer, options: Asked, earlier: Before) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from llx_magic.core.breaker import Outcome, Ticket
@@ -63,17 +62,16 @@ class Permit(NamedTuple):
         return self.ticket is not None and self.ticket.is_probe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(NamedTuple):
     """The verdict on one request: a permit, or None and the reason among the events.
 
     ``may_wait`` says that a place may come free so soon that the request can wait for it.
     """
 
     permit: Permit | None
+    events: tuple[BackendEvent, ...]
     put_aside: bool = False
     may_wait: bool = False
-    events: tuple[BackendEvent, ...]
 
 
 WAITED_FOR = frozenset({SkipReason.COOLING_DOWN, SkipReason.AT_CEILING})

@@ -38,6 +38,10 @@ def read_effort(given: str) -> Effort:
     return cast("Effort", given)
 
 
+ToFrame = Callable[[str], "pd.DataFrame"]
+"""Makes a DataFrame of the one table of a text."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt as a backend receives it.
 
@@ -167,7 +171,7 @@ class Reply:
     read: Read | None = field(default=None, repr=False)
     trace: Trace = field(default=NO_TRACE, compare=False)
     error: BaseException | None = field(default=None, compare=False)
-    to_frame: Callable[[str], pd.DataFrame] | None = field(default=None, compare=False, repr=False)
+    to_frame: ToFrame | None = field(default=None, compare=False, repr=False)
 
     @property
     def all_tokens(self) -> tuple[int | None, int | None]:

@@ -26,7 +26,7 @@ from llx_magic.core.ledger import Ledger
 from llx_magic.core.machine import trouble_of
 from llx_magic.core.money import total
 from llx_magic.core.ports import Ready
-from llx_magic.core.reply import Answer, Delta, Reply
+from llx_magic.core.reply import Answer, Delta, Reply, ToFrame
 from llx_magic.core.trace import NO_TRACE, Trace
 from llx_magic.engine.attempt import unexpected
 from llx_magic.engine.hedge import Race
@@ -45,12 +45,21 @@ from llx_magic.text.shape import Read
 class RequestRun:
     """Carries out one plan against the live state of its profile.
 
-    ``jitter`` draws random numbers in [0, 1). ``watch`` sees everything as it happens.
+    ``jitter`` draws random numbers in [0, 1). ``watch`` sees everything as it happens. ``to_frame`` is what the reply
+    makes its DataFrame with.
     """
 
-    def __init__(self, live: LiveProfile, plan: Plan, jitter: Callable[[], float], watch: Watch) -> None:
+    def __init__(
+        self,
+        live: LiveProfile,
+        plan: Plan,
+        jitter: Callable[[], float],
+        watch: Watch,
+        to_frame: ToFrame | None = None,
+    ) -> None:
         self._live = live
         self._plan = plan
+        self._to_frame = to_frame
         self._scope = RequestScope(live, plan, jitter, watch)
         self._waiter: Waiter | None = None
         self._given_up: list[Candidate] = []
@@ -329,4 +338,5 @@ class RequestRun:
             misfits=scope.misfits.before(answer),
             read=found.read,
             trace=trace,
+            to_frame=self._to_frame,
         )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic.commands import prompt
@@ -120,7 +121,7 @@ class Prompter:
         self._balancer, plan = prompt.prepare(
             notebook.session, options, filled.content, self._cell, schema_of(self._shell, options)
         )
-        self._plan = replace(plan, notes=(*plan.notes, *filled.notes))
+        self._plan = msgspec.structs.replace(plan, notes=(*plan.notes, *filled.notes))
         self._view: View = QuietView()
         self._begun = time.monotonic()
 

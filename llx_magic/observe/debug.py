@@ -15,7 +15,8 @@ from llx_magic.core.events import Event
 
 VARIABLE = "LLXPRT_DEBUG"
 
-_LOGGERS = {LB: logging.getLogger("llx_magic.lb"), CIRCUIT_BREAKER: logging.getLogger("llx_magic.circuit_breaker")}
+_OF_BALANCERS, _OF_BREAKERS = logging.getLogger("llx_magic.lb"), logging.getLogger("llx_magic.circuit_breaker")
+_LOGGERS = {LB: _OF_BALANCERS, CIRCUIT_BREAKER: _OF_BREAKERS}
 
 
 @functools.lru_cache(maxsize=16)
@@ -64,7 +65,7 @@ def log_debug_lines(event: Event) -> None:
 
     Those of what no request caused are written to stderr as well, since nobody else shows them.
     """
-    if _LOGGERS[LB].isEnabledFor(logging.DEBUG) or _LOGGERS[CIRCUIT_BREAKER].isEnabledFor(logging.DEBUG):
+    if _OF_BALANCERS.isEnabledFor(logging.DEBUG) or _OF_BREAKERS.isEnabledFor(logging.DEBUG):
         for channel, line in lines(event):
             _LOGGERS[channel].debug("%s", line)
     if not event.request:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
+import msgspec
+
 from llx_magic.core.effort import without_effort
 from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate
@@ -150,12 +152,13 @@ class LoadBalancer(ProfileRecord):
             reply = await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
         else:
             reply = await self._asked(plan, watch)
-        return replace(reply, notes=(*self.said(), *plan.notes, *reply.notes), to_frame=reply_frame)
+        before = (*self.said(), *plan.notes)
+        return replace(reply, notes=(*before, *reply.notes)) if before else reply
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
         await self._have_prices(plan)
         plan = self._with_ratio(plan)
-        reply = await RequestRun(self._live, plan, self._jitter, watch).run()
+        reply = await RequestRun(self._live, plan, self._jitter, watch, reply_frame).run()
         self._windows.learn(plan, reply.usage)
         return reply
 
@@ -309,4 +312,4 @@ class LoadBalancer(ProfileRecord):
     def _with_ratio(self, plan: Plan) -> Plan:
         """Return the plan with the size of its conversation's tokens, where a backend has counted them."""
         ratio = self._windows.bytes_a_token(plan.conversation)
-        return plan if ratio == plan.bytes_a_token else replace(plan, bytes_a_token=ratio)
+        return plan if ratio == plan.bytes_a_token else msgspec.structs.replace(plan, bytes_a_token=ratio)

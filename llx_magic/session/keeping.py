@@ -17,6 +17,7 @@ from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.key_shapes import without_key_shapes
 from llx_magic.keys.redaction import LIVE_KEYS
+from llx_magic.observe.frames.frames import reply_frame
 from llx_magic.replies.key import Key, Keys, asked_of, judged_by
 from llx_magic.replies.record import Stored
 from llx_magic.replies.store import ReplyStore
@@ -130,7 +131,7 @@ async def from_store(profile: str, plan: Plan, watch: Watch, ask: Callable[[], A
         watch(Delta(found.text))
         note = f"from the store, asked {duration(max(0.0, time.time() - found.at))} ago"
         reply = found.reply(plan.shape)
-        return replace(reply, notes=(*reply.notes, note))
+        return replace(reply, notes=(*reply.notes, note), to_frame=reply_frame)
     reply = await ask()
     keeping = Keeping(plan, profile)
     stored = keeping.reply(reply, plan.messages)

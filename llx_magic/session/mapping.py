@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from llx_magic.cluster.waiting import stepped_aside
 from llx_magic.core.events import Event
 from llx_magic.core.progress import MapProgress
@@ -75,7 +77,7 @@ class MapRun:
         self._source = source = data
         plan = balancer.prepare(template.text, **ask_options(options))
         often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)
-        plan = replace(plan, candidates=often)
+        plan = msgspec.structs.replace(plan, candidates=often)
         keeping = Keeping(plan, balancer.name)
         plan, remarks = _within_budget(plan, wishes.budget)
         self._layout = Layout(plan.shape, options.get("prefix") or "")
@@ -260,11 +262,12 @@ def _within_budget(plan: Plan, budget: float | None) -> tuple[Plan, tuple[str, .
     """
     if budget is not None:
         own = Budget(Purse(), budget, "budget={0} (--budget {0})")
-        plan = replace(plan, budgets=(own, *plan.budgets))
+        plan = msgspec.structs.replace(plan, budgets=(own, *plan.budgets))
     priceless = [each for each in plan.candidates if plan.refusal(each) == PRICE_UNKNOWN]
     if not priceless:
         return plan, ()
     if len(priceless) == len(plan.candidates):
         raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
     priced = tuple(each for each in plan.candidates if each not in priceless)
-    return replace(plan, candidates=priced), (f"{listed(names_of(priceless))}: not asked: {PRICE_UNKNOWN}",)
+    unasked = (f"{listed(names_of(priceless))}: not asked: {PRICE_UNKNOWN}",)
+    return msgspec.structs.replace(plan, candidates=priced), unasked

@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 from dataclasses import replace
 
+import msgspec
+
 from llx_magic.cluster.messages import Job, Opening, Order, Report
 from llx_magic.core.failure import NotReady
 from llx_magic.engine.background import BACKGROUND, awaited
@@ -99,7 +101,7 @@ class RowEngine:
             if each.backend.name in job.settings
         )
         shape = JSON if job.is_json and schema is None else plan.shape
-        return replace(plan, candidates=candidates, shape=shape, budgets=())
+        return msgspec.structs.replace(plan, candidates=candidates, shape=shape, budgets=())
 
     async def _open(self, parts: int) -> dict[str, str]:
         refusals = {}
