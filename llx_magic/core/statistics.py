@@ -22,6 +22,7 @@ from llx_magic.core.events import (
     ReplyRestarted,
     RequestEnded,
     RequestFailed,
+    RequestStarted,
     SkipReason,
     VisitCancelled,
     VisitFailed,
@@ -124,6 +125,8 @@ class Tally:
                 self.passed_over = ""
             case AttemptStarted():
                 self.attempts += 1
+            case VisitSucceeded():
+                self._succeed(event)
             case BackendSkipped() | BackendPutAside():
                 self._skip(event)
             case AttemptFailed() if event.failure.kind is not FailureKind.LOCAL:
@@ -133,8 +136,6 @@ class Tally:
                 self.last_error = event.failure.message
             case HedgeStarted():
                 self.hedges += 1
-            case VisitSucceeded():
-                self._succeed(event)
             case VisitWithoutReply():
                 self._end_without_reply(event)
             case CircuitChanged():
@@ -281,6 +282,8 @@ class RequestRecord:
     def fold(self, event: Event) -> None:
         """Take one event of this request into account."""
         match event:
+            case RequestStarted() | VisitStarted():
+                pass
             case AttemptStarted():
                 self.attempts += 1
             case VisitSucceeded():

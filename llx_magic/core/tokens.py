@@ -97,7 +97,9 @@ class TokenWindow(msgspec.Struct):
         if not seconds:
             return None
         horizon = now - WINDOW_SECONDS
-        old = 0 if self.entries[0].finished > horizon else bisect_right(self.entries, horizon, key=_FINISHED)
+        if self.entries[0].finished > horizon:
+            return self.total / (seconds / 60)
+        old = bisect_right(self.entries, horizon, key=_FINISHED)
         return (self.total - sum(entry.tokens for entry in self.entries[:old])) / (seconds / 60)
 
     def seconds(self, now: float, basis: TpmBasis) -> float | None:

@@ -165,11 +165,11 @@ class LiveProfile:
         with self._lock:
             return self._store.update(gate, question, *args, **kwargs)
 
-    def publish(self, *events: Event) -> None:
-        """Record the events, then tell the subscribers and whoever follows the request."""
+    def publish(self, event: Event) -> None:
+        """Record an event, then tell the subscribers and whoever follows the request."""
         with self._lock:
-            self._record(events)
-        self._tell(events)
+            self._ledger.fold(event)
+        self._tell((event,))
 
     def admit(self, gate: GateKey, applicant: Applicant, settings: Settings) -> Admission:
         """Ask the backend's gate; what it decided is recorded and told."""

@@ -35,6 +35,7 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.scope import RequestScope
+from llx_magic.engine.sharing import SharedGates
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.visiting import Visiting
 from llx_magic.engine.waiting import Waiter
@@ -162,13 +163,13 @@ class RequestRun:
         ready = await self._prepared(candidate)
         if ready is None:
             return None
-        await self._ask_others(candidate, ready)
+        if self._live.sharing is not None:
+            await self._ask_others(self._live.sharing, candidate, ready)
         return self._admitted(candidate, ready, lap)
 
-    async def _ask_others(self, candidate: Candidate, ready: Ready) -> None:
-        """Ask the processes that share a backend for what admission needs, where any do."""
-        if self._live.sharing is not None:
-            await self._live.sharing.get_ready(candidate, ready, self._applicant(candidate, second_pass=False))
+    async def _ask_others(self, sharing: SharedGates, candidate: Candidate, ready: Ready) -> None:
+        """Ask the processes that share a backend for what admission needs."""
+        await sharing.get_ready(candidate, ready, self._applicant(candidate, second_pass=False))
 
     def _admitted(self, candidate: Candidate, ready: Ready, lap: Lap) -> Visiting | None:
         admission = self._admit(candidate, second_pass=lap.is_second)
@@ -241,7 +242,8 @@ class RequestRun:
             if left == 0:
                 break
             left -= 1
-            await self._ask_others(candidate, visiting.ready)
+            if self._live.sharing is not None:
+                await self._ask_others(self._live.sharing, candidate, visiting.ready)
             permit = self._admit(candidate, second_pass=True).permit
             if permit is None:
                 break

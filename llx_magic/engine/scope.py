@@ -39,6 +39,7 @@ class RequestScope:
         self.misfits = Misfits(plan.shape)
         self.partial = ""
         """The longest text that any attempt had when it failed."""
+        self._has_limit = plan.has_limit
         self.paid: list[Cost | None] = []
         """What each answer cost, those among them that were not what was asked for; None where it is not known."""
         self._began = self.clock.now()
@@ -54,13 +55,15 @@ class RequestScope:
 
     def likely_cost(self, candidate: Candidate) -> float:
         """Return about what a visit will cost; 0 where no limit of spending asks for it."""
-        if not self.plan.has_limit:
+        if not self._has_limit:
             return 0.0
         mean = self.live.with_ledger(Ledger.mean_completion, candidate.backend.name)
         return self.plan.likely_cost(candidate, likely_completion(candidate.params, mean))
 
     def lack(self, candidate: Candidate) -> str | None:
         """Return why what is left of a budget is too little for a visit, or None."""
+        if not self._has_limit:
+            return None
         cost = self.likely_cost(candidate)
         return next((lack for budget in self.plan.budgets if (lack := budget.lack(cost))), None)
 

@@ -73,6 +73,7 @@ class LoadBalancer(ProfileRecord):
         self._is_estimated = any(costs.url for costs in self._costs.values())
         self._has_prices = False
         self._plain: tuple[Mapping[str, Settings], Mapping[str, int | None], tuple[Candidate, ...]] | None = None
+        self._given: tuple[str, Values] = ("{}", NO_VALUES)
         self._jitter = (lambda: 0.5) if wiring.is_virtual(profile.members[0]) else jitter
 
     @property
@@ -125,11 +126,11 @@ class LoadBalancer(ProfileRecord):
             messages = (Message("system", system), *messages)
         if backend is not None:
             self._member(backend)
-        if name := named_secret(params):
+        if params and (name := named_secret(params)):
             raise UsageProblem(f"params: {name}: a key or password is no parameter of a model; nothing was sent")
         schema, effort = options.get("schema"), options.get("effort")
         pinned = backend is not None or self.profile.policy == SINGLE
-        candidates = self._candidates(read_cell_values(options.get("settings") or {}), options)
+        candidates = self._candidates(self._values_of(options.get("settings") or {}), options)
         messages = read_pieces(messages, candidates[0].settings.image_max_pixels)
         return Plan(
             routing=FAILOVER if pinned else routing_named(self.profile.policy),
@@ -156,7 +157,8 @@ class LoadBalancer(ProfileRecord):
         return replace(reply, notes=(*before, *reply.notes)) if before else reply
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
-        await self._have_prices(plan)
+        if self._is_estimated:
+            await self._have_prices(plan)
         plan = self._with_ratio(plan)
         reply = await RequestRun(self._live, plan, self._jitter, watch, reply_frame).run()
         self._windows.learn(plan, reply.usage)
@@ -168,13 +170,12 @@ class LoadBalancer(ProfileRecord):
         Raises:
             AllBackendsFailed: as ``run``; nothing was waited for.
         """
-        await self._have_prices(plan)
+        if self._is_estimated:
+            await self._have_prices(plan)
         return await RequestRun(self._live, plan, self._jitter, watch).run()
 
     async def _have_prices(self, plan: Plan) -> None:
-        """Have what replies cost at hand: before anybody is asked where that decides who is, else meanwhile."""
-        if not self._is_estimated:
-            return
+        """Have published prices at hand: before anybody is asked where that decides who is, else meanwhile."""
         if not (plan.has_limit or plan.routing.wants_costs):
             get_ready()
         elif not self._has_prices:
@@ -278,6 +279,14 @@ class LoadBalancer(ProfileRecord):
         if backend not in self.members:
             raise UsageProblem(f"profile {self.name} has no backend {backend!r}{nearest(backend, self.members)}")
         return backend
+
+    def _values_of(self, given: Mapping[str, JsonValue]) -> Values:
+        """Return the settings that are given with a prompt, checked; mostly they are those of the last one."""
+        written = repr(given)  # where what was given cannot change, and True is not 1
+        known = self._given
+        if known[0] != written:
+            known = self._given = written, read_cell_values(given)
+        return known[1]
 
     def _candidates(self, cell: Values, options: AskOptions) -> tuple[Candidate, ...]:
         """Return the backends that may be asked, each with its own parameters below those of the prompt.
