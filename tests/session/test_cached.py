@@ -78,6 +78,12 @@ def test_the_reply_says_that_it_is_from_the_store(server):
     assert again.notes[-1].startswith("from the store, asked ")
 
 
+def test_a_reply_from_the_store_has_a_frame():
+    with FaultServer("ok", text="a,b\n1,2") as server:
+        frames = [ask(balancer(server)).frame() for _ in range(2)]
+    assert [frame.to_dict("list") for frame in frames] == [{"a": [1], "b": [2]}] * 2
+
+
 def test_without_cache_nothing_is_kept_or_looked_up(server):
     ask(balancer(server), cache=False)
     assert not default_path().exists()

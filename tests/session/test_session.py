@@ -129,6 +129,20 @@ def test_all_five_layers_reach_the_request_in_their_order():
     assert attempts(member=3, profile=4, session=5, cell=1) == 1
 
 
+def test_settings_given_with_a_prompt_hold_as_they_are_then():
+    lb, given = balancer(simulated("a")), {"failover_retry_count": 1}
+
+    def attempts() -> int:
+        return lb.prepare("why", settings=given).candidates[0].settings.failover_retry_count
+
+    assert attempts() == 1
+    given["failover_retry_count"] = True  # equal to 1, and not allowed
+    with pytest.raises(SettingError):
+        attempts()
+    given["failover_retry_count"] = 3
+    assert attempts() == 3
+
+
 def test_what_a_member_says_of_the_circuit_is_ignored_with_a_note():
     loud = ModelProfile("a", "simulated", "m", settings={"circuit_breaker_failure_threshold": 1, "timeout_ms": 7})
     profile = Profile.failover("lb", [loud, simulated("b")])
