@@ -68,7 +68,8 @@ def test_comments_and_unknown_fields_are_dropped():
 def test_the_event_type_holds_for_one_event():
     """A named event is followed by one of the default type; a name without data names nothing."""
     events = decode(b"event: error\ndata: a\n\ndata: b\n\nevent: lost\n\ndata: c\n\nevent\ndata: d\n\n")
-    assert events == [("error", "a"), ("message", "b"), ("message", "c"), ("message", "d")]
+    expected = [("error", "a"), ("message", "b"), ("message", "c"), ("message", "d")]
+    assert events == [ServerEvent(*each) for each in expected]
 
 
 def test_empty_data_is_an_event():
@@ -87,12 +88,21 @@ def test_bytes_that_are_no_utf8_become_replacement_characters():
     assert data_of(b"data: a\xffb\n\n") == ["a\ufffdb"]
 
 
+@pytest.mark.parametrize(
+    "between", [b"a\xe2\x98", b"\xff", b"", b" a", b"data: a", b"a\ndata: b", b"a\n: c", b"a\n\n", b"a\n", b"a\r"]
+)
+def test_events_that_come_at_once_are_those_that_come_one_by_one(between):
+    """Several in one read are told apart in one go where all are plain: one that is not changes none of the others."""
+    stream = b"data: x\n\ndata: " + between + b"\n\ndata: y\n\n"
+    assert data_of(stream) == data_of(*(bytes([each]) for each in stream))
+
+
 def test_an_event_without_its_blank_line_is_dispatched_only_by_flush():
     """Feeding alone follows the standard; the end of the stream stands for the blank line."""
     for tail in (b"data: b", b"data: b\n", b"data: b\r", b"data: b\r\n"):
         decoder = EventDecoder()
-        assert decoder.feed(b"data: a\n\n" + tail) == [("message", "a")]
-        assert decoder.flush() == [("message", "b")]
+        assert decoder.feed(b"data: a\n\n" + tail) == [ServerEvent("message", "a")]
+        assert decoder.flush() == [ServerEvent("message", "b")]
         assert decoder.flush() == []
 
 

@@ -85,14 +85,13 @@ class Reader(PartialReply, ABC):
         Raises:
             BackendFailed: for an error event, a piece that cannot be read, and a text beyond the cap.
         """
-        kind, data = event
         if self.done:
             return
-        before = self.taken
-        if data.startswith("{") and kind not in _NO_PIECES:
+        before, data = self.taken, event.data
+        if data.startswith("{") and event.event not in _NO_PIECES:
             self.take_json(data)
         else:
-            self._take_rare(kind, data.strip())
+            self._take_rare(event.event, data.strip())
         self._empty = self._empty + 1 if self.taken == before else 0
         if self._empty > MOST_EMPTY:
             self.fail(f"more than {MOST_EMPTY} events in a row that add nothing to the reply")

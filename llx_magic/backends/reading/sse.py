@@ -8,7 +8,7 @@ before. Beyond the standard, servers of models are understood that report an err
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from llx_magic.core.failure import FailureKind
 from llx_magic.errors import LlxError
@@ -17,7 +17,7 @@ LARGEST_EVENT = 16 * 1024 * 1024
 """How many bytes may pass without one complete event, unless told otherwise."""
 
 
-class ServerEvent(NamedTuple):
+class ServerEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event; ``event`` is its type (``message`` where the stream names none)."""
 
     event: str
@@ -65,8 +65,8 @@ class EventDecoder:
             self._after_cr = False
         if not data:
             return []
-        if self._is_one_event(data):
-            return [ServerEvent("message", data[6:-2].decode("utf-8", "replace"))]
+        if not (self._held or self._type) and (events := self._plain_events(data)):
+            return events
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if not end:
             self._keep(data)
@@ -86,22 +86,27 @@ class EventDecoder:
         self._after_cr = False
         return self._take_lines(self._with_tail(b"\n\n"))
 
-    def _is_one_event(self, data: bytes) -> bool:
-        """Whether these bytes are exactly one plain event, as servers that flush each event send them."""
-        return (
-            data.startswith(b"data: ")
-            and data.find(b"\n") == len(data) - 2
-            and data.endswith(b"\n")
-            and not (self._held or self._type)
-            and b"\r" not in data
-            and len(data) <= self._limit
-        )
+    def _plain_events(self, lines: bytes) -> list[ServerEvent]:
+        """Return the events of whole lines, where each is one line of data and nothing else; none where they differ.
+
+        So servers write nearly all: they are told by counting, since a look at each of them takes as long as its JSON.
+        """
+        if not (lines.startswith(b"data: ") and lines.endswith(b"\n\n") and len(lines) <= self._limit):
+            return []
+        text = lines[6:-2].decode("utf-8", "replace")
+        texts = text.split("\n\ndata: ")
+        if text.count("\n") != 2 * (len(texts) - 1) or "\r" in text:
+            return []
+        self._held = 0
+        return [ServerEvent("message", text) for text in texts]
 
     def _take_events(self, lines: bytes) -> list[ServerEvent]:
         """Take whole lines: at once where an event is one line of data, named or not, as servers write them."""
         if b"\r" in lines or self._data or self._type or self._bare:
             return self._take_lines(lines)
-        events: list[ServerEvent] = []
+        end = lines.rfind(b"\n\n") + 2
+        if events := self._plain_events(lines[:end]):
+            return events + self._take_lines(lines[end:]) if end < len(lines) else events
         *whole, rest = lines.split(b"\n\n")
         for event in whole:
             named, data = b"message", event

@@ -26,23 +26,24 @@ _HALF = re.compile("[\ud800-\udfff]")
 class _Joiner:
     """Joins the halves of characters in a text that comes in pieces; one that is alone becomes U+FFFD."""
 
-    __slots__ = ("_half",)
+    __slots__ = ("half",)
 
     def __init__(self) -> None:
-        self._half = ""
+        self.half = ""
+        """The half that waits for the other."""
 
     def feed(self, piece: str) -> str:
         """Return the piece; a half that ends it waits for the next one."""
-        if not self._half and (piece.isascii() or not _HALF.search(piece)):
+        if not self.half and (piece.isascii() or not _HALF.search(piece)):
             return piece
-        piece, self._half = self._half + piece, ""
+        piece, self.half = self.half + piece, ""
         if "\ud800" <= piece[-1:] <= "\udbff":
-            piece, self._half = piece[:-1], piece[-1]
+            piece, self.half = piece[:-1], piece[-1]
         return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def rest(self) -> str:
         """Return what is left of a half that nothing followed."""
-        half, self._half = self._half, ""
+        half, self.half = self.half, ""
         return "\ufffd" if half else ""
 
 
@@ -90,7 +91,8 @@ class Transcript:
     def add_text(self, piece: str) -> None:
         """Take a piece of the text, which may begin with reasoning between tags."""
         channel = self._text
-        piece = channel.joiner.feed(piece)
+        if channel.joiner.half or not piece.isascii():  # nearly always neither, and a call counts with each piece
+            piece = channel.joiner.feed(piece)
         if self._splitter is None:
             self._give(channel, channel.hidden.feed(piece))
             return

@@ -65,7 +65,7 @@ class ReplyReader(Reader):
             self._take_facts(chunk)
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        if self.has_finished and self.is_of_another(chunk.id):
+        if self._word is not None and self.is_of_another(chunk.id):
             return
         self.has_begun = True
         if chunk.id != self.response_id:
