@@ -53,6 +53,7 @@ Returned are the places in the order in which they are asked.
 class Routing(NamedTuple):
     """One way of ordering backends; ``help`` completes "asks its backends …". No ``order`` keeps the priority order.
 
+    ``turn`` completes "asked …" for one backend; there is none where that depends on the backends before it.
     ``weighs`` says that the profile's weights count, ``wants_costs`` that the standings have costs. Of all requests
     the share ``explores`` asks another backend than the order's first.
     """
@@ -61,6 +62,7 @@ class Routing(NamedTuple):
     least_members: int
     help: str
     order: Order | None = None
+    turn: str = ""
     weighs: bool = False
     wants_costs: bool = False
     explores: float = 0.0
@@ -171,17 +173,34 @@ FAILOVER = Routing("failover", 2, "by priority each time")
 
 _ROWS = (
     FAILOVER,
-    Routing("roundrobin", 1, "in turn", _in_turn),
-    Routing("weighted", 1, "in turn, each as often as its weight says", _by_weight, weighs=True),
-    Routing("leastbusy", 1, "by the requests under way there for its weight, fewest first", _least_busy, weighs=True),
+    Routing("roundrobin", 1, "in turn", _in_turn, "in turn"),
+    Routing(
+        "weighted", 1, "in turn, each as often as its weight says", _by_weight, "in turn, by its weight", weighs=True
+    ),
+    Routing(
+        "leastbusy",
+        1,
+        "by the requests under way there for its weight, fewest first",
+        _least_busy,
+        "when least busy",
+        weighs=True,
+    ),
     Routing(
         "fastest",
         1,
         "by how long their first text took of late, quickest first (one request in twenty tries another)",
         _fastest,
+        "when fastest",
         explores=0.05,
     ),
-    Routing("cheapest", 1, "by what the prompt costs there, the unknown last", _cheapest, wants_costs=True),
+    Routing(
+        "cheapest",
+        1,
+        "by what the prompt costs there, the unknown last",
+        _cheapest,
+        "when cheapest",
+        wants_costs=True,
+    ),
 )
 
 ROUTINGS: dict[str, Routing] = {each.name: each for each in _ROWS}

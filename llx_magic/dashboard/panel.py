@@ -15,10 +15,11 @@ from llx_magic.dashboard import still
 from llx_magic.dashboard.lines import lines_of
 from llx_magic.dashboard.parts import PARTS
 from llx_magic.dashboard.parts.part import Scene
-from llx_magic.dashboard.rows import rows_of
+from llx_magic.dashboard.rows import FEW, rows_of
 from llx_magic.dashboard.style import sheet
 from llx_magic.dashboard.view import View
 from llx_magic.observe.status.status import status_of
+from llx_magic.units import number
 
 SHEET = sheet(part.style for part in PARTS)
 """The style sheet on one line, which stands beside the pieces."""
@@ -51,9 +52,13 @@ def standalone_svg(snapshot: Snapshot, view: View, what_if: str = "") -> str:
 
 
 def alt(snapshot: Snapshot) -> str:
-    """Return the picture in a sentence, for those who do not see it."""
+    """Return the picture in words, for those who do not see it: the sentence, and how each of the first backends is."""
     status = status_of(snapshot)
-    return f"{status.profile}: {status.sentence} Below: each backend's visits over time, and the latest prompts."
+    told = [f"{standing.name}: {standing.now}" for standing in status.standings[:FEW]]
+    if (left := len(status.standings) - FEW) > 0:
+        told.append(f"{number(left)} more")
+    shown = "Drawn are each backend's visits over time, and the latest prompts."
+    return f"{status.profile}: {status.sentence} {'; '.join(told)}. {shown}"
 
 
 def _scene(snapshot: Snapshot, view: View, shared: Shared | None, what_if: str) -> Scene:

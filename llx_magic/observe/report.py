@@ -25,7 +25,8 @@ _CELL = "text-align:{};vertical-align:top;white-space:normal;padding:.3em .4em"
 def plain(snapshot: Snapshot) -> str:
     """Return the statistics in their fixed text layout: totals, metrics of every backend, circuit states.
 
-    Where not every prompt was answered, a line below it says so: a request of the layout is one of a backend.
+    What the layout has no place for stands below it: what was spent, rates of a short time, and, where not every prompt
+    was answered, what became of the prompts, since a request of the layout is a visit to a backend.
     """
     lines = [
         "Load Balancer Statistics",
@@ -48,15 +49,18 @@ def plain(snapshot: Snapshot) -> str:
     lines += [f"  {backend.name}: {backend.state}" for backend in snapshot.backends]
     if spent := spent_in_words(snapshot):
         lines += ["", f"Spent: {spent}"]
-    if snapshot.prompts.asked != snapshot.prompts.answered:
-        lines += ["", f"Prompts: {' · '.join([prompts_in_words(snapshot.prompts), *times_in_words(snapshot.prompts)])}"]
+    if brief := [f"{each.name} {said}" for each in snapshot.backends for said in brief_rate(each)]:
+        lines += ["", f"TPM of less than a minute says little: {', '.join(brief)}"]
+    if (prompts := snapshot.prompts).asked != prompts.answered:
+        visits = ["Total Requests counts visits to backends"] if snapshot.total_requests != prompts.asked else []
+        lines += ["", f"Prompts: {' · '.join([prompts_in_words(prompts), *times_in_words(prompts), *visits])}"]
     return "\n".join(lines)
 
 
 _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "backend": lambda it: it.name,
     "circuit": lambda it: circuit_in_words(it),  # noqa: PLW0108 - it is defined below
-    "requests": lambda it: number(it.requests),
+    "visits": lambda it: number(it.requests),
     "success rate": lambda it: percent(it.success_rate),
     "avg latency": lambda it: duration(it.mean_latency),
     "p95": lambda it: duration(it.p95_latency),
@@ -152,8 +156,8 @@ def as_html(snapshot: Snapshot) -> str:
 
 
 def caption(snapshot: Snapshot) -> str:
-    """Return what stands above every view: the profile, its requests (visits to backends), and its prompts."""
-    visits = plural(snapshot.total_requests, "request")
+    """Return what stands above every view: the profile, the visits to its backends, and its prompts."""
+    visits = plural(snapshot.total_requests, "visit")
     text = f"{snapshot.profile}: {visits} to {plural(len(snapshot.backends), 'backend')}"
     spent = f"; spent {words}" if (words := spent_in_words(snapshot)) else ""
     if snapshot.prompts.asked:

@@ -91,13 +91,16 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({}, "not asked yet"),
-        ({"requests": 1, "successes": 1}, "answering"),
+        ({}, "not asked yet, but first"),
+        ({"requests": 1, "successes": 1}, "answering, asked first"),
         ({"state": "open", "seconds_until_probe": 11.2}, "out, next try in 12 s"),
         ({"state": "open"}, "out, the next prompt tries it"),
         ({"state": "half-open"}, "out, being tried again"),
         ({"cooling_down": 7.5}, "cooling down, 8 s"),
-        ({"requests": 1, "successes": 1, "tpm": 99.0, "tpm_threshold": 100.0}, "below its floor"),
+        (
+            {"requests": 1, "successes": 1, "tpm": 99.0, "tpm_threshold": 100.0},
+            "below its floor, asked when other fails",
+        ),
     ],
 )
 def test_every_state_has_words_and_a_shape(facts: dict[str, Any], words: str) -> None:
@@ -106,6 +109,13 @@ def test_every_state_has_words_and_a_shape(facts: dict[str, Any], words: str) ->
     piece = panel.draw(snapshot, view)["backend 1"]
     assert f"{words}</div>" in piece
     assert "class='k k" in piece
+
+
+def test_the_row_the_table_and_the_words_for_those_who_see_no_picture_say_the_same_of_each_backend() -> None:
+    snapshot, view = drawn(backend("fast", state="open", seconds_until_probe=11.2), backend("deep"), backend("mine"))
+    rows, table = text_of(*panel.draw(snapshot, view).values()), str(status_of(snapshot))
+    for said in ("out, next try in 12 s", "not asked yet, but first", "spare, asked when deep fails"):
+        assert all(said in words for words in (rows, table, panel.alt(snapshot), markdown(snapshot, view, "now")))
 
 
 def test_no_two_looks_of_a_state_differ_by_colour_alone() -> None:

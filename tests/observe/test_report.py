@@ -8,6 +8,7 @@ from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain, prompts_in_words
+from llx_magic.observe.status.status import status_of
 from tests.acceptance.scenario import STATISTICS
 from tests.engine.kit import backend_snapshot
 
@@ -72,14 +73,16 @@ def test_a_table_of_nothing_says_that_nothing_was_asked():
 
 def test_prompts_that_nobody_answered_stand_below_the_plans_layout():
     failed = dataclasses.replace(THE_PLANS, prompts=Prompts(answered=4, failed=10))
-    assert plain(failed) == f"{STATISTICS}\n\nPrompts: 14 asked, 4 answered, 10 failed"
+    counted = "Total Requests counts visits to backends"
+    assert plain(failed) == f"{STATISTICS}\n\nPrompts: 14 asked, 4 answered, 10 failed · {counted}"
+    assert counted not in plain(dataclasses.replace(THE_PLANS, prompts=Prompts(answered=2, failed=10)))
     assert "prompts: 14 asked, 4 answered, 10 failed" in as_html(failed)
 
 
 def test_times_of_prompts_stand_beside_their_counts_and_numbers_to_the_right():
     prompts = Prompts(answered=4, failed=10, median_seconds=1.2, p95_seconds=9.0)
     told = dataclasses.replace(THE_PLANS, prompts=prompts)
-    assert plain(told).endswith("Prompts: 14 asked, 4 answered, 10 failed · half within 1.2 s, 19 of 20 within 9 s")
+    assert "Prompts: 14 asked, 4 answered, 10 failed · half within 1.2 s, 19 of 20 within 9 s" in plain(told)
     shown = as_html(told)
     assert "14 asked, 4 answered, 10 failed; half within 1.2 s, 19 of 20 within 9 s" in shown
     assert [cell.split(";")[0] for cell in shown.split('<th scope="col" style="text-align:')[1:4]] == [
@@ -116,6 +119,9 @@ def test_nothing_reads_as_none_in_the_plans_layout_where_it_is_something():
 def test_a_rate_of_less_than_a_minute_says_over_how_long_it_is():
     assert ">12,000 over 200&nbsp;ms<" in as_html(snapshot(backend("a", tpm=12_000, tpm_seconds=0.2)))
     assert ">640<" in as_html(snapshot(backend("a", tpm=640, tpm_seconds=60.0)))
+    both = snapshot(backend("a", tpm=12_000, tpm_seconds=0.2), backend("b", tpm=640, tpm_seconds=60.0))
+    assert plain(both).endswith("b: closed\n\nTPM of less than a minute says little: a over 200 ms")
+    assert "12,000 over 200 ms" in str(status_of(both))
 
 
 def test_columns_that_say_nothing_of_any_backend_are_left_out_and_errors_stand_below_the_table():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llx_magic.core import events as facts
 from llx_magic.core.breaker import Cause
+from llx_magic.core.routing import FAILOVER, ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.errors import AllBackendsFailed
@@ -129,14 +130,15 @@ def test_the_sentence_says_who_does_not_answer_why_and_what_happens_instead(said
         (out("x", state="half-open"), "out, being tried again", "503 three times"),
         (cooling("x", 41.0), "cooling down, 41 s", "after a rate limit"),
         (cooling("x", 0.0), "cooling down, one prompt goes first", "after a rate limit"),
-        (well("x", tpm=420.0, tpm_threshold=500.0), "below its floor", "420 of 500 tokens per minute"),
-        (well("x", in_vain=(("401", 12),)), "failing", "401 12 times"),
+        (well("x", tpm=420.0, tpm_threshold=500.0), "below its floor, asked when y fails",
+         "420 of 500 tokens per minute"),
+        (well("x", in_vain=(("401", 12),)), "failing, asked first", "401 12 times"),
         (well("x", at_ceiling="at its rpm_limit of 8", ceiling_seconds=3.0), "at its own limit, 3 s",
          "at its rpm_limit of 8"),
         (new("x", passed_over="no key"), "cannot be asked", "no key"),
-        (new("x"), "not asked yet", ""),
-        (new("x", requests=1, in_flight=1), "not answered yet", ""),
-        (well("x"), "answering", ""),
+        (new("x"), "not asked yet, but first", ""),
+        (new("x", requests=1, in_flight=1), "not answered yet, asked first", ""),
+        (well("x"), "answering, asked first", ""),
     ],
 )  # fmt: skip
 def test_every_state_of_a_backend_has_words_with_the_next_try(backend, now, why):
@@ -144,9 +146,59 @@ def test_every_state_of_a_backend_has_words_with_the_next_try(backend, now, why)
     assert (first.now, first.why) == (now, why)
 
 
-def test_behind_the_one_that_answers_the_others_are_spare():
-    standings = status_of(of(well("a"), well("b"), new("c"))).standings
-    assert [each.now for each in standings] == ["answering", "spare", "spare, not asked yet"]
+TURNS = [
+    ((well("a"), well("b"), new("c")),
+     ["answering, asked first", "spare, asked when a fails", "spare, asked when b fails"]),
+    ((out("a"), well("b"), well("c")),
+     ["out, next try in 12 s", "answering, asked first", "spare, asked when b fails"]),
+    ((well("a"), out("b", 0.0), well("c")),
+     ["answering, asked first", "out, tried again when a fails", "spare, asked when b fails"]),
+    ((well("a"), cooling("b", 0.0)), ["answering, asked first", "cooling down, tried again when a fails"]),
+    ((well("a", in_vain=(("503", 1),)), new("b")), ["failing, asked first", "not asked yet, asked when a fails"]),
+    ((well("a", tpm=1.0, tpm_threshold=5.0), out("b"), cooling("c", 5.0)),
+     ["below its floor, asked first", "out, next try in 12 s", "cooling down, 5 s"]),
+    ((well("a" * 40), well("b")), ["answering, asked first", f"spare, asked when {'a' * 23}… fails"]),
+    ((well("a"),), ["answering"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("backends", "said"), TURNS)
+def test_in_an_order_each_backend_says_after_whom_it_is_asked(backends, said):
+    assert [each.now for each in status_of(of(*backends)).standings] == said
+
+
+@pytest.mark.parametrize("policy", [name for name in ROUTINGS if name != FAILOVER.name])
+def test_without_an_order_each_backend_says_by_what_it_is_asked(policy):
+    backends = (well("a"), well("b", tpm=1.0, tpm_threshold=5.0), new("c"), out("d"))
+    said = [each.now for each in status_of(of(*backends, policy=policy)).standings]
+    turn = ROUTINGS[policy].turn
+    below, broken = "below its floor, asked after the others", "out, next try in 12 s"
+    assert said == [f"answering, asked {turn}", below, f"not asked yet, asked {turn}", broken]
+
+
+FIRST = {"asked first", "but first", "the next prompt tries it", "one prompt goes first"}
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["ok", "503", "429:5", "500"]), min_size=1, max_size=6), min_size=2, max_size=4)
+)
+def test_the_one_that_is_said_to_be_asked_first_is_the_first_that_the_next_prompt_visits(scripts):
+    members = [simulated(f"b{at}", ",".join(script), cycle=True) for at, script in enumerate(scripts)]
+    lb = balancer(*members, circuit_breaker_failure_threshold=2, circuit_breaker_recovery_timeout_ms=9000,
+                  failover_retry_count=1, cooldown_wait_ms=0)  # fmt: skip
+
+    async def main() -> None:
+        for _ in range(12):
+            clock_of(lb).advance(2)
+            said = [each.name for each in lb.status().standings if each.then in FIRST]
+            before = len(tuple(lb.decisions()))
+            await asyncio.gather(lb.ask("why"), return_exceptions=True)
+            visits = [
+                event.backend for event in tuple(lb.decisions())[before:] if isinstance(event, facts.VisitStarted)
+            ]
+            assert said == visits[:1]
+
+    asyncio.run(main())
 
 
 def test_where_backends_take_turns_none_is_spare():

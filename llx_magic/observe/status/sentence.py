@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llx_magic.observe.status.standing import Standing, State, next_try
+from llx_magic.observe.status.standing import Standing, State
 from llx_magic.units import countdown, duration, in_time, number
 
 MOST_NAMED = 3
@@ -47,7 +47,7 @@ def _clause(of: Standing) -> str:
     later = f", next try {in_time(of.seconds_left)}" if of.seconds_left else ""
     match of.state:
         case State.OUT:
-            how = f"is out{because}, {next_try(of.backend)}"
+            how = f"is out{because}, {of.then}"
         case State.TRIED:
             how = f"is out{because}, a prompt is trying it again"
         case State.COOLING if not of.backend.cooling_down:

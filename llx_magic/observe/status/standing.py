@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llx_magic.core.breaker import Cause, CircuitState
-from llx_magic.core.routing import FAILOVER
+from llx_magic.core.routing import FAILOVER, ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.text.screen import one_line
 from llx_magic.units import below, countdown, exact, in_time, number
 
 LONGEST_NAME = 60
+_LONGEST_OTHER = 24
+"""How long the name of a backend is at most in the words about another."""
 _LONGEST_REASON = 120
+
+_FIRST, _ALL_THE_SAME = "first", "all the same"
+"""When a prompt asks the first backend that takes it, and the only one there is."""
 
 
 class State(enum.StrEnum):
@@ -38,13 +44,23 @@ _WELL = frozenset({State.NEW, State.UNPROVEN, State.ANSWERING, State.SPARE})
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One backend: its state, what is so now in words (``out, next try in 12 s``), and why; empty where all is well."""
+    """One backend: its state, what comes next (``asked first``, ``next try in 12 s``), and why it is so.
+
+    Each of the last two is empty where there is nothing to say.
+    """
 
     name: str
     state: State
-    now: str
+    then: str
     why: str
     backend: BackendSnapshot = field(repr=False)
+
+    @property
+    def now(self) -> str:
+        """The state and what comes next: ``out, next try in 12 s``, ``spare, asked when fast fails``."""
+        if self.state is State.TRIED:
+            return f"{State.OUT}, {self.state}"
+        return f"{self.state}, {self.then}" if self.then else str(self.state)
 
     @property
     def is_well(self) -> bool:
@@ -64,15 +80,18 @@ class Standing:
 
 def standings_of(snapshot: Snapshot) -> tuple[Standing, ...]:
     """Return each backend of a snapshot, in priority order."""
-    is_only = len(snapshot.backends) == 1
-    found: list[Standing] = []
+    states: list[State] = []
     for backend in snapshot.backends:
         state = _state(backend)
-        if state in _WELL and is_in_order(snapshot) and any(standing.is_well for standing in found):
-            state = State.SPARE
-        now = _now(state, backend, is_only=is_only)
-        found.append(Standing(one_line(backend.name, LONGEST_NAME), state, now, _why(state, backend), backend))
-    return tuple(found)
+        is_behind = is_in_order(snapshot) and not _WELL.isdisjoint(states)
+        states.append(State.SPARE if is_behind and state in _WELL else state)
+    turns = _turns(snapshot, states)
+    return tuple(
+        Standing(
+            one_line(backend.name, LONGEST_NAME), state, _then(state, backend, turn), _why(state, backend), backend
+        )
+        for backend, state, turn in zip(snapshot.backends, states, turns, strict=True)
+    )
 
 
 def is_in_order(snapshot: Snapshot) -> bool:
@@ -85,10 +104,30 @@ def seconds_left(backend: BackendSnapshot) -> float:
     return max(backend.seconds_until_probe, backend.cooling_down or 0.0, backend.ceiling_seconds or 0.0)
 
 
-def next_try(backend: BackendSnapshot) -> str:
-    """Return when a backend whose circuit is open is asked again."""
-    left = seconds_left(backend)
-    return f"next try {in_time(left)}" if left else "the next prompt tries it"
+def _turns(snapshot: Snapshot, states: Sequence[State]) -> list[str]:
+    """Return for each backend when a prompt that comes now asks it, to follow on "asked"; empty where none does."""
+    turns = [""] * len(states)
+    asked = [at for at, state in enumerate(states) if _takes_prompts(state, snapshot.backends[at])]
+    asked.sort(key=lambda at: states[at] is State.BELOW)  # they are put aside; all others keep their order
+    if len(states) == 1:
+        return [_ALL_THE_SAME]
+    if not is_in_order(snapshot):
+        routing = ROUTINGS.get(snapshot.policy)
+        for at in asked:
+            turns[at] = "after the others" if states[at] is State.BELOW else routing.turn if routing else ""
+        return turns
+    for before, at in zip([None, *asked], asked, strict=False):
+        turns[at] = (
+            _FIRST if before is None else f"when {one_line(snapshot.backends[before].name, _LONGEST_OTHER)} fails"
+        )
+    return turns
+
+
+def _takes_prompts(state: State, backend: BackendSnapshot) -> bool:
+    """Return whether a prompt is let in now; after a circuit's pause or a cool-down, one is."""
+    if state in (State.OUT, State.COOLING):
+        return not seconds_left(backend)
+    return state not in (State.UNUSABLE, State.TRIED, State.FULL)
 
 
 def _state(backend: BackendSnapshot) -> State:
@@ -107,23 +146,27 @@ def _state(backend: BackendSnapshot) -> State:
     return next((state for state, is_so in holds.items() if is_so), State.ANSWERING)
 
 
-def _now(state: State, backend: BackendSnapshot, *, is_only: bool) -> str:
-    """Return the state with what comes next, and when."""
-    left = seconds_left(backend)
+def _then(state: State, backend: BackendSnapshot, turn: str) -> str:
+    """Return what comes next, and when; ``turn`` is when a prompt asks the backend."""
+    left, is_only = seconds_left(backend), turn == _ALL_THE_SAME
     match state:
-        case State.OUT:
-            more = "but asked all the same" if is_only else next_try(backend)
-        case State.COOLING if not backend.cooling_down:
-            more = "one prompt goes first"
+        case State.OUT if is_only:
+            then = f"but asked {turn}"
+        case State.OUT if left:
+            then = f"next try {in_time(left)}"
         case State.COOLING | State.FULL if left:
-            more = countdown(left)
-        case State.SPARE if not backend.requests:
-            more = str(State.NEW)
-        case State.TRIED:
-            return f"{State.OUT}, {state}"
+            then = countdown(left)
+        case State.OUT if turn == _FIRST:
+            then = "the next prompt tries it"
+        case State.COOLING if turn == _FIRST or is_only:
+            then = "one prompt goes first"
+        case State.NEW if turn == _FIRST:
+            then = f"but {turn}"
+        case State.OUT | State.COOLING:
+            then = f"tried again {turn}"
         case _:
-            return str(state)
-    return f"{state}, {more}"
+            then = f"asked {turn}" if turn and not is_only else ""
+    return then
 
 
 def _why(state: State, backend: BackendSnapshot) -> str:

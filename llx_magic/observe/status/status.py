@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.observe.report import (
     AS_WRITTEN,
+    brief_rate,
     html_table,
     prompts_in_words,
     spent_in_words,
@@ -87,10 +88,11 @@ def _figures(backend: BackendSnapshot) -> tuple[str, ...]:
 
 def _rate(backend: BackendSnapshot) -> str:
     tpm, floor = backend.tpm, backend.tpm_threshold
-    if floor is None:
-        return number(tpm)
-    shown = below(tpm, floor, ",") if tpm is not None and tpm < floor else number(tpm)
-    return f"{shown}, floor {exact(floor, ',')}"
+    shown = number(tpm)
+    if tpm is not None and floor is not None and tpm < floor:
+        shown = below(tpm, floor, ",")
+    told = " ".join([shown, *brief_rate(backend)])
+    return told if floor is None else f"{told}, floor {exact(floor, ',')}"
 
 
 def _prompts(snapshot: Snapshot) -> str:
