@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Iterator
 
-from llx_magic.dashboard.view import View
+from llx_magic.dashboard.view import Axis
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
@@ -17,22 +17,22 @@ _FASTEST = 1e-4
 """Seconds below which what took no time at all, as on virtual time, is drawn."""
 
 
-def clock(at: float, view: View, *, seconds: bool = True) -> str:
-    """Return the time of day at a moment of the view, in the time zone of this machine."""
-    moment = dt.datetime.fromtimestamp(view.epoch + at, dt.UTC).astimezone()
+def clock(at: float, axis: Axis, *, seconds: bool = True) -> str:
+    """Return the time of day at a moment of the axis, in the time zone of this machine."""
+    moment = dt.datetime.fromtimestamp(axis.epoch + at, dt.UTC).astimezone()
     return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
-def ticks(view: View) -> Iterator[tuple[float, str]]:
-    """Yield the round times of day within the view, each with its words."""
-    length = view.now - view.since
+def ticks(axis: Axis) -> Iterator[tuple[float, str]]:
+    """Yield the round times of day within the axis, each with its words."""
+    length = axis.now - axis.since
     step = next((each for each in _STEPS if length / each <= _MOST_TICKS), _STEPS[-1])
-    start = dt.datetime.fromtimestamp(view.epoch + view.since, dt.UTC).astimezone()
+    start = dt.datetime.fromtimestamp(axis.epoch + axis.since, dt.UTC).astimezone()
     zone = start.utcoffset() or dt.timedelta()
-    local = view.epoch + view.since + zone.total_seconds()
-    at = view.since + math.ceil(local / step) * step - local
-    while at < view.now:
-        yield at, clock(at, view, seconds=step < 60)
+    local = axis.epoch + axis.since + zone.total_seconds()
+    at = axis.since + math.ceil(local / step) * step - local
+    while at < axis.now:
+        yield at, clock(at, axis, seconds=step < 60)
         at += step
 
 
@@ -43,6 +43,12 @@ class LogScale:
         known = [max(value, _FASTEST) for value in values if value > 0] or [1.0]
         self._low = math.floor(math.log10(min(known)) + 1e-9)
         self._high = max(self._low + 1, math.ceil(math.log10(max(known)) - 1e-9))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LogScale) and self.powers == other.powers
+
+    def __hash__(self) -> int:
+        return hash(self.powers)
 
     @property
     def powers(self) -> range:

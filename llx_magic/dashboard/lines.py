@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from llx_magic.core.events import RequestEnded, VisitSucceeded, VisitWithoutReply
@@ -10,7 +11,7 @@ from llx_magic.core.trace import Step, Trace
 from llx_magic.dashboard.axis import clock, nice_ceiling
 from llx_magic.dashboard.hops import hops_of, tag_of
 from llx_magic.dashboard.svg import WIDE, path, svg
-from llx_magic.dashboard.view import Prompt, View
+from llx_magic.dashboard.view import View
 from llx_magic.units import duration, number
 
 BAR = 14
@@ -19,24 +20,50 @@ BAR = 14
 _MIDDLE = BAR // 2
 
 
-class Line(NamedTuple):
-    """One prompt: its number, when it was asked, how long it took, its bar, and what became of it hop by hop.
-
-    ``tag`` sets it apart from those that were answered as most are; it is empty for these.
-    """
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One prompt: when it was asked, how long it took, and how long the whole length of its bar is, in seconds."""
 
     trace: Trace
     when: str
-    took: str
-    bar: str
-    tag: str
-    hops: tuple[str, ...]
-    cost: str
+    seconds: float
+    longest: float
+    is_slow: bool
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will become of it."""
         return isinstance(self.trace.events[-1], RequestEnded)
+
+    @property
+    def took(self) -> str:
+        """How long it took, in words."""
+        return duration(self.seconds)
+
+    @property
+    def tag(self) -> str:
+        """What sets it apart from those that were answered as most are; empty for these."""
+        return tag_of(self.trace, is_slow=self.is_slow)
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """What became of it, hop by hop."""
+        return tuple(hops_of(self.trace))
+
+    @property
+    def bar(self) -> str:
+        """Its time as a bar."""
+        return _bar(self.trace.steps, self.seconds, self.longest)
+
+    @property
+    def cost(self) -> str:
+        """What it cost, where that is known."""
+        paid = [
+            event.cost
+            for event in self.trace.events
+            if isinstance(event, VisitSucceeded | VisitWithoutReply) and event.cost is not None
+        ]
+        return number(sum(paid), 3) if paid else ""
 
 
 class Lines(NamedTuple):
@@ -50,26 +77,11 @@ def lines_of(view: View, now: float) -> Lines:
     """Return the lines of the latest prompts, all bars to one scale."""
     lengths = [_seconds(prompt.trace, now) for prompt in view.prompts]
     longest = nice_ceiling(max(lengths, default=0.0))
-    found = [_line(prompt, length, longest, view) for prompt, length in zip(view.prompts, lengths, strict=True)]
-    return Lines(tuple(found), duration(longest) if found else "")
-
-
-def _line(prompt: Prompt, length: float, longest: float, view: View) -> Line:
-    trace = prompt.trace
-    paid = [
-        event.cost
-        for event in trace.events
-        if isinstance(event, VisitSucceeded | VisitWithoutReply) and event.cost is not None
+    found = [
+        Line(prompt.trace, clock(prompt.trace.events[0].at, view.axis), length, longest, prompt.is_slow)
+        for prompt, length in zip(view.prompts, lengths, strict=True)
     ]
-    return Line(
-        trace,
-        clock(trace.events[0].at, view),
-        duration(length),
-        _bar(trace.steps, length, longest),
-        tag_of(trace, is_slow=prompt.is_slow),
-        tuple(hops_of(trace)),
-        number(sum(paid), 3) if paid else "",
-    )
+    return Lines(tuple(found), duration(longest) if found else "")
 
 
 def _bar(steps: Sequence[Step], length: float, longest: float) -> str:

@@ -14,7 +14,7 @@ from llx_magic.core.snapshot import Snapshot
 from llx_magic.dashboard import still
 from llx_magic.dashboard.lines import lines_of
 from llx_magic.dashboard.parts import PARTS
-from llx_magic.dashboard.parts.part import Scene
+from llx_magic.dashboard.parts.part import Piece, Scene
 from llx_magic.dashboard.rows import FEW, rows_of
 from llx_magic.dashboard.style import sheet
 from llx_magic.dashboard.view import View
@@ -25,8 +25,8 @@ SHEET = sheet(part.style for part in PARTS)
 """The style sheet on one line, which stands beside the pieces."""
 
 
-def draw(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: str = "") -> dict[str, str]:
-    """Return the pieces of all parts from top to bottom, so that only what has changed need be sent.
+def pieces(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: str = "") -> dict[str, Piece]:
+    """Return the pieces of all parts from top to bottom, so that only what has changed need be drawn and sent.
 
     They belong into elements of class ``llx``. A piece keeps its name as long as it is about the same thing: a
     backend's place, a prompt's number. ``what_if`` is what other settings would have made of the prompts.
@@ -35,15 +35,20 @@ def draw(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: 
     return {name: piece for part in PARTS for name, piece in part.draw(scene).items()}
 
 
+def draw(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: str = "") -> dict[str, str]:
+    """Return the pieces as HTML."""
+    return {name: piece.text for name, piece in pieces(snapshot, view, shared, what_if).items()}
+
+
 def whole(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: str = "") -> str:
     """Return all pieces as HTML that needs nothing else: for a saved notebook.
 
     Where a page takes the style sheet out, the words still read, and the same picture stands below them as an image.
     """
-    pieces = "".join(f"<div>{piece}</div>" for piece in draw(snapshot, view, shared, what_if).values())
+    drawn = "".join(f"<div>{piece}</div>" for piece in draw(snapshot, view, shared, what_if).values())
     picture = b64encode(standalone_svg(snapshot, view, what_if).encode()).decode()
     image = f"<img class='llx-still' alt='{escape(alt(snapshot))}' src='data:image/svg+xml;base64,{picture}'>"
-    return f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{pieces}{image}</div>"
+    return f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{drawn}{image}</div>"
 
 
 def standalone_svg(snapshot: Snapshot, view: View, what_if: str = "") -> str:

@@ -11,7 +11,7 @@ from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import ADDED, Period
 from llx_magic.dashboard.axis import LogScale, clock, ticks
 from llx_magic.dashboard.svg import CROSS, WIDE, band, glyphs, path, percents, place, svg
-from llx_magic.dashboard.view import Strip, View, Visits
+from llx_magic.dashboard.view import Axis, Strip, Visits
 from llx_magic.observe.status.standing import times
 from llx_magic.text.screen import one_line
 from llx_magic.units import duration, number, plural
@@ -56,29 +56,29 @@ _Placed = tuple[int, Visits]
 """Visits, and where they stand on the axis."""
 
 
-def draw(strip: Strip, view: View, scale: LogScale) -> str:
+def draw(strip: Strip, axis: Axis, scale: LogScale) -> str:
     """Draw one backend's time: heights are seconds on ``scale``, crosses are failures, rings are cancelled visits."""
-    begin = place(strip.periods[0].begin, view) if strip.periods else 0
+    begin = place(strip.periods[0].begin, axis) if strip.periods else 0
     places = defaultdict[str, list[_Placed]](list)
     for visits in strip.visits:
-        places[visits.kind].append((place(visits.end, view), visits))
+        places[visits.kind].append((place(visits.end, axis), visits))
     lines = [
         f"M{begin} {_height(10.0**power, scale)}H{WIDE}"
         for power in scale.powers[:: math.ceil(len(scale.powers) / _MOST_LINES)]
     ]
-    upright = [f"M{place(at, view)} 0V{HEIGHT}" for at, _ in ticks(view)]
-    many, few = _bands(strip, view)
+    upright = [f"M{place(at, axis)} 0V{HEIGHT}" for at, _ in ticks(axis)]
+    many, few = _bands(strip, axis)
     stretched = many + path("lg", [*lines, *upright]) + path("v", _dots(places["answered"], scale))
     rings = sorted({at // _FINE * _FINE for at, _ in places["cancelled"]})
     words = (
         few
         + _scale(scale)
-        + _loaded(strip, view, begin)
+        + _loaded(strip, axis, begin)
         + glyphs("c", "○", rings, _FAILED + 2)
-        + "".join(_failures(places["failed"], view))
-        + "".join(_slices(strip.visits, view))
+        + "".join(_failures(places["failed"], axis))
+        + "".join(_slices(strip.visits, axis))
     )
-    return svg("g", HEIGHT, _title(strip, view), stretched, words)
+    return svg("g", HEIGHT, _title(strip, axis), stretched, words)
 
 
 def _height(seconds: float, scale: LogScale) -> int:
@@ -104,7 +104,7 @@ def _dots(answered: Sequence[_Placed], scale: LogScale) -> Iterator[str]:
             yield from (f"M{at} {height}h0" for height in heights)
 
 
-def _failures(failed: Sequence[_Placed], view: View) -> Iterator[str]:
+def _failures(failed: Sequence[_Placed], axis: Axis) -> Iterator[str]:
     """Draw a cross for each failed visit, with the reason beside the first of those that belong together."""
     groups = list(_groups(failed))
     free = -WIDE
@@ -121,8 +121,8 @@ def _failures(failed: Sequence[_Placed], view: View) -> Iterator[str]:
             beyond = last + needed
         free = beyond + _CROSS
         count = sum(visits.visits for _, visits in group)
-        until = f" to {clock(group[-1][1].end, view)}" if count > 1 else ""
-        title = f"{escape(reason)} {times(count)}, {clock(group[0][1].begin, view)}{until}"
+        until = f" to {clock(group[-1][1].end, axis)}" if count > 1 else ""
+        title = f"{escape(reason)} {times(count)}, {clock(group[0][1].begin, axis)}{until}"
         crosses = glyphs("x", CROSS, sorted({at // _FINE * _FINE for at, _ in group}), _FAILED)
         yield f"<g><title>{title}</title>{crosses}{said}</g>"
 
@@ -139,7 +139,7 @@ def _groups(failed: Sequence[_Placed]) -> Iterator[list[_Placed]]:
         yield group
 
 
-def _bands(strip: Strip, view: View) -> tuple[str, str]:
+def _bands(strip: Strip, axis: Axis) -> tuple[str, str]:
     """Draw when the circuit was open or half-open, and cool-downs: those that are stretched, and those that are not.
 
     A few have words and a hatching of their own. Of many each kind is one path, with an outline of its own.
@@ -151,7 +151,7 @@ def _bands(strip: Strip, view: View) -> tuple[str, str]:
     ]
     found += [("q", "cooling down", begin, end, "after a rate limit") for begin, end in strip.cool_downs]
     places = [
-        (kind, left := min(place(begin, view), WIDE - _LEAST_BAND), max(place(end, view), left + _LEAST_BAND))
+        (kind, left := min(place(begin, axis), WIDE - _LEAST_BAND), max(place(end, axis), left + _LEAST_BAND))
         for kind, _, begin, end, _ in found
     ]
     if len(found) > _BANDS_TOLD:
@@ -161,17 +161,17 @@ def _bands(strip: Strip, view: View) -> tuple[str, str]:
         return "".join(path(f"{kind}{kind}", sorted(drawn)) for kind, drawn in marks.items()), ""
     drawn = []
     for (kind, name, begin, end, cause), (_, left, right) in zip(found, places, strict=True):
-        until = "" if end >= view.now else f" to {clock(end, view)}"
-        title = f"{name} from {clock(begin, view)}{until}: {cause}" if right - left > _LEAST_TOLD else ""
+        until = "" if end >= axis.now else f" to {clock(end, axis)}"
+        title = f"{name} from {clock(begin, axis)}{until}: {cause}" if right - left > _LEAST_TOLD else ""
         drawn.append(band(kind, left, right, title))
     return "", "".join(drawn)
 
 
-def _loaded(strip: Strip, view: View, begin: int) -> str:
+def _loaded(strip: Strip, axis: Axis, begin: int) -> str:
     """Say since when the backend has been there, where it has not been there from the first."""
     if not _is_new(strip.periods) or begin < _LOADED:
         return ""
-    since = duration(view.now - strip.periods[0].begin)
+    since = duration(axis.now - strip.periods[0].begin)
     return f"<text class='e a' x='{percents(begin)}' dx='-6' y='28'>loaded {since} ago</text>"
 
 
@@ -179,15 +179,15 @@ def _is_new(periods: Sequence[Period]) -> bool:
     return bool(periods) and periods[0].cause == ADDED
 
 
-def _slices(visits: Iterable[Visits], view: View) -> Iterator[str]:
+def _slices(visits: Iterable[Visits], axis: Axis) -> Iterator[str]:
     """Say on hovering what happened in each piece of the axis."""
-    length = (view.now - view.since) / _SLICES
+    length = (axis.now - axis.since) / _SLICES
     pieces = defaultdict[int, list[Visits]](list)
     for each in visits:
-        pieces[min(_SLICES - 1, max(0, int((each.end - view.since) / length)))].append(each)
+        pieces[min(_SLICES - 1, max(0, int((each.end - axis.since) / length)))].append(each)
     for piece, found in pieces.items():
         left = percents(piece * WIDE / _SLICES)
-        title = f"from {clock(view.since + piece * length, view)}: {_told(found)}"
+        title = f"from {clock(axis.since + piece * length, axis)}: {_told(found)}"
         yield f"<rect class='z' x='{left}' width='{100 / _SLICES}%'><title>{escape(title)}</title></rect>"
 
 
@@ -203,6 +203,6 @@ def _told(found: Sequence[Visits]) -> str:
     return ", ".join(said)
 
 
-def _title(strip: Strip, view: View) -> str:
+def _title(strip: Strip, axis: Axis) -> str:
     count = sum(visits.visits for visits in strip.visits)
-    return f"{one_line(strip.name, 60)}: {plural(count, 'visit')} since {clock(view.since, view)}"
+    return f"{one_line(strip.name, 60)}: {plural(count, 'visit')} since {clock(axis.since, axis)}"

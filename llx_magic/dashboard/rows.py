@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import plot
 from llx_magic.dashboard.axis import LogScale
 from llx_magic.dashboard.svg import TO, WIDE, path, place, svg
-from llx_magic.dashboard.view import Strip, View
+from llx_magic.dashboard.view import Axis, Strip, View
 from llx_magic.observe.status.standing import Standing, State
 from llx_magic.units import below, duration, exact, number, percent
 
@@ -26,22 +27,69 @@ SMALL = 26
 _QUIET = frozenset({State.SPARE, State.NEW, State.UNPROVEN, State.ANSWERING})
 
 
-class Row(NamedTuple):
-    """One backend: its place in the order, how it is, and its figures; a figure that is not known is empty."""
+class Figures(NamedTuple):
+    """A backend's figures in words; one that is not known is empty."""
 
-    place: int
-    standing: Standing
-    plot: str
     rate: str
     """Of the visits that ended, the share that was answered."""
     answered: str
     seconds: str
     """Within which half, and 19 of 20, of the answered visits were answered."""
-    seconds_picture: str
     tpm: str
     floor: str
-    tpm_picture: str
     cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One backend: its place in the order, how it is, its past, and what its pictures are drawn on."""
+
+    place: int
+    standing: Standing
+    strip: Strip
+    axis: Axis
+    seconds_scale: LogScale
+    tokens_scale: LogScale
+
+    @property
+    def figures(self) -> Figures:
+        """What stands beside the pictures."""
+        return figures(self.standing.backend)
+
+    @property
+    def plot(self) -> str:
+        """Every visit over time."""
+        return plot.draw(self.strip, self.axis, self.seconds_scale)
+
+    @property
+    def seconds_picture(self) -> str:
+        """From within what half to within what 19 of 20 of the visits were answered."""
+        backend = self.standing.backend
+        if backend.p50_latency is None or backend.p95_latency is None:
+            return ""
+        ends = (backend.p50_latency, backend.p95_latency)
+        half, most = (round(4 + 92 * self.seconds_scale.share(value)) for value in ends)
+        line = path("lg", ["M4 3V23M50 3V23M96 3V23"])
+        return svg("s", SMALL, "", f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}", wide=100)
+
+    @property
+    def tpm_picture(self) -> str:
+        """The tokens per minute over time, with a gap where they are not known, and the floor dotted."""
+
+        def height(rate: float) -> int:
+            return round(SMALL - 3 - (SMALL - 6) * self.tokens_scale.share(max(1.0, rate)))
+
+        drawn: list[str] = []
+        last: tuple[int, int] | None = None
+        for at, rate in self.strip.tpm:
+            point = None if rate is None else (place(at, self.axis), height(rate))
+            if point is not None:
+                step = f" {point[0] - last[0]} {point[1] - last[1]}" if last else f"M{point[0]} {point[1]}l0 0"
+                drawn.append(step)
+            last = point
+        floor = self.standing.backend.tpm_threshold
+        floor_line = [] if floor is None else [f"M0 {height(floor)}H{WIDE}"]
+        return svg("s", SMALL, "", path("lt", floor_line) + path("ln", drawn)) if drawn or floor_line else ""
 
 
 class Rows(NamedTuple):
@@ -60,16 +108,16 @@ def rows_of(snapshot: Snapshot, view: View, standings: Sequence[Standing]) -> Ro
     tokens = LogScale([max(1.0, rate) for rate in [*rates, *(it.tpm_threshold or 1.0 for it in snapshot.backends)]])
     shown = _shown(standings, view)
     rows = [
-        _row(number, standing, strip, view, (seconds, tokens))
-        for number, (standing, strip) in enumerate(zip(standings, view.strips, strict=True), 1)
-        if number in shown
+        Row(place, standing, strip, view.axis, seconds, tokens)
+        for place, (standing, strip) in enumerate(zip(standings, view.strips, strict=True), 1)
+        if place in shown
     ]
     folded = tuple((place, each) for place, each in enumerate(standings, 1) if place not in shown)
     return Rows(tuple(rows), folded)
 
 
-def figures(backend: BackendSnapshot) -> tuple[str, str, str, str, str, str]:
-    """Return a backend's figures in words, in the order of the fields of ``Row``; those unknown are empty."""
+def figures(backend: BackendSnapshot) -> Figures:
+    """Return a backend's figures in words."""
     ended, rate = backend.successes + backend.failures, backend.success_rate
     half, most = duration(backend.p50_latency), duration(backend.p95_latency)
     seconds = "" if backend.p50_latency is None else half if half == most else f"{half} {TO} {most}"
@@ -77,7 +125,7 @@ def figures(backend: BackendSnapshot) -> tuple[str, str, str, str, str, str]:
     tokens = "" if tpm is None else number(round(tpm)) if tpm >= 10 else number(tpm)
     if tpm is not None and floor is not None and tpm < floor:
         tokens = below(tpm, floor, ",")
-    return (
+    return Figures(
         percent(rate) if ended else "",
         f"{number(backend.successes)} of {number(ended)}" if ended else "no visit yet",
         seconds,
@@ -101,49 +149,3 @@ def _shown(standings: Sequence[Standing], view: View) -> set[int]:
     telling = [place for place, (standing, _) in placed if place == 1 or standing.state not in _QUIET]
     asked = [place for place, (standing, strip) in placed if strip.visits or standing.backend.in_flight]
     return set(list(dict.fromkeys([*telling, *asked]))[:MOST_ROWS])
-
-
-def _row(place: int, standing: Standing, strip: Strip, view: View, scales: tuple[LogScale, LogScale]) -> Row:
-    seconds, tokens = scales
-    backend = standing.backend
-    rate, answered, took, tpm, floor, cost = figures(backend)
-    return Row(
-        place,
-        standing,
-        plot.draw(strip, view, seconds),
-        rate,
-        answered,
-        took,
-        _range(backend, seconds),
-        tpm,
-        floor,
-        _curve(strip, backend.tpm_threshold, view, tokens),
-        cost,
-    )
-
-
-def _range(backend: BackendSnapshot, scale: LogScale) -> str:
-    """Draw from within what half to within what 19 of 20 of the visits were answered."""
-    if backend.p50_latency is None or backend.p95_latency is None:
-        return ""
-    half, most = (round(4 + 92 * scale.share(value)) for value in (backend.p50_latency, backend.p95_latency))
-    line = path("lg", ["M4 3V23M50 3V23M96 3V23"])
-    return svg("s", SMALL, "", f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}", wide=100)
-
-
-def _curve(strip: Strip, floor: float | None, view: View, scale: LogScale) -> str:
-    """Draw the tokens per minute over time, with a gap where they are not known, and the floor dotted."""
-
-    def height(rate: float) -> int:
-        return round(SMALL - 3 - (SMALL - 6) * scale.share(max(1.0, rate)))
-
-    drawn: list[str] = []
-    last: tuple[int, int] | None = None
-    for at, rate in strip.tpm:
-        point = None if rate is None else (place(at, view), height(rate))
-        if point is not None:
-            step = f" {point[0] - last[0]} {point[1] - last[1]}" if last else f"M{point[0]} {point[1]}l0 0"
-            drawn.append(step)
-        last = point
-    floor_line = [] if floor is None else [f"M0 {height(floor)}H{WIDE}"]
-    return svg("s", SMALL, "", path("lt", floor_line) + path("ln", drawn)) if drawn or floor_line else ""

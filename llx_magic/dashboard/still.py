@@ -137,8 +137,8 @@ def _rows(page: _Page, scene: Scene) -> None:
     page.y += 8
     for row in scene.rows.shown:
         _row(page, row)
-    for moment, words in ticks(scene.view):
-        if 30 <= (at := place(moment, scene.view)) <= 560:
+    for moment, words in ticks(scene.view.axis):
+        if 30 <= (at := place(moment, scene.view.axis)) <= 560:
             page.put(words, _PLOT + round(at * _PLOT_WIDE / WIDE), page.y + 12, "t3 m")
     page.put("now", _PLOT + _PLOT_WIDE, page.y + 12, "t3 e")
     page.y += 18
@@ -148,7 +148,7 @@ def _rows(page: _Page, scene: Scene) -> None:
 
 def _row(page: _Page, row: Row) -> None:
     page.rule()
-    top, standing = page.y + 4, row.standing
+    top, standing, its = page.y + 4, row.standing, row.figures
     page.put(str(row.place), _NAMES, top + 16, "t3")
     page.y = top
     page.block(standing.name, _NAMES + 20, _PLOT - 80 - _NAMES, "t4", 14)
@@ -157,13 +157,13 @@ def _row(page: _Page, row: Row) -> None:
     if standing.why:
         page.block(standing.why, _NAMES + 20, _PLOT - 80 - _NAMES, "t3", 12)
     page.picture(row.plot, _PLOT, top, _PLOT_WIDE)
-    page.put(row.rate or "", _ANSWERED, top + 22, "t4")
-    page.put(row.answered, _ANSWERED, top + (38 if row.rate else 30), "t3")
-    page.put(row.seconds, _SECONDS, top + 22)
+    page.put(its.rate, _ANSWERED, top + 22, "t4")
+    page.put(its.answered, _ANSWERED, top + (38 if its.rate else 30), "t3")
+    page.put(its.seconds, _SECONDS, top + 22)
     page.picture(row.seconds_picture, _SECONDS, top + 28, _SMALL_WIDE)
-    page.put(" ".join(filter(None, [row.tpm or "rate unknown" * bool(row.floor), row.floor])), _TOKENS, top + 22)
+    page.put(" ".join(filter(None, [its.tpm or "rate unknown" * bool(its.floor), its.floor])), _TOKENS, top + 22)
     page.picture(row.tpm_picture, _TOKENS, top + 28, _SMALL_WIDE)
-    page.put(row.cost, _COST, top + 22)
+    page.put(its.cost, _COST, top + 22)
     page.y = max(page.y + 6, top + HEIGHT + 4)
 
 

@@ -1,7 +1,8 @@
 """The dashboard's style sheet: the colours of the page it stands on, and a few of its own, each with one meaning.
 
 The variables of JupyterLab: https://jupyterlab.readthedocs.io/en/stable/developer/css.html. Where a page has none, its
-own ink is taken, so that words can be read on every paper.
+own ink is taken, so that words can be read on every paper. The key Tab goes through the prompts in the order in which
+they are seen, newest first, where the browser knows ``reading-flow``: https://drafts.csswg.org/css-display-4/#reading-flow
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _LAYOUT = """
 .llx-dashboard{padding:4px 2px 8px}
 .llx .widget-html-content{line-height:1.35;width:100%}
 .llx .widget-html-content,.llx-dashboard .llx{height:auto}
+.llx-pieces{reading-flow:flex-visual}
 .llx-dashboard .llx:has(>.widget-html-content:empty){display:none}
 .llx{font:13px/1.35 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--i);container:llx/inline-size;
     font-variant-numeric:tabular-nums;min-width:0}

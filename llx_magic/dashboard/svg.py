@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from llx_magic.dashboard.view import View
+from llx_magic.dashboard.view import Axis
 
 CROSS = "\N{MULTIPLICATION SIGN}"
 TO = "\N{EN DASH}"
@@ -33,9 +33,9 @@ def path(kind: str, marks: Iterable[str]) -> str:
     return f"<path class='{kind}' d='{drawn}'/>" if drawn else ""
 
 
-def place(at: float, view: View) -> int:
+def place(at: float, axis: Axis) -> int:
     """Return where a time stands, in units of the picture's width."""
-    return min(WIDE, max(0, round(WIDE * (at - view.since) / max(view.now - view.since, 1e-9))))
+    return min(WIDE, max(0, round(WIDE * (at - axis.since) / max(axis.now - axis.since, 1e-9))))
 
 
 def percents(unit: float) -> str:

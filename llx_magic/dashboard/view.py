@@ -50,6 +50,14 @@ class Prompt:
     is_slow: bool = False
 
 
+class Axis(NamedTuple):
+    """A time that is drawn from left to right; ``epoch`` is the Unix time at which the profile's clock was zero."""
+
+    since: float
+    now: float
+    epoch: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """A profile's time from ``since`` to ``now``, where the data begins but at most ``span`` seconds back.
@@ -64,3 +72,8 @@ class View:
     epoch: float
     strips: tuple[Strip, ...]
     prompts: tuple[Prompt, ...]
+
+    @property
+    def axis(self) -> Axis:
+        """The axis of time that all rows share."""
+        return Axis(self.since, self.now, self.epoch)

@@ -15,6 +15,7 @@ from typing import Literal
 
 import ipywidgets as widgets
 
+from llx_magic.core.breaker import Cause
 from llx_magic.core.events import Event
 from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
@@ -39,9 +40,6 @@ STEPS = 150
 
 _FEW, _COARSEST = 4, 4
 """Of more backends the steps are longer, up to so many times, since each has a row to be sent."""
-
-AT_MOST_BYTES = 3600
-"""How much one update sends; what does not fit follows with the next one."""
 
 NOT_DRAWN = "the last state of this dashboard could not be drawn; the log says why"
 
@@ -78,7 +76,6 @@ class Dashboard:
         self._choices: dict[str, LoadBalancer] = {}
         self._dirty = True
         self._ended = False
-        self._pending: dict[str, str] = {}
         self._seen: tuple[tuple[BackendSnapshot, ...], Shared | None, str] = ((), None, "")
         self._pieces = Pieces()
         self._make_controls()
@@ -120,17 +117,15 @@ class Dashboard:
         with self._lock:
             if self._ended or self._balancer is None or self._pause.value:
                 return False
-            if self._pending and not self._dirty:
-                return self._send()
+            if self._pieces.is_waiting:
+                return self._pieces.send() or self._dirty
             self._follow_reloaded()
             snapshot, shared = self.balancer.snapshot(), self._shared()
             seen = (snapshot.backends, shared, self._advice(snapshot))
             if self._dirty or _is_moving(snapshot) or seen != self._seen:
                 self._dirty, self._seen = False, seen
-                drawn = panel.draw(snapshot, self._view(snapshot), *seen[1:])
-                self._pieces.arrange(drawn)
-                self._pending = {name: drawn[name] for name in (*self._pending, *drawn) if name in drawn}
-            return self._send()
+                self._pieces.take(panel.pieces(snapshot, self._view(snapshot), *seen[1:]))
+            return self._pieces.send(at_most=0)  # to look costs as much as to send two pieces
 
     def resume(self) -> None:
         """End a pause, if there is one."""
@@ -191,21 +186,6 @@ class Dashboard:
 
     def _advice(self, snapshot: Snapshot) -> str:
         return "" if self._adviser is None else self._adviser.latest(snapshot)
-
-    def _send(self) -> bool:
-        """Send the parts that differ from what is shown, those that wait the longest first."""
-        sent = 0
-        for name, drawn in tuple(self._pending.items()):
-            if self._pieces.shown(name) == drawn:
-                del self._pending[name]
-                continue
-            size = len(drawn.encode())
-            if sent and sent + size > AT_MOST_BYTES:
-                break
-            del self._pending[name]
-            self._pieces.show(name, drawn)
-            sent += size
-        return bool(self._pending)
 
     # What is followed
 
@@ -307,11 +287,11 @@ class Dashboard:
 
     def _open(self) -> str:
         self.balancer.open_circuit(self._backend.value)
-        return f"the circuit of {self._backend.value} was opened by hand; it recovers as any other"
+        return f"the circuit of {self._backend.value} was opened {Cause.BY_HAND}; it recovers as any other"
 
     def _shut(self) -> str:
         self.balancer.close_circuit(self._backend.value)
-        return f"the circuit of {self._backend.value} was closed by hand"
+        return f"the circuit of {self._backend.value} was closed {Cause.BY_HAND}"
 
     def _forget(self) -> str:
         self.balancer.reset_statistics()

@@ -20,8 +20,9 @@ from PIL import Image, ImageChops
 from playwright.sync_api import Page
 
 from llx_magic.dashboard import panel
+from llx_magic.notebook.pieces import Pieces
 from tests.browser.geometry import MISPLACED, PALE
-from tests.dashboard.situations import SITUATIONS, Picture
+from tests.dashboard.situations import SITUATIONS, Picture, three
 
 pytestmark = pytest.mark.browser
 
@@ -129,6 +130,32 @@ def test_the_keyboard_reaches_everything_that_opens(page: Page) -> None:
     assert page.evaluate("() => document.activeElement.parentElement.open") is True
     assert page.evaluate(MISPLACED, "#it") == []
 
+
+def test_the_keyboard_goes_through_the_prompts_as_they_are_seen(page: Page) -> None:
+    """New prompts take the places of those that are gone, so in the page they stand in another order."""
+    life, pieces = three(), Pieces()
+    for _ in range(7):
+        with ThreadPoolExecutor(1) as elsewhere:
+            found = elsewhere.submit(lambda: life.live(1.0).seen()).result()
+        pieces.take(panel.pieces(found.snapshot, found.view))
+        while pieces.send():
+            pass
+    written = (f"<div class=llx style='order:{it.layout.order}'>{it.value}</div>" for it in pieces.box.children)
+    box = f"<div class=llx-pieces style='display:flex;flex-direction:column'>{''.join(written)}</div>"
+    page.set_content(f"<style>{panel.SHEET}</style>{box}")
+    seen = page.locator("summary").evaluate_all(
+        "all => all.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top).map(NUMBER)".replace(
+            "NUMBER", NUMBER
+        )
+    )
+    reached = []
+    for _ in seen:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(f"() => ({NUMBER})(document.activeElement)"))
+    assert reached == seen == ["#7", "#6", "#5", "#4"]
+
+
+NUMBER = "each => each.querySelector('.no1').textContent"
 
 NAMELESS = """selector => [...document.querySelectorAll(`${selector} svg`)].filter(each =>
     !each.parentElement.closest('svg') && each.getAttribute('aria-hidden') !== 'true'

@@ -18,11 +18,13 @@ from llx_magic.commands.reading import Reading
 from llx_magic.commands.table import COMMANDS
 from llx_magic.commands.where import Where
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.dashboard.parts.part import Piece
 from llx_magic.dashboard.view import View
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, LlxError
-from llx_magic.notebook.dashboard_widget import AT_MOST_BYTES, Dashboard
+from llx_magic.notebook.dashboard_widget import Dashboard
 from llx_magic.notebook.dashboards import Dashboards, Painter
+from llx_magic.notebook.pieces import AT_MOST_BYTES, Pieces
 from llx_magic.notebook.still import Bundle
 from llx_magic.session.balancer import LoadBalancer
 from tests.engine.kit import balancer, simulated
@@ -175,6 +177,34 @@ def test_nothing_is_pushed_where_nothing_changed(trio) -> None:
     shown._redraw()
     settle(shown)
     assert pushed == []
+
+
+def test_a_new_prompt_moves_no_other_piece(trio) -> None:
+    """Each place on the screen is sent by itself, so those that stay where they are must not be counted anew."""
+    shown = unattended(trio)
+    ask(trio, 8)
+    settle(shown)
+    moved: list[object] = []
+    for widget in shown._pieces.box.children:
+        widget.layout.observe(moved.append, "order")
+    ask(trio)
+    settle(shown)
+    assert len(moved) == 1
+
+
+def test_what_is_the_same_as_before_is_not_drawn_again() -> None:
+    drawn: list[str] = []
+
+    def piece(of: str) -> Piece:
+        return Piece(of, lambda: drawn.append(of) or of)
+
+    pieces = Pieces()
+    for second in ("two", "two", "three"):
+        pieces.take({"a 1": piece("one"), "b 2": piece(second)})
+        while pieces.send():
+            pass
+    assert drawn == ["one", "two", "three"]
+    assert [pieces.shown(name) for name in ("a 1", "b 2")] == ["one", "three"]
 
 
 def test_one_update_sends_no_more_than_its_share() -> None:

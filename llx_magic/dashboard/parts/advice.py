@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.dashboard.parts.part import Part, Scene
+from llx_magic.dashboard.parts.part import Part, Piece, Scene, written
 from llx_magic.observe.report import spent_in_words
 from llx_magic.units import percent
 
@@ -22,10 +22,10 @@ def advice(snapshot: Snapshot, what_if: str) -> dict[str, str]:
     return lines
 
 
-def _draw(scene: Scene) -> dict[str, str]:
+def _draw(scene: Scene) -> dict[str, Piece]:
     lines = advice(scene.snapshot, scene.what_if)
     told = (f"<div class='ad'><b>{name}</b> {escape(words)}</div>" for name, words in lines.items())
-    return {"advice": "".join(told)}
+    return {"advice": written("".join(told))}
 
 
 PART = Part(

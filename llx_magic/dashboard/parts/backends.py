@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 from llx_magic.dashboard.axis import clock, ticks
-from llx_magic.dashboard.parts.part import Part, Scene
+from llx_magic.dashboard.parts.part import Part, Piece, Scene, written
 from llx_magic.dashboard.rows import Row, figures, in_short
 from llx_magic.dashboard.svg import CROSS, TO, band, percents, place
-from llx_magic.dashboard.view import View
+from llx_magic.dashboard.view import Axis
 from llx_magic.observe.status.standing import Standing, State
 
 SHAPES = {
@@ -48,11 +50,12 @@ def shape(standing: Standing) -> str:
     return f"<svg class='k {kind}' width='12' height='12' aria-hidden='true'><path d='{drawn}'/></svg>"
 
 
-def _draw(scene: Scene) -> dict[str, str]:
-    rows = {f"backend {row.place}": _row(row) for row in scene.rows.shown}
-    folded = {"others": _folded(scene)} if scene.rows.folded else {}
-    has_cost = any(row.cost for row in scene.rows.shown)
-    return {"backends": _head(has_cost=has_cost), **rows, "axis": _axis(scene.view), **folded}
+def _draw(scene: Scene) -> dict[str, Piece]:
+    rows = {f"backend {row.place}": Piece(row, partial(_row, row)) for row in scene.rows.shown}
+    others = scene.rows.folded
+    folded = {"others": Piece(others, partial(_folded, others))} if others else {}
+    head = _head(has_cost=any(row.standing.backend.cost is not None for row in scene.rows.shown))
+    return {"backends": written(head), **rows, "axis": written(_axis(scene.view.axis)), **folded}
 
 
 def _head(*, has_cost: bool) -> str:
@@ -66,21 +69,21 @@ def _head(*, has_cost: bool) -> str:
 
 
 def _row(row: Row) -> str:
-    standing = row.standing
+    standing, its = row.standing, row.figures
     why = f"<small>{escape(standing.why)}</small>" if standing.why else ""
     name = f"<b>{escape(standing.name)}</b>"
-    answered = f"<small>{row.answered}</small>"
-    if row.rate:
-        answered = f"<b>{row.rate}</b> {answered}<small class='u'> visits answered</small>"
+    answered = f"<small>{its.answered}</small>"
+    if its.rate:
+        answered = f"<b>{its.rate}</b> {answered}<small class='u'> visits answered</small>"
     label = escape(f"{row.place}. {standing.name}: {standing.now}")
     state = f"<div class='st'>{shape(standing)} {escape(standing.now)}</div>"
     return (
         f"<div class='r' role='group' aria-label='{label}'>"
         f"<div class='nm'><small>{row.place}</small> {name}{state}{why}</div>"
         f"<div class='pl'>{row.plot}</div><div class='an'>{answered}</div>"
-        + _figure("se", row.seconds, f" {_PERCENTILES}", row.seconds_picture)
-        + _figure("tm", row.tpm, " tokens/min", row.tpm_picture, row.floor)
-        + _figure("co", row.cost, " cost")
+        + _figure("se", its.seconds, f" {_PERCENTILES}", row.seconds_picture)
+        + _figure("tm", its.tpm, " tokens/min", row.tpm_picture, its.floor)
+        + _figure("co", its.cost, " cost")
         + "</div>"
     )
 
@@ -94,19 +97,18 @@ def _figure(kind: str, value: str, unit: str, picture: str = "", beside: str = "
     return f"<div class='{kind}'>{told}{more}{picture}</div>"
 
 
-def _axis(view: View) -> str:
+def _axis(axis: Axis) -> str:
     words = "".join(
         f"<text class='m' x='{percents(at)}' y='12'>{said}</text>"
-        for at, said in ((place(moment, view), said) for moment, said in ticks(view))
+        for at, said in ((place(moment, axis), said) for moment, said in ticks(axis))
         if 30 <= at <= 480
     )
-    now = f"<text class='e' x='100%' y='12'>now<title>{clock(view.now, view)}</title></text>"
+    now = f"<text class='e' x='100%' y='12'>now<title>{clock(axis.now, axis)}</title></text>"
     drawn = f"<svg class='g a' height='16' role='img'><title>time of day</title>{words}{now}</svg>"
     return f"<div class='r ra'><div class='pl'>{drawn}</div></div>"
 
 
-def _folded(scene: Scene) -> str:
-    folded = scene.rows.folded
+def _folded(folded: Sequence[tuple[int, Standing]]) -> str:
     rows = "".join(_small(place, standing) for place, standing in folded)
     columns = ("", "backend", "now", "answered", _PERCENTILES, "tokens/min", "", "cost")
     head = "".join(f"<th scope='col'>{name}</th>" for name in columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.dashboard.parts.part import Part, Scene
+from llx_magic.dashboard.parts.part import Part, Piece, Scene, written
 from llx_magic.dashboard.view import View
 from llx_magic.observe.report import spent_in_words, times_in_words
 from llx_magic.observe.status.status import MARK
@@ -36,12 +36,12 @@ def beside(snapshot: Snapshot, view: View) -> str:
     return f"{snapshot.policy} · {span}"
 
 
-def _draw(scene: Scene) -> dict[str, str]:
+def _draw(scene: Scene) -> dict[str, Piece]:
     status = scene.status
     mark = "" if status.is_calm else f"<i aria-hidden='true'>{MARK}</i> "
     more = escape(beside(scene.snapshot, scene.view))
     return {
-        "headline": (
+        "headline": written(
             f"<div><b class='pn'>{escape(status.profile)}</b> <small>{more}</small></div>"
             f"<div class='sn'>{mark}{escape(status.sentence)}</div>"
             f"<div class='tt'>{escape(totals(scene.snapshot))}</div>"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import Snapshot
@@ -26,15 +27,33 @@ class Scene:
     what_if: str
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a part, drawn when its text is first asked for; those that are drawn of the same look the same."""
+
+    of: object
+    draw: Callable[[], str] = field(compare=False)
+
+    @cached_property
+    def text(self) -> str:
+        """The piece as HTML."""
+        return self.draw()
+
+
+def written(text: str) -> Piece:
+    """Return a piece whose text is there already."""
+    return Piece(text, lambda: text)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One part: a new one is a file with such a declaration and a row in ``PARTS``.
 
-    ``draw`` returns pieces of HTML from top to bottom, each of which is sent by itself when it has changed; a piece
+    ``draw`` returns pieces from top to bottom, each of which is drawn and sent by itself when it has changed; a piece
     keeps its name as long as it is about the same thing. ``style`` has the rules of its elements; each selector begins
     with ``.llx``.
     """
 
     name: str
-    draw: Callable[[Scene], dict[str, str]]
+    draw: Callable[[Scene], dict[str, Piece]]
     style: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from llx_magic.core.peers import Peer, Process, Shared, SharedBackend
-from llx_magic.dashboard.parts.part import Part
+from llx_magic.dashboard.parts.part import Part, written
 from llx_magic.observe.peers import (
     MOST_SHOWN,
     caption,
@@ -103,7 +103,7 @@ def _head(columns: Sequence[str]) -> str:
 
 PART = Part(
     name="processes",
-    draw=lambda scene: {"processes": draw(scene.shared)},
+    draw=lambda scene: {"processes": written(draw(scene.shared))},
     style="""
 .llx p{margin:12px 0 4px;color:var(--m)}
 .llx p b{color:var(--i);margin-right:8px}

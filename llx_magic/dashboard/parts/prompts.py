@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 
 from llx_magic.dashboard.lines import Line
-from llx_magic.dashboard.parts.part import Part, Scene
+from llx_magic.dashboard.parts.part import Part, Piece, Scene, written
 from llx_magic.observe import waterfall
 
 LEGEND = (
@@ -20,17 +21,18 @@ MOST_STEPS = 20
 """So many steps of a trace are shown at most."""
 
 
-def _draw(scene: Scene) -> dict[str, str]:
+def _draw(scene: Scene) -> dict[str, Piece]:
     lines = scene.lines
     if not lines.shown:
-        return {"prompts": "<div class='hp'><b>Latest prompts</b> <small>none yet</small></div>"}
+        return {"prompts": written("<div class='hp'><b>Latest prompts</b> <small>none yet</small></div>")}
     keys = " ".join(f"<span>{drawn} {words}</span>" for drawn, words in LEGEND)
     head = (
         "<div class='hp'><b>Latest prompts</b> <small>open one for its trace</small> "
         f"<small class='kk'>{keys}</small></div>"
         f"<div class='ps ph'><small class='bar'><span>0</span><span>{lines.scale}</span></small></div>"
     )
-    return {"prompts": head, **{f"prompt {line.trace.request}": _line(line) for line in lines.shown}}
+    shown = {f"prompt {line.trace.request}": Piece(line, partial(_line, line)) for line in lines.shown}
+    return {"prompts": written(head), **shown}
 
 
 def _line(line: Line) -> str:

@@ -62,7 +62,7 @@ def plot_circuit(
         keys: list[Key] = [(state, band_key(LOOKS[state])) for state, bars in spans.items() if bars]
         keys += [("a probe begins", key_of(linestyle="", **_PROBE))] if spans["half-open"] else []
         keys += [("cooling down", band_key(LOOKS["cooling down"]))] if cooling else []
-        keys += [("by hand", key_of(linestyle="", color=ink(ax), **_SET_BY_HAND))] if hands else []
+        keys += [(str(Cause.BY_HAND), key_of(linestyle="", color=ink(ax), **_SET_BY_HAND))] if hands else []
         drawing.title(ax, "Circuits", len(keys))
         drawing.time_axis(ax, begin, end)
         drawing.rows(ax, names)

@@ -176,7 +176,7 @@ def _why(state: State, backend: BackendSnapshot) -> str:
         case State.UNUSABLE:
             why = one_line(backend.passed_over, _LONGEST_REASON).rstrip(". ")
         case State.OUT if backend.opened_by is Cause.BY_HAND:
-            why = "opened by hand"
+            why = f"opened {Cause.BY_HAND}"
         case State.OUT | State.TRIED | State.FAILING:
             why = " and ".join(f"{reason} {times(count)}" for reason, count in backend.in_vain)
         case State.COOLING:
