@@ -283,8 +283,8 @@ class Gate(msgspec.Struct):
     def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
         request, only_candidate = applicant.request, applicant.only_candidate
         left: float | None
-        room = self.room(now, settings, applicant.tokens) if applicant.is_row else Room(1)
-        if room.reason is not None:
+        room = self.room(now, settings, applicant.tokens) if applicant.is_row else None
+        if room is not None and room.reason is not None:
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
         elif (applicant.is_row or not only_candidate) and not self.may_probe(now) and self.probe_due(now, settings):
             left = max(0.0, self.sharing.held_until - now) if self.sharing else None

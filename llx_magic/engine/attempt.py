@@ -197,27 +197,25 @@ class Attempt:
             return ended
         if self._task.cancelling() > cancellations_before:
             return asyncio.CancelledError()
-        return BackendFailed(replace(ended.failure, words=self._words))
+        words = self._words
+        return BackendFailed(ended.failure if words is None else replace(ended.failure, words=words))
 
     def _deadline(self) -> _Deadline | None:
         """Return the earliest deadline of the moment; there is none before sending."""
-        settings = self._settings
-        running: list[tuple[float | None, Limit, int | None]] = [
-            (self.sent_at, Limit.TOTAL, settings.timeout_ms),
-            (self._connecting_since, Limit.CONNECT, settings.connect_timeout_ms),
-        ]
+        settings, anew = self._settings, self._anew
+        waits: tuple[float | None, Limit, int | None] = (None, Limit.STALL, None)
         if settings.streaming and self._first_at is None:
-            running.append((self.sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms))
+            waits = self.sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms
         elif settings.streaming:
-            running.append((self._last_at, Limit.STALL, settings.stall_timeout_ms))
-        deadline: _Deadline | None = None
-        for since, kind, limit_ms in running:
-            if since is None or limit_ms is None:
-                continue
-            when = max(since, self._anew.get(kind, since)) + limit_ms / 1000
-            if deadline is None or (when, kind) < deadline[:2]:
-                deadline = _Deadline(when, kind, limit_ms)
-        return deadline
+            waits = self._last_at, Limit.STALL, settings.stall_timeout_ms
+        connects = self._connecting_since, Limit.CONNECT, settings.connect_timeout_ms
+        soonest, found = math.inf, None
+        for since, kind, limit_ms in (connects, waits, (self.sent_at, Limit.TOTAL, settings.timeout_ms)):
+            if since is not None and limit_ms is not None:
+                when = (max(since, anew[kind]) if kind in anew else since) + limit_ms / 1000
+                if when < soonest:
+                    soonest, found = when, (kind, limit_ms)
+        return None if found is None else _Deadline(soonest, *found)
 
     def _rearm(self) -> None:
         self._looks, self._held_up = 0, 0.0

@@ -60,6 +60,8 @@ class LoopClock:
 
 
 class _LoopTimer:
+    __slots__ = ("_due", "_handle")
+
     def __init__(self, due: float, handle: asyncio.TimerHandle) -> None:
         self._due = due
         self._handle = handle

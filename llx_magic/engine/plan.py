@@ -45,7 +45,7 @@ class Candidate:
     weight: float = 1.0
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """One request as it was asked: nothing that changes later changes it.
 
     ``messages`` end with the user's; ``held`` is what they hold beside text. ``shape`` is what the reply is to be, None

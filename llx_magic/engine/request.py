@@ -51,12 +51,7 @@ class RequestRun:
     """
 
     def __init__(
-        self,
-        live: LiveProfile,
-        plan: Plan,
-        jitter: Callable[[], float],
-        watch: Watch,
-        to_frame: ToFrame | None = None,
+        self, live: LiveProfile, plan: Plan, jitter: Callable[[], float], watch: Watch, to_frame: ToFrame | None = None
     ) -> None:
         self._live = live
         self._plan = plan
@@ -228,7 +223,11 @@ class RequestRun:
     async def _until_it_fits(self, visiting: Visiting, lap: Lap) -> Found | None:
         """Visit a backend, and again with what is wrong while its reply is not what was asked for, some times."""
         scope = self._scope
-        visiting = await self._visited(visiting, lap)
+        silence = self._silence_borne(visiting.visit, lap)
+        if silence is None:
+            await visiting.run()
+        else:
+            visiting = await self._beside_another(visiting, lap, silence)
         candidate, left = visiting.candidate, visiting.visit.settings.schema_retries
         while (answer := visiting.visit.answer) is not None:
             found = self._found(visiting.visit, answer)
@@ -252,17 +251,20 @@ class RequestRun:
         self._leave(visiting, lap)
         return None
 
-    async def _visited(self, visiting: Visiting, lap: Lap) -> Visiting:
-        """Carry a visit out, with another beside it where it stays silent; return the one that counts.
+    def _silence_borne(self, visit: Visit, lap: Lap) -> float | None:
+        """Return after how many silent seconds another backend is asked beside a visit; None where none is."""
+        hedge_after_ms, has_others = visit.settings.hedge_after_ms, bool(lap.queue or lap.passed)
+        if hedge_after_ms is None or self._has_hedged or not has_others or visit.permit.is_probe:
+            return None
+        return hedge_after_ms / 1000
+
+    async def _beside_another(self, visiting: Visiting, lap: Lap, silence: float) -> Visiting:
+        """Carry a visit out, with another beside it where it stays silent so long; return the one that counts.
 
         Whoever was cancelled since the other was first can be asked again, before all others.
         """
-        hedge_after_ms, has_others = visiting.visit.settings.hedge_after_ms, bool(lap.queue or lap.passed)
-        if hedge_after_ms is None or self._has_hedged or not has_others or visiting.visit.permit.is_probe:
-            await visiting.run()
-            return visiting
-        race = Race(self._scope, visiting)
-        visiting = await race.run(hedge_after_ms / 1000, lambda: self._another(lap, visiting.candidate, race))
+        race, candidate = Race(self._scope, visiting), visiting.candidate
+        visiting = await race.run(silence, lambda: self._another(lap, candidate, race))
         self._has_hedged = race.has_hedged
         for failed in race.failed:
             if failed is not visiting:
