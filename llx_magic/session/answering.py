@@ -10,6 +10,7 @@ from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.progress import Standing
 from llx_magic.core.traffic import Room
 from llx_magic.engine.loops import within
+from llx_magic.session.rivals import Rival
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
@@ -77,24 +78,28 @@ class OwnEngine:
         self._live = balancer.live
         self._gates = {each.gate: each.settings for each in candidates}
         self._names = {each.gate: each.backend.name for each in candidates}
+        self._rival = Rival(balancer.live, self._gates)
 
     def check_waiting(self) -> None:
         """Do nothing: the run has a loop and a thread of its own then."""
 
     async def begin(self, look: Callable[[], None]) -> None:
-        """Do nothing: the end of a row alone makes room, and a time that is known."""
+        """Take places beside other runs, which may leave some to this one; as ``Answering``."""
+        self._rival.begin(look)
 
     async def end(self) -> None:
-        """Do nothing: what was under way has been cancelled by whoever asked."""
+        """Leave the places to other runs; what was under way has been cancelled by whoever asked."""
+        self._rival.end()
 
     async def answer(self, plan: Plan, seconds: float | None, watch: Watch) -> Reply:
         """Ask a row once; as ``Answering``."""
-        if seconds is None:
-            return await self._balancer.answer_row(plan, watch)
-        return await within(self.clock, self.clock.now() + seconds, self._balancer.answer_row(plan, watch))
+        with self._rival:
+            if seconds is None:
+                return await self._balancer.answer_row(plan, watch)
+            return await within(self.clock, self.clock.now() + seconds, self._balancer.answer_row(plan, watch))
 
     def room(self, left_out: Collection[GateKey]) -> Room:
-        """Say how many rows all gates together have room for."""
+        """Say how many rows all gates together have room for; where there is some, other runs may go first."""
         places, at, now = 0, None, self.clock.now()
         for gate, settings in self._gates.items():
             if gate in left_out:
@@ -103,7 +108,7 @@ class OwnEngine:
             places += room.places
             if room.at is not None:
                 at = room.at if at is None else min(at, room.at)
-        return Room(places, at)
+        return self._rival.share(Room(places, at))
 
     def blocked_by(self) -> str | None:
         """Say which of the gates opens first."""

@@ -9,9 +9,11 @@ import sys
 import pytest
 
 from llx_magic.core.message import Message
+from llx_magic.core.traffic import Room
 from llx_magic.replies.claims import Claims
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.mapping import MapRun
+from llx_magic.session.rivals import Rival
 from tests.engine.kit import balancer, simulated
 from tests.faults.server import FaultServer
 from tests.session.test_map import ROWS, TEMPLATE, attempts, counts
@@ -102,3 +104,61 @@ def test_two_processes_at_once_ask_each_row_once(store):
         runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         assert [run.communicate(timeout=60)[0] for run in runs] == ["60\n", "60\n"]
         assert len(server.requests) == 60
+
+
+async def test_two_runs_at_once_share_the_places_of_a_backend(tmp_path):
+    """The one that begins later ends first where it has fewer rows, and both have as many under way meanwhile."""
+    lb, options = balancer(simulated("a", latency_ms=1000)), {"settings": {"concurrency": 8}}
+    runs = [
+        MapRun(lb, [f"{count} {row}" for row in range(count)], TEMPLATE, {"store": tmp_path / str(count), **options})
+        for count in (400, 80)
+    ]
+    ended: list[int] = []
+    under_way: list[tuple[int, ...]] = []
+
+    def watch(_part):
+        under_way.append(tuple(run.progress().in_flight for run in runs))
+
+    async def ending(run):
+        ended.append((await run.run(watch)).summary.answered)
+
+    first = asyncio.ensure_future(ending(runs[0]))
+    await lb.clock.sleep(10.0)
+    await asyncio.gather(first, ending(runs[1]))
+    assert ended == [80, 400]
+    assert (4, 4) in under_way
+    assert max(sum(each) for each in under_way) <= 8
+
+
+async def test_runs_at_once_take_turns_at_a_backend_with_one_place(store):
+    lb, options = balancer(simulated("a", latency_ms=1000)), {"settings": {"concurrency": 1}, "store": store}
+    ends = {}
+
+    async def run(name):
+        result = await lb.map([f"{name} {row}" for row in range(30)], TEMPLATE, **options)
+        ends[name] = lb.clock.now()
+        assert result.summary.answered == 30
+
+    await asyncio.gather(*map(run, "abc"))
+    assert max(ends.values()) - min(ends.values()) <= 4
+
+
+async def test_a_run_whose_loop_is_busy_elsewhere_holds_up_no_other():
+    lb = balancer(simulated("a"))
+    gates = [each.gate for each in lb.prepare("x").candidates]
+    busy, other = Rival(lb.live, gates), Rival(lb.live, gates)
+
+    async def begin():
+        busy.begin(lambda: None)
+
+    elsewhere = asyncio.new_event_loop()
+    await asyncio.to_thread(elsewhere.run_until_complete, begin())
+    other.begin(lambda: None)
+    busy.share(Room(1))
+    with other:
+        assert other.share(Room(1)).places == 0
+        await lb.clock.sleep(1.0)
+        assert other.share(Room(1)).places == 1
+    for each in (busy, other):
+        each.end()
+    elsewhere.close()
