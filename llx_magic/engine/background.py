@@ -9,9 +9,10 @@ import contextlib
 import inspect
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from llx_magic.core.machine import trouble_of
 from llx_magic.errors import LlxError
@@ -19,6 +20,7 @@ from llx_magic.locks import ForkSafeLock
 
 T = TypeVar("T")
 P = TypeVar("P")
+R = TypeVar("R")
 
 SLICE_SECONDS = 0.2
 """How long the calling thread waits at a time: on Windows a wait without end cannot be interrupted
@@ -50,20 +52,37 @@ class BackgroundLoop:
         """Start a coroutine on the loop and return its future; cancelling that cancels the coroutine.
 
         Raises:
+            RuntimeError: as of ``hand``; so is ``LlxError``.
+        """
+        try:
+            return self.hand(lambda loop: asyncio.run_coroutine_threadsafe(work, loop))
+        except (LlxError, OSError, RuntimeError, MemoryError):
+            work.close()
+            raise
+
+    def hand(self, give: Callable[[asyncio.AbstractEventLoop], R]) -> R:
+        """Have ``give`` hand something to the loop, which runs meanwhile, and return what it returns.
+
+        Raises:
             RuntimeError: on the loop's own thread, which would wait for itself for ever.
-            LlxError: where this machine has nothing left to start it with.
+            LlxError: where this machine has nothing left to start the loop with.
         """
         if threading.current_thread() is self._thread:
-            work.close()
             raise RuntimeError("a synchronous call cannot be made from the thread that would have to answer it")
         try:
-            with self._lock:  # so that stop() cannot end the loop between looking and submitting
-                return asyncio.run_coroutine_threadsafe(work, self._ready_loop())
+            with self._lock:  # so that stop() cannot end the loop between looking and handing over
+                return give(self._ready_loop())
         except (OSError, RuntimeError, MemoryError) as problem:
-            work.close()
             if (trouble := trouble_of(problem)) is None:
                 raise
         raise LlxError(f"{trouble}; nothing was sent")
+
+    def tell(self, do: Callable[[], object]) -> None:
+        """Have the loop call a function, after all that was handed to it before; once it has ended, nothing is done."""
+        loop = self._loop
+        if loop is not None and self.running:
+            with contextlib.suppress(RuntimeError):  # it ends just now
+                loop.call_soon_threadsafe(do)
 
     def at_end(self, close: Callable[[], Coroutine[object, None, None]]) -> None:
         """Run ``close`` on the loop before it ends, each time that it ends."""
@@ -84,15 +103,6 @@ class BackgroundLoop:
     def start(self, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> Running[T, P]:
         """Prepare the coroutine that ``work`` returns; it reports parts through the function that ``work`` is given."""
         return Running(self, work)
-
-    def cancel(self, future: concurrent.futures.Future[T]) -> None:
-        """Cancel a submitted coroutine and give it a moment to close its connection."""
-        done = threading.Event()
-        future.cancel()
-        loop = self._loop
-        if loop is not None and self.running:
-            loop.call_soon_threadsafe(loop.call_soon, done.set)
-            done.wait(SLICE_SECONDS)
 
     def stop(self) -> None:
         """Cancel what still runs and end the thread; a later call starts a new one."""
@@ -121,29 +131,34 @@ class BackgroundLoop:
 
 
 class Running(Generic[T, P]):
-    """A coroutine for the background loop and the parts that it has reported; ``begin`` or ``follow`` starts it."""
+    """A coroutine for the background loop and the parts that it has reported; ``begin`` or ``follow`` starts it.
+
+    Waking a thread costs more than all else here, so a caller that draws nothing causes two wake-ups: the loop's when
+    it begins and its own at the end. It waits for a plain lock: with an ``Event`` and a future in its place a call
+    takes a third longer to be handed over and back (``benchmarks/hop.py``).
+    """
 
     def __init__(self, loop: BackgroundLoop, work: Callable[[Callable[[P], None]], Coroutine[object, None, T]]) -> None:
         self._loop = loop
-        self._parts: deque[P] = deque()
-        self._arrived = threading.Event()
-        self._done = threading.Event()
         self._work = work
-        self._future: concurrent.futures.Future[T] | None = None
+        self._is_begun = False
         self._task: asyncio.Task[T] | None = None
-        self._is_given_up = False
+        self._ended: asyncio.Task[T] | None = None
+        self._parts: deque[P] = deque()
+        self._is_resting = False
+        self._bell = threading.Lock()
+        """Released by the loop's thread alone, when there is something to see; taken by the thread that follows."""
+        self._bell.acquire()
 
-    def begin(self) -> concurrent.futures.Future[T]:
+    def begin(self) -> None:
         """Start the coroutine, unless it has been started."""
-        if self._future is None:
-            self._future = self._loop.submit(self._run())
-            self._future.add_done_callback(self._finish)
-        return self._future
+        if not self._is_begun:
+            self._loop.hand(lambda loop: loop.call_soon_threadsafe(self._launch, loop))
+            self._is_begun = True
 
     def cancel(self) -> None:
         """Cancel it; ``follow`` then raises ``concurrent.futures.CancelledError``."""
-        if self._future is not None:
-            self._loop.cancel(self._future)
+        self._loop.tell(self._stop)
 
     def follow(self, draw: Callable[[list[P]], float], on_interrupt: Callable[[], None] | None = None) -> T:
         """Wait for the end and draw, on the calling thread, what is reported meanwhile.
@@ -154,59 +169,64 @@ class Running(Generic[T, P]):
         interrupt: it makes the coroutine end by itself, and what that returns is returned.
         """
         try:
-            future = self.begin()
+            self.begin()
             try:
-                self._draw_until_done(draw)
+                ended = self._draw_until_ended(draw)
             except KeyboardInterrupt:
                 if on_interrupt is None:
                     raise
                 on_interrupt()
-                self._draw_until_done(draw)
+                ended = self._draw_until_ended(draw)
         except KeyboardInterrupt:
             self.cancel()
+            self._rest(SLICE_SECONDS)  # a moment for it to close its connection
             draw(_drain(self._parts))
             raise
         finally:  # who cannot draw, or was interrupted twice, will not be back for the reply that would be paid for
-            self._give_up()
+            if self._ended is None:
+                self.cancel()
         draw(_drain(self._parts))
-        return future.result()
+        if ended.cancelled():
+            raise concurrent.futures.CancelledError
+        return ended.result()
 
-    def _draw_until_done(self, draw: Callable[[list[P]], float]) -> None:
-        while not self._done.is_set():
-            self._arrived.wait(SLICE_SECONDS)
-            self._arrived.clear()
-            self._pause(draw(_drain(self._parts)))
+    def _draw_until_ended(self, draw: Callable[[list[P]], float]) -> asyncio.Task[T]:
+        while self._ended is None:
+            self._is_resting = False
+            if not self._parts:
+                self._bell.acquire(timeout=SLICE_SECONDS)
+            self._is_resting = True
+            self._rest(draw(_drain(self._parts)))
+        return self._ended
 
-    async def _run(self) -> T:
-        """Run the coroutine as a task that is known here, so that it can be cancelled without its future."""
-        self._task = cast("asyncio.Task[T]", asyncio.current_task())
-        if self._is_given_up:
-            raise asyncio.CancelledError
-        return await self._work(self._take)
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._ended is None and (left := until - time.monotonic()) > 0:
+            self._bell.acquire(timeout=min(left, SLICE_SECONDS))
 
-    def _give_up(self) -> None:
-        """Cancel what still runs, also where an interrupt broke into ``Future.cancel``.
+    def _launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._task = loop.create_task(self._work(self._take))
+        self._task.add_done_callback(self._end)
 
-        That method marks the future as cancelled before it tells the loop, and does nothing when called again.
-        """
-        self._is_given_up = True
-        if self._future is not None:
-            self._future.cancel()
-        if self._task is not None and not self._task.done():
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
-                self._task.get_loop().call_soon_threadsafe(_cancel_once, self._task)
-
-    def _pause(self, seconds: float) -> None:
-        while seconds > 0 and not self._done.wait(min(seconds, SLICE_SECONDS)):
-            seconds -= SLICE_SECONDS
+    def _stop(self) -> None:
+        """Cancel it, unless it is being cancelled: a second time would break off the closing of its connection."""
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
 
     def _take(self, part: P) -> None:
         self._parts.append(part)
-        self._arrived.set()
+        if not self._is_resting:
+            self._ring()
 
-    def _finish(self, _future: concurrent.futures.Future[T]) -> None:
-        self._done.set()
-        self._arrived.set()
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # its error is nobody's to report where nobody follows any more
+        self._ended = task
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._bell.locked():
+            self._bell.release()
 
 
 async def together(works: Iterable[Coroutine[object, None, T]]) -> list[T]:
@@ -217,12 +237,6 @@ async def together(works: Iterable[Coroutine[object, None, T]]) -> list[T]:
 async def awaited(future: concurrent.futures.Future[T]) -> T:
     """Return what a coroutine returns that was submitted to another loop."""
     return await asyncio.wrap_future(future)
-
-
-def _cancel_once(task: asyncio.Task[T]) -> None:
-    """Cancel a task that is not being cancelled; a second time would break off the closing of its connection."""
-    if not task.cancelling():
-        task.cancel()
 
 
 def _drain(parts: deque[P]) -> list[P]:

@@ -110,35 +110,100 @@ def test_an_interrupt_or_an_error_of_drawing_cancels_the_work_and_is_raised(loop
 
 
 def test_a_second_interrupt_while_the_first_one_cancels_does_not_leave_the_work_running(loop):
-    """``Future.cancel`` marks the future before it tells the loop; an interrupt between the two must lose nothing."""
+    """The loop is held up by then, so that neither interrupt has reached the work when its caller leaves."""
     work, held = Work(), threading.Event()
 
     async def hold() -> None:
         held.wait(30)
 
-    def interrupt(*_given: object) -> float:
-        raise KeyboardInterrupt
-
-    def interrupt_the_prompt(_parts: list[str]) -> float:
+    def interrupt_each_time(_parts: list[str]) -> float:
         assert work.begun.wait(30)
+        loop.submit(hold())
         raise KeyboardInterrupt
 
-    loop.submit(hold())  # so that the second interrupt stands before what the loop adds to the future
-    running = loop.start(work)
-    running.begin().add_done_callback(interrupt)
-    held.set()
     with pytest.raises(KeyboardInterrupt):
-        running.follow(interrupt_the_prompt)
+        loop.start(work).follow(interrupt_each_time)
+    assert not work.ended.is_set()
+    held.set()
     assert work.ended.wait(30)
+
+
+def test_work_that_is_interrupted_may_close_what_it_opened(loop):
+    """Only the first of several cancellations reaches it: a second one would break off the closing."""
+    begun, closed = threading.Event(), threading.Event()
+
+    async def work(watch) -> None:
+        watch("begun")
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            closed.set()
+
+    running = loop.start(work)
+
+    def interrupt(_parts: list[str]) -> float:
+        assert begun.wait(30)
+        running.cancel()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        running.follow(interrupt)
+    assert closed.wait(30)
+
+
+def test_who_follows_what_another_thread_cancels_is_told_so(loop):
+    work = Work()
+    running = loop.start(work)
+
+    def cancel(parts: list[str]) -> float:
+        if parts:
+            threading.Thread(target=running.cancel).start()
+        return 0.0
+
+    with pytest.raises(concurrent.futures.CancelledError):
+        running.follow(cancel)
+    assert work.ended.is_set()
+
+
+def test_what_is_cancelled_before_its_first_step_ends_its_callers_wait(loop):
+    """It is never run then, so that nothing inside of it could tell."""
+    held = threading.Event()
+
+    async def hold() -> None:
+        held.wait(30)
+
+    loop.submit(hold())
+    running = loop.start(Work())
+    running.begin()
+    running.cancel()
+    held.set()
+    with pytest.raises(concurrent.futures.CancelledError):
+        running.follow(lambda _parts: 0.0)
+
+
+def test_a_drawing_rests_as_long_as_it_asks_whatever_comes_meanwhile(loop):
+    """Else each of many pieces would wake the thread that draws."""
+
+    async def report(watch) -> None:
+        for n in range(200):
+            watch(n)
+            await asyncio.sleep(0.001)
+
+    drawn: list[int] = []
+    loop.start(report).follow(lambda parts: drawn.append(len(parts)) or 60.0)
+    assert len(drawn) == 2
+    assert sum(drawn) == 200
 
 
 def test_cancelling_a_submitted_future_cancels_its_work(loop):
     work = Work()
     future = loop.submit(work())
     assert work.begun.wait(10)
-    loop.cancel(future)
+    future.cancel()
     assert work.ended.wait(10)
-    assert future.cancelled()
 
 
 def test_stopping_cancels_what_runs_and_the_next_work_starts_anew(loop):
