@@ -137,7 +137,7 @@ $(VENV)/.clients: $(VENV)/.test tests/clients/requirements.txt
 	@$(VENV)/clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt
 	@touch $@
 
-# At most 20 minutes, QUICK=1 at most 4, and before that, once, what it takes to install the other clients (some GB).
+# Some 20 minutes, QUICK=1 some 4, and before that, once, what it takes to install the other clients (some GB).
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick)
 

@@ -40,6 +40,8 @@ VERSIONS = (
     "opentelemetry-sdk",
 )  # fmt: skip
 PEERS = {
+    "aiohttp": "aiohttp",
+    "pyreqwest": "pyreqwest",
     "openai": "openai",
     **{client: client for client, _, _ in FORMS.values()},
     "LiteLLM Router": "litellm",
@@ -67,7 +69,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 360", "--quick --rounds 1", 700),
+    Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 480", "--quick --rounds 1", 800),
     Benchmark("forms", "The services' own forms, beside their own clients", "", "--rounds 1", 300),
     Benchmark("observing", "Being watched", "--rounds 15", "--rounds 3", 120),
     Benchmark("hop", "The background loop", "", "--rounds 5", 60),
@@ -181,11 +183,9 @@ AI2, AI3 = "jupyter-ai 2, `%%ai`", "jupyter-ai 3, `%%ai`"
 
 def summary(found: Found) -> str:
     """Return the two tables of what is to be held: ratios within the run, and figures by themselves."""
-    names = ("httpx", "raw asyncio", "openai", "LiteLLM Router", OURS)
-    lines = [
-        "| what | bare httpx | raw asyncio | openai SDK | LiteLLM Router | ours, at most | **ours** |",
-        "|---" * 7 + "|",
-    ]
+    names = ("httpx", "aiohttp", "pyreqwest", "raw asyncio", "openai", "anthropic", "LiteLLM Router", OURS)
+    columns = ("what", "bare httpx", *names[1:-1], "ours, at most", "**ours**")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [_row(found, what, most, *(_ratio(key, name) for name in names)) for key, what, most in CALLS]
     callers = "callers that reach a dead backend when its cool-down ends, of 50"
     lines.append(_row(found, callers, "1", *(_reached(name) for name in names)))

@@ -1,9 +1,10 @@
 """What a call costs: llx_magic and other clients against a bare httpx.AsyncClient, as ratios within one run.
 
 Every contender is a process of its own and takes its turn in each round, so that whatever else the machine does falls
-on all of them alike; a figure is the median of its ratios to bare httpx in the same round. The model server is a
-process of its own as well. `make bench` makes an environment for each of the other libraries first; those that are not
-there are named and left out.
+on all of them alike; a figure is the median of its ratios to bare httpx in the same round. What takes long, a thousand
+at a time and the frameworks, has its turn in every third round. The model server is a process of its own as well.
+`make bench` makes an environment for each of the other libraries first (`environments.py` does it by itself); those
+that are not there are named and left out. Seven rounds of all take some 8 minutes on two cores.
 
     python benchmarks/calls.py [--rounds N] [--json FILE] [--only NAME,NAME] [--quick]
         [--seconds S]
@@ -30,6 +31,9 @@ HERE = Path(__file__).parent
 BASE = "httpx"
 CALLERS = 50
 LEAST_ROUNDS = 2
+SELDOM = 3
+"""What takes long has its turn once in so many rounds, beginning with the first."""
+FRAMEWORKS = {"llx_magic on httpx", "LiteLLM Router", "LangChain", "any-llm"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Section:
     at_most: float | None = None
     over: str | None = None  # the section whose bare figure is the unit, where not this one's
     unit: float = 1e6
+    is_long: bool = False
 
 
 def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
@@ -69,12 +74,16 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
         if quick and number > 256:
             continue
         # What is measured at 1 is the section above: the same task is carried out once.
-        count = 200 // few if number == 1 else max(number * 2, 640 // few)
+        count = {1: 200 // few, 1000: 1000}.get(number, max(number * 2, 640 // few))
         found[f"cpu {number}"] = Section(
-            f"{number:,} at a time, CPU per call", {"task": "calls", "count": count, "at_a_time": number}, "cpu", most
+            f"{number:,} at a time, CPU per call",
+            {"task": "calls", "count": count, "at_a_time": number},
+            "cpu",
+            most,
+            is_long=number == 1000,
         )
     burst = {"task": "stream", "count": 20 // few, "path": ""}
-    paced = {"task": "stream", "count": 3 if quick else 5, "path": "/paced"}
+    paced = {"task": "stream", "count": 3, "path": "/paced"}
     found |= {
         "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.3),
         "burst first": Section("stream in a burst, time to the first piece", burst, "ttft", 0.8),
@@ -134,12 +143,13 @@ class Process:
         self._process.wait(30)
 
 
-Samples = dict[str, dict[str, list[dict[str, float]]]]
+Samples = dict[str, dict[str, dict[int, dict[str, float]]]]
+"""By section, contender and round."""
 
 
 def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], bound: Bound) -> tuple[Samples, dict]:
     """Return every sample by section and contender, and how many of 50 callers reached a dead backend."""
-    samples: Samples = {key: {name: [] for name in processes} for key in plan}
+    samples: Samples = {key: {name: {} for name in processes} for key in plan}
     begun = time.monotonic()
     for number in range(bound.rounds + 1):
         passed = time.monotonic() - begun
@@ -149,15 +159,23 @@ def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], b
         results: dict[str, dict[str, dict[str, float]]] = {}
         for key, section in plan.items():
             for name, process in processes.items():
+                if not _has_turn(number, section, name):
+                    continue
                 task = json.dumps(section.task)
                 results.setdefault(name, {})
                 if task not in results[name]:  # several figures come from one task
                     results[name][task] = process.do(url=url, **section.task)
                 if number:  # the first round is for warming up
-                    samples[key][name].append(results[name][task])
+                    samples[key][name][number] = results[name][task]
         print(f"round {number} of {bound.rounds}", file=sys.stderr)
     reached = {name: process.do(task="half_open", url=url, callers=CALLERS) for name, process in processes.items()}
     return samples, reached
+
+
+def _has_turn(number: int, section: Section, name: str) -> bool:
+    if number == 0:
+        return not section.is_long  # it warms up by itself
+    return number % SELDOM == 1 or not (section.is_long or name in FRAMEWORKS)
 
 
 def ratio(samples: Samples, plan: dict[str, Section], key: str, name: str) -> tuple[float, float] | str:
@@ -167,11 +185,11 @@ def ratio(samples: Samples, plan: dict[str, Section], key: str, name: str) -> tu
     unit_key = section.over or key
     unit_value = plan[unit_key].value
     base = samples[unit_key][BASE]
-    for sample in (*mine, *base):
+    for sample in (*mine.values(), *base.values()):
         if "error" in sample:
             return str(sample["error"])
-    ratios = [ours[section.value] / other[unit_value] for ours, other in zip(mine, base, strict=True)]
-    return statistics.median(ratios), statistics.median(each[section.value] for each in mine)
+    ratios = [sample[section.value] / base[number][unit_value] for number, sample in mine.items()]
+    return statistics.median(ratios), statistics.median(each[section.value] for each in mine.values())
 
 
 def report(samples: Samples, plan: dict[str, Section], reached: dict, missing: dict[str, str]) -> tuple[str, dict]:
@@ -201,7 +219,7 @@ def report(samples: Samples, plan: dict[str, Section], reached: dict, missing: d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", help="contenders, separated by commas; bare httpx is always there")
     parser.add_argument("--quick", action="store_true", help="half of the calls, and no thousand at a time")
@@ -219,8 +237,11 @@ def main() -> None:
             for process in processes.values():
                 process.close()
     text, facts = report(samples, plan, reached, missing)
-    rounds = len(next(iter(next(iter(samples.values())).values())))
-    print(f"{text}\n\nmedians of {rounds} rounds")
+    rounds = len(samples["sequential"][BASE])
+    seldom = (rounds + SELDOM - 1) // SELDOM
+    print(
+        f"{text}\n\nmedians of {rounds} rounds; of {seldom} for a thousand at a time, {', '.join(sorted(FRAMEWORKS))}"
+    )
     if given.json:
         given.json.write_text(json.dumps({**facts, "rounds": rounds, "samples": samples}, indent=1), encoding="utf-8")
 

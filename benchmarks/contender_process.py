@@ -21,7 +21,8 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from contenders import CONTENDERS, COOL_DOWN_SECONDS, Contender
+from contender import COOL_DOWN_SECONDS, Contender
+from contenders import CONTENDERS
 from form_clients import CLIENTS
 from quick_server import CHUNKS, TEXT
 

@@ -1,131 +1,19 @@
 """The clients that are compared. Each runs in a process of its own, and imports only what it is made of.
 
-A contender is made from base URLs in the order in which they are to be tried. ``call`` returns the text of a whole
-reply, ``stream`` yields a reply's pieces. Those that cannot fail over themselves get the loop that their users write.
-``made_for`` says what is measured: ``calls``, ``stream``, ``failover`` (one attempt each and no breaker, so that the
-first is asked every time) or ``half-open`` (a breaker or cool-down that opens at once and ends after
-`COOL_DOWN_SECONDS`).
+Those that cannot fail over themselves get the loop that their users write.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
-from urllib.parse import urlsplit
 
-COOL_DOWN_SECONDS = 1
-KEY = "sk-benchmark"
-MODEL = "some-model"
-PROMPT = "Name a prime number."
-MESSAGES = [{"role": "user", "content": PROMPT}]
-BODY = {"model": MODEL, "messages": MESSAGES}
-
-
-class Contender(Protocol):
-    """One client."""
-
-    def __init__(self, urls: list[str], made_for: str) -> None: ...
-
-    async def call(self) -> str: ...
-
-    def stream(self) -> AsyncIterator[str]: ...
-
-    async def aclose(self) -> None: ...
-
-
-class BareHttpx:
-    """One ``httpx.AsyncClient`` with its defaults."""
-
-    def __init__(self, urls: list[str], made_for: str) -> None:
-        import httpx
-
-        self._urls = [f"{url}/chat/completions" for url in urls]
-        self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"})
-        self._error = httpx.HTTPError
-
-    async def call(self) -> str:
-        for url in self._urls:
-            try:
-                response = await self._client.post(url, json=BODY)
-                response.raise_for_status()
-                return response.json()["choices"][0]["message"]["content"]
-            except self._error:
-                if url == self._urls[-1]:
-                    raise
-        raise AssertionError
-
-    async def stream(self) -> AsyncIterator[str]:
-        async with self._client.stream("POST", self._urls[0], json={**BODY, "stream": True}) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if line.startswith("data: ") and line != "data: [DONE]":
-                    content = json.loads(line[6:])["choices"][0]["delta"].get("content")
-                    if content:
-                        yield content
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-class RawAsyncio:
-    """Bytes on kept-alive sockets: what the machine allows."""
-
-    def __init__(self, urls: list[str], made_for: str) -> None:
-        self._addresses = [urlsplit(url) for url in urls]
-        self._idle: dict[str, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
-
-    async def call(self) -> str:
-        for address in self._addresses:
-            try:
-                return json.loads(await self._body(address))["choices"][0]["message"]["content"]
-            except (OSError, RuntimeError):
-                if address is self._addresses[-1]:
-                    raise
-        raise AssertionError
-
-    async def _body(self, address) -> bytes:
-        reader, writer = await self._send(address, BODY)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        body = await reader.readexactly(length)
-        self._idle.setdefault(address.netloc, []).append((reader, writer))
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head)
-        return body
-
-    async def stream(self) -> AsyncIterator[str]:
-        reader, writer = await self._send(self._addresses[0], {**BODY, "stream": True})
-        await reader.readuntil(b"\r\n\r\n")
-        while True:
-            size = int(await reader.readline(), 16)
-            data = (await reader.readexactly(size + 2))[:-2]
-            if not size:
-                break
-            if data != b"data: [DONE]\n\n" and (content := json.loads(data[6:])["choices"][0]["delta"].get("content")):
-                yield content
-        self._idle.setdefault(self._addresses[0].netloc, []).append((reader, writer))
-
-    async def _send(self, address, body: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if idle := self._idle.get(address.netloc):
-            reader, writer = idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        data = json.dumps(body).encode()
-        head = f"POST {address.path}/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\n"
-        head += f"Authorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        writer.write(head.encode() + data)
-        return reader, writer
-
-    async def aclose(self) -> None:
-        for idle in self._idle.values():
-            for _, writer in idle:
-                writer.close()
+from contender import COOL_DOWN_SECONDS, KEY, MESSAGES, MODEL, PROMPT, Contender
+from http_clients import Aiohttp, BareHttpx, Pyreqwest, RawAsyncio
 
 
 class Ours:
@@ -203,6 +91,36 @@ class OpenAISdk:
         async for part in parts:
             if part.choices[0].delta.content:
                 yield part.choices[0].delta.content
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+class Anthropic:
+    """``anthropic.AsyncAnthropic`` in its own form, one client for each URL, without retries."""
+
+    def __init__(self, urls: list[str], made_for: str) -> None:
+        import anthropic
+
+        roots = [url.removesuffix("/v1") for url in urls]
+        self._error = anthropic.APIError
+        self._clients = [anthropic.AsyncAnthropic(base_url=root, api_key=KEY, max_retries=0) for root in roots]
+        self._asked = {"model": MODEL, "messages": MESSAGES, "max_tokens": 1000}
+
+    async def call(self) -> str:
+        for client in self._clients:
+            try:
+                return (await client.messages.create(**self._asked)).content[0].text
+            except self._error:
+                if client is self._clients[-1]:
+                    raise
+        raise AssertionError
+
+    async def stream(self) -> AsyncIterator[str]:
+        async with self._clients[0].messages.stream(**self._asked) as stream:
+            async for text in stream.text_stream:
+                yield text
 
     async def aclose(self) -> None:
         for client in self._clients:
@@ -294,10 +212,13 @@ class AnyLLM:
 
 CONTENDERS: dict[str, type[Contender]] = {
     "httpx": BareHttpx,
+    "aiohttp": Aiohttp,
+    "pyreqwest": Pyreqwest,
     "raw asyncio": RawAsyncio,
     "llx_magic": Ours,
     "llx_magic on httpx": Ours,
     "openai": OpenAISdk,
+    "anthropic": Anthropic,
     "LiteLLM Router": LiteLLM,
     "LangChain": LangChain,
     "any-llm": AnyLLM,

@@ -15,6 +15,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / ".bench"
 
 PACKAGES = {
+    "aiohttp": ("aiohttp",),
+    "pyreqwest": ("pyreqwest",),
     "openai": ("openai",),
     "anthropic": ("anthropic",),
     "google-genai": ("google-genai",),
@@ -24,6 +26,7 @@ PACKAGES = {
     "LiteLLM Router": ("litellm",),
     "LangChain": ("langchain-openai",),
     "any-llm": ("any-llm-sdk[openai]",),
+    "http2": ("httpx[http2]", "pyreqwest", "granian", "trustme"),
     "jupyter-ai 2": ("jupyter-ai-magics<3", "langchain-openai", "ipykernel"),
     "jupyter-ai 3": ("jupyter-ai-magic-commands", "ipykernel"),
 }

@@ -9,9 +9,8 @@ import os
 from collections.abc import AsyncIterator
 from types import MappingProxyType
 
-from contenders import KEY, MESSAGES, MODEL, PROMPT, Contender, Ours
-
-TOKENS = 1000
+from contender import KEY, MESSAGES, MODEL, PROMPT, Contender
+from contenders import Anthropic, Ours
 
 
 class OursIn(Ours):
@@ -44,27 +43,6 @@ class OursBedrock(OursIn):
 
 class OursResponses(Ours):
     connection = MappingProxyType({"form": "responses"})
-
-
-class Anthropic:
-    """``anthropic.AsyncAnthropic``."""
-
-    def __init__(self, urls: list[str], made_for: str) -> None:
-        import anthropic
-
-        self._client = anthropic.AsyncAnthropic(base_url=_root(urls[0]), api_key=KEY, max_retries=0)
-        self._asked = {"model": MODEL, "messages": MESSAGES, "max_tokens": TOKENS}
-
-    async def call(self) -> str:
-        return (await self._client.messages.create(**self._asked)).content[0].text
-
-    async def stream(self) -> AsyncIterator[str]:
-        async with self._client.messages.stream(**self._asked) as stream:
-            async for text in stream.text_stream:
-                yield text
-
-    async def aclose(self) -> None:
-        await self._client.close()
 
 
 class Gemini:

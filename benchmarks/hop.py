@@ -1,8 +1,10 @@
 """What the background loop costs a cell: one hand-over for each request and for each drawing, none for each token.
 
 A synchronous call goes to a loop on a thread of its own and back; the same call awaited on the caller's loop does not.
-Both take their turns in each round. A paced stream of 200 chunks is then followed as a cell follows it, and its
-drawings are counted against its pieces.
+The floor is what asyncio's own `run_coroutine_threadsafe(…).result()` adds to as many exchanges on bare sockets. All
+take their turns in each round. A paced stream of 200 chunks is then followed as a cell follows it, and its drawings are
+counted against its pieces. With both threads on one core (`taskset -c 0 python benchmarks/hop.py`) one sees how much of
+it is the waking of another core, whose caches are cold.
 
     python benchmarks/hop.py [--rounds N] [--json FILE]
 """
@@ -11,8 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import threading
 import time
+from collections.abc import Awaitable, Callable
 
+from http_clients import RawAsyncio
 from kernel import arguments, save, table
 from quick_server import CHUNKS, QuickServer
 
@@ -41,20 +46,41 @@ def call(lb: LoadBalancer) -> Reply:
     return BACKGROUND.run(lb.run(asked, lambda _piece: None))
 
 
-async def awaited(lb: LoadBalancer) -> float:
+async def awaited(ask: Callable[[], Awaitable[object]]) -> float:
     """Return the microseconds of a call that is awaited on the caller's loop."""
     begun = time.perf_counter()
     for _ in range(CALLS):
-        await lb.ask("Why?", settings=WHOLE)
+        await ask()
     return (time.perf_counter() - begun) / CALLS * 1e6
 
 
-def handed_over(lb: LoadBalancer) -> float:
-    """Return the microseconds of a call that goes through the background loop."""
+def handed_over(ask: Callable[[], object]) -> float:
+    """Return the microseconds of a call that goes through a loop on another thread."""
     begun = time.perf_counter()
     for _ in range(CALLS):
-        call(lb)
+        ask()
     return (time.perf_counter() - begun) / CALLS * 1e6
+
+
+async def in_turn(url: str, rounds: int) -> list[tuple[float, ...]]:
+    """Return the microseconds of each way in each round: bare sockets here and there, then ours here and there."""
+    bare_here, bare_there = (RawAsyncio([f"{url}/v1"], "calls") for _ in range(2))
+    here, there = balancer(url), balancer(url)
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    async def once() -> tuple[float, ...]:
+        return (
+            await awaited(bare_here.call),
+            await asyncio.to_thread(
+                handed_over, lambda: asyncio.run_coroutine_threadsafe(bare_there.call(), loop).result()
+            ),
+            await awaited(lambda: here.ask("Why?", settings=WHOLE)),
+            await asyncio.to_thread(handed_over, lambda: call(there)),
+        )
+
+    await once()
+    return [await once() for _ in range(rounds)]
 
 
 def drawings(lb: LoadBalancer) -> tuple[int, int]:
@@ -76,26 +102,21 @@ def drawings(lb: LoadBalancer) -> tuple[int, int]:
 def main() -> None:
     given = arguments(__doc__, 15)
     with QuickServer() as server:
-        here, there, paced = balancer(server.url), balancer(server.url), balancer(f"{server.url}/paced")
-
-        async def rounds() -> list[tuple[float, float]]:
-            await awaited(here)
-            await asyncio.to_thread(handed_over, there)
-            return [(await awaited(here), await asyncio.to_thread(handed_over, there)) for _ in range(given.rounds)]
-
-        samples = asyncio.run(rounds())
-        drawn, pieces = drawings(paced)
-    own, handed = (statistics.median(column) for column in zip(*samples, strict=True))
-    extra = statistics.median(there - here for here, there in samples)
+        samples = asyncio.run(in_turn(server.url, given.rounds))
+        drawn, pieces = drawings(balancer(f"{server.url}/paced"))
+    bare, bare_handed, own, handed = (statistics.median(column) for column in zip(*samples, strict=True))
+    floor = statistics.median(there - here for here, there, _, _ in samples)
+    extra = statistics.median(there - here for _, _, here, there in samples)
     rows = [
-        ("awaited on the caller's loop", f"{own:,.0f} µs", ""),
-        ("through the background loop", f"{handed:,.0f} µs", f"+{extra:,.0f} µs a request"),
+        ("bare sockets, awaited", f"{bare:,.0f} µs", ""),
+        ("bare sockets, `run_coroutine_threadsafe`", f"{bare_handed:,.0f} µs", f"+{floor:,.0f} µs a request"),
+        ("ours, awaited on the caller's loop", f"{own:,.0f} µs", ""),
+        ("ours, through the background loop", f"{handed:,.0f} µs", f"+{extra:,.0f} µs a request"),
         (f"a stream of {CHUNKS} chunks in {pieces} pieces", "", f"{drawn} drawings"),
     ]
     table(["one call after another", "time per call", "hand-overs"], rows)
-    save(
-        given.json, {"benchmark": "hop", "own": own, "handed": handed, "extra": extra, "drawn": drawn, "pieces": pieces}
-    )
+    figures = {"floor": floor, "own": own, "handed": handed, "extra": extra, "drawn": drawn, "pieces": pieces}
+    save(given.json, {"benchmark": "hop", **figures})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
         f"{server.url}/500/v1"    # status 500 at once
         f"{server.url}/dead/v1"   # status 500 after `DEAD_SECONDS`
         f"{server.url}/count"     # how many requests /dead got so far, as a number
-    server.url                # in the services' own forms too, see `form_replies.py`
+    server.url                # all of it in the services' own forms too, see `form_replies.py`
         refused_url()             # nothing listens there
 
 Replies are bytes that were made before; a request is searched for the end of its head, its length and the word
@@ -22,8 +22,9 @@ import queue
 import re
 import socket
 import sys
+from typing import NamedTuple
 
-from form_replies import form_replies
+from form_replies import Replies, form_replies
 from mock_server import MockServer
 
 CHUNKS = 200
@@ -87,10 +88,27 @@ WORDS = [f" word{number}" for number in range(CHUNKS)]
 PIECES = [_delta({"content": word}) for word in WORDS]
 HEAD = _head("text/event-stream")
 END = _delta({}, "stop") + _chunk(b"[DONE]") + b"0\r\n\r\n"
-FORMS = {
-    mark: (_response("200 OK", replies.whole), _head(replies.kind), [*map(_http_chunk, replies.events), b"0\r\n\r\n"])
-    for mark, replies in form_replies(TEXT, WORDS).items()
-}
+
+
+class Form(NamedTuple):
+    """A reply in one form as bytes: a whole one, or a stream's beginning, a chunk for each piece, and its end."""
+
+    whole: bytes
+    begin: bytes
+    pieces: list[bytes]
+    end: bytes
+
+
+def _form(replies: Replies) -> Form:
+    first = next(number for number, event in enumerate(replies.events) if WORDS[0].encode() in event)
+    chunks = [_http_chunk(event) for event in replies.events]
+    begin, pieces, end = chunks[:first], chunks[first : first + CHUNKS], chunks[first + CHUNKS :]
+    whole = _response("200 OK", replies.whole)
+    return Form(whole, _head(replies.kind) + b"".join(begin), pieces, b"".join(end) + b"0\r\n\r\n")
+
+
+OPENAI = Form(WHOLE, HEAD, PIECES, END)
+FORMS = {mark: _form(replies) for mark, replies in form_replies(TEXT, WORDS).items()}
 
 
 class _Connection(asyncio.Protocol):
@@ -121,29 +139,23 @@ class _Connection(asyncio.Protocol):
             self._loop.call_later(DEAD_SECONDS, self._transport.write, ERROR)
         elif path == b"/count":
             self._transport.write(_response("200 OK", str(_Connection.dead_count).encode()))
-        elif form := next((FORMS[mark] for mark in FORMS if mark in path), None):
-            self._answer_in(*form, streaming=bool(_STREAM.search(request, head_end) or _STREAM_IN_PATH.search(path)))
-        elif not _STREAM.search(request, head_end):
-            self._transport.write(WHOLE)
-        elif path.startswith(b"/paced/"):
-            self._transport.write(HEAD)
-            self._pace(self._loop.time(), 0)
         else:
-            self._transport.write(HEAD)
-            for piece in PIECES:
-                self._transport.write(piece)
-            self._transport.write(END)
+            form = next((FORMS[mark] for mark in FORMS if mark in path), OPENAI)
+            if not (_STREAM.search(request, head_end) or _STREAM_IN_PATH.search(path)):
+                self._transport.write(form.whole)
+            elif path.startswith(b"/paced/"):
+                self._transport.write(form.begin)
+                self._pace(form, self._loop.time(), 0)
+            else:
+                for data in (form.begin, *form.pieces, form.end):
+                    self._transport.write(data)
 
-    def _answer_in(self, whole: bytes, head: bytes, events: list[bytes], *, streaming: bool) -> None:
-        for data in (head, *events) if streaming else (whole,):
-            self._transport.write(data)
-
-    def _pace(self, begun: float, number: int) -> None:
+    def _pace(self, form: Form, begun: float, number: int) -> None:
         if number == CHUNKS:
-            self._transport.write(END)
+            self._transport.write(form.end)
             return
-        self._transport.write(PIECES[number])
-        self._loop.call_at(begun + (number + 1) * PACE, self._pace, begun, number + 1)
+        self._transport.write(form.pieces[number])
+        self._loop.call_at(begun + (number + 1) * PACE, self._pace, form, begun, number + 1)
 
 
 async def _serve() -> None:
