@@ -145,7 +145,8 @@ class Reply:
     """A whole answer and how it came about; or, where ``error`` is set, the text that had come and why it is not whole.
 
     ``attempts`` counts every sending on every backend. ``seconds`` is from the call to the last byte, ``ttft`` from
-    sending to the first piece of text or reasoning on the backend that answered (None where not streamed).
+    the call to the first piece of text or reasoning of this answer, whatever was waited for before (None where not
+    streamed).
     ``finish_reason`` says why the model stopped (``stop``, ``length`` …), None where the backend did not say.
     ``request`` numbers the requests of the profile. ``notes`` are short remarks for the reader, such as "cut at
     max_tokens". ``cost`` is in the currency of the profile's prices; with ``cost_is_estimate`` it is in US dollars, by

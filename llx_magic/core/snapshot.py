@@ -44,7 +44,7 @@ class BackendSnapshot:
     p50_latency: float | None
     p95_latency: float | None
     ttft: float | None
-    """The median time to first token of the answered visits that were streamed."""
+    """The median time from a visit's first sending to its first token, of the answered visits that were streamed."""
     tokens_per_second: float | None
     last_error: str | None
     tpm_seconds: float | None = None

@@ -227,7 +227,8 @@ def _sum(one: int | None, other: int | None) -> int | None:
 class RequestRecord:
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
 
-    ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
+    ``seconds`` and ``ttft``, to the first piece of the answer, are from the call, other backends' visits and all waits
+    included. ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
     order, for which backends were passed over or given up, as "backend: reason".
     """
 
@@ -287,7 +288,9 @@ class RequestRecord:
             case AttemptStarted():
                 self.attempts += 1
             case VisitSucceeded():
-                self.backend, self.model, self.ttft = event.backend, event.model, event.ttft
+                self.backend, self.model = event.backend, event.model
+                began = event.at - event.seconds - self.started
+                self.ttft = None if event.ttft is None else began + event.ttft
                 if event.prompt_tokens is not None:
                     self._count(event)
                 self.tokens_per_second = tokens_per_second(

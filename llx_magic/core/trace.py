@@ -138,14 +138,14 @@ def _steps(events: tuple[Event, ...]) -> Iterator[Step]:
     if not events:
         return
     zero = events[0].at
-    open_attempts: dict[str, tuple[AttemptStarted, float | None]] = {}
+    open_attempts: dict[str, tuple[AttemptStarted, FirstTokenReceived | None]] = {}
     for event in events:
         now = event.at - zero
         match event:
             case AttemptStarted():
                 open_attempts[event.backend] = (event, None)
             case FirstTokenReceived() if event.backend in open_attempts:
-                open_attempts[event.backend] = (open_attempts[event.backend][0], now)
+                open_attempts[event.backend] = (open_attempts[event.backend][0], event)
             case AttemptFailed() | VisitSucceeded() | VisitCancelled() if event.backend in open_attempts:
                 yield _attempt(open_attempts.pop(event.backend), event, zero)
             case VisitFailed() | RequestEnded():
@@ -168,8 +168,10 @@ def _rests(events: tuple[Event, ...]) -> Iterator[Step]:
             yield Step(backend="", kind="wait", text=words(ended) or "", begin=begin, end=end)
 
 
-def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent | None, zero: float) -> Step:
-    begin = started[0]
+def _attempt(
+    started: tuple[AttemptStarted, FirstTokenReceived | None], ended: BackendEvent | None, zero: float
+) -> Step:
+    begin, came = started
     which = f"attempt {begin.attempt}/{begin.attempts}"
     match ended:
         case AttemptFailed():
@@ -178,7 +180,7 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
             words = "no usage reported"
             if ended.completion_tokens is not None:
                 words = f"{number(ended.prompt_tokens)} + {number(ended.completion_tokens)} tokens"
-            first = "" if ended.ttft is None else f", first token after {duration(ended.ttft)}"
+            first = "" if came is None else f", first token after {duration(came.seconds)}"
             text = f"{which} answered in {duration(ended.at - begin.at)}{first}, {words}"
         case VisitCancelled():
             text = f"{which} cancelled" + (f", {ended.outrun_by} was first" if ended.outrun_by else "")
@@ -190,7 +192,7 @@ def _attempt(started: tuple[AttemptStarted, float | None], ended: BackendEvent |
         text=text,
         begin=begin.at - zero,
         end=None if ended is None else ended.at - zero,
-        first_token=started[1],
+        first_token=None if came is None else came.at - zero,
         ok=isinstance(ended, VisitSucceeded),
         outrun=isinstance(ended, VisitCancelled) and ended.outrun_by is not None,
     )

@@ -83,7 +83,7 @@ class Attempt:
         self.sent_at: float | None = None
         """When it was sent, on the clock; None where it was not."""
         self._connecting_since: float | None = None
-        self._first_at: float | None = None
+        self.first_at: float | None = None
         self._last_at = 0.0
         self._timer: Timer | None = None
         self._looks = 0
@@ -110,11 +110,6 @@ class Attempt:
         return len(self.text.split()) if self._text.tell() else None
 
     @property
-    def ttft(self) -> float | None:
-        """Seconds from sending to the first piece of text or reasoning; None when there was none, or no stream."""
-        return None if self._first_at is None or self.sent_at is None else self._first_at - self.sent_at
-
-    @property
     def seconds(self) -> float:
         """Seconds since sending; 0 where nothing was sent."""
         return 0.0 if self.sent_at is None else self._clock.now() - self.sent_at
@@ -122,7 +117,7 @@ class Attempt:
     @property
     def generating_seconds(self) -> float:
         """Seconds from the first piece to the last."""
-        return 0.0 if self._first_at is None else self._last_at - self._first_at
+        return 0.0 if self.first_at is None else self._last_at - self.first_at
 
     def on_sending(self, to: str) -> None:
         """Start the limits; called again, start only the one on connecting anew."""
@@ -140,7 +135,7 @@ class Attempt:
         """Take a piece of the reply's text."""
         self._last_at = self._clock.now()
         self.pieces += 1
-        if self._first_at is None:
+        if self.first_at is None:
             self._begin()
         self._text.write(piece)
         self._listener.on_piece(piece)
@@ -149,15 +144,15 @@ class Attempt:
         """Take a piece of reasoning: a sign of life as well."""
         self._last_at = self._clock.now()
         self.pieces += 1
-        if self._first_at is None:
+        if self.first_at is None:
             self._begin()
         self._listener.on_thought(piece)
 
     def _begin(self) -> None:
         """Take that the first piece has come."""
         if self._settings.streaming:
-            self._first_at = self._last_at
-            self._listener.on_first(self.ttft or 0.0)
+            self.first_at = self._last_at
+            self._listener.on_first(self.seconds)
             self._rearm()  # the stall limit may end before the limit on the first piece would have
 
     async def run(self, backend: Ready, request: ChatRequest) -> Answer:
@@ -204,7 +199,7 @@ class Attempt:
         """Return the earliest deadline of the moment; there is none before sending."""
         settings, anew = self._settings, self._anew
         waits: tuple[float | None, Limit, int | None] = (None, Limit.STALL, None)
-        if settings.streaming and self._first_at is None:
+        if settings.streaming and self.first_at is None:
             waits = self.sent_at, Limit.FIRST_TOKEN, settings.first_token_timeout_ms
         elif settings.streaming:
             waits = self._last_at, Limit.STALL, settings.stall_timeout_ms

@@ -332,7 +332,7 @@ class RequestRun:
             usage=answer.usage,
             attempts=attempts,
             seconds=seconds,
-            ttft=visit.ttft,
+            ttft=None if visit.first_at is None else visit.first_at - scope.began,
             finish_reason=answer.finish_reason,
             reasoning=answer.reasoning,
             request=scope.number,

@@ -42,7 +42,8 @@ class RequestScope:
         self._has_limit = plan.has_limit
         self.paid: list[Cost | None] = []
         """What each answer cost, those among them that were not what was asked for; None where it is not known."""
-        self._began = self.clock.now()
+        self.began = self.clock.now()
+        """When the call came."""
         self.number = live.open(self._take, plan.number)
 
     def stamp(self) -> Stamp:
@@ -51,7 +52,7 @@ class RequestScope:
 
     def age(self) -> float:
         """Return the seconds since the call."""
-        return self.clock.now() - self._began
+        return self.clock.now() - self.began
 
     def likely_cost(self, candidate: Candidate) -> float:
         """Return about what a visit will cost; 0 where no limit of spending asks for it."""

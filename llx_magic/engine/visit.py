@@ -40,7 +40,8 @@ class Visit:
     attempts: int = 0
     sent_at: float | None = None
     answer: Answer | None = None
-    ttft: float | None = None
+    first_at: float | None = None
+    """When the first piece of the answer came; None where it was not streamed."""
     generating_seconds: float = 0.0
     pieces: int = 0
     failure: Failure | None = None
@@ -60,6 +61,11 @@ class Visit:
     def began(self) -> float:
         """When its first attempt was sent; where none was, when it was admitted."""
         return self.permit.admitted_at if self.sent_at is None else self.sent_at
+
+    @property
+    def ttft(self) -> float | None:
+        """Seconds until the first piece of the answer, from where the visit's own seconds begin."""
+        return None if self.first_at is None else self.first_at - self.began
 
     @property
     def was_limited(self) -> bool:

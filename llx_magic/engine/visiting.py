@@ -139,5 +139,5 @@ class Visiting:
         finally:
             visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
             visit.reported = attempt.usage or visit.reported
-        visit.ttft, visit.generating_seconds, visit.pieces = attempt.ttft, attempt.generating_seconds, attempt.pieces
+        visit.first_at, visit.generating_seconds, visit.pieces = attempt.first_at, attempt.generating_seconds, attempt.pieces
         return answer

@@ -190,7 +190,7 @@ _METRICS = (
         _each(_durations),
     ),
     _Metric(
-        "llx_time_to_first_token_seconds", "gauge", "Median of the latest times from sending to the first piece.",
+        "llx_time_to_first_token_seconds", "gauge", "Median of the latest times to the first piece.",
         _single(lambda it: it.ttft),
     ),
     _Metric(

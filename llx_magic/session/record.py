@@ -144,7 +144,7 @@ class ProfileRecord:
 
         Columns: state, requests (visits), successes, failures, cancelled, in_flight, success_rate (0 to 1),
         mean_latency_seconds, p50_latency_seconds, p95_latency_seconds and ttft_seconds (median time to first token) of
-        the answered visits,
+        the answered visits, all from a visit's first sending,
         tokens, prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompts'),
         reasoning_tokens (of the completions'), cost (where it is known), tokens_per_second, tpm (tokens per minute),
         tpm_threshold, attempts, timeouts, seconds_until_probe, cooling_down_seconds, hedges (times asked beside a
@@ -180,8 +180,8 @@ class ProfileRecord:
 
         A row of a map that was put back and asked again has one for each time, all with the same number.
 
-        Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (time to first
-        token), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
+        Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (from the call
+        to the first token of the answer, as seconds to its end), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
         reasoning_tokens (of the completion's), cost, tokens_per_second (after the first piece), finish_reason,
         restarts, decisions (joined by semicolons), error.
         """
@@ -191,8 +191,8 @@ class ProfileRecord:
     def attempts(self) -> pd.DataFrame:
         """Return a row per attempt that is still remembered, in the order in which they began.
 
-        Columns: request, backend, attempt (from 1), started (UTC), seconds, ttft_seconds (time to first token),
-        outcome, and of a failure its kind, HTTP status and message.
+        Columns: request, backend, attempt (from 1), started (UTC), seconds, ttft_seconds (from its own
+        sending to the first token), outcome, and of a failure its kind, HTTP status and message.
         """
         return frames.attempts_frame(self.decisions(), self.epoch)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llx_magic.commands.footer import footer
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import (
     AttemptStarted,
@@ -30,6 +31,7 @@ from llx_magic.core.statistics import DURATIONS_KEPT, Tally, percentile
 from llx_magic.engine.clocks import ManualClock, VirtualClock
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.units import duration
 from tests.engine.kit import (
     DOWN,
     REFUSED,
@@ -112,6 +114,22 @@ async def test_average_percentiles_and_first_token_are_of_the_same_visits_those_
     assert (a.successes, a.failures) == (1, 2)
     assert a.ttft == 1.0
     assert a.mean_latency == a.p50_latency == a.p95_latency == lb.history().seconds.iloc[0]
+
+
+async def test_a_first_token_counts_from_where_the_seconds_beside_it_do_the_call_the_visit_or_the_sending():
+    lb = balancer(simulated("a", "slow:60000"), simulated("b", "503,ok", latency_ms=1000, tokens_per_second=50),
+                  failover_retry_count=2, failover_retry_delay_ms=2000, timeout_ms=30_000)  # fmt: skip
+    reply = await lb.ask("why")
+    failed, waited, answered = lb.attempts().seconds
+    visit, sending = lb.stats().loc["b"], lb.attempts().iloc[-1]
+    assert (failed, sending.ttft_seconds) == (30.0, 1.0)
+    retry = visit.p50_latency_seconds - answered
+    assert retry >= waited + 1.0
+    assert visit.ttft_seconds == pytest.approx(retry + 1.0)
+    assert reply.ttft == pytest.approx(failed + retry + 1.0) == lb.history().ttft_seconds.iloc[0]
+    assert reply.seconds - reply.ttft == pytest.approx(answered - 1.0)
+    assert f"first token {duration(reply.ttft)} " in footer(reply)
+    assert "first token after 1 s" in str(reply.trace)
 
 
 async def test_a_backend_that_only_failed_has_no_latency():
