@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llx_magic.commands.output import Output
     from llx_magic.commands.reading import Asked
 
+NAME = "demo"
 PROMPT = "What is the capital of France? Answer in one sentence."
 
 COMMAND = Command(
@@ -27,14 +28,19 @@ def run(here: Here, asked: Asked) -> Output:
     from llx_magic.commands.local import ProgressBar, pull
     from llx_magic.commands.output import Output, remark
     from llx_magic.commands.stats import report_of
+    from llx_magic.errors import UsageProblem
+    from llx_magic.files.folders import shipped_profile
     from llx_magic.observe.debug import VARIABLE
     from llx_magic.text.screen import one_line
 
+    given = asked.get("prompt")
+    prompt = PROMPT if given is None else given
+    if not prompt.strip():
+        raise UsageProblem("llx demo: the prompt is empty; nothing was sent")
     pull(ProgressBar(sys.stderr, live=sys.stderr.isatty()))
     os.environ.setdefault(VARIABLE, "llxprt:*")
-    prompt = asked.get("prompt") or PROMPT
     try:
-        here.session.load("demo")
+        here.session.load(str(shipped_profile(NAME) or NAME))  # whatever the user's own profiles are called
         remark(f"prompt: {one_line(prompt)}\n")
         reply = answer(here.session, asked, prompt)
         remark("\n" + report_of(here.session.balancer()).text)

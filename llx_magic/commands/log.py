@@ -10,6 +10,7 @@ from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE
 from llx_magic.core.describe import lines
 from llx_magic.core.trace import NOTHING_ASKED
+from llx_magic.session.wiring import is_virtual
 
 LINES = 40
 
@@ -26,9 +27,12 @@ def run(here: Here, asked: Asked) -> Output:
     """Show the latest debug lines."""
     most = asked.number("n", LINES, "lines")
     balancer = here.session.balancer(asked.get("profile"))
+    simulated = is_virtual(balancer.profile.members[0])
     shown = [
-        f"{time_of_day(balancer.epoch + event.at)} {text}"
+        f"{f'{event.at:9.3f} s' if simulated else time_of_day(balancer.epoch + event.at)} {text}"
         for event in balancer.decisions()
         for _channel, text in lines(event)
-    ]
-    return Output("\n".join(shown[-most:]) or f"{balancer.name}: {NOTHING_ASKED}")
+    ][-most:]
+    if shown and simulated:
+        shown.insert(0, f"time is simulated: seconds since {balancer.name} was loaded")
+    return Output("\n".join(shown) or f"{balancer.name}: {NOTHING_ASKED}")

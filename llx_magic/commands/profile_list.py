@@ -17,6 +17,7 @@ from llx_magic.profiles.key_source import MISSING, NONE_NEEDED
 from llx_magic.profiles.store import ProfileRow
 from llx_magic.session.members import MemberFacts, facts_of
 from llx_magic.text.screen import one_line, printable
+from llx_magic.text.wording import listed
 
 LONGEST_PROBLEM = 100
 """Characters of what is wrong with a profile in the list; loading it says all of it."""
@@ -24,26 +25,30 @@ LONGEST_PROBLEM = 100
 LONGEST_KEY = 60
 """Characters of where a key is, or why it is not, in the list; ``show`` says all of it."""
 
-EXAMPLES = "examples that come with llx_magic:"
+EXAMPLES = "examples that come with llx_magic: "
 
 _COLUMNS = ("profile", "kind", "members or model", "host", "key", "used as")
 
 
 def overview(here: Here, _asked: Asked) -> Output:
-    """Return the user's profiles, each with where it is and whether its key is there, and the shipped ones apart."""
+    """Return the user's profiles, each with where it is and whether its key is there; of the examples the names.
+
+    An example that is in use stands among the user's own.
+    """
     session = here.session
-    rows = session.store.list()
-    facts = facts_of(member for row in rows if row.profile is not None for member in row.profile.members)
     active = session.active.name if session.active else None
-    own = [_cells(row, facts, active) for row in rows if not row.shipped]
-    shipped = [_cells(row, facts, active) for row in rows if row.shipped]
+    rows = session.store.list()
+    told = [row for row in rows if not row.shipped or row.is_default or row.name == active]
+    facts = facts_of(member for row in told if row.profile is not None for member in row.profile.members)
+    cells = [_cells(row, facts, active) for row in told]
     save = command("profile save model NAME --provider P --model M")
     none = f"there is no profile of yours yet: {save} makes one"
-    text = [text_table(_COLUMNS, own) if own else none]
-    html = [html_table(_COLUMNS, own) if own else f"<p>{escape(none)}</p>"]
-    if shipped:
-        text += ["", EXAMPLES, text_table(_COLUMNS, shipped)]
-        html += [f"<p>{EXAMPLES}</p>", html_table(_COLUMNS, shipped)]
+    text = [text_table(_COLUMNS, cells) if cells else none]
+    html = [html_table(_COLUMNS, cells) if cells else f"<p>{escape(none)}</p>"]
+    if shipped := [row.name for row in rows if row.shipped]:
+        examples = f"{EXAMPLES}{listed(shipped)} ({command('profile show NAME')})"
+        text += ["", examples]
+        html.append(f"<p>{escape(examples)}</p>")
     return Output("\n".join(text), "".join(html))
 
 
@@ -59,7 +64,8 @@ def show(here: Here, asked: Asked) -> Output:
 
 
 def _cells(row: ProfileRow, facts: Mapping[str, MemberFacts], active: str | None) -> Sequence[str]:
-    marks = ", ".join(word for word, holds in (("active", row.name == active), ("default", row.is_default)) if holds)
+    used = (("active", row.name == active), ("default", row.is_default), ("example", row.shipped))
+    marks = ", ".join(word for word, holds in used if holds)
     if row.profile is None:
         return (row.name, row.kind, one_line(row.problem or "", LONGEST_PROBLEM), "", "", marks)
     members = [facts[member.name] for member in row.profile.members]

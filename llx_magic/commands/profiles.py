@@ -14,12 +14,13 @@ from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.core.routing import without_weights
 from llx_magic.errors import UsageProblem, brief
+from llx_magic.files.folders import shipped_profile
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
 from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated
 from llx_magic.keys.keychain import Keychain, session_key_names
 from llx_magic.keys.redaction import LIVE_KEYS, named_secret
-from llx_magic.profiles.document import SINGLE, Document, LoadBalancerProfile, ModelProfile, Profile
+from llx_magic.profiles.document import SINGLE, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.headers import typed_header
 from llx_magic.profiles.key_source import MISSING
 from llx_magic.profiles.store import SaveResult
@@ -28,7 +29,7 @@ from llx_magic.session import consent, wiring
 from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.settings.declaration import DEFAULTS, SETTINGS
-from llx_magic.settings.layers import read_values
+from llx_magic.settings.layers import Values, read_values
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import shown_path
 
@@ -44,7 +45,11 @@ def save_balancer(here: Here, asked: Asked) -> Output:
     if weights and (idle := without_weights(policy)):
         raise UsageProblem(f"--weight: {idle}")
     document = here.session.balancer_document(name, policy, members, settings)
-    return _save(here.session, replace(document, weights=weights))
+    result = here.session.store.save(replace(document, weights=weights))
+    places = Counter(members).items()
+    remarks = [f"{name} has {count} places, and is asked again in each" for name, count in places if count > 1]
+    remarks += [*_taken_along(here.session, settings), *_overridden(here.session, document, result)]
+    return _saved(here.session, name, result, remarks)
 
 
 def _weights(asked: Asked) -> dict[str, float]:
@@ -80,7 +85,11 @@ def save_model(here: Here, asked: Asked) -> Output:
     provider = known.name if known is not None else asked["provider"].strip()
     params = read_params(asked.all("param"))
     model = ModelProfile(name, provider, asked["model"], params=params, settings=settings, connection=connection)
-    return _save(here.session, model)
+    wiring.check(Profile.single(model))  # what could not be asked anything is not saved
+    result, facts = here.session.store.save(model), facts_of([model])[name]
+    where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
+    remarks = [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
+    return _saved(here.session, name, result, remarks)
 
 
 def _name(asked: Asked) -> str:
@@ -90,37 +99,31 @@ def _name(asked: Asked) -> str:
     return asked["name"]
 
 
-def _save(session: Session, document: Document) -> Output:
-    if isinstance(document, ModelProfile):
-        wiring.check(Profile.single(document))  # what could not be asked anything is not saved
-    result = session.store.save(document)
-    if isinstance(document, ModelProfile):
-        facts = facts_of([document])[document.name]
-        where = f"{facts.provider} at {facts.host}" if facts.host else facts.provider
-        remarks = [f"{where}, key {facts.key}"] if facts.key.startswith(MISSING) else []
-    else:
-        places = Counter(document.members).items()
-        remarks = [f"{name} has {count} places, and is asked again in each" for name, count in places if count > 1]
-        remarks += [*_taken_along(session, document), *_overridden(session, document, result)]
-    if said := session.take_up_saved(document.name):
+def _saved(session: Session, name: str, result: SaveResult, remarks: list[str]) -> Output:
+    """Say what was saved; from now on the profile in use counts as it was saved."""
+    if result.is_new and shipped_profile(name) is not None:
+        back = command(f"profile delete {name}")
+        remarks.append(f"it stands in place of the example {name} that comes with llx_magic; {back} brings that back")
+    if said := session.take_up_saved(name):
         remarks.append(said)
     if result.backup is not None:
-        head = f"saved {document.name}; the previous file is {result.backup.name}"
+        head = f"saved {name}; the previous file is {result.backup.name}"
     elif result.is_new:
-        head = f"saved {document.name}"
+        head = f"saved {name}"
     else:
-        head = f"{document.name} was saved like this before: nothing has changed"
+        head = f"{name} was saved like this before: nothing has changed"
     return Output(bullet_list(head, [*result.changes, *remarks]))
 
 
-def _taken_along(session: Session, balancer: LoadBalancerProfile) -> list[str]:
+def _taken_along(session: Session, typed: Values) -> list[str]:
     """Name the settings that were not typed with the command: those in force that are not the defaults."""
     taken = [
-        f"{key} {SETTINGS[key].show(found.value)} (from: {found.layer})"
-        for key, found in session.resolved().items()
-        if found.value not in (DEFAULTS[key], None) and found.value == balancer.settings.get(key)
+        f"{key} {SETTINGS[key].show(found.value)} (from: {found.origin(session.profile_name)})"
+        for key, found in session.resolved_here().items()
+        if found.value != DEFAULTS[key] and key not in typed
     ]
-    return [f"saved with the settings in force: {', '.join(taken)}"] if taken else []
+    said = f"saved with the settings in force: {', '.join(taken)}; --set KEY=VALUE saves another value"
+    return [said] if taken else []
 
 
 def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveResult) -> list[str]:
@@ -221,6 +224,8 @@ def delete(here: Here, asked: Asked) -> Output:
     remarks = [f"{name} has it as a member and cannot be loaded now" for name in result.used_by]
     if result.was_default:
         remarks.append("it was the default profile; there is none now")
+    if shipped_profile(asked["profile"]) is not None:
+        remarks.append("the example of that name, which comes with llx_magic, is there again")
     return Output(bullet_list(f"deleted {asked['profile']}; its file is kept as {result.backup.name}", remarks))
 
 

@@ -10,10 +10,13 @@ from llx_magic.commands.help import help_text
 from llx_magic.commands.where import Where
 from llx_magic.errors import UsageProblem
 from llx_magic.text.screen import one_line
-from llx_magic.text.wording import closest, nearest
+from llx_magic.text.wording import closest, listed, nearest
 
 MOST_OPTIONS = 500
 """How many options one line may have."""
+
+_FEW = 8
+"""So many options are all named where none of them is like what was typed."""
 
 _SHORT = len("-x")
 """For words of this length or less no correction is suggested."""
@@ -198,7 +201,8 @@ class Reading:
         if any(name in each.forms for each in self.command.options):
             return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"
         known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
-        return f"unknown option {name}{_meant(name, known)}"
+        meant = _meant(name.lstrip("-"), [form.lstrip("-") for form in known], "--")  # dashes make all of them alike
+        return f"unknown option {name}{meant or (f'; there are: {listed(known)}' if len(known) <= _FEW else '')}"
 
     def _check_value(self, option: Option) -> None:
         if not option.bare:
@@ -261,9 +265,9 @@ def refusal(command: Command) -> str:
     return f"takes {names}; what was typed is not repeated, since it may be a key"
 
 
-def _meant(given: str, allowed: Sequence[str]) -> str:
+def _meant(given: str, allowed: Sequence[str], before: str = "") -> str:
     meant = closest(given, allowed) if len(given) > _SHORT else None
-    return f"; did you mean {meant}?" if meant else ""
+    return f"; did you mean {before}{meant}?" if meant else ""
 
 
 def _either(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llx_magic.commands.command import Command, Option
+from llx_magic.commands.earlier import replayer_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.profiles import pairs
@@ -19,7 +20,7 @@ from llx_magic.units import duration, number, percent, plural
 HISTORY = Option(
     "--history",
     "FILE",
-    "a history that was saved, in place of what is remembered of this session",
+    "a history that was saved, in place of what this session remembers (a shell: of the setting history_file)",
     complete=files,
 )
 
@@ -47,10 +48,9 @@ def run(here: Here, asked: Asked) -> Shown:
         LlxError: for a setting, a policy or a history that cannot be used, and where nothing is remembered.
     """
     change = change_of(pairs(asked.all("set"), "--set"), asked.get("policy"))
-    balancer = here.session.balancer(asked.get("profile"))
-    replayer = Replayer(balancer, asked.get("history"), 0)
+    replayer = replayer_of(here, asked)
     trial = replayer.try_out(change)
-    title = f"{plural(trial.totals.prompts, 'prompt')} of {balancer.name}, replayed with {change}"
+    title = f"{plural(trial.totals.prompts, 'prompt')} of {replayer.record.name}, replayed with {change}"
     columns = ("", "was", "would be", *([SPREAD] if trial.expected.is_drawn else []))
     rows = rows_of(replayer.was_totals, trial.expected)
     below = "\n".join(remarks(replayer, trial))

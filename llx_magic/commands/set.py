@@ -72,7 +72,7 @@ def run(here: Here, asked: Asked) -> Output:
     key, *values = words
     if not values:
         setting(key)
-        return Output(help_text(key, here.session.resolved()[key]))
+        return Output(help_text(key, here.session.resolved()[key], here.session.profile_name))
     if key not in SETTINGS:
         raise SettingError(f"unknown setting {key!r}{nearest(key, (*SETTINGS, 'unset'))}")
     return _set(here.session, key, " ".join(values))
@@ -82,7 +82,7 @@ def table(session: Session) -> Output:
     """Return the table of every setting."""
     from llx_magic.observe.report import html_table, text_table
 
-    found = rows(session.resolved())
+    found = rows(session.resolved(), session.profile_name)
     return Output(text_table(HEADINGS, found), html_table(HEADINGS, found))
 
 
@@ -103,7 +103,7 @@ def unset(here: Here, asked: Asked) -> Output:
     said = []
     for key in asked.all("keys"):
         had, now = here.session.unset(key), here.session.resolved()[key]
-        state = f"{SETTINGS[key].show(now.value)} (from: {now.layer})"
+        state = f"{SETTINGS[key].show(now.value)} (from: {now.origin(here.session.profile_name)})"
         said.append(f"{key} is now {state}" if had else f"{key} was not set in this session; {key} is {state}")
     return Output("\n".join(said))
 

@@ -36,7 +36,7 @@ def profiles(at: At) -> Iterable[str] | None:
     before, colon, _ = at.word.partition(COLON)
     if colon and find_provider(before) is not None:
         return [f"{before}{COLON}{model}" for model in _offered(before)]
-    return None if _is_path(at.word) else [*sorted(_profile_files(at)), *(f"{name}{COLON}" for name in PROVIDERS)]
+    return None if _is_path(at.word) else [*_profile_files(at), *(f"{name}{COLON}" for name in PROVIDERS)]
 
 
 ANOTHER_PROFILE = Option("-p --profile", "NAME_OR_PATH", "another profile than the active one", complete=profiles)
@@ -44,7 +44,7 @@ ANOTHER_PROFILE = Option("-p --profile", "NAME_OR_PATH", "another profile than t
 
 def profile_names(at: At) -> Iterable[str]:
     """Every profile, where a path is of no use."""
-    return sorted(_profile_files(at))
+    return _profile_files(at)
 
 
 def own_profiles(at: At) -> Iterable[str]:
@@ -55,7 +55,7 @@ def own_profiles(at: At) -> Iterable[str]:
 def members(at: At) -> Iterable[str]:
     """The model profiles that are not named yet; whether a file is one is looked up when it has changed."""
     named, found, own = set(at.reading.words), _profile_files(at), at.session.store.folder
-    return [name for name in sorted(found) if name not in named and not _is_balancer_file(found[name], own)]
+    return [name for name in found if name not in named and not _is_balancer_file(found[name], own)]
 
 
 def trusted(at: At) -> Iterable[str] | None:
@@ -90,7 +90,7 @@ def providers(_at: At) -> Iterable[str]:
 
 def services(at: At) -> Iterable[str] | None:
     """Every profile and every provider; a path is completed as a file."""
-    return None if _is_path(at.word) else dict.fromkeys([*sorted(_profile_files(at)), *PROVIDERS])
+    return None if _is_path(at.word) else dict.fromkeys([*_profile_files(at), *PROVIDERS])
 
 
 def models(at: At) -> Iterable[str]:
@@ -220,8 +220,9 @@ def _is_path(typed: str) -> bool:
 
 
 def _profile_files(at: At) -> dict[str, Path]:
-    shipped = shipped_folder()
-    return (_profiles_in(shipped) if shipped else {}) | _profiles_in(at.session.store.folder)
+    """Return the files by their names: the user's own, then the examples that none of those hides."""
+    own, shipped = _profiles_in(at.session.store.folder), shipped_folder()
+    return own | {name: path for name, path in (_profiles_in(shipped) if shipped else own).items() if name not in own}
 
 
 def _profiles_in(folder: Path) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llx_magic.commands.command import Argument, Command, Option
+from llx_magic.commands.earlier import KEEPING, count_earlier
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
@@ -41,22 +42,29 @@ COMMAND = Command(
     ),
     notes={
         Where.NOTEBOOK: "As an expression, .frame is the same as a DataFrame.",
-        Where.SHELL: "Counts and latencies are kept by the process that asked, so here they would all be zero.",
+        Where.SHELL: f"Counts are those of the history: {KEEPING}; llx --stats shows those of one prompt.",
     },
 )
 
 
 def run(here: Here, asked: Asked) -> Shown:
-    """Show which processes share the backends; a command line has no statistics of its own.
+    """Show which processes share the backends, or what the history of earlier prompts comes to.
 
     Raises:
-        UsageProblem: without ``--all``.
+        UsageProblem: without ``--all``, where there is no history.
     """
-    if "all" not in asked:
+    balancer = here.session.balancer(asked.get("profile"))
+    if "all" in asked:
+        return report_of_all(balancer)
+    told = count_earlier(balancer)
+    if told is None:
         raise UsageProblem(
-            f"{asked.prog} needs --all: counts are kept by the process that asks; --stats shows them after a prompt"
+            f"{asked.prog} needs --all, or a history, since each command begins anew: {KEEPING}; "
+            "--stats shows what one prompt came to"
         )
-    return report_of_all(here.session.balancer(asked.get("profile")))
+    shown = report_of(balancer)
+    shown.aside = told
+    return shown
 
 
 def run_in_notebook(here: Here, asked: Asked) -> Shown:

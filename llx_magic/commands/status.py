@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llx_magic.commands.command import Command
+from llx_magic.commands.earlier import KEEPING, count_earlier
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
@@ -15,18 +16,23 @@ from llx_magic.observe.status.status import status_of
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import facts_of
 
+_ELSE = f"llx profile test asks each backend, and {KEEPING}"
+
 COMMAND = Command(
     run="llx_magic.commands.status:run",
     options=(ANOTHER_PROFILE,),
-    notes={Where.SHELL: "Counts and circuits are those of a process, and this one has only just begun."},
+    notes={Where.SHELL: f"Circuits are those of each process. Counts are those of the history: {KEEPING}."},
 )
 
 
 def run(here: Here, asked: Asked) -> Shown:
     """Show what is going on with the profile at this moment."""
     balancer = here.session.balancer(asked.get("profile"))
+    told = None if here.lasts else count_earlier(balancer) or f"only the profile and its keys were looked at: {_ELSE}"
     status = status_of(_with_obstacles(balancer))
-    return Shown(str(status), status._repr_html_(), frame=balancer.stats)
+    shown = Shown(str(status), status._repr_html_(), frame=balancer.stats)
+    shown.aside = told or ""
+    return shown
 
 
 def _with_obstacles(balancer: LoadBalancer) -> Snapshot:

@@ -6,12 +6,12 @@ import html
 from typing import get_args
 
 from llx_magic.commands.command import Command, Option
+from llx_magic.commands.earlier import replayer_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.replay import HISTORY
 from llx_magic.commands.sources import ANOTHER_PROFILE
-from llx_magic.session.replaying import Replayer
 from llx_magic.session.tuning import Aim, read_aim, tune
 from llx_magic.units import duration, number, percent, plural
 
@@ -32,12 +32,11 @@ def run(here: Here, asked: Asked) -> Shown:
         LlxError: for a history that cannot be used, and where nothing is remembered.
     """
     aim = read_aim(asked.get("for") or "success")
-    balancer = here.session.balancer(asked.get("profile"))
-    replayer = Replayer(balancer, asked.get("history"), 0)
+    replayer = replayer_of(here, asked)
     tuned = tune(replayer, aim)
     now = tuned.now.totals
     head = (
-        f"{plural(now.prompts, 'prompt')} of {balancer.name}; the settings in force come to "
+        f"{plural(now.prompts, 'prompt')} of {replayer.record.name}; the settings in force come to "
         f"{percent(now.success_rate)} answered, p95 {duration(now.p95)}"
         f"{'' if now.cost is None else f', cost {number(now.cost)}'}; {plural(tuned.tried, 'change')} tried for {aim}"
     )

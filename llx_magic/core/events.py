@@ -141,9 +141,10 @@ class RetryScheduled(BackendEvent, frozen=True, kw_only=True):
 class VisitSucceeded(BackendEvent, frozen=True, kw_only=True):
     """The backend answered whole; token counts are None where it reported no usage.
 
-    ``seconds`` and ``ttft``, to the first piece of text or reasoning, are from the visit's first sending; ``ttft`` is None
-    where the reply was not streamed. ``tpm`` are the backend's tokens per minute right after this reply, None where unknown. ``generating_seconds`` are
-    from the first of the ``pieces`` that arrived to the last. ``response_id`` is the server's own name of the reply.
+    ``seconds`` and ``ttft``, to the first piece of text or reasoning, are from the visit's first sending; ``ttft`` is
+    None where the reply was not streamed. ``tpm`` are the backend's tokens per minute right after this reply, None
+    where unknown. ``generating_seconds`` are from the first of the ``pieces`` that arrived to the last. ``response_id``
+    is the server's own name of the reply.
     ``cached_tokens`` and ``cache_written_tokens`` are among the prompt's, ``reasoning_tokens`` among the completion's.
     ``cost`` is None where it is not known; with ``cost_is_estimate`` it is in US dollars, by published prices.
     """

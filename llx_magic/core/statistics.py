@@ -228,8 +228,8 @@ class RequestRecord:
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
 
     ``seconds`` and ``ttft``, to the first piece of the answer, are from the call, other backends' visits and all waits
-    included. ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the reasons, in
-    order, for which backends were passed over or given up, as "backend: reason".
+    included. ``outcome`` is "answered", "failed", "cancelled" or, while it runs, "running". ``decisions`` are the
+    reasons, in order, for which backends were passed over or given up, as "backend: reason".
     """
 
     request: int

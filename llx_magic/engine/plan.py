@@ -20,9 +20,10 @@ from llx_magic.settings.declaration import Settings
 from llx_magic.text.shape import Shape
 from llx_magic.text.values import JsonValue
 
-PRICE_UNKNOWN = (
-    "its price is not known, as a budget needs it: its profile can say price-input and price-output (0 is free)"
-)
+PRICES_SAID = "a profile can say price-input and price-output (0 is free)"
+"""What makes a price known."""
+
+PRICE_UNKNOWN = f"its price is not known, as a budget needs it: {PRICES_SAID}"
 """Why a candidate is passed over whose cost nobody could keep to a budget."""
 
 

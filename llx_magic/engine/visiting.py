@@ -139,5 +139,6 @@ class Visiting:
         finally:
             visit.sent_at = attempt.sent_at if visit.sent_at is None else visit.sent_at
             visit.reported = attempt.usage or visit.reported
-        visit.first_at, visit.generating_seconds, visit.pieces = attempt.first_at, attempt.generating_seconds, attempt.pieces
+        visit.first_at, visit.pieces = attempt.first_at, attempt.pieces
+        visit.generating_seconds = attempt.generating_seconds
         return answer

@@ -42,6 +42,13 @@ def shipped_folder() -> Path | None:
     return None
 
 
+def shipped_profile(name: str) -> Path | None:
+    """Return the file of the profile of that name that comes with the package, or None where there is none."""
+    folder = shipped_folder()
+    path = folder and folder / f"{name}.json"
+    return path if path is not None and path.is_file() else None
+
+
 def absolute(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path; ``~`` is replaced by the home folder and links are not resolved.
 

@@ -99,7 +99,10 @@ def open_regular(path: Path, *, follow_links: bool, folder: int | None = None) -
         OSError: also where it is a folder, a pipe or a device, or a link that is not to be followed.
         ValueError: for a path that no file can have.
     """
-    if not stat.S_ISREG(os.stat(path, dir_fd=folder, follow_symlinks=follow_links).st_mode):
+    mode = os.stat(path, dir_fd=folder, follow_symlinks=follow_links).st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file")  # opening a device may already have an effect
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     flags |= 0 if follow_links else getattr(os, "O_NOFOLLOW", 0)

@@ -37,7 +37,7 @@ from llx_magic.profiles.document import (
     means_first_piece,
 )
 from llx_magic.profiles.rows import ProfileRow, members_of
-from llx_magic.text.wording import listed, nearest, shown_path, with_marks
+from llx_magic.text.wording import as_on_windows, listed, nearest, shown_path, with_marks
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
 
@@ -247,13 +247,15 @@ class ProfileStore:
         """Return the file, and the folder in which its members are looked for first."""
         text = _as_text(name_or_path)
         is_path = isinstance(name_or_path, os.PathLike) or text.startswith("~") or text.endswith(SUFFIX)
-        if not is_path and not any(mark in text for mark in (os.sep, os.altsep, "/") if mark):
+        if not is_path and not any(mark in text for mark in "/\\"):
             return self._find(check_name(text)), None
         path = absolute(text)
         if path.name and not path.suffix and not os.path.lexists(path):
             path = path.with_name(path.name + SUFFIX)
         if not os.path.lexists(path):
-            raise ProfileError(f"{shown_path(path)}: there is no such file")
+            raise ProfileError(f"{shown_path(path)}: there is no such file{as_on_windows(text)}")
+        if path.is_dir():
+            raise ProfileError(f"{shown_path(path)} is a folder; a profile is a file that ends in {SUFFIX}")
         if problem := name_problem(path.stem):
             raise ProfileError(f"{shown_path(path)}: the file's name without {SUFFIX} {problem}")
         return path, path.parent

@@ -18,7 +18,7 @@ from llx_magic.rows.frames import PandasRows, inferred, read_parquet
 from llx_magic.rows.records import Records
 from llx_magic.rows.rows import Source
 from llx_magic.text.screen import one_line
-from llx_magic.text.wording import closest, listed, shown_path, what_json_lacks
+from llx_magic.text.wording import as_on_windows, closest, listed, shown_path, what_json_lacks
 from llx_magic.units import plural
 
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
@@ -52,6 +52,8 @@ def reader_of(path: Path) -> Callable[[Path], Source]:
         UsageProblem: where its ending is none of those that are known.
     """
     read = _READERS.get(path.suffix.lower())
+    if read is None and path.expanduser().is_dir():
+        raise UsageProblem(f"{shown_path(path)} is a folder; a file of rows ends in {ENDINGS}")
     if read is None:
         raise UsageProblem(f"{shown_path(path)} must end in {ENDINGS}, which says what is in it")
     return read
@@ -136,6 +138,8 @@ def _jsonl(path: Path) -> Source:
         if not isinstance(record, dict):
             _refuse(path, number, f"is no JSON object, which every line must be: {brief(record)}")
         records.append(record)
+    if not records:
+        raise UsageProblem(f"{shown_path(path)} is empty; each of its lines is a row, as a JSON object")
     source = Records(records)
     source.note = note
     return source
@@ -177,6 +181,7 @@ def _refuse_path(path: Path, problem: OSError) -> NoReturn:
         folder = path.parent
         known = [each.name for each in folder.iterdir() if each.suffix in _READERS] if folder.is_dir() else []
         meant = closest(path.name, known)
-        raise UsageProblem(f"there is no file {shown_path(path)}" + (f"; did you mean {meant}?" if meant else ""))
+        hint = f"; did you mean {meant}?" if meant else as_on_windows(str(path))
+        raise UsageProblem(f"there is no file {shown_path(path)}{hint}")
     what = "a folder" if isinstance(problem, IsADirectoryError) else f"not readable: {problem.strerror or problem}"
     raise UsageProblem(f"{shown_path(path)} is {what}")

@@ -15,7 +15,7 @@ from llx_magic.core.money import TOKENS_A_PIECE, likely_completion
 from llx_magic.core.reply import Usage
 from llx_magic.core.window import bytes_of
 from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.engine.plan import PRICES_SAID, Candidate, Plan
 from llx_magic.pieces.preview import piece_facts
 from llx_magic.replies.key import Key
 from llx_magic.session.feed import Feed, MapRow
@@ -130,7 +130,7 @@ class Estimate:
                 unit = CURRENCY if is_estimate else ""
                 yield f"about {cost.in_words(unit)} if {backend} answers all"
         if unknown := [each.backend for each in self.prices if each.cost is None]:
-            yield f"the price is not known of {listed(unknown)}"
+            yield f"no price is known for {listed(unknown)}: {PRICES_SAID}"
 
 
 class Counting:

@@ -181,9 +181,9 @@ class ProfileRecord:
         A row of a map that was put back and asked again has one for each time, all with the same number.
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (from the call
-        to the first token of the answer, as seconds to its end), prompt_tokens, completion_tokens, cached_tokens and cache_written_tokens (of the prompt's),
-        reasoning_tokens (of the completion's), cost, tokens_per_second (after the first piece), finish_reason,
-        restarts, decisions (joined by semicolons), error.
+        to the first token of the answer, as seconds to its end), prompt_tokens, completion_tokens, cached_tokens and
+        cache_written_tokens (of the prompt's), reasoning_tokens (of the completion's), cost, tokens_per_second (after
+        the first piece), finish_reason, restarts, decisions (joined by semicolons), error.
         """
         return frames.history_frame(self._live.with_ledger(Ledger.records), self.epoch)
 

@@ -170,16 +170,38 @@ class Session:
         """
         if self.active is not None:
             return self.active, Origin.LOADED
-        for wanted, origin in ((os.environ.get(VARIABLE), Origin.VARIABLE), (self.store.default(), Origin.DEFAULT)):
-            if not wanted:
-                continue
-            try:
-                return self._balancer_of(self.store.load(wanted)), origin
-            except ProfileError as problem:
-                by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
-                raise ProfileError(f"{by} {brief(wanted)}: {problem}") from None
-        stand_in = f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
-        return self._balancer_of(embedded_profile(), replies_say=(stand_in,)), Origin.EMBEDDED
+        if (named := self._named()) is None:
+            stand_in = f"a stand-in, not to be relied on: no profile is loaded ({use_of('NAME')})"
+            return self._balancer_of(embedded_profile(), replies_say=(stand_in,)), Origin.EMBEDDED
+        wanted, origin = named
+        try:
+            return self._balancer_of(self.store.load(wanted)), origin
+        except ProfileError as problem:
+            by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
+            raise ProfileError(f"{by} {brief(wanted)}: {problem}") from None
+
+    def _named(self) -> tuple[str, Origin] | None:
+        """Return the profile that is used where none is loaded, and why it is that; None where none is named."""
+        if wanted := os.environ.get(VARIABLE):
+            return wanted, Origin.VARIABLE
+        default = self.store.default()
+        return None if default is None else (default, Origin.DEFAULT)
+
+    def _profile(self) -> Profile | None:
+        """Return the profile in force, where one is loaded or named that can be read."""
+        if self.active is not None:
+            return self.active.profile
+        try:
+            named = self._named()
+            return None if named is None else self.store.load(named[0])
+        except ProfileError:  # a prompt says what is wrong with it
+            return None
+
+    @property
+    def profile_name(self) -> str:
+        """The name of the profile whose settings are in force, empty where there is none."""
+        profile = self._profile()
+        return "" if profile is None else profile.name
 
     def last_asked(self) -> LoadBalancer:
         """Return the profile that was asked last since one was loaded, else the one in force. Errors: ``in_force``."""
@@ -216,18 +238,22 @@ class Session:
 
     def resolved(self) -> dict[str, Resolved]:
         """Return every setting's value in force, with the layer it comes from."""
-        layers: dict[Layer, Values] = {Layer.SESSION: self.values}
-        if self.active is not None:
-            layers[Layer.PROFILE] = self.active.profile.settings
-        return resolve(layers)
+        return self._with_session(self._profile())
+
+    def resolved_here(self) -> dict[str, Resolved]:
+        """Return what a load balancer is saved with: of profiles that one counts which is loaded here."""
+        return self._with_session(None if self.active is None else self.active.profile)
+
+    def _with_session(self, profile: Profile | None) -> dict[str, Resolved]:
+        return resolve({Layer.PROFILE: {} if profile is None else profile.settings, Layer.SESSION: self.values})
 
     def settings_to_save(self) -> dict[str, SettingValue]:
-        """Return all settings in force, so that a saved profile behaves the same after defaults change.
+        """Return all settings in force here, so that a saved profile behaves the same after defaults change.
 
         A setting that is off by default and is off is left out; one that is switched off against its default is
         kept.
         """
-        return _without_needless_none({key: found.value for key, found in self.resolved().items()})
+        return _without_needless_none({key: found.value for key, found in self.resolved_here().items()})
 
     def balancer_document(
         self, name: str, policy: str, members: tuple[str, ...], settings: Values

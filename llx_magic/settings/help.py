@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from llx_magic.settings.layers import Resolved
 
 
-def help_text(key: str, present: Resolved) -> str:
+def help_text(key: str, present: Resolved, profile: str) -> str:
     """Return what ``%llx_set KEY`` prints: meaning, allowed values, default, value in force and where it comes from.
 
-    It ends with how to set it: with a magic, or on a command line with an option.
+    It ends with how to set it: with a magic, or on a command line with an option. ``profile`` is the one in force.
     """
     declared = setting(key)
     allowed = declared.kind.allowed + (", or none to switch it off" if declared.optional else "")
@@ -25,7 +25,7 @@ def help_text(key: str, present: Resolved) -> str:
         how = f"Set it for one prompt, or in a profile that is saved, with --set {key}=VALUE."
     return "\n".join(
         [
-            f"{key} = {declared.show(present.value)}   (from: {present.layer})",
+            f"{key} = {declared.show(present.value)}   (from: {present.origin(profile)})",
             f"  {declared.meaning}.",
             f"  Allowed: {allowed}.",
             f"  Default: {declared.show_with_unit(DEFAULTS[key])}.",
@@ -40,13 +40,13 @@ Row = tuple[str, str, str, str, str]
 HEADINGS: Row = ("setting", "value", "from", "default", "meaning")
 
 
-def rows(present: Mapping[str, Resolved]) -> list[Row]:
+def rows(present: Mapping[str, Resolved], profile: str) -> list[Row]:
     """Return the table of every setting, as ``%llx_set`` without an argument shows it."""
     return [
         (
             key,
             declared.show_with_unit(present[key].value),
-            str(present[key].layer),
+            present[key].origin(profile),
             declared.show_with_unit(DEFAULTS[key]),
             declared.meaning,
         )

@@ -34,6 +34,10 @@ class Resolved(NamedTuple):
     value: SettingValue
     layer: Layer
 
+    def origin(self, profile: str) -> str:
+        """Return the layer in words; ``profile`` is the name of the profile in force."""
+        return f"profile {profile}" if self.layer is Layer.PROFILE else self.layer
+
 
 _NO_VALUES: Values = {}
 

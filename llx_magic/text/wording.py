@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 from collections.abc import Iterable
 from json import JSONDecodeError
 from pathlib import Path
@@ -32,6 +33,11 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 def what_json_lacks(problem: JSONDecodeError) -> str:
     """Return what Python says of broken JSON, without the words that lead to the place, which it puts last."""
     return problem.msg.removesuffix(" at").removesuffix(" starting")
+
+
+def as_on_windows(path: str) -> str:
+    """Return what to add about a path that is not there: on other systems backslashes part no folders."""
+    return "; folders are parted by / on this machine" if "\\" in path and os.sep == "/" else ""
 
 
 def shown_path(path: Path) -> str:

@@ -211,7 +211,7 @@ def test_a_key_file_that_cannot_be_opened_is_one_line(tmp_path):
     os.mkfifo(tmp_path / "pipe", 0o600)
     for path, expected in [
         (str(tmp_path / "none"), "cannot be read (no such file or directory)"),
-        (str(tmp_path), "not a regular file"),
+        (str(tmp_path), "cannot be read (it is a folder)"),
         (str(tmp_path / "pipe"), "not a regular file"),
         ("x\0y", "cannot be read"),
         ("~nobody-of-that-name/x", "cannot be read (no such home folder)"),

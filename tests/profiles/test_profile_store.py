@@ -225,7 +225,7 @@ def test_links_folders_and_pipes_are_refused(store, tmp_path):
     (store.folder / "link.json").symlink_to(target)
     (store.folder / "folder.json").mkdir()
     os.mkfifo(store.folder / "pipe.json")
-    for name, expected in [("link", "symbolic link"), ("folder", "not a regular file"), ("pipe", "not a regular file")]:
+    for name, expected in [("link", "symbolic link"), ("folder", "it is a folder"), ("pipe", "not a regular file")]:
         with pytest.raises(ProfileError, match=f"{name}.json: .*"):
             store.load(name)
         with pytest.raises(ProfileError, match="symbolic link or not a regular file"):

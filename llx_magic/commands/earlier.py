@@ -1,0 +1,72 @@
+"""What a command line knows of earlier prompts: what ``history_file`` has kept of them, and without it nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from heapq import merge
+from pathlib import Path
+
+from llx_magic.commands.here import Here
+from llx_magic.commands.reading import Asked
+from llx_magic.core.events import Event, RequestStarted
+from llx_magic.core.ledger import Ledger
+from llx_magic.errors import UsageProblem
+from llx_magic.files.folders import absolute
+from llx_magic.replay.history import load
+from llx_magic.session.balancer import LoadBalancer
+from llx_magic.session.replaying import Replayer
+from llx_magic.text.wording import shown_path
+
+KEEPING = "history_file=FILE in a profile (--set, where it is saved) keeps what happens from then on"
+"""What to do so that there is something to show."""
+
+
+def replayer_of(here: Here, asked: Asked) -> Replayer:
+    """Return the profile with its past: the file that is named, what a notebook remembers, or what a shell has kept.
+
+    Raises:
+        LlxError: for a history that cannot be used, and where there is none.
+    """
+    balancer, history = here.session.balancer(asked.get("profile")), asked.get("history")
+    if history is None and not here.lasts:
+        history = kept_in(balancer)
+        if history is None:
+            raise UsageProblem(
+                f"{asked.prog} needs a history, since each command begins anew: give --history FILE; {KEEPING}"
+            )
+    return Replayer(balancer, history, 0)
+
+
+def kept_in(balancer: LoadBalancer) -> Path | None:
+    """Return the file in which the profile's settings have its history kept."""
+    named = next(iter(balancer.settings().values())).history_file
+    return None if named is None else absolute(named)
+
+
+def count_earlier(balancer: LoadBalancer) -> str | None:
+    """Count what the profile's history holds, in a process that has asked nothing; say what it is, None without one.
+
+    Raises:
+        UsageProblem: where there is such a file, which cannot be read.
+    """
+    path = kept_in(balancer)
+    if path is None or not path.exists():
+        return None
+    kernels = [events for events in load(path) if _is_of(balancer, events)]
+    events = list(merge(*kernels, key=lambda event: event.at))
+
+    def count(ledger: Ledger) -> None:
+        for event in events:
+            ledger.fold(event)
+        ledger.forget_running()
+
+    balancer.live.with_ledger(count)
+    until = f" until {dt.datetime.fromtimestamp(events[-1].at).astimezone():%Y-%m-%d %H:%M:%S}" if events else ""
+    return f"counted from {shown_path(path)}{until}; circuits and cool-downs are those of each process"
+
+
+def _is_of(balancer: LoadBalancer, events: Sequence[Event]) -> bool:
+    """Return whether these are events of the profile; in one file there may be those of several."""
+    orders = (event.order for event in events if isinstance(event, RequestStarted))
+    return set(next(orders, ("",))) <= set(balancer.members)
