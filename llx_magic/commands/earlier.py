@@ -28,13 +28,12 @@ def replayer_of(here: Here, asked: Asked) -> Replayer:
     Raises:
         LlxError: for a history that cannot be used, and where there is none.
     """
-    balancer, history = here.session.balancer(asked.get("profile")), asked.get("history")
+    balancer = here.session.balancer(asked.get("profile"))
+    history = asked.get("history") or (None if here.lasts else kept_in(balancer))
     if history is None and not here.lasts:
-        history = kept_in(balancer)
-        if history is None:
-            raise UsageProblem(
-                f"{asked.prog} needs a history, since each command begins anew: give --history FILE; {KEEPING}"
-            )
+        raise UsageProblem(
+            f"{asked.prog} needs a history, since each command begins anew: give --history FILE; {KEEPING}"
+        )
     return Replayer(balancer, history, 0)
 
 

@@ -107,7 +107,7 @@ def test_loading_restores_the_settings(notebook, saved):
     assert in_force(notebook) == before
     assert {key: in_force(notebook)[key] for key in SAVED} == SAVED
     shown = notebook.run("%llx_set circuit_breaker_failure_threshold").expect().printed
-    assert shown.startswith("circuit_breaker_failure_threshold = 5   (from: profile)")
+    assert shown.startswith("circuit_breaker_failure_threshold = 5   (from: profile testlb489save)")
 
 
 def test_loading_replaces_what_the_session_had_set(notebook, saved):

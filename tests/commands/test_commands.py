@@ -228,6 +228,14 @@ def test_statistics_and_log_are_those_of_the_active_profile(session):
     assert "Total Requests: 0" in stats.run(session, "").text
 
 
+def test_the_log_of_a_profile_on_virtual_time_says_so_and_shows_seconds_in_place_of_the_time_of_day(session):
+    profiles.run(session, "save model quick --provider simulated --model m --param virtual_time=true")
+    asyncio.run(session.load("quick").balancer.ask("why"))
+    head, *lines = log.run(session, "-n 2").text.splitlines()
+    assert head == "time is simulated: seconds since quick was loaded"
+    assert [line[:20] for line in lines] == ["    0.000 s [LB:fail", "    0.000 s [LB:requ"]
+
+
 @pytest.mark.parametrize("line", ["-n 0", "-n x", "-n -1", "-n " + "9" * 5000])
 def test_a_number_of_lines_that_is_none_is_refused(session, line):
     assert "-n" in refused(loaded(session), log.run, line)
@@ -464,12 +472,33 @@ def test_the_list_says_of_each_where_it_is_and_whether_its_key_is_there(stocked,
 
 def test_the_list_shows_ones_own_first_and_the_shipped_set_apart(stocked):
     text = profiles.run(stocked, "list").text
-    own, heading, shipped = text.partition(profile_list.EXAMPLES)
-    assert heading
-    assert "\nfast " in own
-    assert "\ndemo " in shipped
-    assert "\ndemo " not in own
-    assert "comes with llx_magic" not in text
+    *own, empty, examples = text.splitlines()
+    assert empty == ""
+    assert [line.split()[0] for line in own[2:]] == ["chutes", "deep", "fast", "mine", "odd", "synthetic", "work"]
+    said = f"{profile_list.EXAMPLES}demo, groqgpt, local, testlb489, unreachable (%llx_profile show NAME)"
+    assert examples == said  # the others are hidden by profiles of the same names
+
+
+def test_an_example_that_is_in_use_stands_in_the_list_and_is_marked(stocked):
+    profiles.run(stocked, "set-default demo")
+    shown = profiles.run(stocked, "list")
+    assert row_of(shown.text, "demo").endswith("default, example")
+    assert not any(line.startswith("local ") for line in shown.text.splitlines())
+
+
+def test_saving_over_an_examples_name_is_told_once_and_deleting_brings_the_example_back(session):
+    said = profiles.run(session, "save model demo --provider simulated --model m").text.splitlines()
+    assert said[1:] == [
+        "  it stands in place of the example demo that comes with llx_magic; %llx_profile delete demo brings that back"
+    ]
+    assert "in place of" not in profiles.run(session, "save model demo --provider simulated --model n").text
+    assert session.load("demo").balancer.profile.members[0].provider == "simulated"
+    assert (
+        "the example of that name, which comes with llx_magic, is there again"
+        in profiles.run(session, "delete demo").text
+    )
+    assert session.load("demo").balancer.members == ("unreachable", "local")
+    assert "example" not in profiles.run(session, "save model other --provider simulated --model m").text
 
 
 def test_an_empty_folder_lists_the_examples_below_what_to_type(tmp_path, monkeypatch):
@@ -544,7 +573,35 @@ def test_a_balancer_that_is_saved_while_it_is_in_use_is_used_at_once(session):
 def test_saving_a_balancer_names_the_settings_in_force_that_it_takes_along(session):
     settings.run(session, "timeout_ms 9000")
     text = profiles.run(session, "save loadbalancer lb failover synthetic chutes --set tpm_threshold=5").text
-    assert text.splitlines()[1:] == ["  saved with the settings in force: timeout_ms 9000 (from: session)"]
+    said = "saved with the settings in force: timeout_ms 9000 (from: session); --set KEY=VALUE saves another value"
+    assert text.splitlines()[1:] == [f"  {said}"]
+
+
+def test_a_saved_balancer_says_what_it_took_of_the_loaded_profile_by_name_what_is_switched_off_too(session):
+    profiles.run(session, "save loadbalancer old failover synthetic chutes --set timeout_ms=9000")
+    profiles.run(session, "load old")
+    settings.run(session, "stall_timeout_ms none")
+    text = profiles.run(session, "save loadbalancer new failover chutes synthetic --set failover_retry_count=3").text
+    taken = "timeout_ms 9000 (from: profile old), stall_timeout_ms none (from: session)"
+    assert text.splitlines()[1].startswith(f"  saved with the settings in force: {taken}; --set KEY=VALUE")
+    assert "failover_retry_count" not in text
+    saved = session.store.load("new").settings
+    assert (saved["timeout_ms"], saved["stall_timeout_ms"], saved["failover_retry_count"]) == (9000, None, 3)
+
+
+def test_a_profile_that_is_only_the_default_gives_its_settings_to_prompts_and_to_no_other_profile(session):
+    profiles.run(session, "save loadbalancer old failover synthetic chutes --set timeout_ms=9000")
+    profiles.run(session, "set-default old")
+    assert settings.run(session, "timeout_ms", "llx set").text.startswith("timeout_ms = 9000   (from: profile old)")
+    text = profiles.run(session, "save loadbalancer new failover chutes synthetic", "llx profile").text
+    assert text == "saved new"
+    assert session.store.load("new").settings["timeout_ms"] == 600_000
+
+
+def test_a_default_profile_that_cannot_be_read_does_not_keep_the_settings_from_being_shown(session):
+    profiles.run(session, "set-default chutes")
+    (session.store.folder / "chutes.json").write_text("{")
+    assert settings.run(session, "timeout_ms").text.startswith("timeout_ms = 600000   (from: default)")
 
 
 def test_saving_a_member_twice_says_what_that_means(session):

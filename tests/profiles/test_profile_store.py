@@ -12,7 +12,7 @@ import pytest
 
 import llx_magic as llx
 from llx_magic.errors import ProfileError
-from llx_magic.files.folders import config_folder, shipped_folder
+from llx_magic.files.folders import config_folder, shipped_folder, shipped_profile
 from llx_magic.files.names import name_problem
 from llx_magic.profiles.codec import read_document
 from llx_magic.profiles.connection import Connection
@@ -87,6 +87,15 @@ def test_each_shipped_profile_is_sound_and_leaves_no_note():
         assert read_document(path.read_bytes(), path.stem).notes == ()
 
 
+def test_an_example_by_its_path_has_the_members_that_come_with_it_whatever_the_user_has_saved(store):
+    for name in ("demo", "local", "unreachable"):
+        store.save(model(name, model="mine"))
+    profile = store.load(str(shipped_profile("demo")))
+    assert [member.model for member in profile.members] == ["nothing-listens-here", "smollm2-135m-instruct"]
+    assert profile.notes == ()
+    assert not any(member.foreign for member in profile.members)
+
+
 def test_the_users_own_profile_hides_the_shipped_one(store):
     """A member of a shipped load balancer can be replaced by a file of the user."""
     store.save(model("local", model="mine"))
@@ -155,7 +164,10 @@ def test_an_unknown_profile_offers_the_nearest_and_says_where_it_looked(filled, 
         ("", "must be 1 to 64"),
         ("nul", "device name on Windows"),
         ("x\0y.json", "there is no such file"),
-        ("/", "the file's name without .json must be 1 to 64"),
+        ("/", "/ is a folder; a profile is a file that ends in .json"),
+        ("../", "is a folder; a profile is a file that ends in .json"),
+        ("C:\\Users\\me\\x.json", "there is no such file; folders are parted by / on this machine"),
+        ("profiles\\x", "x.json: there is no such file; folders are parted by / on this machine"),
         ("x" * 5000 + ".json", "there is no such file"),
     ],
 )

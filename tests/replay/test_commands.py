@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from llx_magic.errors import ProfileError, SettingError, UsageProblem
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.history_file import flush_histories
 from llx_magic.session.session import Session
 from tests.commands.command import Home
 from tests.replay.profiles import asked, member, profile
@@ -107,6 +109,48 @@ def test_where_nothing_is_better_it_says_so(session):
 def test_an_aim_that_is_none_is_refused(session):
     with pytest.raises(UsageProblem, match="success"):
         tune.run(session, "--for glory")
+
+
+status, stats = Typed("status"), Typed("stats")
+KEEPING = "history_file=FILE in a profile"
+
+
+@pytest.mark.parametrize("command", [replay, tune, stats], ids=["replay", "tune", "stats"])
+def test_a_shell_without_a_history_says_that_it_needs_one_and_how_to_keep_it(session, command):
+    with pytest.raises(UsageProblem, match=rf"^llx .*, since each command begins anew: .*{KEEPING}"):
+        command.run(Session(ProfileStore()), "-p pair", f"llx {command.row.name}")
+
+
+def test_the_status_of_a_shell_says_what_it_looked_at_and_how_to_see_more(tmp_path):
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b")
+    done = home.run("status", "-p", "pair")
+    assert "Nobody has been asked yet: a is first, b is spare." in done.stdout
+    assert "only the profile and its keys were looked at: llx profile test asks each backend" in done.stderr
+    assert KEEPING in done.stderr
+
+
+def test_a_notebook_says_nothing_of_that_beside_its_status(session):
+    assert status.run(session, "-p pair").aside == ""
+
+
+def test_a_shell_replays_and_counts_what_the_profiles_history_file_holds(tmp_path):
+    file = tmp_path / "h.jsonl"
+    asyncio.run(asked(profile(member("a", "ok, 503"), member("b"), history_file=str(file)), 4))
+    asyncio.run(asked(profile(member("c"), history_file=str(file)), 3))
+    flush_histories(30.0)
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b", history_file=str(file))
+    assert home.run("replay", "-p", "pair").stdout.startswith("4 prompts of pair, replayed with the settings in force")
+    assert home.run("tune", "-p", "pair").stdout.startswith("4 prompts of pair; ")
+    shown = home.run("stats", "-p", "pair")
+    assert shown.stdout.splitlines()[:3] == ["Load Balancer Statistics", "Profile: pair", "Total Requests: 4"]
+    assert re.match(r"counted from .*h\.jsonl until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; circuits and", shown.stderr)
+    assert "Prompts: 4 asked, 4 answered, 0 failed" in home.run("status", "-p", "pair").stdout
 
 
 def test_the_command_line_replays_a_file(tmp_path):

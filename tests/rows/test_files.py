@@ -106,6 +106,9 @@ def test_parquet_of_pandas_keeps_its_labels_and_types(tmp_path: Path) -> None:
         ("x.csv", b"a\n\xff\xfe\x00\x81\n", "line 2 of {path} is neither UTF-8 nor Windows-1252"),
         ("x.csv", b"\xef\xbb\xbfa\n\xff\n", "line 2 of {path} is not UTF-8, as the mark at its beginning says"),
         ("x.jsonl", '{"a": 1}\n{"a": \n', "line 2 of {path} is no JSON: Expecting value, column 7"),
+        ("x.jsonl", "", "{path} is empty; each of its lines is a row, as a JSON object"),
+        ("x.ndjson", "\n \n", "{path} is empty; each of its lines is a row"),
+        ("x.tsv", "\n", "{path} is empty; its first line names the columns"),
         ("x.jsonl", '{"a": 1}\n[1]\n', "line 2 of {path} is no JSON object, which every line must be: [1]"),
         ("x.jsonl", "[" * 100_000, "line 1 of {path} is JSON that is nested too deeply"),
         ("x.parquet", "no", "{path} is no Parquet file"),
@@ -127,6 +130,15 @@ def test_a_file_that_is_not_there_is_named_with_the_one_that_may_be_meant(tmp_pa
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageProblem, match=r"folder\.csv is a folder"):
         source_of(str(tmp_path / "folder.csv"))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageProblem, match=r"folder is a folder; a file of rows ends in \.csv, "):
+        source_of(tmp_path / "folder")
+
+
+@pytest.mark.posix("on Windows such a path is one")
+def test_a_path_of_windows_is_told_apart_from_a_file_that_is_not_there() -> None:
+    with pytest.raises(UsageProblem, match=r"there is no file .*a\.csv; folders are parted by / on this machine"):
+        source_of(Path("C:\\data\\a.csv"))
 
 
 @pytest.mark.parametrize("text", ["Summarise this", "a.csv\nb", "x" * 5000 + ".csv"])

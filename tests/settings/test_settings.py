@@ -220,13 +220,19 @@ def test_written_values_read_back_the_same():
 
 
 def test_help_names_value_origin_allowed_default_and_how_to_change_it(in_notebook):
-    text = help_text("timeout_ms", Resolved(30000, Layer.SESSION))
+    text = help_text("timeout_ms", Resolved(30000, Layer.SESSION), "mine")
     for piece in ("timeout_ms = 30000", "from: session", "or none", "Default: 600000 ms", "unset timeout_ms"):
         assert piece in text
 
 
+def test_a_profile_is_named_where_a_value_comes_from_it():
+    assert "(from: profile mine)" in help_text("timeout_ms", Resolved(30000, Layer.PROFILE), "mine")
+    table = rows(resolve({Layer.PROFILE: {"timeout_ms": 5000}}), "mine")
+    assert {row[0]: row[2] for row in table}["timeout_ms"] == "profile mine"
+
+
 def test_tables_have_a_row_for_every_setting():
-    assert [row[0] for row in rows(resolve({}))] == list(SETTINGS)
+    assert [row[0] for row in rows(resolve({}), "")] == list(SETTINGS)
     assert markdown_table().count("\n") == len(SETTINGS) + 1
 
 

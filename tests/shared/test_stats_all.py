@@ -93,7 +93,8 @@ def test_a_shell_without_the_option_says_which_is_meant(home):
     assert said.returncode == 2
     assert (
         said.stderr
-        == "llx stats needs --all: counts are kept by the process that asks; --stats shows them after a prompt\n"
+        == "llx stats needs --all, or a history, since each command begins anew: history_file=FILE in a profile "
+        "(--set, where it is saved) keeps what happens from then on; --stats shows what one prompt came to\n"
     )
 
 

@@ -1,0 +1,59 @@
+"""What a stranger mistypes first: one line names what was given, what is allowed, and what was probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from llx_magic.commands.answering import question
+from llx_magic.errors import UsageProblem
+from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.session import Session
+from tests.typed import Typed
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mpa"], "unknown command 'mpa'; did you mean llx map? To ask it: llx --prompt mpa"),
+        (["stauts"], "unknown command 'stauts'; did you mean llx stats? To ask it: llx --prompt stauts"),
+        (["kye"], "unknown command 'kye'; did you mean llx key? To ask it: llx --prompt kye"),
+        (["mpa", "x.csv"], "unknown command 'mpa'; did you mean llx map? A question is one text: llx 'mpa x.csv'"),
+        (["prof", "list"], "unknown command 'prof'; did you mean llx profile? A question is one text: llx 'prof list'"),
+        (["why", "not"], "unknown command 'why'; a question is one text: llx 'why not'"),
+    ],
+)
+def test_a_misspelt_command_is_told_with_the_one_that_is_meant_and_how_to_ask_it(words, said):
+    with pytest.raises(UsageProblem) as caught:
+        question(words, None, print)
+    assert str(caught.value) == f"llx: {said}"
+
+
+@pytest.mark.parametrize("word", ["hello", "hey", "why", "amd"])
+def test_a_word_that_is_no_command_is_asked(word, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert question([word], None, print) == word
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        ("stats", "--foo", "unknown option --foo; there are: --profile, --all, --reset, --help"),
+        ("status", "--foo", "unknown option --foo; there are: --profile, --help"),
+        ("stats", "--rest", "unknown option --rest; did you mean --reset?"),
+        ("stats", "--al", "unknown option --al; there are: --profile, --all, --reset, --help"),
+        ("replay", "--histroy x", "unknown option --histroy; did you mean --history?"),
+        ("map", "--foo", "unknown option --foo ("),
+        ("map", "--no-dedup", "unknown option --no-dedup; did you mean --no-dedupe?"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest_or_with_all_where_they_are_few(command, line, said):
+    with pytest.raises(UsageProblem) as caught:
+        Typed(command).run(Session(ProfileStore()), line)
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("--help)")
+
+
+@pytest.mark.parametrize("given", ["''", "'  '"])
+def test_the_demo_refuses_an_empty_prompt_before_it_fetches_anything(given):
+    with pytest.raises(UsageProblem, match="the prompt is empty; nothing was sent"):
+        Typed("demo").run(Session(ProfileStore()), f"--prompt {given}", "llx demo")
