@@ -1,4 +1,4 @@
-"""Locks that work after a fork.
+"""Locks, and other objects, that work after a fork.
 
 The thread that held a lock in the parent does not exist in the child, so nobody would release it there:
 https://bugs.python.org/issue6721
@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ForkSafeLock:
@@ -32,13 +36,17 @@ class ForkSafeLock:
         self._lock.release()
 
 
-_ALL: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
+def set_right_in_copies(set_right: Callable[[T], None]) -> weakref.WeakSet[T]:
+    """Return a set; in each forked copy of this process ``set_right`` is called with whatever is in it."""
+    members: weakref.WeakSet[T] = weakref.WeakSet()
+
+    def after_fork() -> None:
+        for each in list(members):
+            set_right(each)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=after_fork)
+    return members
 
 
-def _renew_all() -> None:
-    for lock in list(_ALL):
-        lock.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+_ALL = set_right_in_copies(ForkSafeLock.renew)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from dataclasses import dataclass
 
 from llx_magic.core.money import Cost, Spent
-from llx_magic.locks import ForkSafeLock
+from llx_magic.locks import ForkSafeLock, set_right_in_copies
 from llx_magic.units import CURRENCY, exact, number
 
 
@@ -76,13 +74,4 @@ class Budget:
         return f"{why}; raise it with {self.raised_by.format(enough)}"
 
 
-_ALL: weakref.WeakSet[Purse] = weakref.WeakSet()
-
-
-def _let_all_go() -> None:
-    for purse in list(_ALL):
-        purse.let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_all_go)
+_ALL = set_right_in_copies(Purse.let_go)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate
@@ -29,7 +27,7 @@ from llx_magic.engine.sharing import SharedGates
 from llx_magic.engine.store import MemoryStore, SendingStore
 from llx_magic.engine.visit import Visit
 from llx_magic.engine.waiting import Waiter, WaitingRoom
-from llx_magic.locks import ForkSafeLock
+from llx_magic.locks import ForkSafeLock, set_right_in_copies
 from llx_magic.settings.declaration import Settings
 
 Subscriber = Callable[[Event], None]
@@ -336,13 +334,4 @@ class LiveProfile:
                 follower(event)
 
 
-_ALL: weakref.WeakSet[LiveProfile] = weakref.WeakSet()
-
-
-def _leave_all_visits() -> None:
-    for live in list(_ALL):
-        live.leave_visits()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_visits)
+_ALL = set_right_in_copies(LiveProfile.leave_visits)

@@ -11,6 +11,7 @@ import narwhals as nw
 
 from llx_magic.errors import UsageProblem
 from llx_magic.rows.rows import ROW, Column, Source
+from llx_magic.template.foreign import whole
 from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def foreign(data: object) -> Source | None:
             f"for example {ELSEWHERE[library]}"
         )
     try:
-        read: object = nw.from_native(_whole(data), allow_series=True, pass_through=True)
+        read: object = nw.from_native(whole(data), allow_series=True, pass_through=True)
         if isinstance(read, nw.LazyFrame):
             return _computed(read, name)
     except Exception as problem:  # noqa: BLE001 - any library may say in its own way what is wrong with its table
@@ -76,17 +77,6 @@ def _computed(read: nw.LazyFrame[IntoLazyFrame], name: str) -> Source:
     native = type(nw.to_native(frame))
     note = f"the {name} was computed once; the table is a {native.__name__} of {frame.implementation.value}"
     return ForeignRows(frame, note=note)
-
-
-def _whole(data: object) -> object:
-    """Return what narwhals reads for the two of pyarrow's classes that it does not."""
-    if not type(data).__module__.startswith("pyarrow"):
-        return data
-    import pyarrow as pa
-
-    if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
-    return pa.chunked_array([data]) if isinstance(data, pa.Array) else data
 
 
 def _series(name: str, column: Column, library: nw.Implementation) -> nw.Series[IntoSeries]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import random
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -33,6 +31,7 @@ from llx_magic.core.sharing import (
     Wish,
 )
 from llx_magic.core.stock import KEPT_SECONDS
+from llx_magic.locks import set_right_in_copies
 from llx_magic.shared.identity import name_of
 from llx_magic.shared.link import Number, RedisLink
 from llx_magic.shared.looking import Looks
@@ -63,8 +62,6 @@ MOST_WAITING = 1_024
 """How many messages wait for the server at most; the oldest are dropped."""
 
 _log = logging.getLogger(__name__)
-
-_ALL: weakref.WeakSet[RedisFacts] = weakref.WeakSet()
 
 
 class RedisFacts:
@@ -320,7 +317,7 @@ class RedisFacts:
             except Exception:  # noqa: BLE001 - the other thread finds out, and says so
                 self._rest(FIRST_RETRY)
 
-    def _forked(self) -> None:
+    def leave_parent(self) -> None:
         """Begin anew in a forked copy of the process: its threads and connections are the parent's."""
         links = self._links
         self._begin_anew()
@@ -330,10 +327,4 @@ class RedisFacts:
         self._links = links
 
 
-def _after_fork() -> None:
-    for facts in list(_ALL):
-        facts._forked()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_ALL = set_right_in_copies(RedisFacts.leave_parent)

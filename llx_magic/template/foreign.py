@@ -43,7 +43,7 @@ def table(value: object, limits: Limits) -> Shown | None:
     """
     import narwhals as nw
 
-    read: object = nw.from_native(_whole(value), allow_series=True, pass_through=True)
+    read: object = nw.from_native(whole(value), allow_series=True, pass_through=True)
     if isinstance(read, nw.LazyFrame):
         raise RefusedError(lazy(value))
     if isinstance(read, nw.DataFrame):
@@ -79,7 +79,7 @@ def lazy(value: object) -> str:
     return f"the {type(value).__name__} is not computed yet; assign it first, for example {example}, then {{{{ x }}}}"
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Return what narwhals reads for the two of pyarrow's classes that it does not."""
     if not type(value).__module__.startswith("pyarrow"):
         return value

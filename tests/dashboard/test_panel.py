@@ -170,7 +170,9 @@ def test_whatever_a_name_or_an_error_holds_stays_text(place: str) -> None:
 
 
 def test_every_piece_is_well_formed() -> None:
-    for piece in panel.draw(*lived()).values():
+    pieces = panel.draw(*lived())
+    assert pieces
+    for piece in pieces.values():
         ET.fromstring(f"<div>{piece.replace('&nbsp;', ' ')}</div>")
 
 
