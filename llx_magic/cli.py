@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, remark
-from llx_magic.commands.table import COMMANDS, PROMPT
+from llx_magic.commands.table import COMMANDS, PROMPT, commands_at
 from llx_magic.commands.where import Where
 from llx_magic.errors import AllBackendsFailed, LlxError, UsageProblem
 from llx_magic.text.screen import one_line, printable
+from llx_magic.text.wording import nearest
 
 if TYPE_CHECKING:
     from llx_magic.session.session import Session
@@ -89,6 +90,8 @@ def _run(words: list[str]) -> int:
     """
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
+        if words[0] not in ("--help", *(names := [row.name for row in commands_at(Where.SHELL)])):
+            raise UsageProblem(f"llx help: unknown command {one_line(words[0], 60)!r}{nearest(words[0], names)}")
     row = COMMANDS.get(words[0], PROMPT) if words else PROMPT
     if Where.SHELL not in row.where:
         row = PROMPT

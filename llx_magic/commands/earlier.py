@@ -18,8 +18,8 @@ from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.replaying import Replayer
 from llx_magic.text.wording import shown_path
 
-KEEPING = "history_file=FILE in a profile (--set, where it is saved) keeps what happens from then on"
-"""What to do so that there is something to show."""
+KEEPING = "a profile that is saved with --set history_file=FILE keeps one from then on"
+"""What to do so that there is a history."""
 
 
 def replayer_of(here: Here, asked: Asked) -> Replayer:

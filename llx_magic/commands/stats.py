@@ -42,7 +42,7 @@ COMMAND = Command(
     ),
     notes={
         Where.NOTEBOOK: "As an expression, .frame is the same as a DataFrame.",
-        Where.SHELL: f"Counts are those of the history: {KEEPING}; llx --stats shows those of one prompt.",
+        Where.SHELL: f"Counts are those of a history: {KEEPING}; llx --stats shows those of one prompt.",
     },
 )
 

@@ -16,12 +16,12 @@ from llx_magic.observe.status.status import status_of
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import facts_of
 
-_ELSE = f"llx profile test asks each backend, and {KEEPING}"
+_ELSE = f"llx profile test asks each backend; counts are those of a history, and {KEEPING}"
 
 COMMAND = Command(
     run="llx_magic.commands.status:run",
     options=(ANOTHER_PROFILE,),
-    notes={Where.SHELL: f"Circuits are those of each process. Counts are those of the history: {KEEPING}."},
+    notes={Where.SHELL: f"Circuits are those of each process. Counts are those of a history: {KEEPING}."},
 )
 
 

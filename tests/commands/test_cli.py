@@ -184,6 +184,7 @@ BAD_USAGE = {
     "unknown command": (["profil", "list"], "unknown command 'profil'"),
     "unknown subcommand": (["profile", "lst"], "did you mean list?"),
     "unknown setting": ([*USE, "--set", "timeout=5"], "unknown setting 'timeout'; did you mean timeout_ms?"),
+    "unknown command in help": (["help", "mpa"], "llx help: unknown command 'mpa'; did you mean map?"),
     "unknown setting in help": (["set", "timeout"], "unknown setting 'timeout'; did you mean timeout_ms?"),
     "set without value": ([*USE, "--set", "timeout_ms"], "--set takes key=value, got 'timeout_ms'"),
     "negative": ([*USE, "--set", "tpm_threshold=-500"], "tpm_threshold must be a positive number, got -500"),

@@ -112,7 +112,7 @@ def test_an_aim_that_is_none_is_refused(session):
 
 
 status, stats = Typed("status"), Typed("stats")
-KEEPING = "history_file=FILE in a profile"
+KEEPING = "a profile that is saved with --set history_file=FILE keeps one"
 
 
 @pytest.mark.parametrize("command", [replay, tune, stats], ids=["replay", "tune", "stats"])

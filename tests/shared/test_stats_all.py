@@ -92,9 +92,8 @@ def test_a_shell_without_the_option_says_which_is_meant(home):
     said = home.run("stats", "-p", "team")
     assert said.returncode == 2
     assert (
-        said.stderr
-        == "llx stats needs --all, or a history, since each command begins anew: history_file=FILE in a profile "
-        "(--set, where it is saved) keeps what happens from then on; --stats shows what one prompt came to\n"
+        said.stderr == "llx stats needs --all, or a history, since each command begins anew: a profile that is "
+        "saved with --set history_file=FILE keeps one from then on; --stats shows what one prompt came to\n"
     )
 
 
