@@ -361,7 +361,7 @@ def test_an_image_and_a_document_go_with_the_question(seeing):
     [
         (["-p", "blind", "-i", "plot.png"], "nobody can be asked this: blind does not take images; nothing was sent"),
         (["-p", "eyes", "-i", "nothing.png"], "nothing.png: cannot be read (no such file or directory)"),
-        (["-p", "eyes", "-i", "."], "cannot be read (not a regular file)"),
+        (["-p", "eyes", "-i", "."], "cannot be read (it is a folder)"),
         (["-p", "eyes", "-i", "http://a.example/b.png"], "must begin with https://"),
         (["-p", "eyes", "-i", "config/profiles/eyes.json"], "eyes.json: is no image of a format that is read"),
     ],
