@@ -10,8 +10,7 @@ import contextlib
 import select
 import socket
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httptools
 
@@ -30,8 +29,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 """How a body in chunks ends, unless fields follow it: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where connections go: those to the same address are the same to a request."""
 
     host: str

@@ -38,6 +38,7 @@ def _integer(digits: str) -> int | float:
 
 
 _strict = msgspec.json.Decoder()
+_unread = msgspec.json.Decoder(msgspec.Raw)
 _lenient = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
@@ -79,7 +80,7 @@ def end_of(pattern: re.Pattern[str], text: str, begin: int) -> int:
 def is_one_value(text: str) -> bool:
     """Return whether a text is one JSON value and nothing else, by the standard; nothing is made of it."""
     try:
-        msgspec.json.decode(text, type=msgspec.Raw)
+        _unread.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
     return True

@@ -70,7 +70,9 @@ class Transcript:
     def __init__(self, progress: Progress) -> None:
         self._splitter: ThinkSplitter | None = ThinkSplitter()
         self._text = _Channel(progress.on_text)
-        self._reasoning = _Channel(progress.on_reasoning)
+        self._report_reasoning = progress.on_reasoning
+        self._reasoning: _Channel | None = None
+        """Where the reasoning goes; most replies have none."""
         self._size = 0
 
     @property
@@ -86,7 +88,7 @@ class Transcript:
     @property
     def reasoning(self) -> str:
         """The reasoning so far."""
-        return self._reasoning.kept.getvalue()
+        return "" if self._reasoning is None else self._reasoning.kept.getvalue()
 
     def add_text(self, piece: str) -> None:
         """Take a piece of the text, which may begin with reasoning between tags."""
@@ -102,7 +104,8 @@ class Transcript:
 
     def add_reasoning(self, piece: str) -> None:
         """Take a piece of reasoning that came apart from the text."""
-        self._give(self._reasoning, self._reasoning.hidden.feed(self._reasoning.joiner.feed(piece)))
+        channel = self._thoughts()
+        self._give(channel, channel.hidden.feed(channel.joiner.feed(piece)))
 
     def close(self, *, reasoning_may_be_all: bool) -> None:
         """Take the end of the reply and give out what was held back.
@@ -111,23 +114,27 @@ class Transcript:
         """
         if rest := self._text.joiner.rest():
             self.add_text(rest)
-        if rest := self._reasoning.joiner.rest():
+        if self._reasoning is not None and (rest := self._reasoning.joiner.rest()):
             self.add_reasoning(rest)
         was_open = False
         if self._splitter is not None:
             was_open = self._splitter.open
             self._part(self._splitter.rest())
-        for channel in (self._reasoning, self._text):
+        for channel in filter(None, (self._reasoning, self._text)):
             self._give(channel, channel.hidden.rest())
         if was_open and reasoning_may_be_all:
-            text, self._size = self.reasoning, 0
-            self._reasoning.kept.seek(0)
-            self._reasoning.kept.truncate()
+            text, self._size, self._reasoning = self.reasoning, 0, None
             self._give(self._text, text)
+
+    def _thoughts(self) -> _Channel:
+        if self._reasoning is None:
+            self._reasoning = _Channel(self._report_reasoning)
+        return self._reasoning
 
     def _part(self, parted: Parted) -> None:
         if parted.reasoning:
-            self._give(self._reasoning, self._reasoning.hidden.feed(parted.reasoning))
+            channel = self._thoughts()
+            self._give(channel, channel.hidden.feed(parted.reasoning))
         if parted.text:
             self._give(self._text, self._text.hidden.feed(parted.text))
 

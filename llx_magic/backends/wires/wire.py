@@ -159,6 +159,8 @@ def renamed(params: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[s
 
     One that stands there under the form's own name already wins.
     """
+    if not names:
+        return dict(params)
     own = {names[name]: value for name, value in params.items() if name in names}
     return {**own, **{name: value for name, value in params.items() if name not in names}}
 
