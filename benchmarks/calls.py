@@ -86,6 +86,7 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
     paced = {"task": "stream", "count": 3, "path": "/paced"}
     found |= {
         "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.3),
+        "burst 16": Section("16 such streams at a time, CPU per chunk", {**burst, "count": 1, "at_a_time": 16}, "cpu"),
         "burst first": Section("stream in a burst, time to the first piece", burst, "ttft", 0.8),
         "paced": Section("paced stream, time to the first piece", paced, "ttft", 0.6),
         "paced cpu": Section("paced stream, CPU per chunk", paced, "cpu"),

@@ -53,7 +53,7 @@ class _Tasks:
         await asyncio.gather(*(contender.call() for _ in range(at_a_time)))
         return await _measured(lambda: asyncio.gather(*(caller() for _ in range(at_a_time))), count)
 
-    async def stream(self, url: str, count: int, path: str) -> dict[str, float]:
+    async def stream(self, url: str, count: int, path: str, at_a_time: int = 1) -> dict[str, float]:
         contender = self._contender([f"{url}{path}/v1"], "stream")
         firsts: list[float] = []
 
@@ -70,9 +70,10 @@ class _Tasks:
 
         async def read_all() -> None:
             for _ in range(count):
-                await read()
+                await asyncio.gather(*(read() for _ in range(at_a_time)))
 
-        return {**await _measured(read_all, count * CHUNKS), "ttft": statistics.median(firsts)}
+        measured = await _measured(read_all, count * at_a_time * CHUNKS)
+        return {**measured, "ttft": statistics.median(firsts)}
 
     async def failover(self, url: str, first: str, count: int) -> dict[str, float]:
         contender = self._contender([first, f"{url}/v1"], "failover")
