@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import math
 import threading
-from functools import cache, cached_property
+import time
+from collections.abc import Callable
+from functools import cache, cached_property, lru_cache, partial
+from typing import NamedTuple
 
 from llx_magic.core.money import Cost, Price
 from llx_magic.core.reply import Usage
@@ -48,6 +52,54 @@ def estimated_cost(url: str, models: tuple[str, ...], usage: Usage) -> float | N
     """
     if not _is_installed():
         return None
+    minute = int(time.time() / 60)
+    costs = (_pricing(url, model, minute)(usage) for model in dict.fromkeys(models))
+    return next((cost for cost in costs if cost is not None), None)
+
+
+@lru_cache(maxsize=256)
+def _pricing(url: str, model: str, _minute: int) -> Callable[[Usage], float | None]:
+    """Return what tells the price of a model's tokens in this minute, since some cost less at some hours.
+
+    The library takes longer for one reply than all else that is done here for it, so it is asked for one token of each
+    kind; for every reply only where that does not tell what many of all kinds cost.
+    """
+    calculated = partial(_calculated, url, model)
+    costs = [cost for each in _ONE_OF_EACH if (cost := calculated(each)) is not None]
+    if not costs:
+        return lambda _usage: None
+    if len(costs) == len(_ONE_OF_EACH):
+        request, *tokens = costs
+        rates = _Rates(request, *(cost - request for cost in tokens))
+        if math.isclose(rates.of(_MANY_OF_ALL) or 0.0, calculated(_MANY_OF_ALL) or 0.0, rel_tol=1e-9):
+            return rates.of
+    return calculated
+
+
+class _Rates(NamedTuple):
+    """What a model takes for a request and for a token of each kind, in US dollars."""
+
+    request: float
+    prompt: float
+    cached: float
+    written: float
+    completion: float
+
+    def of(self, usage: Usage) -> float | None:
+        """Return what it takes for the tokens; None where more are cached than there are."""
+        plain = usage.prompt_tokens - usage.cached - usage.cache_written
+        if plain < 0:
+            return None
+        prompt = plain * self.prompt + usage.cached * self.cached + usage.cache_written * self.written
+        return self.request + prompt + usage.completion_tokens * self.completion
+
+
+_ONE_OF_EACH = (Usage(0, 0), Usage(1, 0), Usage(1, 0, cached=1), Usage(1, 0, cache_written=1), Usage(0, 1))
+_MANY_OF_ALL = Usage(30_000_000, 10_000_000, cached=10_000_000, cache_written=10_000_000)
+"""So many that they are dearer, or cheaper, where a price depends on how many there are."""
+
+
+def _calculated(url: str, model: str, usage: Usage) -> float | None:
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
@@ -57,9 +109,8 @@ def estimated_cost(url: str, models: tuple[str, ...], usage: Usage) -> float | N
         cache_write_tokens=usage.cache_written or None,
         output_tokens=usage.completion_tokens,
     )
-    for model in dict.fromkeys(models):
-        with contextlib.suppress(LookupError, ValueError):
-            return float(calc_price(tokens, model, provider_api_url=url).total_price)
+    with contextlib.suppress(LookupError, ValueError):
+        return float(calc_price(tokens, model, provider_api_url=url).total_price)
     return None
 
 

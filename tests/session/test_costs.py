@@ -110,6 +110,38 @@ def test_a_known_provider_without_prices_is_estimated_in_dollars_with_cached_tok
     assert f"about {whole:.4f} USD" in footer(reply)
 
 
+@pytest.mark.parametrize(
+    ("url", "model"),
+    [
+        ("https://api.openai.com/v1", "gpt-4o"),
+        ("https://api.anthropic.com", "claude-sonnet-4-5"),
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-pro"),
+    ],
+)
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(1000, 100),
+        Usage(1000, 100, cached=600, cache_written=100),
+        Usage(900_000, 60_000, cached=300_000),
+        Usage(10, 5, cached=20),
+    ],
+)
+def test_an_estimate_is_what_the_library_says_of_the_same_tokens(url, model, usage):
+    prices = pytest.importorskip("genai_prices")
+    tokens = prices.Usage(
+        input_tokens=usage.prompt_tokens,
+        cache_read_tokens=usage.cached or None,
+        cache_write_tokens=usage.cache_written or None,
+        output_tokens=usage.completion_tokens,
+    )
+    try:
+        said = float(prices.calc_price(tokens, model, provider_api_url=url).total_price)
+    except ValueError:  # more cached than there are
+        said = None
+    assert estimated_cost(url, (model,), usage) == (None if said is None else pytest.approx(said))
+
+
 def test_what_nobody_knows_has_no_price():
     pytest.importorskip("genai_prices")
     assert estimated_cost("https://models.example/v1", ("gpt-4o",), Usage(1, 1)) is None
