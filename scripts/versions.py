@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / ".versions"
 PYTHONS = ("3.11", "3.12", "3.13")
 
-EXTRAS = ("aws", "azure", "dask", "google", "keyring", "otel", "redis")
+EXTRAS = ("aws", "azure", "dask", "google", "keyring", "otel", "png", "redis")
 """The extras that are held to their oldest versions as well."""
 
 NOT_NEEDED = frozenset({

@@ -1,4 +1,4 @@
-"""What a dashboard shows, as files: a picture in two formats, its words as Markdown, and its tables."""
+"""What a dashboard shows, as files: its picture in two formats, its words as Markdown, plots, and its tables."""
 
 from __future__ import annotations
 
@@ -70,14 +70,29 @@ def tables(frames: Mapping[str, Callable[[], pd.DataFrame]]) -> dict[str, Make]:
     return makes
 
 
-def png(title: str, plots: Sequence[Plot]) -> bytes:
-    """Return the plots below each other as a PNG file."""
+def picture(svg: str) -> bytes:
+    """Return a picture as a PNG file, twice as large, so that it is sharp on every screen.
+
+    Raises:
+        ImportError: resvg-py is not installed; says how it is.
+    """
+    try:
+        import resvg_py
+    except ImportError:
+        raise ImportError(f"a PNG of the picture needs resvg-py; install it: {install_line('png')}") from None
+    from llx_magic.observe.plots.figure import FONT, fonts
+
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2, font_dirs=[fonts()], sans_serif_family=FONT))
+
+
+def plots(title: str, draws: Sequence[Plot]) -> bytes:
+    """Return plots below each other as a PNG file."""
     from llx_magic.observe.plots.figure import ShownFigure
 
-    figure = ShownFigure(figsize=(9.0, 3.4 * len(plots)), dpi=150, layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 3.4 * len(draws)), dpi=150, layout="constrained")
     figure.suptitle(title, parse_math=False, fontsize="medium")
-    for plot, axes in zip(plots, figure.subplots(len(plots), 1), strict=True):
-        plot(ax=axes)
+    for draw, axes in zip(draws, figure.subplots(len(draws), 1), strict=True):
+        draw(ax=axes)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

@@ -43,12 +43,13 @@ def draw(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: 
 def whole(snapshot: Snapshot, view: View, shared: Shared | None = None, what_if: str = "") -> str:
     """Return all pieces as HTML that needs nothing else: for a saved notebook.
 
-    Where a page takes the style sheet out, the words still read, and the same picture stands below them as an image.
+    Where a page takes the style sheet out, the same picture stands on top as an image, and the words below still read;
+    GitHub shows images of that kind: https://github.com/activeviam/atoti-notebooks/issues/425
     """
     drawn = "".join(f"<div>{piece}</div>" for piece in draw(snapshot, view, shared, what_if).values())
     picture = b64encode(standalone_svg(snapshot, view, what_if).encode()).decode()
     image = f"<img class='llx-still' alt='{escape(alt(snapshot))}' src='data:image/svg+xml;base64,{picture}'>"
-    return f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{drawn}{image}</div>"
+    return f"<style>{SHEET}</style><div class='llx tex2jax_ignore mathjax_ignore'>{image}{drawn}</div>"
 
 
 def standalone_svg(snapshot: Snapshot, view: View, what_if: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -14,20 +15,40 @@ from llx_magic.dashboard.plot import HEIGHT
 from llx_magic.dashboard.rows import Row, in_short
 from llx_magic.dashboard.style import PAPER, paper_sheet
 from llx_magic.dashboard.svg import WIDE, place
+from llx_magic.observe.palette import COOLING, FAILED
 from llx_magic.observe.status.status import MARK
 
 WIDTH = 1200
 """Width of the picture in pixels."""
 
 _EDGE = 16
-_NAMES, _PLOT, _PLOT_WIDE = _EDGE, 252, 490
+_NAMES, _PLOT, _PLOT_WIDE = _EDGE, 276, 466
 _ANSWERED, _SECONDS, _TOKENS, _COST = 766, 874, 1012, 1138
 _SMALL_WIDE = 112
 _BARS, _BARS_WIDE, _HOPS = 220, 260, 500
 _LETTER = 0.6
 """How wide a letter is, as a share of its size; one of a wide script takes a whole."""
 
+
+def _fill(name: str, wide: int, high: int, colour: str, mark: str, more: str = "") -> str:
+    """Return the pattern that fills a kind of band: its mark on a tint."""
+    tint = f"<rect width='{wide}' height='{high}' fill='{colour}' fill-opacity='.12'/>"
+    size = f"width='{wide}' height='{high}' patternUnits='userSpaceOnUse'"
+    return f"<pattern id='{name}' {size}{more}>{tint}{mark}</pattern>"
+
+
+_LINE = f"<path d='M0 0V7' stroke='{FAILED}' stroke-width='2'/>"
+_DOT = f"<circle cx='5' cy='7' r='1.3' fill='{COOLING}'/>"
+_FILLS = (
+    _fill("o", 7, 7, FAILED, _LINE, " patternTransform='rotate(40)'"),
+    _fill("q", 9, 10, COOLING, _DOT),
+)
+"""What bands are filled with: many programs that show SVG know patterns, but not what hatches bands on a page."""
+
 _STYLE = """
+.llx .o path,.llx .q path{display:none}
+.llx .o rect{fill:url(#o);fill-opacity:1}
+.llx .q rect{fill:url(#q);fill-opacity:1}
 .llx .t1{font-size:18px;font-weight:700}
 .llx .t2{font-size:15px;font-weight:600}
 .llx .t3{font-size:12px;font-weight:400;fill:var(--m)}
@@ -84,14 +105,17 @@ def draw(scene: Scene, styles: Sequence[str]) -> str:
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' class='llx' role='img' width='{WIDTH}' height='{height}' "
         f"viewBox='0 0 {WIDTH} {height}'>{named}<style>{paper_sheet([*map(_plain, styles), _STYLE])}</style>"
-        f"<rect width='100%' height='100%' fill='#fff'/>{''.join(page.parts)}</svg>"
+        f"<rect width='100%' height='100%' fill='#fff'/><defs>{''.join(_FILLS)}</defs>{''.join(page.parts)}</svg>"
     )
 
 
 def wrapped(text: str, ems: float) -> Iterable[str]:
-    """Break a text into lines of at most so many times the size of its letters, between words where it can."""
+    """Break a text into lines of at most so many times the size of its letters, between words where it can.
+
+    A unit stays with its number.
+    """
     line, width = "", 0.0
-    for word in text.split(" "):
+    for word in re.split(r" (?!(?:ms|s|min|h|d)\b)", text):
         for piece in _pieces(word, ems):
             wide = sum(map(_wide, piece))
             if line and width + _LETTER + wide > ems:
@@ -138,7 +162,7 @@ def _rows(page: _Page, scene: Scene) -> None:
     for row in scene.rows.shown:
         _row(page, row)
     for moment, words in ticks(scene.view.axis):
-        if 30 <= (at := place(moment, scene.view.axis)) <= 560:
+        if 30 <= (at := place(moment, scene.view.axis)) <= 520:
             page.put(words, _PLOT + round(at * _PLOT_WIDE / WIDE), page.y + 12, "t3 m")
     page.put("now", _PLOT + _PLOT_WIDE, page.y + 12, "t3 e")
     page.y += 18

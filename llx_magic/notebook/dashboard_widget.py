@@ -236,7 +236,7 @@ class Dashboard:
         self._open_circuit = self._button("Open circuit", "", "skip this backend until it has recovered", self._open)
         self._close_circuit = self._button("Close circuit", "", "ask this backend again at once", self._shut)
         self._reset = self._button("Reset statistics", "", "forget counts and history; circuits stay", self._forget)
-        what = "write PNG, SVG, Markdown, CSV and Parquet into the working folder"
+        what = "write the picture (PNG, SVG), its words, plots and tables into the working folder"
         self._export = self._button("Export", "download", what, self.export)
         self._message, self._paused = html(), html()
         self._paused.layout = widgets.Layout(width="auto", margin="0 8px")
@@ -303,14 +303,16 @@ class Dashboard:
 
         No file is replaced.
         """
-        from llx_magic.dashboard.export import export, png, tables
+        from llx_magic.dashboard.export import export, picture, plots, tables
         from llx_magic.dashboard.markdown import markdown
 
         lb, snapshot, now = self.balancer, self.balancer.snapshot(), dt.datetime.now().astimezone()
         view = self._view(snapshot)
+        svg = panel.standalone_svg(snapshot, view, self._advice(snapshot))
         makes = {
-            ".png": lambda: png(report.caption(snapshot), [lb.plot_circuit, lb.plot_latency, lb.plot_tpm]),
-            ".svg": lambda: panel.standalone_svg(snapshot, view, self._advice(snapshot)).encode(),
+            ".png": lambda: picture(svg),
+            ".svg": svg.encode,
+            "-plots.png": lambda: plots(report.caption(snapshot), [lb.plot_circuit, lb.plot_latency, lb.plot_tpm]),
             ".md": lambda: markdown(snapshot, view, f"{now:%Y-%m-%d %H:%M:%S %Z}").encode(),
             **tables({"stats": lb.stats, "history": lb.history}),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -15,11 +16,13 @@ import nh3
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
+from llx_magic.dashboard import export as files
 from llx_magic.dashboard import panel
 from llx_magic.dashboard.axis import LogScale, nice_ceiling
-from llx_magic.dashboard.export import Make, export, png, tables
+from llx_magic.dashboard.export import Make, export, plots, tables
 from llx_magic.dashboard.markdown import markdown
 from llx_magic.dashboard.panel import SHEET
 from llx_magic.dashboard.parts.backends import SHAPES
@@ -268,8 +271,11 @@ def test_the_file_shows_what_the_page_shows() -> None:
         assert word in shown
 
 
-def test_where_styles_are_taken_out_the_words_still_read_and_the_picture_stays() -> None:
-    """As a repository's page shows a saved notebook: no stylesheet, words apart, one image."""
+def test_where_styles_are_taken_out_the_picture_stands_on_top_and_the_words_still_read() -> None:
+    """As a repository's page shows a saved notebook: no style, no inline drawing, one image, words apart.
+
+    What such pages take out: https://github.com/jupyter/nbviewer/issues/450
+    """
     bare = nh3.clean(
         panel.whole(*lived()),
         tags={"table", "thead", "tbody", "tr", "td", "th", "caption", "b", "small", "div", "img"},
@@ -278,8 +284,17 @@ def test_where_styles_are_taken_out_the_words_still_read_and_the_picture_stays()
         clean_content_tags={"style", "svg"},
     )
     assert re.search(r"<b>backend-0</b><div> [a-z]+", bare)
-    assert len(Elements(bare).named("img")) == 1
+    [image] = Elements(bare).named("img")
+    assert bare.index("<img") < bare.index("backend-0")
+    assert "backend-0: " in str(image["alt"])
     assert ".llx" not in bare
+
+
+def test_where_images_are_taken_out_too_each_backend_is_on_lines_of_its_own() -> None:
+    bare = nh3.clean(panel.whole(*lived()), tags={"div", "p", "br", "b"}, attributes={}, clean_content_tags={"style"})
+    lines = [line for line in re.sub(r"<[^>]*>", "\n", bare).splitlines() if line.strip()]
+    at = lines.index("backend-0")
+    assert lines[at + 1].strip().startswith(("answering", "out", "failing", "below"))
 
 
 def test_a_scale_is_round_and_seldom_another() -> None:
@@ -330,6 +345,22 @@ def test_without_pyarrow_there_is_no_parquet_file_and_it_says_so(tmp_path, monke
     assert "-stats.parquet not written: Parquet needs pyarrow; install it: " in str(done)
 
 
+def test_the_picture_of_a_png_is_that_of_the_svg_in_twice_its_size() -> None:
+    svg = panel.standalone_svg(*lived())
+    found = Image.open(io.BytesIO(files.picture(svg))).convert("RGB")
+    drawn = ET.fromstring(svg)
+    assert found.size == (2 * int(drawn.attrib["width"]), 2 * int(drawn.attrib["height"]))
+    for name, box in {"words": (0, 0, 400, 60), "visits": (600, 200, 1400, 500)}.items():
+        assert len(found.crop(box).getcolors(1 << 16) or ()) > 2, name
+
+
+def test_without_resvg_the_picture_is_no_png_and_it_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    done = export(tmp_path, "it", {".png": lambda: files.picture("<svg/>"), ".svg": lambda: b"<svg/>"})
+    assert done.written == ("it.svg",)
+    assert ".png not written: a PNG of the picture needs resvg-py; install it: " in str(done)
+
+
 def test_what_one_file_lacks_hinders_no_other_and_is_said(tmp_path) -> None:
     def fail() -> bytes:
         raise ValueError("no font\nfor it")
@@ -370,4 +401,4 @@ def test_the_png_takes_names_as_they_are() -> None:
     """A name that looks like mathematics or begins with an underscore is a name."""
     lb = balancer(simulated("_other", "503"), simulated("_hidden"), failover_retry_count=1)
     asyncio.run(lb.ask("why"))
-    assert png("$x^2$", [lb.plot_circuit, lb.plot_tpm]).startswith(b"\x89PNG")
+    assert plots("$x^2$", [lb.plot_circuit, lb.plot_tpm]).startswith(b"\x89PNG")

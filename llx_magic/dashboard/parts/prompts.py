@@ -62,8 +62,8 @@ PART = Part(
 .llx .hp{margin:14px 0 2px;display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline}
 .llx .hp b{font-size:14px}
 .llx .kk{display:flex;flex-wrap:wrap;gap:2px 12px}
-.llx .pp{border-top:1px solid var(--l);border-left:3px solid transparent;padding-left:5px}
-.llx .sk{border-left-color:var(--i)}
+.llx .pp{border-top:1px solid var(--l);padding-left:8px}
+.llx .sk{border-left:3px solid var(--i);padding-left:5px}
 .llx .ps{display:grid;grid-template-columns:auto auto 1fr auto;gap:1px 10px;padding:4px 0;align-items:center;
     list-style:none}
 .llx summary{cursor:pointer}

@@ -12,8 +12,9 @@ import html
 import io
 import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-from matplotlib import rc_context, rcParams
+from matplotlib import get_data_path, rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -31,6 +32,9 @@ _THEMED = {
     INK: "var(--jp-content-font-color1,var(--vscode-foreground,currentColor))",
     PAPER: "var(--jp-layout-color0,var(--vscode-editor-background,transparent))",
 }
+
+FONT = "DejaVu Sans"
+"""A font that matplotlib brings along, for machines that have none."""
 
 _TO_LEAVE_OUT = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
@@ -51,6 +55,11 @@ def in_theme() -> AbstractContextManager[None]:
         "ytick.color": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "figure.facecolor": PAPER,
         "axes.facecolor": PAPER, "savefig.facecolor": PAPER,
     })  # fmt: skip
+
+
+def fonts() -> str:
+    """Return the folder that ``FONT`` is in."""
+    return str(Path(get_data_path(), "fonts", "ttf"))
 
 
 class ShownFigure(Figure):
