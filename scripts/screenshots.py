@@ -1,12 +1,15 @@
-"""Takes the pictures of the quickstart notebook in docs/images: light and dark, in a JupyterLab of its own.
+"""Takes the pictures in docs/images, light and dark: of the quickstart notebook, and of the dashboard.
 
-    python scripts/screenshots.py
+    python scripts/screenshots.py quickstart  # runs the notebook in a JupyterLab of its own
+    python scripts/screenshots.py dashboard   # the still picture that its notebook was last saved with
 
-Needs Debian's chromium, what ``pip install -e .[test]`` installs, and the embedded model (``llx local pull``).
+Needs Debian's chromium, what ``pip install -e .[test]`` installs, and for the first the embedded model
+(``llx local pull``).
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -19,8 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.browser.lab import Notebook, browser, lab_page, lab_server  # noqa: E402
+from tests.browser.test_pictures import PAGE, theme  # noqa: E402
 
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+DASHBOARD = ROOT / "notebooks" / "dashboard.ipynb"
 IMAGES = ROOT / "docs" / "images"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 WIDTH = 1280
@@ -38,16 +43,29 @@ SHOWN = (
 
 def main() -> None:
     """Take one picture for each theme."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=TAKES)
+    what = parser.parse_args().what
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, theme in THEMES.items():
-        target = IMAGES / f"quickstart-{name}.png"
-        take(theme, target)
+    for name in THEMES:
+        target = IMAGES / f"{what}-{name}.png"
+        TAKES[what](name, target)
         print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
 
 
-def take(theme: str, target: Path) -> None:
+def dashboard(name: str, target: Path) -> None:
+    """Write the last still picture of its notebook on a page that has the variables of the theme."""
+    outputs = [output for cell in _cells(DASHBOARD) for output in cell.get("outputs", []) if "data" in output]
+    still = next(html for each in reversed(outputs) if "llx-still" in (html := each["data"].get("text/html", "")))
+    with browser() as chromium, chromium.new_context(viewport={"width": 1080, "height": 800}) as context:
+        page = context.new_page()
+        page.set_content(PAGE.format(theme=theme(name), zoom=1, more="#it>div>p{display:none}", picture=still))
+        page.locator("body").screenshot(path=target)
+
+
+def quickstart(name: str, target: Path) -> None:
     """Run the notebook in a JupyterLab of this theme, and write the picture."""
-    settings = {"@jupyterlab/apputils-extension:themes": {"theme": theme}}
+    settings = {"@jupyterlab/apputils-extension:themes": {"theme": THEMES[name]}}
     cache = {"LLX_CACHE_HOME": os.environ["LLX_CACHE_HOME"]} if "LLX_CACHE_HOME" in os.environ else {}
     with (
         tempfile.TemporaryDirectory() as home,
@@ -65,8 +83,10 @@ def take(theme: str, target: Path) -> None:
 
 def crop(notebook: Notebook, target: Path) -> None:
     """Keep the cells of the picture, and write it as high as they need."""
-    sources = [cell.source.partition("\n")[2] or cell.source if cell.source.startswith("%%") else cell.source
-               for cell in nbformat.read(NOTEBOOK, as_version=4).cells]  # type: ignore[no-untyped-call]  # fmt: skip
+    sources = [
+        cell.source.partition("\n")[2] or cell.source if cell.source.startswith("%%") else cell.source
+        for cell in _cells(NOTEBOOK)
+    ]
     missing = [beginning for beginning in SHOWN if not any(source.startswith(beginning) for source in sources)]
     if missing:
         raise SystemExit(f"the notebook has no cell that begins with {missing[0]!r}")
@@ -87,6 +107,15 @@ def crop(notebook: Notebook, target: Path) -> None:
     notebook.page.set_viewport_size({"width": WIDTH, "height": int(bottom) + 48})
     notebook.page.wait_for_timeout(500)
     notebook.page.screenshot(path=target)
+
+
+def _cells(notebook: Path) -> list[nbformat.NotebookNode]:
+    cells: list[nbformat.NotebookNode] = nbformat.read(notebook, as_version=4).cells  # type: ignore[no-untyped-call]
+    return cells
+
+
+TAKES = {"quickstart": quickstart, "dashboard": dashboard}
+"""What can be taken, by its name."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The dashboard in Notebook 7 and in Voilà, which the same server shows where they are installed."""
+"""The dashboard in Notebook 7 and Voilà, and the prompt cells of Notebook 7; skipped where these are not installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.browser.test_dashboard import SETUP
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
-CELLS = [SETUP, "%llx_dashboard", "llx.ask('why', profile='duo')"]
+CELLS = [SETUP, "%llx_dashboard", "llx.ask('why', profile='duo')", "%%llx --dry-run\nWhat of **{{ 1 + 1 }}**?"]
 
 STILL = "div[class^=llx-still]"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def front_end(request: pytest.FixtureRequest, running_lab: tuple[Browser, Server, Path]) -> Iterator[Page]:
     """A page in which all cells have run; skipped where the front end is not installed."""
     name, path = request.param
@@ -50,3 +50,10 @@ def test_it_lives_and_only_the_live_view_is_seen(front_end: Page) -> None:
     expect(front_end.locator(STILL)).to_be_hidden(timeout=SECONDS)
     live.get_by_role("button", name="Open circuit").click()
     expect(live.get_by_text("was opened by hand")).to_be_visible(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("front_end", [("notebook", "notebooks")], indirect=True)
+def test_in_notebook_7_a_prompt_cell_is_markdown_with_python_in_its_expressions(front_end: Page) -> None:
+    cells = front_end.locator(".jp-CodeCell")
+    expect(cells.last.locator(".llx-expression")).to_have_text("1 + 1", timeout=SECONDS)
+    expect(cells.first.locator(".llx-expression")).to_have_count(0)
