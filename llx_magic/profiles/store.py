@@ -254,8 +254,6 @@ class ProfileStore:
             path = path.with_name(path.name + SUFFIX)
         if not os.path.lexists(path):
             raise ProfileError(f"{shown_path(path)}: there is no such file{as_on_windows(text)}")
-        if path.is_dir() and not path.is_symlink():
-            raise ProfileError(f"{shown_path(path)} is a folder; a profile is a file that ends in {SUFFIX}")
         if problem := name_problem(path.stem):
             raise ProfileError(f"{shown_path(path)}: the file's name without {SUFFIX} {problem}")
         return path, path.parent

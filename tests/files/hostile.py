@@ -86,7 +86,7 @@ NO_FILES = (
     HostileFile("link-device", lambda path: path.symlink_to("/dev/zero"), _LINK),
     HostileFile("link-pipe", lambda path: path.symlink_to("pipe.json"), _LINK),
     HostileFile("link-self-fd", lambda path: path.symlink_to("/proc/self/fd/0"), _LINK),
-    HostileFile("folder", lambda path: path.mkdir(), "a folder"),
+    HostileFile("folder", lambda path: path.mkdir(), "cannot be read (it is a folder)"),
     HostileFile("pipe", os.mkfifo, _KIND),
     HostileFile("device", _device, _KIND),
     HostileFile("socket", _socket, _KIND),
