@@ -69,7 +69,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 480", "--quick --rounds 1", 800),
+    Benchmark("calls", "Calls, streams, failover and recovery", "--seconds 540", "--quick --rounds 1", 800),
     Benchmark("forms", "The services' own forms, beside their own clients", "", "--rounds 1", 300),
     Benchmark("observing", "Being watched", "--rounds 15", "--rounds 3", 120),
     Benchmark("hop", "The background loop", "", "--rounds 5", 60),
