@@ -433,7 +433,8 @@ class Folder:
         """A history that somebody saved, and what it came to."""
         (self.path / "history.jsonl").write_bytes(data)
         kernels = load_history(self.path / "history.jsonl")
-        past = Past(kernels, chance.random)
+        past = Past(kernels)
+        past.course(chance.random)
         events = [event for each in kernels for event in each]
         totals(as_recorded(past.asked_of({"a", "b"}), events), events)
 

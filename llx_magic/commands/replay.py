@@ -12,9 +12,10 @@ from llx_magic.commands.profiles import pairs
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, files, settings
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import Expected, Figure, Totals, spread_in_words
+from llx_magic.core.totals import CLAIMS, Expected, Figure, Totals, spread_in_words
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.session.replaying import Replayer, Trial, change_of
+from llx_magic.text.wording import listed
 from llx_magic.units import duration, number, percent, plural
 
 HISTORY = Option(
@@ -63,13 +64,15 @@ def run(here: Here, asked: Asked) -> Shown:
 
 
 _ROWS: tuple[tuple[str, Figure, Callable[[float | None], str]], ...] = (
-    ("answered", lambda each: each.success_rate, percent),
-    ("p50", lambda each: each.p50, duration),
-    ("p95", lambda each: each.p95, duration),
-    ("cost", lambda each: each.cost, number),
+    ("answered", CLAIMS["answered"], percent),
+    ("p50", CLAIMS["p50"], duration),
+    ("p95", CLAIMS["p95"], duration),
+    ("cost", CLAIMS["cost"], number),
     ("answered by another than the first", lambda each: each.switches, number),
     ("wasted tokens", lambda each: each.wasted_tokens, number),
 )
+
+_UNTOLD = "cannot be told"
 
 
 def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
@@ -77,7 +80,8 @@ def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
     rows = []
     for name, figure, words in _ROWS:
         spread = [spread_in_words(would, figure, words)] if would.is_drawn else []
-        rows.append((name, words(figure(was)), words(figure(would.middle)), *spread))
+        told = _UNTOLD if name in would.untold else words(figure(would.middle))
+        rows.append((name, words(figure(was)), told, *spread))
     return rows
 
 
@@ -90,10 +94,12 @@ def remarks(replayer: Replayer, trial: Trial) -> list[str]:
         f"{percent(share)} of the attempts are drawn from what each backend answered; the others are known",
         f"drawn {plural(courses, 'time')}: would be is the middle, and a real run mostly lies within the last column",
     ]
+    if why := replayer.why_untold(trial):
+        said.append(f"{listed(sorted(trial.expected.untold))} {_UNTOLD}: {why}")
     return said + [_little(name, count) for name, count in replayer.thin(trial).items()]
 
 
 def _little(name: str, count: int) -> str:
-    if not count:
-        return f"nothing is known of {name}, which was never asked: it is taken to answer as another backend does"
-    return f"little is known of {name}: it was asked {plural(count, 'time')}"
+    if count:
+        return f"little is known of {name}: it was asked {plural(count, 'time')}"
+    return f"nothing is known of {name}, which was never asked: it is taken to answer as another does, more or less"

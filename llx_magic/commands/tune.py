@@ -12,7 +12,8 @@ from llx_magic.commands.output import Shown, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.replay import HISTORY
 from llx_magic.commands.sources import ANOTHER_PROFILE
-from llx_magic.session.tuning import Aim, read_aim, tune
+from llx_magic.session.tuning import Aim, Tuned, read_aim, tune
+from llx_magic.text.wording import listed
 from llx_magic.units import duration, number, percent, plural
 
 COMMAND = Command(
@@ -40,9 +41,20 @@ def run(here: Here, asked: Asked) -> Shown:
         f"{percent(now.success_rate)} answered, p95 {duration(now.p95)}"
         f"{'' if now.cost is None else f', cost {number(now.cost)}'}; {plural(tuned.tried, 'change')} tried for {aim}"
     )
-    if not tuned.best:
-        return Shown(f"{head}\nnone of them is better")
-    text = bullet_list(head, [advice.sentence for advice in tuned.best])
-    items = "".join(f"<li>{html.escape(advice.sentence)}</li>" for advice in tuned.best)
+    said = [advice.sentence for advice in tuned.best]
+    below = _others(tuned)
+    if not said:
+        return Shown(f"{head}\n{below or 'none of them is better'}")
+    items = "".join(f"<li>{html.escape(each)}</li>" for each in said)
+    shown = f"<p>{html.escape(head)}</p><ol>{items}</ol><p>{html.escape(below)}</p>"
     best = tuned.best[0].trial
-    return Shown(text, f"<p>{html.escape(head)}</p><ol>{items}</ol>", frame=lambda: replayer.frame(best))
+    text = "\n".join(filter(None, (bullet_list(head, said), below)))
+    return Shown(text, shown, frame=lambda: replayer.frame(best))
+
+
+def _others(tuned: Tuned) -> str:
+    """Say of what seemed better too why it is not recommended."""
+    if not tuned.doubts:
+        return ""
+    names = listed([str(trial.change) for trial in tuned.doubtful])
+    return f"not recommended, since it cannot be told how much better: {names} ({tuned.doubts})"

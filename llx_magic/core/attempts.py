@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -13,7 +13,7 @@ import msgspec
 
 from llx_magic.core.events import VisitSucceeded
 from llx_magic.core.failure import REFUSALS, Failure, Limit
-from llx_magic.core.outages import Outages, outages, rates_of, usual_of
+from llx_magic.core.outages import Outages, Seen
 from llx_magic.core.statistics import percentile
 
 NEIGHBOURS = 40
@@ -33,6 +33,9 @@ DOUBT = 5
 
 FEW_REPLIES = 6
 """Of fewer replies, how far they lie apart is taken from other backends as well."""
+
+STRANGE = 2.0
+"""A backend that nobody asked takes mostly between so many times as long as another and that part of it."""
 
 FEW_FAILURES = 20
 """A backend that has only failed, and not so often, may be one that answers."""
@@ -97,15 +100,9 @@ def in_order(attempts: Iterable[Attempted]) -> Sequence[Attempted]:
     return every
 
 
-def courses_of(
-    backends: Mapping[str, Sequence[Attempted]], span: tuple[float, float], draw: Callable[[], float]
-) -> Mapping[str, Outages]:
-    """Return when each backend was out, as one of all courses that fit the attempts; "" is one that nobody asked."""
-    seen = {
-        name: ([each.at for each in every], [each.has_failed for each in every]) for name, every in backends.items()
-    }
-    usual = usual_of([rates for each in seen.values() if (rates := rates_of(*each)) is not None])
-    return {name: outages(*each, draw, usual, span) for name, each in {**seen, "": ([], [])}.items()}
+def seen_in(attempts: Sequence[Attempted]) -> Seen:
+    """Return what attempts in their order tell of outages."""
+    return Seen([each.at for each in attempts], [each.has_failed for each in attempts])
 
 
 class Attempts:
@@ -132,19 +129,22 @@ class Attempts:
         """How long half of the replies take at most; None of none."""
         return percentile((each.seconds for each in self.replies if not each.is_cut), 0.5)
 
-    def of_one_like_it(self, model: str, failed: int, course: Outages) -> Attempts:
+    def of_one_like_it(self, model: str, failed: int, course: Outages, by: float = 1.0) -> Attempts:
         """Return what another backend would have answered, of which no more is known than that it has failed so often.
 
-        It is taken to answer as this one does, and to be out by the ``course``.
+        It is taken to answer as this one does, but to take so many times as long, and to be out by the ``course``.
         """
         rate = (failed + DOUBT * self._course.fails_up) / (failed + DOUBT)
         course = replace(course, fails_up=rate, fails_out=max(rate, course.fails_out))
-        like = Attempts((each.stretched(1.0, model) for each in self.replies), course, self._course)
+        like = Attempts((each.stretched(by, model) for each in self.replies), course, self._course)
         like.borrow([self])
         return like
 
-    def borrow(self, others: Sequence[Attempts]) -> None:
-        """Take from other backends what is lacking: how they fail, and how far replies lie apart around the usual."""
+    def borrow(self, others: Sequence[Attempts], off: float = 0.0) -> None:
+        """Take from other backends what is lacking: how they fail, and how far replies lie apart around the usual.
+
+        By ``off`` standard deviations the usual may be another than that of its few replies.
+        """
         if not self.failures:
             every = (each for other in others for each in other.failures)
             self._alike[True, True] = sorted(every, key=attrgetter("at"))
@@ -153,9 +153,10 @@ class Attempts:
         if usual is None or lacking <= 0:
             return
         model = next((each.reply.model for each in own if each.reply), "")
+        by = strangeness(off, len(own))
         for other in others:
             if len(other.replies) >= FEW_REPLIES and other.usual_seconds:
-                own += other.spread(lacking, usual / other.usual_seconds, model)
+                own += other.spread(lacking, usual * by / other.usual_seconds, model)
         own.sort(key=attrgetter("at"))
         self._neighbours = len(own)
 
@@ -229,6 +230,14 @@ class Attempts:
         first = max(0, min(place - count // 2, len(attempts) - count))
         near = attempts[first : first + count]
         return near[int(draw() * len(near))]
+
+
+def strangeness(off: float, replies: int) -> float:
+    """Return how many times as long as it seems a backend may take, of which so few replies are known.
+
+    ``off`` is by how many standard deviations.
+    """
+    return math.pow(STRANGE, off / math.sqrt(1 + replies))
 
 
 def changes(seconds: Sequence[float]) -> bool:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from itertools import chain, pairwise
 from statistics import mean
 
@@ -28,6 +29,12 @@ MOST_FITTED = 2000
 
 MOST_UNSEEN = 500
 """At how many moments at most, between attempts, the state is drawn too."""
+
+MOST_COUNTED = 100
+"""Of more outages than these it is certain enough how often they come."""
+
+MOST_OUT = 0.9
+"""No backend is taken to be out for more than this part of the time."""
 
 _LEAST = 1e-4
 
@@ -45,6 +52,15 @@ class Rates:
         """Return how likely it is out after a gap: where it was up before, and where it was out."""
         kept = math.exp(-gap / self.lasts)
         return self.share * (1 - kept), self.share + (1 - self.share) * kept
+
+    def as_likely(self, seconds: float, draw: Callable[[], float]) -> Rates:
+        """Return the rates as they may be as well: in so many seconds it went out a few times only, as chance had it.
+
+        How often it goes out is drawn from what fits as many outages: from Erlang's law.
+        """
+        begun = max(1, round(min(MOST_COUNTED, self.share * (1 - self.share) * seconds / self.lasts)))
+        oftener = -sum(math.log(1 - draw()) for _ in range(begun)) / begun
+        return replace(self, share=min(MOST_OUT, self.share * oftener))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +81,48 @@ class Outages:
         return self.begins_out ^ (bisect_right(self.changes, at) % 2 == 1)
 
 
-def rates_of(times: Sequence[float], failed: Sequence[bool]) -> Rates | None:
-    """Return what explains the attempts best, whose times rise; None where all or none of them failed."""
-    if not 0 < sum(failed) < len(failed):
-        return None
-    return _fitted(_gaps(times)[-MOST_FITTED + 1 :], failed[-MOST_FITTED:])
+class Seen:
+    """What was seen of a backend: the moments of its attempts, which rise, and which of them failed."""
+
+    def __init__(self, times: Sequence[float] = (), failed: Sequence[bool] = ()) -> None:
+        self.times = times
+        self.failed = failed
+
+    @cached_property
+    def rates(self) -> Rates | None:
+        """What explains the attempts best; None where all or none of them failed."""
+        if not 0 < sum(self.failed) < len(self.failed):
+            return None
+        return _fitted(_gaps(self.times)[-MOST_FITTED + 1 :], self.failed[-MOST_FITTED:])
 
 
-def usual_of(every: Sequence[Rates]) -> Rates | None:
-    """Return what is usual of backends; None of none."""
-    if not every:
-        return None
-    return Rates(*(mean(each) for each in zip(*map(astuple, every), strict=True)))
+def usual_of(every: Iterable[Seen]) -> Rates | None:
+    """Return what is usual of backends; None where nothing is known of any."""
+    known = [astuple(each.rates) for each in every if each.rates is not None]
+    return Rates(*map(mean, zip(*known, strict=True))) if known else None
 
 
 def outages(
-    times: Sequence[float],
-    failed: Sequence[bool],
+    seen: Seen,
     draw: Callable[[], float],
     usual: Rates | None = None,
     span: tuple[float, float] | None = None,
 ) -> Outages:
-    """Return a course that fits the attempts, whose times rise; ``draw`` gives random numbers in [0, 1).
+    """Return a course that fits the attempts; ``draw`` gives random numbers in [0, 1).
 
     ``usual`` is what is usual of other backends, and ``span`` the time that the course is about.
     """
+    times, failed, rates = seen.times, seen.failed, seen.rates
     if times and all(failed):
         return Outages((), begins_out=False, fails_up=1.0, fails_out=1.0)
-    rates = rates_of(times, failed)
     fails_up = 0.0 if rates is None else rates.up
+    begin, end = span or (times[0], times[-1])
     if rates is None and usual is not None:
-        seen = sum(min(gap, usual.lasts) for gap in _gaps(times))
-        rates = replace(usual, up=_LEAST, share=usual.share / (1 + usual.share * seen / usual.lasts))
+        usual = usual.as_likely(end - begin, draw)
+        seconds = sum(min(gap, usual.lasts) for gap in _gaps(times))
+        rates = replace(usual, up=_LEAST, share=usual.share / (1 + usual.share * seconds / usual.lasts))
     if rates is None:
         return Outages((), begins_out=False, fails_up=0.0, fails_out=0.0)
-    begin, end = span or (times[0], times[-1])
     step = max(rates.lasts / 4, (end - begin) / MOST_UNSEEN)
     moments, seen_as = _with_unseen(times, failed, (begin, end), step)
     gaps = _gaps(moments)
@@ -134,7 +157,7 @@ def _with_unseen(
 
 def _fitted(gaps: Sequence[float], failed: Sequence[bool]) -> Rates:
     best, likeliest = None, -math.inf
-    share = min(0.9, max(0.02, sum(failed) / len(failed)))
+    share = min(MOST_OUT, max(0.02, sum(failed) / len(failed)))
     for lasts in LASTING:
         rates = Rates(share / 4, 0.95, share, lasts)
         for _ in range(ROUNDS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median_low
 
@@ -16,6 +16,15 @@ Figure = Callable[["Totals"], float | None]
 
 Prompts = Sequence[tuple[Asked, RequestRecord]]
 """Prompts as they were asked, each with what became of it."""
+
+FEWEST_PROMPTS = 20
+"""Of fewer prompts nothing is concluded: the slowest of 20 has none beside it."""
+
+POINTS_APART, PART_APART = 0.02, 0.1
+"""How far a course may come from the middle, in the share that is answered and as a part of any other figure.
+
+Where one comes further, the figure cannot be told: a history that holds too little shows in its courses.
+"""
 
 WORTH_SAYING = 0.05
 """By which part of itself a time or a cost must change to be worth a word."""
@@ -49,6 +58,15 @@ class Totals:
         return self.answered / ended if ended else None
 
 
+CLAIMS: Mapping[str, Figure] = {
+    "answered": lambda each: each.success_rate,
+    "p50": lambda each: each.p50,
+    "p95": lambda each: each.p95,
+    "cost": lambda each: each.cost,
+}
+"""The figures by which settings are compared, which can be told or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What prompts would come to where part of it is drawn: in some courses, each as likely as the others."""
@@ -79,10 +97,25 @@ class Expected:
         """Whether there is more than one course, since something was drawn."""
         return len(self.courses) > 1
 
+    @property
+    def untold(self) -> frozenset[str]:
+        """The claims that cannot be told, since courses come to too different figures."""
+        return frozenset(name for name in CLAIMS if not self._is_told(name))
+
     def spread(self, figure: Figure) -> tuple[float, float] | None:
         """Return the least and the greatest of a figure in the courses; None where none has it."""
         known = self._known(figure)
         return (min(known), max(known)) if known else None
+
+    def _is_told(self, claim: str) -> bool:
+        figure = CLAIMS[claim]
+        middle, known = figure(self.middle), self._known(figure)
+        if middle is None:
+            return True
+        apart = max(abs(each - middle) for each in known)
+        return len(known) == len(self.courses) and apart <= (
+            POINTS_APART if claim == "answered" else PART_APART * middle
+        )
 
     def _known(self, figure: Figure) -> list[float]:
         return [value for each in self.courses if (value := figure(each)) is not None]
@@ -137,18 +170,34 @@ def as_recorded(asked: Iterable[Asked], events: Iterable[Event]) -> Prompts:
     return [(of_request[number], record) for number, record in records.items()]
 
 
-def what_if(was: Totals, would: Totals, change: str) -> str | None:
-    """Return in one line what a change would have made of the prompts, or None where that is nothing to speak of."""
-    said = []
-    before, after = was.success_rate, would.success_rate
-    if before is not None and after is not None and abs(after - before) >= POINTS_WORTH_SAYING:
-        said.append(f"{percent(after)} answered instead of {percent(before)}")
-    if _differ(was.p95, would.p95):
-        said.append(f"19 of 20 within {duration(would.p95)} instead of {duration(was.p95)}")
-    if _differ(was.cost, would.cost):
-        said.append(f"cost {number(would.cost)} instead of {number(was.cost)}")
+def claim_in_words(expected: Expected, claim: str, words: Callable[[float | None], str]) -> str:
+    """Return a figure, such as ``9.1 s``; where that cannot be told, from where to where it goes in the courses."""
+    figure = CLAIMS[claim]
+    spread = spread_in_words(expected, figure, words) if claim in expected.untold else ""
+    return spread or words(figure(expected.middle))
+
+
+def what_if(now: Expected, then: Expected, change: str) -> str | None:
+    """Return in one line what a change would have made of the prompts, or None where that is nothing to speak of.
+
+    What cannot be told is a range there, and left out where that is not better or worse as a whole.
+    """
+    said = list[str]()
+    for claim, words, text in (
+        ("answered", percent, "{} answered instead of {}"),
+        ("p95", duration, "19 of 20 within {} instead of {}"),
+        ("cost", number, "cost {} instead of {}"),
+    ):
+        if _differ(now, then, claim):
+            said.append(text.format(claim_in_words(then, claim, words), claim_in_words(now, claim, words)))
     return f"with {change}: {', '.join(said)}" if said else None
 
 
-def _differ(was: float | None, would: float | None) -> bool:
-    return was is not None and would is not None and abs(would - was) > WORTH_SAYING * was
+def _differ(now: Expected, then: Expected, claim: str) -> bool:
+    was, would = CLAIMS[claim](now.middle), CLAIMS[claim](then.middle)
+    if was is None or would is None:
+        return False
+    if abs(would - was) <= (POINTS_WORTH_SAYING if claim == "answered" else WORTH_SAYING * was):
+        return False
+    (lowest, low), (high, highest) = sorted(each.spread(CLAIMS[claim]) or (was, would) for each in (now, then))
+    return claim not in now.untold | then.untold or max(lowest, low) < min(high, highest)

@@ -129,12 +129,28 @@ async def cut_at(clock: LeapingClock, seconds: float, work: Coroutine[object, No
         timer.cancel()
 
 
-def on_leaping_time(start: float, work: Callable[[LeapingClock], Coroutine[object, None, T]]) -> T:
+class Stopped(Exception):
+    """What was under way on leaping time is not wanted any longer."""
+
+
+def never() -> bool:
+    """Return that it is wanted still."""
+    return False
+
+
+def on_leaping_time(
+    start: float, work: Callable[[LeapingClock], Coroutine[object, None, T]], is_stopped: Callable[[], bool] = never
+) -> T:
     """Run a coroutine to its end, from the moment ``start`` on, while the calling thread waits.
 
     It runs on a thread of its own, since a notebook's own has a running loop. An interrupt cancels the coroutine and is
     then raised here.
+
+    Raises:
+        Stopped: as soon as ``is_stopped`` says so; it is asked now and then.
     """
+    if is_stopped():
+        raise Stopped
     outcome: list[Callable[[], T]] = []
     loop, is_over = _LeapingLoop(), threading.Event()
     task = loop.create_task(work(LeapingClock(loop, start)))
@@ -151,8 +167,9 @@ def on_leaping_time(start: float, work: Callable[[LeapingClock], Coroutine[objec
     threading.Thread(target=run, name="llx-replay", daemon=True).start()
     try:
         while not is_over.wait(SLICE_SECONDS):
-            pass
-    except KeyboardInterrupt:
+            if is_stopped():
+                raise Stopped
+    except (KeyboardInterrupt, Stopped):
         with contextlib.suppress(RuntimeError):  # it has just ended
             loop.call_soon_threadsafe(task.cancel)
         is_over.wait()

@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping
 
 from llx_magic.core.snapshot import Snapshot
 from llx_magic.core.statistics import Prompts
+from llx_magic.core.totals import FEWEST_PROMPTS
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.what_if import SLOW, what_if
 from llx_magic.settings.declaration import Settings
 
 LOOKS_EVERY = 60.0
 """How many seconds lie between two looks at least."""
-
-FEWEST_PROMPTS = 10
-"""Of fewer prompts nothing is concluded."""
 
 Find = Callable[[LoadBalancer, Callable[[], bool]], str]
 """Returns what would have helped; the second argument tells whether that is still wanted."""

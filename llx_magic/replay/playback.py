@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 from llx_magic.core.attempts import Attempted
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
-from llx_magic.core.past import Past
+from llx_magic.core.past import Course
 from llx_magic.core.ports import Clock, Progress
 from llx_magic.core.reply import Answer, ChatRequest, Usage
 
@@ -30,11 +30,11 @@ class Playback:
     """One backend for one request of the past; ``longest_pause`` is the longest silence within a reply, in seconds."""
 
     def __init__(
-        self, name: str, past: Past, request: int, clock: Clock, drawn: Drawn, longest_pause: float = math.inf
+        self, name: str, course: Course, request: int, clock: Clock, drawn: Drawn, longest_pause: float = math.inf
     ) -> None:
         self.name = name
         self.model = name
-        self._past = past
+        self._course = course
         self._request = request
         self._clock = clock
         self._count = drawn
@@ -42,13 +42,15 @@ class Playback:
         self._made = 0
 
     async def prepare(self) -> Self:
-        """Return itself.
+        """Return itself, after as long as the request waited for it.
 
         Raises:
             NotReady: where the request found it so, and where nothing is known of it.
         """
-        if why := self._past.why_not(self.name, self._request):
+        if why := self._course.why_not(self.name, self._request):
             raise NotReady(why)
+        if seconds := self._course.past.ready_after(self.name, self._request):
+            await self._clock.sleep(seconds)
         return self
 
     async def answer(self, _request: ChatRequest, progress: Progress) -> Answer:
@@ -61,7 +63,7 @@ class Playback:
         progress.on_connected()
         sent = self._clock.now()
         self._made += 1
-        met, is_known = self._past.meets(self.name, self._request, self._made, sent)
+        met, is_known = self._course.meets(self.name, self._request, self._made, sent)
         self._count.attempts += 1
         self._count.drawn += not is_known
         if met.is_cut:
@@ -76,7 +78,7 @@ class Playback:
         """Go on beyond the moment at which it was cut; how, is drawn."""
         await self._play(cut, sent, progress, has_begun=False)
         self._count.drawn += is_known
-        longer = self._past.outlasting(self.name, cut, sent)
+        longer = self._course.outlasting(self.name, cut, sent)
         if longer is None:
             await self._clock.sleep(NEVER_SECONDS)
             raise BackendFailed(_NOBODY_KNOWS)

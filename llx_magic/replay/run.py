@@ -16,14 +16,14 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import Message
 from llx_magic.core.money import UNPRICED, Tariff
-from llx_magic.core.past import Asked, Past
+from llx_magic.core.past import Asked, Course
 from llx_magic.core.ports import Backend
 from llx_magic.core.routing import FAILOVER, Routing, Standing, turn_of
 from llx_magic.core.statistics import RequestRecord
 from llx_magic.core.totals import Expected, totals
 from llx_magic.core.window import BYTES_A_TOKEN, bytes_of
 from llx_magic.engine.budget import Budget, Purse
-from llx_magic.engine.leaps import Arrival, LeapingClock, arriving, cut_at, on_leaping_time
+from llx_magic.engine.leaps import Arrival, LeapingClock, arriving, cut_at, never, on_leaping_time
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import Candidate, Plan
 from llx_magic.engine.request import RequestRun
@@ -74,22 +74,40 @@ class Decided:
     events: tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is tried: the places and their routing; ``seed`` is that of all draws.
+
+    Nothing more is tried as soon as ``is_stopped`` says so.
+    """
+
+    places: Sequence[Place]
+    routing: Routing
+    seed: int = 0
+    is_stopped: Callable[[], bool] = never
+
+
 class Trial:
     """A profile as it is to be tried, from the first prompt to the last."""
 
-    def __init__(self, places: Sequence[Place], routing: Routing, answering: Answering, seed: int = 0) -> None:
-        self._places = places
-        self._routing = routing
+    def __init__(self, terms: Terms, answering: Answering) -> None:
+        self._places = terms.places
+        self._routing = terms.routing
         self._answering = answering
-        self._jitter = draws(seed) if routing.explores else lambda: 0.5
-        self._budgets = (Budget(Purse(), places[0].settings.budget_usd),)
+        self._is_stopped = terms.is_stopped
+        self._jitter = draws(terms.seed) if terms.routing.explores else lambda: 0.5
+        self._budgets = (Budget(Purse(), terms.places[0].settings.budget_usd),)
 
     def decide(self, asked: Sequence[Asked], by_hand: Sequence[ByHand] = ()) -> Decided:
-        """Ask every prompt when it came, and do to circuits what was done by hand; return what became of them."""
+        """Ask every prompt when it came, and do to circuits what was done by hand; return what became of them.
+
+        Raises:
+            Stopped: where it is not wanted any longer.
+        """
         if not asked:
             return Decided((), ())
         start = min(asked[0].at, *(done.at for _kernel, done in by_hand)) if by_hand else asked[0].at
-        return on_leaping_time(start, lambda clock: self._run(clock, asked, by_hand))
+        return on_leaping_time(start, lambda clock: self._run(clock, asked, by_hand), self._is_stopped)
 
     async def _run(self, clock: LeapingClock, asked: Sequence[Asked], by_hand: Sequence[ByHand]) -> Decided:
         count = Counter(each.kernel for each in asked)
@@ -177,19 +195,19 @@ class Told:
     expected: Expected
 
 
-def told(pasts: Iterable[Past], places: Sequence[Place], routing: Routing, seed: int = 0) -> Told:
-    """Return what the prompts would have come to, in a course for each of the pasts, which differ in their draws alone.
+def told(courses: Iterable[Course], terms: Terms) -> Told:
+    """Return what the prompts would have come to, in each of the courses of their past.
 
     One is enough where nothing is drawn.
     """
-    courses = list[Replayed]()
-    for number, past in enumerate(pasts):
-        past.draw = draws(seed + 1 + number)
-        courses.append(replayed(past, places, routing, seed))
-        if not courses[0].drawn_share:
+    found = list[Replayed]()
+    for number, course in enumerate(courses):
+        course.draw = draws(terms.seed + 1 + number)
+        found.append(replayed(course, terms))
+        if not found[0].drawn_share:
             break
-    expected = Expected(tuple(totals(each.decided.prompts, each.decided.events) for each in courses))
-    return Told(courses[expected.typical], expected)
+    expected = Expected(tuple(totals(each.decided.prompts, each.decided.events) for each in found))
+    return Told(found[expected.typical], expected)
 
 
 def courses_for(prompts: int) -> int:
@@ -197,16 +215,16 @@ def courses_for(prompts: int) -> int:
     return max(LEAST_COURSES, min(MOST_COURSES, MOST_PROMPTS // max(1, prompts)))
 
 
-def replayed(past: Past, places: Sequence[Place], routing: Routing, seed: int = 0) -> Replayed:
-    """Return what the prompts of the past would have come to."""
-    asked = past.asked_of({place.name for place in places})
+def replayed(course: Course, terms: Terms) -> Replayed:
+    """Return what the prompts of the past would have come to in one of its courses."""
+    asked = course.past.asked_of({place.name for place in terms.places})
     drawn = {each.request: Drawn() for each in asked}
-    pauses = {place.name: (place.settings.stall_timeout_ms or 1e12) / 2000 for place in places}
+    pauses = {place.name: (place.settings.stall_timeout_ms or 1e12) / 2000 for place in terms.places}
 
     def answering(name: str, one: Asked, clock: LeapingClock) -> Backend:
-        return Playback(name, past, one.request, clock, drawn[one.request], pauses[name])
+        return Playback(name, course, one.request, clock, drawn[one.request], pauses[name])
 
-    decided = Trial(places, routing, answering, seed).decide(asked, past.by_hand)
+    decided = Trial(terms, answering).decide(asked, course.past.by_hand)
     return Replayed(decided, tuple(drawn[one.request] for one, _record in decided.prompts))
 
 

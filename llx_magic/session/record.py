@@ -247,7 +247,8 @@ class ProfileRecord:
         Columns: request, started (UTC), outcome, backend, seconds, ttft_seconds, attempts, drawn (how many of the
         attempts met what was drawn), prompt_tokens, completion_tokens, cost, decisions, error, and of what happened
         was_outcome, was_backend, was_seconds, was_cost. ``attrs["drawn_share"]`` is the share of all attempts;
-        ``attrs["answered_from_to"]`` and ``attrs["p95_from_to"]`` are the least and the greatest in the courses.
+        ``attrs["answered_from_to"]`` and ``attrs["p95_from_to"]`` are the least and the greatest in the courses, and
+        ``attrs["cannot_be_told"]`` names each figure in which they differ too much, with the reason.
 
         Raises:
             SettingError: for a setting that does not exist, or a value that is not allowed.

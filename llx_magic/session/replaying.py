@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llx_magic.core.events import Event
-from llx_magic.core.past import Asked, Past
+from llx_magic.core.events import AttemptStarted, Event
+from llx_magic.core.past import Asked, Course, Past
 from llx_magic.core.routing import FAILOVER, Routing, routing_named
 from llx_magic.core.totals import Expected, Prompts, Totals, as_recorded, totals, what_if
+from llx_magic.engine.leaps import never
 from llx_magic.errors import UsageProblem
 from llx_magic.files.folders import absolute
 from llx_magic.observe.frames import frames
 from llx_magic.profiles.document import SINGLE
 from llx_magic.replay.history import latest, load, numbered
-from llx_magic.replay.run import Place, Told, courses_for, draws, told
+from llx_magic.replay.run import Place, Terms, Told, courses_for, draws, told
 from llx_magic.session.prices import Costs
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import listed
+from llx_magic.text.wording import listed, shown_path
+from llx_magic.units import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from llx_magic.session.record import ProfileRecord
 
 THIN = 50
-"""What is drawn from fewer attempts at a backend is told apart: they say little of its slow replies."""
+"""Fewer attempts at a backend, and more to draw from them than they are, say little of its slow replies."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +51,31 @@ class Change:
 class Replayer:
     """A profile and a past; each trial meets the same outages and the same draws, so that trials can be compared.
 
-    With ``most`` only so many of the latest prompts of each kernel are looked at.
+    With ``most`` only so many of the latest prompts of each kernel are looked at. As soon as ``is_stopped`` says so, a
+    trial ends with ``Stopped``.
     """
 
     def __init__(
-        self, record: ProfileRecord, history: str | os.PathLike[str] | None, seed: int, most: int | None = None
+        self,
+        record: ProfileRecord,
+        history: str | os.PathLike[str] | None,
+        seed: int,
+        most: int | None = None,
+        is_stopped: Callable[[], bool] = never,
     ) -> None:
         kernels: Sequence[Sequence[Event]] = [record.decisions()] if history is None else load(absolute(history))
         if most is not None:
             kernels = [latest(events, most) for events in kernels]
         self.record = record
         self._seed = seed
+        self._is_stopped = is_stopped
         self.epoch = record.epoch if history is None else 0.0
         self._kernels: Sequence[Sequence[Event]] = numbered(kernels)
-        self._pasts = [Past(self._kernels, draws(seed))]
-        self._past = self._pasts[0]
+        self._past = Past(self._kernels)
+        self._courses = list[Course]()
         self.asked: list[Asked] = self._past.asked_of(record.members)
         if not self.asked:
-            raise UsageProblem(
-                f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay "
-                "but a history that was saved"
-            )
+            raise UsageProblem(_nothing_of(record, history))
         if not any(self._past.knows(name) for name in record.members):
             raise UsageProblem(
                 f"nothing is known of {listed(record.members)} in this history, so nothing can be told of it"
@@ -86,16 +93,28 @@ class Replayer:
 
     def try_out(self, change: Change, courses: int | None = None) -> Trial:
         """Return what the prompts would have come to, in so many courses; without a number in as many as are enough."""
-        pasts = self._in_courses(courses or courses_for(len(self.asked)))
-        return Trial(change, told(pasts, self._places(change), self._routing(change), self._seed))
+        drawn = self._in_courses(courses or courses_for(len(self.asked)))
+        terms = Terms(self._places(change), self._routing(change), self._seed, self._is_stopped)
+        return Trial(change, told(drawn, terms))
+
+    def why_untold(self, trial: Trial) -> str:
+        """Return why figures of a trial cannot be told, in words; empty where all can be."""
+        if not trial.expected.untold:
+            return ""
+        counts = self.thin(trial).items()
+        thin = [f"{name} was {'asked ' + plural(count, 'time') if count else 'never asked'}" for name, count in counts]
+        return listed(thin) if thin else "it hangs on what is drawn"
 
     def thin(self, trial: Trial) -> Mapping[str, int]:
-        """Return the backends that would have answered of which little is known, with their attempts."""
-        if not trial.told.typical.drawn_share:
-            return {}
-        asked = {record.backend for _asked, record in trial.told.typical.decided.prompts}
-        known = {name: self._past.attempts_at(name) for name in self.record.members if name in asked}
-        return {name: count for name, count in known.items() if count < THIN}
+        """Return the backends of which little is known and more would have to be, with their attempts."""
+        events = trial.told.typical.decided.events
+        would = Counter(event.backend for event in events if isinstance(event, AttemptStarted))
+        known = {name: self._past.attempts_at(name) for name in self.record.members}
+        return {name: count for name, count in known.items() if count < THIN and would[name] > 2 * count}
+
+    def is_groundless(self, trial: Trial, *claims: str) -> bool:
+        """Return whether one of the claims cannot be told since too little is known of a backend."""
+        return bool(trial.expected.untold.intersection(claims) and self.thin(trial))
 
     def frame(self, trial: Trial) -> pd.DataFrame:
         """Return a row per prompt: what it would have come to, and what it came to."""
@@ -106,15 +125,16 @@ class Replayer:
         frame = frames.replay_frame(rows, self.epoch)
         frame.attrs["drawn_share"] = typical.drawn_share
         frame.attrs["answered_from_to"] = trial.expected.spread(lambda each: each.success_rate)
+        frame.attrs["cannot_be_told"] = {name: self.why_untold(trial) for name in sorted(trial.expected.untold)}
         frame.attrs["p95_from_to"] = trial.expected.spread(lambda each: each.p95)
         return frame
 
-    def _in_courses(self, count: int) -> Iterator[Past]:
-        """Yield the past so often, each time with other draws; they are the same for every trial."""
+    def _in_courses(self, count: int) -> Iterator[Course]:
+        """Yield so many courses of the past; they are the same for every trial."""
         for number in range(count):
-            if number == len(self._pasts):
-                self._pasts.append(Past(self._kernels, draws(self._seed + number)))
-            yield self._pasts[number]
+            if number == len(self._courses):
+                self._courses.append(self._past.course(draws(self._seed + number)))
+            yield self._courses[number]
 
     def _events(self) -> Iterator[Event]:
         return (event for events in self._kernels for event in events)
@@ -154,9 +174,18 @@ class Trial:
         """The middle of that."""
         return self.told.expected.middle
 
-    def line(self, was: Totals) -> str | None:
-        """Return that in one line, or None where it is nothing to speak of."""
-        return what_if(was, self.totals, str(self.change))
+    def line(self, now: Trial) -> str | None:
+        """Return in one line what is other than in a trial of the settings in force, or None where that is nothing."""
+        return what_if(now.expected, self.expected, str(self.change))
+
+
+def _nothing_of(record: ProfileRecord, history: str | os.PathLike[str] | None) -> str:
+    if history is not None:
+        return f"{shown_path(absolute(history))}: no prompt of {record.name} has ended in this history"
+    return (
+        f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay: ask it first, or "
+        "give a history that was saved (--history FILE)"
+    )
 
 
 def change_of(settings: Mapping[str, JsonValue] | None, policy: str | None) -> Change:

@@ -23,7 +23,7 @@ from llx_magic.observe.frames import frames
 from llx_magic.profiles.document import SINGLE, ModelProfile, Profile
 from llx_magic.replay.history import load
 from llx_magic.replay.playback import Drawn, Playback
-from llx_magic.replay.run import Place, Trial, draws
+from llx_magic.replay.run import Place, Terms, Trial, draws
 from llx_magic.session.prices import Costs
 from llx_magic.session.wiring import script_params
 from llx_magic.settings.declaration import Settings
@@ -54,7 +54,7 @@ def simulated(
         for member in profile.members
     ]  # fmt: skip
     routing = FAILOVER if profile.policy == SINGLE else routing_named(profile.policy)
-    decided = Trial(places, routing, world.backend, seed).decide(asked)
+    decided = Trial(Terms(places, routing, seed), world.backend).decide(asked)
     frame = frames.simulation_frame(_rows([place.name for place in places], decided.events))
     found = totals(decided.prompts, decided.events)
     frame.attrs |= {"prompts": found.prompts, "answered_share": found.success_rate, "p50": found.p50, "p95": found.p95}
@@ -66,10 +66,11 @@ class _World:
 
     def __init__(self, profile: Profile, history: str | os.PathLike[str] | None, seed: int) -> None:
         self._members = {member.name: member for member in profile.members}
-        self._past = None if history is None else Past(load(absolute(history)), draws(seed))
+        past = None if history is None else Past(load(absolute(history)))
+        self._course = None if past is None else past.course(draws(seed))
         self._simulated: dict[str, SimulatedBackend] = {}
         for name, member in self._members.items():
-            if member.provider != "simulated" and not (self._past and self._past.knows(name)):
+            if member.provider != "simulated" and not (past and past.knows(name)):
                 raise UsageProblem(
                     f"{name} is no simulated model, and no history tells how it answers; give history=, as "
                     "save_history wrote it"
@@ -79,8 +80,8 @@ class _World:
         """Return a backend; nothing of the past is known of a prompt that was never asked."""
         member = self._members[name]
         if member.provider != "simulated":
-            assert self._past is not None
-            return Playback(name, self._past, 0, clock, Drawn())
+            assert self._course is not None
+            return Playback(name, self._course, 0, clock, Drawn())
         if (known := self._simulated.get(name)) is None:
             known = self._simulated[name] = _simulated(member, clock)
         return known

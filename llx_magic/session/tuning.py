@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, cast, get_args
 
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import Totals, spread_in_words
+from llx_magic.core.totals import FEWEST_PROMPTS, Totals, claim_in_words
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.profiles.document import SINGLE
 from llx_magic.session.replaying import Change, Replayer, Trial
 from llx_magic.settings.kinds import SettingValue
-from llx_magic.units import duration, number, percent
+from llx_magic.units import duration, number, percent, plural
 
 Aim = Literal["success", "latency", "cost"]
 """What is to become better."""
@@ -26,6 +26,13 @@ COMBINED = 4
 
 COMPARED, COURSES = 4, 5
 """How many of the best are tried again, and in how many courses, since one may have had luck in its draws."""
+
+_STANDS_ON: Mapping[Aim, tuple[str, ...]] = {
+    "success": ("answered",),
+    "latency": ("answered", "p95"),
+    "cost": ("answered", "cost"),
+}
+"""The claims on which a recommendation stands: where too little is known of a backend to tell one, there is none."""
 
 HARM = 0.005
 """By how much the share of answered prompts may fall for the sake of another aim."""
@@ -55,15 +62,28 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What the settings in force come to in a replay, and the changes that come to better, best first."""
+    """What the settings in force come to in a replay, and the changes that surely come to better, best first.
+
+    Others that are ``doubtful`` seemed better, but too little is known of a backend; ``doubts`` says of which.
+    """
 
     now: Trial
     best: tuple[Advice, ...]
     tried: int
+    doubtful: tuple[Trial, ...] = ()
+    doubts: str = ""
 
 
 def tune(replayer: Replayer, aim: Aim) -> Tuned:
-    """Try changes and return the best; nothing is changed. All are compared with a replay of the settings in force."""
+    """Try changes and return the best; nothing is changed. All are compared with a replay of the settings in force.
+
+    Raises:
+        UsageProblem: of so few prompts that nothing can be concluded.
+    """
+    if (count := len(replayer.asked)) < FEWEST_PROMPTS:
+        raise UsageProblem(
+            f"{plural(count, 'prompt')} cannot tell which setting is better; ask {FEWEST_PROMPTS} or more first"
+        )
     now = replayer.try_out(Change({}))
     every = list(_changes(replayer, now.totals))
     found = [trial for change in every if _is_better(trial := replayer.try_out(change, 1), now, aim)]
@@ -76,18 +96,20 @@ def tune(replayer: Replayer, aim: Aim) -> Tuned:
             is_more = all(_rank(trial.totals, aim) < _rank(each.totals, aim) for each in (one, other))
             if is_more and _is_better(trial, now, aim):
                 found.append(trial)
-    return Tuned(now, tuple(_best(replayer, found, now, aim)), tried)
+    surest = sorted(_surest(replayer, found, now, aim), key=lambda trial: _order(trial, aim))
+    doubtful = tuple(trial for trial in surest if replayer.is_groundless(trial, *_STANDS_ON[aim]))
+    best = [trial for trial in surest if trial not in doubtful][:BEST]
+    advice = tuple(Advice(trial, _sentence(trial, now)) for trial in best)
+    return Tuned(now, advice, tried, doubtful, replayer.why_untold(doubtful[0]) if doubtful else "")
 
 
-def _best(replayer: Replayer, found: Iterable[Trial], now: Trial, aim: Aim) -> Iterator[Advice]:
-    """Yield the best of what was found better in one course, as far as it is not worse in any other."""
+def _surest(replayer: Replayer, found: Iterable[Trial], now: Trial, aim: Aim) -> list[Trial]:
+    """Return the best of what was found better in one course, as far as it is not worse in any other."""
     best = dict[Totals, Trial]()
     for trial in sorted(found, key=lambda trial: _order(trial, aim)):
         best.setdefault(trial.totals, trial)  # of those that come to the same, one is enough
-    sure = [replayer.try_out(trial.change, COURSES) for trial in list(best.values())[:COMPARED]]
-    better = (trial for trial in sure if _is_better(trial, now, aim) and _is_sure(trial, now, aim))
-    for trial in sorted(better, key=lambda trial: _order(trial, aim))[:BEST]:
-        yield Advice(trial, _sentence(trial, now.totals))
+    again = [replayer.try_out(trial.change, COURSES) for trial in list(best.values())[:COMPARED]]
+    return [trial for trial in again if _is_better(trial, now, aim) and _is_sure(trial, now, aim)]
 
 
 def _changes(replayer: Replayer, now: Totals) -> Iterator[Change]:
@@ -154,13 +176,14 @@ def _both(one: Change, other: Change) -> Change | None:
     return Change({**one.settings, **other.settings}, one.policy or other.policy)
 
 
-def _sentence(trial: Trial, was: Totals) -> str:
-    would = trial.totals
-    costs = "" if was.cost is None or would.cost is None else f", cost {number(would.cost)} (now {number(was.cost)})"
+def _sentence(trial: Trial, now: Trial) -> str:
+    def claim(name: str, words: Callable[[float | None], str], of_it: str = "") -> str:
+        would, was = (claim_in_words(each.expected, name, words) for each in (trial, now))
+        return f"{would}{of_it} (now {was})"
+
+    costs = "" if None in (trial.totals.cost, now.totals.cost) else f", cost {claim('cost', number)}"
     known = 1 - trial.told.typical.drawn_share
-    spread = spread_in_words(trial.expected, lambda each: each.p95, duration)
-    p95 = ", ".join(filter(None, [duration(would.p95), spread]))
     return (
-        f"{trial.change}: {percent(would.success_rate)} answered (now {percent(was.success_rate)}), "
-        f"p95 {p95} (now {duration(was.p95)}){costs}; {percent(known)} of that is known."
+        f"{trial.change}: {claim('answered', percent, ' answered')}, p95 {claim('p95', duration)}{costs}; "
+        f"{percent(known)} of that is known."
     )

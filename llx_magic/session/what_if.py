@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from llx_magic.core.totals import POINTS_WORTH_SAYING, WORTH_SAYING, Totals
+from llx_magic.engine.leaps import Stopped, never
 from llx_magic.errors import UsageProblem
 from llx_magic.session.record import ProfileRecord
 from llx_magic.session.replaying import Change, Replayer, Trial
@@ -13,45 +14,36 @@ from llx_magic.settings.kinds import SettingValue
 MOST_PROMPTS = 300
 """So many of the latest prompts are decided again: more would take a notebook's processor for seconds."""
 
-COURSES = 3
+COURSES = 5
 """In how many courses of draws the best change must help; one is enough to find it."""
 
 SLOW = 3.0
 """From so many times the median on, what 19 of 20 took is worth a try to shorten."""
 
 
-def _never() -> bool:
-    return False
-
-
-def what_if(record: ProfileRecord, is_stopped: Callable[[], bool] = _never) -> str:
+def what_if(record: ProfileRecord, is_stopped: Callable[[], bool] = never) -> str:
     """Return what that change would have made of the latest prompts that are remembered; empty where none helps.
 
-    It is compared with a replay of the settings in force, since replaying alone makes some difference. As soon as
+    It is compared with a replay of the settings in force, since replaying alone makes some difference. Soon after
     ``is_stopped`` says so, nothing more is tried, and nothing is found.
     """
     try:
-        replayer = Replayer(record, None, 0, MOST_PROMPTS)
-    except UsageProblem:  # nothing has ended yet
+        replayer = Replayer(record, None, 0, MOST_PROMPTS, is_stopped)
+        if (best := _best(replayer)) is None:
+            return ""
+        now, sure = (replayer.try_out(change, COURSES) for change in (Change({}), best))
+    except (UsageProblem, Stopped):  # nothing has ended yet, or nobody wants to know any longer
         return ""
-    if is_stopped() or (best := _best(replayer, is_stopped)) is None or is_stopped():
+    if replayer.is_groundless(sure, "answered", "p95") or not _helps(sure.totals, now.totals):
         return ""
-    now = replayer.try_out(Change({}), COURSES)
-    if is_stopped():
-        return ""
-    sure = replayer.try_out(best, COURSES)
-    return (sure.line(now.totals) or "") if _helps(sure.totals, now.totals) else ""
+    return sure.line(now) or ""
 
 
-def _best(replayer: Replayer, is_stopped: Callable[[], bool]) -> Change | None:
+def _best(replayer: Replayer) -> Change | None:
     """Return the change that helps most in one course."""
     now = replayer.try_out(Change({}), 1).totals
-    better = list[Trial]()
-    for change in _changes(replayer, now):
-        if is_stopped():
-            return None
-        if _helps((trial := replayer.try_out(change, 1)).totals, now):
-            better.append(trial)
+    trials = (replayer.try_out(change, 1) for change in _changes(replayer, now))
+    better = [trial for trial in trials if _helps(trial.totals, now)]
     return min(better, key=_rank).change if better else None
 
 

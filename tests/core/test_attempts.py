@@ -9,10 +9,17 @@ from statistics import median
 import msgspec
 import pytest
 
-from llx_magic.core.attempts import FEW_REPLIES, Attempted, Attempts, changes, courses_of, in_order
-from llx_magic.core.events import AttemptStarted, BackendSkipped, SkipReason, VisitSucceeded
+from llx_magic.core.attempts import FEW_REPLIES, Attempted, Attempts, changes, in_order, seen_in, strangeness
+from llx_magic.core.events import (
+    AttemptStarted,
+    BackendSkipped,
+    RequestStarted,
+    SkipReason,
+    VisitStarted,
+    VisitSucceeded,
+)
 from llx_magic.core.failure import Failure, FailureKind, Limit
-from llx_magic.core.outages import Outages
+from llx_magic.core.outages import Outages, outages
 from llx_magic.core.past import Past
 
 NEVER = Outages((), begins_out=False, fails_up=0.0, fails_out=0.0)
@@ -60,7 +67,7 @@ def draws(seed: int = 0):
 
 def made(attempts: list[Attempted], draw) -> Attempts:
     every = in_order(attempts)
-    return Attempts(every, courses_of({"a": every}, (0.0, 8000.0), draw)["a"])
+    return Attempts(every, outages(seen_in(every), draw, None, (0.0, 8000.0)))
 
 
 def spread(count: int, usual: float, seed: int = 1, model: str = "m") -> list[Attempted]:
@@ -129,6 +136,17 @@ def test_of_a_backend_that_was_never_asked_another_stands_for_its_times_and_not_
     assert made(out, draws()).of_one_like_it("new", 0, ALWAYS).drawn(None, 3000.0, draws()).has_failed
 
 
+def test_what_stands_for_a_backend_that_nobody_asked_may_take_longer():
+    like = made(spread(400, 2.0), draws()).of_one_like_it("new", 0, NEVER, 1.5)
+    assert median(seconds_drawn(like)) == pytest.approx(3.0, rel=0.2)
+
+
+@pytest.mark.parametrize(("replies", "least", "most"), [(0, 1.9, 2.1), (3, 1.3, 1.5), (99, 1.0, 1.1)])
+def test_the_more_replies_are_known_the_less_strange_a_backend_is(replies, least, most):
+    assert least < strangeness(1.0, replies) < most
+    assert strangeness(0.0, replies) == 1.0
+
+
 @pytest.mark.parametrize(("failures", "least", "most"), [(1, 0.1, 0.3), (5, 0.4, 0.65), (15, 0.7, 0.9)])
 def test_the_oftener_it_only_failed_the_likelier_it_fails(failures, least, most):
     like, draw = made([*spread(300, 2.0), failed(7000.0)], draws()).of_one_like_it("new", failures, NEVER), draws(7)
@@ -162,12 +180,29 @@ def test_where_load_comes_and_goes_what_is_drawn_is_from_about_that_time():
     assert at_noon > 2.5 * at_night
 
 
+def test_who_waited_until_a_model_was_loaded_waits_again_and_nobody_else():
+    events = [
+        RequestStarted(at=0.0, request=1, policy="failover", order=("a",)),
+        VisitStarted(at=8.0, request=1, backend="a", is_probe=False),
+        AttemptStarted(at=8.0, request=1, backend="a", attempt=1, attempts=1),
+        came(9.0, 1.0),
+        RequestStarted(at=20.0, request=2, policy="failover", order=("a",)),
+        VisitStarted(at=20.0, request=2, backend="a", is_probe=False),
+        RequestStarted(at=30.0, request=3, policy="failover", order=("b", "a")),
+        VisitStarted(at=30.0, request=3, backend="b", is_probe=False),
+        AttemptStarted(at=30.0, request=3, backend="b", attempt=1, attempts=1),
+        VisitStarted(at=35.0, request=3, backend="a", is_probe=False),
+    ]
+    past = Past([events])
+    assert [past.ready_after("a", request) for request in (1, 2, 3)] == [8.0, 0.0, 0.0]
+
+
 def test_a_backend_that_could_never_be_asked_stays_so_for_its_reason():
     keyless = BackendSkipped(at=0.0, request=1, backend="b", reason=SkipReason.NOT_READY, message="no key")
     asked = AttemptStarted(at=0.0, request=1, backend="a", attempt=1, attempts=1)
-    past = Past([[keyless, asked, came(1.0, 1.0)]], draws())
-    assert past.why_not("b", 2) == "no key"
-    assert past.why_not("c", 2) is None
+    course = Past([[keyless, asked, came(1.0, 1.0)]]).course(draws())
+    assert course.why_not("b", 2) == "no key"
+    assert course.why_not("c", 2) is None
 
 
 def test_what_stands_for_a_backend_that_nobody_asked_takes_none_of_the_draws_of_its_attempts():
@@ -179,10 +214,10 @@ def test_what_stands_for_a_backend_that_nobody_asked_takes_none_of_the_draws_of_
             events.append(AttemptStarted(**stamp, backend=backend, attempt=1, attempts=1))
             ended = came(stamp["at"] + 1.0, 1.0 + number % 7)
             events.append(msgspec.structs.replace(ended, request=number + 1, backend=backend))
-    past = Past([events], draws())
+    course = Past([events]).course(draws())
 
     def told() -> list[Attempted]:
-        past.draw = draws(3)
-        return [past.meets(name, 100, 1, at)[0] for at in (100.0, 500.0, 900.0) for name in ("c", "d", "a")]
+        course.draw = draws(3)
+        return [course.meets(name, 100, 1, at)[0] for at in (100.0, 500.0, 900.0) for name in ("c", "d", "a")]
 
     assert told() == told()

@@ -25,7 +25,40 @@ WAS = Totals(prompts=100, answered=91, failed=9, p50=1.0, p95=14.0, cost=2.0, sw
     ],
 )
 def test_the_line_says_what_is_worth_a_word(change, says):
-    assert what_if(WAS, replace(WAS, **change), "timeout_ms=8000") == says
+    assert what_if(Expected((WAS,)), Expected((replace(WAS, **change),)), "timeout_ms=8000") == says
+
+
+@pytest.mark.parametrize(
+    ("p95", "says"),
+    [
+        ((3.0, 6.0, 9.0), "with timeout_ms=8000: 19 of 20 within 3 s to 9 s instead of 14 s"),
+        ((16.0, 30.0, 60.0), "with timeout_ms=8000: 19 of 20 within 16 s to 1 min instead of 14 s"),
+        ((3.0, 6.0, 15.0), None),
+    ],
+)
+def test_what_cannot_be_told_is_a_range_and_left_out_where_what_was_is_in_it(p95, says):
+    then = Expected(tuple(replace(WAS, p95=each) for each in p95))
+    assert what_if(Expected((WAS,)), then, "timeout_ms=8000") == says
+
+
+@pytest.mark.parametrize(
+    ("change", "untold"),
+    [
+        ({"p95": 15.3, "answered": 93, "failed": 7}, set()),
+        ({"p95": 15.5}, {"p95"}),
+        ({"p95": 12.5}, {"p95"}),
+        ({"answered": 95, "failed": 5}, {"answered"}),
+        ({"p50": 1.2, "cost": 3.0}, {"p50", "cost"}),
+        ({"p50": None, "p95": None}, {"p50", "p95"}),
+    ],
+)
+def test_a_figure_can_be_told_where_all_courses_come_close_to_the_middle(change, untold):
+    assert Expected((WAS, WAS, replace(WAS, **change))).untold == untold
+
+
+def test_what_is_known_can_be_told():
+    assert Expected((WAS,)).untold == set()
+    assert Expected((replace(WAS, answered=0, failed=0, p50=None, p95=None, cost=None),) * 3).untold == set()
 
 
 def test_what_is_expected_is_the_middle_of_the_courses_and_how_far_they_lie_apart():
@@ -57,7 +90,7 @@ def test_of_a_row_that_was_put_back_its_last_round_is_what_became_of_it():
             events.append(RequestPutBack(**stamp, seconds=1.0))
         else:
             events.append(RequestAnswered(**stamp, seconds=1.0, backend="a", attempts=1))
-    asked = Past([events], lambda: 0.5).asked_of({"a"})
+    asked = Past([events]).asked_of({"a"})
     records = [record for _asked, record in as_recorded(asked, events)]
     assert [(each.request, each.outcome, each.started, each.attempts) for each in records] == [
         (1, "answered", 10.0, 1),

@@ -7,9 +7,10 @@ import contextlib
 import threading
 from collections.abc import Callable
 
+from llx_magic.core.totals import FEWEST_PROMPTS
 from llx_magic.engine.clocks import VirtualClock
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.notebook.adviser import FEWEST_PROMPTS, Adviser
+from llx_magic.notebook.adviser import Adviser
 from llx_magic.session.balancer import LoadBalancer
 from tests.engine.kit import balancer, simulated
 from tests.notebook.kit import wait_until

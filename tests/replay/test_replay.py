@@ -67,6 +67,12 @@ async def test_round_robin_goes_on_at_the_turn_that_it_had():
     assert frame.attrs["drawn_share"] == 0
 
 
+async def test_the_frame_says_what_cannot_be_told_and_why():
+    balancer = await asked(profile(member("a", "ok, ok, slow:9000"), member("b")), 60)
+    assert balancer.replay(policy="roundrobin").attrs["cannot_be_told"]["p95"] == "b was never asked"
+    assert balancer.replay().attrs["cannot_be_told"] == {}
+
+
 async def test_the_same_seed_tells_the_same():
     balancer = await asked(profile(member("a", "ok, ok, 503"), member("b")), 30)
     first, again = (balancer.replay(policy="roundrobin", seed=7) for _ in range(2))
@@ -98,7 +104,7 @@ async def test_wrong_words_are_refused_in_one_line():
 
 
 def test_a_profile_that_was_not_asked_has_nothing_to_replay():
-    with pytest.raises(UsageProblem, match="no prompt of pair that has ended is remembered"):
+    with pytest.raises(UsageProblem, match=r"no prompt of pair that has ended is remembered.*ask it first"):
         LoadBalancer(profile(member("a"), member("b")), isolated=True).replay()
 
 

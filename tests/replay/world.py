@@ -13,7 +13,7 @@ from llx_magic.core.past import Asked, Past
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.totals import Expected, Totals, totals
-from llx_magic.replay.run import Place, Trial, courses_for, draws, told
+from llx_magic.replay.run import Place, Terms, Trial, courses_for, draws, told
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import settings_with
 
@@ -81,9 +81,6 @@ class Held(NamedTuple):
     was: Totals
     truth: Totals
     told: Expected
-    drawn_share: float
-    fewest_attempts: int
-    """At the backend that was asked least under the first settings, of those that answered under the second."""
 
     @property
     def points(self) -> float:
@@ -128,7 +125,8 @@ def settings_in(draw: random.Random) -> Settings:
 def run(scripts: dict[str, Script], asked: list[Asked], settings: Settings, policy: str, seed: int = 1):
     """Ask the prompts of the scripts themselves."""
     places = [Place(name=name, settings=settings) for name in scripts]
-    trial = Trial(places, ROUTINGS[policy], lambda name, one, clock: Scripted(scripts[name], one.request, clock), seed)
+    terms = Terms(places, ROUTINGS[policy], seed)
+    trial = Trial(terms, lambda name, one, clock: Scripted(scripts[name], one.request, clock))
     return trial.decide(asked)
 
 
@@ -143,16 +141,10 @@ def held_against_truth(seed: int, prompts: int, courses: int | None = None) -> H
     scripts = {name: Script(name, seed, asked[-1].at - START + 600) for name in names}
     (before, policy), (after, other) = ((settings_in(draw), draw.choice(POLICIES)) for _ in range(2))
     was, truth = run(scripts, asked, before, policy), run(scripts, asked, after, other, seed=2)
-    pasts = [Past([was.events], draws(number)) for number in range(courses or courses_for(prompts))]
-    found = told(pasts, [Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4)
-    answered = {record.backend for _asked, record in truth.prompts if record.backend}
-    return Held(
-        _totals(was),
-        _totals(truth),
-        found.expected,
-        found.typical.drawn_share,
-        min(pasts[0].attempts_at(name) for name in answered),
-    )
+    past = Past([was.events])
+    drawn = (past.course(draws(number)) for number in range(courses or courses_for(prompts)))
+    found = told(drawn, Terms([Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4))
+    return Held(_totals(was), _totals(truth), found.expected)
 
 
 def _totals(decided) -> Totals:

@@ -1,0 +1,31 @@
+"""Time that leaps, and how what is under way on it is stopped."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from llx_magic.engine.leaps import LeapingClock, Stopped, on_leaping_time
+
+
+async def _endless(clock: LeapingClock) -> None:
+    for _ in itertools.count():
+        await clock.sleep(1.0)
+
+
+def test_what_is_under_way_is_stopped_in_its_midst():
+    looks = iter((False, False, True))
+    with pytest.raises(Stopped):
+        on_leaping_time(0.0, _endless, lambda: next(looks))
+
+
+def test_what_is_not_wanted_is_not_begun():
+    begun = list[LeapingClock]()
+
+    async def begin(clock: LeapingClock) -> None:
+        begun.append(clock)
+
+    with pytest.raises(Stopped):
+        on_leaping_time(0.0, begin, lambda: True)
+    assert begun == []
