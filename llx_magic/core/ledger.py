@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Sequence
-from itertools import chain, pairwise
 
+from llx_magic.core.archive import Archive, Kept, Remembered, Told
 from llx_magic.core.events import BackendEvent, Event, RequestAnswered, RequestEnded, RequestPutBack, RequestStarted
 from llx_magic.core.statistics import DURATIONS_KEPT, Prompts, RequestRecord, Tally, percentile
 
-EVENTS_PER_REQUEST = 400
-"""How many events of one request are kept; of more, those in its middle are left out."""
-
 EVENTS_OF_NO_REQUEST = 1000
 """How many of the latest events that no request caused are kept: what was done by hand, backends that came and went."""
-
-
-class _Kept:
-    """A request that is remembered: its record, and its events with their places among all events."""
-
-    __slots__ = ("events", "places", "record")
-
-    def __init__(self, record: RequestRecord) -> None:
-        self.record = record
-        self.events: list[Event] = []
-        self.places = array("Q")
-
-    def add(self, event: Event, place: int) -> None:
-        self.events.append(event)
-        self.places.append(place)
-        if len(self.events) > EVENTS_PER_REQUEST:
-            del self.events[EVENTS_PER_REQUEST // 2], self.places[EVENTS_PER_REQUEST // 2]
 
 
 class Ledger:
@@ -46,8 +25,9 @@ class Ledger:
         self._outcomes: Counter[str] = Counter()
         self._durations: deque[float] = deque(maxlen=DURATIONS_KEPT)
         """Seconds of the latest prompts that were answered."""
-        self._running: dict[int, _Kept] = {}
-        self._ended: deque[_Kept] = deque(maxlen=limit)
+        self._running: dict[int, Kept] = {}
+        self._ended = Archive()
+        self._limit = limit
         self._apart: deque[tuple[int, Event]] = deque(maxlen=EVENTS_OF_NO_REQUEST)
         self._place = 0
         self.since: float | None = None
@@ -63,15 +43,13 @@ class Ledger:
             self.tallies[event.backend].fold(event)
         if isinstance(event, RequestStarted):
             record = RequestRecord(request=event.request, started=event.at, policy=event.policy)
-            self._running[event.request] = _Kept(record)
+            self._running[event.request] = Kept(record)
         if kept := self._running.get(event.request):
             kept.add(event, self._place)
-            kept.record.fold(event)
             if kept.record.outcome != "running":
                 self._count(event)
-                if len(self._ended) == self._ended.maxlen:
-                    self._forget(self._ended[0].events[-1].at)
-                self._ended.append(self._running.pop(event.request))
+                self._ended.add(self._running.pop(event.request))
+                self.resize(self._limit)
         elif not event.request:
             if len(self._apart) == self._apart.maxlen:
                 self._forget(self._apart[0][1].at)
@@ -85,10 +63,9 @@ class Ledger:
 
     def resize(self, limit: int) -> None:
         """Keep at most ``limit`` requests from now on."""
-        if limit != self._ended.maxlen:
-            for kept in list(self._ended)[:-limit]:
-                self._forget(kept.events[-1].at)
-            self._ended = deque(self._ended, maxlen=limit)
+        self._limit = limit
+        while len(self._ended) > limit:
+            self._forget(self._ended.forget_oldest())
 
     def _forget(self, until: float) -> None:
         self.since = until if self.since is None else max(self.since, until)
@@ -110,16 +87,11 @@ class Ledger:
         kept = self._running.get(request)
         return kept.events if kept else ()
 
-    def events(self) -> tuple[Event, ...]:
-        """Return the events of the requests kept, and what no request caused, oldest first."""
-        every = [*self._ended, *self._running.values()]
-        events = list(chain.from_iterable(kept.events for kept in every))
-        if not self._apart and all(one.places[-1] < next_.places[0] for one, next_ in pairwise(every)):
-            return tuple(events)  # one after the other, which is the rule and takes no sorting
-        places = list(chain.from_iterable(kept.places for kept in every))
-        places += [place for place, _ in self._apart]
-        events += [event for _, event in self._apart]
-        return tuple(events[index] for index in sorted(range(len(places)), key=places.__getitem__))
+    def remembered(self) -> Remembered:
+        """Return the requests that are kept with their events, and what no request caused."""
+        running = [Told(kept.events, kept.places) for kept in self._running.values()]
+        apart = Told((event for _, event in self._apart), (place for place, _ in self._apart))
+        return self._ended.remembered([*running, apart])
 
     def last_errors(self) -> dict[str, str | None]:
         """Return each backend's latest failure, in one line."""
@@ -129,10 +101,6 @@ class Ledger:
         """Return the mean of the tokens of a backend's replies; None where none was reported."""
         tally = self.tallies.get(backend)
         return tally.completion_tokens / tally.successes if tally and tally.completion_tokens else None
-
-    def records(self) -> tuple[RequestRecord, ...]:
-        """Return the requests that have ended, oldest first."""
-        return tuple(kept.record for kept in self._ended)
 
     def start_anew(self, kept: Container[str]) -> None:
         """Forget the counts of all backends but those kept; visits under way stay counted until they end."""
@@ -154,7 +122,7 @@ class Ledger:
             self.tallies[name] = tally.start_anew()
         self._outcomes.clear()
         self._durations.clear()
-        self._ended.clear()
+        self._ended = Archive()
         self._apart.clear()
         self.since = None
         self.times_reset += 1

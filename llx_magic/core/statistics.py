@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.describe import why, words
 from llx_magic.core.events import (
@@ -223,8 +225,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return one if other is None else other + (one or 0)
 
 
-@dataclass(slots=True, kw_only=True)
-class RequestRecord:
+class RequestRecord(msgspec.Struct, kw_only=True, gc=False):
     """One request from start to end; times in seconds, ``started`` on the profile's monotonic clock.
 
     ``seconds`` and ``ttft``, to the first piece of the answer, are from the call, other backends' visits and all waits

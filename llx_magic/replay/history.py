@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 
 from llx_magic.core import events as facts
+from llx_magic.core.archive import Told, block_of
 from llx_magic.core.events import Event, RequestEnded, RequestPutBack, RequestStarted
 from llx_magic.errors import UsageProblem
 from llx_magic.files.newfiles import new_file
 from llx_magic.files.private import reason
-from llx_magic.observe.frames import frames
+from llx_magic.observe.frames.remembered import events_frame
 from llx_magic.text.wording import shown_path
 
 LATEST_MOMENT = 1e10
@@ -54,7 +55,7 @@ def save(path: Path, events: Sequence[Event], kernel: str, epoch: float) -> None
             if ending == ".jsonl":
                 file.writelines(line + b"\n" for line in lines)
             else:
-                frame = frames.events_frame(events, epoch)
+                frame = events_frame([block_of((), [Told(events, range(len(events)))])], epoch)
                 frame.assign(line=[line.decode() for line in lines]).to_parquet(file)
     except FileExistsError:
         raise UsageProblem(f"{shown}: is there already and is not overwritten; choose another file") from None

@@ -132,9 +132,9 @@ class Trial:
         await arriving(clock, sorted(arrivals, key=itemgetter(0)))
         prompts, events = list[tuple[Asked, RequestRecord]](), list[Event]()
         for kernel, live in kernels.items():
-            records = live.with_ledger(Ledger.records)
-            prompts += [(numbers[kernel, record.request], record) for record in records]
-            events += live.with_ledger(Ledger.events)
+            remembered = live.with_ledger(Ledger.remembered)
+            prompts += [(numbers[kernel, record.request], record) for record in remembered.records()]
+            events += remembered.events()
         return Decided(tuple(sorted(prompts, key=lambda each: (each[0].at, each[0].request))), tuple(events))
 
     def _plan(self, one: Asked, live: LiveProfile, clock: LeapingClock) -> Plan:

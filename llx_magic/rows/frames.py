@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self, cast
 import pandas as pd
 
 from llx_magic.errors import UsageProblem, brief
-from llx_magic.observe.frames.columns import Kind, series
+from llx_magic.observe.frames.columns import Kind
+from llx_magic.observe.frames.making import series
 from llx_magic.rows.rows import ROW, Column, Source
 from llx_magic.template.cells import joined
 from llx_magic.text.screen import one_line

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llx_magic.core.events import Event
+from llx_magic.core.archive import Block
+from llx_magic.core.circuits import COOL_DOWN_MOMENTS, MOMENTS
+from llx_magic.core.events import Event, VisitSucceeded, VisitWithoutReply
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.peers import Shared
 from llx_magic.core.snapshot import Snapshot
-from llx_magic.core.trace import Trace, trace_of
+from llx_magic.core.trace import Trace
 from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.peers import look
 from llx_magic.errors import UsageProblem
 from llx_magic.files.folders import absolute
 from llx_magic.hosts import command, is_notebook
-from llx_magic.observe.frames import frames
+from llx_magic.observe.frames import frames, remembered
 from llx_magic.observe.plots import plots
 from llx_magic.observe.plots.waterfall import plot_waterfall
 from llx_magic.observe.status.status import Status, status_of
@@ -185,7 +187,7 @@ class ProfileRecord:
         cache_written_tokens (of the prompt's), reasoning_tokens (of the completion's), cost, tokens_per_second (after
         the first piece), finish_reason, restarts, decisions (joined by semicolons), error.
         """
-        return frames.history_frame(self._live.with_ledger(Ledger.records), self.epoch)
+        return remembered.history_frame(self._blocks(), self.epoch)
 
     @own_trouble_in_words
     def attempts(self) -> pd.DataFrame:
@@ -194,7 +196,7 @@ class ProfileRecord:
         Columns: request, backend, attempt (from 1), started (UTC), seconds, ttft_seconds (from its own
         sending to the first token), outcome, and of a failure its kind, HTTP status and message.
         """
-        return frames.attempts_frame(self.decisions(), self.epoch)
+        return remembered.attempts_frame(self._blocks(), self.epoch)
 
     @own_trouble_in_words
     def events(self) -> pd.DataFrame:
@@ -203,12 +205,12 @@ class ProfileRecord:
         The first columns are at (UTC), request, event and backend; the others are the facts of one kind of event or
         another, missing elsewhere, with the unit in the name.
         """
-        return frames.events_frame(self.decisions(), self.epoch)
+        return remembered.events_frame(self._blocks(), self.epoch)
 
     @own_trouble_in_words
     def tpm(self) -> pd.DataFrame:
         """Return a row per reply that reported its usage, oldest first: at (UTC), backend, tpm (tokens per minute)."""
-        return frames.tpm_frame(self.decisions(), self.epoch)
+        return remembered.tpm_frame(self._blocks(), self.epoch)
 
     @own_trouble_in_words
     def circuit(self) -> pd.DataFrame:
@@ -216,7 +218,7 @@ class ProfileRecord:
 
         Columns: backend, state, began (UTC), ended (UTC, NaT while it lasts), seconds (so far, while it lasts), cause.
         """
-        since, events, snapshot = self.remembered_since, self.decisions(), self.snapshot()
+        since, events, snapshot = self.remembered_since, self.decisions(*MOMENTS), self.snapshot()
         states = {backend.name: backend.state for backend in snapshot.backends}
         return frames.circuit_frame(events, states, since, snapshot.at, self.epoch)
 
@@ -226,7 +228,7 @@ class ProfileRecord:
 
         Columns: backend, began (UTC), ended (UTC, ahead while it lasts), seconds.
         """
-        return frames.cool_downs_frame(self.decisions(), self.epoch)
+        return frames.cool_downs_frame(self.decisions(*COOL_DOWN_MOMENTS), self.epoch)
 
     @own_trouble_in_words
     def replay(
@@ -281,7 +283,7 @@ class ProfileRecord:
         Returns the Axes.
         """
         limits = {name: settings.timeout_ms for name, settings in self.settings().items()}
-        visits = frames.visits_frame(self.decisions(), self.epoch)
+        visits = frames.visits_frame(self.decisions(VisitSucceeded, VisitWithoutReply), self.epoch)
         return plots.plot_latency(visits, self.circuit(), self.cool_downs(), limits, ax=ax)
 
     @own_trouble_in_words
@@ -289,7 +291,7 @@ class ProfileRecord:
         """Draw each backend's tokens per minute over time, with each ``tpm_threshold`` in force; return the Axes."""
         thresholds = {name: settings.tpm_threshold for name, settings in self.settings().items()}
         basis = {name: settings.tpm_basis for name, settings in self.settings().items()}
-        curves = frames.curves_frame(self.decisions(), basis, self.now(), self.epoch)
+        curves = frames.curves_frame(self.decisions(VisitSucceeded), basis, self.now(), self.epoch)
         return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
 
     @own_trouble_in_words
@@ -307,18 +309,21 @@ class ProfileRecord:
         Raises:
             UsageProblem: for a request that is not remembered.
         """
-        events = self.decisions()
-        numbers = {event.request for event in events} - {0}  # changes by hand belong to no request
+        kept = self._live.with_ledger(Ledger.remembered)
+        numbers = kept.requests()
         if request is None:
-            return trace_of(events, max(numbers)) if numbers else Trace(())
+            return Trace(kept.of(max(numbers))) if numbers else Trace(())
         if request not in numbers:
             there_are = f"there are {min(numbers)} to {max(numbers)}" if numbers else "there is none yet"
             raise UsageProblem(f"no request {request} is remembered of {self.name}; {there_are}")
-        return trace_of(events, request)
+        return Trace(kept.of(request))
 
-    def decisions(self) -> tuple[Event, ...]:
-        """Return the events themselves, oldest first."""
-        return self._live.with_ledger(Ledger.events)
+    def decisions(self, *kinds: type[Event]) -> tuple[Event, ...]:
+        """Return the events themselves, or those of some kinds, oldest first."""
+        return self._live.with_ledger(Ledger.remembered).events(*kinds)
+
+    def _blocks(self) -> list[Block]:
+        return self._live.with_ledger(Ledger.remembered).blocks()
 
     @property
     def remembered_since(self) -> float | None:

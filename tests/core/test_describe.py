@@ -222,7 +222,7 @@ async def test_every_line_of_a_busy_profile_is_one_line():
     bench = Bench(Scripted("a", LIMITED, DOWN), Scripted("b"), failover_retry_count=2)
     for _ in range(5):
         await bench.ask()
-    got = [line for event in bench.live.with_ledger(Ledger.events) for _channel, line in lines(event)]
+    got = [line for event in bench.live.with_ledger(Ledger.remembered).events() for _channel, line in lines(event)]
     assert got
     assert all("\n" not in line for line in got)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llx_magic.commands.footer import footer
+from llx_magic.core.archive import EVENTS_PER_REQUEST
 from llx_magic.core.breaker import Cause
 from llx_magic.core.events import (
     AttemptStarted,
@@ -25,7 +26,7 @@ from llx_magic.core.events import (
     VisitSucceeded,
 )
 from llx_magic.core.failure import FailureKind
-from llx_magic.core.ledger import EVENTS_OF_NO_REQUEST, EVENTS_PER_REQUEST, Ledger
+from llx_magic.core.ledger import EVENTS_OF_NO_REQUEST, Ledger
 from llx_magic.core.reply import Answer, Delta, Reply, Restart, Usage
 from llx_magic.core.statistics import DURATIONS_KEPT, Tally, percentile
 from llx_magic.engine.clocks import ManualClock, VirtualClock
@@ -178,7 +179,7 @@ def test_a_request_that_runs_is_remembered_however_many_others_end_meanwhile():
         ledger.fold(started(n))
         ledger.fold(RequestCancelled(at=1.0, request=n, seconds=1.0))
     ledger.fold(RequestAnswered(at=9.0, request=1, backend="a", attempts=1, seconds=9.0))
-    assert [record.request for record in ledger.records()] == [99, 1]
+    assert [record.request for record in ledger.remembered().records()] == [99, 1]
     assert not ledger._running
 
 
@@ -199,7 +200,7 @@ async def test_a_reset_clears_counts_and_history_but_not_circuits_rates_or_visit
     a, b = bench.snapshot("a"), bench.snapshot("b")
     assert (a.state, a.requests, a.attempts) == ("open", 0, 0)
     assert (b.requests, b.in_flight, b.tokens) == (1, 1, 0)
-    assert bench.live.with_ledger(Ledger.records) == ()
+    assert bench.live.with_ledger(Ledger.remembered).records() == []
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     b = bench.snapshot("b")
@@ -497,7 +498,7 @@ async def test_a_request_is_remembered_whole_or_not_at_all():
     bench = Bench(Scripted("a", DOWN), Scripted("b"), history_limit=1, failover_retry_count=20)
     for _ in range(3):
         await bench.ask(circuit_breaker_enabled=False)
-    events = bench.live.with_ledger(Ledger.events)
+    events = bench.live.with_ledger(Ledger.remembered).events()
     assert {event.request for event in events} == {3}
     assert isinstance(events[0], RequestStarted)
     assert isinstance(events[-1], RequestAnswered)
@@ -510,7 +511,7 @@ def test_of_a_request_with_very_many_events_the_beginning_and_the_end_are_kept()
     for n in range(3 * EVENTS_PER_REQUEST):
         ledger.fold(AttemptStarted(at=n, request=1, backend="a", attempt=n, attempts=9999))
     ledger.fold(RequestAnswered(at=9.0, request=1, backend="a", attempts=1, seconds=9.0))
-    events = ledger.events()
+    events = ledger.remembered().events()
     assert len(events) == EVENTS_PER_REQUEST
     assert isinstance(events[0], RequestStarted)
     assert isinstance(events[-1], RequestAnswered)
@@ -526,14 +527,14 @@ def test_events_of_requests_at_the_same_time_are_in_the_order_in_which_they_happ
     ]  # fmt: skip
     for event in told:
         ledger.fold(event)
-    assert list(ledger.events()) == told
+    assert list(ledger.remembered().events()) == told
 
 
 def test_what_no_request_caused_is_bounded_by_itself():
     ledger = Ledger(["a"], 1)
     for n in range(3000):
         ledger.fold(circuit_changed(n, Cause.BY_HAND, request=0))
-    assert len(ledger.events()) == EVENTS_OF_NO_REQUEST
+    assert len(ledger.remembered().events()) == EVENTS_OF_NO_REQUEST
     assert ledger.since == 3000 - EVENTS_OF_NO_REQUEST - 1
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from llx_magic.core.archive import Block, Told, block_of
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.events import BackendEvent, CircuitChanged, Event
 from llx_magic.core.failure import BackendFailed, Failure, FailureKind, NotReady
@@ -183,9 +184,8 @@ class Bench:
     def events(self, *kinds: type[Event], backend: str | None = None) -> list[Event]:
         return [
             event
-            for event in self.live.with_ledger(Ledger.events)
-            if (not kinds or isinstance(event, kinds))
-            and (backend is None or (isinstance(event, BackendEvent) and event.backend == backend))
+            for event in self.live.with_ledger(Ledger.remembered).events(*kinds)
+            if backend is None or (isinstance(event, BackendEvent) and event.backend == backend)
         ]
 
     def changes(self, cause: Cause) -> list[CircuitChanged]:
@@ -226,6 +226,11 @@ async def settle(turns: int = 30) -> None:
 
 def simulated(name: str, script: str = "ok", **params) -> ModelProfile:
     return ModelProfile(name, "simulated", f"{name}-1", params={"script": script, **params})
+
+
+def block(events: Sequence[Event]) -> Block:
+    """Return events as they are kept when they are older."""
+    return block_of((), [Told(events, range(len(events)))])
 
 
 def balancer(*members: ModelProfile, order: str = "failover", clock=None, session=None, **settings) -> LoadBalancer:

@@ -737,7 +737,7 @@ async def test_a_cancelled_request_ends_its_backend_at_once_and_counts_nothing()
     assert (a.requests, a.cancelled, a.failures, a.in_flight) == (1, 1, 0, 0)
     assert (a.mean_latency, a.success_rate) == (None, None)
     assert [type(event) for event in bench.events()][-2:] == [VisitCancelled, RequestCancelled]
-    assert [record.outcome for record in bench.live.with_ledger(Ledger.records)] == ["cancelled"]
+    assert [record.outcome for record in bench.live.with_ledger(Ledger.remembered).records()] == ["cancelled"]
     assert bench.clock.waiting() == 0
 
 
@@ -799,10 +799,10 @@ async def test_a_subscriber_that_fails_decides_nothing():
     bench.live.subscribe(broken)
     bench.live.subscribe(heard.append)
     assert (await bench.ask()).backend == "a"
-    assert heard == list(bench.live.with_ledger(Ledger.events))
+    assert heard == list(bench.live.with_ledger(Ledger.remembered).events())
     bench.live.unsubscribe(heard.append)
     await bench.ask()
-    assert len(heard) == len(bench.live.with_ledger(Ledger.events)) // 2
+    assert len(heard) == len(bench.live.with_ledger(Ledger.remembered).events()) // 2
 
 
 async def test_every_request_ends_in_exactly_one_event_and_numbers_ascend():

@@ -19,8 +19,9 @@ from llx_magic.core.routing import ROUTINGS
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.observe.frames.columns import COLUMN_OF, EVENTS
-from llx_magic.observe.frames.frames import attempts_frame, circuit_frame, events_frame
-from tests.engine.kit import Bench, Scripted, balancer, circuit_changed, clock_of, simulated
+from llx_magic.observe.frames.frames import circuit_frame
+from llx_magic.observe.frames.remembered import attempts_frame, events_frame
+from tests.engine.kit import Bench, Scripted, balancer, block, circuit_changed, clock_of, simulated
 
 FRAMES = ("stats", "history", "attempts", "events", "tpm", "circuit", "cool_downs")
 
@@ -188,10 +189,10 @@ async def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
     bench = Bench(Scripted("a", never), clock=ManualClock())
     task = asyncio.ensure_future(bench.ask())
     await bench.pass_time(3)
-    running = attempts_frame(bench.live.with_ledger(Ledger.events), 0.0)
+    running = attempts_frame(bench.live.with_ledger(Ledger.remembered).blocks(), 0.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    stopped = attempts_frame(bench.live.with_ledger(Ledger.events), 0.0)
+    stopped = attempts_frame(bench.live.with_ledger(Ledger.remembered).blocks(), 0.0)
     assert list(running.outcome) == ["running"]
     assert running.seconds.isna().all()
     assert list(stopped.outcome) == ["cancelled"]
@@ -201,7 +202,7 @@ async def test_an_attempt_under_way_has_no_end_and_a_stopped_one_is_cancelled():
 def test_an_attempt_whose_beginning_is_forgotten_is_left_out():
     events = busy().decisions()
     begun = next(index for index, event in enumerate(events) if isinstance(event, facts.AttemptStarted))
-    assert len(attempts_frame(events[begun + 1 :], 0.0)) == len(attempts_frame(events, 0.0)) - 1
+    assert len(attempts_frame([block(events[begun + 1 :])], 0.0)) == len(attempts_frame([block(events)], 0.0)) - 1
 
 
 def test_tokens_per_minute_end_at_what_the_statistics_show():
@@ -284,7 +285,7 @@ async def test_a_removed_backend_ends_when_it_was_removed_and_a_fresh_one_begins
     await bench.pass_time(10)
     live = bench.live
     found = circuit_frame(
-        live.with_ledger(Ledger.events),
+        live.with_ledger(Ledger.remembered).events(),
         {"a": "closed", "c": "closed"},
         live.with_ledger(lambda ledger: ledger.since),
         20.0,

@@ -24,14 +24,15 @@ from llx_magic.core.breaker import Cause
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.trace import NOTHING_ASKED, Trace
 from llx_magic.errors import AllBackendsFailed
-from llx_magic.observe.frames.frames import circuit_frame, cool_downs_frame, curves_frame, tpm_frame, visits_frame
+from llx_magic.observe.frames.frames import circuit_frame, cool_downs_frame, curves_frame, visits_frame
+from llx_magic.observe.frames.remembered import tpm_frame
 from llx_magic.observe.palette import ANSWERED, COOLING, FAILED, PROBE
 from llx_magic.observe.plots.marks import LOOKS, ROW
 from llx_magic.observe.plots.plots import plot_circuit, plot_latency, plot_tpm
 from llx_magic.observe.plots.scales import LogScale
 from llx_magic.observe.plots.waterfall import plot_waterfall
 from llx_magic.units import duration
-from tests.engine.kit import balancer, circuit_changed, clock_of, simulated
+from tests.engine.kit import balancer, block, circuit_changed, clock_of, simulated
 
 PLOTS = ("plot_circuit", "plot_latency", "plot_tpm", "plot_waterfall")
 
@@ -376,7 +377,7 @@ def test_hostile_names_and_messages_are_written_as_they_are():
         plot_latency(
             visits_frame(events, 0.0), circuit_frame(events, states, 1, 9, 0.0), cool_downs_frame(events, 0.0), limits
         ),
-        plot_tpm(tpm_frame(events, 0.0), curves_frame(events, {}, 9, 0.0), limits),
+        plot_tpm(tpm_frame([block(events)], 0.0), curves_frame(events, {}, 9, 0.0), limits),
     ):
         written = " ".join(texts(ax))
         assert "_hidden" in written
