@@ -88,11 +88,14 @@ def block_of(kept: Sequence[Kept], others: Sequence[Told] = ()) -> Block:
     rows: defaultdict[type[Event], list[int]] = defaultdict(list)
     for row, kind in enumerate(map(type, events)):
         rows[kind].append(row)
+    places = array("Q")
+    for each in every:
+        places += each.places
     records = [each.record for each in kept]
     return Block(
         requests=array("q", (record.request for record in records)),
         records=columns_of(records) if records else {},
-        places=array("Q", chain.from_iterable(each.places for each in every)),
+        places=places,
         begins=array("I", accumulate((len(each.events) for each in kept), initial=0)),
         ends=array("d", (each.events[-1].at for each in kept)),
         alike={kind: Alike(array("I", own), columns_of([events[row] for row in own])) for kind, own in rows.items()},
