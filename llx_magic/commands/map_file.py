@@ -108,5 +108,6 @@ def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interr
     wanted = summary.rows if wanted is None else wanted
     if missing := wanted - summary.answered - summary.stored - summary.shared:
         errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)
-        why = errors or summary.stopped or "the column llx_error says why"
-        raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {why}")
+        why = [summary.stopped if summary.in_vain or not errors else "", errors]
+        told = "; ".join(filter(None, why)) or "the column llx_error says why"
+        raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {told}")

@@ -53,6 +53,8 @@ class Tries:
     request: int = 0
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
+    error: str = ""
+    """Why nobody answered it the last time."""
 
 
 class Prospects:

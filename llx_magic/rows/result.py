@@ -47,8 +47,9 @@ class Summary:
     """What came of all rows, in numbers; as text, one line.
 
     ``spent`` are the tokens and the cost of this run: nothing was paid for what was ``stored``
-    and for what ``shared`` the reply of another row. ``stopped`` says why
-    the run ended before all rows were done. ``errors`` are the most frequent ones, and how many rows have each.
+    and for what ``shared`` the reply of another row. Of those ``not_asked`` some were, but ``in_vain`` until the run
+    ended. ``stopped`` says why it ended before all rows were done. ``errors`` are the most frequent ones, and how many
+    rows have each.
     """
 
     rows: int
@@ -57,6 +58,7 @@ class Summary:
     shared: int
     failed: int
     not_asked: int
+    in_vain: int
     seconds: float
     spent: Spent
     cost_is_estimate: bool
@@ -76,7 +78,8 @@ class Summary:
             "from the store": self.stored,
             "with the same prompt": self.shared,
             "failed": self.failed,
-            "not asked": self.not_asked,
+            "asked in vain": self.in_vain,
+            "not asked": self.not_asked - self.in_vain,
         }
         told = [f"{number(count)} {what}" for what, count in counts.items() if count]
         if told:
@@ -147,6 +150,7 @@ class MapResult:
             shared=counts["shared"],
             failed=counts["failed"],
             not_asked=rows - sum(counts.values()),
+            in_vain=sum(1 for error in told.errors if error) - counts["failed"],
             seconds=ending.seconds,
             spent=told.spent,
             cost_is_estimate=ending.cost_is_estimate,

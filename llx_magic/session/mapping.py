@@ -94,8 +94,7 @@ class MapRun:
         self._plan, self._live = plan, balancer.live
         self._new_feed = partial(Feed, source, prompts, keeping, wishes, self._store)
         self._feed = feed = self._new_feed()
-        shadowed = (f"{name} is the column, not your variable" for name in prompts.shadowed)
-        self._notes = (*balancer.remarks, *remarks, *shadowed)
+        self._notes = (*balancer.remarks, *remarks, *prompts.remarks)
         self._outcomes = Outcomes()
         self._deliver: Callable[[Outcome], None] = self._outcomes.put
         self._stopped, self._is_cut_off = "", False
@@ -164,6 +163,7 @@ class MapRun:
             self._work.end()
             await self._answering.end()
             await off_loop(writer.close)
+            self._work.end_those_asked_in_vain()
             claims.close()
             self._store.close()
             watch(self.progress())

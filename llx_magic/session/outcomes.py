@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llx_magic.core.parking import Tries
 from llx_magic.core.reply import Reply
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome, Status
@@ -27,6 +28,18 @@ def of_reply(row: MapRow, reply: Reply) -> Outcome:
         tokens_out=tokens_out,
         cost=reply.cost,
     )
+
+
+def of_failure(row: MapRow, error: str) -> Outcome:
+    """Return what became of a row that has failed."""
+    attempts = row.tries.attempts if row.tries else None
+    return Outcome(place=row.place, status="failed", error=error, attempts=attempts)
+
+
+def in_vain(place: int, tries: Tries) -> Outcome:
+    """Return what became of a row that nobody had answered when the run ended."""
+    error = f"asked in vain until the run ended: {tries.error}"
+    return Outcome(place=place, status="not asked", error=error, attempts=tries.attempts)
 
 
 def of_stored(place: int, stored: Stored, status: Status, shape: Shape | None = None) -> Outcome:

@@ -55,8 +55,12 @@ class RowPrompts:
         for name in self._template.names:
             if name not in columns and name not in namespace:
                 raise UsageProblem(_unknown(name, source, namespace))
-        self.shadowed = tuple(name for name in self._template.names if name in columns and name in namespace)
-        """The columns that the template reads and that hide a variable of the same name."""
+        shadowed = [name for name in self._template.names if name in columns and name in namespace]
+        self.remarks = tuple(f"{name} is the column, not your variable" for name in shadowed)
+        """What there is to say of the prompt, for all rows."""
+        if not template.mentions_any(columns):
+            own = next((name for name in source.columns if isinstance(name, str)), ROW)
+            self.remarks = (f"the prompt names no column, so all rows ask the same; {{{{ {own} }}}} stands for one",)
 
     def of(self, row: Mapping[str, object]) -> Prompt:
         """Return what a row asks."""

@@ -21,7 +21,7 @@ from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.answering import Answering
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
-from llx_magic.session.outcomes import of_reply, of_stored
+from llx_magic.session.outcomes import in_vain, of_failure, of_reply, of_stored
 from llx_magic.session.patience import Patience
 from llx_magic.session.run_tally import KEPT_FAULT, RunTally
 from llx_magic.units import duration, plural
@@ -107,6 +107,13 @@ class RowWork:
         if self._pause is not None:
             self._pause.cancel()
 
+    def end_those_asked_in_vain(self) -> None:
+        """Say of the rows that were asked, and would be asked again, what came of it: the run is over."""
+        for row in self._leaders.values():
+            if row.tries is not None and row.tries.attempts:
+                for each in (row, *row.followers):
+                    self._deliver(in_vain(each.place, row.tries))
+
     @property
     def troubles(self) -> Mapping[str, str]:
         """Why backends that do not answer do not."""
@@ -115,8 +122,7 @@ class RowWork:
     @property
     def is_full(self) -> bool:
         """Whether no further rows should be read for now."""
-        is_full = self._followers >= MOST_FOLLOWERS or self.backlog() >= MOST_FOLLOWERS
-        return is_full or self._pause is not None
+        return self._pause is not None or max(self._followers, self.backlog()) >= MOST_FOLLOWERS
 
     def read(self, most: int) -> Sequence[MapRow]:
         """Return further rows, made into prompts and looked up."""
@@ -127,7 +133,7 @@ class RowWork:
         to_ask = []
         for row in rows:
             if row.prompt.problem:
-                self._end(row, Outcome(place=row.place, status="failed", error=row.prompt.problem))
+                self._end(row, of_failure(row, row.prompt.problem))
             elif row.stored is not None:
                 if row.stored.error is not None and row.key not in self._feed.own:
                     self.tally.note((KEPT_FAULT,))
@@ -153,8 +159,7 @@ class RowWork:
 
     def _leave_to_others(self) -> None:
         """Read nothing for a moment where all that could be read is asked for by other runs."""
-        waiting = self._feed.elsewhere
-        if not waiting:
+        if not (waiting := self._feed.elsewhere):
             return
         self._patience.wait()
         if waiting >= MOST_FOLLOWERS or not self._feed.has_new:
@@ -269,6 +274,7 @@ class RowWork:
         verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
         if verdict is Verdict.LATER:
             self._patience.wait()
+            tries.error = str(failed)
             self._leave_out_the_closed()
             self._end_where_nobody_is_reached()
             if tries.refused_by:  # who has refused the row has room, which is none for it
@@ -279,7 +285,8 @@ class RowWork:
             self._fail(row, str(failed))
             return None
         stored = self._feed.keeping.fault(refusals[-1], row.prompt.messages, failed, tries.attempts)
-        self._write(row, stored, self._failed(row, str(failed)))
+        self._count_failure()
+        self._write(row, stored, of_failure(row, str(failed)))
         return None
 
     def _leave_out_the_closed(self) -> None:
@@ -319,12 +326,8 @@ class RowWork:
         self._writer.put(row.key, stored, (row, outcome))
 
     def _fail(self, row: MapRow, error: str) -> None:
-        self._end_leader(row, self._failed(row, error))
-
-    def _failed(self, row: MapRow, error: str) -> Outcome:
         self._count_failure()
-        attempts = row.tries.attempts if row.tries else None
-        return Outcome(place=row.place, status="failed", error=error, attempts=attempts)
+        self._end_leader(row, of_failure(row, error))
 
     def _end_leader(self, row: MapRow, outcome: Outcome) -> None:
         """End a row that was asked, and all that wait for its reply."""

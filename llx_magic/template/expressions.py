@@ -67,6 +67,11 @@ class Expression:
                 if name not in FUNCTIONS and name not in attached.WORDS:
                     yield name
 
+    def mentions(self) -> Iterator[str]:
+        """Yield every name that stands in it, those too that need not be there."""
+        for node in nodes.Output([self._tree]).find_all(nodes.Name):
+            yield _nfkc(node.name)
+
     def value(self, namespace: Mapping[str, object]) -> object:
         """Return the value with the names of the namespace; what the notebook's own objects raise passes through.
 

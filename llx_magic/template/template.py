@@ -7,7 +7,7 @@ single brace is plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -70,6 +70,10 @@ class Template:
     def names(self) -> tuple[str, ...]:
         """The names that its expressions read, in their order, each once."""
         return tuple(dict.fromkeys(name for *_, expression in self._expressions for name in expression.names()))
+
+    def mentions_any(self, names: Set[str]) -> bool:
+        """Return whether any of these names stands in its expressions."""
+        return any(name in names for *_, expression in self._expressions for name in expression.mentions())
 
     def render(self, namespace: Mapping[str, object]) -> Rendered:
         """Return the text with each expression replaced by its value; what a value shows is not looked at again.

@@ -104,6 +104,12 @@ def test_a_run_that_stops_counts_no_rows_beyond_the_limit_as_missing(home):
     done = home.run("map", "in.csv", "-p", "spent", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 1
     assert "llx: no reply for 1 of 1 row: spent: " in done.stderr
+    assert "1 row: asked in vain until the run ended: " in done.stderr
+
+
+def test_a_prompt_that_names_no_column_is_said(home):
+    done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {text}.")
+    assert "the prompt names no column, so all rows ask the same; " in done.stderr
 
 
 def test_a_schema_in_a_file_gives_typed_columns(home):

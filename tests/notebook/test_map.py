@@ -52,6 +52,11 @@ def test_the_whole_result_is_in_llx_map(reviews):
     assert reviews["_llx_map"].summary.answered == 3
 
 
+def test_a_prompt_that_names_no_column_is_said(reviews):
+    ran = reviews("%%llx_map reviews -o rated\nRate it.").fine()
+    assert "the prompt names no column, so all rows ask the same; " in ran.printed
+
+
 def test_the_same_cell_again_says_how_many_came_from_the_store(reviews, first):
     cell = "%%llx_map reviews\nRate {{ text }}."
     reviews(cell).fine()

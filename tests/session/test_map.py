@@ -217,6 +217,36 @@ async def test_a_run_of_backends_that_answer_nobody_gives_up_when_told_to(store)
     assert 100 <= lb.clock.now() < 140
 
 
+async def test_what_came_of_a_row_that_was_asked_in_vain_until_the_run_ended_is_said(store):
+    lb = balancer(simulated("a", script="ok, 503", latency_ms=100))
+    run = MapRun(lb, ROWS[:2], TEMPLATE, {"store": store, "settings": {"concurrency": 1, "failover_retry_count": 1}})
+    result = await run.run(lambda _part: run.stop() if run.progress().at >= 1 else None)
+    assert result.frame[["llx_status", "llx_attempts"]].to_numpy().tolist() == [["answered", 1], ["not asked", 1]]
+    assert "asked in vain until the run ended: " in result.frame.llx_error[1]
+    assert "503" in result.frame.llx_error[1]
+    assert "1 answered, 1 asked in vain" in str(result.summary)
+    assert "1 row: asked in vain until the run ended: " in repr(result)
+
+
+NO_COLUMN = "the prompt names no column, so all rows ask the same; {{ %s }} stands for one"
+
+
+@pytest.mark.parametrize(
+    ("data", "template", "said"),
+    [
+        (["a", "b"], "Rate it.", NO_COLUMN % "row"),
+        ({"text": ["a", "b"], "n": [1, 2]}, "Rate {text}.", NO_COLUMN % "text"),
+        ({"text": ["a", "b"]}, "{{ 1 + 1 }}", NO_COLUMN % "text"),
+        ({"text": ["a", "b"]}, "{{ text }}", ""),
+        ({"text": ["a", "b"]}, "{{ row['text'] }}", ""),
+        ({"text": ["a", None]}, "{{ text | default('none') }}", ""),
+        ({"sum": [1, 2]}, "{{ sum }}", ""),
+    ],
+)
+async def test_a_prompt_that_names_no_column_is_said(store, data, template, said):
+    assert (await balancer(simulated("a")).map(data, template, store=store)).summary.note == said
+
+
 @pytest.mark.parametrize("script", ["stall", "ok, stall", "slow:600000"])
 async def test_a_run_of_backends_that_are_silent_gives_up_when_told_to(store, script):
     lb = balancer(simulated("a", script=script, latency_ms=500))
