@@ -55,5 +55,5 @@ def test_it_lives_and_only_the_live_view_is_seen(front_end: Page) -> None:
 @pytest.mark.parametrize("front_end", [("notebook", "notebooks")], indirect=True)
 def test_in_notebook_7_a_prompt_cell_is_markdown_with_python_in_its_expressions(front_end: Page) -> None:
     cells = front_end.locator(".jp-CodeCell")
-    expect(cells.last.locator(".llx-expression")).to_have_text("1 + 1", timeout=SECONDS)
+    expect(cells.last.locator(".llx-expression")).to_have_text("{{ 1 + 1 }}", timeout=SECONDS)
     expect(cells.first.locator(".llx-expression")).to_have_count(0)
