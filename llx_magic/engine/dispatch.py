@@ -31,7 +31,7 @@ LOOK_AGAIN_SECONDS = 0.25
 
 
 class Places(Protocol):
-    """How many rows may be sent now, and where none may, when to ask again; None: when one under way has ended."""
+    """How many rows may be sent now, and when to ask again for more; None: when one under way has ended."""
 
     @property
     def places(self) -> int: ...  # noqa: D102
@@ -195,7 +195,7 @@ class Dispatcher(Generic[R]):
                 self._rows.expire(row)
 
     def _free_places(self) -> int:
-        """Return how many rows may be sent now; where none may, it is looked again in time."""
+        """Return how many rows may be sent now; it is looked again when there may be more."""
         if self._is_stopped or not (self._ready or self._has_due()):
             return 0
         room = self._rows.room()
@@ -203,10 +203,10 @@ class Dispatcher(Generic[R]):
         places = min(room.places - self._about_to_ask, self._left_of_turn)
         if room.places > 0 and not self._left_of_turn:
             return 0  # the next turn goes on
-        if places <= 0 and not self._workers:
-            self._look_at(self._clock.now() + LOOK_AGAIN_SECONDS if room.at is None else room.at)
-        elif places <= 0 and room.at is not None:
+        if room.at is not None:
             self._look_at(room.at)
+        elif places <= 0 and not self._workers:
+            self._look_at(self._clock.now() + LOOK_AGAIN_SECONDS)
         return max(0, places)
 
     def _send(self, places: int) -> None:

@@ -78,7 +78,7 @@ class OwnEngine:
         self._live = balancer.live
         self._gates = {each.gate: each.settings for each in candidates}
         self._names = {each.gate: each.backend.name for each in candidates}
-        self._rival = Rival(balancer.live, self._gates)
+        self._rival = Rival(balancer.live)
 
     def check_waiting(self) -> None:
         """Do nothing: the run has a loop and a thread of its own then."""
@@ -101,14 +101,13 @@ class OwnEngine:
     def room(self, left_out: Collection[GateKey]) -> Room:
         """Say how many rows all gates together have room for; where there is some, other runs may go first."""
         places, at, now = 0, None, self.clock.now()
-        for gate, settings in self._gates.items():
-            if gate in left_out:
-                continue
-            room = self._live.ask(gate, Gate.room, now, settings)
+        self._rival.wants = wanted = [gate for gate in self._gates if gate not in left_out]
+        for gate in wanted:
+            room = self._rival.share(gate, self._live.ask(gate, Gate.room, now, self._gates[gate]))
             places += room.places
             if room.at is not None:
                 at = room.at if at is None else min(at, room.at)
-        return self._rival.share(Room(places, at))
+        return Room(places, at)
 
     def blocked_by(self) -> str | None:
         """Say which of the gates opens first."""

@@ -18,14 +18,13 @@ class Rival:
     Entered, it has one row more under way. The runs may be on several loops.
     """
 
-    def __init__(self, live: LiveProfile, gates: Collection[GateKey]) -> None:
+    def __init__(self, live: LiveProfile) -> None:
         self.live = live
-        self.gates = frozenset(gates)
         self.under_way = 0
         self.latest = 0
         """Which row it has sent last, in the order of those of all runs."""
-        self.wants = False
-        """Whether it has rows to send."""
+        self.wants: Collection[GateKey] = ()
+        """The gates to which it has rows to send."""
         self.called_at: float | None = None
         """Since when on the clock it is asked to look for a place; None once it has."""
         self._look: Callable[[], None] = lambda: None
@@ -34,7 +33,7 @@ class Rival:
         """Take part from now on; ``look`` makes the run look for places, on the running loop."""
 
         def look_anew() -> None:
-            self.wants, self.called_at = False, None
+            self.wants, self.called_at = (), None
             look()
 
         self._look = on_this_loop(look_anew)
@@ -51,13 +50,13 @@ class Rival:
     def __exit__(self, *_ended: object) -> None:
         self.under_way -= 1
 
-    def share(self, room: Room) -> Room:
-        """Return what of the room is for this run, which has rows to send; another one that it is for is told so."""
-        self.wants = True
+    def share(self, gate: GateKey, room: Room) -> Room:
+        """Return what of a gate's room is for this run, which wants it; another one that it is for is told so."""
         if room.places <= 0 or len(_RUNNING) < 2:
             return room
         now = self.live.clock.now()
-        first = min(filter(lambda each: each.is_rival_of(self, now), tuple(_RUNNING)), key=Rival.rank, default=self)
+        others = (each for each in tuple(_RUNNING) if each.live is self.live and each.hears_of(gate, now))
+        first = min(others, key=Rival.rank, default=self)
         if first.rank() >= self.rank():
             return room
         first.call(now)
@@ -67,11 +66,10 @@ class Rival:
         """Return by what runs take their turns: rows under way, and of those with as many, who was last to send."""
         return self.under_way, self.latest
 
-    def is_rival_of(self, other: Rival, now: float) -> bool:
-        """Return whether it wants a place that the other has found; one whose loop is busy wants none."""
+    def hears_of(self, gate: GateKey, now: float) -> bool:
+        """Return whether it takes a place at a gate when it is called; one whose loop is busy does not."""
         is_deaf = self.called_at is not None and now - self.called_at > LOOK_AGAIN_SECONDS
-        is_near = self.live is other.live and not self.gates.isdisjoint(other.gates)
-        return self is not other and self.wants and not is_deaf and is_near
+        return gate in self.wants and not is_deaf
 
     def call(self, now: float) -> None:
         """Have it look for a place."""

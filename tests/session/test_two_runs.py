@@ -145,8 +145,8 @@ async def test_runs_at_once_take_turns_at_a_backend_with_one_place(store):
 
 async def test_a_run_whose_loop_is_busy_elsewhere_holds_up_no_other():
     lb = balancer(simulated("a"))
-    gates = [each.gate for each in lb.prepare("x").candidates]
-    busy, other = Rival(lb.live, gates), Rival(lb.live, gates)
+    (gate,) = [each.gate for each in lb.prepare("x").candidates]
+    busy, other = Rival(lb.live), Rival(lb.live)
 
     async def begin():
         busy.begin(lambda: None)
@@ -154,11 +154,25 @@ async def test_a_run_whose_loop_is_busy_elsewhere_holds_up_no_other():
     elsewhere = asyncio.new_event_loop()
     await asyncio.to_thread(elsewhere.run_until_complete, begin())
     other.begin(lambda: None)
-    busy.share(Room(1))
+    busy.wants = [gate]
     with other:
-        assert other.share(Room(1)).places == 0
+        assert other.share(gate, Room(1)).places == 0
         await lb.clock.sleep(1.0)
-        assert other.share(Room(1)).places == 1
+        assert other.share(gate, Room(1)).places == 1
     for each in (busy, other):
         each.end()
     elsewhere.close()
+
+
+async def test_a_run_leaves_to_another_only_places_at_the_backends_that_this_one_asks(tmp_path):
+    lb = balancer(simulated("a", latency_ms=1000), simulated("b", latency_ms=1000))
+    ends = {}
+
+    async def run(count, **options):
+        rows = [f"{count} {row}" for row in range(count)]
+        result = await lb.map(rows, TEMPLATE, store=tmp_path / str(count), **options)
+        ends[count] = lb.clock.now()
+        assert result.summary.answered == count
+
+    await asyncio.gather(run(40, backend="a", settings={"concurrency": 1}), run(160, settings={"concurrency": 8}))
+    assert ends[160] < 30 < ends[40]
