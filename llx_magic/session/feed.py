@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 600.0
 """How long in seconds the reply of another run is waited for: that may have been stopped, and not ended."""
 
+AT_A_TIME_SECONDS = 0.05
+"""For how long rows are read before they are handed on: those of a source that is slow are not to wait for more."""
+
 BREATH = 0.01
 """How long in seconds is waited before the store is asked again for the last rows: a virtual clock has no patience."""
 
@@ -52,8 +55,8 @@ class MapRow:
 class Feed:
     """Reads the rows of a source; by one thread at a time.
 
-    ``own`` are the keys that this run itself has stored;
-    where ``wishes`` want nothing older, those count alone. Without a ``store`` nothing is looked up.
+    ``own`` are the keys that this run itself has stored; where ``wishes`` want nothing older, those count alone.
+    Without a ``store`` nothing is looked up.
     """
 
     claims: Claims | None = None
@@ -101,12 +104,19 @@ class Feed:
 
     def read(self, most: int) -> list[MapRow]:
         """Return at most so many further rows, in order, and before them those that were put back; none at the end."""
-        rows = [self._row(place, row) for place, row in islice(self._rows, most)]
+        rows = list(self._some(most))
         self.has_new = bool(rows)
         if self._store is not None:
             rows = [*self._put_back(), *rows]
             self._look_up(self._store, rows)
         return rows
+
+    def _some(self, most: int) -> Iterator[MapRow]:
+        until = time.monotonic() + AT_A_TIME_SECONDS
+        for place, row in islice(self._rows, most):
+            yield self._row(place, row)
+            if time.monotonic() > until:
+                break
 
     def put_back(self, row: MapRow) -> None:
         """Give a row that another run asks for once more later."""

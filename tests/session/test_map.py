@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import threading
+import time
 from dataclasses import replace
 
 import pandas as pd
@@ -668,3 +670,18 @@ async def test_rows_that_fail_while_others_are_answered_are_given_up(store):
         assert counts(result) == {"answered": 12, "failed": 1}
         assert sum("row 7" in request.body.decode() for request in server.requests) == 3
         await lb.aclose()
+
+
+async def test_a_row_is_asked_while_an_iterator_takes_its_time_over_the_next(store):
+    answered, waited_for = threading.Event(), []
+
+    def rows():
+        yield "the first"
+        time.sleep(0.06)
+        yield "the second"
+        waited_for.append(answered.wait(10))
+        yield "the third"
+
+    async for _outcome in balancer(simulated("a")).map_rows(rows(), TEMPLATE, store=store):
+        answered.set()
+    assert waited_for == [True]
