@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
@@ -38,11 +39,15 @@ def read_rows(path: Path) -> Source:
     Raises:
         UsageProblem: where there is no such file, or it cannot be read; with the line.
     """
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise UsageProblem(f"{shown_path(path)}: the home folder of that user is not known") from None
     read = reader_of(path)
     try:
-        return read(path.expanduser())
+        return read(path)
     except OSError as problem:
-        _refuse_path(path.expanduser(), problem)
+        _refuse_path(path, problem)
 
 
 def reader_of(path: Path) -> Callable[[Path], Source]:
@@ -52,7 +57,7 @@ def reader_of(path: Path) -> Callable[[Path], Source]:
         UsageProblem: where its ending is none of those that are known.
     """
     read = _READERS.get(path.suffix.lower())
-    if read is None and path.expanduser().is_dir():
+    if read is None and os.path.isdir(path):  # noqa: PTH112 - the method raises for a name that is too long
         raise UsageProblem(f"{shown_path(path)} is a folder; a file of rows ends in {ENDINGS}")
     if read is None:
         raise UsageProblem(f"{shown_path(path)} must end in {ENDINGS}, which says what is in it")

@@ -232,3 +232,10 @@ def test_a_file_keeps_its_rights_and_a_new_one_has_those_of_the_user(tmp_path: P
 def test_a_target_that_cannot_be_written_is_refused_before_anything_is_sent(tmp_path, path, said) -> None:
     with pytest.raises(UsageProblem, match=said):
         check_target(tmp_path / path)
+
+
+@pytest.mark.parametrize("ending", ["", ".csv"])
+@pytest.mark.parametrize("name", ["~nobody-here/rows", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(name: str, ending: str) -> None:
+    with pytest.raises(UsageProblem):
+        source_of(Path(name + ending))
