@@ -38,12 +38,6 @@ NAME_KNOWN_SECONDS = 10.0
 _NEVER = 24 * 60 * 60.0
 """Seconds after which asyncio gives up a handshake: the limit on connecting is somebody else's."""
 
-_FILLS_IN_ADVANCE = sys.platform == "win32"
-"""Whether the system puts bytes in a connection's room whenever they come, so that none can share it with another.
-
-https://docs.python.org/3/library/asyncio-platforms.html#windows
-"""
-
 
 class DirectTransport:
     """Sends on connections of its own, straight to the server."""
@@ -52,7 +46,8 @@ class DirectTransport:
         self._context = context
         self._idle: dict[Address, deque[Line]] = {}
         self._lines: set[Line] = set()
-        self._room = _new_room()
+        # No bytearray, since asyncio's TLS reads into slices, which would be copies of that.
+        self._room = memoryview(bytearray(READ))
         self._names: dict[Address, tuple[float, asyncio.Task[Sequence[AddrInfoType]]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -122,7 +117,7 @@ class DirectTransport:
             interleave=1,
             socket_factory=_under_way if sys.platform == "linux" else None,
         )
-        line = Line(address, self._lost, _new_room() if _FILLS_IN_ADVANCE else self._room)
+        line = Line(address, self._lost, self._room)
         try:
             waiting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             # No certificate has the dot behind a name that is whole: https://www.rfc-editor.org/rfc/rfc6066#section-3
@@ -259,11 +254,6 @@ def _under_way(found: AddrInfoType) -> socket.socket:
     begun.settimeout(0.0)
     begun.connect_ex(place)
     return begun
-
-
-def _new_room() -> memoryview:
-    """Return room for one read; no bytearray, since asyncio's TLS reads into slices, which would be copies of that."""
-    return memoryview(bytearray(READ))
 
 
 def _broken(error: Broken | OSError | UnicodeError) -> Broken:

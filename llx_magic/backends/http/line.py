@@ -41,7 +41,9 @@ class Line(asyncio.BufferedProtocol):
     """One connection: what came of the reply that is read on it, and what is wrong with it.
 
     ``httptools`` calls the methods that begin with ``on_`` with what it reads. ``room`` is where asyncio puts what
-    comes: where it makes room itself, anew for each read, that takes three times as long as the read.
+    comes: where it makes room itself, anew for each read, that takes three times as long as the read. All connections
+    of a loop may share it, since each read is taken out before the next begins; on Windows too, where asyncio reads
+    into room of its own: https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/proactor_events.py#L191
     """
 
     def __init__(self, address: Address, lost: Callable[[Line], None], room: memoryview) -> None:
