@@ -29,18 +29,28 @@ def replayer_of(here: Here, asked: Asked) -> Replayer:
         LlxError: for a history that cannot be used, and where there is none.
     """
     balancer = here.session.balancer(asked.get("profile"))
-    history = asked.get("history") or (None if here.lasts else kept_in(balancer))
+    history = asked.get("history") or (None if here.lasts else _kept(balancer))
     if history is None and not here.lasts:
-        raise UsageProblem(
-            f"{asked.prog} needs a history, since each command begins anew: give --history FILE; {KEEPING}"
-        )
+        how = how_to_keep(balancer)
+        raise UsageProblem(f"{asked.prog} needs a history, since each command begins anew: give --history FILE; {how}")
     return Replayer(balancer, history, 0)
 
 
-def kept_in(balancer: LoadBalancer) -> Path | None:
+def how_to_keep(balancer: LoadBalancer) -> str:
+    """Say what to do so that there is a history of a profile that has none."""
+    path = _named(balancer)
+    return KEEPING if path is None else f"{balancer.name} keeps one in {shown_path(path)} from its first prompt on"
+
+
+def _named(balancer: LoadBalancer) -> Path | None:
     """Return the file in which the profile's settings have its history kept."""
     named = next(iter(balancer.settings().values())).history_file
     return None if named is None else absolute(named)
+
+
+def _kept(balancer: LoadBalancer) -> Path | None:
+    path = _named(balancer)
+    return path if path is not None and path.exists() else None
 
 
 def count_earlier(balancer: LoadBalancer) -> str | None:
@@ -49,8 +59,8 @@ def count_earlier(balancer: LoadBalancer) -> str | None:
     Raises:
         UsageProblem: where there is such a file, which cannot be read.
     """
-    path = kept_in(balancer)
-    if path is None or not path.exists():
+    path = _kept(balancer)
+    if path is None:
         return None
     kernels = [events for events in load(path) if _is_of(balancer, events)]
     events = list(merge(*kernels, key=lambda event: event.at))

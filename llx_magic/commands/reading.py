@@ -202,7 +202,7 @@ class Reading:
             return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"
         known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
         meant = _meant(name.lstrip("-"), [form.lstrip("-") for form in known], "--")  # dashes make all of them alike
-        return f"unknown option {name}{meant or (f'; there are: {listed(known)}' if len(known) <= _FEW else '')}"
+        return f"unknown option {name}{meant or (f'; there are: {listed(known)}' if 1 < len(known) <= _FEW else '')}"
 
     def _check_value(self, option: Option) -> None:
         if not option.bare:

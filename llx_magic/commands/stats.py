@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llx_magic.commands.command import Argument, Command, Option
-from llx_magic.commands.earlier import KEEPING, count_earlier
+from llx_magic.commands.earlier import KEEPING, count_earlier, how_to_keep
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
@@ -59,7 +59,7 @@ def run(here: Here, asked: Asked) -> Shown:
     told = count_earlier(balancer)
     if told is None:
         raise UsageProblem(
-            f"{asked.prog} needs --all, or a history, since each command begins anew: {KEEPING}; "
+            f"{asked.prog} needs --all, or a history, since each command begins anew: {how_to_keep(balancer)}; "
             "--stats shows what one prompt came to"
         )
     shown = report_of(balancer)

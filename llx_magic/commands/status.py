@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llx_magic.commands.command import Command
-from llx_magic.commands.earlier import KEEPING, count_earlier
+from llx_magic.commands.earlier import KEEPING, count_earlier, how_to_keep
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Shown
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE
 from llx_magic.commands.where import Where
 from llx_magic.core.snapshot import Snapshot
+from llx_magic.errors import UsageProblem
 from llx_magic.observe.status.status import status_of
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import facts_of
-
-_ELSE = f"llx profile test asks each backend; counts are those of a history, and {KEEPING}"
 
 COMMAND = Command(
     run="llx_magic.commands.status:run",
@@ -28,11 +27,22 @@ COMMAND = Command(
 def run(here: Here, asked: Asked) -> Shown:
     """Show what is going on with the profile at this moment."""
     balancer = here.session.balancer(asked.get("profile"))
-    told = None if here.lasts else count_earlier(balancer) or f"only the profile and its keys were looked at: {_ELSE}"
+    told = "" if here.lasts else _earlier(balancer)
     status = status_of(_with_obstacles(balancer))
     shown = Shown(str(status), status._repr_html_(), frame=balancer.stats)
-    shown.aside = told or ""
+    shown.aside = told
     return shown
+
+
+def _earlier(balancer: LoadBalancer) -> str:
+    """Count earlier prompts, and say from where; where they cannot be counted, why, and how to see more."""
+    try:
+        if told := count_earlier(balancer):
+            return told
+        lack = f"counts are those of a history, and {how_to_keep(balancer)}"
+    except UsageProblem as problem:
+        lack = f"nothing is counted: {problem}"
+    return f"only the profile and its keys were looked at: llx profile test asks each backend; {lack}"
 
 
 def _with_obstacles(balancer: LoadBalancer) -> Snapshot:

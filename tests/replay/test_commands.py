@@ -184,6 +184,28 @@ def test_the_status_of_a_shell_says_what_it_looked_at_and_how_to_see_more(tmp_pa
     assert KEEPING in done.stderr
 
 
+@pytest.mark.parametrize("command", ["replay", "stats", "status"])
+def test_a_shell_says_when_there_will_be_a_history_that_a_profile_keeps(tmp_path, command):
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b", history_file=str(tmp_path / "h.jsonl"))
+    told = home.run(command, "-p", "pair").stderr
+    assert re.search(r"pair keeps one in \S*h\.jsonl from its first prompt on", told)
+
+
+def test_the_status_of_a_shell_stands_also_where_the_history_cannot_be_read(tmp_path):
+    (tmp_path / "h.jsonl").write_text("junk\njunk\n")
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b", history_file=str(tmp_path / "h.jsonl"))
+    done = home.run("status", "-p", "pair")
+    assert "Nobody has been asked yet" in done.stdout
+    assert "nothing is counted: " in done.stderr
+    assert "h.jsonl: line 1 is no event of a history" in done.stderr
+
+
 def test_a_notebook_says_nothing_of_that_beside_its_status(session):
     assert status.run(session, "-p pair").aside == ""
 
