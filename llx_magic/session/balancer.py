@@ -282,7 +282,7 @@ class LoadBalancer(ProfileRecord):
 
     def _values_of(self, given: Mapping[str, JsonValue]) -> Values:
         """Return the settings that are given with a prompt, checked; mostly they are those of the last one."""
-        written = repr(given)  # where what was given cannot change, and True is not 1
+        written = repr(given)  # compared as text, since the caller may change the mapping itself, and 1 equals True
         known = self._given
         if known[0] != written:
             known = self._given = written, read_cell_values(given)
