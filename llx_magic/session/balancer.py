@@ -201,8 +201,8 @@ class LoadBalancer(ProfileRecord):
     def map_rows(self, data: object, template: str, **options: Unpack[MapOptions]) -> AsyncIterator[Outcome]:
         """Yield the outcome of each row as it ends, in no order; ``place`` is its position.
 
-        Of an iterator only the rows under way are in memory. Leaving the loop early closes the connections. Arguments
-        and errors are those of ``map``.
+        Of an iterator only the rows under way are in memory, and some that are read ahead. Leaving the loop early
+        closes the connections. Arguments and errors are those of ``map``.
         """
         return MapRun(self, data, template, options, keep=False).rows()
 
