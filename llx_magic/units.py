@@ -8,6 +8,7 @@ digits as are needed to tell them apart. Durations are in seconds.
 from __future__ import annotations
 
 import math
+import re
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Final
@@ -38,6 +39,10 @@ _COARSE: Final = (
     (math.inf, _DAY, "d", _HOUR, "h"),
 )
 """For durations below a number of seconds: length and name of the larger unit, and of the smaller one beside it."""
+
+
+_MEASURED: Final = re.compile(r"\d (?:(?:min|h|d) \d+ (?:s|min|h)|ms|s|min|h|d|tokens?)\b")
+"""What a person reads as one: a number and its unit, and both parts of a duration that has two."""
 
 
 def duration(seconds: float | None) -> str:
@@ -117,6 +122,11 @@ def percent(part: float | None, whole: float = 1) -> str:
 def plural(number: int, noun: str, several: str | None = None) -> str:
     """Return a counted noun: ``1 failure``, ``1,200 failures``; ``several`` is an irregular plural."""
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+
+
+def unbroken(text: str) -> str:
+    """Return the text with no-break spaces within durations and before units, for a page that breaks its lines."""
+    return _MEASURED.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 # These write numbers for debug lines, without separators; with ``separator``, for people

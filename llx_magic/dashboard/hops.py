@@ -90,7 +90,8 @@ def tag_of(trace: Trace, *, is_slow: bool) -> str:
     last = trace.events[-1] if trace.events else None
     match last:
         case RequestFailed():
-            return "✗ failed"
+            was_sent = any(isinstance(event, VisitStarted) for event in trace.events)
+            return "✗ failed" if was_sent else "✗ failed, not sent"
         case RequestCancelled():
             return "cancelled"
         case RequestPutBack():

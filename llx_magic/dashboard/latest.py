@@ -16,6 +16,7 @@ from llx_magic.core.events import (
 from llx_magic.core.statistics import percentile
 from llx_magic.core.trace import Trace
 from llx_magic.dashboard.view import Prompt
+from llx_magic.observe.status.standing import SLOW
 
 LATEST_KEPT = 4
 """How many of the latest prompts are shown, whatever became of them."""
@@ -31,9 +32,6 @@ EVENTS_PER_ROUND = 200
 
 SECONDS_KEPT = 1000
 """Of how many of the latest prompts that were answered it is known how long they took."""
-
-SLOW = 3.0
-"""A prompt is slow that took so many times as long as half of them."""
 
 _FEWEST = 5
 """Of fewer prompts nobody knows which are slow."""

@@ -10,7 +10,8 @@ from llx_magic.core.events import RequestEnded, VisitSucceeded, VisitWithoutRepl
 from llx_magic.core.trace import Step, Trace
 from llx_magic.dashboard.axis import clock, nice_ceiling
 from llx_magic.dashboard.hops import hops_of, tag_of
-from llx_magic.dashboard.svg import WIDE, path, svg
+from llx_magic.dashboard.latest import LATEST_KEPT
+from llx_magic.dashboard.svg import WIDE, path, stretched, svg
 from llx_magic.dashboard.view import View
 from llx_magic.units import duration, number
 
@@ -18,6 +19,9 @@ BAR = 14
 """Height of a bar in pixels."""
 
 _MIDDLE = BAR // 2
+
+_LEAST, _GAP = 3, 14
+"""How long a piece is at least, and what is left free behind a failed attempt, in units of the picture's width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class Lines(NamedTuple):
     shown: tuple[Line, ...]
     scale: str
 
+    @property
+    def title(self) -> str:
+        """What stands above them: which prompts they are."""
+        return "Latest prompts" + (", and older ones that stand out" if len(self.shown) > LATEST_KEPT else "")
+
 
 def lines_of(view: View, now: float) -> Lines:
     """Return the lines of the latest prompts, all bars to one scale."""
@@ -89,12 +98,16 @@ def _bar(steps: Sequence[Step], length: float, longest: float) -> str:
     marks: dict[str, list[str]] = {kind: [] for kind in ("lx", "lw", "ly", "la", "lf")}
     for step in steps:
         for kind, begin, end in _pieces(step, length):
-            left = min(round(WIDE * begin / longest), WIDE - 3)
-            marks[kind].append(f"M{left} {_MIDDLE}H{max(left + 3, round(WIDE * end / longest))}")
+            left, right = (round(WIDE * at / longest) for at in (begin, end))
+            if kind == "lx" and right - left < _LEAST:  # else what follows would cover it
+                left = max(0, left - (_GAP + _LEAST) // 2)
+            left = min(left, WIDE - _LEAST)
+            gap = min(_GAP, (right - left) // 2) if kind == "lx" and end < length else 0
+            marks[kind].append(f"M{left} {_MIDDLE}H{max(left + _LEAST, right - gap)}")
         if step.first_token is not None:
             marks["lf"].append(f"M{min(WIDE - 1, round(WIDE * step.first_token / longest))} 0V{BAR}")
     foot = path("lg", [f"M0 {BAR}H{WIDE}"])
-    return svg("b", BAR, "", foot + "".join(path(kind, drawn) for kind, drawn in marks.items()))
+    return svg("b", BAR, "", stretched(BAR, foot + "".join(path(kind, drawn) for kind, drawn in marks.items())))
 
 
 def _pieces(step: Step, until: float) -> Iterable[tuple[str, float, float]]:

@@ -23,8 +23,8 @@ def markdown(snapshot: Snapshot, view: View, when: str) -> str:
     told = [f"# {_text(status.profile)}, {when}", f"**{_text(status.sentence)}**", _text(status.prompts)]
     rows = [_row([str(place), *_cells(each)]) for place, each in enumerate(status.standings, 1)]
     told.append("\n".join([_row(_COLUMNS), _row(["---"] * len(_COLUMNS)), *rows]))
-    lines = [_line(line) for line in lines_of(view, snapshot.at).shown]
-    told += ["## Latest prompts", "\n".join(lines)] if lines else []
+    lines = lines_of(view, snapshot.at)
+    told += [f"## {lines.title}", "\n".join(map(_line, lines.shown))] if lines.shown else []
     return "\n\n".join(filter(None, told)) + "\n"
 
 

@@ -10,7 +10,7 @@ from html import escape
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.circuits import ADDED, Period
 from llx_magic.dashboard.axis import LogScale, clock, ticks
-from llx_magic.dashboard.svg import CROSS, WIDE, band, glyphs, path, percents, place, svg
+from llx_magic.dashboard.svg import CROSS, WIDE, band, glyphs, path, percents, place, stretched, svg
 from llx_magic.dashboard.view import Axis, Strip, Visits
 from llx_magic.observe.status.standing import times
 from llx_magic.text.screen import one_line
@@ -46,7 +46,7 @@ _BANDS_TOLD = 8
 _LOADED = 190
 """The least width of the space before the data in which it is said since when there is any, in units."""
 
-_LEAST_BAND, _LEAST_TOLD = 3, 12
+_LEAST_BAND, _LEAST_TOLD = 9, 12
 """How wide a band is at least, and from how many units on it says what it is."""
 
 _BANDS = {CircuitState.OPEN: ("o", "out"), CircuitState.HALF_OPEN: ("h", "tried again")}
@@ -68,27 +68,28 @@ def draw(strip: Strip, axis: Axis, scale: LogScale) -> str:
     ]
     upright = [f"M{place(at, axis)} 0V{HEIGHT}" for at, _ in ticks(axis)]
     many, few = _bands(strip, axis)
-    stretched = many + path("lg", [*lines, *upright]) + path("v", _dots(places["answered"], scale))
+    marks = many + path("lg", [*lines, *upright]) + path("v", _dots(places["answered"], scale))
     rings = sorted({at // _FINE * _FINE for at, _ in places["cancelled"]})
     words = (
-        few
-        + _scale(scale)
+        _scale(scale, has_failed="failed" in places)
         + _loaded(strip, axis, begin)
         + glyphs("c", "○", rings, _FAILED + 2)
         + "".join(_failures(places["failed"], axis))
         + "".join(_slices(strip.visits, axis))
     )
-    return svg("g", HEIGHT, _title(strip, axis), stretched, words)
+    return svg("g", HEIGHT, _title(strip, axis), few, stretched(HEIGHT, marks), words)
 
 
 def _height(seconds: float, scale: LogScale) -> int:
     return round(_FOOT - (_FOOT - _TOP) * scale.share(seconds))
 
 
-def _scale(scale: LogScale) -> str:
-    """Write what the highest and the lowest line mean, left of the picture."""
+def _scale(scale: LogScale, *, has_failed: bool) -> str:
+    """Write what the highest and the lowest line mean, left of the picture, and what stands on that of failures."""
     low, high = (f"{number(end)} s" if end >= 1 else duration(end) for end in scale.ends)
-    return f"<g class='a e'><text x='-6' y='{_TOP + 3}'>{high}</text><text x='-6' y='{_FOOT + 4}'>{low}</text></g>"
+    lines = {_TOP + 3: high, _FOOT + 4: low} | ({_FAILED + 2: "failed"} if has_failed else {})
+    said = "".join(f"<text x='-6' y='{y}'>{words}</text>" for y, words in lines.items())
+    return f"<g class='a e'>{said}</g>"
 
 
 def _dots(answered: Sequence[_Placed], scale: LogScale) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import plot
 from llx_magic.dashboard.axis import LogScale
-from llx_magic.dashboard.svg import TO, WIDE, path, place, svg
+from llx_magic.dashboard.svg import TO, WIDE, path, place, stretched, svg
 from llx_magic.dashboard.view import Axis, Strip, View
 from llx_magic.observe.status.standing import Standing, State
 from llx_magic.units import below, duration, exact, number, percent
@@ -70,7 +70,8 @@ class Row:
         ends = (backend.p50_latency, backend.p95_latency)
         half, most = (round(4 + 92 * self.seconds_scale.share(value)) for value in ends)
         line = path("lg", ["M4 3V23M50 3V23M96 3V23"])
-        return svg("s", SMALL, "", f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}", wide=100)
+        marks = f"{line}{path('w', [f'M{half} 13H{most}'])}{path('u', [f'M{half} 13h0'])}"
+        return svg("s", SMALL, "", stretched(SMALL, marks, 100))
 
     @property
     def tpm_picture(self) -> str:
@@ -89,7 +90,8 @@ class Row:
             last = point
         floor = self.standing.backend.tpm_threshold
         floor_line = [] if floor is None else [f"M0 {height(floor)}H{WIDE}"]
-        return svg("s", SMALL, "", path("lt", floor_line) + path("ln", drawn)) if drawn or floor_line else ""
+        marks = path("lt", floor_line) + path("ln", drawn)
+        return svg("s", SMALL, "", stretched(SMALL, marks)) if marks else ""
 
 
 class Rows(NamedTuple):
@@ -120,7 +122,7 @@ def figures(backend: BackendSnapshot) -> Figures:
     """Return a backend's figures in words."""
     ended, rate = backend.successes + backend.failures, backend.success_rate
     half, most = duration(backend.p50_latency), duration(backend.p95_latency)
-    seconds = "" if backend.p50_latency is None else half if half == most else f"{half} {TO} {most}"
+    seconds = "" if backend.p50_latency is None else f"{half}, both" if half == most else f"{half} {TO} {most}"
     tpm, floor = backend.tpm, backend.tpm_threshold
     tokens = "" if tpm is None else number(round(tpm)) if tpm >= 10 else number(tpm)
     if tpm is not None and floor is not None and tpm < floor:
@@ -136,8 +138,10 @@ def figures(backend: BackendSnapshot) -> Figures:
 
 
 def in_short(folded: Sequence[tuple[int, Standing]]) -> str:
-    """Return how the backends are that are folded: ``34 more: 30 spare, 4 not asked yet``."""
+    """Return how the backends are that are folded: ``34 more: 30 spare, 4 not asked yet``, ``10 more, all spare``."""
     counts = Counter(str(each.state) for _, each in folded)
+    if len(counts) == 1:
+        return f"{number(len(folded))} more, {'all ' if len(folded) > 1 else ''}{next(iter(counts))}"
     return f"{number(len(folded))} more: {', '.join(f'{number(count)} {state}' for state, count in counts.items())}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -17,6 +16,7 @@ from llx_magic.dashboard.style import PAPER, paper_sheet
 from llx_magic.dashboard.svg import WIDE, place
 from llx_magic.observe.palette import COOLING, FAILED
 from llx_magic.observe.status.status import MARK
+from llx_magic.units import unbroken
 
 WIDTH = 1200
 """Width of the picture in pixels."""
@@ -115,7 +115,7 @@ def wrapped(text: str, ems: float) -> Iterable[str]:
     A unit stays with its number.
     """
     line, width = "", 0.0
-    for word in re.split(r" (?!(?:ms|s|min|h|d)\b)", text):
+    for word in unbroken(text).split(" "):
         for piece in _pieces(word, ems):
             wide = sum(map(_wide, piece))
             if line and width + _LETTER + wide > ems:
@@ -185,7 +185,7 @@ def _row(page: _Page, row: Row) -> None:
     page.put(its.answered, _ANSWERED, top + (38 if its.rate else 30), "t3")
     page.put(its.seconds, _SECONDS, top + 22)
     page.picture(row.seconds_picture, _SECONDS, top + 28, _SMALL_WIDE)
-    page.put(" ".join(filter(None, [its.tpm or "rate unknown" * bool(its.floor), its.floor])), _TOKENS, top + 22)
+    page.put(", ".join(filter(None, [its.tpm or "rate unknown" * bool(its.floor), its.floor])), _TOKENS, top + 22)
     page.picture(row.tpm_picture, _TOKENS, top + 28, _SMALL_WIDE)
     page.put(its.cost, _COST, top + 22)
     page.y = max(page.y + 6, top + HEIGHT + 4)
@@ -194,7 +194,7 @@ def _row(page: _Page, row: Row) -> None:
 def _lines(page: _Page, scene: Scene) -> None:
     page.y += 28
     lines = scene.lines
-    page.put("Latest prompts", _EDGE, page.y, "t4")
+    page.put(lines.title, _EDGE, page.y, "t4")
     if not lines.shown:
         page.put("none yet", _EDGE + 120, page.y, "t3")
         return
@@ -203,6 +203,7 @@ def _lines(page: _Page, scene: Scene) -> None:
         page.parts.append(drawn.replace("<svg ", f"<svg x='{x}' y='{page.y - 11}' height='14' ", 1))
         page.put(words, x + 24, page.y, "t3")
         x += 40 + round(len(words) * 6.4)
+    page.y += 16
     page.put("0", _BARS, page.y, "t3")
     page.put(lines.scale, _BARS + _BARS_WIDE, page.y, "t3 e")
     page.y += 8

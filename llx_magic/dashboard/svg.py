@@ -18,13 +18,15 @@ WIDE = 600
 """Units of a picture's width, whatever its width on the screen."""
 
 
-def svg(kind: str, height: int, title: str, stretched: str, words: str = "", *, wide: int = WIDE) -> str:
-    """Put a picture together of what is stretched and what is not; an empty title is for one that repeats words."""
+def svg(kind: str, height: int, title: str, *drawn: str) -> str:
+    """Put a picture together of what is ``stretched`` and what is not; an empty title is for one that repeats words."""
     named = f" role='img'><title>{escape(title)}</title>" if title else " aria-hidden='true'>"
-    return (
-        f"<svg class='{kind}' height='{height}'{named}"
-        f"<svg viewBox='0 0 {wide} {height}' preserveAspectRatio='none'>{stretched}</svg>{words}</svg>"
-    )
+    return f"<svg class='{kind}' height='{height}'{named}{''.join(drawn)}</svg>"
+
+
+def stretched(height: int, marks: str, wide: int = WIDE) -> str:
+    """Draw marks whose places along the axis are units of the picture's width."""
+    return f"<svg viewBox='0 0 {wide} {height}' preserveAspectRatio='none'>{marks}</svg>"
 
 
 def path(kind: str, marks: Iterable[str]) -> str:

@@ -26,14 +26,16 @@ from llx_magic.dashboard.export import Make, export, plots, tables
 from llx_magic.dashboard.markdown import markdown
 from llx_magic.dashboard.panel import SHEET
 from llx_magic.dashboard.parts.backends import SHAPES
-from llx_magic.dashboard.rows import FEW, MOST_ROWS
-from llx_magic.dashboard.svg import CROSS
+from llx_magic.dashboard.rows import FEW, MOST_ROWS, figures
+from llx_magic.dashboard.svg import CROSS, TO
 from llx_magic.dashboard.timeline import Timeline
 from llx_magic.dashboard.view import View
 from llx_magic.observe.frames.frames import stats_frame
 from llx_magic.observe.status.standing import State
 from llx_magic.observe.status.status import status_of
 from llx_magic.session.balancer import LoadBalancer
+from llx_magic.units import unbroken
+from tests.dashboard.situations import three
 from tests.engine.kit import backend_snapshot, balancer, simulated
 
 HOSTILE = """<img src=x onerror="alert(1)">'"&</title></svg><script>alert(2)</script>"""
@@ -110,7 +112,7 @@ def test_every_state_has_words_and_a_shape(facts: dict[str, Any], words: str) ->
     """A state is told by its words and a shape; colour only repeats them."""
     snapshot, view = drawn(backend(**facts), backend("other"))
     piece = panel.draw(snapshot, view)["backend 1"]
-    assert f"{words}</div>" in piece
+    assert f"{unbroken(words)}</div>" in piece
     assert "class='k k" in piece
 
 
@@ -128,6 +130,40 @@ def test_no_two_looks_of_a_state_differ_by_colour_alone() -> None:
     for kind, outline in SHAPES.values():
         by_outline.setdefault(outline, set()).add(kind)
     assert [kinds for kinds in by_outline.values() if len(kinds) > 1] == [{"ka", "ki", "kn"}]
+
+
+def test_no_line_ends_within_a_duration() -> None:
+    """A number stays with its unit, and both parts of a duration together; in words to copy the spaces are plain."""
+    snapshot, view = drawn(backend("fast", state="open", seconds_until_probe=84.2), backend("deep"))
+    assert "in 1\xa0min\xa025\xa0s" in panel.draw(snapshot, view)["headline"]
+    assert "in 1 min 25 s" in status_of(snapshot).sentence
+    assert "in 1 min 25 s" in markdown(snapshot, view, "now")
+
+
+def test_what_is_not_told_of_the_prompts_in_between_is_said_above_them() -> None:
+    titles = []
+    for count in (2, 4):  # each time two prompts
+        snapshot, view = lived(1, count)
+        assert (len(view.prompts) > 4) == (count > 2)
+        titles.append("older ones that stand out" in text_of(panel.draw(snapshot, view)["prompts"]))
+    assert titles == [False, True]
+
+
+def test_a_prompt_that_was_sent_to_nobody_says_so() -> None:
+    life = three("503", "503", "503", circuit_breaker_failure_threshold=1).live(1.0, 1.0)
+    shown = panel.draw(*life.seen()[:2])
+    assert "failed, not sent" in text_of(shown["prompt 2"])
+    assert "not sent" not in text_of(shown["prompt 1"])
+
+
+def test_marks_stand_before_the_bands() -> None:
+    row = panel.draw(*three("503,ok", circuit_breaker_failure_threshold=1).live(*[20.0] * 4).seen()[:2])["backend 1"]
+    assert row.index("<svg class='o'") < row.index("<path class='v'") < row.index("<text class='x'")
+
+
+def test_a_figure_that_stands_for_two_says_so_and_those_of_other_backends_are_two() -> None:
+    seconds = [figures(backend(p50_latency=0.5, p95_latency=most)).seconds for most in (0.5, 2.0)]
+    assert seconds == ["500 ms, both", f"500 ms {TO} 2 s"]
 
 
 def test_the_sentence_stands_on_top_and_the_prompts_below_it() -> None:
@@ -208,7 +244,7 @@ def test_a_few_backends_have_a_row_each_and_of_many_the_quiet_ones_are_folded() 
     few, many = ([backend(f"backend-{place}", requests=1, successes=1) for place in range(n)] for n in (FEW, 40))
     assert "others" not in panel.draw(*drawn(*few))
     parts = panel.draw(*drawn(*many))
-    assert "39 more: 39 spare" in text_of(parts["others"])
+    assert "39 more, all spare" in text_of(parts["others"])
     assert parts["others"].count("scope='row'") == 39
     assert [name for name in parts if name.startswith("backend ")] == ["backend 1"]
 
@@ -216,7 +252,7 @@ def test_a_few_backends_have_a_row_each_and_of_many_the_quiet_ones_are_folded() 
 def test_of_many_that_fail_no_more_rows_are_drawn_than_fit() -> None:
     parts = panel.draw(*drawn(*(backend(f"backend-{place}", state="open") for place in range(40))))
     assert sum(name.startswith("backend ") for name in parts) == MOST_ROWS
-    assert "24 more: 24 out" in text_of(parts["others"])
+    assert "24 more, all out" in text_of(parts["others"])
 
 
 def test_it_is_drawn_before_anything_has_happened() -> None:

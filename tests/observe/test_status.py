@@ -51,6 +51,15 @@ new = backend_snapshot
 SENTENCES = {
     "All three answer.": of(well("fast"), well("deep"), well("mine")),
     "Both answer.": of(well("fast"), well("deep")),
+    "All three answer; deep is slow (half within 9 s, 900 ms is usual).": of(
+        well("fast"), well("deep", 9), well("mine")
+    ),
+    "fast answers, deep and mine are spare; deep is slow (half within 9 s, 900 ms is usual).": of(
+        well("fast"), well("deep", 9), new("mine")
+    ),
+    "All four answer; b and c are slow.": of(well("a"), well("b", 9), well("c", 8), well("d"), policy="roundrobin"),
+    "a is out: 503 three times, next try in 12 s. b and c answer instead. "
+    "c is slow (half within 9 s, 900 ms is usual).": of(out("a"), well("b"), well("c", 9), policy="roundrobin"),
     "fast answers.": of(well("fast"), policy="single"),
     "fast answers, deep and mine are spare.": of(well("fast"), new("deep"), new("mine")),
     "fast has not answered yet, deep is spare.": of(new("fast", requests=1, in_flight=1), new("deep")),
@@ -242,6 +251,28 @@ def test_the_table_tells_what_is_not_known_from_what_is_nothing():
         "N/A, floor 500",
     ]
     assert "0 of 2 (0.0%)" in second
+
+
+def test_a_backend_that_is_much_slower_than_the_others_says_so_in_its_row_and_all_is_calm():
+    status = status_of(of(well("fast"), well("deep", 2.7)))
+    assert [each.why for each in status.standings] == ["", "slow (half within 2.7 s, 900 ms is usual)"]
+    assert status.is_calm
+    assert "slow (half within 2.7 s" in str(status)
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        (well("a"), well("b", 2.69)),
+        (well("a", 0.1), well("b", 0.99)),
+        (well("a"), well("b", 9, successes=2)),
+        (well("a", successes=2), well("b", 9)),
+        (well("a"), well("b", 9), well("c", 9)),
+    ],
+    ids=["less than three times", "within a second", "seldom answered", "others seldom answered", "most are as slow"],
+)
+def test_no_backend_is_called_slow_that_is_about_as_fast_or_hardly_known(backends):
+    assert "slow" not in str(status_of(of(*backends)))
 
 
 def test_the_table_is_escaped_and_marked_only_where_something_is_wrong():

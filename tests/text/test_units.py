@@ -131,3 +131,16 @@ def test_milliseconds_are_whole_but_where_they_would_read_as_none():
 def test_exactly_one_millisecond_between_two_clock_readings_is_one():
     assert units.ceil_milliseconds(1000.001 - 1000.0) == 1
     assert units.ceil_milliseconds(0.0010001) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("next try in 1 min 25 s.", "next try in 1~min~25~s."),
+        ("half within 900 ms, 606 tokens", "half within 900~ms, 606~tokens"),
+        ("2 h 5 min ago, 3 d 4 h", "2~h~5~min ago, 3~d~4~h"),
+        ("12 s 4 of 5, 3 sets, 5 min later", "12~s 4 of 5, 3 sets, 5~min later"),
+    ],
+)
+def test_within_a_duration_and_before_a_unit_no_line_may_end(text, kept):
+    assert units.unbroken(text) == kept.replace("~", "\N{NO-BREAK SPACE}")

@@ -81,7 +81,7 @@ def _row(row: Row) -> str:
         f"<div class='r' role='group' aria-label='{label}'>"
         f"<div class='nm'><small>{row.place}</small> {name}{state}{why}</div>"
         f"<div class='pl'>{row.plot}</div><div class='an'>{answered}</div>"
-        + _figure("se", its.seconds, f" {_PERCENTILES}", row.seconds_picture)
+        + _figure("se", its.seconds, "", row.seconds_picture)
         + _figure("tm", its.tpm, " tokens/min", row.tpm_picture, its.floor)
         + _figure("co", its.cost, " cost")
         + "</div>"
@@ -89,11 +89,13 @@ def _row(row: Row) -> str:
 
 
 def _figure(kind: str, value: str, unit: str, picture: str = "", beside: str = "") -> str:
-    """Draw a figure; its unit stands beside it where there is no heading above it."""
+    """Draw a figure; where there is no heading above it, its unit stands behind it, or before it what it is."""
     if not value and not beside:
         return f"<div class='{kind} no'></div>"
-    more = f" <small>{escape(beside)}</small>" if beside else ""
-    told = f"<span>{escape(value)}</span><small class='u'>{unit}</small>" if value else "<small>rate unknown</small>"
+    what = "" if unit else f"<small class='u'>{HEADINGS[kind]} </small>"
+    comma, more = (",", f" <small>{escape(beside)}</small>") if beside else ("", "")
+    unit = f"<small class='u'>{unit}{comma}</small>" if unit else ""
+    told = f"{what}<span>{escape(value)}</span>{unit}" if value else f"<small>rate unknown{comma}</small>"
     return f"<div class='{kind}'>{told}{more}{picture}</div>"
 
 
@@ -139,10 +141,10 @@ PART = Part(
 .llx .rh>div:not(.pl){display:none}
 .llx .nm{overflow-wrap:anywhere}
 .llx .nm b{font-size:14px}
-.llx .st{font-weight:600}
+.llx .st{font-weight:600;padding-left:16px;text-indent:-16px}
 .llx .no{display:none}
 .llx .g{display:block;width:100%}
-.llx .g,.llx .g>svg:first-of-type{overflow:visible}
+.llx .g,.llx .g>svg[viewBox]{overflow:visible}
 .llx .s{display:none;width:100%;overflow:visible}
 .llx .key{height:14px;vertical-align:-3px;overflow:hidden}
 .llx .k{vertical-align:-1px;fill:none;stroke:var(--i);stroke-width:1.6;overflow:visible}

@@ -12,6 +12,7 @@ from llx_magic.dashboard.lines import Lines
 from llx_magic.dashboard.rows import Rows
 from llx_magic.dashboard.view import View
 from llx_magic.observe.status.status import Status
+from llx_magic.units import unbroken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class Piece:
 
     @cached_property
     def text(self) -> str:
-        """The piece as HTML."""
-        return self.draw()
+        """The piece as HTML, in which no line ends within a duration."""
+        return unbroken(self.draw())
 
 
 def written(text: str) -> Piece:

@@ -24,10 +24,10 @@ MOST_STEPS = 20
 def _draw(scene: Scene) -> dict[str, Piece]:
     lines = scene.lines
     if not lines.shown:
-        return {"prompts": written("<div class='hp'><b>Latest prompts</b> <small>none yet</small></div>")}
+        return {"prompts": written(f"<div class='hp'><b>{lines.title}</b> <small>none yet</small></div>")}
     keys = " ".join(f"<span>{drawn} {words}</span>" for drawn, words in LEGEND)
     head = (
-        "<div class='hp'><b>Latest prompts</b> <small>open one for its trace</small> "
+        f"<div class='hp'><b>{lines.title}</b> <small>open one for its trace</small> "
         f"<small class='kk'>{keys}</small></div>"
         f"<div class='ps ph'><small class='bar'><span>0</span><span>{lines.scale}</span></small></div>"
     )

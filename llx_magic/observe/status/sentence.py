@@ -22,15 +22,24 @@ def sentence(standings: Sequence[Standing], *, in_order: bool) -> str:
     """
     well = [each for each in standings if each.is_well]
     if len(well) == len(standings):
-        return f"{_all_well(well, in_order=in_order)}."
+        return f"{'; '.join([_all_well(well, in_order=in_order), *_slow(well)])}."
     if len(standings) == 1:
         return f"{_only_one(standings[0])}."
     begin = standings.index(well[0]) if well and in_order else len(standings)
     missed = [each for each in standings[:begin] if not each.is_well]
     behind = [each for each in standings[begin:] if not each.is_well]
     instead = _instead(missed, well, in_order=in_order) if well else _nobody(missed)
-    told = [*_clauses(missed), instead, *_clauses(behind, max(1, MOST_NAMED - len(missed)))]
+    slow = [] if in_order else _slow(well)  # in order, who answers instead is compared already
+    told = [*_clauses(missed), instead, *slow, *_clauses(behind, max(1, MOST_NAMED - len(missed)))]
     return " ".join(f"{part}." for part in told)
+
+
+def _slow(standings: Sequence[Standing]) -> list[str]:
+    """Return a clause about those that take much longer than the others; none where nobody does."""
+    slow = [each for each in standings if each.is_slow]
+    if len(slow) == 1:
+        return [f"{slow[0].name} is {slow[0].why}"]
+    return [f"{_named(slow)} are slow"] if slow else []
 
 
 def _clauses(standings: Sequence[Standing], most: int = MOST_NAMED) -> list[str]:

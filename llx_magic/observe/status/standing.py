@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median_high
 
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.routing import FAILOVER, ROUTINGS
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.text.screen import one_line
-from llx_magic.units import below, countdown, exact, in_time, number
+from llx_magic.units import below, countdown, duration, exact, in_time, number
 
 LONGEST_NAME = 60
 _LONGEST_OTHER = 24
@@ -19,6 +20,13 @@ _LONGEST_REASON = 120
 
 _FIRST, _ALL_THE_SAME = "first", "all the same"
 """When a prompt asks the first backend that takes it, and the only one there is."""
+
+
+SLOW = 3.0
+"""What takes so many times as long as is usual is slow."""
+
+SLOW_SECONDS, _ENOUGH = 1.0, 3
+"""A backend is never called slow below so many seconds, nor is it or another compared before so many answers."""
 
 
 class State(enum.StrEnum):
@@ -46,7 +54,8 @@ _WELL = frozenset({State.NEW, State.UNPROVEN, State.ANSWERING, State.SPARE})
 class Standing:
     """One backend: its state, what comes next (``asked first``, ``next try in 12 s``), and why it is so.
 
-    Each of the last two is empty where there is nothing to say.
+    Each of the last two is empty where there is nothing to say. ``usual`` is within how many seconds half the visits of
+    the others are answered, where this backend is slow; None where it is not.
     """
 
     name: str
@@ -54,6 +63,7 @@ class Standing:
     then: str
     why: str
     backend: BackendSnapshot = field(repr=False)
+    usual: float | None = None
 
     @property
     def now(self) -> str:
@@ -61,6 +71,11 @@ class Standing:
         if self.state is State.TRIED:
             return f"{State.OUT}, {self.state}"
         return f"{self.state}, {self.then}" if self.then else str(self.state)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is well and takes much longer than the others."""
+        return self.is_well and self.usual is not None
 
     @property
     def is_well(self) -> bool:
@@ -87,11 +102,27 @@ def standings_of(snapshot: Snapshot) -> tuple[Standing, ...]:
         states.append(State.SPARE if is_behind and state in _WELL else state)
     turns = _turns(snapshot, states)
     return tuple(
-        Standing(
-            one_line(backend.name, LONGEST_NAME), state, _then(state, backend, turn), _why(state, backend), backend
-        )
+        _standing(backend, state, turn, _usual(backend, snapshot.backends))
         for backend, state, turn in zip(snapshot.backends, states, turns, strict=True)
     )
+
+
+def _standing(backend: BackendSnapshot, state: State, turn: str, usual: float | None) -> Standing:
+    why = _why(state, backend)
+    if state in _WELL and usual is not None:
+        why = f"slow (half within {duration(backend.p50_latency)}, {duration(usual)} is usual)"
+    return Standing(one_line(backend.name, LONGEST_NAME), state, _then(state, backend, turn), why, backend, usual)
+
+
+def _usual(backend: BackendSnapshot, backends: Sequence[BackendSnapshot]) -> float | None:
+    """Return within what half of the visits of most others are answered, where this one takes much longer."""
+    others = [each for each in backends if each is not backend]
+    known = [each.p50_latency for each in others if each.successes >= _ENOUGH and each.p50_latency is not None]
+    half = backend.p50_latency
+    if half is None or half < SLOW_SECONDS or backend.successes < _ENOUGH or not known:
+        return None
+    usual = median_high(known)
+    return usual if half >= SLOW * usual else None
 
 
 def is_in_order(snapshot: Snapshot) -> bool:
