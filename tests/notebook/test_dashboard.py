@@ -92,8 +92,8 @@ def part(dashboard: Dashboard, name: str = "backend 1") -> str:
 
 
 def now(dashboard: Dashboard, name: str = "backend 1") -> str:
-    """What a piece shows, without a push; empty before there is one."""
-    return dashboard._pieces.shown(name)
+    """What a piece shows, with plain spaces, without a push; empty before there is one."""
+    return dashboard._pieces.shown(name).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def painters() -> list[threading.Thread]:
