@@ -87,10 +87,14 @@ def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
 
 def remarks(replayer: Replayer, trial: Trial) -> list[str]:
     """Say how much of the answer is known, how far the rest may be off, and on how little it stands."""
-    if not trial.expected.is_drawn:
-        return ["every attempt is known from this history"]
+    said, is_drawn = list[str](), trial.expected.is_drawn
+    if stopped := replayer.was_totals.cancelled:
+        then = ", and how those would have ended is drawn" if is_drawn else ""
+        said.append(f"{plural(stopped, 'prompt was', 'prompts were')} cancelled: answered is of the others{then}")
+    if not is_drawn:
+        return [*said, "every attempt is known from this history"]
     share, courses = trial.told.typical.drawn_share, len(trial.expected.courses)
-    said = [
+    said += [
         f"{percent(share)} of the attempts are drawn from what each backend answered; the others are known",
         f"drawn {plural(courses, 'time')}: would be is the middle, and a real run mostly lies within the last column",
     ]

@@ -66,7 +66,7 @@ class BackendSnapshot:
     level: int | None = None
     """How many requests it has been seen to bear at once; None before the first row."""
     in_vain: tuple[tuple[str, int], ...] = ()
-    """How often it failed since it last answered, by reason in short, such as ``503``."""
+    """How often it failed since it last answered, or to open its circuit, by reason in short, such as ``503``."""
     opened_by: Cause | None = None
     """What opened the circuit last."""
     passed_over: str = ""

@@ -47,6 +47,9 @@ LATEST_SHARE = 0.3
 UNUSABLE = frozenset({SkipReason.NOT_READY, SkipReason.OVER_BUDGET})
 """The reasons of a skip that time alone does not mend."""
 
+REASONS_KEPT = 100
+"""Of how many of the latest failures that count the reasons are kept, for when they open the circuit."""
+
 PUT_ASIDE = "tokens per minute"
 """The reason of a skip for too few tokens per minute."""
 
@@ -63,7 +66,8 @@ class Tally:
     all replies whose cost is known; None before the first. ``first_text`` is how many seconds the first text took of
     late, with less weight the longer ago; None before the first. ``hedges`` counts how often it was asked beside one
     that was silent, ``outrun`` how often it was cancelled since another was first; such visits are among the cancelled.
-    ``in_vain`` counts by reason the failures since the last answer, as far as they count against the backend.
+    ``in_vain`` counts by reason the failures since the last answer, as far as they count against the backend, and where
+    more opened its circuit, with answers between them, those; ``reasons`` are those of the latest that count.
     ``opened_by`` is what opened the circuit last. ``passed_over`` is why the backend could not be used when it was last
     considered; empty where it could.
     """
@@ -89,6 +93,7 @@ class Tally:
     skips: Counter[str] = field(default_factory=Counter)
     last_error: str | None = None
     in_vain: Counter[str] = field(default_factory=Counter)
+    reasons: deque[str] = field(default_factory=lambda: deque(maxlen=REASONS_KEPT))
     opened_by: Cause | None = None
     passed_over: str = ""
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
@@ -169,6 +174,7 @@ class Tally:
             self.failures += 1
             if event.failure.counts:
                 self.in_vain[event.failure.in_short] += 1
+                self.reasons.append(event.failure.in_short)
             return
         self.cancelled += 1
         if isinstance(event, VisitCancelled) and event.outrun_by is not None:
@@ -202,6 +208,8 @@ class Tally:
             self.in_vain.clear()
         elif event.after is CircuitState.OPEN and event.cause is not Cause.PROBE_RETURNED:
             self.opened_by = event.cause
+            if (event.failures or 0) > self.in_vain.total():
+                self.in_vain = Counter(list(self.reasons)[-(event.failures or 0) :])
 
     def start_anew(self) -> Tally:
         """Return the tally after a reset of the counts: visits under way and what is so now stay."""
@@ -210,6 +218,7 @@ class Tally:
             last_error=self.last_error,
             first_text=self.first_text,
             in_vain=self.in_vain,
+            reasons=self.reasons,
             opened_by=self.opened_by,
             passed_over=self.passed_over,
         )

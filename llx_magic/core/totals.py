@@ -52,6 +52,11 @@ class Totals:
     wasted_tokens: int
 
     @property
+    def cancelled(self) -> int:
+        """The prompts that somebody stopped."""
+        return self.prompts - self.answered - self.failed
+
+    @property
     def success_rate(self) -> float | None:
         """The share that was answered of the prompts that nobody stopped; None of none."""
         ended = self.answered + self.failed

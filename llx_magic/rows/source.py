@@ -23,7 +23,7 @@ _LONGEST_PATH = 4_096
 """The most characters of a path; what is longer is a text."""
 
 
-def source_of(data: object, *, samples: int = 1, keep: bool = True, client: object = None) -> Source:
+def source_of(data: object, *, keep: bool = True, client: object = None) -> Source:
     """Return the rows of some data.
 
     A frame's rows are its columns. A list, a Series or an iterator is of dictionaries, or of single values. An iterator
@@ -39,7 +39,6 @@ def source_of(data: object, *, samples: int = 1, keep: bool = True, client: obje
         raise UsageProblem(f"two columns of the data are called {listed(map(brief, twice))}; rename one of them first")
     if broken := [name for name in source.columns if isinstance(name, str) and not _is_whole(name)]:
         raise UsageProblem(f"the name of a column holds half of a surrogate pair: {brief(broken[0])}; rename it first")
-    source.samples = samples
     return source
 
 

@@ -73,7 +73,8 @@ class MapRun:
         template = Template(template) if isinstance(template, str) else template
         self._again = (balancer, template, options, namespace)
         if not isinstance(data, Source):
-            data = source_of(data, samples=wishes.samples, keep=keep, client=options.get("client"))
+            data = source_of(data, keep=keep, client=options.get("client"))
+        data.samples = wishes.samples
         self._source = source = data
         plan = balancer.prepare(template.text, **ask_options(options))
         often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llx_magic.core.events import AttemptStarted, Event
+from llx_magic.core.events import AttemptStarted, Event, RequestStarted
 from llx_magic.core.past import Asked, Course, Past
 from llx_magic.core.routing import FAILOVER, Routing, routing_named
 from llx_magic.core.totals import Expected, Prompts, Totals, as_recorded, totals, what_if
@@ -75,7 +75,7 @@ class Replayer:
         self._courses = list[Course]()
         self.asked: list[Asked] = self._past.asked_of(record.members)
         if not self.asked:
-            raise UsageProblem(_nothing_of(record, history))
+            raise UsageProblem(_nothing_of(record, history, self._events()))
         if not any(self._past.knows(name) for name in record.members):
             raise UsageProblem(
                 f"nothing is known of {listed(record.members)} in this history, so nothing can be told of it"
@@ -179,9 +179,13 @@ class Trial:
         return what_if(now.expected, self.expected, str(self.change))
 
 
-def _nothing_of(record: ProfileRecord, history: str | os.PathLike[str] | None) -> str:
+def _nothing_of(record: ProfileRecord, history: str | os.PathLike[str] | None, events: Iterable[Event]) -> str:
     if history is not None:
-        return f"{shown_path(absolute(history))}: no prompt of {record.name} has ended in this history"
+        file = shown_path(absolute(history))
+        asked = dict.fromkeys(name for event in events if isinstance(event, RequestStarted) for name in event.order)
+        if not asked.keys() - set(record.members):
+            return f"{file}: no prompt of {record.name} has ended in this history"
+        return f"{file} holds prompts to {listed(asked)}, none of {record.name}; name the profile that asked them (-p)"
     return (
         f"no prompt of {record.name} that has ended is remembered, so there is nothing to replay: ask it first, or "
         "give a history that was saved (--history FILE)"

@@ -93,6 +93,15 @@ def test_rows_that_failed_are_in_the_file_and_the_status_is_1(home):
     assert [each["llx_status"] for each in rows((home.folder / "out.jsonl").read_text())] == ["failed", "answered"]
 
 
+def test_samples_ask_each_row_of_a_file_so_often(home):
+    done = home.run(
+        "map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "--samples", "2", "--out", "out.jsonl"
+    )
+    assert "4 answered" in done.stderr
+    found = rows((home.folder / "out.jsonl").read_text())
+    assert [(each["stars"], each["llx_sample"]) for each in found] == [(5, 0), (5, 1), (1, 0), (1, 1)]
+
+
 def test_rows_beyond_the_limit_are_no_failure(home):
     done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 0

@@ -371,3 +371,8 @@ def test_a_reset_of_the_statistics_keeps_why_a_backend_is_out():
     told_by(lb, 1, 1, 1)
     lb.reset_statistics()
     assert lb.status().sentence.startswith("a is out: 503 three times")
+
+
+def test_a_circuit_that_failures_between_answers_have_opened_tells_all_of_them():
+    lb = balancer(simulated("a", "503,ok,503,ok,503"), simulated("b"), failover_retry_count=1)
+    assert told_by(lb, 1, 1, 1, 1, 1)[-1].startswith("a is out: 503 three times")

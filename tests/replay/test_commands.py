@@ -237,3 +237,25 @@ def test_the_command_line_replays_a_file(tmp_path):
     done = home.run("replay", "-p", "pair", "--history", "week.jsonl", "--set", "failover_retry_count=2")
     assert done.returncode == 0
     assert "10 prompts of pair, replayed with failover_retry_count=2" in done.stdout
+
+
+def test_a_history_of_another_profile_is_said_to_be_that(session, tmp_path):
+    session.balancer("pair").save_history(tmp_path / "pair.jsonl")
+    profiles.run(session, "save model other --provider simulated --model m")
+    with pytest.raises(
+        UsageProblem, match=r"pair\.jsonl holds prompts to first, second, none of other; name the profile"
+    ):
+        replay.run(session, f"-p other --history {tmp_path}/pair.jsonl")
+
+
+def test_prompts_that_were_cancelled_are_said_to_be_left_out_of_answered(session):
+    balancer = session.balancer("pair")
+
+    async def give_up() -> None:
+        async with asyncio.timeout(0):
+            await balancer.ask("why")
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    text = replay.run(session, "").text
+    assert "1 prompt was cancelled: answered is of the others" in text

@@ -137,7 +137,9 @@ def test_retry_gives_the_result_of_all_rows() -> None:
 
 
 def test_samples_are_rows_of_their_own_with_their_number() -> None:
-    frame = frame_of(source_of(TEXTS, samples=2), outcomes_of("a", "b", "c"), layout_of())
+    source = source_of(TEXTS)
+    source.samples = 2
+    frame = frame_of(source, outcomes_of("a", "b", "c"), layout_of())
     assert isinstance(frame, pd.DataFrame)
     assert list(frame.index) == [10, 10, 20, 20, 30, 30]
     assert frame["llx_sample"].tolist() == [0, 1, 0, 1, 0, 1]

@@ -186,13 +186,16 @@ def test_no_data_is_no_rows(data: object) -> None:
 
 
 def test_samples_give_each_row_several_times() -> None:
-    source = source_of(pd.DataFrame({"a": [1, 2]}, index=["x", "y"]), samples=2)
+    source = source_of(pd.DataFrame({"a": [1, 2]}, index=["x", "y"]))
+    source.samples = 2
     assert [row["a"] for row in source] == [1, 1, 2, 2]
     assert source.length == 4
     joined = source.joined(new(4), [0, 0, 1, 1])
     assert isinstance(joined, pd.DataFrame)
     assert list(joined.index) == ["x", "x", "y", "y"]
-    assert list(source_of(["a"], samples=3)) == [{"row": "a"}] * 3
+    listed = source_of(["a"])
+    listed.samples = 3
+    assert list(listed) == [{"row": "a"}] * 3
 
 
 async def _asynchronous():
