@@ -20,6 +20,7 @@ from llx_magic.rows.rows import Source
 from llx_magic.rows.source import source_of
 from llx_magic.rows.writing import check_target, write_table
 from llx_magic.session.mapping import MapRun
+from llx_magic.text.wording import shown_path
 from llx_magic.units import plural
 
 STANDARD_OUTPUT = "-"
@@ -44,7 +45,8 @@ def run(here: Here, asked: Asked) -> Output | None:
     balancer, options = mapping.balancer_of(here.session, asked), mapping.options_of(asked, schema_of(asked))
     prepared = MapRun(balancer, rows, asked["prompt"], options)
     if "dry-run" in asked:
-        return Output(str(prepared.estimate()))
+        told = prepared.estimate()
+        return Output(str(told), is_good=bool(told.to_ask or not told.problems))
     mapping.seek_consent(prepared, asked, here.session.read)
     is_quiet = "quiet" in asked
     for note in () if is_quiet else notes_of(balancer, asked):
@@ -79,7 +81,10 @@ def _rows(given: str) -> tuple[Source, str]:
     with tempfile.TemporaryDirectory(prefix="llx-") as folder:
         path = Path(folder) / f"standard input{ending}"
         path.write_text(text, encoding="utf-8", newline="")
-        return source_of(path), ending
+        try:
+            return source_of(path), ending
+        except UsageProblem as problem:
+            raise UsageProblem(str(problem).replace(shown_path(path), "standard input")) from None
 
 
 def _write(result: MapResult, out: str, ending: str) -> None:
@@ -107,7 +112,8 @@ def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interr
         raise KeyboardInterrupt
     wanted = summary.rows if wanted is None else wanted
     if missing := wanted - summary.answered - summary.stored - summary.shared:
-        errors = "; ".join(f"{plural(count, 'row')}: {error}" for error, count in summary.errors)
-        why = [summary.stopped if summary.in_vain or not errors else "", errors]
-        told = "; ".join(filter(None, why)) or "the column llx_error says why"
+        never = missing - summary.failed - summary.in_vain
+        why = [summary.stopped if is_quiet else "", f"{plural(never, 'row')}: not asked" if never else ""]
+        why += [f"{plural(count, 'row')}: {error}" for error, count in summary.errors]
+        told = "; ".join(filter(None, why))
         raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {told}")

@@ -93,7 +93,7 @@ def how_to_go_on(result: MapResult, again: str) -> str:
     """Say how much of an interrupted run is finished, and what asks for the rest."""
     summary = result.summary
     done = summary.rows - summary.not_asked
-    return f"{done:,} of {summary.rows:,} rows are finished and kept; {again} asks only for the others"
+    return f"{done:,} of {summary.rows:,} rows are finished and kept; {again} asks only what has no reply yet"
 
 
 def _count(asked: Asked, key: str) -> int | None:

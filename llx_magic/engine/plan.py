@@ -23,7 +23,7 @@ from llx_magic.text.values import JsonValue
 PRICES_SAID = "a profile can say price-input and price-output (0 is free)"
 """What makes a price known."""
 
-PRICE_UNKNOWN = f"its price is not known, as a budget needs it: {PRICES_SAID}"
+PRICE_UNKNOWN = f"its price is not known, which a budget needs; {PRICES_SAID}"
 """Why a candidate is passed over whose cost nobody could keep to a budget."""
 
 

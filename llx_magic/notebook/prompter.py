@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import concurrent.futures
 import io
 import keyword
 import sys
 import time
+import typing
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -83,10 +85,19 @@ def schema_of(shell: InteractiveShell, options: Asked) -> object:
     if Path(name).suffix == ".json":
         told = f"; {Path(name).stem} = json.load(open({name!r})) would make one of the file"
     elif not name.isidentifier() or hasattr(builtins, name):
-        told = f"; assign it first: Schema = {name}, then --schema Schema"
+        told = f"; assign it first: Schema = {name if _is_whole(name, scope) else '…'}, then --schema Schema"
     else:
         told = nearest(name, scope if name.startswith("_") else scope.own())
     raise UsageProblem(f"--schema {name}: there is no such variable{told}")
+
+
+def _is_whole(expression: str, scope: Scope) -> bool:
+    """Return whether an expression has come as it was typed: a line of words takes quotes away."""
+    try:
+        names = [each.id for each in ast.walk(ast.parse(expression, mode="eval")) if isinstance(each, ast.Name)]
+    except (SyntaxError, ValueError):
+        return False
+    return all(name in scope or hasattr(builtins, name) or hasattr(typing, name) for name in names)
 
 
 class InterruptedPrompt(KeyboardInterrupt):

@@ -88,7 +88,7 @@ def shares(progress: MapProgress) -> Iterator[str]:
     answered = sum(share.answered for share in progress.shares)
     for share in progress.shares:
         state = "" if share.state in _CALM else f", {_state(share)}"
-        part = f" {percent(share.answered, answered)}" if answered else ""
+        part = f" {percent(share.answered, answered)} of the replies" if answered else ""
         yield f"{one_line(share.name, 40)}{part}, {_places(share)} in flight{state}"
 
 
@@ -96,7 +96,8 @@ def by_workers(progress: MapProgress) -> Iterator[str]:
     """Yield what each worker of a cluster has done and how it stands, those first that have done most."""
     answered = sum(worker.answered for worker in progress.workers)
     for worker in sorted(progress.workers, key=lambda each: -each.answered):
-        yield f"{one_line(worker.name, 40)} {percent(worker.answered, answered)}, {one_line(worker.state, 60)}"
+        part = f"{percent(worker.answered, answered)} of the replies"
+        yield f"{one_line(worker.name, 40)} {part}, {one_line(worker.state, 60)}"
 
 
 def still_line(progress: MapProgress, rate: float | None) -> str:

@@ -26,7 +26,8 @@ def plain(snapshot: Snapshot) -> str:
     """Return the statistics in their fixed text layout: totals, metrics of every backend, circuit states.
 
     What the layout has no place for stands below it: what was spent, rates of a short time, and, where not every prompt
-    was answered, what became of the prompts, since a request of the layout is a visit to a backend.
+    was answered, what became of the prompts, since a request of the layout is a visit to a backend;
+    what hedges did too, since an outrun visit is a request that neither succeeded nor failed.
     """
     lines = [
         "Load Balancer Statistics",
@@ -51,6 +52,9 @@ def plain(snapshot: Snapshot) -> str:
         lines += ["", f"Spent: {spent}"]
     if brief := [f"{each.name} {said}" for each in snapshot.backends for said in brief_rate(each)]:
         lines += ["", f"TPM of less than a minute says little: {', '.join(brief)}"]
+    if cut := [each for each in snapshot.backends if each.hedges or each.outrun]:
+        told = (f"{each.name} asked as well {number(each.hedges)}, outrun {number(each.outrun)}" for each in cut)
+        lines += ["", f"Hedges (an outrun visit is a request, but no success and no failure): {'; '.join(told)}"]
     if (prompts := snapshot.prompts).asked != prompts.answered:
         visits = ["Total Requests counts visits to backends"] if snapshot.total_requests != prompts.asked else []
         lines += ["", f"Prompts: {' · '.join([prompts_in_words(prompts), *times_in_words(prompts), *visits])}"]

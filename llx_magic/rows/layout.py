@@ -71,7 +71,7 @@ class Layout:
             each = "a column" if len(doubled) == 1 else "columns"
             raise UsageProblem(
                 f"the data has {each} {listed(map(brief, doubled))} already, which the results would overwrite; "
-                "a prefix names the new columns apart: prefix='new_' (--prefix new_)"
+                "a prefix names the new columns apart: --prefix new_ (in Python prefix='new_')"
             )
 
     def doubled(self, columns: Iterable[Hashable], samples: int = 1) -> list[str]:

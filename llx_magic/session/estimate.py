@@ -19,6 +19,7 @@ from llx_magic.engine.plan import PRICES_SAID, Candidate, Plan
 from llx_magic.pieces.preview import piece_facts
 from llx_magic.replies.key import Key
 from llx_magic.session.feed import Feed, MapRow
+from llx_magic.template.errors import NOT_SENT
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import listed
 from llx_magic.units import CURRENCY, number, plural
@@ -147,7 +148,7 @@ class Counting:
         """Count a row."""
         self.rows += 1
         if row.prompt.problem:
-            self.problems[row.prompt.problem] += 1
+            self.problems[row.prompt.problem.removesuffix(NOT_SENT)] += 1
         elif row.stored is not None:
             self.stored += row.stored.error is None
             self.failed += row.stored.error is not None
@@ -231,7 +232,7 @@ def _about(likely: float, factors: tuple[float, float]) -> About:
 
 def _shown(row: MapRow) -> str:
     if row.prompt.problem:
-        return f"cannot be asked: {row.prompt.problem}"
+        return f"cannot be asked: {row.prompt.problem.removesuffix(NOT_SENT)}"
     asked = row.prompt.messages[-1].noted(piece_facts).rstrip()
     return asked if row.stored is None else f"{asked}\n(in the store)"
 

@@ -19,7 +19,7 @@ from llx_magic.engine.budget import Budget, Purse
 from llx_magic.engine.dispatch import Dispatcher
 from llx_magic.engine.loops import off_loop, on_this_loop
 from llx_magic.engine.parts import Stream
-from llx_magic.engine.plan import PRICE_UNKNOWN, Plan, names_of
+from llx_magic.engine.plan import PRICE_UNKNOWN, PRICES_SAID, Plan, names_of
 from llx_magic.engine.steady import SteadyBackend
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
@@ -262,13 +262,15 @@ def _within_budget(plan: Plan, budget: float | None) -> tuple[Plan, tuple[str, .
         UsageProblem: where nobody is left.
     """
     if budget is not None:
-        own = Budget(Purse(), budget, "budget={0} (--budget {0})")
+        own = Budget(Purse(), budget, "--budget {0} (in Python budget={0})")
         plan = msgspec.structs.replace(plan, budgets=(own, *plan.budgets))
     priceless = [each for each in plan.candidates if plan.refusal(each) == PRICE_UNKNOWN]
     if not priceless:
         return plan, ()
     if len(priceless) == len(plan.candidates):
-        raise UsageProblem(f"budget: nobody can be asked: {PRICE_UNKNOWN}; nothing was sent")
+        raise UsageProblem(
+            f"a budget needs prices; {listed(names_of(priceless))}: none is known; {PRICES_SAID}; nothing was sent"
+        )
     priced = tuple(each for each in plan.candidates if each not in priceless)
     unasked = (f"{listed(names_of(priceless))}: not asked: {PRICE_UNKNOWN}",)
     return msgspec.structs.replace(plan, candidates=priced), unasked

@@ -37,7 +37,7 @@ GROUP = 64
 MOST_FOLLOWERS = 1024
 """How many rows may wait for another's reply before no further rows are read."""
 
-HOW_TO_WAIT = "run it again when that is mended, or let it wait: --give-up-after SECONDS, give_up_after="
+HOW_TO_WAIT = "run it again when that is mended, or let it wait: --give-up-after SECONDS (in Python give_up_after=)"
 """What is said where there is no way to anybody."""
 
 Written = tuple[MapRow, Outcome]
@@ -135,7 +135,7 @@ class RowWork:
             if row.prompt.problem:
                 self._end(row, of_failure(row, row.prompt.problem))
             elif row.stored is not None:
-                if row.stored.error is not None and row.key not in self._feed.own:
+                if row.stored.error is not None and not self._feed.has_stored(row.stored):
                     self.tally.note((KEPT_FAULT,))
                 if row.elsewhere is not None:
                     self._patience.end()
@@ -343,7 +343,7 @@ class RowWork:
         """Take into account that a row was asked and has failed, before that is on the disk."""
         self._failures += 1
         if self._failures == self._wishes.max_errors:
-            self._stop(f"{plural(self._failures, 'row has', 'rows have')} failed (max_errors)", at_once=False)
+            self._stop(f"max_errors={self._failures} is reached; only what was under way was waited for", at_once=False)
 
     def _end(self, row: MapRow, outcome: Outcome) -> None:
         self.tally.take(outcome)

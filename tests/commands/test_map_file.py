@@ -112,8 +112,33 @@ def test_a_run_that_stops_counts_no_rows_beyond_the_limit_as_missing(home):
     home.simulated("spent", "quota")
     done = home.run("map", "in.csv", "-p", "spent", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 1
-    assert "llx: no reply for 1 of 1 row: spent: " in done.stderr
-    assert "1 row: asked in vain until the run ended: " in done.stderr
+    assert " · stopped: spent: " in done.stderr
+    assert "llx: no reply for 1 of 1 row: 1 row: asked in vain until the run ended: " in done.stderr
+
+
+def test_rows_that_were_not_asked_have_no_part_in_the_reasons_of_others(home):
+    (home.folder / "in.csv").write_text("n\n" + "\n".join(map(str, range(9))) + "\n")
+    home.simulated("strict", "filter")
+    ends = ("--max-errors", "2", "--set", "concurrency=1", "--out", "out.csv")
+    done = home.run("map", "in.csv", "-p", "strict", "--prompt", "Rate {{ n }}.", *ends)
+    assert "2 failed, 7 not asked · stopped: max_errors=2 is reached" in done.stderr
+    assert "llx: no reply for 9 of 9 rows: 7 rows: not asked; 2 rows: filtered by strict" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("piped", "says"),
+    [("", "standard input is empty; its first line names"), ("a,b\n1\n", "line 2 of standard input has 1 cell")],
+)
+def test_what_is_wrong_with_what_is_piped_names_standard_input(home, piped, says):
+    done = home.run("map", "-", "-p", "clerk", "--prompt", "Rate {{ a }}.", stdin=piped)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"llx: {says}")
+
+
+def test_a_dry_run_in_which_no_row_can_be_asked_ends_with_status_1_and_says_once_that_nothing_was_sent(home):
+    done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text + 1 }}.", "--dry-run")
+    assert (done.returncode, done.stdout.count("nothing was sent")) == (1, 1)
+    assert "2 rows: 2 that cannot be asked" in done.stdout
 
 
 def test_a_prompt_that_names_no_column_is_said(home):
@@ -170,7 +195,7 @@ class TestInterrupt:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert b"2 of 10 rows are finished and kept; the same command asks only for the others" in said
+        assert b"2 of 10 rows are finished and kept; the same command asks only what has no reply yet" in said
         statuses = [each["llx_status"] for each in rows((home.folder / "out.jsonl").read_text())]
         assert statuses == ["answered"] * 2 + ["not asked"] * 8
 

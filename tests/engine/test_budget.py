@@ -93,7 +93,7 @@ async def test_under_a_budget_a_backend_without_a_price_is_passed_over_with_the_
     )
     reply = await bench.ask()
     assert reply.backend == "b"
-    assert "a skipped: its price is not known, as a budget needs it" in reply.notes[0]
+    assert "a skipped: its price is not known, which a budget needs" in reply.notes[0]
     assert "price-input" in reply.notes[0]
 
 

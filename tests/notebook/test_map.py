@@ -204,7 +204,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(reviews, firs
     ran = reviews("%%llx_map reviews -o rated --set concurrency=1\nRate {{ text }}.")
     timer.join()
     assert isinstance(ran.error, InterruptedMap)
-    assert "1 of 3 rows are finished and kept; the cell, run again, asks only for the others" in ran.failure
+    assert "1 of 3 rows are finished and kept; the cell, run again, asks only what has no reply yet" in ran.failure
     assert list(reviews["rated"].llx_status) == ["answered", "not asked", "not asked"]
     first.set_default("ok")
     again = reviews("%%llx_map reviews -o rated\nRate {{ text }}.").fine()

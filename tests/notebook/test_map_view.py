@@ -44,7 +44,7 @@ def test_it_asks_to_be_drawn_at_most_four_times_a_second():
 def test_the_output_holds_the_same_in_plain_text():
     screen = Recorder()
     CellBar(screen).draw([moment(50)])
-    assert "fast 100.0%, 4 of 8 in flight" in screen.plain
+    assert "fast 100.0% of the replies, 4 of 8 in flight" in screen.plain
     assert "fast" in screen.html
 
 

@@ -36,7 +36,8 @@ def line(**given: Any) -> str:
 def test_a_line_tells_everything_that_is_known():
     assert line(cost=0.021, cost_is_estimate=True) == (
         "443 of 1,000 rows · 56 s left · 3 failed · 10 rows/s · 40 from the store · about 0.021 USD, 0.05 at the end"
-        " · 18,204 + 9,112 tokens · fast 75.0%, 12 of 16 in flight · deep 25.0%, 0 in flight, open, probe in 12 s"
+        " · 18,204 + 9,112 tokens · fast 75.0% of the replies, 12 of 16 in flight"
+        " · deep 25.0% of the replies, 0 in flight, open, probe in 12 s"
     )
 
 
@@ -189,5 +190,5 @@ def test_a_row_for_each_worker_of_a_cluster_stands_below_the_backends_with_the_b
     assert shown.index("deep") < shown.index("10.0.0.2:4000") < shown.index("10.0.0.1:4000")
     assert "<th" in shown.partition("worker")[0]
     assert still_line(progress(workers=WORKERS), 2.0).endswith(
-        "10.0.0.2:4000 75.0%, lost · 10.0.0.1:4000 25.0%, asking"
+        "10.0.0.2:4000 75.0% of the replies, lost · 10.0.0.1:4000 25.0% of the replies, asking"
     )

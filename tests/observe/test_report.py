@@ -135,3 +135,8 @@ def test_a_list_without_blanks_may_break_after_its_commas_and_a_number_may_not()
     shown = html_table(["codes", "tokens"], [["408,409,425,429,500", "1,234,567"]])
     assert "408,<wbr>409,<wbr>425" in shown
     assert "1,234,567" in shown
+
+
+def test_the_plans_layout_tells_of_visits_that_were_outrun_why_they_are_no_part_of_the_success_rate():
+    shown = plain(snapshot(backend("a", requests=5, success_rate=1 / 3, outrun=2), backend("b", hedges=2)))
+    assert "but no success and no failure): a asked as well 0, outrun 2; b asked as well 2, outrun 0" in shown

@@ -106,7 +106,7 @@ def test_a_member_without_a_price_is_named_with_what_to_do(session):
     lb = session.balancer("lb")
     reply = ask(lb)
     assert reply.backend == "a"
-    assert reply.notes[0].startswith("b skipped: its price is not known, as a budget needs it: a profile can say")
+    assert reply.notes[0].startswith("b skipped: its price is not known, which a budget needs; a profile can say")
     assert dict(asyncio.run(lb.explain(lb.prepare("why"))))["b"].startswith("skipped: its price is not known")
 
 

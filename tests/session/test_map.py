@@ -134,6 +134,13 @@ async def test_a_rows_own_fault_is_stored_and_asked_again_on_request(store):
     assert "asked again" not in str(retried.summary)
 
 
+async def test_a_row_with_the_prompt_of_one_that_failed_in_the_same_run_did_not_fail_earlier(store):
+    lb = balancer(simulated("a", script="context, ok"), concurrency=1)
+    result = await lb.map(["one", *map(str, range(100)), "one"], TEMPLATE, store=store)
+    assert counts(result) == {"answered": 100, "failed": 2}
+    assert "failed earlier" not in str(result.summary)
+
+
 async def test_a_stored_fault_stands_for_the_profile_that_found_it_alone(store):
     first = balancer(simulated("a", script="context"))
     await first.map(["one"], TEMPLATE, store=store)
@@ -271,7 +278,7 @@ async def test_where_there_never_was_a_way_to_anybody_the_run_ends_soon_and_says
     result = await lb.map(ROWS, TEMPLATE, store=store)
     assert counts(result) == {"not_asked": 20}
     assert result.summary.stopped.startswith("nobody can be reached: a: ")
-    assert result.summary.stopped.endswith("let it wait: --give-up-after SECONDS, give_up_after=)")
+    assert result.summary.stopped.endswith("let it wait: --give-up-after SECONDS (in Python give_up_after=))")
     assert lb.clock.now() < 20
 
 
@@ -348,7 +355,7 @@ async def test_python_is_never_asked_and_a_question_changes_nothing(store):
 
 
 async def test_a_budget_needs_a_price(store):
-    with pytest.raises(UsageProblem, match="budget: nobody can be asked: its price is not known"):
+    with pytest.raises(UsageProblem, match=r"^a budget needs prices; a: none is known; a profile can say"):
         await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, budget=5)
 
 
