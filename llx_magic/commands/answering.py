@@ -91,10 +91,9 @@ def _check(words: Sequence[str]) -> None:
     """Refuse what is not one text, and a single word that is a misspelt command or one that only notebooks have."""
     first, quoted = words[0], shlex.quote(" ".join(words))
     here = [row.name for row in commands_at(Where.SHELL)]
-    mixed_up = (each for each in here if sorted(each) == sorted(first))
-    meant = closest(first, here, likeness=_LIKE_A_COMMAND) or next(mixed_up, None)
+    begun = (each for each in here if sorted(each) == sorted(first) or (len(first) > 2 and each.startswith(first)))
+    meant = closest(first, here, likeness=_LIKE_A_COMMAND) or next(begun, None)
     if len(words) > 1:
-        meant = meant or closest(first, here)
         offer = f"did you mean llx {meant}? A question" if meant else "a question"
         raise UsageProblem(f"llx: unknown command {first!r}; {offer} is one text: llx {quoted}")
     if first and first not in here and first in COMMANDS:  # about earlier prompts, which a process forgets
