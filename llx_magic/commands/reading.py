@@ -9,6 +9,7 @@ from llx_magic.commands.command import HELP, Argument, Command, Option
 from llx_magic.commands.help import help_text
 from llx_magic.commands.where import Where
 from llx_magic.errors import UsageProblem
+from llx_magic.key_shapes import might_be_a_key
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest, listed, nearest
 
@@ -194,7 +195,7 @@ class Reading:
         else:
             self._give(option, None)
             if len(word) > _SHORT and (word[2] == "-" or not self.take_option(f"-{word[2:]}")):
-                self._say(f"unknown option {word}", quotes=True)
+                self._say(f"unknown option {_shown(word)}", quotes=True)
 
     def _unknown(self, name: str) -> str:
         """Say that there is no such option here, and where there is one or which was meant."""
@@ -202,7 +203,8 @@ class Reading:
             return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"
         known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
         meant = _meant(name.lstrip("-"), [form.lstrip("-") for form in known], "--")  # dashes make all of them alike
-        return f"unknown option {name}{meant or (f'; there are: {listed(known)}' if 1 < len(known) <= _FEW else '')}"
+        listing = f"; there are: {listed(known)}" if 1 < len(known) <= _FEW else ""
+        return f"unknown option {_shown(name)}{meant or listing}"
 
     def _check_value(self, option: Option) -> None:
         if not option.bare:
@@ -222,9 +224,9 @@ class Reading:
         arguments, actions = self.command.arguments_at(self.where), self.command.actions_at(self.where)
         rest = self._assign(arguments)
         if rest and actions:
-            self._say(f"unknown action {rest[0]!r}{nearest(rest[0], actions)}", quotes=True)
+            self._say(f"unknown action {_shown(rest[0])!r}{nearest(rest[0], actions)}", quotes=True)
         elif rest:
-            self._say(f"{rest[0]!r} is one word too many", quotes=True)
+            self._say(f"{_shown(rest[0])!r} is one word too many", quotes=True)
         elif actions and not self.command.run and self._above:
             self._say(f"missing: {' or '.join(actions)}")
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]
@@ -263,6 +265,11 @@ def refusal(command: Command) -> str:
     """Return the error of words that may be a key."""
     names = _either([action.name for action in command.actions])
     return f"takes {names}; what was typed is not repeated, since it may be a key"
+
+
+def _shown(word: str) -> str:
+    """Return a word that fits nowhere as a message repeats it; dashes before a key make no option of it."""
+    return "***" if might_be_a_key(word.lstrip("-")) else word
 
 
 def _meant(given: str, allowed: Sequence[str], before: str = "") -> str:

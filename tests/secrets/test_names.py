@@ -256,3 +256,12 @@ def test_a_key_that_stands_as_the_name_of_a_header_in_a_file_is_not_repeated():
     settings = {"custom-headers": {KEY: "x"}}
     document = read_document(json.dumps({"provider": "openai", "model": "m", "ephemeralSettings": settings}), "m")
     assert KEY[8:20] not in "".join(document.notes)
+
+
+@pytest.mark.parametrize("dashes", ["", "--"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_key_that_is_typed_where_nothing_belongs_is_not_repeated(dashes, shape):
+    key = SHAPES[shape]()
+    with pytest.raises(LlxError) as caught:
+        profiles.run_words(Session(), ["list", dashes + key])
+    assert key.strip("'")[:10] not in str(caught.value)
