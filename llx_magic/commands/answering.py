@@ -97,7 +97,8 @@ def _check(words: Sequence[str]) -> None:
         offer = f"did you mean llx {meant}? A question" if meant else "a question"
         raise UsageProblem(f"llx: unknown command {first!r}; {offer} is one text: llx {quoted}")
     if first and first not in here and first in COMMANDS:  # about earlier prompts, which a process forgets
-        raise UsageProblem(f"llx: only a notebook has {first}; --stats shows statistics after a prompt")
+        instead = "; LLXPRT_DEBUG='*' shows the decisions of a prompt" if first in ("trace", "log") else ""
+        raise UsageProblem(f"llx: only IPython and notebooks have {first}{instead}")
     if meant:
         raise UsageProblem(
             f"llx: unknown command {first!r}; did you mean llx {meant}? To ask it: llx --prompt {quoted}"

@@ -20,6 +20,8 @@ from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.key_source import NONE_NEEDED
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.members import MemberFacts, endpoint_of, facts_of, member_problem, wire_of
+from llx_magic.session.wiring import clocks_problem
+from llx_magic.settings.layers import Values
 from llx_magic.text.screen import one_line, printable
 from llx_magic.units import duration
 
@@ -29,6 +31,9 @@ _PARAMS: Final = {"max_tokens": 16}
 
 _SETTINGS: Final = {"failover_retry_count": 1, "timeout_ms": 60_000, "cooldown_wait_ms": 0}
 _COLUMNS: Final = ("member", "up", "key", "model", "first token", "what is wrong, and what mends it")
+_KEPT_OUT: Final = frozenset({"history_file"})
+"""What the settings in force say and a test does not heed, since it leaves no trace."""
+
 _LONGEST: Final = 200
 
 
@@ -52,19 +57,24 @@ def test(here: Here, asked: Asked) -> Output:
     session, named = here.session, asked.get("profile")
     profile = session.store.load(named) if named else session.in_force()[0].profile
     session.consent.seek(profile)
+    values = {key: value for key, value in {**profile.settings, **session.values}.items() if key not in _KEPT_OUT}
     facts = facts_of(profile.members)
     members = {member.name: member for member in profile.members}.values()
-    found = BACKGROUND.run(together(_asked(member, facts[member.name]) for member in members))
+    found = BACKGROUND.run(together(_asked(member, facts[member.name], values) for member in members))
     rows = [tuple(map(printable, _row(each))) for each in found]
-    are_up = all(each.reply is not None for each in found)
-    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows), is_good=are_up)
+    problem = clocks_problem(profile.members)
+    are_up = not problem and all(each.reply is not None for each in found)
+    aside = f"{profile.name} cannot be asked: {problem}" if problem else ""
+    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows), aside, is_good=are_up)
 
 
-async def _asked(member: ModelProfile, facts: MemberFacts) -> _Found:
+async def _asked(member: ModelProfile, facts: MemberFacts, values: Values) -> _Found:
+    """Ask one member, with the settings that it has within the profile in ``values``."""
     if problem := member_problem(member):
         return _Found(facts, problem=problem)
     script = member.params if member.provider == "simulated" else {}
-    async with LoadBalancer(Profile.single(replace(member, params=script)), isolated=True) as balancer:
+    alone = replace(Profile.single(replace(member, params=script)), settings=values)
+    async with LoadBalancer(alone, isolated=True) as balancer:
         try:
             reply = await balancer.ask(_PROMPT, settings=_SETTINGS, params=_PARAMS)
         except AllBackendsFailed as failed:

@@ -49,6 +49,8 @@ def save_balancer(here: Here, asked: Asked) -> Output:
     places = Counter(members).items()
     remarks = [f"{name} has {count} places, and is asked again in each" for name, count in places if count > 1]
     remarks += [*_taken_along(here.session, settings), *_overridden(here.session, document, result)]
+    if problem := wiring.clocks_problem(_models(here.session, document)):
+        remarks.append(f"{name} cannot be asked yet: {problem}")
     return _saved(here.session, name, result, remarks)
 
 
@@ -129,17 +131,20 @@ def _taken_along(session: Session, typed: Values) -> list[str]:
 def _overridden(session: Session, balancer: LoadBalancerProfile, result: SaveResult) -> list[str]:
     """Say of each setting of a member that it does not count, since the load balancer has another value."""
     said = []
-    for name in dict.fromkeys(balancer.members):
-        member = session.store.document(name)
-        own = member.member_settings if isinstance(member, ModelProfile) else {}
-        for key, value in own.items():
+    for member in _models(session, balancer):
+        for key, value in member.member_settings.items():
             if key in balancer.settings and balancer.settings[key] != value:
                 show = SETTINGS[key].show
                 said.append(
-                    f"{key} of {name} ({show(value)}) is overridden by {show(balancer.settings[key])}; "
+                    f"{key} of {member.name} ({show(value)}) is overridden by {show(balancer.settings[key])}; "
                     f"to keep it, take {key} out of {shown_path(result.path)}"
                 )
     return said
+
+
+def _models(session: Session, balancer: LoadBalancerProfile) -> list[ModelProfile]:
+    found = [session.store.document(name) for name in dict.fromkeys(balancer.members)]
+    return [each for each in found if isinstance(each, ModelProfile)]
 
 
 def read_params(given: list[str]) -> dict[str, JsonValue]:

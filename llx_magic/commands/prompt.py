@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from llx_magic.backends.simulated import PARAMETERS
 from llx_magic.commands.ask import Format, effort_of, form_of
 from llx_magic.commands.output import Output
 from llx_magic.commands.profiles import pairs, read_params
@@ -30,6 +31,7 @@ from llx_magic.session.members import facts_of
 from llx_magic.session.session import Session
 from llx_magic.session.turns import Before, turn_of
 from llx_magic.text.blocks import write_json
+from llx_magic.text.wording import closest
 
 LINE = "%llx"
 """How a prompt on a line begins, on which a text follows the options."""
@@ -102,7 +104,7 @@ def prepare(
 
 
 def _notes(balancer: LoadBalancer, options: Asked, earlier: Before) -> Iterator[str]:
-    """Yield what the user may not have meant: to ask an open circuit, and to go on without a name."""
+    """Yield what the user may not have meant: to ask an open circuit, to go on without a name, a misspelt parameter."""
     if pinned := options.get("backend"):
         for each in balancer.snapshot().backends:
             if each.name == pinned and each.is_open:
@@ -110,6 +112,12 @@ def _notes(balancer: LoadBalancer, options: Asked, earlier: Before) -> Iterator[
     if options.prog == LINE and options.given.get("chat") == []:
         done = "continued" if earlier.messages else "began"
         yield f"{done} the session's own conversation; --chat=NAME takes another"
+    if options.prog == "llx" and options.get("chat") == "":
+        yield "nothing is continued, since a session of llx ends with its reply; --chat NAME keeps a conversation"
+    if any(member.provider == "simulated" for member in balancer.profile.members):
+        for name in pairs(options.all("param"), "--param"):
+            if name not in PARAMETERS and (meant := closest(name, PARAMETERS, likeness=0.8)):
+                yield f"a simulated model has no parameter {name!r}; did you mean {meant}?"
 
 
 def remember(session: Session, options: Asked, plan: Plan, reply: Reply, cell: str | None = None) -> None:

@@ -239,7 +239,7 @@ class Dashboard:
         what = "write the picture (PNG, SVG), its words, plots and tables into the working folder"
         self._export = self._button("Export", "download", what, self.export)
         self._message, self._paused = html(), html()
-        self._paused.layout = widgets.Layout(width="auto", margin="0 8px")
+        self._paused.layout = widgets.Layout(width="auto", margin="0 8px", flex="0 0 auto")
         self._profile.observe(self._choose, "value")
         self._span.observe(lambda _change: self._redraw(), "value")
         self._pause.observe(self._on_pause, "value")
@@ -268,9 +268,9 @@ class Dashboard:
 
     def _on_pause(self, _change: object) -> None:
         paused = bool(self._pause.value)
-        self._pause.description, self._pause.icon = ("Go on", "play") if paused else ("Pause", "pause")
+        self._pause.description, self._pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
         since = dt.datetime.now().astimezone().strftime("%H:%M:%S")
-        self._paused.value = f"<b role='status'>paused at {since}</b>" if paused else ""
+        self._paused.value = f"<b role='status' style='white-space:nowrap'>paused at {since}</b>" if paused else ""
         self._redraw()
 
     def _redraw(self) -> None:

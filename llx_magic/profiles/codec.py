@@ -23,7 +23,7 @@ from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import write_values
 from llx_magic.text.values import JsonValue
-from llx_magic.text.wording import listed, nearest
+from llx_magic.text.wording import closest, listed, nearest
 
 VERSION: Final = 1
 """The version of the file format that is written; files up to this version are read."""
@@ -139,7 +139,7 @@ class _Reading:
     def _unknown(self, values: JsonObject) -> JsonObject:
         kept = self._harmless(values)
         if unknown := [key for key in kept if key != SCHEMA_KEY]:
-            self.notes.append(f"unknown keys kept: {listed(_plain(key) for key in unknown)}")
+            self.notes.append(f"not known, so without effect: {listed(map(_with_near, unknown))} (kept in the file)")
         return kept
 
     def _harmless(self, values: JsonObject) -> JsonObject:
@@ -293,6 +293,18 @@ def _of_kind(key: str, declared: ConnectionKey, value: JsonValue) -> ConnectionV
             return _value(key, value, int)
         case "flag":
             return _value(key, value, bool)
+
+
+_LIKENESS: Final = 0.8
+"""How like a known key an unknown one is that may be misspelt; other tools have keys of their own."""
+
+
+def _with_near(key: str) -> str:
+    """Return an unknown key with the known one that may have been meant, or where a known one belongs."""
+    if key in SETTINGS:
+        return f"{key} (it belongs into ephemeralSettings)"
+    meant = closest(key, (*SETTINGS, *_CONNECTION_KEYS, *_KNOWN), likeness=_LIKENESS)
+    return _plain(key) if meant is None or meant in (key, "auth-key") else f"{_plain(key)} (did you mean {meant}?)"
 
 
 def _plain(key: str) -> str:

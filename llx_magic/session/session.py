@@ -23,6 +23,7 @@ from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.consent import Asker, Consent
 from llx_magic.session.conversations import Conversations
 from llx_magic.session.members import remarks
+from llx_magic.session.sharing import SharedProblem
 from llx_magic.settings.declaration import DEFAULTS, setting
 from llx_magic.settings.kinds import SettingValue
 from llx_magic.settings.layers import Layer, Resolved, Values, resolve
@@ -176,6 +177,8 @@ class Session:
         wanted, origin = named
         try:
             return self._balancer_of(self.store.load(wanted)), origin
+        except SharedProblem:
+            raise  # the environment's fault, whatever profile is asked
         except ProfileError as problem:
             by = f"{VARIABLE} names" if origin is Origin.VARIABLE else "the default profile is"
             raise ProfileError(f"{by} {brief(wanted)}: {problem}") from None

@@ -26,6 +26,10 @@ _known: dict[str, RedisFacts] = {}
 _lock = ForkSafeLock()
 
 
+class SharedProblem(ProfileError):
+    """The server that is named cannot be used; the profile has no part in that."""
+
+
 def shared_facts(members: Iterable[ModelProfile] = ()) -> RedisFacts | None:
     """Return what shares facts with other processes, the same for all profiles that use the same server.
 
@@ -77,6 +81,6 @@ def _check(url: str) -> None:
     except ValueError:
         is_address = False
     if not is_address:
-        raise ProfileError(f"{VARIABLE} must be an address such as redis://localhost:6379/0, or rediss:// with TLS")
+        raise SharedProblem(f"{VARIABLE} must be an address such as redis://localhost:6379/0, or rediss:// with TLS")
     if importlib.util.find_spec("redis") is None:
-        raise ProfileError(f"{VARIABLE} is set and the package redis is missing: {install_line('redis')}")
+        raise SharedProblem(f"{VARIABLE} is set and the package redis is missing: {install_line('redis')}")

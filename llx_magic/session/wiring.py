@@ -106,10 +106,16 @@ def check(profile: Profile) -> None:
     for member in profile.members:
         if member.provider == "simulated":
             simulated_script(script_params(member))
-    virtual = [member.name for member in profile.members if is_virtual(member)]
-    if virtual and len(virtual) < len(profile.members):
-        other = next(member.name for member in profile.members if member.name not in virtual)
-        raise ProfileError(f"profile {profile.name}: {virtual[0]} runs on virtual time, so {other} must do so too")
+    if problem := clocks_problem(profile.members):
+        raise ProfileError(f"profile {profile.name}: {problem}")
+
+
+def clocks_problem(members: Iterable[ModelProfile]) -> str:
+    """Return why members cannot be asked together where only some run on virtual time; empty where they can."""
+    names: dict[bool, str] = {}
+    for member in members:
+        names.setdefault(is_virtual(member), member.name)
+    return f"{names[True]} runs on virtual time, so {names[False]} must do so too" if len(names) > 1 else ""
 
 
 def warm_up(backends: Iterable[Backend]) -> None:

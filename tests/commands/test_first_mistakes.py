@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from llx_magic.cli import main
 from llx_magic.commands.answering import question
 from llx_magic.errors import UsageProblem
+from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.session import Session
+from tests.home import own_home
 from tests.typed import Typed
 
 
@@ -57,3 +60,19 @@ def test_an_unknown_option_is_told_with_the_nearest_or_with_all_where_they_are_f
 def test_the_demo_refuses_an_empty_prompt_before_it_fetches_anything(given):
     with pytest.raises(UsageProblem, match="the prompt is empty; nothing was sent"):
         Typed("demo").run(Session(ProfileStore()), f"--prompt {given}", "llx demo")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--chat"], "nothing is continued, since a session of llx ends with its reply; --chat NAME keeps"),
+        (["--param", "latncy_ms=1"], "a simulated model has no parameter 'latncy_ms'; did you mean latency_ms?"),
+    ],
+)
+def test_what_a_prompt_in_a_shell_takes_without_effect_is_said_below_the_reply(
+    words, said, tmp_path, monkeypatch, capsys
+):
+    own_home(tmp_path, monkeypatch)
+    ProfileStore().save(ModelProfile("s", "simulated", "m"))
+    assert main(["-p", "s", *words, "--prompt", "hello"]) == 0
+    assert said in capsys.readouterr().err

@@ -142,3 +142,26 @@ def test_in_a_shell_it_ends_with_1_unless_every_member_is_up(home, capsys, name,
 
 def test_the_key_column_says_that_a_simulated_member_needs_none(home):
     assert rows(Session(), "simulated:m")["simulated"].split()[2:4] == ["none", "needed"]
+
+
+def test_a_member_is_tested_with_the_settings_that_it_has_within_its_load_balancer(home):
+    settings = {"first_token_timeout_ms": 50}
+    params = {"latency_ms": 200}
+    write(home, "slow", provider="simulated", model="m", modelParams=params, ephemeralSettings=settings)
+    write(home, "other", provider="simulated", model="m")
+    patient = {"first_token_timeout_ms": 60_000}
+    members = ["slow", "other"]
+    write(home, "lb", type="loadbalancer", policy="failover", profiles=members, ephemeralSettings=patient)
+    assert rows(Session(), "lb")["slow"].split()[1] == "yes"
+    assert rows(Session(), "slow")["slow"].split()[1] == "no"
+
+
+def test_members_of_which_only_some_run_on_virtual_time_are_said_to_be_no_profile_that_can_be_asked(home):
+    write(home, "real", provider="simulated", model="m")
+    write(home, "virtual", provider="simulated", model="m", modelParams={"virtual_time": True})
+    why = "cannot be asked yet: virtual runs on virtual time, so real must do so too"
+    session = Session()
+    assert why in profile.run(session, "save loadbalancer lb failover virtual real").text
+    tested = profile.run(session, "test lb")
+    assert "virtual runs on virtual time, so real must do so too" in tested.aside
+    assert not tested.is_good

@@ -238,8 +238,8 @@ def test_a_pause_stops_redrawing_and_its_end_catches_up(shown: Dashboard, trio) 
 
 def test_a_paused_picture_says_since_when(shown: Dashboard) -> None:
     shown._pause.value = True
-    assert re.search(r"role='status'>paused at \d\d:\d\d:\d\d<", shown._paused.value)
-    assert shown._pause.description == "Go on"
+    assert re.search(r"role='status'[^>]*white-space:nowrap[^>]*>paused at \d\d:\d\d:\d\d<", shown._paused.value)
+    assert shown._pause.description == "Resume"
     shown._pause.value = False
     assert shown._paused.value == ""
     assert shown._pause.description == "Pause"

@@ -204,10 +204,28 @@ def test_unknown_keys_are_noted_and_written_back_verbatim():
     """Keys of the original tool that mean nothing here survive a load and a save."""
     content = text({"context-limit": 100_000, "tool-x": {"a": [1, None]}}, auth={"type": "oauth"}, maxTurns=7)
     document = read_document(content, "x")
-    assert document.notes == ("unknown keys kept: auth, maxTurns", "unknown keys kept: context-limit, tool-x")
+    assert document.notes == (
+        "not known, so without effect: auth, maxTurns (kept in the file)",
+        "not known, so without effect: context-limit, tool-x (kept in the file)",
+    )
     written = json.loads(write_document(document))
     assert written["ephemeralSettings"] == {"context-limit": 100_000, "tool-x": {"a": [1, None]}}
     assert (written["auth"], written["maxTurns"]) == ({"type": "oauth"}, 7)
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "said"),
+    [
+        ("ephemeralSettings", "timout_ms", "timout_ms (did you mean timeout_ms?)"),
+        ("ephemeralSettings", "base_url", "base_url (did you mean base-url?)"),
+        ("top", "timeout_ms", "timeout_ms (it belongs into ephemeralSettings)"),
+        ("top", "modelParam", "modelParam (did you mean modelParams?)"),
+        ("ephemeralSettings", "context-limit", "context-limit"),
+    ],
+)
+def test_an_unknown_key_that_is_like_a_known_one_names_it(place, key, said):
+    content = text({key: 5}) if place == "ephemeralSettings" else text({}, **{key: 5})
+    assert read_document(content, "x").notes == (f"not known, so without effect: {said} (kept in the file)",)
 
 
 def test_the_files_own_name_counts():

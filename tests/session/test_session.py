@@ -382,7 +382,7 @@ def test_profiles_of_the_llxprt_command_line_tool_load_with_their_own_keys_kept(
     (session.store.folder / "theirs.json").write_text(json.dumps(both))
     members = session.load("theirs").balancer.profile.members
     assert [facts.host for facts in facts_of(replace_key(each) for each in members).values()] == list(THEIRS.values())
-    assert all(len(each.notes) == 1 and each.notes[0].startswith("unknown keys kept: ") for each in members)
+    assert all(len(each.notes) == 1 and each.notes[0].startswith("not known, so without effect: ") for each in members)
     assert members[0].extra_settings["stream-options"] == {"include_usage": True}
 
 

@@ -17,9 +17,11 @@ import llx_magic
 from llx_magic.consent.trust import Foreign, Trust
 from llx_magic.core.events import CoolDownStarted
 from llx_magic.errors import ProfileError
+from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.travel import pack, unpack
 from llx_magic.session import sharing
 from llx_magic.session.members import remarks
+from llx_magic.session.session import Session
 from tests.engine.kit import balancer, simulated
 from tests.faults.server import FaultServer, status
 from tests.shared.kit import PROGRAM, RedisServer, free_port, until
@@ -144,6 +146,16 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(address, tmp_path, 
     with FaultServer("ok") as server, pytest.raises(ProfileError, match="LLX_SHARED must be") as refused:
         llx_magic.load(saved(tmp_path, "refused", server))
     assert "secret-word" not in str(refused.value)
+
+
+def test_a_server_that_cannot_be_used_is_not_blamed_on_the_default_profile(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLXPRT_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv(sharing.VARIABLE, "foo")
+    session = Session()
+    session.store.save(ModelProfile("mine", "openai", "m"))
+    session.store.set_default("mine")
+    with pytest.raises(ProfileError, match=r"^LLX_SHARED must be"):
+        session.in_force()
 
 
 def test_where_no_server_is_named_nothing_of_it_is_imported(tmp_path):
