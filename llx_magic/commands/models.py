@@ -95,7 +95,7 @@ def _services(profile: Profile) -> Iterator[_Service]:
     found: dict[str, list[ModelProfile]] = {}
     for member in {member.name: member for member in profile.members}.values():
         endpoint = endpoint_of(member)
-        found.setdefault(endpoint.base_url if endpoint else member.name, []).append(member)
+        found.setdefault(endpoint.base_url if endpoint else provider_of(member).name, []).append(member)
     for members in found.values():
         endpoint, provider = endpoint_of(members[0]), provider_of(members[0]).name
         yield _Service(f"{provider} at {endpoint.label}" if endpoint else provider, tuple(members))

@@ -226,7 +226,7 @@ class Reading:
         if rest and actions:
             self._say(f"unknown action {_shown(rest[0])!r}{nearest(rest[0], actions)}", quotes=True)
         elif rest:
-            self._say(f"{_shown(rest[0])!r} is one word too many", quotes=True)
+            self._say(f"unexpected word {_shown(rest[0])!r}", quotes=True)
         elif actions and not self.command.run and self._above:
             self._say(f"missing: {' or '.join(actions)}")
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]

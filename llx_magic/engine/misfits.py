@@ -53,7 +53,7 @@ class Misfits:
             return ()
         others, name = self.before(answer), self._shape.name
         if len(others) < len(self._replies):
-            said, which = f"no reply was {name}", "the others"
+            said, which = f"no reply was {name}", "those not shown"
         elif len(others) == 1:
             said, which = f"the first reply was not {name}", "it"
         else:

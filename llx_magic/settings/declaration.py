@@ -235,7 +235,7 @@ class Settings:
     ] = 10_000
     concurrency: Annotated[
         int,
-        _count("rows", "Rows under way at one backend, at most; how many it bears is found out", "16", "64"),
+        _count("rows", "Rows under way at one backend, at most; how many it can take is found out", "16", "64"),
     ] = 64
     rpm_limit: Annotated[
         int | None, _count("requests/min", "How many requests may be sent in any minute", "60", "600", "none")

@@ -39,6 +39,7 @@ def fits(pattern: str, text: str) -> bool:
 
 
 _MILLISECONDS_IN = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
+_GROUPED = re.compile(r"[0-9]{1,3}(?:[_, ][0-9]{3}){1,5}")
 _WITH_UNIT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s{0,9}([a-z]{1,12})", re.IGNORECASE)
 
 
@@ -105,7 +106,7 @@ class Whole(Kind):
     offered: tuple[str, ...] = ()
 
     def read(self, raw: JsonValue) -> SettingValue:
-        """Accept whole numbers; one with a unit of time is answered with the milliseconds it stands for."""
+        """Accept whole numbers; the message about one with a unit of time, or in groups, tells how to write it."""
         number = _number(raw)
         if number is None:
             raise NotAllowedError(self.allowed, self._unit_hint(raw))
@@ -120,6 +121,8 @@ class Whole(Kind):
         return {"anyOf": [number, text_schema(_WHOLE_FROM[self.minimum])]}
 
     def _unit_hint(self, raw: JsonValue) -> str:
+        if isinstance(raw, str) and _GROUPED.fullmatch(raw.strip()):
+            return f"write {re.sub('[_, ]', '', raw.strip())}"
         match = _WITH_UNIT.fullmatch(raw.strip()) if isinstance(raw, str) else None
         if match is None or "milliseconds" not in self.allowed or match[2].lower() not in _MILLISECONDS_IN:
             return ""

@@ -62,8 +62,8 @@ def test_a_missing_value_and_a_missing_argument_are_said_by_name():
 
 
 def test_a_word_too_many_is_named():
-    assert "'extra' is one word too many" in said("", "extra")
-    assert "'extra' is one word too many" in said("profile", "list", "extra")
+    assert "unexpected word 'extra'" in said("", "extra")
+    assert "unexpected word 'extra'" in said("profile", "list", "extra")
 
 
 def test_an_option_without_a_value_takes_none():

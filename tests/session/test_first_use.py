@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import llx_magic
-from llx_magic.errors import AllBackendsFailed, LlxError, ProfileError, UsageProblem
+from llx_magic.engine.background import BACKGROUND
+from llx_magic.errors import AllBackendsFailed, LlxError, ProfileError, SettingError, UsageProblem
+from llx_magic.profiles.document import LoadBalancerProfile, ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.providers.table import PROVIDERS
 from llx_magic.session.session import Session
@@ -148,3 +150,26 @@ def test_the_embedded_model_is_listed_and_a_simulated_one_is_called_anything():
     assert "smollm2-135m-instruct" in models.run(Session(), "local").text
     with pytest.raises(LlxError, match="simulated: provider simulated has no list of models: it takes any name"):
         models.run(Session(), "simulated")
+
+
+def test_a_service_of_several_members_that_lists_no_models_says_so_once():
+    session = Session()
+    for name in ("one", "two"):
+        session.store.save(ModelProfile(name, "simulated", "m"))
+    session.store.save(LoadBalancerProfile("both", "failover", ("one", "two")))
+    with pytest.raises(LlxError) as refused:
+        models.run(session, "both")
+    assert str(refused.value).count("simulated: ") == 1
+
+
+def test_a_backend_that_is_tried_once_is_not_said_to_be_asked_up_to_once():
+    session = Session()
+    session.store.save(ModelProfile("one", "simulated", "m", settings={"failover_retry_count": 1}))
+    verdicts = BACKGROUND.run(session.balancer("one").explain(session.balancer("one").prepare("hello")))
+    assert [verdict for _name, verdict in verdicts] == ["asked once"]
+
+
+@pytest.mark.parametrize("given", ["10_000", "10,000", "10 000"])
+def test_a_number_in_groups_is_told_as_it_is_to_be_written(given):
+    with pytest.raises(SettingError, match="write 10000"):
+        Session().set("timeout_ms", given)
