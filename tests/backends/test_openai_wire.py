@@ -5,10 +5,11 @@ from __future__ import annotations
 import http
 import json
 import math
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llx_magic.backends.endpoint import Endpoint
@@ -486,6 +487,7 @@ def test_no_document_whatsoever_escapes_as_another_exception(document):
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60))
+@example("0000%00\\")
 def test_a_key_is_found_however_it_is_written(key):
     """As it is, percent-encoded, as JSON, as escapes."""
     from html import escape
@@ -502,7 +504,8 @@ def test_a_key_is_found_however_it_is_written(key):
         "".join(f"\\u{ord(c):04x}" for c in key),
         escape(key),
     ):
-        shown = redact(f"before «{spelling}» after").replace("\\", "")  # one that escapes a last one is no secret
+        # A backslash that escapes a last one, or is a last one that may escape what follows, is no secret.
+        shown = re.sub(r"\\|%(?:25)*5C", "", redact(f"before «{spelling}» after"))
         assert shown == "before «***» after"
 
 
