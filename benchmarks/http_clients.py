@@ -10,26 +10,35 @@ from urllib.parse import urlsplit
 from contender import BODY, KEY
 
 
-class BareHttpx:
+class OneAfterTheOther:
+    """Asks each address until one answers; ``_reply`` asks one and raises ``_error`` where it fails."""
+
+    def __init__(self, urls: list[str], error: type[Exception]) -> None:
+        self._urls, self._error = [f"{url}/chat/completions" for url in urls], error
+
+    async def call(self) -> str:
+        for url in self._urls:
+            try:
+                return (await self._reply(url))["choices"][0]["message"]["content"]
+            except self._error:
+                if url == self._urls[-1]:
+                    raise
+        raise AssertionError
+
+
+class BareHttpx(OneAfterTheOther):
     """One ``httpx.AsyncClient`` with its defaults."""
 
     def __init__(self, urls: list[str], made_for: str) -> None:
         import httpx
 
-        self._urls = [f"{url}/chat/completions" for url in urls]
+        super().__init__(urls, httpx.HTTPError)
         self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"})
-        self._error = httpx.HTTPError
 
-    async def call(self) -> str:
-        for url in self._urls:
-            try:
-                response = await self._client.post(url, json=BODY)
-                response.raise_for_status()
-                return response.json()["choices"][0]["message"]["content"]
-            except self._error:
-                if url == self._urls[-1]:
-                    raise
-        raise AssertionError
+    async def _reply(self, url: str):
+        response = await self._client.post(url, json=BODY)
+        response.raise_for_status()
+        return response.json()
 
     async def stream(self) -> AsyncIterator[str]:
         async with self._client.stream("POST", self._urls[0], json={**BODY, "stream": True}) as response:
@@ -44,25 +53,18 @@ class BareHttpx:
         await self._client.aclose()
 
 
-class Aiohttp:
+class Aiohttp(OneAfterTheOther):
     """One ``aiohttp.ClientSession`` with its defaults."""
 
     def __init__(self, urls: list[str], made_for: str) -> None:
         import aiohttp
 
-        self._urls = [f"{url}/chat/completions" for url in urls]
+        super().__init__(urls, aiohttp.ClientError)
         self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}, raise_for_status=True)
-        self._error = aiohttp.ClientError
 
-    async def call(self) -> str:
-        for url in self._urls:
-            try:
-                async with self._session.post(url, json=BODY) as response:
-                    return (await response.json())["choices"][0]["message"]["content"]
-            except self._error:
-                if url == self._urls[-1]:
-                    raise
-        raise AssertionError
+    async def _reply(self, url: str):
+        async with self._session.post(url, json=BODY) as response:
+            return await response.json()
 
     async def stream(self) -> AsyncIterator[str]:
         async with self._session.post(self._urls[0], json={**BODY, "stream": True}) as response:
@@ -76,26 +78,19 @@ class Aiohttp:
         await self._session.close()
 
 
-class Pyreqwest:
+class Pyreqwest(OneAfterTheOther):
     """One ``pyreqwest.client.Client`` with its defaults: the work is done in Rust, on a thread of its own."""
 
     def __init__(self, urls: list[str], made_for: str) -> None:
         from pyreqwest.client import ClientBuilder
         from pyreqwest.exceptions import PyreqwestError
 
-        self._urls = [f"{url}/chat/completions" for url in urls]
+        super().__init__(urls, PyreqwestError)
         self._client = ClientBuilder().default_headers({"Authorization": f"Bearer {KEY}"}).error_for_status().build()
-        self._error = PyreqwestError
 
-    async def call(self) -> str:
-        for url in self._urls:
-            try:
-                response = await self._client.post(url).body_json(BODY).build().send()
-                return (await response.json())["choices"][0]["message"]["content"]
-            except self._error:
-                if url == self._urls[-1]:
-                    raise
-        raise AssertionError
+    async def _reply(self, url: str):
+        response = await self._client.post(url).body_json(BODY).build().send()
+        return await response.json()
 
     async def stream(self) -> AsyncIterator[str]:
         rest = b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from types import MappingProxyType
 
 import pytest
 
@@ -18,6 +19,17 @@ from tests.typed import Typed
 replay, tune, profiles = Typed("replay"), Typed("tune"), Typed("profile")
 
 
+def ask_60_times(balancer, of=MappingProxyType({})) -> None:
+    """Ask every half minute; some prompts are for one backend."""
+
+    async def ask() -> None:
+        for number in range(60):
+            await balancer.ask(f"prompt {number}", backend=of.get(number))
+            await balancer.clock.sleep(30)
+
+    asyncio.run(ask())
+
+
 @pytest.fixture
 def session(tmp_path, monkeypatch) -> Session:
     """A profile that has been asked: its first backend takes long or fails, its second is slower and sure."""
@@ -28,14 +40,7 @@ def session(tmp_path, monkeypatch) -> Session:
     profiles.run(session, f"save model first {line}=900 --param script=ok,slow:9000,503,503,ok --param cycle=true")
     profiles.run(session, f"save model second {line}=2000")
     profiles.run(session, "save loadbalancer pair failover first second")
-    balancer = session.load("pair").balancer
-
-    async def ask() -> None:
-        for number in range(60):
-            await balancer.ask(f"prompt {number}")
-            await balancer.clock.sleep(30)
-
-    asyncio.run(ask())
+    ask_60_times(session.load("pair").balancer)
     return session
 
 
@@ -77,14 +82,7 @@ def lopsided(session) -> Session:
     profiles.run(session, f"save model slow {line}=10000")
     profiles.run(session, f"save model quick {line}=500")
     profiles.run(session, "save loadbalancer lopsided failover slow quick")
-    balancer = session.load("lopsided").balancer
-
-    async def ask() -> None:
-        for number in range(60):
-            await balancer.ask("why", backend="quick" if number in (10, 40) else None)
-            await balancer.clock.sleep(30)
-
-    asyncio.run(ask())
+    ask_60_times(session.load("lopsided").balancer, {10: "quick", 40: "quick"})
     return session
 
 
