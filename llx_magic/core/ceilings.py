@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
 LOOK_AGAIN_SECONDS = 0.25
-"""When to look again where nothing has been heard yet of the server of all."""
+"""When to look again where nothing that happens in this run tells that there is room."""
 
 
 class Limits(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llx_magic.core.bucket import Bucket
-from llx_magic.core.ceilings import Ceilings, Free, limits_of
+from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS, Ceilings, Free, limits_of
 from llx_magic.core.events import SkipReason
 from llx_magic.core.flow import Flow
 from llx_magic.core.level import AT_ONCE, Level
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from llx_magic.core.admission import Applicant, Permit
     from llx_magic.core.reply import Usage
     from llx_magic.settings.declaration import Settings
-
-LOOK_AGAIN_SECONDS = 0.25
-"""When to ask again where only something that no row does can make room."""
 
 FEW_ANSWERS = 10
 """A failure among rows counts for the circuit where fewer were answered since the last: of many, some always fail."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.ports import Clock, Timer
 from llx_magic.engine.own_thread import OwnThread
 
@@ -25,9 +26,6 @@ ROWS_A_TURN = 4
 
 With 2 a row costs an eighth more, for the turns of the loop; with 8 hardly less than with 4.
 """
-
-LOOK_AGAIN_SECONDS = 0.25
-"""When to look again where none of the own rows is under way, so that only somebody else's can make room."""
 
 
 class Places(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.parking import Tries
-from llx_magic.core.traffic import LOOK_AGAIN_SECONDS
 from llx_magic.rows.rows import Source
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import Wishes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection
 
+from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.gate import GateKey
-from llx_magic.core.traffic import A_MOMENT, LOOK_AGAIN_SECONDS, Room
+from llx_magic.core.traffic import A_MOMENT, Room
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.loops import on_this_loop
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS, LostError
 from llx_magic.core.gate import GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
-from llx_magic.core.traffic import LOOK_AGAIN_SECONDS, Room
+from llx_magic.core.traffic import Room
 from llx_magic.engine.dispatch import Stop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of

@@ -232,9 +232,7 @@ def _head(start: str, request: Request) -> bytes:
     Raises:
         Broken: where a field has a line break, behind which anything could follow.
     """
-    fields = [
-        f"{name}: {value if isinstance(value, str) else value.reveal()}" for name, value in request.headers.items()
-    ]
+    fields = [f"{name}: {value}" for name, value in request.revealed().items()]
     if request.body or request.method == "POST":
         fields.append(f"Content-Length: {len(request.body)}")
     said = "".join(fields)
