@@ -101,8 +101,7 @@ class Gate(msgspec.Struct):
         measured = self._measure_tpm(0, now, settings)
         if len(measured) > 1 and not only_candidate:
             return "put aside for its tokens per minute, asked only if no other answers"
-        count = settings.failover_retry_count
-        return "asked once" if count == 1 else f"asked, up to {count} times"
+        return "asked once" if (most := settings.failover_retry_count) == 1 else f"asked, up to {most} times"
 
     def room(self, now: float, settings: Settings, tokens: float = 0.0) -> Room:
         """Return how many rows may be sent now, whose prompts have about so many tokens (0: as many as others had).

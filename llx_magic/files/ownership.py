@@ -95,9 +95,9 @@ def way_to(folder: Path) -> Iterator[Facts]:
         OSError: where one of them is missing or cannot be looked at.
     """
     here, links = Path(), 0
-    todo = list(reversed(folder.absolute().parts))
-    while todo:
-        part = todo.pop()
+    ahead = list(reversed(folder.absolute().parts))
+    while ahead:
+        part = ahead.pop()
         here = here.parent if part == ".." else here / part
         found = here.lstat()
         yield Facts.of(here, found)
@@ -105,7 +105,7 @@ def way_to(folder: Path) -> Iterator[Facts]:
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, "too many links")
-            todo += reversed(here.readlink().parts)
+            ahead += reversed(here.readlink().parts)
             here = here.parent
 
 

@@ -100,13 +100,13 @@ def describe(error: ServerError) -> str:
 
 def says_something(value: JsonValue) -> bool:
     """Return whether a field for an error holds one: null, false, 0 and what is empty throughout are none."""
-    todo = [value]
-    while todo:  # and no recursion: what can be decoded may be nested deeper than Python can call
-        each = todo.pop()
+    values = [value]
+    while values:  # and no recursion: what can be decoded may be nested deeper than Python can call
+        each = values.pop()
         if isinstance(each, dict):
-            todo += each.values()
+            values += each.values()
         elif isinstance(each, list):
-            todo += each
+            values += each
         elif each.strip() if isinstance(each, str) else each:
             return True
     return False
