@@ -57,6 +57,9 @@ SENTENCES = {
     "fast answers, deep and mine are spare; deep is slow (half within 9 s, 900 ms is usual).": of(
         well("fast"), well("deep", 9), new("mine")
     ),
+    "a answers. a is slow (half within 9 s, 900 ms is usual). c is out: 503 three times, next try in 12 s.": of(
+        well("a", 9), well("b"), out("c")
+    ),
     "All four answer; b and c are slow.": of(well("a"), well("b", 9), well("c", 8), well("d"), policy="roundrobin"),
     "a is out: 503 three times, next try in 12 s. b and c answer instead. "
     "c is slow (half within 9 s, 900 ms is usual).": of(out("a"), well("b"), well("c", 9), policy="roundrobin"),

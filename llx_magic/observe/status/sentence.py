@@ -29,7 +29,7 @@ def sentence(standings: Sequence[Standing], *, in_order: bool) -> str:
     missed = [each for each in standings[:begin] if not each.is_well]
     behind = [each for each in standings[begin:] if not each.is_well]
     instead = _instead(missed, well, in_order=in_order) if well else _nobody(missed)
-    slow = [] if in_order else _slow(well)  # in order, who answers instead is compared already
+    slow = [] if in_order and missed else _slow(well)  # who answers instead of the first is compared already
     told = [*_clauses(missed), instead, *slow, *_clauses(behind, max(1, MOST_NAMED - len(missed)))]
     return " ".join(f"{part}." for part in told)
 
