@@ -54,8 +54,8 @@ _WELL = frozenset({State.NEW, State.UNPROVEN, State.ANSWERING, State.SPARE})
 class Standing:
     """One backend: its state, what comes next (``asked first``, ``next try in 12 s``), and why it is so.
 
-    Each of the last two is empty where there is nothing to say. ``usual`` is within how many seconds half the visits of
-    the others are answered, where this backend is slow; None where it is not.
+    Each of the last two is empty where there is nothing to say. ``is_slow`` is whether it is well and takes much longer
+    than the others.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Standing:
     then: str
     why: str
     backend: BackendSnapshot = field(repr=False)
-    usual: float | None = None
+    is_slow: bool = False
 
     @property
     def now(self) -> str:
@@ -71,11 +71,6 @@ class Standing:
         if self.state is State.TRIED:
             return f"{State.OUT}, {self.state}"
         return f"{self.state}, {self.then}" if self.then else str(self.state)
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether it is well and takes much longer than the others."""
-        return self.is_well and self.usual is not None
 
     @property
     def is_well(self) -> bool:
@@ -102,16 +97,16 @@ def standings_of(snapshot: Snapshot) -> tuple[Standing, ...]:
         states.append(State.SPARE if is_behind and state in _WELL else state)
     turns = _turns(snapshot, states)
     return tuple(
-        _standing(backend, state, turn, _usual(backend, snapshot.backends))
+        _standing(backend, state, turn, _usual(backend, snapshot.backends) if state in _WELL else None)
         for backend, state, turn in zip(snapshot.backends, states, turns, strict=True)
     )
 
 
 def _standing(backend: BackendSnapshot, state: State, turn: str, usual: float | None) -> Standing:
-    why = _why(state, backend)
-    if state in _WELL and usual is not None:
-        why = f"slow (half within {duration(backend.p50_latency)}, {duration(usual)} is usual)"
-    return Standing(one_line(backend.name, LONGEST_NAME), state, _then(state, backend, turn), why, backend, usual)
+    is_slow = usual is not None
+    slow = f"slow (half within {duration(backend.p50_latency)}, {duration(usual)} is usual)" if is_slow else ""
+    name, then = one_line(backend.name, LONGEST_NAME), _then(state, backend, turn)
+    return Standing(name, state, then, slow or _why(state, backend), backend, is_slow)
 
 
 def _usual(backend: BackendSnapshot, backends: Sequence[BackendSnapshot]) -> float | None:
