@@ -49,8 +49,12 @@ def _named(balancer: LoadBalancer) -> Path | None:
 
 
 def _kept(balancer: LoadBalancer) -> Path | None:
+    """Return that file if it is there, or if nobody can tell, so that reading it says why."""
     path = _named(balancer)
-    return path if path is not None and path.exists() else None
+    try:
+        return path if path is not None and path.exists() else None
+    except OSError:
+        return path
 
 
 def count_earlier(balancer: LoadBalancer) -> str | None:

@@ -204,6 +204,16 @@ def test_the_status_of_a_shell_stands_also_where_the_history_cannot_be_read(tmp_
     assert "h.jsonl: line 1 is no event of a history" in done.stderr
 
 
+def test_the_status_of_a_shell_stands_also_where_nobody_can_tell_whether_there_is_a_history(tmp_path):
+    home = Home(tmp_path)
+    home.simulated("a")
+    home.simulated("b")
+    home.balancer("pair", "a", "b", history_file=str(tmp_path / f"{'h' * 300}.jsonl"))
+    done = home.run("status", "-p", "pair")
+    assert "Nobody has been asked yet" in done.stdout
+    assert re.search(r"nothing is counted: .*cannot be read \(.*too long", done.stderr)
+
+
 def test_a_notebook_says_nothing_of_that_beside_its_status(session):
     assert status.run(session, "-p pair").aside == ""
 
