@@ -26,6 +26,7 @@ from llx_magic.core.reply import Reply
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.files.private import read_file
 from llx_magic.files.strictjson import DocumentProblem
+from llx_magic.observe import debug
 from llx_magic.profiles.codec import read_object
 from llx_magic.session import consent
 from llx_magic.session.balancer import LoadBalancer
@@ -97,7 +98,7 @@ def _check(words: Sequence[str]) -> None:
         offer = f"did you mean llx {meant}? A question" if meant else "a question"
         raise UsageProblem(f"llx: unknown command {first!r}; {offer} is one text: llx {quoted}")
     if first and first not in here and first in COMMANDS:  # about earlier prompts, which a process forgets
-        instead = "; LLXPRT_DEBUG='*' shows the decisions of a prompt" if first in ("trace", "log") else ""
+        instead = f"; {debug.VARIABLE}='*' shows the decisions of a prompt" if first in ("trace", "log") else ""
         raise UsageProblem(f"llx: only IPython and notebooks have {first}{instead}")
     if meant:
         raise UsageProblem(
