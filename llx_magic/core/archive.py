@@ -18,7 +18,7 @@ EVENTS_PER_REQUEST = 400
 """How many events of one request are kept; of more, those in its middle are left out."""
 
 EVENTS_PER_BLOCK = 4096
-"""So many events are laid down as columns at once, which takes a millisecond; as many at least stay one by one."""
+"""So many events or more are laid down as columns at once, in a millisecond or two; at most so many stay one by one."""
 
 
 class Told:
@@ -78,7 +78,14 @@ class Block:
         for kind, (rows, columns) in self.alike.items():
             if (gone := bisect_left(rows, first)) < len(rows):
                 found[kind] = Alike(rows[gone:], later(columns, gone))
-        return replace(self, requests=self.requests[requests:], records=later(self.records, requests), alike=found)
+        return replace(
+            self,
+            requests=self.requests[requests:],
+            records=later(self.records, requests),
+            begins=self.begins[requests:],
+            ends=self.ends[requests:],
+            alike=found,
+        )
 
 
 def block_of(kept: Sequence[Kept], others: Sequence[Told] = ()) -> Block:
