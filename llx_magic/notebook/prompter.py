@@ -95,7 +95,7 @@ def _is_whole(expression: str, scope: Scope) -> bool:
     """Return whether an expression has come as it was typed: a line of words takes quotes away."""
     try:
         names = [each.id for each in ast.walk(ast.parse(expression, mode="eval")) if isinstance(each, ast.Name)]
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return all(name in scope or hasattr(builtins, name) or hasattr(typing, name) for name in names)
 

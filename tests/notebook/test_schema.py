@@ -71,6 +71,7 @@ def test_a_reply_that_never_fits_is_shown_and_kept_and_the_error_is_one_line(des
         ("--schema int", "assign it first: Schema = int, then"),
         ("--schema \"Literal['a']\"", "assign it first: Schema = Literal['a'], then"),
         ("--schema {'a':int}", "assign it first: Schema = …, then"),
+        (f"--schema {'-' * 50_000}1", "assign it first: Schema = …, then"),
         ("--schema number", "a schema must be a class"),
         ("--schema Ticket -f code", "-f code and --schema ask for two kinds of reply"),
         ("--effort lots", "--effort must be none, low, medium or high, got 'lots'"),
