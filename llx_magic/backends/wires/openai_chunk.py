@@ -12,7 +12,7 @@ else:
     JsonValue = object  # to msgspec: JSON of whatever type; what a field holds is looked at when it is used
 
 
-class Words(msgspec.Struct, frozen=True):
+class Words(msgspec.Struct, frozen=True, gc=False):
     """A message or a delta of one."""
 
     content: JsonValue = None
@@ -27,7 +27,7 @@ class Words(msgspec.Struct, frozen=True):
     function_call: JsonValue = None
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """One of the alternatives that were asked for, as a rule the only one."""
 
     index: JsonValue = 0
@@ -39,7 +39,7 @@ class Choice(msgspec.Struct, frozen=True):
     error: JsonValue = None
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A whole completion, or a piece of one: they differ in ``message`` and ``delta`` only."""
 
     choices: list[Choice] | None = None
