@@ -6,6 +6,7 @@ import http
 import json
 import math
 import re
+import time
 from typing import Any
 
 import pytest
@@ -430,11 +431,42 @@ def test_the_servers_advice_on_retrying_is_passed_on(value, meaning):
         ({"retry-after": "Tue, 14 Nov 2000 22:13:50 GMT"}, 0.0),
         ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WAIT),
         ({"retry-after": "Tue, 99 Nov 2023 99:99:99 GMT"}, None),
+        ({"retry-after": "2023-11-14T22:13:50Z"}, 30.0),
+        ({"retry-after": "1700000030"}, 30.0),
+        ({"retry-after": "1700000030000"}, 30.0),
+        ({"retry-after": "1000000000"}, LONGEST_WAIT),
+        ({"retry-after": "00:00:30"}, 30.0),
+        ({"retry-after": "7, 9"}, 7.0),
+        ({"retry-after": '"7"'}, 7.0),
     ],
 )
 def test_every_form_of_retry_after_is_read(headers, seconds):
     """Seconds, milliseconds, dates relative to the response's own; nonsense is as good as nothing."""
     assert retry_after(headers, NOON) == seconds
+
+
+@pytest.fixture
+def in_new_york(monkeypatch):
+    """Have the machine's clock show another time than Greenwich's."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.posix("no tzset there")
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Tue Nov 14 22:13:50 2023", "Tuesday, 14-Nov-23 22:13:50 GMT", "Tue, 14 Nov 2023 22:13:50 -0000",
+        "Tue, 14 Nov 2023 22:13:50", "2023-11-14T22:13:50", "Tue, 14 Nov 2023 17:13:50 -0500",
+    ],
+)  # fmt: skip
+def test_a_date_that_names_no_zone_is_not_taken_for_the_machines_time(in_new_york, date):
+    """As asctime's form, which the standard lets servers send; it would be five hours off."""
+    assert retry_after({"retry-after": date}, NOON) == 30.0
+    assert retry_after({"retry-after": date, "date": "Tue Nov 14 22:13:45 2023"}, NOON) == 5.0
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))

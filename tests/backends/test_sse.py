@@ -50,9 +50,10 @@ def test_other_separators_stay_inside_the_data(separator):
     assert data_of(f"data: a{separator}b\n\n".encode()) == [f"a{separator}b"]
 
 
-def test_a_byte_order_mark_later_on_is_part_of_a_field_name():
-    """A line that begins with one later names no known field."""
-    assert data_of(b"data: a\n\n\xef\xbb\xbfdata: b\n\n") == ["a"]
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b" ", b"    ", b"\t", b"\0\0"])
+def test_data_behind_what_says_nothing_is_not_lost(before):
+    """The standard takes the line for an unknown field; a proxy that joins streams would so take text from a reply."""
+    assert data_of(b"data: a\n\n" + before + b"data: b\n\ndata: c\n\n") == ["a", "b", "c"]
 
 
 def test_data_lines_of_one_event_are_joined_by_line_feeds():

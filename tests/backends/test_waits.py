@@ -22,7 +22,8 @@ from tests.faults.asking import Pieces
         ("20 seconds", 20.0), ("1 minute", 60.0), ("2 hours", 7200.0), ("1 day", 86400.0),
         ("1 minute and 20 seconds", 80.0),
         ("500 milliseconds", 0.5), ("0s", 0.0), ("soon", None), ("", None), ("20", None),
-        ("20 apples", None), ("s", None), ("1s of it", None),
+        ("20 apples", None), ("s", None), ("1s of it", None), ("00:01:23", 83.0), ("12:34:56", 45296.0),
+        ("1:99:00", None), ("12:34", None),
     ],
 )  # fmt: skip
 def test_a_duration_is_read_in_every_spelling(text, seconds):
@@ -42,6 +43,7 @@ def test_a_duration_is_read_in_every_spelling(text, seconds):
         ("Please retry in 38.225s.", 38.225),
         ("Try again in 5 minutes", 300.0),
         ("limit resets in 2 hours", 7200.0),
+        ("Out of call volume quota. Quota will be replenished in 00:12:30.", 750.0),
         ("Retry after: 20", 20.0),
         ("retry_after=20", 20.0),
         ("retry after 20 times", None),
@@ -56,6 +58,22 @@ def test_a_wait_in_words_is_heeded(words, seconds):
     assert refusal(429, {"error": {"message": words}}).retry_after == seconds
     assert refusal(503, {"error": {"message": words}}).retry_after == seconds
     assert read({"error": {"message": words, "code": 429}})[0].retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You will regain access on 2023-11-14 at 22:14 UTC.", "Your limit resets at 2023-11-14T22:14:00Z",
+        "Please try again after 2023-11-14 22:14:00 UTC", "retry at 2023-11-14T23:14:00.5+01:00",
+    ],
+)  # fmt: skip
+def test_a_date_in_words_that_names_its_zone_is_waited_for(words):
+    assert refusal(429, {"error": {"message": words}}).retry_after == 40.0
+
+
+def test_a_date_in_words_without_a_zone_is_none():
+    """Nobody knows whose clock is meant."""
+    assert refusal(429, {"error": {"message": "Your limit will reset at 2023-11-14 22:14:00"}}).retry_after is None
 
 
 GOOGLE = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"}]

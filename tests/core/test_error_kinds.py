@@ -63,6 +63,18 @@ TOO_LONG = {
     "Qwen": said("Range of input length should be [1, 30720]", code="invalid_parameter_error"),
     "Cloudflare": {"errors": [{"message": "AiError: The estimated number of input and output tokens (9) exceeded "
                                           "this model context window limit (8)", "code": 5021}], "success": False},
+    "GitHub": said("Request body too large for gpt-4o model. Max size: 8000 tokens.", code="tokens_limit_reached"),
+    "GitHub, words alone": said("Request body too large for gpt-4o model. Max size: 8000 tokens."),
+    "Copilot": said("prompt token count of 140000 exceeds the limit of 128000", code="x"),
+    "TensorRT-LLM": {"object": "error", "type": "BadRequestError", "code": 400, "message":
+                     "The sum of prompt length (5000.0), query length (0) should not exceed max_num_tokens (4096)"},
+    "AI21": {"detail": "Context length exceeds limit of 256000"},
+    "MiniMax": {"base_resp": {"status_code": 2013, "status_msg": "invalid params, context window exceeds limit"}},
+    "Snowflake": {"message": "max tokens of 8192 exceeded", "error_code": "x"},
+    "watsonx": {"errors": [{"code": "invalid_input_argument", "message": "Invalid input argument for Model 'x': the "
+                            "number of input tokens 9000 cannot exceed the total tokens limit 8192"}]},
+    "Baidu": {"error_code": 336007, "error_msg": "the max input characters is 11200"},
+    "Zhipu": said("Prompt 超长", code="x"),
 }  # fmt: skip
 
 
@@ -114,6 +126,11 @@ FILTERED = {
     "Zhipu": (400, {"error": {"code": "1301", "message": "…"}}),
     "Bedrock": (400, {"message": "The request was blocked by our content filtering policy"}),
     "Mistral": (422, {"object": "error", "message": "The content was flagged by moderation", "type": "x"}),
+    "Doubao": (400, said("x", code="OutputTextSensitiveContentDetected")),
+    "Doubao, words alone": (400, said("The request failed because the input text may contain sensitive information.")),
+    "MiniMax": (400, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}),
+    "Zhipu, words alone": (400, said("系统检测到输入或生成内容可能包含不安全或敏感内容", code="x")),
+    "Portkey": (446, said("The prompt was flagged by the guardrail")),
 }  # fmt: skip
 
 
@@ -143,6 +160,8 @@ REFUSED_ACCESS = {
     "Groq, model": said("The model `x` has been decommissioned and is no longer supported."),
     "LiteLLM, key": said("Authentication Error, Invalid proxy server token passed", type="auth_error", code="401"),
     "account": said("Your account is deactivated", code="account_deactivated"),
+    "MiniMax, key": {"base_resp": {"status_code": 1004, "status_msg": "login fail: Please carry the API secret key"}},
+    "Baidu, key": {"error_code": 110, "error_msg": "Access token invalid or no longer valid"},
 }  # fmt: skip
 
 
@@ -177,6 +196,13 @@ SPENT = {
     "Bedrock": (429, {"message": "Too many tokens per day, please wait before trying again.",
                       "__type": "ThrottlingException"}),
     "Cloudflare": (429, {"errors": [{"code": 3036, "message": "you have used up your daily free allocation"}]}),
+    "Doubao": (403, said("your account has an overdue balance.", code="AccountOverdueError")),
+    "Fireworks": (412, said("Account suspended due to exceeding monthly spending limit", code="x")),
+    "Hugging Face": (402, {"error": "You have exceeded your monthly included credits for Inference Providers."}),
+    "NVIDIA": (402, {"status": 402, "detail": "Account 'x': Cloud credits expired"}),
+    "watsonx": (403, {"errors": [{"code": "token_quota_reached", "message": "You have reached it."}]}),
+    "Zhipu, words alone": (429, said("余额不足或无可用资源包,请充值。", code="x")),
+    "Baidu": (429, {"error_code": 17, "error_msg": "Open api daily request limit reached"}),
 }  # fmt: skip
 
 
@@ -206,6 +232,7 @@ LIMITED = {
     "a string": {"error": "rate limit exceeded"},
     "OpenRouter": said("Provider returned error", code=429, metadata={"raw": "x is temporarily rate-limited upstream"}),
     "MiniMax": {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+    "Baidu": {"error_code": 18, "error_msg": "Open api qps request limit reached"},
 }  # fmt: skip
 
 

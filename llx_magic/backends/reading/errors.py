@@ -23,6 +23,9 @@ _MOST_DETAILS = 3
 
 _CODES = ("code", "type", "status", "errorcode", "errortype", "reason", "statuscode", "httpcode", "quotaid", "name")
 _NUMBERS = ("code", "status", "statuscode", "httpcode", "errorcode")
+_ALONE = ("errors", "detail", "errorcode", "errormsg", "errormessage")
+"""What says by its name alone that a document without choices is an error; Baidu's have nothing else."""
+
 _INNER = ("innererror", "details", "violations", "error", "errors", "metadata", "baseresp")
 _WORDS = (
     "error", "message", "detail", "msg", "errors", "errormessage", "errormsg", "statusmsg", "errordescription",
@@ -126,7 +129,7 @@ def error_within(document: Mapping[str, JsonValue], *, has_choices: bool) -> boo
         return False
     if "error" in (document.get("object"), document.get("type")) or document.get("success") is False:
         return True
-    if says_something(document.get("errors")) or says_something(document.get("detail")):
+    if any(folded(name) in _ALONE and says_something(value) for name, value in document.items()):
         return True
     named = {folded(name) for name, value in document.items() if value is not None}
     told = isinstance(document.get("message") or document.get("msg"), str)

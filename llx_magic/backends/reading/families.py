@@ -47,9 +47,10 @@ CONTEXT = _family(
     400,
     "context_length_exceeded exceed_context_size_error context_window_exceeded string_above_max_length "
     "model_context_window_exceeded context_length_error prompt_too_long input_too_long context_too_long "
-    "token_limit_exceeded tokens_limit_exceeded max_context_length_exceeded context_window_exceeded_error 1261",
+    "token_limit_exceeded tokens_limit_exceeded max_context_length_exceeded context_window_exceeded_error "
+    "tokens_limit_reached model_max_prompt_tokens_exceeded 1261",
     r"maximum context length"
-    r"|context (?:length|window|size|limit) (?:has been |have been |is |was |of )?(?:exceeded|only)"
+    r"|context (?:length|window|size|limit) (?:has been |have been |is |was |of )?(?:exceed|only)"
     rf"|exceed\w{{0,4}} {_A}context[ _-]?(?:length|window|size|limit)"
     rf"|(?:longer|larger|greater|more|bigger) than {_A}(?:maximum |max )?(?:context|model)(?:'s)? {_A}"
     r"(?:length|size|window)"
@@ -62,7 +63,9 @@ CONTEXT = _family(
     r"|context (?:the )?overflows?|n_keep .{0,40}n_ctx|tokens to keep from the initial prompt is greater"
     r"|exceeded (?:the )?model token limit|exceed(?:s|ed)? .{0,30}(?:context|token) (?:window )?limit"
     r"|range of input length should be|input length should be|max input characters"
-    r"|total number of tokens .{0,40}exceed",
+    r"|total number of tokens .{0,40}exceed|max(?:imum)?[ _]tokens of \d{1,12} exceeded"
+    r"|(?:prompt|input) (?:token|length)s?\b.{0,60} exceeds? (?:the )?.{0,20}(?:limit|max)"
+    r"|too large for .{0,60}max size: \d{1,12} tokens|超长",
 )
 FILTER = _family(
     FailureKind.CONTENT_FILTER,
@@ -70,7 +73,8 @@ FILTER = _family(
     "content_filter content_filtered content_policy_violation content_policy ResponsibleAIPolicyViolation "
     "moderation_blocked moderation moderation_error data_inspection_failed content_moderation "
     "image_content_policy_violation misalignment_policy_violation bio_policy cyber_policy_violation invalid_prompt "
-    "safety prohibited_content blocklist sensitive_content content_blocked guardrail_intervened new_sensitive 1301",
+    "safety prohibited_content blocklist sensitive_content content_blocked guardrail_intervened new_sensitive "
+    "InputTextSensitiveContentDetected OutputTextSensitiveContentDetected 1301",
     r"content management policy|content[ _]policy violation|responsible ?ai ?policy"
     rf"|violat\w{{1,6}} {_A}(?:content|usage|safety|acceptable use) (?:policy|policies|guidelines)"
     r"|(?:content|safety|moderation) (?:filter|filtering|system)\w{0,3} (?:has |have |was )?"
@@ -81,7 +85,8 @@ FILTER = _family(
     r"(?:flagged|filtered|blocked by (?:content|safety)|moderated|considered (?:unsafe|inappropriate))"
     r"|flagged (?:as|for|by)|requires moderation and|content filter(?:ing)? policy|our safety system|safety system"
     r"|blocked (?:input|output)\b"
-    r"|data may contain inappropriate content|content exists risk|(?:unsafe|inappropriate|sensitive) content",
+    r"|content exists risk|(?:unsafe|inappropriate|sensitive) content|(?:input|output) new_sensitive"
+    r"|may contain (?:\w{1,20} ){0,3}(?:unsafe|inappropriate|sensitive|harmful|prohibited) |敏感|违规",
 )
 QUOTA = _family(
     FailureKind.RATE_LIMIT,
@@ -90,11 +95,13 @@ QUOTA = _family(
     "insufficient_funds quota_exhausted exceeded_current_quota exceeded_current_quota_error credits_exhausted "
     "out_of_credits payment_required_error enforced_spend_limit_reached contract_spend_limit_reached "
     "spend_limit_reached spending_limit_reached budget_exceeded ServiceQuotaExceededException Arrearage "
-    "AllocationQuota.FreeTierOnly insufficient_user_quota pre_consume_token_quota_failed 1113 3036",
+    "AllocationQuota.FreeTierOnly insufficient_user_quota pre_consume_token_quota_failed AccountOverdueError "
+    "token_quota_reached 1113 3036",
     rf"insufficient {_A}(?:credits?|balance|quota|funds)|(?:credit|account|token) balance is (?:too low|insufficient)"
     r"|out of credits|requires more credits|can only afford"
-    r"|no (?:more |remaining )?credits|credits? (?:is |are )?exhausted"
-    rf"|(?:exceeded|reached|over) your {_A}(?:quota|usage limits?|spend\w{{0,4}} limit|credit limit|budget)"
+    r"|no (?:more |remaining )?credits|credits? (?:is |are |have )?(?:exhausted|expired)"
+    rf"|(?:exceeded|reached|over) your {_A}(?:quota|usage limits?|spend\w{{0,4}} limit|credit limit|credits|budget)"
+    rf"|exceed\w{{0,4}} {_A}(?:spend\w{{0,4}}|credit|budget) limit|out of {_A}quota"
     r"|(?:quota|credit|budget) (?:limit )?(?:has been |is |was )?(?:exhausted|used up|exceeded)"
     r"(?! for (?:quota metric|\S{1,60}googleapis))"  # Google's quotas are of a minute, unless its codes say a day
     rf"|ran out of {_A}(?:credits?|quota)"
@@ -102,7 +109,7 @@ QUOTA = _family(
     rf"|billing hard limit|spend(?:ing)? limit {_A}(?:reached|exceeded)"
     r"|(?:too many tokens|requests|models|tokens|neurons|limit)[ -]per[ -]day"
     r"|(?:requests|calls|tokens) ?(?:per|/) ?(?:day|month)\b"
-    r"|daily (?:free )?(?:limit|quota|allocation)|account is in arrears"
+    rf"|daily {_A}(?:limit|quota|allocation)|account is in arrears|overdue balance|余额不足|欠费"
     r"|purchase (?:more )?credits|add (?:more )?credits|recharge your|top up your",
     quota=True,
 )
@@ -119,11 +126,12 @@ ACCESS = _family(
     "NotFoundError DeploymentNotFound ResourceNotFoundException resource_not_found UnrecognizedClientException "
     "InvalidSignatureException ExpiredTokenException unsupported_country_region_territory FAILED_PRECONDITION "
     "billing_error billing_not_active organization_deactivated invalid_organization key_disabled",
-    rf"api[ _-]?key {_A}(?:not valid|invalid|expired|missing|revoked|leaked|disabled|not found|required)"
+    rf"(?:api[ _-]?key|access token) {_A}"
+    r"(?:not valid|invalid|expired|missing|revoked|leaked|disabled|not found|required)"
     r"|(?:invalid|incorrect|missing|expired|wrong|unknown|no) (?:\w{1,20} ){0,2}(?:api[ _-]?key|x-api-key|credentials?|"
     r"(?:auth\w{0,12}|access|bearer|security) token|authentication)"
     r"|renew the api[ _-]?key|did not provide an api[ _-]?key"
-    r"|authentication (?:failed|required|error|fails)|unauthori[sz]ed"
+    r"|authentication (?:failed|required|error|fails)|log[ -]?in fail|unauthori[sz]ed"
     r"|models? .{0,80}(?:does not exist|doesn't exist|do not exist|not found|not exist\b|not available"
     r"|has been deprecated|is deprecated|decommissioned|is not a valid|not loaded|was not found)"
     r"|models? \S{1,80} is not supported|not a valid model"

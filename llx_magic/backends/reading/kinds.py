@@ -69,7 +69,7 @@ _STEPS: dict[int, tuple[_Step, ...]] = {
 }
 """What a status may turn out to be; one that stands with nothing says all by itself."""
 
-_STRANGE: tuple[_Step, ...] = ((_CODES, (CONTEXT, FILTER, QUOTA, RATE)),)
+_STRANGE: tuple[_Step, ...] = ((_CODES, (CONTEXT, FILTER, QUOTA, RATE)), (_WORDS, (FILTER, QUOTA)))
 """What a status that is not named and no fault of the server may turn out to be."""
 
 _NO_STATUS: tuple[_Step, ...] = (

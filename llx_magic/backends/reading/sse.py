@@ -13,6 +13,9 @@ import msgspec
 from llx_magic.core.failure import FailureKind
 from llx_magic.errors import LlxError
 
+_NOTHING = b"\xef\xbb\xbf\0 \t"
+"""What may stand before a field although it says nothing: where streams were joined, and where texts were indented."""
+
 LARGEST_EVENT = 16 * 1024 * 1024
 """How many bytes may pass without one complete event, unless told otherwise."""
 
@@ -157,7 +160,7 @@ class EventDecoder:
         return events
 
     def _take_rare(self, line: bytes) -> None:
-        """Take a field without a value, an error under that name, or a line of a JSON object without a field."""
+        """Take a field without a value or behind blanks, an error, or a line of a JSON object without a field."""
         if self._bare or (line.startswith(b"{") and not self._data):
             self._bare = True
             self._data.append(line)
@@ -168,6 +171,8 @@ class EventDecoder:
         elif line.startswith(b"error:"):
             self._type = b"error"
             self._data.append(line[6:].strip())
+        elif (field := line.lstrip(_NOTHING)).startswith(b"data:"):
+            self._data.append(field[5:].strip())
 
     def _dispatch(self) -> ServerEvent:
         data, self._data, self._held, self._bare = self._data, [], 0, False

@@ -26,13 +26,18 @@ _SMALL = {"milli": 1e-3, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns":
 _NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
 _UNIT = r"(?:milliseconds?|millis|msecs?|[mnuµμ]s|[smhd])[a-z]{0,8}"
 _PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE | re.ASCII)
+_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d):([0-5]\d)", re.ASCII)
 _IN_WORDS = re.compile(
-    r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume)[^\d.;]{0,40}?"
-    rf"((?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
+    r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume|replenished)[^\d.;]{0,40}?"
+    rf"({_CLOCK.pattern}|(?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
     re.IGNORECASE | re.ASCII,  # else a long s is a letter s in the other case, and no unit
 )
-_AGAIN_ON = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC", re.IGNORECASE | re.ASCII)
-"""Anthropic's words where a limit of spending is reached, which holds until a month ends."""
+_AGAIN_ON = re.compile(
+    r"(?:regain access|try(?:ing)? again|retry(?:ing)?|reset(?:s)?|available|resume)[^\d.;]{0,40}?"
+    r"(\d{4}-\d\d-\d\d)(?: at |[ T])(\d\d:\d\d(?::\d\d)?)(?:\.\d{1,9})? ?(UTC|GMT|Z|[+-]\d\d:\d\d)",
+    re.IGNORECASE | re.ASCII,
+)
+"""A date with its zone, such as Anthropic's where a limit of spending is reached, which holds until a month ends."""
 
 _IN_SECONDS = re.compile(rf"retry[-_ ]after[:= ]{{1,3}}({_NUMBER})(?!\s{{0,2}}[a-z\d.])", re.IGNORECASE | re.ASCII)
 _LONGEST_AGO = 1e9
@@ -61,24 +66,37 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
 def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     """Return the seconds that the headers ask to wait, or None where they name no usable time.
 
-    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date, which is
+    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as a date, which is
     taken relative to the response's own ``date`` so that a wrong clock on either side does not matter. A date that has
     passed means 0, a negative number nothing, and what is too large to count is kept as a large finite number.
+    Where the header came more than once, which lists its values, the first that can be read counts.
     The header: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
         return min(in_ms / 1000, LONGEST_WAIT)
-    value = headers.get("retry-after")
+    value = headers.get("retry-after", "")
+    for each in (value, *value.split(",")):
+        if (seconds := _named(each.strip(' "'), headers, wall_clock)) is not None:
+            return seconds
+    return None
+
+
+def _named(value: str, headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """A number is a Unix time, as some gateways send it, only where that time is yet to come."""
     seconds = _seconds(value)
-    if seconds is None and (due := _http_date(value)) is not None:
-        seconds = _until(due, headers, wall_clock)
-    return seconds
+    if seconds is not None and seconds < _LONGEST_AGO:
+        return seconds
+    until = until_reset(value, headers, wall_clock)
+    return until if seconds is None else until or seconds
 
 
 def duration(text: str) -> float | None:
-    """Return the seconds of a duration such as ``1m23.4s``, ``120ms`` or ``20 seconds``; None where it is none."""
+    """Return the seconds of a duration such as ``1m23.4s``, ``20 seconds`` or ``00:01:23``; None where it is none."""
     text = text.strip()[:80]
+    if clock := _CLOCK.fullmatch(text):
+        hours, minutes, seconds = map(float, clock.groups())
+        return hours * 3600 + minutes * 60 + seconds
     parts = list(_PART.finditer(text))
     if not parts or _PART.sub("", text).replace("and", "").strip(" ,."):
         return None
@@ -100,7 +118,7 @@ def wait_in_words(text: str) -> float | None:
 
 def _date_in_words(text: str) -> float | None:
     found = _AGAIN_ON.search(text[:LONGEST_READ])
-    return _rfc3339(f"{found[1]}T{found[2]}") if found else None
+    return _rfc3339(f"{found[1]}T{found[2]}{found[3] if found[3][0] in '+-' else 'Z'}") if found else None
 
 
 def _seconds(value: str | float | None) -> float | None:
@@ -143,14 +161,18 @@ def _number(value: str | float | None) -> float | None:
 
 def _http_date(value: str | None) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(value or "").timestamp()
+        return _timestamp(email.utils.parsedate_to_datetime(value or ""))
     except (ValueError, OverflowError, OSError, TypeError):
         return None
 
 
-def _rfc3339(value: str | None) -> float | None:
+def _rfc3339(value: str) -> float | None:
     try:
-        when = dt.datetime.fromisoformat(value or "")
-        return (when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp()
+        return _timestamp(dt.datetime.fromisoformat(value))
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _timestamp(when: dt.datetime) -> float:
+    """A date without a zone is in UTC, as in asctime's form of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7."""
+    return (when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp()
