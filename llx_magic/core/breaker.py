@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from llx_magic.core.moments import TICK, seconds_until
+
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
@@ -79,7 +81,7 @@ class CircuitBreaker(msgspec.Struct):
         """Return the seconds until a probe is due: 0 when due, closed or half-open."""
         if self.state is not CircuitState.OPEN:
             return 0.0
-        return max(0.0, self.opened_at + settings.circuit_breaker_recovery_timeout_ms / 1000 - now)
+        return seconds_until(self.opened_at + settings.circuit_breaker_recovery_timeout_ms / 1000, now)
 
     def refuses(self, now: float, settings: Settings) -> bool:
         """Return whether a visit must be skipped now: open and not yet due, or a probe is under way."""
@@ -163,4 +165,4 @@ class CircuitBreaker(msgspec.Struct):
         self.generation += 1
 
     def _count_old(self, now: float, settings: Settings) -> int:
-        return bisect_right(self.failures, now - settings.circuit_breaker_failure_window_ms / 1000)
+        return bisect_right(self.failures, now - settings.circuit_breaker_failure_window_ms / 1000 + TICK)

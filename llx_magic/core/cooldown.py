@@ -13,6 +13,7 @@ import math
 import msgspec
 
 from llx_magic.core.line import Line, Patience
+from llx_magic.core.moments import seconds_until
 from llx_magic.core.pace import Pace
 
 DEFAULT_SECONDS = 10.0
@@ -56,7 +57,7 @@ class CoolDown(msgspec.Struct):
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds left (0 while the first request after it is out), or None when not cooling down."""
-        return None if self.until is None else max(0.0, self.until - now)
+        return None if self.until is None else seconds_until(self.until, now)
 
     def refuses(self, request: int, now: float) -> bool:
         """Return whether a visit must be skipped now: it may begin only in its turn."""
@@ -65,7 +66,7 @@ class CoolDown(msgspec.Struct):
         if request in self.under_way:
             return False
         if self.until is not None:
-            return now < self.until or self.first is not None or self.has_line
+            return seconds_until(self.until, now) > 0 or self.first is not None or self.has_line
         return self.has_line or len(self.under_way) >= self._at_most(now)
 
     def admit(self, request: int) -> None:
@@ -183,7 +184,7 @@ class CoolDown(msgspec.Struct):
 
     def _has_place(self, now: float) -> bool:
         if self.until is not None:
-            return now >= self.until and self.first is None
+            return not seconds_until(self.until, now) and self.first is None
         return len(self.under_way) < self._at_most(now)
 
     def _at_most(self, now: float) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from llx_magic.core.moments import TICK
 from llx_magic.settings.declaration import TpmBasis
 
 WINDOW_SECONDS = 300.0
@@ -57,6 +58,11 @@ class Interval(NamedTuple):
 _FINISHED, _END = itemgetter(0), itemgetter(1)
 
 
+def _horizon(now: float) -> float:
+    """Return the latest moment that the window does not reach back to."""
+    return now - WINDOW_SECONDS + TICK
+
+
 class TokenWindow(msgspec.Struct):
     """The tokens (prompt and completion) of the replies that finished in the window.
 
@@ -96,7 +102,7 @@ class TokenWindow(msgspec.Struct):
         seconds = self.seconds(now, basis)
         if not seconds:
             return None
-        horizon = now - WINDOW_SECONDS
+        horizon = _horizon(now)
         if self.entries[0].finished > horizon:
             return self.total / (seconds / 60)
         old = bisect_right(self.entries, horizon, key=_FINISHED)
@@ -108,19 +114,19 @@ class TokenWindow(msgspec.Struct):
         ``elapsed`` takes the time from the start of the oldest of those requests until now, at most five minutes;
         ``busy`` the time in which the backend was answering.
         """
-        horizon = now - WINDOW_SECONDS
+        horizon = _horizon(now)
         if not self.entries or self.entries[-1].finished <= horizon:
             return None
         if basis == "elapsed":
             first = 0 if self.starts[0][1] > horizon else bisect_right(self.starts, horizon, key=_END)
             seconds = now - self.starts[first][0]
         else:
-            seconds = self._busy_seconds(horizon)
+            seconds = self._busy_seconds(now - WINDOW_SECONDS)
         return min(seconds, WINDOW_SECONDS) if seconds > 0 else None
 
     def forget(self, now: float) -> None:
         """Let go of what no reading at ``now`` or later needs."""
-        horizon = now - WINDOW_SECONDS
+        horizon = _horizon(now)
         entries, starts, intervals = self.entries, self.starts, self.intervals
         if entries and starts and intervals and min(entries[0].finished, starts[0][1], intervals[0].end) > horizon:
             return  # as a rule

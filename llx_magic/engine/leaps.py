@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import selectors
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from llx_magic.core.moments import TICK
 from llx_magic.core.ports import T
 
 if TYPE_CHECKING:
@@ -19,15 +22,88 @@ SLICE_SECONDS = 0.2
 (https://bugs.python.org/issue35935).
 """
 
-MOMENT = 1e-7
-"""How far beyond its time a leap ends: a loop makes no call that is due at just the time it has."""
+
+class _LeapTimer:
+    """A call to come, and the time that it is then; ``callback`` is None when it has been made or is not to be."""
+
+    __slots__ = ("callback", "when")
+
+    late = 0.0
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when = when
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class LeapingClock:
+    """Time in Unix seconds that stands still as long as anything is to be done, and then is that of the next call."""
+
+    epoch = 0.0
+
+    def __init__(self, start: float) -> None:
+        self._now = start
+        self._order = itertools.count()
+        self._calls: list[tuple[float, int, _LeapTimer]] = []
+
+    def now(self) -> float:
+        """Return the moment to which the last leap led; at first it is that of the beginning."""
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> _LeapTimer:
+        """Call back ``delay`` seconds later."""
+        when = self._now + max(0.0, delay)
+        return self._call(when, when, callback)
+
+    async def sleep(self, delay: float) -> None:
+        """Return ``delay`` seconds later."""
+        if delay <= 0:
+            await asyncio.sleep(0)
+        else:
+            await self._reach(self._now + delay, self._now + delay)
+
+    async def after_all(self, when: float) -> None:
+        """Return at a moment when everything else has been done that is due at it."""
+        await self._reach(when, when + TICK)
+
+    def hold(self) -> None:
+        """Do nothing: nobody works on another thread."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def leap(self) -> bool:
+        """Make the next call, at its time; return whether there was one."""
+        while self._calls:
+            timer = heapq.heappop(self._calls)[2]
+            if timer.callback is not None:
+                self._now = max(self._now, timer.when)
+                timer.callback()
+                return True
+        return False
+
+    async def _reach(self, when: float, turn: float) -> None:
+        reached = asyncio.get_running_loop().create_future()
+        timer = self._call(when, turn, lambda: None if reached.done() else reached.set_result(None))
+        try:
+            await reached
+        finally:
+            timer.cancel()
+
+    def _call(self, when: float, turn: float, callback: Callable[[], object]) -> _LeapTimer:
+        """Call back at a moment, before all whose turn is later."""
+        timer = _LeapTimer(when, callback)
+        heapq.heappush(self._calls, (turn, next(self._order), timer))
+        return timer
 
 
 class _Selector(selectors.BaseSelector):
-    """Waits for nothing: where the loop would sleep, its time is put forward by as much."""
+    """Lets a clock leap where its loop has nothing else to do."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, clock: LeapingClock) -> None:
+        self._clock = clock
         self._real = selectors.DefaultSelector()
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
@@ -37,68 +113,16 @@ class _Selector(selectors.BaseSelector):
         return self._real.unregister(fileobj)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what another thread has woken the loop for; else leap to the next call, if it is not due."""
+        """Return what another thread has woken the loop for; else leap, if nothing is to be done now."""
         if timeout is not None and timeout <= 0:
             return []
-        if found := self._real.select(0):
-            return found
-        if timeout is None:
-            return self._real.select()
-        self.now += timeout + MOMENT
-        return []
+        return self._real.select(0) or ([] if self._clock.leap() else self._real.select(timeout))
 
     def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]:
         return self._real.get_map()
 
     def close(self) -> None:
         self._real.close()
-
-
-class _LeapingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.leaping = _Selector()
-        super().__init__(self.leaping)
-
-    def time(self) -> float:
-        return self.leaping.now
-
-
-class _LeapTimer:
-    late = 0.0
-
-    def __init__(self, handle: asyncio.TimerHandle) -> None:
-        self._handle = handle
-
-    def cancel(self) -> None:
-        self._handle.cancel()
-
-
-class LeapingClock:
-    """The time of such a loop, in Unix seconds."""
-
-    epoch = 0.0
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: float) -> None:
-        self._loop = loop
-        self._start = start
-
-    def now(self) -> float:
-        """Return the moment at which the loop began, and what has passed since."""
-        return self._start + self._loop.time()
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> _LeapTimer:
-        """Call back ``delay`` seconds later."""
-        return _LeapTimer(self._loop.call_later(max(0.0, delay), callback))
-
-    async def sleep(self, delay: float) -> None:
-        """Return ``delay`` seconds later."""
-        await asyncio.sleep(delay)
-
-    def hold(self) -> None:
-        """Do nothing: nobody works on another thread."""
-
-    def release(self) -> None:
-        """Do nothing."""
 
 
 Arrival = tuple[float, Callable[[], Coroutine[object, None, None]]]
@@ -108,13 +132,14 @@ Arrival = tuple[float, Callable[[], Coroutine[object, None, None]]]
 async def arriving(clock: LeapingClock, arrivals: Iterable[Arrival]) -> None:
     """Begin each thing at its time, and return when all have ended; the times must not fall.
 
+    What has ended by then is over: whoever asked one thing after another asked each knowing of the one before.
+
     Raises:
         Exception: what one of them raised, when the others have been cancelled.
     """
     async with asyncio.TaskGroup() as group:
         for when, begin in arrivals:
-            if when > clock.now():
-                await clock.sleep(when - clock.now())
+            await clock.after_all(when)
             group.create_task(begin())
 
 
@@ -152,8 +177,9 @@ def on_leaping_time(
     if is_stopped():
         raise Stopped
     outcome: list[Callable[[], T]] = []
-    loop, is_over = _LeapingLoop(), threading.Event()
-    task = loop.create_task(work(LeapingClock(loop, start)))
+    clock = LeapingClock(start)
+    loop, is_over = asyncio.SelectorEventLoop(_Selector(clock)), threading.Event()
+    task = loop.create_task(work(clock))
 
     def run() -> None:
         try:

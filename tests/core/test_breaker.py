@@ -49,6 +49,23 @@ def test_failures_younger_than_the_window_count_and_one_exactly_as_old_does_not(
     assert breaker.state is CLOSED
 
 
+@pytest.mark.parametrize("start", [0.0, 0.1, 1_767_225_600.1], ids=str)
+@pytest.mark.parametrize("steps", [1, 3, 300])
+def test_who_comes_just_at_the_end_of_a_wait_comes_after_it_whatever_was_added_up_to_come_to_it(start, steps):
+    """Thirty times 0.1 is less than 3: https://docs.python.org/3/tutorial/floatingpoint.html."""
+    wait = steps * 100
+    settings = settings_with(circuit_breaker_recovery_timeout_ms=wait, circuit_breaker_failure_window_ms=wait)
+    breaker, now = opened(start), start
+    counting = CircuitBreaker()
+    visit(counting, Outcome.COUNTED_FAILURE, start)
+    for _ in range(steps - 1):
+        now += 0.1
+    assert breaker.refuses(now, settings)
+    now += 0.1
+    assert not breaker.refuses(now, settings)
+    assert counting.failures_in_window(now, settings) == 0
+
+
 def test_a_success_does_not_clear_the_failures_of_a_closed_circuit():
     breaker = CircuitBreaker()
     for outcome in (Outcome.COUNTED_FAILURE, Outcome.SUCCESS, Outcome.COUNTED_FAILURE, Outcome.SUCCESS):

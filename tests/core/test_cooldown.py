@@ -58,6 +58,12 @@ def test_everybody_is_refused_until_its_end():
     assert not cool_down.refuses(FIRST, 10.0)
 
 
+def test_who_comes_just_at_its_end_goes_first_whatever_was_added_up_to_come_to_it():
+    cool_down = cooling(0.3, line=range(FIRST, SECOND))
+    assert called(cool_down, 0.299) == []
+    assert called(cool_down, 0.1 + 0.1 + 0.1 - 1e-7) == [FIRST]
+
+
 def test_at_its_end_one_request_goes_first_and_the_others_are_refused_until_it_is_settled():
     cool_down = cooling()
     cool_down.admit(FIRST)

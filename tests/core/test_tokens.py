@@ -34,6 +34,13 @@ def test_it_is_unknown_before_the_first_reply_and_after_five_quiet_minutes():
     assert tokens.rate(301.0, "busy") is None
 
 
+def test_a_reply_counts_no_more_just_five_minutes_after_its_end():
+    tokens = TokenWindow()
+    tokens.add(200.0, 200.02, 600)
+    assert tokens.rate(500.019, "elapsed") == pytest.approx(120)
+    assert tokens.rate(500.02, "elapsed") is None  # although 500.02 - 300 is less than 200.02
+
+
 def test_elapsed_counts_a_pause_and_busy_does_not():
     tokens = window((0.0, 10.0, 500), (50.0, 60.0, 500))
     assert tokens.rate(120.0, "elapsed") == pytest.approx(500)
@@ -81,14 +88,15 @@ def test_many_short_replies_with_pauses_are_kept_by_the_grain_and_stay_busy_only
 
 def naive(replies, now: float, basis: str) -> float | None:
     """The rule word by word: replies finished in the last 300 s, their tokens over the minutes of the basis."""
-    kept = [reply for reply in replies if now - 300 < reply[1] <= now]
+    first = round((now - 300) * 100)  # the grid's own numbers, since 500.02 - 300 is less than 200.02
+    kept = [reply for reply in replies if first < round(reply[1] * 100)]
     if not kept:
         return None
     if basis == "elapsed":
         seconds = min(300.0, now - min(started for started, _, _ in kept))
     else:
         cells = {cell for started, finished, _ in kept for cell in range(round(started * 100), round(finished * 100))}
-        seconds = len([cell for cell in cells if cell >= round((now - 300) * 100)]) / 100
+        seconds = len([cell for cell in cells if cell >= first]) / 100
     return sum(count for _, _, count in kept) / (seconds / 60) if seconds > 0 else None
 
 

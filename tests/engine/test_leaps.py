@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from llx_magic.engine.leaps import LeapingClock, Stopped, on_leaping_time
+from llx_magic.engine.leaps import LeapingClock, Stopped, arriving, on_leaping_time
 
 
 async def _endless(clock: LeapingClock) -> None:
@@ -29,3 +29,18 @@ def test_what_is_not_wanted_is_not_begun():
     with pytest.raises(Stopped):
         on_leaping_time(0.0, begin, lambda: True)
     assert begun == []
+
+
+def test_it_is_exactly_the_time_of_each_call_and_what_comes_from_outside_is_last_at_its_moment():
+    order = list[tuple[str, float]]()
+
+    async def note(clock: LeapingClock, what: str, pause: float) -> None:
+        await clock.sleep(pause)
+        order.append((what, clock.now()))
+
+    async def begin(clock: LeapingClock) -> None:
+        arrivals = [(0.0, lambda: note(clock, "first", 0.3)), (0.3, lambda: note(clock, "second", 0.0))]
+        await arriving(clock, arrivals)
+
+    on_leaping_time(0.0, begin)
+    assert order == [("first", 0.3), ("second", 0.3)]

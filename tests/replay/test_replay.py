@@ -73,6 +73,22 @@ async def test_the_frame_says_what_cannot_be_told_and_why():
     assert balancer.replay().attrs["cannot_be_told"] == {}
 
 
+@pytest.mark.parametrize("script", ["503, 503, 503, ok", "ok, slow:9000, 503", "429:30, ok"])
+@pytest.mark.parametrize("pause", [0.0, 0.7, 1.0], ids=str)
+@pytest.mark.parametrize("is_saved", [False, True], ids=["remembered", "saved"])
+async def test_under_the_same_settings_every_tie_is_decided_as_it_was(script, pause, is_saved, tmp_path):
+    """A prompt begins just when the last one has ended, or when a circuit's or a cool-down's wait ends."""
+    fast = {"failover_retry_count": 1, "timeout_ms": 5000, "circuit_breaker_failure_threshold": 1}
+    balancer = await asked(profile(member("a", script), member("b", latency_ms=2000), **fast), 60, pause)
+    history = tmp_path / "history.jsonl" if is_saved else None
+    if history is not None:
+        balancer.save_history(history)
+    frame = balancer.replay(history=history)
+    assert frame.attrs["drawn_share"] == 0
+    assert list(frame["backend"]) == list(frame["was_backend"])
+    assert list(frame["seconds"].round(3)) == list(frame["was_seconds"].round(3))
+
+
 async def test_the_same_seed_tells_the_same():
     balancer = await asked(profile(member("a", "ok, ok, 503"), member("b")), 30)
     first, again = (balancer.replay(policy="roundrobin", seed=7) for _ in range(2))
