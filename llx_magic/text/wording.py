@@ -11,8 +11,9 @@ from pathlib import Path
 
 
 def closest(given: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """Return the known name that is most like the given one; ``likeness`` is the least that counts, from 0 to 1."""
-    return next(iter(difflib.get_close_matches(given, list(known), n=1, cutoff=likeness)), None)
+    """Return the known name most like the given one, whatever its case; ``likeness`` is the least, from 0 to 1."""
+    names = {name.casefold(): name for name in known}
+    return next((names[each] for each in difflib.get_close_matches(given.casefold(), names, 1, likeness)), None)
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -134,6 +134,13 @@ def test_only_the_first_choice_counts():
     assert read(chunk, delta("", "stop"))[0].text == "A"
 
 
+@pytest.mark.parametrize("first", [{}, {"index": None}, {"index": 0}])
+def test_a_further_choice_without_an_index_is_not_mixed_into_the_text_either(first):
+    """Its place in the list is its index."""
+    choices = [{**first, "message": {"content": "A"}, "finish_reason": "stop"}, {"message": {"content": "B"}}]
+    assert read_whole({"choices": choices}).text == "A"
+
+
 def test_unknown_and_missing_fields_are_tolerated():
     """Pings, new fields, null where an object could be, and numbers as text."""
     odd = {"choices": None, "x_new": [1, {"a": None}], "usage": None, "error": None}

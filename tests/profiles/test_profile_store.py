@@ -145,12 +145,13 @@ def test_where_timeout_ms_means_what_it_says_nothing_is_said(filled, tmp_path, s
     assert filled.load("testlb489").notes == ()
 
 
-def test_an_unknown_profile_offers_the_nearest_and_says_where_it_looked(filled, monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["frist", "FIRST"])
+def test_an_unknown_profile_offers_the_nearest_and_says_where_it_looked(filled, monkeypatch, tmp_path, name):
     """One line, the home folder shown as ``~``."""
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ProfileError) as caught:
-        filled.load("frist")
-    assert str(caught.value).startswith("unknown profile 'frist'; did you mean first? (looked in ~/config/profiles, ")
+        filled.load(name)
+    assert str(caught.value).startswith(f"unknown profile {name!r}; did you mean first? (looked in ~/config/profiles, ")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ _ALONE = ("errors", "detail", "errorcode", "errormsg", "errormessage")
 _INNER = ("innererror", "details", "violations", "error", "errors", "metadata", "baseresp")
 _WORDS = (
     "error", "message", "detail", "msg", "errors", "errormessage", "errormsg", "statusmsg", "errordescription",
-    "description", "title", "baseresp", "reason",
+    "description", "title", "baseresp", "fault", "faultstring", "reason",
 )  # fmt: skip
 _WAITS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "retryafterms": 0.001, "estimatedtime": 1.0}
 """What names a wait, and the unit of a bare number there, in seconds."""
@@ -37,8 +38,8 @@ _WAITS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "retry
 _LARGEST = 1e15
 """A larger number is no wait and no count; Python's integers go beyond what a float can hold."""
 
-_TITLE = re.compile(r"<title[^<>]{0,200}>", re.IGNORECASE)
-_TITLE_END = re.compile("</title", re.IGNORECASE)
+_TITLE = re.compile(r"<(?:title|message)(?:\s[^<>]{0,200})?>", re.IGNORECASE)
+_TITLE_END = re.compile("</(?:title|message)", re.IGNORECASE)
 _EVENT_FIELDS = re.compile(r"(?:event:[^\n]{0,80}\n)?(?:data|error): ?")
 
 
@@ -61,10 +62,10 @@ class ServerError:
 
 
 def read_error(body: bytes) -> ServerError:
-    """Return what a body says; HTML gives its title, anything that is no JSON its text."""
+    """Return what a body says; HTML gives its title, XML its message, anything that is no JSON its text."""
     text = body.decode("utf-8", "replace").strip().removeprefix("\ufeff")
     if text.startswith("<"):
-        return ServerError(text=_title(text) or "an HTML page")
+        return ServerError(text=_title(text) or ("an XML document" if text.startswith("<?xml") else "an HTML page"))
     framed = _EVENT_FIELDS.match(text)
     if framed:
         text = text[framed.end() :].partition("\n")[0]
@@ -77,7 +78,7 @@ def read_error(body: bytes) -> ServerError:
 def _title(page: str) -> str | None:
     begin = _TITLE.search(page)
     end = _TITLE_END.search(page, begin.end()) if begin else None
-    return page[begin.end() : end.start()] if begin and end else None
+    return html.unescape(page[begin.end() : end.start()]) if begin and end else None
 
 
 def error_of(document: JsonValue) -> ServerError:

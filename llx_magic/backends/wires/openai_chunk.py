@@ -30,7 +30,7 @@ class Words(msgspec.Struct, frozen=True, gc=False):
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """One of the alternatives that were asked for, as a rule the only one."""
 
-    index: JsonValue = 0
+    index: JsonValue = None
     delta: Words | None = None
     message: Words | None = None
     text: JsonValue = None

@@ -72,8 +72,9 @@ class ReplyReader(Reader):
             self.note_id(chunk.id)
         if chunk.usage or chunk.model != self._named or chunk.x_groq or chunk.usage_metadata:
             self._take_facts(chunk)
-        for choice in chunk.choices or ():
-            if not (choice.index and is_of_another_choice(choice.index)):
+        for place, choice in enumerate(chunk.choices or ()):
+            index = place if choice.index is None else choice.index
+            if not (index and is_of_another_choice(index)):
                 self._take_choice(choice)
 
     def _take_facts(self, chunk: Chunk) -> None:
