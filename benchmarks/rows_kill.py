@@ -9,9 +9,8 @@ ones. The server counts how often each row is asked and answered, so that what a
 - *shown and asked again*: rows that were shown as done. None.
 - *lost*, *doubled*, *another's*: rows without a reply at the end, with two, or with that of another row. None.
 
-**Share.** What the store takes of the CPU of a row: to make the key, look it up in vain, claim it, look it up
-once more, encode, write and commit, 64
-rows under way, beside a call of bare `httpx.AsyncClient` under a semaphore of 64 in the same run.
+**Share.** What the store takes of the CPU of a row: to make the key, claim it, look it up in vain, encode, write
+and commit, 64 rows under way, beside a call of bare `httpx.AsyncClient` under a semaphore of 64 in the same run.
 
     python benchmarks/rows_kill.py [--kills N] [--rows N] [--seed N] [--quick] [--json FILE]
 
@@ -256,7 +255,6 @@ class InStore:
         for start in range(0, count, SHARE_AT_A_TIME):
             found = [(keys.of((Message("user", f"Is {number} a prime? {'x' * 300}"),)), 0)
                      for number in range(start, start + SHARE_AT_A_TIME)]  # fmt: skip
-            self.store.find(found, {asked})
             claims.take(found)
             self.store.find(found, {asked})
             for key in found:

@@ -21,6 +21,9 @@ LOOK_AHEAD = 2
 FEWEST_READ, MOST_READ = 8, 256
 """How many rows are read at a time at least and at most: each reading wakes a thread, which costs as much as a row."""
 
+MOST_AT_HAND = 64
+"""How many rows are read at a time on the loop, where that takes about a millisecond."""
+
 ROWS_A_TURN = 4
 """How many rows are sent in one turn of the loop: a prompt of somebody else waits for no more than these.
 
@@ -44,8 +47,15 @@ class Rows(Protocol[R]):
     def is_full(self) -> bool:
         """Whether no further rows should be read for now; when that is over, it calls ``look``."""
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether reading the next rows takes a moment and waits for nobody; then it is done on the loop."""
+
     def read(self, most: int) -> Sequence[R]:
-        """Return at most so many further rows; none at the end. It may block, and is called by one thread at a time."""
+        """Return at most so many further rows; none at the end.
+
+        Unless they are at hand it may block. It is called by one thread at a time.
+        """
 
     def take(self, rows: Sequence[R]) -> Sequence[R]:
         """Return those of the rows read that have to be asked."""
@@ -73,7 +83,8 @@ class Dispatcher(Generic[R]):
     """Sends rows in their order while there is room; one that comes back is sent again before any new one.
 
     A worker is a task that asks one row after the other, so a row costs no task of its own. Rows are read ahead, at
-    most a few times as many as may be under way, on a thread of their own, since reading may block. Where it is
+    most a few times as many as may be under way. Those that are not at hand are read on a thread of their own, since
+    that may block; it costs twice the CPU, for two threads that hand each other the interpreter's lock. Where it is
     ``fed``, none are read: whoever has them gives them, and it runs until it is stopped.
     """
 
@@ -287,6 +298,7 @@ class Dispatcher(Generic[R]):
                 most = min(2 * most, MOST_READ)
                 if to_ask:
                     break
+                await asyncio.sleep(0)  # others have their turn, however many rows need not be asked
         except Exception as fault:  # noqa: BLE001 - run raises it, when the others have ended
             self._error = self._error or fault
             self._is_stopped = True
@@ -295,6 +307,8 @@ class Dispatcher(Generic[R]):
             self.look()
 
     async def _read_some(self, most: int) -> Sequence[R]:
+        if self._rows.is_at_hand:
+            return self._rows.read(min(most, MOST_AT_HAND))
         if self._reader is None:
             self._reader = OwnThread("llx-rows")
         self._clock.hold()

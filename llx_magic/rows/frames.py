@@ -28,6 +28,8 @@ _EXACT = 2**53
 class PandasRows(Source):
     """A frame, or a Series: the ``row`` of a Series is its value, and so is the Series' name."""
 
+    is_at_hand = True
+
     def __init__(self, frame: pd.DataFrame, *, is_series: bool = False) -> None:
         self._frame = frame
         self.is_single = is_series

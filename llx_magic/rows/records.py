@@ -18,6 +18,7 @@ class Records(Source):
 
     def __init__(self, data: Sequence[object]) -> None:
         self._read = data
+        self.is_at_hand = type(data) in (list, tuple)
         self._has_names = isinstance(data[0], Mapping) if data else True
         self.is_single = not self._has_names
         self.columns = (ROW,) if self.is_single else tuple(_names(data))
@@ -65,6 +66,7 @@ class Stream(Records):
         self._kept = list(islice(self._rest, 1))
         self._keep = keep
         super().__init__(self._kept)
+        self.is_at_hand = False
 
     @property
     def reached(self) -> int:

@@ -36,6 +36,8 @@ class Source(ABC):
     samples: int = 1
     is_single: bool = False
     """Whether a row is one value, as of a Series or a list of texts; then ``row`` is that value."""
+    is_at_hand: bool = False
+    """Whether the rows lie in this process's memory, so that reading them waits for nobody."""
 
     @property
     def length(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.parking import Tries
+from llx_magic.files.drives import is_shared_drive
 from llx_magic.rows.rows import Source
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import Wishes
@@ -27,6 +28,12 @@ LONGEST_WAIT = 600.0
 
 AT_A_TIME_SECONDS = 0.05
 """For how long rows are read before they are handed on: those of a source that is slow are not to wait for more."""
+
+SLOW_SECONDS = 0.01
+"""How long a reading on the loop may take; all else there waits for it."""
+
+READINGS_APART = 16
+"""How many readings after a slow one are not done on the loop, whatever it was that took so long."""
 
 BREATH = 0.01
 """How long in seconds is waited before the store is asked again for the last rows: a virtual clock has no patience."""
@@ -53,7 +60,7 @@ class MapRow:
 
 
 class Feed:
-    """Reads the rows of a source; by one thread at a time.
+    """Reads the rows of a source; by one thread at a time, on the loop where they are at hand.
 
     ``own`` are the keys that this run itself has stored; where ``wishes`` want nothing older, those count alone.
     Without a ``store`` nothing is looked up.
@@ -90,6 +97,8 @@ class Feed:
         self._ended: list[Key] = []
         self._elsewhere: list[MapRow] = []
         self._look_again = 0.0
+        self._may_be_at_hand = source.is_at_hand and (store is None or not is_shared_drive(store.path))
+        self._apart = 0
         self.has_new = True
         """Whether there may be rows that were not read."""
 
@@ -102,17 +111,31 @@ class Feed:
         """Return whether a reply came in while this run went on, so for another row of it."""
         return stored.at >= self._began
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether further rows can be read at once, as far as the latest readings show; none is waited for."""
+        return self._may_be_at_hand and not self._apart and not self._elsewhere
+
     def read(self, most: int) -> list[MapRow]:
         """Return at most so many further rows, in order, and before them those that were put back; none at the end."""
-        rows = list(self._some(most))
+        began, was_at_hand = time.monotonic(), self.is_at_hand
+        rows = self._read(most, SLOW_SECONDS if was_at_hand else AT_A_TIME_SECONDS)
+        if not was_at_hand:
+            self._apart = max(0, self._apart - 1)
+        elif time.monotonic() - began > SLOW_SECONDS:
+            self._apart = READINGS_APART
+        return rows
+
+    def _read(self, most: int, seconds: float) -> list[MapRow]:
+        rows = list(self._some(most, seconds))
         self.has_new = bool(rows)
         if self._store is not None:
             rows = [*self._put_back(), *rows]
-            self._look_up(self._store, rows)
+            self._look_up(self._store, [row for row in rows if not row.prompt.problem])
         return rows
 
-    def _some(self, most: int) -> Iterator[MapRow]:
-        until = time.monotonic() + AT_A_TIME_SECONDS
+    def _some(self, most: int, seconds: float) -> Iterator[MapRow]:
+        until = time.monotonic() + seconds
         for place, row in islice(self._rows, most):
             yield self._row(place, row)
             if time.monotonic() > until:
@@ -152,27 +175,25 @@ class Feed:
         return MapRow(place, prompt, (key, self._occurrences[key] - 1))
 
     def _look_up(self, store: ReplyStore, rows: list[MapRow]) -> None:
-        """Look for replies, and claim what has none; what was claimed may have been answered just before."""
+        """Claim the rows, then look for replies: whoever had claimed one may have been answered just before."""
+        held: set[Key] = set()
+        if self.claims is not None:
+            ended, self._ended = self._ended, []
+            self.claims.give_back(ended)
+            held = self.claims.take(row.key for row in rows)
         self._find(store, rows)
-        if self.claims is None:
-            return
-        ended, self._ended = self._ended, []
-        self.claims.give_back(ended)
-        missing = [row for row in rows if row.stored is None and not row.prompt.problem]
-        if not missing:
-            return
-        held = self.claims.take(row.key for row in missing)
-        self._find(store, missing)
-        self.claims.give_back(row.key for row in missing if row.stored is not None)
+        if self.claims is not None and (found := [row.key for row in rows if row.stored is not None]):
+            self.claims.give_back(found)
         now = time.monotonic()
-        for row in missing:
-            since = now if row.elsewhere is None else row.elsewhere
-            waits = row.stored is None and row.key in held and now - since < LONGEST_WAIT and not self._wishes.fresh
-            row.elsewhere = since if waits else None
+        for row in rows:
+            if row.stored is None:
+                since = now if row.elsewhere is None else row.elsewhere
+                waits = row.key in held and now - since < LONGEST_WAIT and not self._wishes.fresh
+                row.elsewhere = since if waits else None
 
     def _find(self, store: ReplyStore, rows: list[MapRow]) -> None:
         wishes, own = self._wishes, self.own
-        keys = [row.key for row in rows if not row.prompt.problem and (not wishes.fresh or row.key in own)]
+        keys = [row.key for row in rows if not wishes.fresh or row.key in own]
         if not keys:
             return
         found = store.find(keys, self._asked)

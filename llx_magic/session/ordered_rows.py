@@ -38,7 +38,7 @@ class OrderedRows:
     ``refusals`` are the backends that cannot be asked from here, and why.
     """
 
-    is_full = False
+    is_full = is_at_hand = False
 
     def __init__(self, balancer: LoadBalancer, plan: Plan, refusals: dict[str, str]) -> None:
         self._balancer = balancer

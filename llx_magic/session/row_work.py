@@ -125,6 +125,11 @@ class RowWork:
         """Whether no further rows should be read for now."""
         return self._pause is not None or max(self._followers, self.backlog()) >= MOST_FOLLOWERS
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the next rows can be read at once."""
+        return self._feed.is_at_hand
+
     def read(self, most: int) -> Sequence[MapRow]:
         """Return further rows, made into prompts and looked up."""
         return self._feed.read(most)

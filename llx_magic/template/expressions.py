@@ -7,6 +7,7 @@ and what is not there cannot be done.
 from __future__ import annotations
 
 import builtins
+import functools
 import operator
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -91,7 +92,11 @@ class _Evaluation:
     def __init__(self, env: Environment, namespace: Mapping[str, object]) -> None:
         self._env = env
         self._namespace = namespace
-        self._context = Context(env, {}, None, {})
+
+    @functools.cached_property
+    def _context(self) -> Context:
+        """What Jinja2 gives its filters and tests; most expressions have none, and it costs more than they do."""
+        return Context(self._env, {}, None, {})
 
     def of(self, node: nodes.Node) -> object:
         """Return the value of a part of the expression, to look things up in."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
 
 from llx_magic.engine.clocks import VirtualClock
-from llx_magic.engine.dispatch import ROWS_A_TURN, Dispatcher
+from llx_magic.engine.dispatch import MOST_AT_HAND, ROWS_A_TURN, Dispatcher
 from llx_magic.engine.loops import within
 
 
@@ -23,8 +24,10 @@ class Numbers:
 
     is_full = False
 
-    def __init__(self, count: int, *, places: int = 4) -> None:
+    def __init__(self, count: int, *, places: int = 4, is_at_hand: bool = False) -> None:
         self.clock = VirtualClock()
+        self.is_at_hand = is_at_hand
+        self.readers: set[int] = set()
         self.left = list(range(count))
         self.places = places
         self.opens_at = 0.0
@@ -35,6 +38,7 @@ class Numbers:
         self.dispatcher: Dispatcher[int] = Dispatcher(self.clock, self)
 
     def read(self, most: int) -> list[int]:
+        self.readers.add(threading.get_ident())
         some, self.left = self.left[:most], self.left[most:]
         return some
 
@@ -113,6 +117,30 @@ async def test_only_a_few_times_as_many_rows_are_read_as_are_under_way():
     assert 1000 - len(numbers.left) <= 8 + 4 * 3 + 8
     numbers.dispatcher.stop()
     await task
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+async def test_rows_are_read_on_the_loop_only_where_they_are_at_hand(is_at_hand):
+    numbers = Numbers(50, is_at_hand=is_at_hand)
+    assert await numbers.run() == list(range(50))
+    assert (threading.get_ident() in numbers.readers) == is_at_hand
+
+
+async def test_reading_rows_at_hand_leaves_turns_to_others_where_none_has_to_be_asked():
+    numbers = Numbers(10_000, is_at_hand=True)
+    numbers.take = lambda rows: []
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count())
+    assert await numbers.run() == []
+    counting.cancel()
+    assert turns >= 10_000 / MOST_AT_HAND
 
 
 async def test_what_a_row_raises_ends_the_run_and_cancels_the_others():

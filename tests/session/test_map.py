@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import contextlib
 import threading
 import time
+from collections import UserList
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -15,6 +18,7 @@ import llx_magic as llx
 from llx_magic import hosts
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.connection import Connection
+from llx_magic.session.feed import SLOW_SECONDS
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.session import Session
 from tests.engine.kit import balancer, simulated
@@ -62,6 +66,42 @@ async def test_a_backend_that_tells_what_is_left_of_its_rate_refuses_no_row(stor
         result = await lb.map(range(60), TEMPLATE, store=store, fresh=True)
         assert counts(result) == {"answered": 60}
         assert (attempts(lb) > 60) == refuses
+
+
+class Slow(Mapping[str, object]):
+    """A row that takes longer than a row may on the loop; ``read_on_loop`` are those that were read there."""
+
+    def __init__(self, number: int, read_on_loop: set[int]) -> None:
+        self._number = number
+        self._read_on_loop = read_on_loop
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("word",))
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, name: str) -> object:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            self._read_on_loop.add(self._number)
+        time.sleep(SLOW_SECONDS * 1.5)
+        return self._number
+
+
+async def test_one_slow_row_moves_the_reading_of_those_behind_it_off_the_loop(store):
+    read_on_loop: set[int] = set()
+    rows = [Slow(number, read_on_loop) for number in range(10)]
+    assert counts(await balancer(simulated("a")).map(rows, "{{ word }}", store=store)) == {"answered": 10}
+    assert read_on_loop == {0}
+
+
+@pytest.mark.parametrize("given", [iter, UserList])
+async def test_rows_that_code_of_the_users_gives_are_never_read_on_the_loop(store, given):
+    read_on_loop: set[int] = set()
+    rows = given([Slow(number, read_on_loop) for number in range(3)])
+    assert counts(await balancer(simulated("a")).map(rows, "{{ word }}", store=store)) == {"answered": 3}
+    assert not read_on_loop
 
 
 async def test_the_same_call_again_asks_nothing(store):

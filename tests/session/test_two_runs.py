@@ -140,7 +140,8 @@ async def test_runs_at_once_take_turns_at_a_backend_with_one_place(store):
         assert result.summary.answered == 30
 
     await asyncio.gather(*map(run, "abc"))
-    assert max(ends.values()) - min(ends.values()) <= 4
+    # Two turns between the first and the last, and two that were lost where all three began at the same moment.
+    assert max(ends.values()) - min(ends.values()) < 5
 
 
 async def test_a_run_whose_loop_is_busy_elsewhere_holds_up_no_other():
