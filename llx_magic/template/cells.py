@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, SupportsFloat
+from typing import Literal, SupportsFloat, cast
 
 from llx_magic.template.errors import RefusedError
 
@@ -22,6 +23,8 @@ PRECISIONS: dict[int, Precision] = {2: "e", 4: "f", 8: "d"}
 
 _WHOLE = 1e15
 _MIDNIGHT = " 00:00:00"
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}\b")
+_ONLY_ADDRESS = re.compile(rf"<[^<>]{{1,300}}{_ADDRESS.pattern}>")
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
@@ -51,7 +54,8 @@ def plain(value: object) -> str:
 def literal(value: object, precision: Precision = "d") -> str:
     """Return a value as it stands in a list: texts in quotes, numbers with all digits, dates and times in ISO form.
 
-    Raises RefusedError for one that is longer than a prompt takes, or holds a table.
+    Raises RefusedError for one that is longer than a prompt takes, holds a table, or is one that would show no more
+    than its address.
     """
     pieces: list[str] = []
     length = 0
@@ -74,6 +78,15 @@ def column(values: Iterable[object], precision: Precision = "d") -> list[str]:
         for at in timed:
             texts[at] = texts[at].removesuffix(_MIDNIGHT)
     return texts
+
+
+def in_order(values: Iterable[object]) -> Iterable[object]:
+    """Return the values; those of a set in an order that is the same in each process, which Python's own is not."""
+    if not isinstance(values, set | frozenset):
+        return values
+    if all(type(each) in (int, float) for each in values):
+        return sorted(cast("set[float]", values))
+    return sorted(values, key=literal)
 
 
 def joined(parts: Sequence[object]) -> str:
@@ -113,7 +126,7 @@ def _container(value: object, inside: tuple[int, ...], precision: Precision) -> 
         yield from _joined("{", pairs, "}")
         return
     assert isinstance(value, Iterable)
-    items = (_pieces(item, inside, precision) for item in value)
+    items = (_pieces(item, inside, precision) for item in in_order(value))
     if isinstance(value, tuple):
         yield from _joined("(", items, ",)" if len(value) == 1 else ")")
     elif isinstance(value, set | frozenset) and value:
@@ -142,7 +155,11 @@ def _scalar(value: object) -> str:
     text = str(value)
     if package == "pandas" and type(value).__name__ == "Timestamp":
         return text.removesuffix(_MIDNIGHT)
-    return text
+    if _ONLY_ADDRESS.fullmatch(text):
+        kind = type(value).__name__
+        article = "an" if kind[:1].lower() in "aeiou" else "a"
+        raise RefusedError(f"{article} {kind} has no text of its own; name an attribute of it")
+    return _ADDRESS.sub("", text)  # it is another in each process
 
 
 def _numpy_precision(value: object) -> Precision | None:

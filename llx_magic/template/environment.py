@@ -170,7 +170,7 @@ def _json_value(value: object) -> object:
         if method := methods.found(value, name):
             return method()
     if isinstance(value, set | frozenset):
-        return list(value)
+        return list(cells.in_order(value))
     raise TypeError(f"a {type(value).__name__} is nothing that JSON has")
 
 
@@ -187,4 +187,4 @@ def _replace(value: object, old: str, new: str, count: int | None = None) -> str
 @pass_environment
 def _join(env: Environment, value: Sequence[object], d: str = "", attribute: str | int | None = None) -> str:
     items = value if attribute is None else map(make_attrgetter(env, attribute), value)
-    return bounds.joined(str(d), [cells.plain(item) for item in items])
+    return bounds.joined(str(d), [cells.plain(item) for item in cells.in_order(items)])

@@ -81,15 +81,7 @@ def _bounded(text: str) -> str:
 def _text(value: object) -> str:
     if isinstance(value, Iterator) and type(value).__str__ is object.__str__:
         raise RefusedError(f"a {type(value).__name__} is read only once; assign list(…) of it first")
-    if type(value).__str__ is object.__str__ and _is_silent(type(value)):
-        raise RefusedError(f"a {type(value).__name__} has no text of its own; name an attribute of it")
     return cells.literal(value)
-
-
-def _is_silent(kind: type) -> bool:
-    """Return whether objects of the class show only their class and address."""
-    own: object = kind.__repr__
-    return own is object.__repr__ or kind.__name__.endswith("GroupBy")
 
 
 # Of the libraries whose values have names of their own here: package and class, whatever the module between them.

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from threading import Lock
 
 import matplotlib.figure
 import numpy as np
@@ -405,11 +407,28 @@ def test_a_cut_cell_says_how_long_it_was():
 
 
 @pytest.mark.parametrize(
-    "value", [object(), (item for item in [1]), iter([1]), pd.DataFrame({"a": [1]}).groupby("a"), map(str, [1])]
-)
+    "value",
+    [
+        object(), (item for item in [1]), iter([1]), pd.DataFrame({"a": [1]}).groupby("a"), map(str, [1]),
+        memoryview(b"hi"), Lock(), [object()], {"k": object()}, np.array([object()]), pd.DataFrame({"a": [object()]}),
+    ],
+)  # fmt: skip
 def test_what_would_show_only_its_address_is_refused(value):
     with pytest.raises(InterpolationError, match=r"no text of its own|read only once"):
         shown(value)
+
+
+def test_an_address_inside_a_text_that_says_more_is_left_out():
+    """It is another in each process, so that no stored reply would be found again."""
+    assert shown(partial(len, rendered)) == "functools.partial(<built-in function len>, <function rendered>)"
+
+
+def test_the_values_of_a_set_have_the_same_order_in_each_process():
+    """Python's own order of texts is another in each."""
+    assert shown({"c", "a", "b"}) == "{'a', 'b', 'c'}"
+    assert shown({"x": frozenset({10, 9, 1.5})}) == "{'x': {1.5, 9, 10}}"
+    assert shown({frozenset({"b"}), ("a",), None}) == "{('a',), None, {'b'}}"
+    assert rendered({"c", "a"}, text="{{ value|tojson }} {{ value|join('-') }}").text == '["a", "c"] a-c'
 
 
 def test_a_table_inside_a_list_is_refused_since_it_would_be_cut_in_silence():
