@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,16 @@ class Stream(Records):
         self._keep = keep
         super().__init__(self._kept)
         self.is_at_hand = False
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Say that the first row is read, which a run over the rest would leave out without a sign."""
+        try:
+            yield
+        except UsageProblem as problem:
+            if self._kept:
+                problem.args = (f"{problem}; the iterator's first row is read: make it anew",)
+            raise
 
     @property
     def reached(self) -> int:

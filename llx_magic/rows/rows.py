@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Source(ABC):
             row = self._row(record)
             for _ in range(self.samples):
                 yield row
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Let what is refused before the run say what of the data can be read no more."""
+        yield
 
     def check_waiting(self) -> None:  # noqa: B027 - most data needs nobody's loop
         """See to it that the calling thread may wait while the rows are read.

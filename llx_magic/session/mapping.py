@@ -76,21 +76,24 @@ class MapRun:
             data = source_of(data, keep=keep, client=options.get("client"))
         data.samples = wishes.samples
         self._source = source = data
-        plan = balancer.prepare(template.text, **ask_options(options))
-        often = tuple(replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates)
-        plan = msgspec.structs.replace(plan, candidates=often)
-        keeping = Keeping(plan, balancer.name)
-        plan, remarks = _within_budget(plan, wishes.budget)
-        self._layout = Layout(plan.shape, options.get("prefix") or "")
-        self._layout.check(source.columns, wishes.samples)
-        settings = plan.candidates[0].settings
-        prompts = RowPrompts(
-            template,
-            source,
-            before=plan.messages[:-1],
-            longest=settings.image_max_pixels,
-            namespace=namespace,
-        )
+        with source.preparing():
+            plan = balancer.prepare(template.text, **ask_options(options))
+            often = tuple(
+                replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates
+            )
+            plan = msgspec.structs.replace(plan, candidates=often)
+            keeping = Keeping(plan, balancer.name)
+            plan, remarks = _within_budget(plan, wishes.budget)
+            self._layout = Layout(plan.shape, options.get("prefix") or "")
+            self._layout.check(source.columns, wishes.samples)
+            settings = plan.candidates[0].settings
+            prompts = RowPrompts(
+                template,
+                source,
+                before=plan.messages[:-1],
+                longest=settings.image_max_pixels,
+                namespace=namespace,
+            )
         self._store = ReplyStore.open(options.get("store"))
         self._plan, self._live = plan, balancer.live
         self._new_feed = partial(Feed, source, prompts, keeping, wishes, self._store)

@@ -41,7 +41,7 @@ class _Labelled(Protocol):
 
 
 def array(value: npt.NDArray[np.generic], _limits: Limits) -> Shown:
-    """Return the values in their brackets, under a line that says shape and type."""
+    """Return the values in their brackets, under a line that says shape and type; None for those that are masked."""
     return _shown(value, f"array of shape {value.shape}, dtype {value.dtype}:")
 
 
@@ -85,7 +85,9 @@ def _shown(values: npt.NDArray[np.generic], head: str) -> Shown:
         threshold=MAX_VALUES,
         edgeitems=_EDGE,
         max_line_width=120,
-        formatter={"float_kind": _number, "complex_kind": _complex, "object": cells.literal},
+        formatter={"all": cells.literal}
+        if isinstance(values, np.ma.MaskedArray)
+        else {"float_kind": _number, "complex_kind": _complex, "object": cells.literal},
     )
     head = head.rstrip()
     whole = f"{head}\n{text}" if "\n" in text or "\n" in head else f"{head} {text}"

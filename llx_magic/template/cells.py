@@ -150,6 +150,8 @@ def _scalar(value: object) -> str:
     package = _package(value)
     if package and type(value).__name__ == "DataFrame":
         raise RefusedError("a table inside another value is not shown whole; give it braces of its own")
+    if type(value).__name__ == "MaskedConstant":  # which is a float of numpy, and reads as 0.0
+        return "None"
     if package == "numpy" and isinstance(value, SupportsFloat) and (precision := _numpy_precision(value)):
         return number(float(value), precision)
     text = str(value)

@@ -91,6 +91,7 @@ _KINDS: dict[str, Callable[..., Shown]] = {
     "pandas.Index": frames.index,
     "pandas.ExtensionArray": frames.index,
     "pandas.Styler": frames.styled,
+    "numpy.MaskedConstant": lambda _value, _limits: Shown("None"),
     "numpy.ndarray": arrays.array,
     "torch.Tensor": arrays.tensor,
     "cupy.ndarray": arrays.on_device,

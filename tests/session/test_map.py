@@ -129,6 +129,17 @@ async def test_rows_that_are_dropped_ask_nothing_and_one_that_is_changed_asks_it
     assert attempts(lb) == 1
 
 
+@pytest.mark.parametrize(
+    ("template", "options"), [("say {{ raw }}", {}), (TEMPLATE, {"schema": {"n": str}}), (TEMPLATE, {"budget": 0.0})]
+)
+async def test_what_is_refused_after_the_first_row_of_an_iterator_was_read_says_so(store, template, options):
+    """A second call with the same iterator would leave that row out, and nobody would know."""
+    source = iter([{"row": "a", "n": 1}, {"row": "b", "n": 2}])
+    with pytest.raises(UsageProblem) as caught:
+        await balancer(simulated("a")).map(source, template, store=store, **options)
+    assert ("; the iterator's first row is read: make it anew" in str(caught.value)) == (len(list(source)) == 1)
+
+
 async def test_equal_prompts_are_asked_once(store):
     lb = balancer(simulated("a", latency_ms=100))
     result = await lb.map(["same", "other"] * 50, TEMPLATE, store=store)
