@@ -11,10 +11,11 @@ QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 """The quotation marks that people and programs put around a value: straight, back and typographic ones."""
 
 _PREFIXED = re.compile(
-    r"(?:sk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key)-[A-Za-z0-9_\-]{8,}|key-[A-Za-z0-9]{16,}"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{24,}"
+    r"(?:sk|psk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key)-[A-Za-z0-9_\-]{8,}|key-[A-Za-z0-9]{16,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|(?:AKID|LTAI)(?=[A-Za-z]{0,40}[0-9])[0-9A-Za-z]{12,}"
+    r"|bce-v3/ALTAK-[0-9A-Za-z]{8,}/[0-9a-f]{16,}|LLM\|[0-9]{8,}\|[A-Za-z0-9_\-]{16,}|1//0[A-Za-z0-9_\-]{20,}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{24,}"
     r"|eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]{4,}){0,2}"
-    r"|(?:gsk|sk|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
+    r"|(?:gsk|sk|esecret|flp|glhf|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
     r"(?=[A-Za-z_]{0,80}[0-9]|[A-Z_]{0,80}[a-z]{1,80}[A-Z])[A-Za-z0-9_\-.]{16,}"
 )
 """The beginnings of many providers' keys. Names hold underscores too; behind one only text that no name has counts."""
@@ -23,7 +24,9 @@ _HEXADECIMAL = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{32,}", re.IGNORECASE
 )
 _WORD = re.compile(r"[A-Za-z0-9+/=]{24,}")
+_JOINED = re.compile(r"[A-Za-z0-9+/=_\-]{24,}")
 _CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_SMALL_TO_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 _MOST_CHANGES_IN_A_NAME: Final = 3
 """A change between letters and digits within a word: ``gpt4o2024`` has three, 32 random characters have about
 fifteen.
@@ -42,7 +45,18 @@ def looks_like_a_key(text: str) -> bool:
     head = _SCHEME.sub("", text.strip(QUOTES + " ")[:_LONGEST_LOOKED_AT], count=1)
     if _PREFIXED.fullmatch(head) or _HEXADECIMAL.fullmatch(head):
         return True
-    return any(len(_CHANGE.findall(word)) > _MOST_CHANGES_IN_A_NAME for word in _WORD.findall(head))
+    if any(len(_CHANGE.findall(word)) > _MOST_CHANGES_IN_A_NAME for word in _WORD.findall(head)):
+        return True
+    return any(map(_is_random, _JOINED.findall(head)))
+
+
+def _is_random(word: str) -> bool:
+    """Return whether letters, digits and capitals take turns as in random characters, of which two in five do.
+
+    In a name of several words, such as ``myProject-2024-keyFile``, about one in five does.
+    """
+    changes = len(_CHANGE.findall(word))
+    return changes > 1 and changes + len(_SMALL_TO_CAPITAL.findall(word)) > len(word) / 4
 
 
 def begins_like_a_key(text: str) -> bool:
@@ -54,7 +68,6 @@ def begins_like_a_key(text: str) -> bool:
 
 _SHORTER_WORD = re.compile(r"[A-Za-z0-9]{12,}")
 _LONG_WORD = re.compile(r"[A-Za-z0-9]{20,}")
-_SMALL_TO_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 
 
 def might_be_a_key(text: str) -> bool:
@@ -88,7 +101,9 @@ def path_looks_like_a_key(path: str) -> bool:
     name = re.split(r"[/\\]", path.strip())[-1]
     if _SUFFIX.search(name) and not name.startswith("eyJ"):
         return False
-    return looks_like_a_key(name) if name == path.strip() else _PREFIXED.fullmatch(name) is not None
+    if name == path.strip() or (path.strip()[0] not in "/~" and _JOINED.fullmatch(path.strip())):
+        return looks_like_a_key(path)
+    return _PREFIXED.fullmatch(name) is not None
 
 
 _ASSIGNED = re.compile(

@@ -300,6 +300,10 @@ REAL = [
     "ghp_Ab3dEf6hIj9lMn2pQr5tUv8xYz", "github_pat_11AB3dEf6hIj9lMn2pQr5t", "AKIAIOSFODNN7EXAMPLE",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "0123456789abcdef0123456789abcdef",
     "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6.Ab3dEf6hIj9lMn2p", "123e4567-e89b-12d3-a456-426614174000",
+    "VbniqmOl0lpgn6LfFgJksadVPBtbgace", "pa-tM4V_UGTbhxLJcRh-jWWJaoIPmlMhMKrhLJN4lmkz_1Xy",
+    "RLjz8gvJ_1iHwgpYyXeBwo9utz_SIiWPSbiYqKdm", "I9xHTeoTahTw0RpWSTvyrqeusRJsSoGVnr/n9vikM", "LTAI5tKrBnqWmZxLpVdY",
+    "bce-v3/ALTAK-lpBkOdlSXNNe0yXJ9Es5x/bc833e6fe9a00e5ea9610eb3e0a1b2c3d4e5f60718", "psk-AorjviNAkdKIhzbiAvnkyvh",
+    "LLM|9607415867718533|kP-IjHdAIyozkvmPIqHfBruZT",
 ]  # fmt: skip
 """Keys in the shapes of many providers."""
 
@@ -333,6 +337,9 @@ def test_a_key_in_the_place_of_a_name_is_refused_and_not_repeated(key, place):
         ("auth_keyfile", "keys/openai-2024-a1.txt"),
         ("auth_keyfile", "/run/secrets/0123456789abcdef0123456789abcdef"),
         ("auth_keyfile", "sk-of-the-team.txt"),
+        ("auth_keyfile", "keys/ofMyCompany/openAi2024Key"),
+        ("auth_keyfile", "/run/secrets/k8s/a1b2c3d4e5f6/keyOf1Team"),
+        ("auth_key_env", "MyCompanyOpenAiKeyOf2024ForNotebooks"),
     ],
 )
 def test_a_name_is_not_taken_for_a_key(place, name):
