@@ -9,7 +9,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from llx_magic.commands.output import Output
+from llx_magic.commands import environment
+from llx_magic.commands.output import Output, remark
 from llx_magic.commands.reading import Asked, Reading, refusal
 from llx_magic.commands.table import Row
 from llx_magic.commands.where import Where
@@ -29,6 +30,7 @@ class Here:
         self.where = where
         self.ask_hidden = ask_hidden
         self._session = session
+        self._remarked: set[str] = set()
 
     @cached_property
     def session(self) -> Session:
@@ -43,6 +45,13 @@ class Here:
     def variables(self) -> Mapping[str, object]:
         """Return the user's variables by their names; outside of a notebook there are none."""
         return {}
+
+    def remark_on_variables(self) -> None:
+        """Say once what is wrong with our variables of the environment, before anything is done under them."""
+        new = [problem for problem in environment.problems() if problem not in self._remarked]
+        self._remarked.update(new)
+        for problem in new:
+            remark(f"llx: {problem}")
 
     def carry_out_line(self, row: Row, line: str, cell: str | None = None) -> object:
         """Carry out a command whose words stand on a line. The errors are those of ``carry_out``."""
@@ -72,4 +81,5 @@ class Here:
             return Output(asked.help)
         module, _, name = asked.run.partition(":")
         run: Callable[[Here, Asked], object] = getattr(import_module(module), name)
+        self.remark_on_variables()
         return run(self, replace(asked, cell=cell))

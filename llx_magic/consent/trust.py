@@ -47,8 +47,8 @@ class Trust:
 
     def look_up(self) -> tuple[frozenset[Pair], str]:
         """Return all pairs that are allowed now, and one line that says what could not be read, or the empty string."""
-        named, no_pairs = read_pairs(os.environ.get(VARIABLE, ""))
-        problems = [f"{VARIABLE} takes KEY@HOST, got {brief(no_pairs[0])}"] if no_pairs else []
+        text = os.environ.get(VARIABLE, "")
+        named, problems = read_pairs(text)[0], [problem for problem in [problem_of(text)] if problem]
         remembered = frozenset[Pair]()
         try:
             remembered = self.remembered()
@@ -144,6 +144,12 @@ class Foreign:
             f"not allowed yet: {path} {self.why} and wants to send {pair.said}; to allow it: "
             f"{command(f'profile trust {quoted}')} (or {VARIABLE}={pair})" + (f"; {problem}" if problem else "")
         )
+
+
+def problem_of(pairs: str) -> str:
+    """Return what is wrong with a value of the variable, in one line, or the empty string."""
+    no_pairs = read_pairs(pairs)[1]
+    return f"{VARIABLE} takes KEY@HOST, got {brief(no_pairs[0])}" if no_pairs else ""
 
 
 class _NewerVersion(ProfileError):

@@ -70,6 +70,7 @@ class Notebook(Here):
         if asked.help:
             self.show(Output(asked.help))
             return None
+        self.remark_on_variables()
         result = Prompter(self, asked, text).run()
         if isinstance(result, Output):
             self.show(result)

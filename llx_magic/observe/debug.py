@@ -12,6 +12,7 @@ from typing import TextIO
 
 from llx_magic.core.describe import CIRCUIT_BREAKER, LB, lines
 from llx_magic.core.events import Event
+from llx_magic.errors import brief
 
 VARIABLE = "LLXPRT_DEBUG"
 
@@ -31,6 +32,14 @@ def shown(channel: str, patterns: str) -> bool:
     if any(fnmatch.fnmatchcase(name, pattern[1:]) for pattern in wanted if pattern.startswith("-")):
         return False
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
+
+
+def problem_of(patterns: str) -> str:
+    """Return what is wrong with a value of the variable, in one line, or the empty string."""
+    if any(shown(channel, patterns) for channel in _LOGGERS):
+        return ""
+    names = " and ".join(f"llxprt:{channel}" for channel in _LOGGERS)
+    return f"{VARIABLE} takes patterns of {names}, such as llxprt:*; got {brief(patterns)}, which shows nothing"
 
 
 def shown_lines(event: Event) -> list[str]:

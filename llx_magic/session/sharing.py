@@ -44,7 +44,8 @@ def shared_facts(members: Iterable[ModelProfile] = ()) -> RedisFacts | None:
         return None
     with _lock:
         if url not in _known:
-            _check(url)
+            if problem := problem_of(url):
+                raise SharedProblem(problem)
             from llx_magic.shared.redis_facts import RedisFacts
 
             _known[url] = RedisFacts(url)
@@ -74,13 +75,15 @@ def _named_by(members: Iterable[ModelProfile]) -> str:
     return next(iter(named), "")
 
 
-def _check(url: str) -> None:
+def problem_of(url: str) -> str:
+    """Return why a server that is named cannot be used, in one line that does not repeat it, or the empty string."""
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in _SCHEMES and bool(parts.hostname or parts.scheme == "unix") and parts.port != 0
     except ValueError:
         is_address = False
     if not is_address:
-        raise SharedProblem(f"{VARIABLE} must be an address such as redis://localhost:6379/0, or rediss:// with TLS")
+        return f"{VARIABLE} must be an address such as redis://localhost:6379/0, or rediss:// with TLS"
     if importlib.util.find_spec("redis") is None:
-        raise SharedProblem(f"{VARIABLE} is set and the package redis is missing: {install_line('redis')}")
+        return f"{VARIABLE} is set and the package redis is missing: {install_line('redis')}"
+    return ""

@@ -519,6 +519,12 @@ def test_debug_lines_are_on_stderr_where_the_variable_asks_for_them(user, monkey
     assert "[LB" not in ran.printed
 
 
+def test_a_variable_that_makes_no_sense_is_named_once(user, monkeypatch):
+    monkeypatch.setenv("LLXPRT_DEBUG", "1")
+    assert user("%%llx\nhello").fine().complained.startswith("llx: LLXPRT_DEBUG takes patterns of llxprt:lb and")
+    assert user("%llx_status").fine().complained == ""
+
+
 def test_preferences_can_be_configured(viewer):
     viewer("%config LlxMagics.footer = False").fine()
     viewer("%config LlxMagics.stream = False").fine()

@@ -39,11 +39,16 @@ def way_to(endpoint: Endpoint) -> Way:
         NotReady: where the environment names a proxy or a transport that cannot be used.
     """
     wanted = os.environ.get(VARIABLE) or "direct"
-    if wanted not in ("direct", "httpx"):
-        raise NotReady(f"{VARIABLE} must be direct or httpx, got {brief(wanted)}")
+    if problem := problem_of(wanted):
+        raise NotReady(problem)
     proxy = None if endpoint.is_loopback else proxy_for(endpoint.base_url)
     encrypted = endpoint.is_encrypted or (proxy is not None and proxy.scheme == "https")
     return Way(trust_in_force() if encrypted else None, proxy, wanted if proxy is None else "httpx")
+
+
+def problem_of(transport: str) -> str:
+    """Return what is wrong with a value of the variable, in one line, or the empty string."""
+    return "" if transport in ("direct", "httpx") else f"{VARIABLE} must be direct or httpx, got {brief(transport)}"
 
 
 def new_transport(way: Way) -> Transport:
