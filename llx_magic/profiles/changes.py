@@ -15,6 +15,7 @@ from llx_magic.profiles.document import Document
 from llx_magic.profiles.headers import CUSTOM_HEADERS
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import listed, shown_path
+from llx_magic.units import exact
 
 _GROUPS = {"ephemeralSettings": "", "modelParams": "modelParams."}
 
@@ -52,7 +53,12 @@ def read_previous(path: Path) -> Previous:
 
 
 def describe_changes(old: JsonObject, new: JsonObject) -> tuple[str, ...]:
-    """Return ``key: old → new`` for each key that differs; the value of a key or password is never shown."""
+    """Return ``key: old → new`` for each key that differs; the value of a key or password is never shown.
+
+    Between a model and a load balancer hardly a key is alike, so one line says which it was and is.
+    """
+    if _is_load_balancer(old) != _is_load_balancer(new):
+        return (f"it was {_whole(old)}, and is {_whole(new)} now",)
     before, after = _flat(old), _flat(new)
     lines = []
     for key in dict.fromkeys([*before, *after]):
@@ -86,6 +92,18 @@ def _flat(raw: JsonObject) -> JsonObject:
     return flat
 
 
+def _is_load_balancer(raw: JsonObject) -> bool:
+    """Return whether a profile file that can be read is that of a load balancer."""
+    return raw.get("type") == "loadbalancer"
+
+
+def _whole(raw: JsonObject) -> str:
+    of = {key: _shown(key, raw.get(key, "")) for key in ("provider", "model", "profiles")}
+    if _is_load_balancer(raw):
+        return f"a load balancer of {of['profiles']}"
+    return f"a model profile ({of['provider']} {of['model']})"
+
+
 def _shown(key: str, value: JsonValue) -> str:
     if names_a_secret(key.rpartition(".")[2]):
         return "***"
@@ -93,7 +111,7 @@ def _shown(key: str, value: JsonValue) -> str:
         return f"of {listed(value)}" if isinstance(value, dict) and value else "some"
     if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 60:
         return value
-    text = json.dumps(_hidden(value))
+    text = exact(value) if isinstance(value, float) else json.dumps(_hidden(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

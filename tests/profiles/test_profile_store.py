@@ -313,6 +313,16 @@ def test_saving_over_a_profile_says_what_changed_and_keeps_the_previous_file(fil
     )
 
 
+def test_saving_a_profile_over_one_of_the_other_kind_says_so_in_one_line(filled):
+    result = filled.save(model("both", model="mini"))
+    members = '["first", "second"]'
+    was, now = f"a load balancer of {members}", "a model profile (openai mini)"
+    assert result.changes == (f"it was {was}, and is {now} now",)
+    assert result.backup is not None
+    back = filled.save(LoadBalancerProfile("both", "failover", ("first", "second")))
+    assert back.changes == (f"it was {now}, and is {was} now",)
+
+
 def test_saving_the_same_again_writes_nothing(filled):
     """Without a difference the copy of the previous version is not lost."""
     result = filled.save(filled.document("both"))
