@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
 from llx_magic.key_shapes import without_key_shapes
-from llx_magic.units import in_time
+from llx_magic.units import exact, in_time
 
 LONGEST_LINE = 4_000
 """The most characters that an error shows; longer quotations help nobody."""
@@ -37,7 +38,7 @@ def brief(value: object) -> str:
     Anything in it that looks like a key becomes ``***``, before the cut could leave half of it.
     """
     try:
-        text = without_key_shapes(repr(value))
+        text = exact(value) if isinstance(value, float) and isfinite(value) else without_key_shapes(repr(value))
     except (ValueError, RecursionError):  # an integer beyond sys.get_int_max_str_digits(), or deep nesting
         text = f"a {type(value).__name__} too large to be shown"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -39,7 +39,7 @@ from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
 from llx_magic.session.ticker import Ticker
 from llx_magic.template.template import Template
 from llx_magic.text.wording import listed
-from llx_magic.units import CURRENCY, plural
+from llx_magic.units import CURRENCY, exact, plural
 
 if TYPE_CHECKING:
     from llx_magic.session.balancer import LoadBalancer
@@ -138,7 +138,7 @@ class MapRun:
         if told.dearest is None or told.dearest.cost is None or told.dearest.cost.likely <= most:
             return None
         cost = told.dearest.cost.in_words(CURRENCY if told.dearest.is_estimate else "")
-        return f"the {plural(told.to_ask, 'row')} to ask will cost about {cost}, more than ask_above_usd={most:g}"
+        return f"the {plural(told.to_ask, 'row')} to ask will cost about {cost}, more than ask_above_usd={exact(most)}"
 
     def abandon(self) -> None:
         """Close what was opened for a run that is not to be."""

@@ -26,7 +26,7 @@ from llx_magic.settings.kinds import (
 )
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import any_case, nearest
-from llx_magic.units import duration
+from llx_magic.units import duration, exact
 
 
 class Scope(enum.Enum):
@@ -98,6 +98,8 @@ class Setting:
             return "none"
         if isinstance(written, list):
             return ",".join(str(item) for item in written)
+        if isinstance(written, float):
+            return exact(written)
         return str(written).lower() if isinstance(written, bool) else str(written)
 
 

@@ -273,6 +273,27 @@ def test_a_long_text_is_refused_in_time_that_grows_with_its_length(raw):
         refusal(key, raw)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("0.00000001", "0.00000001"),
+        ("1e-8", "0.00000001"),
+        (1e-8, "0.00000001"),
+        ("500", "500"),
+        (500.0, "500"),
+        (0.5, "0.5"),
+    ],
+)
+def test_a_number_is_shown_in_the_form_that_people_write(given, shown):
+    declared = setting("tpm_threshold")
+    assert declared.show(declared.read(given)) == shown
+    assert declared.read(shown) == declared.read(given)
+
+
+def test_a_refusal_quotes_a_small_number_without_a_power_of_ten():
+    assert refusal("tpm_threshold", -1e-8) == "tpm_threshold must be a positive number, got -0.00000001"
+
+
 def test_every_offered_example_is_accepted():
     for declared in SETTINGS.values():
         for example in declared.kind.offered:
