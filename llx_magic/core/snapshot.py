@@ -49,6 +49,8 @@ class BackendSnapshot:
     last_error: str | None
     tpm_seconds: float | None = None
     """How long a time ``tpm`` is about: less than a minute after few replies, and then it says little."""
+    has_counted: bool = False
+    """Whether a reply of late told its tokens; ``tpm`` is None all the same where it took no time."""
     skips: tuple[tuple[str, int], ...] = ()
     """How often the backend was passed over without a visit, by reason."""
     failures_in_window: int = 0
@@ -84,6 +86,12 @@ class BackendSnapshot:
         return self.prompt_tokens + self.completion_tokens
 
     @property
+    def shown_tpm(self) -> float | None:
+        """Tokens per minute as people read them: 0 where no reply counts, None where the replies tell no rate."""
+        tells_none = self.has_counted or (self.successes and not self.tokens)
+        return 0.0 if self.tpm is None and not tells_none else self.tpm
+
+    @property
     def below_threshold(self) -> bool:
         """Whether the backend would be put aside now for its tokens per minute."""
         return self.tpm is not None and self.tpm_threshold is not None and self.tpm < self.tpm_threshold
@@ -116,6 +124,7 @@ class BackendSnapshot:
             outrun=tally.outrun,
             tpm=gate.tokens.rate(now, settings.tpm_basis),
             tpm_seconds=gate.tokens.seconds(now, settings.tpm_basis),
+            has_counted=gate.tokens.counts(now),
             tpm_threshold=settings.tpm_threshold,
             success_rate=tally.success_rate,
             mean_latency=tally.mean_latency,

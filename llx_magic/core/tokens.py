@@ -114,15 +114,19 @@ class TokenWindow(msgspec.Struct):
         ``elapsed`` takes the time from the start of the oldest of those requests until now, at most five minutes;
         ``busy`` the time in which the backend was answering.
         """
-        horizon = _horizon(now)
-        if not self.entries or self.entries[-1].finished <= horizon:
+        if not self.counts(now):
             return None
+        horizon = _horizon(now)
         if basis == "elapsed":
             first = 0 if self.starts[0][1] > horizon else bisect_right(self.starts, horizon, key=_END)
             seconds = now - self.starts[first][0]
         else:
             seconds = self._busy_seconds(now - WINDOW_SECONDS)
         return min(seconds, WINDOW_SECONDS) if seconds > 0 else None
+
+    def counts(self, now: float) -> bool:
+        """Return whether a reply with usage finished in the window."""
+        return bool(self.entries) and self.entries[-1].finished > _horizon(now)
 
     def forget(self, now: float) -> None:
         """Let go of what no reading at ``now`` or later needs."""

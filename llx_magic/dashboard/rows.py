@@ -124,7 +124,8 @@ def figures(backend: BackendSnapshot) -> Figures:
     half, most = duration(backend.p50_latency), duration(backend.p95_latency)
     seconds = "" if backend.p50_latency is None else f"{half}, both" if half == most else f"{half} {TO} {most}"
     tpm, floor = backend.tpm, backend.tpm_threshold
-    tokens = "" if tpm is None else number(round(tpm)) if tpm >= 10 else number(tpm)
+    shown = backend.shown_tpm if ended or floor is not None else None
+    tokens = "" if shown is None else number(round(shown) if shown >= 10 else shown)
     if tpm is not None and floor is not None and tpm < floor:
         tokens = below(tpm, floor, ",")
     return Figures(

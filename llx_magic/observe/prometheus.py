@@ -179,7 +179,7 @@ _METRICS = (
         "llx_cool_down_seconds", "gauge", "Seconds that a rate limit still keeps requests away, else 0.",
         _single(lambda it: it.cooling_down or 0),
     ),
-    _Metric("llx_tokens_per_minute", "gauge", "Tokens per minute of late, once known.", _single(lambda it: it.tpm)),
+    _Metric("llx_tokens_per_minute", "gauge", "Tokens per minute of late.", _single(lambda it: it.shown_tpm)),
     _Metric(
         "llx_tokens_per_minute_threshold", "gauge", "Tokens per minute below which the backend is put aside, if set.",
         _single(lambda it: it.tpm_threshold),

@@ -10,7 +10,18 @@ from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.text.screen import printable
-from llx_magic.units import CURRENCY, countdown, duration, in_time, milliseconds, number, percent, plural, whole
+from llx_magic.units import (
+    CURRENCY,
+    NOTHING,
+    countdown,
+    duration,
+    in_time,
+    milliseconds,
+    number,
+    percent,
+    plural,
+    whole,
+)
 
 AS_WRITTEN = 'class="tex2jax_ignore mathjax_ignore"'
 """Marks an element whose text no front end takes for a formula: a name or an error between dollars could be a link.
@@ -43,7 +54,7 @@ def plain(snapshot: Snapshot) -> str:
             f"    Success Rate: {percent(backend.success_rate)}",
             f"    Avg Latency: {milliseconds(backend.mean_latency)}",
             f"    Tokens: {backend.tokens}",
-            f"    TPM: {whole(backend.tpm or 0)}",
+            f"    TPM: {NOTHING if (tpm := backend.shown_tpm) is None else whole(tpm)}",
             "",
         ]
     lines.append("Circuit Breaker States:")
@@ -73,7 +84,7 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "cached": lambda it: number(it.cached_tokens),
     "reasoning": lambda it: number(it.reasoning_tokens),
     "cost": lambda it: number(it.cost, 4),
-    "TPM": lambda it: " ".join([number(it.tpm), *brief_rate(it)]),
+    "TPM": lambda it: " ".join([number(it.shown_tpm), *brief_rate(it)]),
     "tokens/s": lambda it: number(it.tokens_per_second),
     "attempts": lambda it: number(it.attempts),
     "time-outs": lambda it: number(it.timeouts),

@@ -91,8 +91,10 @@ def test_each_fact_of_a_snapshot_is_a_sample(name, labels, expected):
 
 def test_what_is_not_known_yet_is_left_out_and_its_help_stays():
     page = exposition(snapshot(backend()))
-    assert value(page, "llx_tokens_per_minute") is None
     assert value(page, "llx_success_ratio") is None
+    told_none = exposition(snapshot(backend(successes=1)))
+    assert value(told_none, "llx_tokens_per_minute") is None
+    assert value(page, "llx_tokens_per_minute") == 0
     assert value(page, "llx_visit_duration_seconds_count") == 0
     assert "# HELP llx_success_ratio " in page
 

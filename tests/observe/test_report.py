@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
+from llx_magic.dashboard.rows import figures
 from llx_magic.observe.report import as_html, circuit_in_words, html_table, plain, prompts_in_words
 from llx_magic.observe.status.status import status_of
 from tests.acceptance.scenario import STATISTICS
@@ -114,6 +117,25 @@ def test_nothing_reads_as_none_in_the_plans_layout_where_it_is_something():
     assert "Success Rate: 99.99%" in shown
     assert "Avg Latency: 0.2ms" in shown
     assert "TPM: 0.3" in shown
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({}, "0"),
+        ({"requests": 2, "failures": 2}, "0"),
+        ({"successes": 3, "completion_tokens": 900}, "0"),
+        ({"successes": 3}, "N/A"),
+        ({"successes": 1, "completion_tokens": 9, "has_counted": True}, "N/A"),
+    ],
+    ids=["never asked", "only failed", "quiet for long", "told no tokens", "took no time"],
+)
+def test_no_tokens_a_minute_read_0_and_an_unknown_rate_reads_not_known_in_every_view(facts, shown):
+    idle = backend("a", **facts)
+    assert f"    TPM: {shown}\n" in plain(snapshot(idle))
+    assert as_html(snapshot(idle)).count(f">{shown}<") >= 1
+    assert str(status_of(snapshot(idle))).splitlines()[-1].endswith(f"  {shown}")
+    assert figures(idle).tpm == ({"0": "0", "N/A": ""}[shown] if facts.get("requests", facts.get("successes")) else "")
 
 
 def test_a_rate_of_less_than_a_minute_says_over_how_long_it_is():

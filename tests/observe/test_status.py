@@ -251,7 +251,7 @@ def test_the_table_tells_what_is_not_known_from_what_is_nothing():
     assert [cell.strip() for cell in first.split("  ") if cell.strip()][-5:] == [
         "0 of 0",
         *["N/A"] * 3,
-        "N/A, floor 500",
+        "0, floor 500",
     ]
     assert "0 of 2 (0.0%)" in second
 

@@ -41,7 +41,7 @@ STATS: dict[str, tuple[str, Kind]] = {
     "reasoning_tokens": ("reasoning_tokens", "int64"),
     "cost": ("cost", "float64"),
     "tokens_per_second": ("tokens_per_second", "float64"),
-    "tpm": ("tpm", "float64"),
+    "tpm": ("shown_tpm", "float64"),
     "tpm_threshold": ("tpm_threshold", "float64"),
     "attempts": ("attempts", "int64"),
     "timeouts": ("timeouts", "int64"),

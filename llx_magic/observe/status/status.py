@@ -88,7 +88,7 @@ def _figures(backend: BackendSnapshot) -> tuple[str, ...]:
 
 def _rate(backend: BackendSnapshot) -> str:
     tpm, floor = backend.tpm, backend.tpm_threshold
-    shown = number(tpm)
+    shown = number(backend.shown_tpm)
     if tpm is not None and floor is not None and tpm < floor:
         shown = below(tpm, floor, ",")
     told = " ".join([shown, *brief_rate(backend)])
