@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from llx_magic.commands.here import Here
     from llx_magic.commands.output import Output
     from llx_magic.commands.reading import Asked
+    from llx_magic.core.reply import Reply
 
 NAME = "demo"
 PROMPT = "What is the capital of France? Answer in one sentence."
@@ -48,5 +49,22 @@ def run(here: Here, asked: Asked) -> Output:
         embedded.stop()
     return Output(
         f"\nThe first backend could not be reached, so {reply.backend} answered: a small model on this machine,\n"
-        "good enough to show the way, not to be relied on. Next: make lab, or %load_ext llx_magic in a notebook."
+        f"good enough to show the way, not to be relied on.{first_tokens(reply)}\n"
+        "Next: make lab, or %load_ext llx_magic in a notebook."
+    )
+
+
+def first_tokens(reply: Reply) -> str:
+    """Return why two times of a first token are shown: one counts from the prompt, the other from the asking."""
+    from llx_magic.core.events import FirstTokenReceived
+    from llx_magic.units import duration
+
+    after = [event.seconds for event in reply.trace if isinstance(event, FirstTokenReceived)]
+    if not after or reply.ttft is None:
+        return ""
+    asked, prompted = duration(after[-1]), duration(reply.ttft)
+    return (
+        f" Its first token came {asked} after it was\n"
+        f"asked and {prompted} after the prompt: before, the first backend was tried and the model was loaded.\n"
+        "A notebook keeps it loaded, so later prompts do not wait for that."
     )

@@ -6,11 +6,15 @@ import pytest
 
 from llx_magic.cli import main
 from llx_magic.commands.answering import question
+from llx_magic.commands.demo import first_tokens
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from llx_magic.units import duration
 from tests.home import own_home
+from tests.replay.profiles import member, profile
 from tests.typed import Typed
 
 
@@ -60,6 +64,14 @@ def test_an_unknown_option_is_told_with_the_nearest_or_with_all_where_they_are_f
 def test_the_demo_refuses_an_empty_prompt_before_it_fetches_anything(given):
     with pytest.raises(UsageProblem, match="the prompt is empty; nothing was sent"):
         Typed("demo").run(Session(ProfileStore()), f"--prompt {given}", "llx demo")
+
+
+async def test_the_demo_says_why_it_shows_two_times_of_a_first_token():
+    tried_twice = profile(member("a", "refused"), member("b", latency_ms=500), failover_retry_delay_ms=1000)
+    reply = await LoadBalancer(tried_twice, isolated=True).ask("why")
+    words = " ".join(first_tokens(reply).split())
+    assert reply.ttft > 1.0
+    assert f"came 500 ms after it was asked and {duration(reply.ttft)} after the prompt: before, the first" in words
 
 
 @pytest.mark.parametrize(
