@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable
 from heapq import merge
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from llx_magic.commands.here import Here
 from llx_magic.commands.reading import Asked
 from llx_magic.core.events import Event, RequestStarted
 from llx_magic.core.ledger import Ledger
+from llx_magic.core.past import kernels_of
 from llx_magic.errors import UsageProblem
 from llx_magic.files.folders import absolute
 from llx_magic.replay.history import load
@@ -66,8 +67,9 @@ def count_earlier(balancer: LoadBalancer) -> str | None:
     path = _kept(balancer)
     if path is None:
         return None
-    kernels = [events for events in load(path) if _is_of(balancer, events)]
-    events = list(merge(*kernels, key=lambda event: event.at))
+    kernels = load(path)
+    own = kernels_of([_asked_in(events) for events in kernels], balancer.members)
+    events = list(merge(*(kernels[each] for each in sorted(own)), key=lambda event: event.at))
 
     def count(ledger: Ledger) -> None:
         for event in events:
@@ -79,7 +81,6 @@ def count_earlier(balancer: LoadBalancer) -> str | None:
     return f"counted from {shown_path(path)}{until}; circuits and cool-downs are those of each process"
 
 
-def _is_of(balancer: LoadBalancer, events: Sequence[Event]) -> bool:
-    """Return whether these are events of the profile; in one file there may be those of several."""
-    orders = (event.order for event in events if isinstance(event, RequestStarted))
-    return set(next(orders, ("",))) <= set(balancer.members)
+def _asked_in(events: Iterable[Event]) -> set[str]:
+    """Return whom the prompts of a kernel could ask."""
+    return {name for event in events if isinstance(event, RequestStarted) for name in event.order}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
@@ -61,6 +61,16 @@ class Asked:
         return _within_reason(self.ended.seconds) if isinstance(self.ended, RequestCancelled) else None
 
 
+def kernels_of(orders: Sequence[Set[str]], backends: Collection[str]) -> frozenset[int]:
+    """Return which kernels asked for the profile of these backends, by whom the prompts of each could ask.
+
+    In one file there may be those of several profiles: its own are those that could ask nobody else. Where there are
+    none, it had other backends before, and they are those that could ask one of them.
+    """
+    own = frozenset(kernel for kernel, names in enumerate(orders) if names and names <= set(backends))
+    return own or frozenset(kernel for kernel, names in enumerate(orders) if names & set(backends))
+
+
 class Past:
     """A history: the events of each kernel in their order, whose requests have numbers that are nobody else's."""
 
@@ -76,7 +86,10 @@ class Past:
         self._never_ready: dict[str, str] = {}
         self.by_hand: list[tuple[int, CircuitChanged | CoolDownLifted]] = []
         """What the user did to circuits and cool-downs, each with its kernel."""
+        self._orders: list[set[str]] = []
+        """Whom the prompts of each kernel could ask, all together."""
         for kernel, events in enumerate(kernels):
+            self._orders.append(set())
             for event in events:
                 self._read(event, kernel)
         telling = {name: [each for each in made if not each.is_of_request] for name, made in self._made.items()}
@@ -92,14 +105,13 @@ class Past:
         return Course(self, backends, outages(Seen(), draw, usual, span), draw)
 
     def asked_of(self, backends: Collection[str]) -> list[Asked]:
-        """Return the prompts that ended of whoever has one of the backends, in the order in which they came.
+        """Return the prompts that ended of the profile of these backends, in the order in which they came.
 
         Rows that were put back came again later.
         """
+        kernels = kernels_of(self._orders, backends)
         ended = (each for each in self._asked.values() if each.ended and not isinstance(each.ended, RequestPutBack))
-        return sorted(
-            (each for each in ended if not each.order or set(each.order) & set(backends)), key=attrgetter("at")
-        )
+        return sorted((each for each in ended if each.kernel in kernels), key=attrgetter("at"))
 
     def knows(self, backend: str) -> bool:
         """Return whether anything is known of how a backend answers."""
@@ -130,6 +142,7 @@ class Past:
             if event.request in self._asked:
                 self._ask_anew(event.request)
             self._asked[event.request] = Asked(event.at, event.request, event.policy, event.order, kernel)
+            self._orders[kernel].update(event.order)
         elif isinstance(event, RequestEnded) and event.request in self._asked:
             self._asked[event.request].ended = event
         elif isinstance(event, CircuitChanged | CoolDownLifted):

@@ -8,9 +8,12 @@ from types import MappingProxyType
 
 import pytest
 
+from llx_magic.commands.earlier import count_earlier
 from llx_magic.errors import ProfileError, SettingError, UsageProblem
 from llx_magic.profiles.store import ProfileStore
+from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.history_file import flush_histories
+from llx_magic.session.replaying import Replayer
 from llx_magic.session.session import Session
 from tests.commands.command import Home
 from tests.replay.profiles import asked, member, profile
@@ -233,6 +236,39 @@ def test_a_shell_replays_and_counts_what_the_profiles_history_file_holds(tmp_pat
     assert shown.stdout.splitlines()[:3] == ["Load Balancer Statistics", "Profile: pair", "Total Requests: 4"]
     assert re.match(r"counted from .*h\.jsonl until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; circuits and", shown.stderr)
     assert "Prompts: 4 asked, 4 answered, 0 failed" in home.run("status", "-p", "pair").stdout
+
+
+@pytest.mark.parametrize(
+    ("others", "counted"),
+    [
+        ([("b", "c")], 4),
+        ([("a", "b", "c")], 4),
+        ([("a",)], 7),
+        ([("c",)], 4),
+    ],
+    ids=["a backend is shared", "a larger one", "a part of it", "nothing is shared"],
+)
+def test_status_and_replay_count_the_same_prompts_of_a_file_into_which_several_profiles_write(
+    others, counted, tmp_path
+):
+    file = tmp_path / "h.jsonl"
+    asyncio.run(asked(profile(member("a", "ok, 503"), member("b"), history_file=str(file)), 4))
+    for names in others:
+        asyncio.run(asked(profile(*map(member, names), history_file=str(file)), 3))
+    flush_histories(30.0)
+    balancer = LoadBalancer(profile(member("a"), member("b"), history_file=str(file)), isolated=True)
+    assert count_earlier(balancer) is not None
+    assert balancer.snapshot().prompts.asked == counted
+    assert len(Replayer(balancer, file, 0).asked) == counted
+
+
+def test_a_profile_that_has_lost_a_backend_is_still_told_its_past(tmp_path):
+    file = tmp_path / "h.jsonl"
+    asyncio.run(asked(profile(*map(member, "abc"), history_file=str(file)), 3))
+    flush_histories(30.0)
+    balancer = LoadBalancer(profile(member("a"), member("b"), history_file=str(file)), isolated=True)
+    count_earlier(balancer)
+    assert balancer.snapshot().prompts.asked == len(Replayer(balancer, file, 0).asked) == 3
 
 
 def test_the_command_line_replays_a_file(tmp_path):
