@@ -11,8 +11,10 @@ from IPython.core.completer import CompletionContext, SimpleMatcherResult, conte
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic import hosts
+from llx_magic.commands.output import remark
 from llx_magic.notebook.magics import LlxMagics
-from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
+from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts, taken_for_help
+from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
@@ -26,7 +28,16 @@ REPLY = "llx_magic.core.reply.Reply"
 
 
 def register(shell: InteractiveShell) -> None:
-    """Register the magics and all that serves them; loading twice leaves one of each."""
+    """Register the magics and all that serves them; loading twice leaves one of each.
+
+    The rest of the cell that loads the extension was read before, so prompts in it that IPython takes for calls for
+    help cannot be saved any more; a line says so.
+    """
+    if prompt := taken_for_help(_cell_with_help()):
+        remark(
+            f"llx: IPython takes {one_line(prompt, 60)!r} for a call for help, since it read this cell before "
+            "llx_magic was loaded: put %load_ext llx_magic into a cell before it (a file: ipython --ext llx_magic)"
+        )
     unregister(shell)
     magics = LlxMagics(shell)
     shell.register_magics(magics)
@@ -61,6 +72,21 @@ def unregister(shell: InteractiveShell) -> None:
         background.BACKGROUND.stop()
     if embedded := sys.modules.get("llx_magic.backends.local"):
         embedded.stop()
+
+
+def _cell_with_help() -> str:
+    """Return the cell that IPython runs at this moment, as it was typed, if it has made calls for help of its lines.
+
+    Both texts are public arguments of ``run_cell_async``, and nothing else tells that of a file that is run:
+    https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.interactiveshell.html
+    """
+    frame = sys._getframe()  # noqa: SLF001 - documented, and without it inspect reads source files
+    while (caller := frame.f_back) is not None:
+        frame = caller
+        if frame.f_code.co_name == "run_cell_async":
+            has_help = "run_line_magic('pinfo" in str(frame.f_locals.get("transformed_cell"))
+            return str(frame.f_locals.get("raw_cell", "")) if has_help else ""
+    return ""
 
 
 def register_completer(shell: InteractiveShell, completer: Callable[[], LlxCompleter]) -> None:

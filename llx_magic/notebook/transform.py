@@ -42,6 +42,13 @@ def hand_over_prompts(lines: list[str]) -> list[str]:
     return rewritten
 
 
+def taken_for_help(cell: str) -> str | None:
+    """Return the first prompt in a cell that IPython takes for a call for help where nothing rewrites it before."""
+    lines = cell.splitlines(keepends=True)
+    changed = (line.strip() for line, ours in zip(lines, hand_over_prompts(lines), strict=True) if line != ours)
+    return next((line for line in changed if line.endswith("?")), None)
+
+
 def hand_over_empty_cells(lines: list[str]) -> list[str]:
     """Let ``%%llx`` and ``%%llx_map`` say themselves that their prompt is empty, in an error that stops Run All.
 

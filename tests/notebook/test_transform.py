@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
-from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts
+from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts, taken_for_help
+from tests.notebook.kit import PlainShell, opened
 from tests.notebook.test_magics import sent
 
 
@@ -49,6 +50,30 @@ def prompts(server) -> list[str]:
 def test_whatever_a_prompt_ends_in_it_is_a_prompt(user, first, text, target):
     user(f"{target}%llx {text}").fine()
     assert prompts(first) == [text]
+
+
+@pytest.mark.parametrize(
+    ("cell", "prompt"),
+    [
+        ("%load_ext llx_magic\n%llx why?\n", "%llx why?"),
+        ("%load_ext llx_magic\nr = %llx why is it so?", "r = %llx why is it so?"),
+        ("%load_ext llx_magic\nif True:\n    %llx_set timeout_ms?", "%llx_set timeout_ms?"),
+        ("%load_ext llx_magic\n%llx tell me why", None),
+        ("%load_ext llx_magic\n%llx?", None),
+        ("%load_ext llx_magic\ntext = '''\n%llx why?\n'''", None),
+        ("", None),
+    ],
+)
+def test_a_question_in_the_cell_that_loads_the_extension_is_known_to_be_taken_for_help(cell, prompt):
+    assert taken_for_help(cell) == prompt
+
+
+def test_the_cell_that_loads_the_extension_says_which_question_ipython_takes_for_help():
+    with opened(PlainShell) as user:
+        user("%unload_ext llx_magic").fine()
+        ran = user("%load_ext llx_magic\n%llx why?").fine()
+        assert ran.complained.startswith("llx: IPython takes '%llx why?' for a call for help, since it read this cell")
+        assert "call for help" not in user("%reload_ext llx_magic\n%llx_set no_setting?").complained
 
 
 @pytest.mark.parametrize(
