@@ -12,7 +12,7 @@ from llx_magic.commands.profiles import pairs
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, files, settings
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import CLAIMS, Expected, Figure, Totals, spread_in_words
+from llx_magic.core.totals import CLAIMS, WORDS, Expected, Figure, Totals, spread_in_words
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.session.replaying import Replayer, Trial, change_of
 from llx_magic.text.wording import listed
@@ -81,7 +81,7 @@ def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
     for name, figure, words in _ROWS:
         spread = [spread_in_words(would, figure, words)] if would.is_drawn else []
         told = _UNTOLD if name in would.untold else words(figure(would.middle))
-        rows.append((name, words(figure(was)), told, *spread))
+        rows.append((WORDS.get(name, name), words(figure(was)), told, *spread))
     return rows
 
 
@@ -99,7 +99,8 @@ def remarks(replayer: Replayer, trial: Trial) -> list[str]:
         f"drawn {plural(courses, 'time')}: would be is the middle, and a real run mostly lies within the last column",
     ]
     if why := replayer.why_untold(trial):
-        said.append(f"{listed(sorted(trial.expected.untold))} {_UNTOLD}: {why}")
+        names = [WORDS.get(name, name) for name in sorted(trial.expected.untold)]
+        said.append(f"{listed(names)}: {_UNTOLD}, since {why}")
     return said + [_little(name, count) for name, count in replayer.thin(trial).items()]
 
 

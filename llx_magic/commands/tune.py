@@ -12,6 +12,7 @@ from llx_magic.commands.output import Shown, bullet_list
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.replay import HISTORY
 from llx_magic.commands.sources import ANOTHER_PROFILE
+from llx_magic.core.totals import WORDS
 from llx_magic.session.tuning import Aim, Tuned, read_aim, tune
 from llx_magic.text.wording import listed
 from llx_magic.units import duration, number, percent, plural
@@ -38,7 +39,7 @@ def run(here: Here, asked: Asked) -> Shown:
     now = tuned.now.totals
     head = (
         f"{plural(now.prompts, 'prompt')} of {replayer.record.name}; the settings in force come to "
-        f"{percent(now.success_rate)} answered, p95 {duration(now.p95)}"
+        f"{percent(now.success_rate)} answered, {WORDS['p95']} {duration(now.p95)}"
         f"{'' if now.cost is None else f', cost {number(now.cost)}'}; {plural(tuned.tried, 'change')} tried for {aim}"
     )
     said = [advice.sentence for advice in tuned.best]

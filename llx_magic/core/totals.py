@@ -71,6 +71,9 @@ CLAIMS: Mapping[str, Figure] = {
 }
 """The figures by which settings are compared, which can be told or not."""
 
+WORDS: Mapping[str, str] = {"p50": "half within", "p95": "19 of 20 within"}
+"""What people read in place of the names of percentiles; the other names are words already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -190,7 +193,7 @@ def what_if(now: Expected, then: Expected, change: str) -> str | None:
     said = list[str]()
     for claim, words, text in (
         ("answered", percent, "{} answered instead of {}"),
-        ("p95", duration, "19 of 20 within {} instead of {}"),
+        ("p95", duration, f"{WORDS['p95']} {{}} instead of {{}}"),
         ("cost", number, "cost {} instead of {}"),
     ):
         if _differ(now, then, claim):

@@ -78,7 +78,7 @@ _COLUMNS: dict[str, Callable[[BackendSnapshot], str]] = {
     "visits": lambda it: number(it.requests),
     "success rate": lambda it: percent(it.success_rate),
     "avg latency": lambda it: duration(it.mean_latency),
-    "p95": lambda it: duration(it.p95_latency),
+    "19 of 20 within": lambda it: duration(it.p95_latency),
     "first token": lambda it: duration(it.ttft),
     "tokens": lambda it: number(it.tokens),
     "cached": lambda it: number(it.cached_tokens),

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Literal, cast, get_args
 
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import FEWEST_PROMPTS, Totals, claim_in_words
+from llx_magic.core.totals import FEWEST_PROMPTS, WORDS, Totals, claim_in_words
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.profiles.document import SINGLE
 from llx_magic.session.replaying import Change, Replayer, Trial
@@ -184,6 +184,6 @@ def _sentence(trial: Trial, now: Trial) -> str:
     costs = "" if None in (trial.totals.cost, now.totals.cost) else f", cost {claim('cost', number)}"
     known = 1 - trial.told.typical.drawn_share
     return (
-        f"{trial.change}: {claim('answered', percent, ' answered')}, p95 {claim('p95', duration)}{costs}; "
+        f"{trial.change}: {claim('answered', percent, ' answered')}, {WORDS['p95']} {claim('p95', duration)}{costs}; "
         f"{percent(known)} of that is known."
     )

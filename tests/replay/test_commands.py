@@ -53,9 +53,9 @@ def test_both_sides_stand_beside_each_other(session):
     assert lines[0] == "60 prompts of pair, replayed with timeout_ms=4000"
     assert lines[2].split() == ["was", "would", "be", "from", "to"]
     assert len({len(line) for line in lines[2:5]}) == 1  # numbers are right-aligned
-    p95 = next(line.split() for line in lines if line.startswith("p95"))
-    assert p95[1:3] == ["9", "s"]
-    assert float(p95[3]) < 9
+    slow = next(line for line in lines if line.startswith("19 of 20 within"))
+    assert slow.split()[4:6] == ["9", "s"]
+    assert float(slow.split()[6]) < 9
 
 
 def test_it_says_how_much_was_drawn(session):
@@ -91,10 +91,10 @@ def lopsided(session) -> Session:
 
 def test_where_a_backend_was_hardly_asked_it_says_that_a_figure_cannot_be_told(lopsided):
     lines = replay.run(lopsided, "--policy fastest").text.splitlines()
-    (p95,) = (line for line in lines if line.startswith("p95"))
-    assert "cannot be told" in p95
-    assert p95.split()[-2:] != p95.split()[1:3]  # from where to where it may be is said beside it
-    assert any(line.endswith("p95 cannot be told: quick was asked 2 times") for line in lines)
+    (slow,) = (line for line in lines if line.startswith("19 of 20 within  "))
+    assert "cannot be told" in slow
+    assert slow.split()[-2:] != slow.split()[4:6]  # from where to where it may be is said beside it
+    assert any(line.endswith("19 of 20 within: cannot be told, since quick was asked 2 times") for line in lines)
 
 
 def test_tuning_does_not_recommend_what_cannot_be_told(lopsided):
@@ -143,10 +143,10 @@ def test_what_cannot_be_tried_is_refused_in_one_line(session, line, error, says)
 
 def test_the_best_changes_are_told_in_a_sentence_each(session):
     lines = tune.run(session, "--for latency").text.splitlines()
-    assert lines[0].startswith("60 prompts of pair; the settings in force come to 100.0% answered, p95 9 s")
+    assert lines[0].startswith("60 prompts of pair; the settings in force come to 100.0% answered, 19 of 20 within 9 s")
     told = [line for line in lines[1:] if line.startswith("  ")]
     assert 1 <= len(told) <= 3
-    assert all("answered (now" in line and "p95" in line and "of that is known." in line for line in told)
+    assert all("answered (now" in line and "19 of 20 within" in line and "of that is known." in line for line in told)
 
 
 def test_tuning_changes_nothing(session):
