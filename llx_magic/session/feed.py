@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.parking import Tries
 from llx_magic.files.drives import is_shared_drive
@@ -39,24 +41,22 @@ BREATH = 0.01
 """How long in seconds is waited before the store is asked again for the last rows: a virtual clock has no patience."""
 
 
-class MapRow:
+class MapRow(msgspec.Struct, eq=False, gc=False):
     """One row of a run, from when it is read until it has ended.
 
     ``stored`` is what the store had of it. ``followers`` have the same prompt and get its reply. ``began`` is when it
-    was first sent, on the clock. Where another run asks for it, ``elsewhere`` is since when that is known.
+    was first sent, on the clock. Where another run asks for it, ``elsewhere`` is since when that is known. No row
+    leads back to itself, so the garbage collector need not look at them, of which hundreds come at once.
     """
 
-    __slots__ = ("began", "elsewhere", "followers", "key", "place", "prompt", "stored", "tries")
-
-    def __init__(self, place: int, prompt: Prompt, key: Key) -> None:
-        self.place = place
-        self.prompt = prompt
-        self.key = key
-        self.stored: Stored | None = None
-        self.followers: list[MapRow] = []
-        self.tries: Tries | None = None
-        self.began: float | None = None
-        self.elsewhere: float | None = None
+    place: int
+    prompt: Prompt
+    key: Key
+    stored: Stored | None = None
+    followers: list[MapRow] = []
+    tries: Tries | None = None
+    began: float | None = None
+    elsewhere: float | None = None
 
 
 class Feed:

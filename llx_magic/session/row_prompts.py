@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from llx_magic.core.message import TEXT_ONLY, Message, Takes, held_by
 from llx_magic.errors import LlxError, UsageProblem, brief
@@ -19,7 +20,7 @@ _MISSING = str(None)
 """What a prompt is that is made of nothing but a value that is missing."""
 
 
-class Prompt(NamedTuple):
+class Prompt(msgspec.Struct, frozen=True, gc=False):
     """What one row asks, ending with the user's turn; ``held`` is what it holds beside text.
 
     ``notes`` say what of the row's values is not in it. Where ``problem`` is set, it cannot be asked, and that is why.
