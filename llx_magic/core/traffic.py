@@ -78,11 +78,11 @@ class Traffic(msgspec.Struct):
         places = int(min((self.level or Level()).at_most, settings.concurrency)) - self.under_way
         if places <= 0:
             return self.until_one_ends(now, "as many under way as it has been seen to bear")
-        load, room = self.expected.load(estimate), Room(places)
+        room = Room(places)
         if ceilings := self.bounded_by(settings):
-            room = room.within(self._room_of(ceilings, load, places, now))
+            room = room.within(self._room_of(ceilings, self.expected.load(estimate), places, now))
         if self.bucket is not None:
-            left, at = self.bucket.places(load, now)
+            left, at = self.bucket.places(self.expected.load(estimate), now)
             room = room.within(Room(left, at, SkipReason.USED_UP, "what its service says is left is used up"))
         if self.flow.per_second:
             message = f"one row each {duration(1 / self.flow.per_second)}, as it has been seen to bear"

@@ -100,14 +100,13 @@ class OwnEngine:
 
     def room(self, left_out: Collection[GateKey]) -> Room:
         """Say how many rows all gates together have room for; where there is some, other runs may go first."""
-        places, at, now = 0, None, self.clock.now()
+        now = self.clock.now()
         self._rival.wants = wanted = [gate for gate in self._gates if gate not in left_out]
-        for gate in wanted:
-            room = self._rival.share(gate, self._live.ask(gate, Gate.room, now, self._gates[gate]))
-            places += room.places
-            if room.at is not None:
-                at = room.at if at is None else min(at, room.at)
-        return Room(places, at)
+        rooms = [self._rival.share(gate, self._live.ask(gate, Gate.room, now, self._gates[gate])) for gate in wanted]
+        if len(rooms) == 1:
+            return rooms[0]
+        waits = [room.at for room in rooms if room.at is not None]
+        return Room(sum(room.places for room in rooms), min(waits, default=None))
 
     def blocked_by(self) -> str | None:
         """Say which of the gates opens first."""
