@@ -42,7 +42,7 @@ ToFrame = Callable[[str], "pd.DataFrame"]
 """Makes a DataFrame of the one table of a text."""
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One prompt as a backend receives it.
 
     ``params`` are the model's own (``temperature``, ``max_tokens`` …), passed on as they are. ``streaming`` asks for

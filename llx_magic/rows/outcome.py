@@ -26,7 +26,7 @@ _SPARE = 1_000
 """How many places are made beyond the one that is needed."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of one row; ``place`` is its position among the rows, from 0.
 
     ``text`` is the whole reply, and of a row that failed for what it replied, that reply. ``value`` is what the reply
