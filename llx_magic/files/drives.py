@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def is_shared_drive(path: Path) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=16)
 def kind_of_drive(path: Path, mounts: str) -> str:
     """Return the kind of the file system that a path without links is on, from the table of what is mounted.
 
