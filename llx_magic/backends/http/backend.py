@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llx_magic.backends.http.listing import Page
     from llx_magic.backends.reading.listing import Listed
     from llx_magic.backends.reading.reader import Reader
-    from llx_magic.backends.wires.wire import Asked, Wire
+    from llx_magic.backends.wires.wire import Wire
     from llx_magic.core.ports import Credential, Progress, Ready
     from llx_magic.core.rate_facts import RateFacts
     from llx_magic.core.reply import ChatRequest, Usage
@@ -205,7 +205,8 @@ class _Visit:
             try:
                 asked = wire.encode(request, model, without)
                 path = asked.path
-                outcome = await self._exchange(asked, version, reader, progress)
+                url = self.endpoint.url(f"{version}{asked.path}")
+                outcome = await self._sent(Request(url, self._headers(asked.headers), asked.body), reader, progress)
             except asyncio.CancelledError:
                 _tell_usage(reader, progress)
                 raise
@@ -225,10 +226,6 @@ class _Visit:
             without |= {conceded.extra}
             if conceded.lasts:
                 on_trial.add(conceded.extra)
-
-    async def _exchange(self, asked: Asked, version: str, reader: Reader, progress: Progress) -> Answer | Failure:
-        url = self.endpoint.url(f"{version}{asked.path}")
-        return await self._sent(Request(url, self._headers(asked.headers), asked.body), reader, progress)
 
     @property
     def versions(self) -> tuple[str, ...]:

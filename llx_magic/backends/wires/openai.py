@@ -84,9 +84,10 @@ class OpenAIChat(Wire):
             body["stream"] = True
         if Extra.MAX_TOKENS in without and "max_tokens" in body:
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
-        for name in {"max_tokens", "max_completion_tokens"} & body.keys():
-            body[name], lowered = shortened(body[name], without)
-            notes = (*notes, *lowered)
+        for name in ("max_tokens", "max_completion_tokens"):
+            if name in body:
+                body[name], lowered = shortened(body[name], without)
+                notes = (*notes, *lowered)
         return Asked("/chat/completions", json_body(body), notes=notes)
 
     def reader(self, name: str, model: str, progress: Progress) -> ReplyReader:
