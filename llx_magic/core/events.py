@@ -50,12 +50,14 @@ class BackendEvent(Event, frozen=True, kw_only=True):
 class RequestStarted(Event, frozen=True, kw_only=True):
     """A prompt came in; ``order`` is the order in which backends will be considered.
 
-    ``conversation`` names the conversation that it continues, where it continues one.
+    ``conversation`` names the conversation that it continues, where it continues one. ``waited`` is how many seconds
+    ago a row was first sent that was put back, and now comes again.
     """
 
     policy: str
     order: tuple[str, ...]
     conversation: str | None = None
+    waited: float = 0.0
 
 
 class SubProfileSelected(BackendEvent, frozen=True, kw_only=True):
@@ -273,7 +275,10 @@ class ReplyMisfit(BackendEvent, frozen=True, kw_only=True):
 
 
 class RequestEnded(Event, frozen=True, kw_only=True):
-    """The last event of a request; ``outcome`` says what became of it."""
+    """The last event of a request; ``outcome`` says what became of it.
+
+    ``seconds`` are those since the call; of a row that was put back, since it was first sent.
+    """
 
     outcome: ClassVar[str]
     seconds: float

@@ -42,7 +42,7 @@ class Ledger:
         if isinstance(event, BackendEvent):
             self.tallies[event.backend].fold(event)
         if isinstance(event, RequestStarted):
-            record = RequestRecord(request=event.request, started=event.at, policy=event.policy)
+            record = RequestRecord(request=event.request, started=event.at - event.waited, policy=event.policy)
             self._running[event.request] = Kept(record)
         if kept := self._running.get(event.request):
             kept.add(event, self._place)

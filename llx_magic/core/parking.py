@@ -43,7 +43,8 @@ class Tries:
     """What was tried for one row.
 
     ``rounds`` are those in which all who could be asked have failed, ``answered_before`` is how many rows had been
-    answered at the end of the first of them. ``request`` is its number as a request, 0 where it has none yet.
+    answered at the end of the first of them. ``request`` is its number as a request, 0 where it has none yet. ``began``
+    is when the call came in which it was first sent, on the clock; one that was only passed over has not begun.
     """
 
     refused_by: set[str] = field(default_factory=set)
@@ -51,6 +52,7 @@ class Tries:
     rounds: int = 0
     answered_before: int = 0
     request: int = 0
+    began: float | None = None
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
     error: str = ""

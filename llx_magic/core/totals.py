@@ -167,14 +167,21 @@ def totals(prompts: Prompts, events: Iterable[Event]) -> Totals:
 
 
 def as_recorded(asked: Iterable[Asked], events: Iterable[Event]) -> Prompts:
-    """Return what became of prompts, by their own events; of a row that was put back, what became of it in the end."""
+    """Return what became of prompts, by their own events.
+
+    Of a row that was put back that is what became of it in the end, from when it was asked for the last time.
+    """
     of_request = {each.request: each for each in asked}
     records: dict[int, RequestRecord] = {}
+    waited: dict[int, float] = {}
     for event in events:
         if isinstance(event, RequestStarted) and event.request in of_request:
             records[event.request] = RequestRecord(request=event.request, started=event.at, policy=event.policy)
+            waited[event.request] = event.waited
         if (record := records.get(event.request)) and record.outcome == "running":
             record.fold(event)
+            if record.seconds is not None:
+                record.seconds -= waited[event.request]
     return [(of_request[number], record) for number, record in records.items()]
 
 

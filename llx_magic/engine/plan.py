@@ -54,8 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
     itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
     rows: whoever runs those asks again later, so nothing is waited for here; then it has the ``number`` that it had
-    before, and else 0. What it costs is spent from every one of
-    the ``budgets``. ``is_kept`` says that the reply is looked for in the store of replies, and kept there.
+    before, and else 0, and ``began`` when it was first sent. What it costs is spent from every one of the
+    ``budgets``. ``is_kept`` says that the reply is looked for in the store of replies, and kept there.
     """
 
     routing: Routing
@@ -69,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     notes: tuple[str, ...] = ()
     is_row: bool = False
     number: int = 0
+    began: float | None = None
     budgets: tuple[Budget, ...] = ()
     is_kept: bool = False
 
@@ -116,9 +117,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
         )
 
     def for_row(
-        self, messages: tuple[Message, ...], held: Takes, candidates: tuple[Candidate, ...], number: int = 0
+        self,
+        messages: tuple[Message, ...],
+        held: Takes,
+        candidates: tuple[Candidate, ...],
+        number: int = 0,
+        began: float | None = None,
     ) -> Plan:
-        """Return the plan of one row of those that this one stands for."""
+        """Return the plan of one row of those that this one stands for; the last two are of a row that was put back."""
         return Plan(
             routing=self.routing,
             candidates=candidates,
@@ -129,6 +135,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
             budgets=self.budgets,
             is_row=True,
             number=number,
+            began=began,
         )
 
     def order(self, live: LiveProfile, request: int, jitter: Callable[[], float]) -> tuple[Candidate, ...]:

@@ -15,7 +15,6 @@ from llx_magic.core.events import (
     RequestCancelled,
     RequestFailed,
     RequestPutBack,
-    RequestStarted,
     SecondPassStarted,
     SkipReason,
     SubProfileSelected,
@@ -72,15 +71,12 @@ class RequestRun:
         Raises:
             AllBackendsFailed: with every backend's reason and the longest partial text.
         """
-        stamp = self._scope.stamp
         try:
             order = self._plan.order(self._live, self._scope.number, self._scope.jitter)
-            policy, conversation = self._plan.routing.name, self._plan.conversation
-            self._live.publish(
-                RequestStarted(**stamp(), policy=policy, order=names_of(order), conversation=conversation)
-            )
+            self._live.publish(self._scope.started(order))
             if self._plan.routing.order is not None:
-                self._live.publish(SubProfileSelected(**stamp(), backend=order[0].backend.name, policy=policy))
+                first, policy = order[0].backend.name, self._plan.routing.name
+                self._live.publish(SubProfileSelected(**self._scope.stamp(), backend=first, policy=policy))
             return await self._ended(order)
         finally:
             if self._waiter is not None:

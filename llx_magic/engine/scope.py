@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
-from llx_magic.core.events import Event, ReplyRestarted
+from llx_magic.core.events import Event, ReplyRestarted, RequestStarted
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.money import Cost, likely_completion
 from llx_magic.core.reply import Restart
 from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.misfits import Misfits
 from llx_magic.engine.parts import Watch
-from llx_magic.engine.plan import Candidate, Plan
+from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.reasons import Reasons
 
 
@@ -42,16 +42,26 @@ class RequestScope:
         self._has_limit = plan.has_limit
         self.paid: list[Cost | None] = []
         """What each answer cost, those among them that were not what was asked for; None where it is not known."""
-        self.began = self.clock.now()
-        """When the call came."""
+        self.began = self.clock.now() if plan.began is None else plan.began
+        """When the call came; of a row that was put back, when it was first sent."""
         self.number = live.open(self._take, plan.number)
 
     def stamp(self) -> Stamp:
         """Return the moment and the request's number, for an event."""
         return {"at": self.clock.now(), "request": self.number}
 
+    def started(self, order: tuple[Candidate, ...]) -> RequestStarted:
+        """Return the first event of the request, which considers the candidates in this order."""
+        return RequestStarted(
+            **self.stamp(),
+            policy=self.plan.routing.name,
+            order=names_of(order),
+            conversation=self.plan.conversation,
+            waited=0.0 if self.plan.began is None else self.age(),
+        )
+
     def age(self) -> float:
-        """Return the seconds since the call."""
+        """Return the seconds since it began."""
         return self.clock.now() - self.began
 
     def likely_cost(self, candidate: Candidate) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llx_magic.core.parking import Tries
 from llx_magic.core.reply import Reply
 from llx_magic.replies.record import Stored
@@ -10,19 +12,25 @@ from llx_magic.session.feed import MapRow
 from llx_magic.text.shape import Read, Shape
 
 
-def of_reply(row: MapRow, reply: Reply) -> Outcome:
+def of_all_rounds(reply: Reply, tries: Tries, now: float) -> Reply:
+    """Return the reply to a row that was put back with the attempts and the time of all its rounds."""
+    seconds = reply.seconds if tries.began is None else now - tries.began
+    return replace(reply, attempts=reply.attempts + tries.attempts, seconds=seconds)
+
+
+def of_reply(place: int, reply: Reply) -> Outcome:
     """Return what became of a row that was asked; a reply that is not what was asked for has failed."""
     misfit = None if reply.read is None else reply.read.problem
     tokens_in, tokens_out = reply.all_tokens
     return Outcome(
-        place=row.place,
+        place=place,
         status="answered" if misfit is None else "failed",
         text=reply.text,
         value=None if reply.read is None else reply.read.value,
         error=None if misfit is None else str(misfit),
         backend=reply.backend,
         model=reply.model,
-        attempts=reply.attempts + (row.tries.attempts if row.tries else 0),
+        attempts=reply.attempts,
         seconds=reply.seconds,
         tokens_in=tokens_in,
         tokens_out=tokens_out,

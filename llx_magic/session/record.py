@@ -180,7 +180,8 @@ class ProfileRecord:
     def history(self) -> pd.DataFrame:
         """Return a row per request that has ended, in the order of their ends; at most ``history_limit``.
 
-        A row of a map that was put back and asked again has one for each time, all with the same number.
+        A row of a map that was put back and asked again has one for each time, all with the same number; started and
+        seconds are of the first time on.
 
         Columns: request, started (UTC), policy, outcome, seconds, backend, model, attempts, ttft_seconds (from the call
         to the first token of the answer, as seconds to its end), prompt_tokens, completion_tokens, cached_tokens and

@@ -22,7 +22,7 @@ from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.answering import Answering
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.options import Wishes
-from llx_magic.session.outcomes import in_vain, of_failure, of_reply, of_stored
+from llx_magic.session.outcomes import in_vain, of_all_rounds, of_failure, of_reply, of_stored
 from llx_magic.session.patience import Patience
 from llx_magic.session.run_tally import KEPT_FAULT, RunTally
 from llx_magic.units import duration, plural
@@ -177,14 +177,15 @@ class RowWork:
 
     async def ask(self, row: MapRow) -> float | None:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
-        number = row.tries.request if row.tries else 0
-        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row), number)
+        number, began = (row.tries.request, row.tries.began) if row.tries else (0, None)
+        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row), number, began)
+        called = self._clock.now()
         self._under_way += 1
         self._patience.wait()
         try:
             self._took(row, await self._answering.answer(plan, self._seconds_for(row), self._watch))
         except AllBackendsFailed as failed:
-            return self._came_back(row, plan, failed)
+            return self._came_back(row, plan, failed, called)
         except LostError:
             return self._clock.now() + LOOK_AGAIN_SECONDS
         except TimeoutError:
@@ -264,7 +265,9 @@ class RowWork:
         self.tally.pay(reply.cost, is_estimate=reply.cost_is_estimate)
         if reply.notes or row.prompt.notes:
             self.tally.note((*row.prompt.notes, *reply.notes))
-        outcome = of_reply(row, reply)
+        if row.tries is not None:
+            reply = of_all_rounds(reply, row.tries, self._clock.now())
+        outcome = of_reply(row.place, reply)
         if self._writer is None:
             self._end_leader(row, outcome)
             return
@@ -272,12 +275,14 @@ class RowWork:
             self._count_failure()
         self._write(row, self._feed.keeping.reply(reply, row.prompt.messages), outcome)
 
-    def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed) -> float | None:
+    def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed, called: float) -> float | None:
         """Decide on a row without a reply; returns from when on it may be asked again, None where it has failed."""
         row.tries = tries = row.tries or Tries()
         tries.request = failed.request
         unfit = [each.backend.name for each in plan.candidates if plan.refusal(each)]
         verdict = self._prospects.judge(tries, failed.trace, unfit, self._clock.now())
+        if tries.began is None and tries.attempts:
+            tries.began = called
         if verdict is Verdict.LATER:
             self._patience.wait()
             tries.error = str(failed)

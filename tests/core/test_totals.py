@@ -83,16 +83,16 @@ def test_of_a_row_that_was_put_back_its_last_round_is_what_became_of_it():
     """However often others were put back meanwhile, a prompt that was answered stays answered."""
     events = []
     for at, request in ((10.0, 1), (20.0, 2), (30.0, 2), (40.0, 2)):
-        stamp = {"at": at, "request": request}
-        events.append(RequestStarted(**stamp, policy="failover", order=("a",)))
+        stamp, waited = {"at": at, "request": request}, max(0.0, at - 20.0)
+        events.append(RequestStarted(**stamp, policy="failover", order=("a",), waited=waited))
         events.append(AttemptStarted(**stamp, backend="a", attempt=1, attempts=1))
         if at in (20.0, 30.0):
             events.append(RequestPutBack(**stamp, seconds=1.0))
         else:
-            events.append(RequestAnswered(**stamp, seconds=1.0, backend="a", attempts=1))
+            events.append(RequestAnswered(**stamp, seconds=waited + 1.0, backend="a", attempts=1))
     asked = Past([events]).asked_of({"a"})
     records = [record for _asked, record in as_recorded(asked, events)]
-    assert [(each.request, each.outcome, each.started, each.attempts) for each in records] == [
-        (1, "answered", 10.0, 1),
-        (2, "answered", 40.0, 1),
+    assert [(each.request, each.outcome, each.started, each.seconds, each.attempts) for each in records] == [
+        (1, "answered", 10.0, 1.0, 1),
+        (2, "answered", 40.0, 1.0, 1),
     ]

@@ -21,6 +21,7 @@ from llx_magic.profiles.connection import Connection
 from llx_magic.session.feed import SLOW_SECONDS
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.session import Session
+from llx_magic.units import duration
 from tests.engine.kit import balancer, simulated
 from tests.faults.modes import find_mode
 from tests.faults.server import Exchange, FaultServer, unused_url
@@ -578,6 +579,28 @@ async def test_the_trace_of_a_row_that_was_put_back_tells_how_long_it_waited(sto
     waits = [step.end - step.begin for step in trace.steps if step.kind == "wait"]
     assert trace.headline.startswith("Request 1: answered by a")
     assert (trace.seconds, waits) == (60.0, [30.0, 30.0])
+
+
+async def test_the_wait_of_a_row_that_was_put_back_is_part_of_its_seconds_wherever_they_are_told(store):
+    lb = balancer(simulated("a", script="429:30, 429:30, ok", latency_ms=100))
+    first = (await lb.map(["one"], TEMPLATE, store=store)).frame
+    again = (await lb.map(["one"], TEMPLATE, store=store)).frame
+    for told in (first, again):
+        assert (list(told.llx_attempts), list(told.llx_seconds)) == ([3], [pytest.approx(60.3, abs=0.3)])
+    prompts, history = lb.snapshot().prompts, lb.history()
+    seconds = first.llx_seconds[0]
+    assert (prompts.median_seconds, prompts.p95_seconds) == (pytest.approx(seconds), pytest.approx(seconds))
+    assert list(history.seconds)[-1] == pytest.approx(seconds)
+    assert history.started.nunique() == 1
+    assert list(history.ttft_seconds)[-1] == pytest.approx(60.3, abs=0.3)
+    assert f"answered by a in {duration(seconds)}" in lb.trace().headline
+
+
+async def test_a_row_that_stands_in_line_behind_others_has_not_begun(store):
+    lb = balancer(simulated("a", latency_ms=100))
+    result = await lb.map(ROWS, TEMPLATE, store=store, settings={"concurrency_limit": 1})
+    assert list(result.frame.llx_seconds) == [pytest.approx(0.1)] * 20
+    assert lb.snapshot().prompts.p95_seconds == pytest.approx(0.1)
 
 
 async def test_what_is_said_of_many_replies_is_said_once(store):

@@ -174,6 +174,7 @@ EVENTS: dict[str, Kind] = {
     "policy": POLICIES,
     "order": JOINED,
     "conversation": "string",
+    "waited_seconds": "float64",
     "backends": JOINED,
     "failed": "string",
     "next": "string",
@@ -217,5 +218,11 @@ SIMULATION: dict[str, Kind] = {
     "p95_latency_seconds": "float64",
 }
 
-COLUMN_OF = {"delay": "delay_seconds", "ttft": "ttft_seconds", "after": "state", "problem": "reason"}
+COLUMN_OF = {
+    "delay": "delay_seconds",
+    "waited": "waited_seconds",
+    "ttft": "ttft_seconds",
+    "after": "state",
+    "problem": "reason",
+}
 """The columns of those fields of events that are not named as their column, mostly for want of a unit."""

@@ -51,7 +51,8 @@ def events_frame(blocks: Sequence[Block], epoch: float) -> pd.DataFrame:
     a further attempt and whether it was ``asked_by_server``; the ``limit`` that is waited for; ``is_probe`` of a visit;
     ``tpm`` and its ``threshold``, tokens per minute; the ``state`` of a circuit after a change and ``before``, the
     ``cause`` of the change, and the ``failures`` in the window where they opened it;
-    ``policy``, ``order`` and ``conversation`` of a request;
+    ``policy``, ``order`` and ``conversation`` of a request, and ``waited_seconds`` since a row that comes again was
+    first sent;
     ``backends`` of a second pass; ``failed``, ``next`` and ``words`` of a restart; ``again`` of a reply
     that is not what was asked for; ``beside``, the silent backend beside which another is asked, and ``outrun_by``, the
     one that was first; ``is_sharing``, whether facts are shared with other processes again, or no longer. The backends
