@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llx_magic.hosts import command
+from llx_magic.hosts import command, is_notebook
 
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 """The quotation marks that people and programs put around a value: straight, back and typographic ones."""
@@ -38,6 +38,16 @@ _LONGEST_LOOKED_AT: Final = 1000
 def not_repeated() -> str:
     """Return the end of an error about a key that was typed where it would be shown and saved."""
     return f" and is not repeated: store it with {command('key set NAME')} and name that (auth-key-name)"
+
+
+def typed_key(name: str = "NAME") -> str:
+    """Return what to do in place of typing a key into a command; ``name`` is the key's name in the keyring."""
+    kept = "this notebook and its history" if is_notebook() else "the shell's history or the script"
+    return (
+        f"a key does not belong in a cell or a command: store it with {command(f'key set {name}')} and save the "
+        f"profile with --key-name {name}, or with --key-env VAR or --key-file FILE; one that was typed is now in "
+        f"{kept}, so consider it as known to others"
+    )
 
 
 def looks_like_a_key(text: str) -> bool:

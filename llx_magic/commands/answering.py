@@ -91,8 +91,12 @@ def question(words: Sequence[str], option: str | None, say: piped.Say) -> str:
 def _check(words: Sequence[str]) -> None:
     """Refuse what is not one text, and a single word that is a misspelt command or one that only notebooks have."""
     first, quoted = words[0], shlex.quote(" ".join(words))
+    if first.startswith("-"):  # it follows a --, so it is no command
+        if len(words) > 1:
+            raise UsageProblem(f"llx: a question is one text: llx -- {quoted}")
+        return
     here = [row.name for row in commands_at(Where.SHELL)]
-    begun = (each for each in here if sorted(each) == sorted(first) or (len(first) > 2 and each.startswith(first)))
+    begun = (each for each in here if len(first) > 2 and each.startswith(first))
     meant = closest(first, here, likeness=_LIKE_A_COMMAND) or next(begun, None)
     if len(words) > 1:
         offer = f"did you mean llx {meant}? A question" if meant else "a question"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.sources import backends, conversations, files, pictures, profiles, request_settings, schemas
 from llx_magic.commands.where import Where
+from llx_magic.core.effort import CALLED
 
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked
@@ -26,7 +27,9 @@ WHOLE: tuple[Format, ...] = ("markdown", "text")
 NOTEBOOK, SHELL = Where.NOTEBOOK, Where.SHELL
 
 BACKEND = Option("-b --backend", "NAME", "one backend only, without failover", complete=backends)
-EFFORT = Option("--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS)
+EFFORT = Option(
+    "--effort", "EFFORT", "how much the model should reason before it answers", choices=EFFORTS, also=CALLED
+)
 """The options that one prompt and the prompt of rows have in common."""
 
 _SHELL_NOTES = """
@@ -73,6 +76,7 @@ COMMAND = Command(
             "markdown, text, code or json: the model is told; code is shown alone; JSON is checked, and asked for "
             "again where it is none (schema_retries)",
             choices=FORMATS,
+            also={"md": "markdown", "txt": "text", "plain": "text"},
         ),
         Option(
             "--schema",

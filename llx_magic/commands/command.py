@@ -22,7 +22,8 @@ Source = Callable[["At"], Iterable[str] | None]
 class Option:
     """An option: its forms ("-p --profile"), what its value is called ("" where it takes none), and what it means.
 
-    ``bare`` lets the value be left out, ``group`` names options of which one alone can be given, ``alone`` marks what
+    ``also`` says which of the ``choices`` is meant by a word that others use for one. ``bare`` lets the value be left
+    out, ``group`` names options of which one alone can be given, ``alone`` marks what
     is of use only without anything else.
     """
 
@@ -31,6 +32,7 @@ class Option:
     help: str
     _: KW_ONLY
     choices: tuple[str, ...] = ()
+    also: Mapping[str, str] = field(default_factory=dict, hash=False)
     complete: Source | None = None
     bare: bool = False
     repeats: bool = False

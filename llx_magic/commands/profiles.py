@@ -17,8 +17,9 @@ from llx_magic.errors import UsageProblem, brief
 from llx_magic.files.folders import shipped_profile
 from llx_magic.files.strictjson import DocumentProblem, check_depth
 from llx_magic.hosts import command
-from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated
+from llx_magic.key_shapes import looks_like_a_key, might_be_a_key, not_repeated, typed_key
 from llx_magic.keys.keychain import Keychain, session_key_names
+from llx_magic.keys.names import names_a_secret
 from llx_magic.keys.redaction import LIVE_KEYS, named_secret
 from llx_magic.profiles.document import SINGLE, LoadBalancerProfile, ModelProfile, Profile
 from llx_magic.profiles.headers import typed_header
@@ -77,10 +78,7 @@ def save_model(here: Here, asked: Asked) -> Output:
     """
     name, settings = _name(asked), read_values(pairs(asked.all("set"), "--set"))
     if "key" in asked:
-        raise UsageProblem(
-            f"a key does not belong in a cell or a command: store it with {command(f'key set {name}')} and give "
-            f"--key-name {name}, or give --key-env VAR or --key-file FILE"
-        )
+        raise UsageProblem(typed_key(name))
     _refuse_keys_as_names(asked, Keychain(here.session.store.state_folder))
     known = find_provider(asked["provider"])
     connection = connection_of(asked.get, tuple(typed_header(each) for each in asked.all("header")))
@@ -156,10 +154,7 @@ def read_params(given: list[str]) -> dict[str, JsonValue]:
     """
     params = {name: _json_or_text(name, value) for name, value in pairs(given, "--param").items()}
     if name := named_secret(params):
-        raise UsageProblem(
-            f"--param {name}: a key or password does not belong in a cell or a command, and no profile holds one; "
-            "save the profile with --key-env, --key-name or --key-file, or with --header 'NAME=${VARIABLE}'"
-        )
+        raise UsageProblem(f"--param {name}: {typed_key()} (a header of each request: --header 'NAME=${{VARIABLE}}')")
     return params
 
 
@@ -250,12 +245,14 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     """Return ``key=value`` words as a mapping.
 
     Raises:
-        UsageProblem: for a word without ``=`` or without a key.
+        UsageProblem: for a word without ``=`` or without a key, and for a key of a service, which is not repeated.
     """
     found = {}
     for word in given:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
             raise UsageProblem(f"{option} takes key=value, got {word!r}")
+        if option == "--set" and names_a_secret(key):
+            raise UsageProblem(f"there is no setting {key.strip()}; {typed_key()}")
         found[key.strip()] = value
     return found

@@ -9,7 +9,8 @@ from llx_magic.commands.command import HELP, Argument, Command, Option
 from llx_magic.commands.help import help_text
 from llx_magic.commands.where import Where
 from llx_magic.errors import UsageProblem
-from llx_magic.key_shapes import might_be_a_key
+from llx_magic.key_shapes import might_be_a_key, typed_key
+from llx_magic.keys.names import names_a_secret
 from llx_magic.text.screen import one_line
 from llx_magic.text.wording import closest, listed, nearest
 
@@ -189,7 +190,7 @@ class Reading:
         """Read options of one letter that are written together, the last of them with its value: -rq, -n5."""
         option = self.option(word[:2])
         if word.startswith("--") or option is None:
-            self._say(self._unknown(word.partition("=")[0]), quotes=True)
+            self._say(self._unknown(word), quotes=True)
         elif option.value:
             self._give(option, word[2:])
         else:
@@ -197,11 +198,16 @@ class Reading:
             if len(word) > _SHORT and (word[2] == "-" or not self.take_option(f"-{word[2:]}")):
                 self._say(f"unknown option {_shown(word)}", quotes=True)
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, word: str) -> str:
         """Say that there is no such option here, and where there is one or which was meant."""
+        from llx_magic.commands.habits import meant_by
+
+        name, _, value = word.partition("=")
         if any(name in each.forms for each in self.command.options):
             return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"
         known = [form for each in self.options() for form in each.forms if len(form) > _SHORT and not each.hidden]
+        if habit := meant_by(name, _shown(value), known):
+            return f"unknown option {_shown(name)}; {habit}"
         meant = _meant(name.lstrip("-"), [form.lstrip("-") for form in known], "--")  # dashes make all of them alike
         listing = f"; there are: {listed(known)}" if 1 < len(known) <= _FEW else ""
         return f"unknown option {_shown(name)}{meant or listing}"
@@ -226,7 +232,9 @@ class Reading:
         if rest and actions:
             self._say(f"unknown action {_shown(rest[0])!r}{nearest(rest[0], actions)}", quotes=True)
         elif rest:
-            self._say(f"unexpected word {_shown(rest[0])!r}", quotes=True)
+            name, equals, _value = rest[0].partition("=")
+            is_key = bool(equals) and names_a_secret(name)
+            self._say(typed_key() if is_key else f"unexpected word {_shown(rest[0])!r}", quotes=True)
         elif actions and not self.command.run and self._above:
             self._say(f"missing: {' or '.join(actions)}")
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]
@@ -241,8 +249,8 @@ class Reading:
         for slot in slots:
             for value in self.given.get(slot.key, ()):
                 if slot.choices and value not in slot.choices:
-                    name = slot.main if isinstance(slot, Option) else slot.name
-                    meant = _meant(value, slot.choices)
+                    name, also = (slot.main, slot.also) if isinstance(slot, Option) else (slot.name, {})
+                    meant = _meant(also.get(value.casefold(), value), slot.choices)
                     self._say(f"{name} must be {_either(slot.choices)}, got {value!r}{meant}")
 
     def _assign(self, arguments: Iterable[Argument]) -> list[str]:

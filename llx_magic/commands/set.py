@@ -9,6 +9,8 @@ from llx_magic.commands.command import Argument, Command, Option
 from llx_magic.commands.output import Output
 from llx_magic.commands.where import Where
 from llx_magic.errors import SettingError, UsageProblem
+from llx_magic.key_shapes import typed_key
+from llx_magic.keys.names import names_a_secret
 from llx_magic.settings.declaration import SETTINGS, setting
 from llx_magic.settings.help import HEADINGS, help_text, rows
 from llx_magic.text.wording import nearest
@@ -62,6 +64,8 @@ def run(here: Here, asked: Asked) -> Output:
     words = asked.all("words")
     if not words:
         return table(here.session)
+    if names_a_secret(words[0].partition("=")[0]):
+        raise SettingError(f"there is no such setting; {typed_key()}")
     if not here.lasts and (len(words) > 1 or words == ["unset"] or "=" in words[0]):
         raise UsageProblem(
             "llx set: a session ends with the command; give --set KEY=VALUE with a prompt, or with llx profile save"

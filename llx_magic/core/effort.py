@@ -7,6 +7,14 @@ from typing import Final
 
 from llx_magic.text.values import JsonValue
 
+CALLED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("maximum", "max", "xhigh", "highest", "ultra"), "high"),
+    **dict.fromkeys(("minimal", "minimum", "min", "lowest"), "low"),
+    **dict.fromkeys(("off", "no", "disabled"), "none"),
+    "normal": "medium",
+}
+"""What services and people call an effort that has another name here."""
+
 _NAMES: Final = frozenset((
     "reasoningeffort", "reasoningbudget", "reasoningtokens", "reasoningmaxtokens", "reasoningenabled",
     "reasoningconfig", "enablereasoning", "disablereasoning", "think", "thinking", "thinkingconfig", "thinkingbudget",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import msgspec
 
+from llx_magic.core.effort import CALLED
 from llx_magic.core.events import Event, VisitSucceeded
 from llx_magic.core.message import Message
 from llx_magic.core.tokens import tokens_per_second
@@ -34,7 +35,8 @@ def read_effort(given: str) -> Effort:
         UsageProblem: for a word that is none.
     """
     if given not in get_args(Effort):
-        raise UsageProblem(f"effort must be one of {', '.join(get_args(Effort))}; got {brief(given)}")
+        meant = f"; did you mean {CALLED[given]!r}?" if given in CALLED else ""
+        raise UsageProblem(f"effort must be one of {', '.join(get_args(Effort))}; got {brief(given)}{meant}")
     return cast("Effort", given)
 
 

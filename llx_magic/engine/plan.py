@@ -20,7 +20,7 @@ from llx_magic.settings.declaration import Settings
 from llx_magic.text.shape import Shape
 from llx_magic.text.values import JsonValue
 
-PRICES_SAID = "a profile can say price-input and price-output (0 is free)"
+PRICES_SAID = "a profile says it with --price-input and --price-output (0 is free)"
 """What makes a price known."""
 
 PRICE_UNKNOWN = f"its price is not known, which a budget needs; {PRICES_SAID}"

@@ -12,8 +12,17 @@ from llx_magic.files.private import SUFFIX
 from llx_magic.hosts import command
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.providers.find import find_provider, provider
+from llx_magic.text.wording import nearest
 
 COLON = ":"
+
+
+def what_is_there(name: str, profiles: Iterable[str]) -> str:
+    """Return what to say beside a name of no profile: how a provider is asked, the nearest name, or those there are."""
+    if (known := find_provider(name)) is None:
+        return nearest(name, profiles)
+    models = command(f"models {known.name}")
+    return f"; a model of the provider {known.name} is asked with -p {known.name}{COLON}MODEL ({models} lists them)"
 
 
 def names_a_model(text: str) -> bool:

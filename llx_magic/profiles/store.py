@@ -27,7 +27,7 @@ from llx_magic.files.private import (
 from llx_magic.hosts import command
 from llx_magic.profiles.changes import read_previous, with_kept_keys
 from llx_magic.profiles.codec import read_document, write_document
-from llx_magic.profiles.direct import direct_model, names_a_model
+from llx_magic.profiles.direct import direct_model, names_a_model, what_is_there
 from llx_magic.profiles.document import (
     FIRST_PIECE_NOTE,
     Document,
@@ -37,7 +37,7 @@ from llx_magic.profiles.document import (
     means_first_piece,
 )
 from llx_magic.profiles.rows import ProfileRow, members_of
-from llx_magic.text.wording import as_on_windows, listed, nearest, shown_path, with_marks
+from llx_magic.text.wording import as_on_windows, listed, shown_path, with_marks
 
 __all__ = ["SUFFIX", "DeleteResult", "ProfileRow", "ProfileStore", "SaveResult"]
 
@@ -264,10 +264,10 @@ class ProfileStore:
             path = folder / f"{name}{SUFFIX}"
             if os.path.lexists(path):
                 return path
-        stems = (path.stem for folder in folders for path in profile_files(folder))
+        stems = (stem for folder in folders for stem in sorted(path.stem for path in profile_files(folder)))
         known = [stem for stem in stems if not name_problem(stem)]  # others cannot be loaded
         looked = listed(folder_problem(folder) or shown_path(folder) for folder in folders)
-        raise ProfileError(f"{before}unknown {what} {brief(name)}{nearest(name, sorted(known))} (looked in {looked})")
+        raise ProfileError(f"{before}unknown {what} {brief(name)}{what_is_there(name, known)} (looked in {looked})")
 
     def _read(self, path: Path) -> Document:
         # No variable holds the content: it may have a key in clear, and verbose tracebacks show variables.

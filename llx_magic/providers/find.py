@@ -37,7 +37,7 @@ def unknown_provider(name: str) -> str:
     """Say that no provider has that name: with the nearest one, or all where none is near, and what serves as well."""
     near = nearest_provider(name)
     hint = f"did you mean {near!r}? Any" if near else f"known: {', '.join(sorted(PROVIDERS))}; any"
-    return f"unknown provider {name!r}, {hint} other serves with a base-url, if it speaks OpenAI's chat completions"
+    return f"unknown provider {name!r}, {hint} other serves with --base-url URL, if it speaks OpenAI's chat completions"
 
 
 def nearest_provider(name: str) -> str | None:

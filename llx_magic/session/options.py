@@ -11,6 +11,9 @@ from typing import Literal, Self, TypedDict, TypeVar, cast
 
 from llx_magic.core.reply import Effort
 from llx_magic.errors import UsageProblem, brief
+from llx_magic.key_shapes import typed_key
+from llx_magic.keys.names import names_a_secret
+from llx_magic.settings.declaration import SETTINGS
 from llx_magic.text.values import JsonValue
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -20,6 +23,14 @@ _PIECES = frozenset(
 )
 _IN_THE_PROMPT = "images and files go into the prompt: ['What is this?', llx_magic.Image('plot.png')]"
 """What other libraries take beside the prompt, and how it is given here."""
+
+
+PARAMETERS = frozenset({
+    "temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict",
+    "num_predict", "num_ctx", "seed", "stop", "n", "logprobs", "top_logprobs", "logit_bias", "frequency_penalty",
+    "presence_penalty", "repeat_penalty", "response_format", "service_tier", "verbosity", "user",
+})  # fmt: skip
+"""What services call the parameters of a model, which other libraries take beside the prompt."""
 
 
 class SharedOptions(TypedDict, total=False):
@@ -81,8 +92,21 @@ def check_names(options: SharedOptions, known: type[SharedOptions] = AskOptions)
     """
     names = known.__annotations__
     for name in options.keys() - names.keys():
-        meant = _IN_THE_PROMPT if name.lower() in _PIECES else f"there are {', '.join(names)}"
+        meant = _meant(name.lower()) or f"there are {', '.join(names)}"
         raise TypeError(f"got an unexpected keyword argument {name!r}; {meant}")
+
+
+def _meant(name: str) -> str:
+    """Return how that is said here which other libraries take by such a name, or the empty string."""
+    if names_a_secret(name):
+        return typed_key()
+    if name in _PIECES:
+        return _IN_THE_PROMPT
+    if name in PARAMETERS:
+        return f"a parameter of the model goes into params: params={{{name!r}: ...}}"
+    if name in SETTINGS:
+        return f"a setting goes into settings: settings={{{name!r}: ...}}"
+    return "a model that no profile is saved for is profile='PROVIDER:MODEL'" if name in ("model", "provider") else ""
 
 
 def ask_options(options: MapOptions) -> AskOptions:

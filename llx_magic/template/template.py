@@ -29,6 +29,10 @@ _LABEL_LENGTH = 40
 
 _EVERYTHING = Limits()
 
+_OPEN = re.compile(r"\bp?open\([^()]*\)\s*$")
+_OPENS_A_FILE = re.compile(
+    r"\s*(?:(?:io|codecs|builtins)\.|(?P<image>(?:PIL\.)?Image\.))?open\((?P<path>[^,()]+)(?:,[^()]*)?\)\s*"
+)
 _MARK = re.compile(r"""['"(\[{}\])]""")
 _IN_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
 
@@ -204,8 +208,12 @@ def _problem(source: str, error: Exception, namespace: Mapping[str, object], oth
 def _refused(source: str, error: RefusedError) -> str:
     if not isinstance(error, NotDataError):
         return str(error)
-    way_out = f"a prompt only reads data; assign it first, for example x = {one_line(source, 60)}, then {{{{ x }}}}"
-    if source.strip().isidentifier():
+    data = one_line(source, 60) + (".read()" if _OPEN.search(source) else "")  # no open file is data
+    way_out = f"a prompt only reads data; assign it first, for example x = {data}, then {{{{ x }}}}"
+    if opened := _OPENS_A_FILE.fullmatch(source):
+        word = "image" if opened["image"] else "file"
+        way_out = f"a prompt only reads data; {{{{ {word}({one_line(opened['path'], 60)}) }}}} puts it into the prompt"
+    elif source.strip().isidentifier():
         way_out = "a prompt only reads data; assign what you want of it first, and name that"
     return f"{error}: {way_out}" if str(error) else way_out
 

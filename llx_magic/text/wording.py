@@ -10,10 +10,21 @@ from json import JSONDecodeError
 from pathlib import Path
 
 
-def closest(given: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """Return the known name most like the given one, whatever its case; ``likeness`` is the least, from 0 to 1."""
-    names = {name.casefold(): name for name in known}
-    return next((names[each] for each in difflib.get_close_matches(given.casefold(), names, 1, likeness)), None)
+def closest(given: str, known: Iterable[str], *, likeness: float = 0.7) -> str | None:
+    """Return the known name most like the given one, whatever its case; ``likeness`` is the least, from 0 to 1.
+
+    A name that begins otherwise must be more like it, since few mistype the first letter; one of the same letters in
+    another order need not.
+    """
+    names, word = {name.casefold(): name for name in known}, given.casefold()
+    for each in difflib.get_close_matches(word, names, 3, min(likeness, _LEAST_LIKENESS)):
+        like = difflib.SequenceMatcher(a=each, b=word).ratio()
+        if sorted(each) == sorted(word) or like >= (likeness if each[:1] == word[:1] else max(likeness, _OTHER_START)):
+            return names[each]
+    return None
+
+
+_LEAST_LIKENESS, _OTHER_START = 0.6, 0.8
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

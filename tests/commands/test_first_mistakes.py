@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+import llx_magic
 from llx_magic.cli import main
 from llx_magic.commands.answering import question
 from llx_magic.commands.demo import first_tokens
-from llx_magic.errors import UsageProblem
+from llx_magic.errors import LlxError, ProfileError, UsageProblem
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
+from llx_magic.text.wording import closest
 from llx_magic.units import duration
 from tests.home import own_home
 from tests.replay.profiles import member, profile
@@ -88,3 +90,126 @@ def test_what_a_prompt_in_a_shell_takes_without_effect_is_said_below_the_reply(
     ProfileStore().save(ModelProfile("s", "simulated", "m"))
     assert main(["-p", "s", *words, "--prompt", "hello"]) == 0
     assert said in capsys.readouterr().err
+
+
+KEY_TYPED = "a key does not belong in a cell or a command: store it with llx key set NAME and save the profile with"
+SAVE = "save model x --provider openai --model m"
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("profile", f"{SAVE} --api-key sk-1-typed"),
+        ("profile", f"{SAVE} --apikey=sk-1-typed"),
+        ("profile", f"{SAVE} --token sk-1-typed"),
+        ("profile", f"{SAVE} api_key=sk-1-typed"),
+        ("profile", f"{SAVE} --set api_key=sk-1-typed"),
+        ("profile", f"{SAVE} --param api_key=sk-1-typed"),
+        ("set", "api_key=sk-1-typed"),
+        ("set", "OPENAI_API_KEY sk-1-typed"),
+        ("", "-p openai:gpt-5 --api-key sk-1-typed hello"),
+        ("", "-p openai:gpt-5 --key=sk-1-typed hello"),
+        ("", "-p openai:gpt-5 --set api_key=sk-1-typed hello"),
+        ("map", "x.csv --api-key sk-1-typed"),
+    ],
+)
+def test_who_types_a_key_is_told_where_it_belongs_and_that_it_is_now_in_a_history(command, line):
+    with pytest.raises(LlxError) as caught:
+        Typed(command).run(Session(ProfileStore()), line, f"llx {command}".strip())
+    said = str(caught.value)
+    assert KEY_TYPED in said
+    assert "--key-env VAR" in said
+    assert "one that was typed is now in" in said
+    assert "sk-1-typed" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("api_key", KEY_TYPED),
+        ("token", KEY_TYPED),
+        ("temperature", "a parameter of the model goes into params: params={'temperature': ...}"),
+        ("timeout_ms", "a setting goes into settings: settings={'timeout_ms': ...}"),
+        ("model", "a model that no profile is saved for is profile='PROVIDER:MODEL'"),
+    ],
+)
+def test_python_is_told_where_an_option_of_other_libraries_goes(name, said):
+    with pytest.raises(TypeError) as caught:
+        llx_magic.ask("why", **{name: "sk-1-typed"})
+    assert said in str(caught.value)
+    assert "sk-1-typed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        ("", "--temperature 0.2 hi", "a parameter of the model is given with --param temperature=VALUE"),
+        ("", "--temperature=0.2 hi", "a parameter of the model is given with --param temperature=0.2"),
+        ("", "--max-tokens 5 hi", "--param max_tokens=VALUE"),
+        ("map", "x.csv --top-p 1", "--param top_p=VALUE"),
+        ("profile", f"{SAVE} --seed=1", "--param seed=1"),
+        ("", "--model gpt-5 hi", "asked with -p PROVIDER:MODEL"),
+        ("", "-m gpt-5 hi", "asked with -p PROVIDER:MODEL"),
+        ("map", "x.csv --provider openai", "asked with -p PROVIDER:MODEL"),
+        ("", "--timeout-ms=5 hi", "a setting is given with --set timeout_ms=5"),
+        ("", "--timeout 5 hi", "--set timeout_ms=VALUE"),
+        ("profile", f"{SAVE} --api-base http://x", "give --base-url URL"),
+        ("", "--base-url http://x hi", "llx profile save model NAME --provider P --model M --base-url VALUE"),
+        ("", "--reasoning-effort high hi", "give --effort EFFORT"),
+        ("", "--json hi", "give -f json"),
+    ],
+)
+def test_an_option_of_other_programs_is_told_with_what_does_it_here(command, line, said):
+    with pytest.raises(UsageProblem) as caught:
+        Typed(command).run(Session(ProfileStore()), line, f"llx {command}".strip())
+    assert "unknown option -" in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["openai", "OpenAI", "anthropic"])
+def test_a_provider_in_the_place_of_a_profile_is_told_how_it_is_asked(name):
+    with pytest.raises(ProfileError, match=f"is asked with -p {name.lower()}:MODEL "):
+        ProfileStore().load(name)
+
+
+def test_of_the_profiles_that_there_are_the_users_own_come_first(tmp_path):
+    store = ProfileStore(tmp_path)
+    for name in ("zebra", "yak"):
+        store.save(ModelProfile(name, "simulated", "m"))
+    with pytest.raises(ProfileError, match="; there are: yak, zebra, chutes, demo"):
+        store.load("qqqqq")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["-starts", "with", "dash"], "a question is one text: llx -- '-starts with dash'")],
+)
+def test_a_question_that_begins_with_a_dash_is_quoted_behind_two_dashes(words, said):
+    with pytest.raises(UsageProblem) as caught:
+        question(words, None, print)
+    assert str(caught.value) == f"llx: {said}"
+
+
+def test_the_question_that_was_advised_is_asked(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert question(["-starts with dash"], None, print) == "-starts with dash"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("maximum", "high"), ("MAX", "high"), ("minimal", "low"), ("off", "none"), ("hgh", "high"), ("banana", "")],
+)
+def test_an_effort_that_is_none_is_told_with_the_one_that_is_meant_if_any(given, meant):
+    with pytest.raises(UsageProblem) as caught:
+        Typed("").run(Session(ProfileStore()), f"--effort {given} hi", "llx")
+    assert (f"; did you mean {meant}?" in str(caught.value)) if meant else ("did you mean" not in str(caught.value))
+
+
+@pytest.mark.parametrize(("given", "known"), [("nothere", "cohere"), ("maximum", "medium"), ("other", "ether mist")])
+def test_a_name_that_is_not_near_is_not_offered(given, known):
+    assert closest(given, [known]) is None
+
+
+@pytest.mark.parametrize(("given", "known"), [("kye", "key"), ("opnai", "openai"), ("txt", "text"), ("pmap", "map")])
+def test_a_name_with_a_slip_of_the_keys_is_offered(given, known):
+    assert closest(given, [known, "else"]) == known

@@ -78,7 +78,7 @@ def test_an_unknown_provider_is_one_line_that_offers_the_nearest():
     with pytest.raises(ProfileError) as caught:
         provider("opnai")
     assert str(caught.value) == (
-        "unknown provider 'opnai', did you mean 'openai'? Any other serves with a base-url, "
+        "unknown provider 'opnai', did you mean 'openai'? Any other serves with --base-url URL, "
         "if it speaks OpenAI's chat completions"
     )
 

@@ -106,7 +106,8 @@ def test_a_member_without_a_price_is_named_with_what_to_do(session):
     lb = session.balancer("lb")
     reply = ask(lb)
     assert reply.backend == "a"
-    assert reply.notes[0].startswith("b skipped: its price is not known, which a budget needs; a profile can say")
+    said = "b skipped: its price is not known, which a budget needs; a profile says it with --price-input"
+    assert reply.notes[0].startswith(said)
     assert dict(asyncio.run(lb.explain(lb.prepare("why"))))["b"].startswith("skipped: its price is not known")
 
 

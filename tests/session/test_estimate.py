@@ -96,7 +96,7 @@ def test_the_embedded_model_is_free(store):
 
 def test_a_price_that_nobody_knows_is_said(store):
     told = estimated(store, members=[priced("a", 1, 2), simulated("b")])
-    assert "no price is known for b: a profile can say price-input and price-output (0 is free)" in str(told)
+    assert "no price is known for b: a profile says it with --price-input and --price-output (0 is free)" in str(told)
 
 
 def test_no_reply_is_thought_longer_than_it_may_be(store):

@@ -17,6 +17,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -509,3 +510,18 @@ def test_an_iterator_is_not_used_up_in_silence(mode):
         assert "is read only once" in refusal("numbers|first", numbers=numbers)
         assert "is read only once" in refusal("'a' in numbers", numbers=numbers)
     assert "is read only once" in refusal("numbers", mode, numbers=numbers)
+
+
+@pytest.mark.parametrize(
+    ("expression", "way_out"),
+    [
+        ("open('x.txt')", "{{ file('x.txt') }} puts it into the prompt"),
+        ("io.open('x.txt', 'rb')", "{{ file('x.txt') }} puts it into the prompt"),
+        ("Image.open('x.png')", "{{ image('x.png') }} puts it into the prompt"),
+        ("path.open()", "x = path.open().read(), then {{ x }}"),
+        ("os.popen('ls')", "x = os.popen('ls').read(), then {{ x }}"),
+    ],
+)
+def test_an_open_file_which_no_name_could_hold_either_is_told_with_what_works(expression, way_out):
+    names = {"open": open, "io": io, "os": os, "Image": PIL.Image, "path": pathlib.Path("x.txt")}
+    assert way_out in refusal(expression, **names)
