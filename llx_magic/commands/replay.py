@@ -12,7 +12,7 @@ from llx_magic.commands.profiles import pairs
 from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, files, settings
 from llx_magic.core.routing import ROUTINGS
-from llx_magic.core.totals import CLAIMS, WORDS, Expected, Figure, Totals, spread_in_words
+from llx_magic.core.totals import CLAIMS, FEWEST_PROMPTS, WORDS, Expected, Figure, Totals, spread_in_words
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.session.replaying import Replayer, Trial, change_of
 from llx_magic.text.wording import listed
@@ -88,6 +88,8 @@ def rows_of(was: Totals, would: Expected) -> list[tuple[str, ...]]:
 def remarks(replayer: Replayer, trial: Trial) -> list[str]:
     """Say how much of the answer is known, how far the rest may be off, and on how little it stands."""
     said, is_drawn = list[str](), trial.expected.is_drawn
+    if (count := trial.totals.prompts) < FEWEST_PROMPTS:
+        said.append(f"{plural(count, 'prompt')}: too few to conclude anything from; ask {FEWEST_PROMPTS} or more")
     if stopped := replayer.was_totals.cancelled:
         then = ", and how those would have ended is drawn" if is_drawn else ""
         said.append(f"{plural(stopped, 'prompt was', 'prompts were')} cancelled: answered is of the others{then}")

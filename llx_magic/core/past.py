@@ -31,6 +31,7 @@ from llx_magic.core.events import (
     VisitStarted,
     VisitSucceeded,
 )
+from llx_magic.core.extremes import Extreme
 from llx_magic.core.outages import Outages, Seen, outages, usual_of
 
 MOVED_SECONDS = 5.0
@@ -96,13 +97,16 @@ class Past:
         self._every = {name: in_order(each) for name, each in telling.items() if each}
         self._seen = {name: seen_in(each) for name, each in self._every.items()}
 
-    def course(self, draw: Callable[[], float]) -> Course:
-        """Return one of the courses that things may have taken where nobody looked."""
+    def course(self, draw: Callable[[], float], extreme: Extreme | None = None) -> Course:
+        """Return one of the courses that things may have taken where nobody looked.
+
+        In an ``extreme`` one, backends that never answered do as it says whatever nobody saw of them.
+        """
         moments = [each.at for each in self._asked.values()] or [0.0]
         span, usual = (min(moments), max(moments)), usual_of(self._seen.values())
         courses = {name: outages(seen, draw, usual, span) for name, seen in self._seen.items()}
         backends = {name: Attempts(each, courses[name]) for name, each in self._every.items()}
-        return Course(self, backends, outages(Seen(), draw, usual, span), draw)
+        return Course(self, backends, outages(Seen(), draw, usual, span), draw, extreme)
 
     def asked_of(self, backends: Collection[str]) -> list[Asked]:
         """Return the prompts that ended of the profile of these backends, in the order in which they came.
@@ -120,6 +124,15 @@ class Past:
     def attempts_at(self, backend: str) -> int:
         """Return from how many attempts is drawn what a backend would have answered."""
         return len(self._made[backend])
+
+    def never_answered(self, backend: str) -> bool:
+        """Return whether it was asked, and nobody knows how it answers: no reply of it came whole.
+
+        One that failed often by itself, and not by a time-out, is known to fail.
+        """
+        made = self._every.get(backend, ())
+        has_failed = sum(not each.is_cut for each in made) >= FEW_FAILURES
+        return bool(made) and not has_failed and not any(each.reply for each in made)
 
     def why_not(self, backend: str, request: int) -> str | None:
         """Return why a request found that a backend could not be asked, or None."""
@@ -197,7 +210,12 @@ class Course:
     """
 
     def __init__(
-        self, past: Past, backends: Mapping[str, Attempts], outages: Outages, draw: Callable[[], float]
+        self,
+        past: Past,
+        backends: Mapping[str, Attempts],
+        outages: Outages,
+        draw: Callable[[], float],
+        extreme: Extreme | None = None,
     ) -> None:
         self.past = past
         self.draw = draw
@@ -207,6 +225,7 @@ class Course:
             known.sample(draw)
         for known in backends.values():
             known.borrow(list(backends.values()), _deviations(draw()))
+        self._extreme = extreme
         self._strangers: dict[str, Attempts] = {}
         self._seed = draw()
 
@@ -225,12 +244,16 @@ class Course:
         own = made[number - 1] if number <= len(made) else None
         if own is not None and abs(own.at - at) <= MOVED_SECONDS:
             return own, True
+        if self._extreme is not None and self.past.never_answered(backend):
+            return Attempted(at, is_cut=True), False
         known = self._at(backend)
         assert known is not None
         return known.drawn(own, at, self.draw), False
 
     def outlasting(self, backend: str, cut: Attempted, at: float) -> Attempted | None:
         """Return how an attempt goes on that was cut: as one that lasted longer, or for ever, which is None."""
+        if self._extreme is not None and self.past.never_answered(backend):
+            return self._extreme.of(cut, backend)
         known = self._at(backend)
         return None if known is None else known.longer_than(cut, at, self.draw)
 

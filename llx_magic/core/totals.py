@@ -77,9 +77,13 @@ WORDS: Mapping[str, str] = {"p50": "half within", "p95": "19 of 20 within"}
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What prompts would come to where part of it is drawn: in some courses, each as likely as the others."""
+    """What prompts would come to where part of it is drawn: in some courses, each as likely as the others.
+
+    ``extremes`` are what they could come to besides, where they hang on a backend that never answered.
+    """
 
     courses: tuple[Totals, ...]
+    extremes: tuple[Totals, ...] = ()
 
     @property
     def middle(self) -> Totals:
@@ -107,29 +111,33 @@ class Expected:
 
     @property
     def untold(self) -> frozenset[str]:
-        """The claims that cannot be told, since courses come to too different figures."""
+        """The claims that cannot be told, since courses or extremes come to too different figures."""
         return frozenset(name for name in CLAIMS if not self._is_told(name))
 
+    @property
+    def hangs_on_silence(self) -> bool:
+        """Whether a claim cannot be told since it hangs on a backend that never answered."""
+        return bool(self.extremes and Expected(self.extremes).untold)
+
     def spread(self, figure: Figure) -> tuple[float, float] | None:
-        """Return the least and the greatest of a figure in the courses; None where none has it."""
-        known = self._known(figure)
+        """Return the least and the greatest of a figure in courses and extremes; None where none has it."""
+        known = self._known(figure, (*self.courses, *self.extremes))
         return (min(known), max(known)) if known else None
 
     def _is_told(self, claim: str) -> bool:
         figure = CLAIMS[claim]
-        middle, known = figure(self.middle), self._known(figure)
+        every = (*self.courses, *self.extremes)
+        middle, known = figure(self.middle), self._known(figure, every)
         if middle is None:
             return True
         apart = max(abs(each - middle) for each in known)
-        return len(known) == len(self.courses) and apart <= (
-            POINTS_APART if claim == "answered" else PART_APART * middle
-        )
+        return len(known) == len(every) and apart <= (POINTS_APART if claim == "answered" else PART_APART * middle)
 
-    def _known(self, figure: Figure) -> list[float]:
-        return [value for each in self.courses if (value := figure(each)) is not None]
+    def _known(self, figure: Figure, of: Sequence[Totals]) -> list[float]:
+        return [value for each in of if (value := figure(each)) is not None]
 
     def _of(self, middle: Callable[[list[float]], float], figure: Figure) -> float | None:
-        return middle(known) if (known := self._known(figure)) else None
+        return middle(known) if (known := self._known(figure, self.courses)) else None
 
 
 def spread_in_words(expected: Expected, figure: Figure, words: Callable[[float | None], str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,11 +12,12 @@ from operator import itemgetter
 
 from llx_magic.core.breaker import CircuitState
 from llx_magic.core.events import CircuitChanged, CoolDownLifted, Event
+from llx_magic.core.extremes import Extreme
 from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import Message
 from llx_magic.core.money import UNPRICED, Tariff
-from llx_magic.core.past import Asked, Course
+from llx_magic.core.past import Asked, Course, Past
 from llx_magic.core.ports import Backend
 from llx_magic.core.routing import FAILOVER, Routing, Standing, turn_of
 from llx_magic.core.statistics import RequestRecord
@@ -195,10 +196,10 @@ class Told:
     expected: Expected
 
 
-def told(courses: Iterable[Course], terms: Terms) -> Told:
+def told(courses: Iterable[Course], terms: Terms, extremes: Iterable[Course] = ()) -> Told:
     """Return what the prompts would have come to, in each of the courses of their past.
 
-    One is enough where nothing is drawn.
+    One is enough where nothing is drawn. With more of them the ``extremes`` tell what hangs on who never answered.
     """
     found = list[Replayed]()
     for number, course in enumerate(courses):
@@ -206,8 +207,17 @@ def told(courses: Iterable[Course], terms: Terms) -> Told:
         found.append(replayed(course, terms))
         if not found[0].drawn_share:
             break
-    expected = Expected(tuple(totals(each.decided.prompts, each.decided.events) for each in found))
+    beyond = [replayed(course, terms) for course in extremes] if len(found) > 1 else []
+    in_figures = (tuple(totals(each.decided.prompts, each.decided.events) for each in some) for some in (found, beyond))
+    expected = Expected(*in_figures)
     return Told(found[expected.typical], expected)
+
+
+def extremes_of(past: Past, backends: Iterable[str], seed: int) -> Iterator[Course]:
+    """Yield the courses in which backends that never answered do what they could at most; none where all answered."""
+    if any(map(past.never_answered, backends)):
+        for extreme in Extreme:
+            yield past.course(draws(seed), extreme)
 
 
 def courses_for(prompts: int) -> int:

@@ -19,7 +19,7 @@ from llx_magic.files.folders import absolute
 from llx_magic.observe.frames import frames
 from llx_magic.profiles.document import SINGLE
 from llx_magic.replay.history import latest, load, numbered
-from llx_magic.replay.run import Place, Terms, Told, courses_for, draws, told
+from llx_magic.replay.run import Place, Terms, Told, courses_for, draws, extremes_of, told
 from llx_magic.session.prices import Costs
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.settings.layers import Values, read_values
@@ -76,6 +76,7 @@ class Replayer:
         self.asked: list[Asked] = self._past.asked_of(record.members)
         if not self.asked:
             raise UsageProblem(_nothing_of(record, history, self._events()))
+        self._silent = [name for name in record.members if self._past.never_answered(name)]
         if not any(self._past.knows(name) for name in record.members):
             raise UsageProblem(
                 f"nothing is known of {listed(record.members)} in this history, so nothing can be told of it"
@@ -95,26 +96,35 @@ class Replayer:
         """Return what the prompts would have come to, in so many courses; without a number in as many as are enough."""
         drawn = self._in_courses(courses or courses_for(len(self.asked)))
         terms = Terms(self._places(change), self._routing(change), self._seed, self._is_stopped)
-        return Trial(change, told(drawn, terms))
+        return Trial(change, told(drawn, terms, extremes_of(self._past, self.record.members, self._seed)))
 
     def why_untold(self, trial: Trial) -> str:
         """Return why figures of a trial cannot be told, in words; empty where all can be."""
         if not trial.expected.untold:
             return ""
+        silent = [f"{name} was asked {plural(count, 'time')} and never answered" for name, count in self.silent(trial)]
         counts = self.thin(trial).items()
         thin = [f"{name} was {'asked ' + plural(count, 'time') if count else 'never asked'}" for name, count in counts]
-        return listed(thin) if thin else "it hangs on what is drawn"
+        return listed([*silent, *thin]) or "it hangs on what is drawn"
+
+    def silent(self, trial: Trial) -> list[tuple[str, int]]:
+        """Return the backends that never answered in full, where figures hang on one, with their attempts."""
+        silent = self._silent if trial.expected.hangs_on_silence else ()
+        return [(name, self._past.attempts_at(name)) for name in silent]
 
     def thin(self, trial: Trial) -> Mapping[str, int]:
-        """Return the backends of which little is known and more would have to be, with their attempts."""
+        """Return the backends of which little is known and more would have to be, with their attempts.
+
+        Those that never answered are not among them.
+        """
         events = trial.told.typical.decided.events
         would = Counter(event.backend for event in events if isinstance(event, AttemptStarted))
-        known = {name: self._past.attempts_at(name) for name in self.record.members}
+        known = {name: self._past.attempts_at(name) for name in self.record.members if name not in self._silent}
         return {name: count for name, count in known.items() if count < THIN and would[name] > 2 * count}
 
     def is_groundless(self, trial: Trial, *claims: str) -> bool:
         """Return whether one of the claims cannot be told since too little is known of a backend."""
-        return bool(trial.expected.untold.intersection(claims) and self.thin(trial))
+        return bool(trial.expected.untold.intersection(claims) and (self.silent(trial) or self.thin(trial)))
 
     def frame(self, trial: Trial) -> pd.DataFrame:
         """Return a row per prompt: what it would have come to, and what it came to."""

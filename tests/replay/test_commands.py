@@ -112,7 +112,29 @@ def test_a_few_prompts_are_no_ground_for_a_recommendation(session):
     asyncio.run(balancer.ask("why"))
     with pytest.raises(UsageProblem, match="2 prompts cannot tell which setting is better; ask 20 or more first"):
         tune.run(session, "")
-    assert "every attempt is known from this history" in replay.run(session, "").text
+    text = replay.run(session, "").text
+    assert "every attempt is known from this history" in text
+    assert "2 prompts: too few to conclude anything from; ask 20 or more" in text
+
+
+@pytest.mark.parametrize(("prompts", "are_few"), [(5, True), (30, False)])
+def test_of_a_backend_that_never_answered_it_says_that_a_figure_cannot_be_told(session, prompts, are_few):
+    line = "--provider simulated --model m --param virtual_time=true --param latency_ms"
+    profiles.run(session, f"save model mute {line}=3000 --param completion_tokens=28 --param tokens_per_second=10")
+    profiles.run(session, f"save model good {line}=200")
+    limits = "--set first_token_timeout_ms=2000 --set failover_retry_count=1"
+    profiles.run(session, f"save loadbalancer impatient failover mute good {limits}")
+    balancer = session.load("impatient").balancer
+
+    async def ask() -> None:
+        for number in range(prompts):
+            await balancer.ask(f"prompt {number}")
+
+    asyncio.run(ask())
+    text = replay.run(session, "--set first_token_timeout_ms=4000").text
+    assert re.search(r"19 of 20 within: cannot be told, since mute was asked \d times and never answered", text)
+    assert ("too few to conclude anything from" in text) == are_few
+    assert "little is known of mute" not in text
 
 
 def test_without_a_prompt_it_says_where_a_history_may_come_from(session):

@@ -156,3 +156,41 @@ async def test_the_latest_prompts_alone_can_be_looked_at():
     balancer = await asked(profile(member("a", "429:30, ok"), member("b")), 10)
     assert [each.request for each in Replayer(balancer, None, 0, 4).asked] == [7, 8, 9, 10]
     assert len(Replayer(balancer, None, 0, 40).asked) == 10
+
+
+def impatient():
+    """A profile whose first backend has its first text after 3 s and its last after 5.8 s, and is not waited for."""
+    slow = member("slow", latency_ms=3000, completion_tokens=28, tokens_per_second=10)
+    good = member("good", latency_ms=200)
+    return profile(slow, good, first_token_timeout_ms=2000, failover_retry_count=1)
+
+
+@pytest.mark.parametrize("prompts", [5, 30])
+@pytest.mark.parametrize("change", [{"first_token_timeout_ms": 4000}, {"first_token_timeout_ms": None}], ids=str)
+async def test_what_hangs_on_a_backend_that_never_answered_cannot_be_told(prompts, change):
+    balancer = await asked(impatient(), prompts, pause=1)
+    would = balancer.replay(change)
+    assert set(would.attrs["cannot_be_told"]) == {"p50", "p95"}
+    assert would.attrs["cannot_be_told"]["p95"].startswith("slow was asked ")
+    assert would.attrs["cannot_be_told"]["p95"].endswith(" times and never answered")
+    least, greatest = would.attrs["p95_from_to"]
+    assert least < 5.8 < greatest
+
+
+async def test_what_is_known_without_a_backend_that_never_answered_is_told():
+    balancer = await asked(impatient(), 5, pause=1)
+    assert balancer.replay({"first_token_timeout_ms": 1000}).attrs["cannot_be_told"] == {}
+    assert balancer.replay().attrs["drawn_share"] == 0
+
+
+async def test_a_reply_that_only_began_is_no_answer():
+    slow = member("slow", latency_ms=3000, completion_tokens=28, tokens_per_second=10)
+    quick_to_leave = profile(slow, member("good", latency_ms=200), timeout_ms=4000, failover_retry_count=1)
+    balancer = await asked(quick_to_leave, 5, pause=1)
+    assert set(balancer.replay({"timeout_ms": 5000}).attrs["cannot_be_told"]) == {"p50", "p95"}
+
+
+async def test_one_that_always_refused_at_once_is_known_to_do_so():
+    balancer = await asked(profile(member("down", "503"), member("good", latency_ms=200), **ONCE), 30)
+    assert balancer.replay({"timeout_ms": 30_000}).attrs["cannot_be_told"] == {}
+    assert balancer.replay({"failover_retry_count": 2}).attrs["cannot_be_told"] == {}

@@ -13,7 +13,7 @@ from llx_magic.core.past import Asked, Past
 from llx_magic.core.reply import Answer, Usage
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.totals import Expected, Totals, totals
-from llx_magic.replay.run import Place, Terms, Trial, courses_for, draws, told
+from llx_magic.replay.run import Place, Terms, Trial, courses_for, draws, extremes_of, told
 from llx_magic.settings.declaration import Settings
 from tests.engine.kit import settings_with
 
@@ -143,7 +143,8 @@ def held_against_truth(seed: int, prompts: int, courses: int | None = None) -> H
     was, truth = run(scripts, asked, before, policy), run(scripts, asked, after, other, seed=2)
     past = Past([was.events])
     drawn = (past.course(draws(number)) for number in range(courses or courses_for(prompts)))
-    found = told(drawn, Terms([Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4))
+    terms = Terms([Place(name=name, settings=after) for name in names], ROUTINGS[other], seed=4)
+    found = told(drawn, terms, extremes_of(past, names, 0))
     return Held(_totals(was), _totals(truth), found.expected)
 
 
