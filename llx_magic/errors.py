@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isfinite
 from typing import NamedTuple
 
@@ -97,7 +98,12 @@ class Reason(NamedTuple):
 
     def __str__(self) -> str:
         """One clause of the error that names every backend."""
-        return self.message + self._wait if self._names_itself else f"{self.backend}: {self.message}{self._wait}"
+        return f"{self.what_happened}{self._wait}"
+
+    @property
+    def what_happened(self) -> str:
+        """The same without a time from now."""
+        return self.message if self._names_itself else f"{self.backend}: {self.message}"
 
     def line(self, width: int, *, with_command: bool) -> str:
         """Return the reason as a line of a list, with the name padded to ``width``."""
@@ -135,8 +141,12 @@ class AllBackendsFailed(LlxError):
 
     def __str__(self) -> str:
         """One line: the headline, then each backend's reason, unless the headline has said it."""
-        others = (str(reason) for reason in self.reasons if not self._is_said(reason))
-        return as_line(clauses(self.headline, *others))
+        return self._clauses(str(reason) for reason in self.reasons if not self._is_said(reason))
+
+    @property
+    def what_happened(self) -> str:
+        """The same without the times from now until when each may be tried again: it stays true when it is kept."""
+        return self._clauses(reason.what_happened for reason in self.reasons if not self._is_quoted(reason))
 
     def lines(self, *, with_commands: bool = False) -> list[str]:
         """Return how many backends gave no answer and why, then a line for each.
@@ -154,12 +164,18 @@ class AllBackendsFailed(LlxError):
         first, *others = self.lines(with_commands=True)
         return [f"{type(self).__name__}: {first}", *(f"  {other}" for other in others)]
 
+    def _clauses(self, reasons: Iterable[str]) -> str:
+        return as_line(clauses(self.headline, *reasons))
+
     def _is_said(self, reason: Reason) -> bool:
+        return reason.seconds_left is None and self._is_quoted(reason)
+
+    def _is_quoted(self, reason: Reason) -> bool:
         message = reason.message.removesuffix(".")
         named = self.headline.startswith(f"{reason.backend} ")
         if len(self.reasons) == 1 or self.headline.startswith(message):
             named = reason.backend in self.headline
-        return named and reason.seconds_left is None and message in self.headline
+        return named and message in self.headline
 
 
 class BudgetSpent(AllBackendsFailed):
@@ -167,6 +183,11 @@ class BudgetSpent(AllBackendsFailed):
 
     def __str__(self) -> str:
         """The headline, which says it all."""
+        return self.what_happened
+
+    @property
+    def what_happened(self) -> str:
+        """The headline."""
         return as_line(self.headline)
 
     def lines(self, *, with_commands: bool = False) -> list[str]:

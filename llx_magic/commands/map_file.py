@@ -21,7 +21,6 @@ from llx_magic.rows.source import source_of
 from llx_magic.rows.writing import check_target, write_table
 from llx_magic.session.mapping import MapRun
 from llx_magic.text.wording import shown_path
-from llx_magic.units import plural
 
 STANDARD_OUTPUT = "-"
 """The word that stands for it behind ``--out``."""
@@ -110,10 +109,5 @@ def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interr
     if was_interrupted:
         remark(f"llx map: {mapping.how_to_go_on(result, 'the same command')}")
         raise KeyboardInterrupt
-    wanted = summary.rows if wanted is None else wanted
-    if missing := wanted - summary.answered - summary.stored - summary.shared:
-        never = missing - summary.failed - summary.in_vain
-        why = [summary.stopped if is_quiet else "", f"{plural(never, 'row')}: not asked" if never else ""]
-        why += [f"{plural(count, 'row')}: {error}" for error, count in summary.errors]
-        told = "; ".join(filter(None, why))
-        raise LlxError(f"no reply for {missing:,} of {plural(wanted, 'row')}: {told}")
+    if told := mapping.no_reply_in_words(summary, wanted):
+        raise LlxError(told)

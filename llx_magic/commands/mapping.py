@@ -12,12 +12,13 @@ from llx_magic.commands.profiles import pairs, read_params
 from llx_magic.commands.reading import Asked
 from llx_magic.errors import UsageProblem
 from llx_magic.observe.bars import MapView
-from llx_magic.rows.result import MapResult
+from llx_magic.rows.result import MapResult, Summary
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.options import MapOptions
 from llx_magic.session.session import Session
 from llx_magic.text.screen import one_line
+from llx_magic.units import plural
 
 
 def balancer_of(session: Session, asked: Asked) -> LoadBalancer:
@@ -94,6 +95,25 @@ def how_to_go_on(result: MapResult, again: str) -> str:
     summary = result.summary
     done = summary.rows - summary.not_asked
     return f"{done:,} of {summary.rows:,} rows are finished and kept; {again} asks only what has no reply yet"
+
+
+def no_reply_in_words(summary: Summary, wanted: int | None) -> str:
+    """Say how many rows have no reply and why, or nothing where all have one; ``wanted`` should, None for all."""
+    wanted = summary.rows if wanted is None else wanted
+    missing = wanted - summary.replied
+    if missing <= 0:
+        return ""
+    stopped, whys = summary.stopped, list[str]()
+    if never := missing - summary.failed - summary.in_vain:
+        whys.append(_of_rows(never, missing, f"not asked ({stopped})" if stopped else "not asked"))
+    elif stopped and not any(stopped in error for error, _count in summary.errors):
+        whys.append(stopped)
+    whys += [_of_rows(count, missing, error) for error, count in summary.errors]
+    return f"no reply for {missing:,} of {plural(wanted, 'row')}: {'; '.join(whys)}"
+
+
+def _of_rows(count: int, missing: int, why: str) -> str:
+    return why if count == missing else f"{plural(count, 'row')}: {why}"
 
 
 def _count(asked: Asked, key: str) -> int | None:

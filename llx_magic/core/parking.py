@@ -55,8 +55,10 @@ class Tries:
     began: float | None = None
     not_before: float = 0.0
     """When it may be sent again, on the clock."""
+    has_failed_again: bool = False
+    """Whether its latest round failed, and was not its first."""
     error: str = ""
-    """Why nobody answered it the last time."""
+    """Why nobody answered it the last time that it was sent."""
 
 
 class Prospects:
@@ -110,6 +112,7 @@ class Prospects:
         ends = {event.backend: event for event in events if isinstance(event, BackendSkipped | AttemptFailed)}
         tries.attempts += sum(isinstance(event, AttemptFailed) for event in events)
         tries.refused_by.update(unfit)
+        tries.has_failed_again = False
         self._learn_who_is_out_of_reach(events)
         waits, is_whole, has_failed = False, True, False
         for name, end in ends.items():
@@ -141,6 +144,7 @@ class Prospects:
         answered = sum(self._answered.values())
         if not tries.rounds:
             tries.answered_before = answered
+        tries.has_failed_again = tries.rounds > 0
         tries.rounds += 1
         tries.not_before = now + min(self._pause * 2 ** min(tries.rounds - 1, 16), max(LONGEST_PAUSE, self._pause))
         most = ROUNDS if is_whole and answered > tries.answered_before else ROUNDS_IN_VAIN

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llx_magic.commands import mapping
 from llx_magic.commands.output import Output
-from llx_magic.errors import UsageProblem
+from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.notebook.map_view import CellBar
 from llx_magic.notebook.prompter import LAST_MAP, out_name, schema_of
 from llx_magic.notebook.scope import Scope
@@ -18,6 +18,7 @@ from llx_magic.template.template import Template
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked
     from llx_magic.notebook.notebook import Notebook
+    from llx_magic.rows.result import MapResult
     from llx_magic.template.environment import Mode
 
 
@@ -36,6 +37,7 @@ def run(here: Notebook, asked: Asked) -> Output | None:
 
     Raises:
         UsageProblem: for what cannot be asked; nothing was sent.
+        LlxError: where no row has a reply; a variable that was there stays where no row was ever sent.
         InterruptedMap: where the user stopped it; the result of what is finished is in ``_llx_map``.
     """
     _check(asked)
@@ -53,7 +55,10 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     view = QuietMap() if "quiet" in asked else here.session.map_view()
     result, was_interrupted = mapping.follow(prepared, view)
     shell.user_ns[LAST_MAP] = result
-    if out:
+    told = _without_reply(result, prepared.progress().total)
+    if told and out and out in shell.user_ns and not any(each.attempts for each in result.outcomes):
+        told = f"{told}; {out} is as it was before"
+    elif out:
         shell.user_ns[out] = result.frame
     shown = Output(repr(result), result._repr_html_())
     if isinstance(view, CellBar):
@@ -62,7 +67,14 @@ def run(here: Notebook, asked: Asked) -> Output | None:
         here.show(shown)
     if was_interrupted:
         raise InterruptedMap(mapping.how_to_go_on(result, "the cell, run again,"))
+    if told:
+        raise LlxError(told)
     return None
+
+
+def _without_reply(result: MapResult, wanted: int | None) -> str:
+    """Return why no row has a reply, or nothing where some have: then the frame says of each what came of it."""
+    return "" if result.summary.replied else mapping.no_reply_in_words(result.summary, wanted)
 
 
 _EXAMPLE = "%%llx_map --help shows an example"

@@ -20,8 +20,8 @@ RATE_SECONDS, RATE_ROWS = 60.0, 10
 Most services count by the minute, and less than that would see now a burst and now none.
 """
 
-BAR_WIDTH = 20
-"""How many characters the bar of a line has."""
+BAR_WIDTH, SHORTEST_BAR = 20, 4
+"""How many characters the bar of a line has, and at least where it has to make room."""
 
 _PARTS = ("█", "▏▎▍▌▋▊▉")
 _ASCII_PARTS = ("#", "")
@@ -106,15 +106,32 @@ def still_line(progress: MapProgress, rate: float | None) -> str:
 
 
 def bar_line(progress: MapProgress, rate: float | None, width: int, *, ascii_only: bool = False) -> str:
-    """Return a bar and as much of what is known as fits whole into ``width`` places of a terminal."""
-    line = _bar(progress, ascii_only=ascii_only)
-    separator = " - " if ascii_only else " · "
-    for place, told in enumerate([*facts(progress, rate), *shares(progress), *by_workers(progress)]):
-        longer = f"{line}{separator if place else ''}{one_line(told)}"
+    """Return a bar and as much of what is known as fits whole into ``width`` places of a terminal.
+
+    How many rows are done is always told, and what is waited for: the bar is made shorter for them, and they are cut
+    where they are wider than the terminal.
+    """
+    separator, mark = (" - ", "...") if ascii_only else (" · ", "…")
+    told = [one_line(each) for each in (*facts(progress, rate), *shares(progress), *by_workers(progress))]
+    first = 2 if _waits(progress, rate) else 1
+    line = separator.join(told[:first])
+    line = f"{_bar(progress, width - columns(line), ascii_only=ascii_only)}{line}"
+    if columns(line) > width:
+        return _cut(line, width, mark)
+    for each in told[first:]:
+        longer = f"{line}{separator}{each}"
         if columns(longer) > width:
             break
         line = longer
-    return line[:width]
+    return line
+
+
+def _cut(text: str, width: int, mark: str) -> str:
+    """Return the beginning of a text that is wider than so many places, and a mark that says so."""
+    mark = mark[:width]
+    while columns(text) > width - columns(mark):
+        text = text[:-1]
+    return f"{text}{mark}"
 
 
 def columns(text: str) -> int:
@@ -150,16 +167,23 @@ def _waits(progress: MapProgress, rate: float | None) -> str | None:
     return f"{last}, at {there}" if there else last
 
 
-def _bar(progress: MapProgress, *, ascii_only: bool) -> str:
-    """Return the share that is done as a bar; nothing where it is not known how many rows there are."""
+def _bar(progress: MapProgress, places: int, *, ascii_only: bool) -> str:
+    """Return the share that is done as a bar that fits there, or in figures alone where there is no room for one.
+
+    Nothing where it is not known how many rows there are.
+    """
     if not progress.total:
         return ""
     share = min(1.0, progress.done / progress.total)
+    percents = f"{int(100 * share):3d}% "
+    width = min(BAR_WIDTH, places - len(f"{percents}|| "))
+    if width < SHORTEST_BAR:
+        return percents if len(percents) <= places else ""
     whole, eighths = _ASCII_PARTS if ascii_only else _PARTS
     steps = len(eighths) + 1
-    full, part = divmod(int(share * BAR_WIDTH * steps), steps)
+    full, part = divmod(int(share * width * steps), steps)
     drawn = whole * full + (eighths[part - 1] if part else "")
-    return f"{int(100 * share):3d}% |{drawn.ljust(BAR_WIDTH)}| "
+    return f"{percents}|{drawn.ljust(width)}| "
 
 
 def _rate_in_words(rate: float) -> str:

@@ -70,6 +70,11 @@ class Summary:
         """One line."""
         return " · ".join(self.facts())
 
+    @property
+    def replied(self) -> int:
+        """How many rows have a reply, new or not."""
+        return self.answered + self.stored + self.shared
+
     def facts(self) -> Iterator[str]:
         """Yield what there is to say, the most important first."""
         yield plural(self.rows, "row")

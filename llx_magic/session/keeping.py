@@ -72,7 +72,7 @@ class Keeping:
             asked=self.judges,
             profile=self._profile,
             attempts=attempts,
-            error=str(error),
+            error=error.what_happened,
             error_kind=refusal.failure.kind,
             prompt=self._prompt(messages),
         )

@@ -15,12 +15,13 @@ from llx_magic.core.traffic import Room
 from llx_magic.engine.dispatch import Stop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
-from llx_magic.errors import AllBackendsFailed, LlxError
+from llx_magic.errors import AllBackendsFailed, LlxError, Reason
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.answering import Answering
 from llx_magic.session.feed import Feed, MapRow
+from llx_magic.session.most_errors import MostErrors
 from llx_magic.session.options import Wishes
 from llx_magic.session.outcomes import in_vain, of_all_rounds, of_failure, of_reply, of_stored
 from llx_magic.session.patience import Patience
@@ -77,7 +78,7 @@ class RowWork:
         self._followers = 0
         self._writing = 0
         self._under_way = 0
-        self._failures = 0
+        self._errors = MostErrors(wishes.max_errors, stop)
         self._patience = Patience(self._clock, wishes.give_up_after, self._give_up)
         self._pause: Timer | None = None
         self._look: Callable[[], None] = lambda: None
@@ -189,6 +190,8 @@ class RowWork:
         except LostError:
             return self._clock.now() + LOOK_AGAIN_SECONDS
         except TimeoutError:
+            row.tries = row.tries or Tries()
+            row.tries.attempts += 1
             self.expire(row)
         finally:
             self._under_way -= 1
@@ -259,6 +262,7 @@ class RowWork:
     def _took(self, row: MapRow, reply: Reply) -> None:
         """Take a reply, and have it written."""
         self._prospects.answered(reply.backend)
+        self._errors.take_answered()
         self._patience.end()
         if self._under_way > 1:
             self._patience.wait()
@@ -272,7 +276,7 @@ class RowWork:
             self._end_leader(row, outcome)
             return
         if outcome.status == "failed":
-            self._count_failure()
+            self._errors.take_failed()
         self._write(row, self._feed.keeping.reply(reply, row.prompt.messages), outcome)
 
     def _came_back(self, row: MapRow, plan: Plan, failed: AllBackendsFailed, called: float) -> float | None:
@@ -285,7 +289,9 @@ class RowWork:
             tries.began = called
         if verdict is Verdict.LATER:
             self._patience.wait()
-            tries.error = str(failed)
+            if not tries.error or any(isinstance(each, AttemptFailed) for each in failed.trace):
+                tries.error = failed.what_happened
+            self._errors.take_put_back(tries)
             self._leave_out_the_closed()
             self._end_where_nobody_is_reached()
             if tries.refused_by:  # who has refused the row has room, which is none for it
@@ -293,18 +299,18 @@ class RowWork:
             return self._when_affordable(failed, tries)
         refusals = [each for each in failed.trace if isinstance(each, AttemptFailed) and each.failure.kind in REFUSALS]
         if verdict is Verdict.FAILED or not refusals or self._writer is None:
-            self._fail(row, str(failed))
+            self._fail(row, failed.what_happened)
             return None
         stored = self._feed.keeping.fault(refusals[-1], row.prompt.messages, failed, tries.attempts)
-        self._count_failure()
-        self._write(row, stored, of_failure(row, str(failed)))
+        self._errors.take_failed()
+        self._write(row, stored, of_failure(row, failed.what_happened))
         return None
 
     def _leave_out_the_closed(self) -> None:
         """Ask no more those who refuse everybody; where that are all, the run ends."""
         if not (closed := self._prospects.closed):
             return
-        whys = [f"{name}: {why}" for name, why in closed.items()]
+        whys = [Reason(name, why).what_happened for name, why in closed.items()]
         if self._prospects.all_closed:
             self._stop("; ".join(whys), at_once=False)
         else:
@@ -337,7 +343,7 @@ class RowWork:
         self._writer.put(row.key, stored, (row, outcome))
 
     def _fail(self, row: MapRow, error: str) -> None:
-        self._count_failure()
+        self._errors.take_failed()
         self._end_leader(row, of_failure(row, error))
 
     def _end_leader(self, row: MapRow, outcome: Outcome) -> None:
@@ -349,12 +355,6 @@ class RowWork:
         for follower in row.followers:
             self._followers -= 1
             self._end(follower, outcome.shared_with(follower.place))
-
-    def _count_failure(self) -> None:
-        """Take into account that a row was asked and has failed, before that is on the disk."""
-        self._failures += 1
-        if self._failures == self._wishes.max_errors:
-            self._stop(f"max_errors={self._failures} is reached; only what was under way was waited for", at_once=False)
 
     def _end(self, row: MapRow, outcome: Outcome) -> None:
         self.tally.take(outcome)

@@ -89,7 +89,7 @@ def test_rows_that_failed_are_in_the_file_and_the_status_is_1(home):
     home.simulated("strict", "filter,ok")
     done = home.run("map", "in.csv", "-p", "strict", "--prompt", "Rate {{ text }}.", "--out", "out.jsonl")
     assert done.returncode == 1
-    assert "no reply for 1 of 2 rows: 1 row: filtered by strict" in done.stderr
+    assert "no reply for 1 of 2 rows: filtered by strict" in done.stderr
     assert [each["llx_status"] for each in rows((home.folder / "out.jsonl").read_text())] == ["failed", "answered"]
 
 
@@ -113,7 +113,7 @@ def test_a_run_that_stops_counts_no_rows_beyond_the_limit_as_missing(home):
     done = home.run("map", "in.csv", "-p", "spent", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 1
     assert " · stopped: spent: " in done.stderr
-    assert "llx: no reply for 1 of 1 row: 1 row: asked in vain until the run ended: " in done.stderr
+    assert "llx: no reply for 1 of 1 row: asked in vain until the run ended: " in done.stderr
 
 
 def test_rows_that_were_not_asked_have_no_part_in_the_reasons_of_others(home):
@@ -122,7 +122,17 @@ def test_rows_that_were_not_asked_have_no_part_in_the_reasons_of_others(home):
     ends = ("--max-errors", "2", "--set", "concurrency=1", "--out", "out.csv")
     done = home.run("map", "in.csv", "-p", "strict", "--prompt", "Rate {{ n }}.", *ends)
     assert "2 failed, 7 not asked · stopped: max_errors=2 is reached" in done.stderr
-    assert "llx: no reply for 9 of 9 rows: 7 rows: not asked; 2 rows: filtered by strict" in done.stderr
+    assert "llx: no reply for 9 of 9 rows: 7 rows: not asked (max_errors=2 is reached; only" in done.stderr
+    assert "; 2 rows: filtered by strict" in done.stderr
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_a_run_that_asked_nobody_says_once_how_many_rows_and_why(home, quiet):
+    home.run("profile", "save", "model", "keyed", "--provider", "openai", "--model", "m", "--key-env", "NO_SUCH_KEY")
+    done = home.run("map", "in.csv", "-p", "keyed", "--prompt", "Rate {{ text }}.", "--out", "out.csv", *quiet)
+    assert done.returncode == 1
+    told = "llx: no reply for 2 of 2 rows: not asked (no key for keyed: set the environment variable NO_SUCH_KEY)"
+    assert done.stderr.splitlines()[-1] == told
 
 
 @pytest.mark.parametrize(

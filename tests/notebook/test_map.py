@@ -47,6 +47,38 @@ def test_the_frame_has_the_index_and_the_columns_of_the_data_and_the_replies(rev
     assert set(rated.reply) == {"First **says** hello."}
 
 
+WITHOUT_A_KEY = "%llx_profile save model keyed --provider openai --model m --key-env NO_SUCH_KEY"
+
+
+@pytest.mark.parametrize("quiet", ["", " -q"])
+def test_a_cell_that_could_ask_nobody_fails_and_leaves_the_variable(reviews, quiet):
+    reviews("%%llx_map reviews -o rated\nRate {{ text }}.").fine()
+    before = reviews["rated"]
+    reviews(WITHOUT_A_KEY).fine()
+    ran = reviews(f"%%llx_map reviews -p keyed -o rated{quiet}\nRate {{{{ text }}}}!")
+    assert isinstance(ran.error, LlxError)
+    assert str(ran.error) == (
+        "no reply for 3 of 3 rows: not asked (no key for keyed: set the environment variable NO_SUCH_KEY); "
+        "rated is as it was before"
+    )
+    assert reviews["rated"] is before
+    assert reviews["_llx_map"].summary.not_asked == 3
+
+
+@pytest.mark.parametrize("begins", ["", "reviews = reviews.iloc[:1]; "])
+def test_a_cell_all_of_whose_rows_fail_fails(reviews, begins):
+    reviews(f"{begins}rated = 1").fine()
+    ran = reviews("%%llx_map reviews -o rated\nRate {{ stars / 0 }}.")
+    assert str(ran.error).startswith("no reply for ")
+    assert str(ran.error).endswith("; rated is as it was before")
+    assert "division by zero" in str(ran.error)
+
+
+def test_a_cell_of_which_one_row_has_a_reply_goes_on(reviews):
+    reviews("%%llx_map reviews -o rated\nRate {{ 1 / (stars - 1) }}.").fine()
+    assert sorted(reviews["rated"].llx_status) == ["answered", "answered", "failed"]
+
+
 def test_the_whole_result_is_in_llx_map(reviews):
     reviews("%%llx_map reviews\nRate {{ text }}.").fine()
     assert reviews["_llx_map"].summary.answered == 3
@@ -97,7 +129,7 @@ def test_the_data_is_any_expression_or_a_file(reviews, first, data, asked, tmp_p
 
 def test_functions_of_the_notebook_are_called_where_that_is_configured(reviews, first):
     reviews["shout"] = str.upper
-    reviews("%%llx_map reviews\nRate {{ shout(text) }}.").fine()
+    assert reviews("%%llx_map reviews\nRate {{ shout(text) }}.").error
     assert not first.requests
     reviews("%config LlxMagics.expressions = 'any'").fine()
     reviews("%%llx_map reviews -n 1\nRate {{ shout(text) }}.").fine()
@@ -251,10 +283,12 @@ def test_no_control_character_is_printed_where_there_is_no_terminal(reviews):
     assert all(each.isprintable() or each == "\n" for each in ran.printed + ran.complained)
 
 
-def test_rows_that_failed_are_values_and_the_cell_does_not_fail(reviews, first):
+def test_rows_that_were_sent_and_failed_are_values_in_the_variable(reviews, first):
     first.set_default("400")
-    ran = reviews("%%llx_map reviews -o rated\nRate {{ text }}.").fine()
+    reviews["rated"] = 1
+    ran = reviews("%%llx_map reviews -o rated\nRate {{ text }}.")
     assert "3 failed" in ran.printed
+    assert str(ran.error).startswith("no reply for 3 of 3 rows: first refused the request: 400")
     assert reviews["rated"].llx_error.notna().all()
     assert reviews["rated"].reply.isna().all()
 

@@ -92,6 +92,30 @@ def test_a_bar_is_never_wider_than_the_terminal_and_tells_only_whole_facts(width
         assert everything[len(told) :][:3] in ("", " · ")
 
 
+WAITS = "waiting for limited: cooling down after a rate limit, 2 s"
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("width", range(0, 200, 7))
+def test_what_is_waited_for_is_told_at_every_width(width: int, *, ascii_only: bool):
+    """The bar makes room for it, then what is less important; on a narrow terminal its end is cut."""
+    waits = progress(done=8, total=20, waiting_for=WAITS.removeprefix("waiting for "))
+    shown = bar_line(waits, 3.9, width, ascii_only=ascii_only)
+    separator, mark = (" - ", "...") if ascii_only else (" · ", "…")
+    told = f"8 of 20 rows{separator}{WAITS}"
+    assert len(shown) <= width
+    if width >= len(told):
+        assert told in shown
+        assert ("40%" in shown) == (width >= len(told) + 5)
+    else:
+        assert shown == f"{told[: max(0, width - len(mark))]}{mark[:width]}"
+
+
+def test_the_bar_makes_room_for_what_is_waited_for_in_a_terminal_of_ninety_places():
+    waits = progress(done=8, total=20, waiting_for=WAITS.removeprefix("waiting for "))
+    assert bar_line(waits, 3.9, 89, ascii_only=True) == f" 40% |###      | 8 of 20 rows - {WAITS}"
+
+
 def test_characters_that_take_two_places_count_as_two():
     named = Share(name="快速", answered=1, in_flight=0, level=None, state="closed")
     whole = bar_line(progress(shares=(named,)), None, 200)

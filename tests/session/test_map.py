@@ -370,6 +370,35 @@ async def test_it_stops_after_so_many_errors(store):
     assert "max_errors" in result.summary.stopped
 
 
+@pytest.mark.parametrize("most", [2, 5])
+@pytest.mark.parametrize("fault", ["cut:3", "503", "reset"])
+async def test_rows_that_fail_again_and_again_while_nobody_answers_are_errors_too(store, fault, most):
+    """In ten rounds of a circuit's probes for each of them the run would take half an hour."""
+    lb = balancer(simulated("a", script=fault, latency_ms=100))
+    result = await lb.map(ROWS[:5], TEMPLATE, store=store, max_errors=most)
+    assert result.summary.stopped.startswith(f"max_errors={most} is reached ({most} times a row was asked again in")
+    assert result.summary.failed == 0 < result.summary.in_vain
+    assert lb.clock.now() < 60 * most
+
+
+@pytest.mark.parametrize("script", ["429:60, 429:60, 429:60, ok", "ok, 503, 503, 503, 503, 503, ok"])
+async def test_a_rate_limit_or_a_short_outage_is_no_error(store, script):
+    lb = balancer(simulated("a", script=script, latency_ms=100))
+    assert counts(await lb.map(ROWS, TEMPLATE, store=store, max_errors=3)) == {"answered": 20}
+
+
+async def test_the_same_failure_of_many_rows_is_one_text_that_stays_true(store):
+    """What holds a backend back from now on is no part of what happened to a row."""
+    lb = balancer(simulated("a", script="cut:3", latency_ms=100))
+    result = await lb.map(ROWS[:5], TEMPLATE, store=store, give_up_after=20)
+    assert result.frame.llx_error.nunique() == 1
+    assert "may be tried again" not in result.frame.llx_error[0]
+    lb = balancer(simulated("a", script="context", latency_ms=100))
+    for _ in range(2):  # the second time from the store
+        frame = (await lb.map(ROWS, TEMPLATE, store=store)).frame
+        assert frame.llx_error.nunique() == 1
+
+
 def priced(name: str, **params):
     member = simulated(name, latency_ms=100, completion_tokens=500, **params)
     return replace(member, connection=Connection(price_input=0.0, price_output=1000.0))
