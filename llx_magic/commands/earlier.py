@@ -18,6 +18,7 @@ from llx_magic.replay.history import load
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.replaying import Replayer
 from llx_magic.text.wording import shown_path
+from llx_magic.units import duration
 
 KEEPING = "a profile that is saved with --set history_file=FILE keeps one from then on"
 """What to do so that there is a history."""
@@ -77,8 +78,14 @@ def count_earlier(balancer: LoadBalancer) -> str | None:
         ledger.forget_running()
 
     balancer.live.with_ledger(count)
-    until = f" until {dt.datetime.fromtimestamp(events[-1].at).astimezone():%Y-%m-%d %H:%M:%S}" if events else ""
+    until = f" until {_moment(balancer, events[-1].at)}" if events else ""
     return f"counted from {shown_path(path)}{until}; circuits and cool-downs are those of each process"
+
+
+def _moment(balancer: LoadBalancer, unix_seconds: float) -> str:
+    if balancer.epoch:
+        return f"{duration(unix_seconds - balancer.epoch)} of simulated time"
+    return f"{dt.datetime.fromtimestamp(unix_seconds).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _asked_in(events: Iterable[Event]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The scales of the dashboard: one axis of time with clock times, and logarithms for seconds and for tokens."""
+"""The scales of the dashboard: one axis of time, and logarithms for seconds and for tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from llx_magic.dashboard.view import Axis
+from llx_magic.units import number
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
@@ -18,22 +19,27 @@ _FASTEST = 1e-4
 
 
 def clock(at: float, axis: Axis, *, seconds: bool = True) -> str:
-    """Return the time of day at a moment of the axis, in the time zone of this machine."""
-    moment = dt.datetime.fromtimestamp(axis.epoch + at, dt.UTC).astimezone()
+    """Return the time of day at a moment of the axis, in the time zone of this machine; simulated time is seconds."""
+    if axis.is_simulated:
+        return f"{number(math.floor(at))} s"
+    moment = dt.datetime.fromtimestamp(at, dt.UTC).astimezone()
     return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
 def ticks(axis: Axis) -> Iterator[tuple[float, str]]:
-    """Yield the round times of day within the axis, each with its words."""
+    """Yield the round times within the axis, each with its words."""
     length = axis.now - axis.since
     step = next((each for each in _STEPS if length / each <= _MOST_TICKS), _STEPS[-1])
-    start = dt.datetime.fromtimestamp(axis.epoch + axis.since, dt.UTC).astimezone()
-    zone = start.utcoffset() or dt.timedelta()
-    local = axis.epoch + axis.since + zone.total_seconds()
+    local = axis.since if axis.is_simulated else _local(axis.since)
     at = axis.since + math.ceil(local / step) * step - local
     while at < axis.now:
         yield at, clock(at, axis, seconds=step < 60)
         at += step
+
+
+def _local(unix_seconds: float) -> float:
+    zone = dt.datetime.fromtimestamp(unix_seconds, dt.UTC).astimezone().utcoffset() or dt.timedelta()
+    return unix_seconds + zone.total_seconds()
 
 
 class LogScale:

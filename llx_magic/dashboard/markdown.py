@@ -24,7 +24,8 @@ def markdown(snapshot: Snapshot, view: View, when: str) -> str:
     rows = [_row([str(place), *_cells(each)]) for place, each in enumerate(status.standings, 1)]
     told.append("\n".join([_row(_COLUMNS), _row(["---"] * len(_COLUMNS)), *rows]))
     lines = lines_of(view, snapshot.at)
-    told += [f"## {lines.title}", "\n".join(map(_line, lines.shown))] if lines.shown else []
+    times = f", by {view.axis.name}" if view.axis.is_simulated else ""
+    told += [f"## {lines.title}{times}", "\n".join(map(_line, lines.shown))] if lines.shown else []
     return "\n\n".join(filter(None, told)) + "\n"
 
 

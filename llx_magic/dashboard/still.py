@@ -155,6 +155,8 @@ def _rows(page: _Page, scene: Scene) -> None:
         page.parts.append(drawn.replace("<svg ", f"<svg x='{x}' y='{page.y - 11}' height='14' ", 1))
         page.put(words, x + 22, page.y, "t3")
         x += 44 + round(len(words) * 6.4)
+    if scene.view.axis.is_simulated:
+        page.put(scene.view.axis.name, x, page.y, "t3")
     page.y += 20
     for kind, at in {"an": _ANSWERED, "se": _SECONDS, "tm": _TOKENS, "co": _COST}.items():
         page.put(backends.HEADINGS[kind], at, page.y, "t3")

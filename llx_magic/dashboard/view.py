@@ -57,6 +57,16 @@ class Axis(NamedTuple):
     now: float
     epoch: float
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the clock is a simulated one, which has no time of day: its epoch is only for dates in tables."""
+        return bool(self.epoch)
+
+    @property
+    def name(self) -> str:
+        """What the words of its moments are."""
+        return "seconds since the simulation began" if self.is_simulated else "time of day"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:

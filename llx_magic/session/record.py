@@ -275,7 +275,7 @@ class ProfileRecord:
     @own_trouble_in_words
     def plot_circuit(self, *, ax: Axes | None = None) -> Axes:
         """Draw each backend's circuit and cool-downs over time; return the Axes, which a notebook shows as a value."""
-        return plots.plot_circuit(self.circuit(), self.cool_downs(), self.members, ax=ax)
+        return plots.plot_circuit(self.circuit(), self.cool_downs(), self.members, epoch=self.epoch, ax=ax)
 
     @own_trouble_in_words
     def plot_latency(self, *, ax: Axes | None = None) -> Axes:
@@ -285,7 +285,7 @@ class ProfileRecord:
         """
         limits = {name: settings.timeout_ms for name, settings in self.settings().items()}
         visits = frames.visits_frame(self.decisions(VisitSucceeded, VisitWithoutReply), self.epoch)
-        return plots.plot_latency(visits, self.circuit(), self.cool_downs(), limits, ax=ax)
+        return plots.plot_latency(visits, self.circuit(), self.cool_downs(), limits, epoch=self.epoch, ax=ax)
 
     @own_trouble_in_words
     def plot_tpm(self, *, ax: Axes | None = None) -> Axes:
@@ -293,7 +293,7 @@ class ProfileRecord:
         thresholds = {name: settings.tpm_threshold for name, settings in self.settings().items()}
         basis = {name: settings.tpm_basis for name, settings in self.settings().items()}
         curves = frames.curves_frame(self.decisions(VisitSucceeded), basis, self.now(), self.epoch)
-        return plots.plot_tpm(self.tpm(), curves, thresholds, ax=ax)
+        return plots.plot_tpm(self.tpm(), curves, thresholds, epoch=self.epoch, ax=ax)
 
     @own_trouble_in_words
     def plot_waterfall(self, request: int | None = None, *, ax: Axes | None = None) -> Axes:

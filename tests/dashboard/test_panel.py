@@ -21,7 +21,7 @@ from PIL import Image
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import export as files
 from llx_magic.dashboard import panel
-from llx_magic.dashboard.axis import LogScale, nice_ceiling
+from llx_magic.dashboard.axis import LogScale, nice_ceiling, ticks
 from llx_magic.dashboard.export import Make, export, plots, tables
 from llx_magic.dashboard.markdown import markdown
 from llx_magic.dashboard.panel import SHEET
@@ -91,6 +91,20 @@ class Elements(HTMLParser):
 
     def named(self, *tags: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.found if tag in tags]
+
+
+def test_simulated_time_is_seconds_in_every_form_and_real_time_is_that_of_the_day():
+    """A simulated clock has a date only so that tables of examples never change; nothing happened at that time."""
+    snapshot, view = lived(prompts=20)
+    simulated_view = replace(view, epoch=1_767_225_600.0)
+    for form in (lambda seen: panel.standalone_svg(snapshot, seen), lambda seen: markdown(snapshot, seen, "now"),
+                 lambda seen: text_of(*panel.draw(snapshot, seen).values())):  # fmt: skip
+        assert re.search(r"\b\d\d:\d\d:\d\d\b", form(view))
+        assert not re.search(r"\b\d\d:\d\d(:\d\d)?\b", form(simulated_view))
+        assert "Latest prompts" in form(simulated_view)
+        assert "seconds since the simulation began" in form(simulated_view)
+    axis = simulated_view.axis
+    assert [words for _, words in ticks(axis)] == [f"{round(at)} s" for at, _ in ticks(axis)]
 
 
 @pytest.mark.parametrize(

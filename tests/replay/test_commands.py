@@ -284,6 +284,15 @@ def test_status_and_replay_count_the_same_prompts_of_a_file_into_which_several_p
     assert len(Replayer(balancer, file, 0).asked) == counted
 
 
+def test_a_history_of_simulated_time_is_said_to_end_after_so_many_seconds_of_it(tmp_path):
+    file = tmp_path / "h.jsonl"
+    history = profile(member("a"), member("b"), history_file=str(file))
+    asyncio.run(asked(history, 4))
+    flush_histories(30.0)
+    told = count_earlier(LoadBalancer(history, isolated=True))
+    assert "h.jsonl until 34 s of simulated time; circuits and" in told
+
+
 def test_a_profile_that_has_lost_a_backend_is_still_told_its_past(tmp_path):
     file = tmp_path / "h.jsonl"
     asyncio.run(asked(profile(*map(member, "abc"), history_file=str(file)), 3))

@@ -54,12 +54,14 @@ def _draw(scene: Scene) -> dict[str, Piece]:
     rows = {f"backend {row.place}": Piece(row, partial(_row, row)) for row in scene.rows.shown}
     others = scene.rows.folded
     folded = {"others": Piece(others, partial(_folded, others))} if others else {}
-    head = _head(has_cost=any(row.standing.backend.cost is not None for row in scene.rows.shown))
+    has_cost = any(row.standing.backend.cost is not None for row in scene.rows.shown)
+    head = _head(scene.view.axis, has_cost=has_cost)
     return {"backends": written(head), **rows, "axis": written(_axis(scene.view.axis)), **folded}
 
 
-def _head(*, has_cost: bool) -> str:
+def _head(axis: Axis, *, has_cost: bool) -> str:
     keys = " ".join(f"<span>{drawn} {words}</span>" for drawn, words in LEGEND)
+    keys += f" <span>{axis.name}</span>" if axis.is_simulated else ""
     cells = "".join(
         f"<div class='{kind}'>{words}</div>"
         for kind, words in HEADINGS.items()
@@ -106,7 +108,7 @@ def _axis(axis: Axis) -> str:
         if 30 <= at <= 480
     )
     now = f"<text class='e' x='100%' y='12'>now<title>{clock(axis.now, axis)}</title></text>"
-    drawn = f"<svg class='g a' height='16' role='img'><title>time of day</title>{words}{now}</svg>"
+    drawn = f"<svg class='g a' height='16' role='img'><title>{axis.name}</title>{words}{now}</svg>"
     return f"<div class='r ra'><div class='pl'>{drawn}</div></div>"
 
 

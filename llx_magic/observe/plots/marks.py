@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llx_magic.core.trace import NOTHING_ASKED
 from llx_magic.observe.palette import ANSWERED, COOLING, FAILED, PROBE
 from llx_magic.text.screen import one_line
+from llx_magic.units import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,19 +199,35 @@ def legend(ax: Axes, keys: Sequence[Key]) -> None:
         text.set_text(label)
 
 
-def time_axis(ax: Axes, begin: float, end: float) -> None:
-    """Make the level axis one of local time, from day to day of matplotlib's count; a moment becomes a second."""
+def time_axis(ax: Axes, begin: float, end: float, epoch: float = 0.0) -> None:
+    """Make the level axis one of local time, from day to day of matplotlib's count; a moment becomes a second.
+
+    Where ``epoch`` is the Unix time at which a simulated clock was zero, it is one of seconds since then.
+    """
     from dateutil.tz import tzlocal  # type: ignore[import-untyped]
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 
     if end <= begin:
         begin, end = begin - 0.5 / DAY, begin + 0.5 / DAY
+    if epoch:
+        _seconds_axis(ax, begin, end, epoch)
+        return
     zone = tzlocal()
     locator = AutoDateLocator(zone, minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, zone))  # type: ignore[no-untyped-call]
     ax.set_xlim(begin, end)
     ax.set_xlabel(f"time ({num2date(end, zone).tzname()})")  # type: ignore[no-untyped-call]
+
+
+def _seconds_axis(ax: Axes, begin: float, end: float, epoch: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    round_ones = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(begin * DAY - epoch, end * DAY - epoch)
+    at = {(float(each) + epoch) / DAY: number(float(each)) for each in round_ones if each >= 0}
+    ax.set_xticks(list(at), labels=list(at.values()))
+    ax.set_xlim(begin, end)
+    ax.set_xlabel("seconds since the simulation began")
 
 
 def days_of(moments: pd.Series) -> list[float]:

@@ -37,7 +37,12 @@ _SPARE_SPACE = 0.02
 
 
 def plot_circuit(
-    circuit: pd.DataFrame, cool_downs: pd.DataFrame, backends: Sequence[str], *, ax: Axes | None = None
+    circuit: pd.DataFrame,
+    cool_downs: pd.DataFrame,
+    backends: Sequence[str],
+    *,
+    epoch: float = 0.0,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw each backend's circuit: a thin line while closed, hatched and tall while open, a diamond where it is tried.
 
@@ -64,7 +69,7 @@ def plot_circuit(
         keys += [("cooling down", band_key(LOOKS["cooling down"]))] if cooling else []
         keys += [(str(Cause.BY_HAND), key_of(linestyle="", color=ink(ax), **_SET_BY_HAND))] if hands else []
         drawing.title(ax, "Circuits", len(keys))
-        drawing.time_axis(ax, begin, end)
+        drawing.time_axis(ax, begin, end, epoch)
         drawing.rows(ax, names)
         drawing.legend(ax, keys)
         return ax
@@ -76,6 +81,7 @@ def plot_latency(
     cool_downs: pd.DataFrame,
     limits: Mapping[str, int | None],
     *,
+    epoch: float = 0.0,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the seconds of every visit, by when it ended, over the circuit and the cool-downs of its backend.
@@ -99,14 +105,19 @@ def plot_latency(
         below = [_half_within(visits, name) for name in names]
         drawing.title(ax, "Seconds of each visit", len(keys))
         scale.draw(ax, range(len(names)))
-        drawing.time_axis(ax, begin, end)
+        drawing.time_axis(ax, begin, end, epoch)
         drawing.rows(ax, names, below)
         drawing.legend(ax, keys)
         return ax
 
 
 def plot_tpm(
-    tpm: pd.DataFrame, curves: pd.DataFrame, thresholds: Mapping[str, float | None], *, ax: Axes | None = None
+    tpm: pd.DataFrame,
+    curves: pd.DataFrame,
+    thresholds: Mapping[str, float | None],
+    *,
+    epoch: float = 0.0,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw each backend's tokens per minute from zero, a mark after each of its replies, and the floor in force.
 
@@ -136,7 +147,7 @@ def plot_tpm(
         if any(floor is not None for floor in thresholds.values()):
             keys.append(("floor", key_of(linestyle=":", color=ink(ax))))
         drawing.title(ax, "Tokens per minute", len(keys))
-        drawing.time_axis(ax, *_with_margin(min(days_of(curves["at"])), max(days_of(curves["at"]))))
+        drawing.time_axis(ax, *_with_margin(min(days_of(curves["at"])), max(days_of(curves["at"]))), epoch)
         drawing.rows(ax, names, below)
         drawing.legend(ax, keys)
         return ax
