@@ -11,10 +11,8 @@ from IPython.core.completer import CompletionContext, SimpleMatcherResult, conte
 from IPython.core.interactiveshell import InteractiveShell
 
 from llx_magic import hosts
-from llx_magic.commands.output import remark
 from llx_magic.notebook.magics import LlxMagics
 from llx_magic.notebook.transform import hand_over_empty_cells, hand_over_prompts, taken_for_help
-from llx_magic.text.screen import one_line
 
 if TYPE_CHECKING:
     from llx_magic.core.reply import Reply
@@ -34,6 +32,9 @@ def register(shell: InteractiveShell) -> None:
     help cannot be saved any more; a line says so.
     """
     if prompt := taken_for_help(_cell_with_help()):
+        from llx_magic.commands.output import remark
+        from llx_magic.text.screen import one_line
+
         remark(
             f"llx: IPython takes {one_line(prompt, 60)!r} for a call for help, since it read this cell before "
             "llx_magic was loaded: put %load_ext llx_magic into a cell before it (a file: ipython --ext llx_magic)"
