@@ -102,7 +102,7 @@ class Fleet:
             self._lost_rows += 1
             raise
 
-    def room(self, left_out: Collection[GateKey]) -> Room:
+    def room(self, left_out: Collection[GateKey], waiting: int) -> Room:
         """Say how many rows the workers take; one, where that one will tell that no worker can ask anybody."""
         places = sum(seat.free for seat in self._seats.values())
         if not places and self._nobody_can(tuple(self._job.settings)):

@@ -21,7 +21,8 @@ class Applicant(NamedTuple):
     ``second_pass`` says that tokens per minute do not matter any more. ``waiting_since`` is when it began to wait for
     a rate limit; None before that. ``is_row`` says that it is one of many and comes again when there is room: it never
     waits in line, and a refusal of the circuit holds for it even where there is nobody else. ``tokens`` are those of
-    its prompt by its length, 0 where nobody needs to know.
+    its prompt by its length, 0 where nobody needs to know. ``run`` is the run that a row is of, 0 for none that shares
+    places with others.
     """
 
     request: int
@@ -30,6 +31,7 @@ class Applicant(NamedTuple):
     waiting_since: float | None = None
     is_row: bool = False
     tokens: float = 0.0
+    run: int = 0
 
 
 class Hold(NamedTuple):
@@ -55,6 +57,7 @@ class Permit(NamedTuple):
     is_row: bool = False
     sent: Load | None = None
     tokens: float = 0.0
+    run: int = 0
 
     @property
     def is_probe(self) -> bool:

@@ -22,12 +22,10 @@ from llx_magic.core.events import (
     VisitStarted,
 )
 from llx_magic.core.failure import Failure
-from llx_magic.core.holding import SOON_SECONDS
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.sharing import Allowed, Limited, Sharing
 from llx_magic.core.tokens import TokenWindow
 from llx_magic.core.traffic import Room, Traffic
-from llx_magic.units import countdown
 
 if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
@@ -64,18 +62,18 @@ class Gate(msgspec.Struct):
         taken last, when there is no other reason to pass the backend over.
         """
         request, only_candidate = applicant.request, applicant.only_candidate
-        if refusal := self._refusal(applicant, now, settings):
+        if refusal := self.refusal(applicant, now, settings):
             return Admission(permit=None, may_wait=refusal.reason in WAITED_FOR, events=(refusal,))
         measured: tuple[BackendEvent, ...] = ()
         if settings.tpm_threshold is not None and not applicant.second_pass and not self.probe_due(now, settings):
-            measured = self._measure_tpm(request, now, settings)
+            measured = self.measure_tpm(request, now, settings)
             if len(measured) > 1 and not only_candidate:
                 return Admission(permit=None, put_aside=True, events=measured)
         may_probe, ticket = self.may_probe(now), None
         if settings.circuit_breaker_enabled:
             ticket = self.breaker.admit(now, settings, may_probe=may_probe)
         sent = self.traffic.admit(applicant, now)
-        permit = Permit(request, now, ticket, applicant.is_row, sent, applicant.tokens)
+        permit = Permit(request, now, ticket, applicant.is_row, sent, applicant.tokens, applicant.run)
         if not applicant.is_row:
             self.cool_down.admit(request)
         if permit.is_probe and self.sharing is not None:
@@ -86,29 +84,16 @@ class Gate(msgspec.Struct):
 
     def admits_at_once(self, applicant: Applicant, now: float, settings: Settings) -> bool:
         """Return whether ``admit`` would let the request in, and not as a probe; nothing is taken or recorded."""
-        if self._refusal(applicant, now, settings) or self.probe_due(now, settings):
+        if self.refusal(applicant, now, settings) or self.probe_due(now, settings):
             return False
-        return applicant.second_pass or len(self._measure_tpm(applicant.request, now, settings)) < 2
+        return applicant.second_pass or len(self.measure_tpm(applicant.request, now, settings)) < 2
 
-    def preview(self, now: float, settings: Settings, *, only_candidate: bool) -> str:
-        """Say what ``admit`` would decide now; nothing is taken or recorded."""
-        refusal = self._refusal(Applicant(request=0, only_candidate=only_candidate), now, settings)
-        if refusal is not None and not self._is_for_others_to_say(refusal):
-            left = f", {countdown(refusal.seconds_left)} left" if refusal.seconds_left else ""
-            return f"{'waited for' if only_candidate else 'skipped'}: {refusal.message}{left}"
-        if self.probe_due(now, settings):
-            return "asked once, as the probe of its half-open circuit"
-        measured = self._measure_tpm(0, now, settings)
-        if len(measured) > 1 and not only_candidate:
-            return "put aside for its tokens per minute, asked only if no other answers"
-        return "asked once" if (most := settings.failover_retry_count) == 1 else f"asked, up to {most} times"
-
-    def room(self, now: float, settings: Settings, tokens: float = 0.0) -> Room:
+    def room(self, now: float, settings: Settings, tokens: float = 0.0, run: int = 0) -> Room:
         """Return how many rows may be sent now, whose prompts have about so many tokens (0: as many as others had).
 
-        A circuit's probe is one alone, and who waits in line goes first.
+        A circuit's probe is one alone, and who waits in line goes first. To a ``run`` that takes part, its part.
         """
-        room = self.traffic.room(now, settings, tokens)
+        room = self.traffic.room(now, settings, tokens, run)
         if settings.circuit_breaker_enabled and self.breaker.state is not CircuitState.CLOSED:
             left = self.breaker.seconds_until_probe(now, settings)
             if left > 0:
@@ -237,7 +222,7 @@ class Gate(msgspec.Struct):
             self.traffic.answered(now, settings)
         elif permit.is_row and outcome is Outcome.COUNTED_FAILURE and not permit.is_probe:
             outcome = Outcome.UNCOUNTED_FAILURE if self.traffic.excuses(permit.admitted_at, now) else outcome
-        self.traffic.settle(now, is_row=permit.is_row)
+        self.traffic.settle(now, is_row=permit.is_row, run=permit.run)
         if permit.ticket is not None:
             before, is_current = self.breaker.state, permit.ticket.generation == self.breaker.generation
             cause = self.breaker.settle(permit.ticket, outcome, now, settings)
@@ -280,10 +265,11 @@ class Gate(msgspec.Struct):
         self.cool_down.lift()
         return (*closed, CoolDownLifted(at=now, request=0, backend=self.name))
 
-    def _refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
+    def refusal(self, applicant: Applicant, now: float, settings: Settings) -> BackendSkipped | None:
+        """Return why a request is not let in now; None where only its tokens per minute may speak against it."""
         request, only_candidate = applicant.request, applicant.only_candidate
         left: float | None
-        room = self.room(now, settings, applicant.tokens) if applicant.is_row else None
+        room = self.room(now, settings, applicant.tokens, applicant.run) if applicant.is_row else None
         if room is not None and room.reason is not None:
             reason, message, left = room.reason, room.message, None if room.at is None else room.at - now
         elif (applicant.is_row or not only_candidate) and not self.may_probe(now) and self.probe_due(now, settings):
@@ -309,7 +295,8 @@ class Gate(msgspec.Struct):
             at=now, request=request, backend=self.name, reason=reason, message=message, seconds_left=left
         )
 
-    def _measure_tpm(self, request: int, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
+    def measure_tpm(self, request: int, now: float, settings: Settings) -> tuple[BackendEvent, ...]:
+        """Return what the tokens per minute are, where that is known, and that they put the backend aside if so."""
         if settings.tpm_threshold is None:
             return ()
         self.tokens.forget(now)
@@ -321,11 +308,6 @@ class Gate(msgspec.Struct):
             return (measured,)
         aside = BackendPutAside(at=now, request=request, backend=self.name, tpm=tpm, threshold=settings.tpm_threshold)
         return (measured, aside)
-
-    def _is_for_others_to_say(self, refusal: BackendSkipped) -> bool:
-        """Return whether a refusal stands only because the others have not been asked for a place, or the probe."""
-        left, is_scarce = refusal.seconds_left, refusal.reason is not SkipReason.COOLING_DOWN
-        return self.sharing is not None and is_scarce and left is not None and left <= SOON_SECONDS
 
     def may_probe(self, now: float) -> bool:
         """Return whether a probe that is due may be a request of this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from llx_magic.core.flow import Flow
 from llx_magic.core.level import AT_ONCE, Level
 from llx_magic.core.load import NOTHING, Expected, Load
 from llx_magic.core.rate_facts import RateFacts
+from llx_magic.core.runs import Runs
 from llx_magic.units import duration
 
 if TYPE_CHECKING:
@@ -70,12 +72,13 @@ class Traffic(msgspec.Struct):
     smooth: int = 0
     slipped_at: float = -1.0
     ceilings: Ceilings | None = None
+    runs: Runs = msgspec.field(default_factory=Runs)
 
-    def room(self, now: float, settings: Settings, estimate: float = 0.0) -> Room:
-        """Return how many rows may be sent now, with prompts of about so many tokens."""
+    def room(self, now: float, settings: Settings, estimate: float = 0.0, run: int = 0) -> Room:
+        """Return how many rows may be sent now, with prompts of about so many tokens; to a ``run`` only its part."""
         if now < self.paused_until:
             return Room(0, self.paused_until, SkipReason.COOLING_DOWN, "cooling down after a rate limit")
-        places = int(min((self.level or Level()).at_most, settings.concurrency)) - self.under_way
+        places = self._places(settings.concurrency)
         if places <= 0:
             return self.until_one_ends(now, "as many under way as it has been seen to bear")
         room = Room(places)
@@ -87,7 +90,25 @@ class Traffic(msgspec.Struct):
         if self.flow.per_second:
             message = f"one row each {duration(1 / self.flow.per_second)}, as it has been seen to bear"
             room = room.within(Room(self.flow.places(now), self.flow.due_at, SkipReason.AT_LEVEL, message))
-        return room
+        return self._part_of(run, room, now) if room.places > 0 and run in self.runs.known else room
+
+    def _places(self, concurrency: int) -> int:
+        """Return how many more may be under way; of several runs the widest counts, and each keeps to its own."""
+        return int(min((self.level or Level()).at_most, max(concurrency, self.runs.most))) - self.under_way
+
+    def _part_of(self, run: int, room: Room, now: float) -> Room:
+        """Return what of a room is for a run; where places are left to others, it is looked whether they take them."""
+        places = self.runs.places(run, room.places, now)
+        if places == room.places:
+            return room
+        if places == self.runs.known[run].left:
+            room = room if places else self.until_one_ends(now, "as many under way as its run may have")
+            return room._replace(places=places)
+        return Room(places, now + A_MOMENT, None if places else SkipReason.AT_LEVEL, "left to another run")
+
+    def awaited(self, but: int, now: float) -> Sequence[int]:
+        """Return the runs that are to look for a place now, beside one that does so by itself."""
+        return self.runs.call(self._places(0), but, now)
 
     def _room_of(self, ceilings: Ceilings, load: Load, wanted: int, now: float) -> Room:
         if ceilings.stock is not None:
@@ -142,14 +163,17 @@ class Traffic(msgspec.Struct):
         self.sent = self.sent.plus(load)
         if is_row:
             self.rows += 1
+            self.runs.admit(applicant.run)
             self.level = self.level or Level()
             self.flow.admit(now)
         return self.sent
 
-    def settle(self, now: float, *, is_row: bool) -> None:
+    def settle(self, now: float, *, is_row: bool, run: int = 0) -> None:
         """Count one that has ended."""
         self.under_way -= 1
-        self.rows -= is_row
+        if is_row:
+            self.rows -= 1
+            self.runs.settle(run)
         if self.ceilings is not None:
             self.ceilings.has_ended(self.under_way, now)
 
@@ -160,10 +184,11 @@ class Traffic(msgspec.Struct):
         self.flow.passed(now)
         if (level := self.level) is None:
             return
-        level.passed(self.under_way, settings.concurrency, now)
+        most = max(settings.concurrency, self.runs.most)
+        level.passed(self.under_way, most, now)
         if self.flow.is_on_trial and level.held == 2.0:
             self.flow.seek()
-            self.level = Level(at_most=settings.concurrency, cut_at=level.cut_at, queueing=level.queueing)
+            self.level = Level(at_most=most, cut_at=level.cut_at, queueing=level.queueing)
         elif level.is_on_trial and self.under_way == 1:
             self.flow.try_distance(now)
 

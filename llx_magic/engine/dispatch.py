@@ -63,8 +63,8 @@ class Rows(Protocol[R]):
     async def ask(self, row: R) -> float | None:
         """Ask a row once. Returns None where it has ended, or from when on it may be asked again, on the clock."""
 
-    def room(self) -> Places:
-        """Say how many rows may be sent now."""
+    def room(self, waiting: int) -> Places:
+        """Say how many rows may be sent now, where so many wait for that at least."""
 
     def ends_at(self, row: R) -> float | None:
         """Return until when a row that came back may wait, on the clock; None for ever."""
@@ -205,9 +205,10 @@ class Dispatcher(Generic[R]):
 
     def _free_places(self) -> int:
         """Return how many rows may be sent now; it is looked again when there may be more."""
-        if self._is_stopped or not (self._ready or self._has_due()):
+        waiting = len(self._ready) + self._has_due()
+        if self._is_stopped or not waiting:
             return 0
-        room = self._rows.room()
+        room = self._rows.room(waiting)
         self._at_once = len(self._workers) + max(0, room.places)
         places = min(room.places - self._about_to_ask, self._left_of_turn)
         if room.places > 0 and not self._left_of_turn:

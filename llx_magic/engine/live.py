@@ -23,6 +23,7 @@ from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Tally
+from llx_magic.engine.rivals import Rivals
 from llx_magic.engine.sharing import SharedGates
 from llx_magic.engine.store import MemoryStore, SendingStore
 from llx_magic.engine.visit import Visit
@@ -74,6 +75,7 @@ class LiveProfile:
         """Requests that have not asked for admission yet, and the backend that they will ask first."""
         self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}
         self._room = WaitingRoom(self._store)
+        self.rivals = Rivals(self)
         _ALL.add(self)
 
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
@@ -194,6 +196,7 @@ class LiveProfile:
             self._record(events)
             self._room.look(now)
         self._tell(events)
+        self.rivals.look(visit.gate, visit.permit.run)
 
     def limited(self, visit: Visit, failure: Failure, *, will_retry: bool) -> bool:
         """Start the cool-down that a 429 asks for; return whether the visit may wait for its end."""
@@ -300,6 +303,7 @@ class LiveProfile:
         for (gate, _request), (permit, settings) in self._out.items():
             self._record(self._store.update(gate, Gate.settle, permit, Outcome.GIVEN_BACK, now, settings))
         self._out.clear()
+        self.rivals.abandon(self._gates.values())
         self._followers.clear()
         self._heading.clear()
         self._room.abandon(now)

@@ -54,8 +54,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     continued, ``bytes_a_token`` is what its last prompt had, or an estimate. ``notes`` are remarks about the prompt
     itself, such as which rows of a table were sent; the reply carries them. ``is_row`` says that it is one of many
     rows: whoever runs those asks again later, so nothing is waited for here; then it has the ``number`` that it had
-    before, and else 0, and ``began`` when it was first sent. What it costs is spent from every one of the
-    ``budgets``. ``is_kept`` says that the reply is looked for in the store of replies, and kept there.
+    before, and else 0, and ``began`` when it was first sent; ``run`` is the run that it is of, 0 for none that shares
+    places with others. What it costs is spent from every one of the ``budgets``. ``is_kept`` says that the reply is
+    looked for in the store of replies, and kept there.
     """
 
     routing: Routing
@@ -70,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     is_row: bool = False
     number: int = 0
     began: float | None = None
+    run: int = 0
     budgets: tuple[Budget, ...] = ()
     is_kept: bool = False
 
@@ -136,6 +138,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
             is_row=True,
             number=number,
             began=began,
+            run=self.run,
         )
 
     def order(self, live: LiveProfile, request: int, jitter: Callable[[], float]) -> tuple[Candidate, ...]:

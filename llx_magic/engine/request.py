@@ -307,6 +307,7 @@ class RequestRun:
             waiting_since=self._waiter.since if self._waiter else None,
             is_row=self._plan.is_row,
             tokens=self._tokens(candidate),
+            run=self._plan.run,
         )
 
     def _tokens(self, candidate: Candidate) -> float:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from llx_magic.core.events import SkipReason
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.progress import Standing
+from llx_magic.core.runs import Wish
 from llx_magic.core.traffic import Room
 from llx_magic.engine.loops import within
-from llx_magic.session.rivals import Rival
 from llx_magic.units import countdown
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Answering(Protocol):
             LostError: where whoever had the row is gone, or nobody has room for it after all.
         """
 
-    def room(self, left_out: Collection[GateKey]) -> Room:
-        """Say how many rows may be asked now, without those who are left out."""
+    def room(self, left_out: Collection[GateKey], waiting: int) -> Room:
+        """Say how many rows may be asked now, where so many wait for that, without those who are left out."""
 
     def blocked_by(self) -> str | None:
         """Say for what and how long no row can be asked now; None where one can."""
@@ -70,43 +70,46 @@ class Answering(Protocol):
 
 
 class OwnEngine:
-    """The engine of this process, by the gates of a loaded profile."""
+    """The engine of this process, by the gates of a loaded profile; once begun, a ``run`` shares places with others."""
 
-    def __init__(self, balancer: LoadBalancer, candidates: tuple[Candidate, ...]) -> None:
+    def __init__(self, balancer: LoadBalancer, candidates: tuple[Candidate, ...], run: int = 0) -> None:
         self.clock = balancer.clock
         self._balancer = balancer
         self._live = balancer.live
         self._gates = {each.gate: each.settings for each in candidates}
         self._names = {each.gate: each.backend.name for each in candidates}
-        self._rival = Rival(balancer.live)
+        self._run = run
+        self._under_way = 0
 
     def check_waiting(self) -> None:
         """Do nothing: the run has a loop and a thread of its own then."""
 
     async def begin(self, look: Callable[[], None]) -> None:
         """Take places beside other runs, which may leave some to this one; as ``Answering``."""
-        self._rival.begin(look)
+        self._live.rivals.begin(self._run, {gate: own.concurrency for gate, own in self._gates.items()}, look)
 
     async def end(self) -> None:
         """Leave the places to other runs; what was under way has been cancelled by whoever asked."""
-        self._rival.end()
+        self._live.rivals.end(self._run, self._gates)
 
     async def answer(self, plan: Plan, seconds: float | None, watch: Watch) -> Reply:
         """Ask a row once; as ``Answering``."""
-        with self._rival:
+        self._under_way += 1
+        try:
             if seconds is None:
                 return await self._balancer.answer_row(plan, watch)
             return await within(self.clock, self.clock.now() + seconds, self._balancer.answer_row(plan, watch))
+        finally:
+            self._under_way -= 1
 
-    def room(self, left_out: Collection[GateKey]) -> Room:
-        """Say how many rows all gates together have room for; where there is some, other runs may go first."""
-        now = self.clock.now()
-        self._rival.wants = wanted = [gate for gate in self._gates if gate not in left_out]
-        rooms = [self._rival.share(gate, self._live.ask(gate, Gate.room, now, self._gates[gate])) for gate in wanted]
+    def room(self, left_out: Collection[GateKey], waiting: int) -> Room:
+        """Say how many rows all gates together have room for, of which other runs have their part."""
+        wish, room = Wish(self._run, waiting, self._under_way), self._live.rivals.room
+        rooms = [room(gate, wish, own) for gate, own in self._gates.items() if gate not in left_out]
         if len(rooms) == 1:
             return rooms[0]
-        waits = [room.at for room in rooms if room.at is not None]
-        return Room(sum(room.places for room in rooms), min(waits, default=None))
+        waits = [each.at for each in rooms if each.at is not None]
+        return Room(sum(each.places for each in rooms), min(waits, default=None))
 
     def blocked_by(self) -> str | None:
         """Say which of the gates opens first."""

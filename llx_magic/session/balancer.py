@@ -16,6 +16,7 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.message import Message
 from llx_magic.core.ports import Clock
+from llx_magic.core.preview import preview
 from llx_magic.core.reply import Part, Reply, read_effort
 from llx_magic.core.routing import FAILOVER, routing_named
 from llx_magic.engine.live import LiveProfile, Subscriber
@@ -211,7 +212,7 @@ class LoadBalancer(ProfileRecord):
         verdicts, plan = [], self._with_ratio(plan)
         for candidate in plan.order(self._live, 0, self._jitter):
             now, settings = self._live.clock.now(), candidate.settings
-            verdict = self._live.ask(candidate.gate, Gate.preview, now, settings, only_candidate=plan.has_one_candidate)
+            verdict = self._live.ask(candidate.gate, preview, now, settings, only_candidate=plan.has_one_candidate)
             try:
                 await candidate.backend.prepare()
             except NotReady as problem:

@@ -20,6 +20,7 @@ from llx_magic.engine.dispatch import Dispatcher
 from llx_magic.engine.loops import off_loop, on_this_loop
 from llx_magic.engine.parts import Stream
 from llx_magic.engine.plan import PRICE_UNKNOWN, PRICES_SAID, Plan, names_of
+from llx_magic.engine.rivals import NUMBERS
 from llx_magic.engine.steady import SteadyBackend
 from llx_magic.errors import LlxError, UsageProblem
 from llx_magic.observe.debug import VARIABLE
@@ -81,7 +82,7 @@ class MapRun:
             often = tuple(
                 replace(each, backend=SteadyBackend(each.backend, balancer.clock)) for each in plan.candidates
             )
-            plan = msgspec.structs.replace(plan, candidates=often)
+            plan = msgspec.structs.replace(plan, candidates=often, run=next(NUMBERS))
             keeping = Keeping(plan, balancer.name)
             plan, remarks = _within_budget(plan, wishes.budget)
             self._layout = Layout(plan.shape, options.get("prefix") or "")
@@ -232,7 +233,7 @@ class MapRun:
 
     def _answering_of(self, balancer: LoadBalancer, plan: Plan, options: MapOptions) -> Answering:
         if options.get("client") is None:
-            return OwnEngine(balancer, plan.candidates)
+            return OwnEngine(balancer, plan.candidates, plan.run)
         from llx_magic.session.hiring import fleet_of
 
         return fleet_of(balancer, plan, options, self._stop)

@@ -73,7 +73,7 @@ class OrderedRows:
         """Return what has ended, and how the engine stands."""
         batch = await self._outbox.fetch(seen, REPORT_SECONDS)
         self.dispatcher.look()  # those that have arrived leave their places to others
-        room, in_flight = self._engine.room(self._closed), self.dispatcher.under_way
+        room, in_flight = self._engine.room(self._closed, 0), self.dispatcher.under_way
         is_held = room.places <= 0 and not in_flight
         busy = in_flight + max(0, room.places)
         return Report(
@@ -89,7 +89,7 @@ class OrderedRows:
 
     def give_back_what_is_held(self) -> None:
         """Give the rows back that wait, where nobody can be asked for a while."""
-        room = self._engine.room(self._closed)
+        room = self._engine.room(self._closed, 0)
         is_open = room.places > 0 or self.dispatcher.under_way
         if is_open or (room.at is not None and room.at - self._balancer.clock.now() <= HELD_SECONDS):
             return
@@ -109,12 +109,12 @@ class OrderedRows:
         self._outbox.put(await self._ended(row))
         return None
 
-    def room(self) -> Room:
+    def room(self, waiting: int) -> Room:
         """Say how many rows may be sent: one that has ended keeps its place until it is known to have arrived.
 
         So what is lost with this process, and asked again elsewhere, is never more than what it may have under way.
         """
-        room = self._engine.room(self._closed)
+        room = self._engine.room(self._closed, waiting)
         return room._replace(places=room.places - self._outbox.unseen)
 
     def ends_at(self, row: Order) -> float | None:

@@ -214,11 +214,11 @@ class RowWork:
         """End a row whose time is up."""
         self._fail(row, f"no reply within {in_words(self._limit_ms or 0)} (row_timeout_ms)")
 
-    def room(self) -> Room:
-        """Say how many rows may be sent now; none while the disk has enough to do."""
+    def room(self, waiting: int) -> Room:
+        """Say how many rows may be sent now, of so many; none while the disk has enough to do."""
         if self._writing >= GROUP or self.backlog() >= MOST_FOLLOWERS:
             return Room(0)
-        room = self._answering.room(self._closed)
+        room = self._answering.room(self._closed, waiting)
         if room.places <= 0:
             self._patience.wait()
         return room

@@ -18,6 +18,7 @@ from llx_magic.core.gate import Gate
 from llx_magic.core.line import Patience
 from llx_magic.core.load import Load
 from llx_magic.core.minute import Minute
+from llx_magic.core.preview import preview
 from tests.engine.kit import settings_with
 
 TEN_SECONDS = Patience(since=0.0, limit=10.0)
@@ -167,7 +168,7 @@ def test_a_request_at_a_ceiling_is_told_which_and_how_long():
     assert isinstance(skipped, BackendSkipped)
     assert (skipped.reason, skipped.message) == (SkipReason.AT_CEILING, "at its rpm_limit of 1")
     assert skipped.seconds_left == pytest.approx(41, abs=1)
-    assert gate.preview(20.0, one, only_candidate=False).startswith("skipped: at its rpm_limit of 1, ")
+    assert preview(gate, 20.0, one, only_candidate=False).startswith("skipped: at its rpm_limit of 1, ")
 
 
 def test_a_request_waits_at_a_ceiling_and_rows_leave_the_place_to_it():

@@ -17,6 +17,7 @@ from llx_magic.core.events import (
     TpmMeasured,
     VisitStarted,
 )
+from llx_magic.core.preview import preview
 from tests.engine.kit import LIMITED, failure, settings_with
 from tests.engine.stores import STORES, StoredGate
 
@@ -240,7 +241,7 @@ def test_a_visit_goes_on_only_while_no_other_request_has_opened_the_circuit():
 @pytest.mark.parametrize("make", [new_gate, opened, cooling, lambda: with_tpm(1)], ids=["new", "open", "429", "tpm"])
 def test_a_preview_says_what_admission_then_decides_and_takes_nothing(make, now):
     gate = make()
-    said = [gate.preview(now, WITH_TPM, only_candidate=False) for _ in range(3)]
+    said = [gate.store.update(gate.key, preview, now, WITH_TPM, only_candidate=False) for _ in range(3)]
     admission = admit(gate, now, WITH_TPM)
     assert len(set(said)) == 1
     assert said[0].startswith("put aside") is admission.put_aside

@@ -13,6 +13,7 @@ from llx_magic.core.events import BackendSkipped, CircuitChanged, CoolDownEnded,
 from llx_magic.core.failure import FailureKind
 from llx_magic.core.gate import PROBE_ELSEWHERE, Gate
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share, unsent
+from llx_magic.core.preview import preview
 from llx_magic.core.reply import Usage
 from llx_magic.core.sharing import (
     ANSWER_SECONDS,
@@ -305,17 +306,17 @@ def test_places_are_asked_for_where_there_is_none():
 
 def test_a_preview_does_not_take_what_nobody_has_asked_for_as_used_up():
     gate = shared()
-    assert gate.preview(0.0, LIMITED, only_candidate=False).startswith("asked")
+    assert preview(gate, 0.0, LIMITED, only_candidate=False).startswith("asked")
     hear_answer(gate, Granted(0, 0.0, 12.0), 0.0)
-    assert gate.preview(1.0, LIMITED, only_candidate=False) == "skipped: at its rpm_limit of 20, 11 s left"
+    assert preview(gate, 1.0, LIMITED, only_candidate=False) == "skipped: at its rpm_limit of 20, 11 s left"
     assert unsent(gate) == ()
 
 
 def test_a_preview_does_not_take_a_probe_that_nobody_has_asked_for_as_another_ones():
     gate = opened()
-    assert "as the probe" in gate.preview(31.0, SETTINGS, only_candidate=False)
+    assert "as the probe" in preview(gate, 31.0, SETTINGS, only_candidate=False)
     hear_answer(gate, ProbeHeld(1.0), 31.0)
-    assert PROBE_ELSEWHERE in gate.preview(31.5, SETTINGS, only_candidate=False)
+    assert PROBE_ELSEWHERE in preview(gate, 31.5, SETTINGS, only_candidate=False)
 
 
 def test_dense_traffic_asks_for_blocks():

@@ -10,6 +10,7 @@ from llx_magic.core.admission import Applicant
 from llx_magic.core.breaker import Outcome
 from llx_magic.core.gate import Gate
 from llx_magic.core.hearing import asks, hear_answer, share, unsent
+from llx_magic.core.preview import preview
 from llx_magic.core.sharing import ANSWER_SECONDS, GaveUp, Gone, Held, HoldWanted, Swept, There
 from tests.engine.kit import settings_with
 
@@ -110,6 +111,6 @@ def test_what_is_under_way_is_told_when_the_server_is_back():
 
 
 def test_a_preview_does_not_take_what_nobody_has_asked_for_as_used_up():
-    assert shared().preview(0.0, LIMITED, only_candidate=False).startswith("asked")
+    assert preview(shared(), 0.0, LIMITED, only_candidate=False).startswith("asked")
     gate = shared(Held(0, wait=0.5))
-    assert gate.preview(0.1, LIMITED, only_candidate=False) == "skipped: at its concurrency_limit of 4"
+    assert preview(gate, 0.1, LIMITED, only_candidate=False) == "skipped: at its concurrency_limit of 4"

@@ -57,7 +57,7 @@ class Numbers:
             self.under_way -= 1
         return self.back.pop(row, None)
 
-    def room(self) -> Places:
+    def room(self, waiting: int) -> Places:
         if self.clock.now() < self.opens_at:
             return Places(0, self.opens_at)
         return Places(max(0, self.places - self.under_way))

@@ -9,11 +9,10 @@ import sys
 import pytest
 
 from llx_magic.core.message import Message
-from llx_magic.core.traffic import Room
 from llx_magic.replies.claims import Claims
+from llx_magic.session.answering import OwnEngine
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.mapping import MapRun
-from llx_magic.session.rivals import Rival
 from tests.engine.kit import balancer, simulated
 from tests.faults.server import FaultServer
 from tests.session.test_map import ROWS, TEMPLATE, attempts, counts
@@ -146,22 +145,17 @@ async def test_runs_at_once_take_turns_at_a_backend_with_one_place(store):
 
 async def test_a_run_whose_loop_is_busy_elsewhere_holds_up_no_other():
     lb = balancer(simulated("a"))
-    (gate,) = [each.gate for each in lb.prepare("x").candidates]
-    busy, other = Rival(lb.live), Rival(lb.live)
-
-    async def begin():
-        busy.begin(lambda: None)
-
+    candidates = lb.prepare("x").candidates
+    busy, other = (OwnEngine(lb, candidates, run) for run in (1, 2))
     elsewhere = asyncio.new_event_loop()
-    await asyncio.to_thread(elsewhere.run_until_complete, begin())
-    other.begin(lambda: None)
-    busy.wants = [gate]
-    with other:
-        assert other.share(gate, Room(1)).places == 0
-        await lb.clock.sleep(1.0)
-        assert other.share(gate, Room(1)).places == 1
+    await asyncio.to_thread(elsewhere.run_until_complete, busy.begin(lambda: None))
+    await other.begin(lambda: None)
+    assert busy.room((), 4).places == 4
+    assert other.room((), 4).places == 2
+    await lb.clock.sleep(1.0)
+    assert other.room((), 4).places == 4
     for each in (busy, other):
-        each.end()
+        await each.end()
     elsewhere.close()
 
 
