@@ -10,6 +10,7 @@ from llx_magic.core.ceilings import Ceilings
 from llx_magic.core.cooldown import LONGEST_SECONDS
 from llx_magic.core.events import BackendEvent, CoolDownEnded, CoolDownStarted
 from llx_magic.core.sharing import (
+    ANSWER_SECONDS,
     Allowed,
     Answer,
     Fact,
@@ -44,11 +45,14 @@ MINUTE = 62.0
 """How far back, in seconds, it is told what was sent: as long as it counts."""
 
 
-def share(gate: Gate) -> None:
-    """From now on let a gate tell other processes what is met here, and keep to limits together with them."""
-    gate.sharing = Sharing()
+def share(gate: Gate, patience: float = ANSWER_SECONDS) -> None:
+    """From now on let a gate tell other processes what is met here, and keep to limits together with them.
+
+    For the answers of their server it waits so many seconds.
+    """
+    gate.sharing = Sharing(patience=patience)
     gate.traffic.ceilings = gate.traffic.ceilings or Ceilings()
-    gate.traffic.ceilings.stock = Stock()
+    gate.traffic.ceilings.stock = Stock(patience=patience)
 
 
 def unsent(gate: Gate) -> Sequence[Saying]:

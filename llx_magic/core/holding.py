@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llx_magic.core.sharing import Held, HoldWanted, is_overdue
+from llx_magic.core.sharing import Held, HoldWanted
 
 LONGEST_PAUSE = 1.0
 """How long the server can say to wait at most before it is asked again."""
@@ -63,10 +63,6 @@ class Holding(msgspec.Struct):
         if self.asked_at is not None or not (self.held or in_use):
             return None
         return self.ask(in_use, most, limit, now)
-
-    def is_overdue(self, now: float) -> bool:
-        """Return whether the server has not answered in time."""
-        return is_overdue(self.asked_at, now)
 
     def hear(self, answer: Held, limit: int, now: float) -> None:
         """Take the answer."""

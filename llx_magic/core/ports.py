@@ -73,6 +73,10 @@ class Ear(Protocol):
 class SharedFacts(Protocol):
     """Where processes tell each other what they have met at the same backends; keys, prompts and replies never."""
 
+    @property
+    def patience(self) -> float:
+        """How many seconds an answer is waited for; a process that has waited in vain goes on alone."""
+
     def join(self, account: Account, ear: Ear) -> Link:
         """Begin to share a backend: what the others have met is told, then that they are there. Returns at once."""
 

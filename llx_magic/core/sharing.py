@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
 ANSWER_SECONDS = 0.05
-"""How long an answer of the server is waited for; one that takes longer is none, and everybody goes on alone."""
+"""How long an answer of the server is waited for as a rule; after that it is none, and everybody goes on alone."""
 
 LEASE_SECONDS = 2.0
 """For how long a process that may be the probe is waited for to begin; one that has begun renews that."""
@@ -189,15 +189,15 @@ class Gone(Message, frozen=True, tag=True):
 Answer = Granted | Held | ProbeGranted | ProbeHeld | Swept | There | Gone
 
 
-def is_overdue(asked_at: float | None, now: float) -> bool:
-    """Return whether an answer has not come in time to what was asked then; None is nothing."""
-    return asked_at is not None and now - asked_at >= ANSWER_SECONDS
+def is_overdue(asked_at: float | None, now: float, patience: float) -> bool:
+    """Return whether an answer has not come in so many seconds to what was asked then; None is nothing."""
+    return asked_at is not None and now - asked_at >= patience
 
 
 class Sharing(msgspec.Struct):
     """What one gate knows of the others that share its backend, and what it has to say to them.
 
-    ``is_there`` says whether the server answers.
+    ``patience`` is how many seconds its server's answers are waited for; ``is_there`` says whether it answers.
     ``recovered_at`` is when the circuit last closed: failures from before that count no more. ``probe_asked_at`` is
     when the server was asked for the probe, as long as no answer has come. ``lease_until`` is how long this process may
     begin one, ``held_until`` how long another one is known to be it, or may be, since it may still hear the server.
@@ -205,6 +205,7 @@ class Sharing(msgspec.Struct):
     latest were told at ``told_at``.
     """
 
+    patience: float = ANSWER_SECONDS
     is_there: bool = False
     outbox: list[Saying] = []
     recovered_at: float = -1.0
@@ -256,7 +257,7 @@ class Sharing(msgspec.Struct):
         """Ask for being the probe, where nobody is known to be; return whether an answer is to come."""
         if now < self.held_until:
             return False
-        if is_overdue(self.probe_asked_at, now):
+        if is_overdue(self.probe_asked_at, now, self.patience):
             self.lose(now)
             self.tell(GaveUp())
             return False

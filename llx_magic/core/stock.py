@@ -9,7 +9,7 @@ import msgspec
 from llx_magic.core.holding import SOON_SECONDS, Holding
 from llx_magic.core.load import PLENTY, Load
 from llx_magic.core.minute import GRAIN_SECONDS, SPAN
-from llx_magic.core.sharing import GaveUp, Granted, HoldWanted, PlacesWanted, Spent, is_overdue
+from llx_magic.core.sharing import ANSWER_SECONDS, GaveUp, Granted, HoldWanted, PlacesWanted, Spent, is_overdue
 
 KEPT_SECONDS = 0.5
 """For how long a place may be used: it counts from when it was given, so its use must not be much later."""
@@ -49,13 +49,15 @@ class Given(msgspec.Struct):
 class Stock(msgspec.Struct):
     """What was given, oldest first, and what the server of all is to be told in ``outbox``.
 
-    ``is_there`` says whether it answers, ``lost_at`` since when it did not, None while nothing has been heard of it;
-    ``peers`` are the processes that share the limits, this one included, 0 where that was never heard. ``block`` is how
-    many were asked for, ``asked_at`` when, as long as no answer has come; before ``none_until`` there is none.
-    ``taken`` are the times at which the latest were used. ``left`` is what the limits still allowed everybody at
-    ``heard_at``, in requests and tokens; ``spare`` what may be sent of it, in the first minute alone.
+    ``patience`` is how many seconds its answers are waited for. ``is_there`` says whether it answers, ``lost_at``
+    since when it did not, None while nothing has been heard of it; ``peers`` are the processes that share the limits,
+    this one included, 0 where that was never heard. ``block`` is how many were asked for, ``asked_at`` when, as long
+    as no answer has come; before ``none_until`` there is none. ``taken`` are the times at which the latest were used.
+    ``left`` is what the limits still allowed everybody at ``heard_at``, in requests and tokens; ``spare`` what may be
+    sent of it, in the first minute alone.
     """
 
+    patience: float = ANSWER_SECONDS
     is_there: bool = False
     lost_at: float | None = None
     peers: int = 0
@@ -102,7 +104,7 @@ class Stock(msgspec.Struct):
 
     def hears(self, now: float) -> bool:
         """Return whether the server answers, and has not left anything unanswered for too long."""
-        if is_overdue(self.asked_at, now) or self.holding.is_overdue(now):
+        if any(is_overdue(asked_at, now, self.patience) for asked_at in (self.asked_at, self.holding.asked_at)):
             self.lose(now)
             self.outbox.append(GaveUp())
         return self.is_there

@@ -17,7 +17,7 @@ from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.hearing import asks, hear_answer, hear_fact, share
 from llx_magic.core.peers import Card, Peers, Recent
 from llx_magic.core.ports import Account, Accountable, Link, Ready, SharedFacts
-from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact, GaveUp, Gone, Granted, Held, Saying, There
+from llx_magic.core.sharing import Answer, Fact, GaveUp, Gone, Granted, Held, Saying, There
 from llx_magic.engine.card import card_of_gate
 from llx_magic.locks import ForkSafeLock
 
@@ -64,8 +64,9 @@ class SharedGates:
         if ear is None:
             return
         ear.settings = settings
-        ends = time.monotonic() + ANSWER_SECONDS
-        if ear.is_joining and not await ear.answered(ANSWER_SECONDS):
+        patience = self._facts.patience
+        ends = time.monotonic() + patience
+        if ear.is_joining and not await ear.answered(patience):
             ear.is_joining = False  # nobody waits for that a second time
         while self._live.ask(gate, asks, applicant, self._live.clock.now(), settings, ear.waiting):
             if (left := ends - time.monotonic()) <= 0:
@@ -119,7 +120,7 @@ class SharedGates:
             ear = self._links[gate] = _Ear(self, self._live, gate, account, settings)
         if known is not None and known.link is not None:
             known.link.leave()
-        self._live.ask(gate, share)
+        self._live.ask(gate, share, self._facts.patience)
         ear.link = self._facts.join(account, ear)
         weakref.finalize(gate, ear.link.leave)
         return ear

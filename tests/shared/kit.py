@@ -12,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from llx_magic.core.ports import Account
-from llx_magic.core.sharing import Answer, Fact
+from llx_magic.core.sharing import ANSWER_SECONDS, Answer, Fact
 from llx_magic.engine.clocks import LoopClock
 from llx_magic.keys.secret import Secret
 from llx_magic.shared.redis_facts import RedisFacts
 from tests.engine.kit import Bench, Scripted
+
+PATIENT = 30.0
+"""How long an answer of the server is waited for where nobody is to go on alone, however busy the machine is."""
 
 PROGRAM = shutil.which("redis-server")
 
@@ -91,8 +94,10 @@ class Shared(Scripted):
 class Kernel(Bench):
     """A process of its own as far as sharing goes: its own threads, connections and gates, on real time."""
 
-    def __init__(self, url: str, *backends: Scripted, minute: float = 60.0, **settings) -> None:
-        self.facts = RedisFacts(url, minute)
+    def __init__(
+        self, url: str, *backends: Scripted, minute: float = 60.0, patience: float = ANSWER_SECONDS, **settings
+    ) -> None:
+        self.facts = RedisFacts(url, minute, patience)
         super().__init__(*backends, clock=LoopClock(), facts=self.facts, **settings)
 
 

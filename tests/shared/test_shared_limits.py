@@ -11,7 +11,7 @@ from llx_magic.core.sharing import Granted, PlacesWanted, Spent, There
 from llx_magic.core.stock import BLOCK
 from llx_magic.shared.redis_facts import RedisFacts
 from tests.engine.kit import answer
-from tests.shared.kit import Heard, Shared, soon
+from tests.shared.kit import PATIENT, Heard, Shared, soon
 
 
 class Timed(Shared):
@@ -64,7 +64,7 @@ async def granted(link, heard, places, **limits) -> Granted:
 async def joined(server, count: int = 1, minute: float = 60.0):
     made = []
     for _ in range(count):
-        facts, heard = RedisFacts(server.url, minute), Heard()
+        facts, heard = RedisFacts(server.url, minute, PATIENT), Heard()
         link = facts.join(Shared("a").account, heard)
         made.append((facts, link, heard))
     await soon(lambda: all(There in map(type, each.answers) for _, _, each in made), "the server is there")

@@ -15,7 +15,7 @@ from llx_magic.engine.sharing import AWAY, BACK
 from llx_magic.errors import AllBackendsFailed
 from llx_magic.shared import server as connection
 from tests.engine.kit import DOWN, failure
-from tests.shared.kit import Shared, soon
+from tests.shared.kit import PATIENT, Shared, soon
 
 
 async def joined(*kernels) -> None:
@@ -113,7 +113,13 @@ async def test_3_processes_with_50_callers_each_send_1_probe_to_a_circuit_that_i
 
     backends = [Shared("a", "fine", DOWN, DOWN, DOWN, slowly) for _ in range(3)]
     kernels = [
-        kernel(each, Shared("b"), circuit_breaker_recovery_timeout_ms=1_000, circuit_breaker_failure_threshold=3)
+        kernel(
+            each,
+            Shared("b"),
+            patience=PATIENT,
+            circuit_breaker_recovery_timeout_ms=1_000,
+            circuit_breaker_failure_threshold=3,
+        )
         for each in backends
     ]
     await joined(*kernels)
@@ -126,7 +132,7 @@ async def test_3_processes_with_50_callers_each_send_1_probe_to_a_circuit_that_i
         each.steps = [slowly]
     await asyncio.sleep(1.05)
     tasks = [asyncio.ensure_future(each.ask()) for _ in range(50) for each in kernels]
-    await soon(lambda: sum(task.done() for task in tasks) >= 149, "all others are answered")
+    await soon(lambda: sum(task.done() for task in tasks) >= 149, "all others are answered", 60.0)
     assert sum(len(each.asked) for each in backends) - before == 1
     for task in tasks:
         task.cancel()
