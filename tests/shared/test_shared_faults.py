@@ -37,11 +37,17 @@ async def quick(kernel: Kernel) -> None:
 
 
 async def quick_again(kernel: Kernel) -> None:
-    """Ask, and expect that the moment for which an answer is waited for is not spent on each prompt."""
-    began = time.monotonic()
-    for _ in range(40):
-        assert (await kernel.ask()).backend == "a"
-    assert time.monotonic() - began < 40 * ANSWER_SECONDS
+    """Ask, and expect that the moment for which an answer is waited for is not spent on each prompt.
+
+    Of a few times the quickest counts: the machine may be busy.
+    """
+    took: list[float] = []
+    while not took or (min(took) >= 40 * ANSWER_SECONDS and len(took) < 5):
+        began = time.monotonic()
+        for _ in range(40):
+            assert (await kernel.ask()).backend == "a"
+        took.append(time.monotonic() - began)
+    assert min(took) < 40 * ANSWER_SECONDS
 
 
 async def test_nobody_listens_at_the_address():
