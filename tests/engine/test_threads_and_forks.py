@@ -15,8 +15,9 @@ from llx_magic.core.reply import ChatRequest
 from llx_magic.engine.background import BackgroundLoop
 from llx_magic.engine.clocks import ManualClock
 from llx_magic.locks import ForkSafeLock
+from llx_magic.session.answering import OwnEngine
 from llx_magic.session.balancer import LoadBalancer
-from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, answer, settle
+from tests.engine.kit import DOWN, LIMITED, Bench, Scripted, answer, balancer, settle, simulated
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
@@ -186,3 +187,19 @@ async def test_a_fault_inside_one_backend_goes_to_the_next_and_does_not_quote_it
     assert "sk-secret" not in " ".join(reply.notes)
     failures = [event.failure.kind for event in reply.trace if hasattr(event, "failure")]
     assert set(failures) == {FailureKind.BAD_REPLY}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+async def test_in_a_forked_child_no_place_is_left_to_a_run_of_its_parent():
+    """Its rows are asked in the parent; in the child nobody would ever take the place."""
+    lb = balancer(simulated("a"))
+    candidates = lb.prepare("x").candidates
+    engines = [OwnEngine(lb, candidates, run) for run in (1, 2)]
+    for engine in engines:
+        await engine.begin(lambda: None)
+        engine.room((), 9)
+    gate = candidates[0].gate
+    assert lb.live.ask(gate, lambda each: len(each.traffic.runs.known)) == 2
+    assert in_a_fork(lambda: lb.live.ask(gate, lambda each: each.traffic.runs.known)) == "{}"
+    for engine in engines:
+        await engine.end()
