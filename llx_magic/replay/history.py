@@ -86,15 +86,30 @@ def load(path: Path) -> list[list[Event]]:
     last = len(lines)
     for number, line in enumerate(lines, 1):
         try:
-            kernel, event = read_line(line)
+            # Where a process ended in the middle of a line, another may have begun its own behind it.
+            kernel, event = read_line(line[max(0, line.rfind(_BEGIN)) :])
         except (ValueError, RecursionError):
-            if number == last:  # the process may have ended in the middle of it
-                break
+            if number == last or _is_cut_off(line):
+                continue
             raise UsageProblem(f"{shown}: line {number} is no event of a history") from None
         kernels.setdefault(kernel, []).append(event)
     if not kernels:
         raise UsageProblem(f"{shown}: there is no event in it")
     return numbered(list(kernels.values()))
+
+
+_BEGIN = b'{"kernel":'
+
+
+def _is_cut_off(line: bytes) -> bool:
+    """Return whether a line is the beginning of one, or nothing, as where the power failed or the disk was full."""
+    if not line.strip(b"\0 ") or _BEGIN.startswith(line):
+        return True
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return line.startswith(_BEGIN)
+    return False
 
 
 def read_line(line: bytes) -> tuple[str, Event]:

@@ -11,6 +11,7 @@ import threading
 import uuid
 import weakref
 from pathlib import Path
+from typing import BinaryIO
 
 from llx_magic.core.events import Event
 from llx_magic.engine.live import LiveProfile
@@ -81,13 +82,21 @@ class HistoryWriter:
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_size + len(data) > LARGEST:
                     path.replace(path.with_name(f"{path.name}.1"))
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
-                file.write(data)
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b") as file:
+                file.write(data if _ends_a_line(file) else b"\n" + data)
             self._has_failed = False
         except OSError as problem:
             if not self._has_failed:  # once is enough, until it works again
                 _log.warning("the history file cannot be written: %s", problem.strerror)
             self._has_failed = True
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    """Return whether what is written next begins a line: whoever wrote last may have ended in the middle of one."""
+    if not file.seek(0, os.SEEK_END):
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 _writers: weakref.WeakKeyDictionary[LiveProfile, HistoryWriter] = weakref.WeakKeyDictionary()

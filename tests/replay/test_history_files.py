@@ -77,6 +77,23 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
     assert len(load(tmp_path / "week.jsonl")[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("between", "found"),
+    [
+        (f"{ENDED[:30]}\n", 2),
+        (f"{ENDED[:5]}\n", 2),
+        (f"{ENDED[:-3]}{ENDED}\n", 3),
+        ("\0\0\0\n", 2),
+        ("\n", 2),
+        (ENDED[:30], 2),
+    ],
+)
+def test_a_line_that_was_cut_off_by_a_killed_process_or_a_full_disk_costs_nothing_but_itself(tmp_path, between, found):
+    """Whoever goes on writing may have begun its line right behind it."""
+    (tmp_path / "week.jsonl").write_text(f"{ENDED}\n{between}{ENDED}\n")
+    assert len(load(tmp_path / "week.jsonl")[0]) == found
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageProblem, match=r"gone\.jsonl: cannot be read"):
         load(tmp_path / "gone.jsonl")

@@ -29,6 +29,16 @@ async def test_another_profile_goes_on_in_the_same_file_as_another_kernel(tmp_pa
     assert len(load(tmp_path / "week.jsonl")) == 2
 
 
+@pytest.mark.parametrize("left", ['{"kernel":"dead","event":"Reque', "", "\0"])
+async def test_what_is_written_behind_a_line_that_was_cut_off_is_read(tmp_path, left):
+    """As a killed process or a full disk leaves one."""
+    (tmp_path / "week.jsonl").write_text(left)
+    balancer = await asked(profile(member("a"), member("b"), history_file=str(tmp_path / "week.jsonl")), 2)
+    flush_histories(30.0)
+    (events,) = load(tmp_path / "week.jsonl")
+    assert len(events) == len(balancer.decisions())
+
+
 async def test_what_is_not_written_yet_is_waited_for_though_nobody_has_the_profile_any_more(tmp_path):
     for number in range(5):
         await asked(profile(member("a"), member("b"), history_file=str(tmp_path / f"{number}.jsonl")), 1)
