@@ -20,7 +20,7 @@ CONFLICT = FailureKind.CONFLICT
 GOOGLE = "type.googleapis.com/google.rpc."
 
 
-def said(message: str, **more: object) -> dict[str, object]:
+def said(message: object, **more: object) -> dict[str, object]:
     return {"error": {"message": message, **more}}
 
 
@@ -75,6 +75,12 @@ TOO_LONG = {
                             "number of input tokens 9000 cannot exceed the total tokens limit 8192"}]},
     "Baidu": {"error_code": 336007, "error_msg": "the max input characters is 11200"},
     "Zhipu": said("Prompt 超长", code="x"),
+    "SiliconFlow": {"code": 20015, "message": "length of prompt_tokens (40000) must be less than max_seq_len (32768)."},
+    "TabbyAPI": {"detail": "Prompt length 5000 is greater than max_seq_len 4096"},
+    "KoboldCpp": {"detail": {"msg": "max_context_length exceeded", "type": "bad_input"}},
+    "DeepSpeed": {"detail": "Request exceeds max sequence length 4096"},
+    "llama.cpp, KV": said("Input prompt is too big compared to KV size. Please try increasing KV size."),
+    "Perplexity": said('["The requested number of tokens 5000 exceeds the maximum 4096"]', type="bad_request"),
 }  # fmt: skip
 
 
@@ -130,6 +136,9 @@ FILTERED = {
     "Doubao, words alone": (400, said("The request failed because the input text may contain sensitive information.")),
     "MiniMax": (400, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}),
     "Zhipu, words alone": (400, said("系统检测到输入或生成内容可能包含不安全或敏感内容", code="x")),
+    "Vertex": (400, google(400, "INVALID_ARGUMENT", "The prompt could not be submitted. This prompt contains sensitive "
+                                                    "words that violate Google's Responsible AI practices.")),
+    "LiteLLM": (400, said({"error": "Violated guardrail policy", "guardrail": "presidio"}, code="400")),
     "Portkey": (446, said("The prompt was flagged by the guardrail")),
 }  # fmt: skip
 
@@ -201,6 +210,9 @@ SPENT = {
     "Hugging Face": (402, {"error": "You have exceeded your monthly included credits for Inference Providers."}),
     "NVIDIA": (402, {"status": 402, "detail": "Account 'x': Cloud credits expired"}),
     "watsonx": (403, {"errors": [{"code": "token_quota_reached", "message": "You have reached it."}]}),
+    "Novita": (400, {"code": 400, "reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"}),
+    "StepFun": (402, said("Your balance is insufficient, please recharge", type="x")),
+    "one-api": (403, said("该令牌额度已用尽", type="new_api_error")),
     "Zhipu, words alone": (429, said("余额不足或无可用资源包,请充值。", code="x")),
     "Baidu": (429, {"error_code": 17, "error_msg": "Open api daily request limit reached"}),
 }  # fmt: skip

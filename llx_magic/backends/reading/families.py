@@ -49,13 +49,13 @@ CONTEXT = _family(
     "model_context_window_exceeded context_length_error prompt_too_long input_too_long context_too_long "
     "token_limit_exceeded tokens_limit_exceeded max_context_length_exceeded context_window_exceeded_error "
     "tokens_limit_reached model_max_prompt_tokens_exceeded 1261",
-    r"maximum context length"
-    r"|context (?:length|window|size|limit) (?:has been |have been |is |was |of )?(?:exceed|only)"
+    r"max(?:imum)?[ _](?:sequence|seq|context|prompt|input|model)[ _]len(?:gth)?"
+    r"|context[ _](?:length|window|size|limit) (?:has been |have been |is |was |of )?(?:exceed|only)"
     rf"|exceed\w{{0,4}} {_A}context[ _-]?(?:length|window|size|limit)"
     rf"|(?:longer|larger|greater|more|bigger) than {_A}(?:maximum |max )?(?:context|model)(?:'s)? {_A}"
     r"(?:length|size|window)"
-    r"|context length is only|too large for model with|maximum prompt length|maximum model length"
-    rf"|(?:prompt|inputs?|messages?|conversation) (?:text |tokens? |token count )?(?:is|are|was) too (?:long|large)"
+    r"|context length is only|too large for model with"
+    rf"|(?:prompt|inputs?|messages?|conversation) (?:text |tokens? |token count )?(?:is|are|was) too (?:long|large|big)"
     r"|(?:prompt|input)(?: token)?(?: length)? too long|input is longer than"
     r"|input length .{0,40}exceed|too many (?:input |total |prompt )?tokens(?! per|,? please wait)"
     r"|input token count .{0,40}exceeds|reduce (?:the|your) (?:length of the )?(?:messages|prompt|message|input)"
@@ -63,7 +63,7 @@ CONTEXT = _family(
     r"|context (?:the )?overflows?|n_keep .{0,40}n_ctx|tokens to keep from the initial prompt is greater"
     r"|exceeded (?:the )?model token limit|exceed(?:s|ed)? .{0,30}(?:context|token) (?:window )?limit"
     r"|range of input length should be|input length should be|max input characters"
-    r"|total number of tokens .{0,40}exceed|max(?:imum)?[ _]tokens of \d{1,12} exceeded"
+    r"|number of tokens .{0,40}exceed|max(?:imum)?[ _]tokens of \d{1,12} exceeded"
     r"|(?:prompt|input) (?:token|length)s?\b.{0,60} exceeds? (?:the )?.{0,20}(?:limit|max)"
     r"|too large for .{0,60}max size: \d{1,12} tokens|超长",
 )
@@ -75,8 +75,8 @@ FILTER = _family(
     "image_content_policy_violation misalignment_policy_violation bio_policy cyber_policy_violation invalid_prompt "
     "safety prohibited_content blocklist sensitive_content content_blocked guardrail_intervened new_sensitive "
     "InputTextSensitiveContentDetected OutputTextSensitiveContentDetected 1301",
-    r"content management policy|content[ _]policy violation|responsible ?ai ?policy"
-    rf"|violat\w{{1,6}} {_A}(?:content|usage|safety|acceptable use) (?:policy|policies|guidelines)"
+    r"content management policy|content[ _]policy violation|responsible ?ai ?(?:policy|practices)"
+    rf"|violat\w{{1,6}} {_A}(?:content|usage|safety|acceptable use|guardrail) (?:policy|policies|guidelines)"
     r"|(?:content|safety|moderation) (?:filter|filtering|system)\w{0,3} (?:has |have |was )?"
     r"(?:blocked|rejected|flagged|trigg)"
     rf"|(?:rejected|blocked|flagged|refused|filtered|stopped|triggered) (?:by|as a result of|due to|because of) {_A}"
@@ -97,7 +97,7 @@ QUOTA = _family(
     "spend_limit_reached spending_limit_reached budget_exceeded ServiceQuotaExceededException Arrearage "
     "AllocationQuota.FreeTierOnly insufficient_user_quota pre_consume_token_quota_failed AccountOverdueError "
     "token_quota_reached 1113 3036",
-    rf"insufficient {_A}(?:credits?|balance|quota|funds)|(?:credit|account|token) balance is (?:too low|insufficient)"
+    rf"(?:insufficient|not enough) {_A}(?:credits?|balance|quota|funds)|balance is (?:too low|insufficient|not enough)"
     r"|out of credits|requires more credits|can only afford"
     r"|no (?:more |remaining )?credits|credits? (?:is |are |have )?(?:exhausted|expired)"
     rf"|(?:exceeded|reached|over) your {_A}(?:quota|usage limits?|spend\w{{0,4}} limit|credit limit|credits|budget)"
@@ -109,7 +109,8 @@ QUOTA = _family(
     rf"|billing hard limit|spend(?:ing)? limit {_A}(?:reached|exceeded)"
     r"|(?:too many tokens|requests|models|tokens|neurons|limit)[ -]per[ -]day"
     r"|(?:requests|calls|tokens) ?(?:per|/) ?(?:day|month)\b"
-    rf"|daily {_A}(?:limit|quota|allocation)|account is in arrears|overdue balance|余额不足|欠费"
+    rf"|daily {_A}(?:limit|quota|allocation)|account is in arrears|overdue balance"
+    r"|余额不足|欠费|额度.{0,2}(?:用尽|不足)"
     r"|purchase (?:more )?credits|add (?:more )?credits|recharge your|top up your",
     quota=True,
 )
