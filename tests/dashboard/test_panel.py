@@ -18,6 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from llx_magic.core.events import RequestFailed, RequestStarted
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.dashboard import export as files
 from llx_magic.dashboard import panel
@@ -245,6 +246,18 @@ def test_a_prompt_is_told_hop_by_hop_and_opens_to_its_trace() -> None:
     assert piece.startswith("<details")
     assert "<span>first 503</span> · <span>second answered</span>" in piece
     assert "attempt 1/1 failed" in text_of(piece.partition("</summary>")[2])
+
+
+def test_a_prompt_opens_only_when_it_has_ended() -> None:
+    """What a reader opened would be closed when the line is drawn again."""
+    begun = RequestStarted(at=100.0, request=1, policy="failover", order=("chutes",))
+    timeline = Timeline()
+    timeline.fold(begun)
+    snapshot = Snapshot(profile="lb", at=100.0, backends=(backend(),))
+    running = panel.draw(snapshot, timeline.view(snapshot, 300.0))["prompt 1"]
+    timeline.fold(RequestFailed(at=101.0, request=1, message="nobody answered", seconds=1.0))
+    ended = panel.draw(snapshot, timeline.view(snapshot, 300.0))["prompt 1"]
+    assert ("<summary" in running, "<summary" in ended) == (False, True)
 
 
 def test_an_update_of_three_backends_is_small() -> None:

@@ -43,12 +43,10 @@ def _line(line: Line) -> str:
         f"<span class='tk'>{line.took}</span> <span class='bar'>{line.bar}</span> "
         f"<span class='hs'>{tag}{hops}</span> <span class='ct'>{line.cost}</span>"
     )
-    trace = (
-        waterfall.as_html(line.trace, waterfall.BY_SHEET, MOST_STEPS)
-        if line.has_ended
-        else "<small>its trace is told when it has ended</small>"
-    )
-    striking = " sk" if line.tag and line.has_ended else ""
+    if not line.has_ended:  # nothing opens yet: the next drawing would close it under the reader's eyes
+        return f"<div class='pp'><div class='ps'>{summary}</div></div>"
+    trace = waterfall.as_html(line.trace, waterfall.BY_SHEET, MOST_STEPS)
+    striking = " sk" if line.tag else ""
     return (
         f"<details class='pp{striking}'><summary class='ps'>{summary}</summary><div class='tr'>{trace}</div></details>"
     )
@@ -70,7 +68,8 @@ PART = Part(
 .llx summary:focus-visible{outline:2px solid var(--i);outline-offset:1px}
 .llx .ps::-webkit-details-marker{display:none}
 .llx .no1{font-weight:600}
-.llx .no1::before{content:"▸ ";color:var(--m)}
+.llx .no1::before{content:"▸ ";color:var(--m);visibility:hidden}
+.llx summary .no1::before{visibility:visible}
 .llx [open]>.ps .no1::before{content:"▾ "}
 .llx .wh{color:var(--m)}
 .llx .bar,.llx .hs{grid-column:1/-1;min-width:0;overflow-wrap:anywhere}
