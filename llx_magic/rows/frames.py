@@ -61,6 +61,10 @@ class PandasRows(Source):
         except ValueError as problem:
             raise UsageProblem(f"no table can be made of the dictionary: {one_line(str(problem), 200)}") from None
 
+    def label(self, place: int) -> str:
+        """Return what the index of the frame calls a row."""
+        return one_line(str(self._frame.index[place]), 60)
+
     def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> pd.DataFrame:
         """Return the frame with its own index, types and order of columns, and the new columns behind them."""
         frame = self._frame if places is None else self._frame.iloc[list(places)]

@@ -70,6 +70,10 @@ class Source(ABC):
         """How many rows a table of what became of them has: all, or of an iterator those that were read."""
         return self.length or 0
 
+    def label(self, place: int) -> str:
+        """Return what a row is called: its place from 0, or what the data itself calls it."""
+        return str(place)
+
     @abstractmethod
     def joined(self, columns: Mapping[str, Column], places: Sequence[int] | None = None) -> object:
         """Return the data as it was given, as a table of its kind, with further columns behind its own.

@@ -6,6 +6,7 @@ https://json-schema.org/understanding-json-schema/reference/type
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import TYPE_CHECKING, Self
 
 from llx_magic.text.values import JsonValue
@@ -18,6 +19,21 @@ _DEEPEST = 30
 
 _KINDS: dict[JsonValue, str] = {"string": "string", "integer": "Int64", "number": "float64", "boolean": "boolean"}
 _TIMES: dict[JsonValue, str] = {"date-time": "time", "date": "date"}
+
+
+_LETTERS: dict[Kind, float] = {"Int64": 3.0, "float64": 6.0, "boolean": 5.0, "time": 22.0, "date": 12.0}
+"""About how many letters a value of a type has as JSON."""
+
+_WORDS: dict[Kind, str] = {
+    "string": "a text",
+    "Int64": "a whole number",
+    "float64": "a number",
+    "boolean": "true or false",
+    "time": "a time",
+    "date": "a date",
+}
+
+_SHOWN_WORDS = 5
 
 
 class Typed:
@@ -69,6 +85,30 @@ class Typed:
         if self._alternatives or not isinstance(named, dict) or others not in (None, False) or self._depth >= _DEEPEST:
             return {}
         return {name: self._inner(each) for name, each in named.items()}
+
+    @property
+    def letters(self) -> float | None:
+        """About how many letters a value has as JSON; None where the schema sets it no bound, as of a free text."""
+        kind = self.kind
+        if isinstance(kind, tuple):
+            return fmean(len(word) + 2 for word in kind)
+        if kind != "object":
+            return _LETTERS.get(kind)
+        fields = {name: field.letters for name, field in self.properties.items()}
+        known = [len(name) + 6 + length for name, length in fields.items() if length is not None]
+        return sum(known) if fields and len(known) == len(fields) else None
+
+    @property
+    def in_words(self) -> str:
+        """What a value is: ``pos or neg``, ``a whole number``, and of an object each field with what it is."""
+        kind = self.kind
+        if isinstance(kind, tuple):
+            return " or ".join(kind[:_SHOWN_WORDS]) if len(kind) <= _SHOWN_WORDS else f"one of {len(kind)} words"
+        if kind != "object":
+            return _WORDS.get(kind, "JSON")
+        if self.items is not None:
+            return "a list"
+        return ", ".join(f"{name} ({field.in_words})" for name, field in self.properties.items()) or "JSON"
 
     def _inner(self, schema: JsonValue) -> Typed:
         return Typed(schema, self._definitions, self._depth + 1)

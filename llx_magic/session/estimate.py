@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from statistics import fmean
@@ -18,6 +18,7 @@ from llx_magic.engine.live import LiveProfile
 from llx_magic.engine.plan import PRICES_SAID, Candidate, Plan
 from llx_magic.pieces.preview import piece_facts
 from llx_magic.replies.key import Key
+from llx_magic.rows.typed import Typed
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.template.errors import NOT_SENT
 from llx_magic.text.screen import one_line
@@ -33,9 +34,11 @@ _SHOWN_PROBLEMS = 3
 
 _GUESSED = (0.3, 2.0)
 _MEASURED = (0.8, 1.25)
+_OF_SCHEMA = (0.6, 2.0)
 _COUNTED = (0.75, 1.35)
-"""By what factors a figure may be off: a reply's length that nobody knows, one known from other replies, and a prompt's
-tokens, which are told from its bytes: https://help.openai.com/en/articles/4936856
+"""By what factors a figure may be off: a reply's length that nobody knows, one known from other replies, one of which
+the schema says what it has but not how it is spaced, and a prompt's tokens, which are told from its bytes:
+https://help.openai.com/en/articles/4936856
 """
 
 
@@ -74,11 +77,16 @@ class Estimate:
 
     Of the ``rows``, ``stored`` are answered already and ``failed`` have a fault that is stored, ``shared`` have the
     same prompt as another, ``problems`` cannot be asked, by their reason; ``to_ask`` are left. ``rows`` is None for an
-    iterator: of it only what is shown was read. ``first`` are the first prompts as they will be sent.
+    iterator: of it only what is shown was read. ``first`` are the first prompts as they will be sent, of the rows with
+    the ``labels``. ``schema`` says what each reply is to be, where it is to be JSON. ``assumed`` is how many tokens a
+    reply is assumed to have where nothing tells how many they are.
     """
 
     rows: int | None
     first: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    schema: str = ""
+    assumed: float | None = None
     stored: int = 0
     failed: int = 0
     shared: int = 0
@@ -100,10 +108,12 @@ class Estimate:
 
     def lines(self) -> Iterator[str]:
         """Yield the first prompts, how many there are, and what they will take."""
-        for place, prompt in enumerate(self.first):
-            yield f"[row {place}]"
+        for label, prompt in zip(self.labels, self.first, strict=True):
+            yield f"[row {label}]"
             yield prompt if len(prompt) <= _LONGEST_PROMPT else f"{prompt[:_LONGEST_PROMPT]}…"
             yield ""
+        if self.schema:
+            yield f"each reply is to be JSON: {self.schema}"
         if self.rows is None:
             yield "an iterator: how many rows there are shows only when they are read, once; make it anew for the run"
             return
@@ -120,6 +130,8 @@ class Estimate:
             yield f"  {plural(count, 'row')}: {one_line(problem)}"
         if self.to_ask:
             yield f"about {self.tokens_in.whole().in_words()} tokens in, {self.tokens_out.whole().in_words()} out"
+            if self.assumed is not None:
+                yield f"nothing tells how long replies are: {number(self.assumed)} tokens a row are assumed"
             yield from self._costs()
         yield "nothing was sent"
 
@@ -135,18 +147,27 @@ class Estimate:
 
 
 class Counting:
-    """Goes through the rows of a run and counts what they will take."""
+    """Goes through the rows of a run and counts what they will take.
 
-    def __init__(self) -> None:
+    ``by_schema`` is about how many tokens the schema lets a reply have, None where it sets no bound.
+    """
+
+    def __init__(self, by_schema: float | None) -> None:
+        self._by_schema = by_schema
         self.rows = self.stored = self.failed = self.shared = self.to_ask = 0
         self.problems: Counter[str] = Counter()
         self.bytes = self.pieces = 0
         self.replied: list[int] = []
+        self.first: list[MapRow] = []
+        self.labels: list[str] = []
         self._known: set[Key] = set()
 
-    def take(self, row: MapRow) -> None:
-        """Count a row."""
+    def take(self, row: MapRow, label: Callable[[int], str]) -> None:
+        """Count a row; the first ones are kept with their labels."""
         self.rows += 1
+        if len(self.first) < SHOWN:
+            self.first.append(row)
+            self.labels.append(label(row.place))
         if row.prompt.problem:
             self.problems[row.prompt.problem.removesuffix(NOT_SENT)] += 1
         elif row.stored is not None:
@@ -168,39 +189,56 @@ class Counting:
 
     def tokens_out(self, candidate: Candidate, mean: float | None) -> About:
         """Return about how many tokens a backend's replies will have; ``mean`` is that of its replies until now."""
-        known = fmean(self.replied) if self.replied else mean
+        known, factors = self._length(mean)
         most = likely_completion(candidate.params, float("inf"))
         likely = min(likely_completion(candidate.params, known), most)
-        each = _about(likely, _GUESSED if known is None else _MEASURED)
+        each = _about(likely, factors)
         return About(*(min(figure, most) * self.to_ask for figure in each))
 
+    def assumed(self, candidate: Candidate, mean: float | None) -> float | None:
+        """Return how many tokens a reply is assumed to have; None where that is known from anything."""
+        return likely_completion(candidate.params, None) if self._length(mean)[0] is None else None
 
-def estimate(feed: Feed, plan: Plan, live: LiveProfile) -> Estimate:
+    def _length(self, mean: float | None) -> tuple[float | None, tuple[float, float]]:
+        """Return about how many tokens a reply has, None where nobody knows, and by what factors that may be off."""
+        if self.replied:
+            return fmean(self.replied), _MEASURED
+        if self._by_schema is not None:
+            return self._by_schema, _OF_SCHEMA
+        return mean, _GUESSED if mean is None else _MEASURED
+
+
+def estimate(feed: Feed, plan: Plan, live: LiveProfile, label: Callable[[int], str]) -> Estimate:
     """Return what a run will ask: every row is made into a prompt and looked up, and nothing is sent.
 
-    Of an iterator, whose length nobody knows, only as many rows are read as are shown.
+    ``label`` says what the row at a place is called. Of an iterator, whose length nobody knows, only as many rows are
+    read as are shown.
 
     Raises:
         StoreProblem: where the store cannot be read.
     """
-    counted, first = Counting(), list[str]()
+    replied = None if plan.shape is None or plan.shape.schema is None else Typed.root(plan.shape.schema)
+    counted = Counting(_tokens_of(replied, plan))
+    schema = "" if plan.shape is None else "of any kind" if replied is None else one_line(replied.in_words)
     most = SHOWN if feed.total is None else _AT_ONCE
     while rows := feed.read(most):
-        first += [_shown(row) for row in rows[: SHOWN - len(first)]]
         for row in rows:
-            counted.take(row)
+            counted.take(row, label)
         if feed.total is None:
-            return Estimate(rows=None, first=tuple(first))
-    prices, replies = [], []
+            break
+    prices, replies, means = [], [], []
     tokens_in = counted.tokens_in(plan.bytes_a_token)
     for candidate in plan.candidates:
-        name = candidate.backend.name
-        tokens_out = counted.tokens_out(candidate, live.with_ledger(Ledger.mean_completion, name))
+        means.append(live.with_ledger(Ledger.mean_completion, candidate.backend.name))
+        tokens_out = counted.tokens_out(candidate, means[-1])
         replies.append(tokens_out)
         prices.append(_price(candidate, tokens_in, tokens_out))
     return Estimate(
-        rows=counted.rows,
-        first=tuple(first),
+        rows=None if feed.total is None else counted.rows,
+        first=tuple(map(_shown, counted.first)),
+        labels=tuple(counted.labels),
+        schema=schema,
+        assumed=counted.assumed(plan.candidates[0], means[0]),
         stored=counted.stored,
         failed=counted.failed,
         shared=counted.shared,
@@ -210,6 +248,12 @@ def estimate(feed: Feed, plan: Plan, live: LiveProfile) -> Estimate:
         tokens_out=About(replies[0].likely, min(each.least for each in replies), max(each.most for each in replies)),
         prices=tuple(prices),
     )
+
+
+def _tokens_of(replied: Typed | None, plan: Plan) -> float | None:
+    """Return about how many tokens a reply has by its schema; None where that sets no bound, or the model reasons."""
+    letters = None if replied is None or plan.effort is not None else replied.letters
+    return None if letters is None else letters / plan.bytes_a_token
 
 
 def _price(candidate: Candidate, tokens_in: About, tokens_out: About) -> Price:

@@ -116,7 +116,7 @@ class MapRun:
             StoreProblem: where the store cannot be read.
         """
         with self._store:
-            return estimate(self._feed, self._plan, self._live)
+            return estimate(self._feed, self._plan, self._live, self._label)
 
     def question(self) -> str | None:
         """Return why somebody should be asked before the run; None where it is cheap enough, or has a limit of its own.
@@ -135,11 +135,14 @@ class MapRun:
             or not any(map(any, filter(None, prices)))
         ):
             return None
-        told = estimate(self._new_feed(), self._plan, self._live)
+        told = estimate(self._new_feed(), self._plan, self._live, self._label)
         if told.dearest is None or told.dearest.cost is None or told.dearest.cost.likely <= most:
             return None
         cost = told.dearest.cost.in_words(CURRENCY if told.dearest.is_estimate else "")
         return f"the {plural(told.to_ask, 'row')} to ask will cost about {cost}, more than ask_above_usd={exact(most)}"
+
+    def _label(self, place: int) -> str:
+        return self._source.label(place // self._source.samples)
 
     def abandon(self) -> None:
         """Close what was opened for a run that is not to be."""

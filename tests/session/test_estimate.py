@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 
 from llx_magic.profiles.connection import Connection
@@ -44,6 +45,48 @@ def test_the_first_prompts_are_shown_as_they_will_be_sent(store):
     assert told.first == ("say row 0", "say row 1", "say row 2")
     assert str(told).startswith("[row 0]\nsay row 0\n\n[row 1]\n")
     assert str(told).endswith("\nnothing was sent")
+
+
+@pytest.mark.parametrize(
+    ("data", "label"),
+    [(pd.DataFrame({"row": ["x"]}, index=["r0"]), "r0"), (pd.Series(["x"], index=[7]), "7"), (["x"], "0")],
+)
+def test_a_row_is_called_as_its_index_calls_it(store, data, label):
+    assert str(estimated(store, data, "{{ row }}")).startswith(f"[row {label}]\n")
+
+
+RATING = {"sentiment": ["pos", "neg"], "score": int}
+
+
+def test_what_a_reply_is_to_be_is_told(store):
+    told = str(estimated(store, schema={**RATING, "why": str, "tags": [str]}))
+    assert (
+        "each reply is to be JSON: sentiment (neg or pos), score (a whole number), why (a text), tags (a list)" in told
+    )
+    assert "each reply" not in str(estimated(store))
+
+
+@pytest.mark.parametrize(
+    "schema", [RATING, {"good": bool}, {"inner": {"share": float, "good": bool}}, {"code": ["a" * 20, "b" * 30]}]
+)
+def test_a_schema_without_free_texts_bounds_the_replies(store, schema):
+    told = estimated(store, schema=schema)
+    assert 20 * 3 <= told.tokens_out.least < told.tokens_out.most < 20 * 60
+    assert "assumed" not in str(told)
+
+
+@pytest.mark.parametrize("options", [{}, {"schema": {"why": str}}, {"schema": RATING, "effort": "high"}])
+def test_where_nothing_tells_how_long_replies_are_the_assumption_is_told(store, options):
+    told = estimated(store, **options)
+    assert told.tokens_out.likely == 20 * 500
+    assert "nothing tells how long replies are: 500 tokens a row are assumed" in str(told)
+
+
+async def test_nothing_is_assumed_where_other_replies_are_known(store):
+    lb = balancer(simulated("a", completion_tokens=40))
+    await lb.ask("x")
+    told = MapRun(lb, ROWS, TEMPLATE, options_with(store=store)).estimate()
+    assert (told.tokens_out.likely, told.assumed) == (800, None)
 
 
 def test_no_part_of_a_token_is_told(store):
