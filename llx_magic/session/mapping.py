@@ -230,7 +230,7 @@ class MapRun:
             again=self._ask_again,
             stopped=self._stopped,
             cost_is_estimate=tally.cost_is_estimate,
-            notes=(*self._notes, *self._work.left_out, *self._answering.notes(), *tally.told_notes()),
+            notes=(*self._notes, *self._work.closed.left_out, *self._answering.notes(), *tally.told_notes()),
         )
         return MapResult(self._source, self._outcomes, self._layout, ending)
 

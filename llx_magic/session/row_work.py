@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from llx_magic.core.ceilings import LOOK_AGAIN_SECONDS
 from llx_magic.core.events import AttemptFailed, BackendSkipped, Event, SkipReason
 from llx_magic.core.failure import REFUSALS, LostError
-from llx_magic.core.gate import GateKey
 from llx_magic.core.parking import Prospects, Tries, Verdict
 from llx_magic.core.ports import Timer
 from llx_magic.core.traffic import Room
 from llx_magic.engine.dispatch import Stop
 from llx_magic.engine.parts import Watch
-from llx_magic.engine.plan import Candidate, Plan, names_of
-from llx_magic.errors import AllBackendsFailed, LlxError, Reason
+from llx_magic.engine.plan import Plan, names_of
+from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
 from llx_magic.rows.outcome import Outcome, Status
 from llx_magic.session.answering import Answering
+from llx_magic.session.closed_backends import ClosedBackends
 from llx_magic.session.feed import Feed, MapRow
 from llx_magic.session.most_errors import MostErrors
 from llx_magic.session.options import Wishes
@@ -68,10 +68,8 @@ class RowWork:
         self._stop = stop
         self._clock = answering.clock
         self._limit_ms = plan.candidates[0].settings.row_timeout_ms
-        self._closed: set[GateKey] = set()
-        self.left_out: tuple[str, ...] = ()
-        """Who is asked no more, and why, in words."""
         self._prospects = Prospects(names_of(plan.candidates), plan.candidates[0].settings)
+        self.closed = ClosedBackends(plan.candidates, self._prospects)
         self.tally = RunTally(answering, names_of(plan.candidates), feed.total)
         self._leaders: dict[Key, MapRow] = {}
         self._recent: dict[Key, Outcome] = {}
@@ -179,7 +177,9 @@ class RowWork:
     async def ask(self, row: MapRow) -> float | None:
         """Ask a row once; returns None where it has ended, or from when on it may be asked again."""
         number, began = (row.tries.request, row.tries.began) if row.tries else (0, None)
-        plan = self._plan.for_row(row.prompt.messages, row.prompt.held, self._candidates(row), number, began)
+        plan = self._plan.for_row(
+            row.prompt.messages, row.prompt.held, self.closed.others_for(row.tries), number, began
+        )
         called = self._clock.now()
         self._under_way += 1
         self._patience.wait()
@@ -197,15 +197,6 @@ class RowWork:
             self._under_way -= 1
         return None
 
-    def _candidates(self, row: MapRow) -> tuple[Candidate, ...]:
-        """Return whom to ask: nobody who has refused the row, nor who refuses everybody, as long as others are left."""
-        tries, candidates = row.tries, self._plan.candidates
-        if self._closed:
-            candidates = tuple(each for each in candidates if each.gate not in self._closed) or candidates
-        if tries is not None and tries.refused_by:
-            candidates = tuple(each for each in candidates if each.backend.name not in tries.refused_by)
-        return candidates
-
     def ends_at(self, row: MapRow) -> float | None:
         """Return until when a row may wait."""
         return None if self._limit_ms is None else self._end_of(row)
@@ -218,7 +209,7 @@ class RowWork:
         """Say how many rows may be sent now, of so many; none while the disk has enough to do."""
         if self._writing >= GROUP or self.backlog() >= MOST_FOLLOWERS:
             return Room(0)
-        room = self._answering.room(self._closed, waiting)
+        room = self._answering.room(self.closed.gates, waiting)
         if room.places <= 0:
             self._patience.wait()
         return room
@@ -292,7 +283,8 @@ class RowWork:
             if not tries.error or any(isinstance(each, AttemptFailed) for each in failed.trace):
                 tries.error = failed.what_happened
             self._errors.take_put_back(tries)
-            self._leave_out_the_closed()
+            if whys := self.closed.look():
+                self._stop(whys, at_once=False)
             self._end_where_nobody_is_reached()
             if tries.refused_by:  # who has refused the row has room, which is none for it
                 tries.not_before = max(tries.not_before, self._clock.now() + LOOK_AGAIN_SECONDS)
@@ -305,17 +297,6 @@ class RowWork:
         self._errors.take_failed()
         self._write(row, stored, of_failure(row, failed.what_happened))
         return None
-
-    def _leave_out_the_closed(self) -> None:
-        """Ask no more those who refuse everybody; where that are all, the run ends."""
-        if not (closed := self._prospects.closed):
-            return
-        whys = [Reason(name, why).what_happened for name, why in closed.items()]
-        if self._prospects.all_closed:
-            self._stop("; ".join(whys), at_once=False)
-        else:
-            self.left_out = tuple(f"asked no more: {why}" for why in whys)
-            self._closed = {each.gate for each in self._plan.candidates if each.backend.name in closed}
 
     def _end_where_nobody_is_reached(self) -> None:
         """End the run where there never was a way to anybody, unless it was said how long to wait."""

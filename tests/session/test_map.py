@@ -436,7 +436,7 @@ async def test_python_is_never_asked_and_a_question_changes_nothing(store):
 
 
 async def test_a_budget_needs_a_price(store):
-    with pytest.raises(UsageProblem, match=r"^a budget needs prices; a: none is known; a profile can say"):
+    with pytest.raises(UsageProblem, match=r"^a budget needs prices; a: none is known; a profile says it"):
         await balancer(simulated("a")).map(ROWS, TEMPLATE, store=store, budget=5)
 
 
