@@ -32,6 +32,7 @@ from llx_magic.session import consent
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.session import Session
 from llx_magic.text.blocks import ReplyFormatError
+from llx_magic.text.schemas import is_json_schema, shape_of
 from llx_magic.text.screen import one_line, printable
 from llx_magic.text.values import JsonValue
 from llx_magic.text.wording import closest, shown_path
@@ -174,9 +175,19 @@ def schema_of(options: Asked) -> JsonValue:
         return None
     path = Path(name).expanduser()
     try:
-        return read_object(read_file(path, follow_links=True))
-    except DocumentProblem as problem:
+        schema = read_object(read_file(path, follow_links=True))
+        if schema and not is_json_schema(schema) and not all(isinstance(each, list) for each in schema.values()):
+            raise DocumentProblem(_NO_SCHEMA)  # the short form means Python's types, which JSON has not
+        shape_of(schema)
+    except (DocumentProblem, UsageProblem) as problem:
         raise UsageProblem(f"--schema {shown_path(path)}: {problem}") from None
+    return schema
+
+
+_NO_SCHEMA = (
+    'it must hold a JSON schema, such as {"type": "object", "properties": {"label": {"type": "string"}}}; of the short '
+    'form a file can hold lists of words alone: {"label": ["bug", "billing"]}'
+)
 
 
 def _note(text: str, *, quiet: bool) -> None:

@@ -10,11 +10,12 @@ from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output
 from llx_magic.commands.reading import Asked
 from llx_magic.core.events import AttemptFailed, Event
-from llx_magic.core.failure import Failure, FailureKind
+from llx_magic.core.failure import Failure, FailureKind, Limit
 from llx_magic.core.reply import Reply
 from llx_magic.engine.background import BACKGROUND, together
 from llx_magic.errors import AllBackendsFailed, clauses
 from llx_magic.hosts import command
+from llx_magic.observe.narrow import screen_width
 from llx_magic.observe.report import html_table, text_table
 from llx_magic.profiles.document import ModelProfile, Profile
 from llx_magic.profiles.key_source import NONE_NEEDED
@@ -65,7 +66,7 @@ def test(here: Here, asked: Asked) -> Output:
     problem = clocks_problem(profile.members)
     are_up = not problem and all(each.reply is not None for each in found)
     aside = f"{profile.name} cannot be asked: {problem}" if problem else ""
-    return Output(text_table(_COLUMNS, rows), html_table(_COLUMNS, rows), aside, is_good=are_up)
+    return Output(text_table(_COLUMNS, rows, width=screen_width()), html_table(_COLUMNS, rows), aside, is_good=are_up)
 
 
 async def _asked(member: ModelProfile, facts: MemberFacts, values: Values) -> _Found:
@@ -108,19 +109,18 @@ def _mending(failure: Failure, facts: MemberFacts, *, has_list: bool) -> str:
         return f"{command(f'models {facts.name}')} lists what is there" if has_list else ""
     if failure.quota_exhausted:
         return "look at the account's limits and balance"
-    return {**_MENDING, **_of_this(facts)}.get(failure.kind, "")
-
-
-def _of_this(facts: MemberFacts) -> Mapping[FailureKind, str]:
-    name = facts.host.rpartition(":")[0] or facts.host
-    here = name in ("localhost", "127.0.0.1", "[::1]")
-    return {
-        FailureKind.ACCESS: "set another key where this one comes from, or allow it this model",
-        FailureKind.NETWORK: "start the server there" if here else "look at its base-url, and at the network",
-    }
+    if failure.unconnected or failure.limit is Limit.CONNECT:
+        name = facts.host.rpartition(":")[0] or facts.host
+        here = name in ("localhost", "127.0.0.1", "[::1]")
+        return "start the server there" if here else "look at its base-url, and at the network"
+    if failure.words is not None and failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT):
+        return "it is up, but did not end its reply: try again, and look at its own log"
+    return _MENDING.get(failure.kind, "")
 
 
 _MENDING: Final[Mapping[FailureKind, str]] = {
+    FailureKind.ACCESS: "set another key where this one comes from, or allow it this model",
+    FailureKind.NETWORK: "something is there and hung up: look at its own log, and whether its base-url is right",
     FailureKind.RATE_LIMIT: "wait, it is up",
     FailureKind.TIMEOUT: "try again: the model may have to be loaded first",
     FailureKind.SERVER: "try again later: the fault is the server's",

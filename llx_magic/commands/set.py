@@ -84,10 +84,11 @@ def run(here: Here, asked: Asked) -> Output:
 
 def table(session: Session) -> Output:
     """Return the table of every setting."""
+    from llx_magic.observe.narrow import screen_width
     from llx_magic.observe.report import html_table, text_table
 
     found = rows(session.resolved(), session.profile_name)
-    return Output(text_table(HEADINGS, found), html_table(HEADINGS, found))
+    return Output(text_table(HEADINGS, found, width=screen_width()), html_table(HEADINGS, found))
 
 
 def unset(here: Here, asked: Asked) -> Output:

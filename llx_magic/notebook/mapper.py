@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llx_magic.commands import mapping
 from llx_magic.commands.output import Output
 from llx_magic.errors import LlxError, UsageProblem
+from llx_magic.notebook.interrupts import Interrupted
 from llx_magic.notebook.map_view import CellBar
 from llx_magic.notebook.prompter import LAST_MAP, out_name, schema_of
 from llx_magic.notebook.scope import Scope
@@ -22,23 +23,13 @@ if TYPE_CHECKING:
     from llx_magic.template.environment import Mode
 
 
-class InterruptedMap(KeyboardInterrupt):
-    """The user stopped a run; what is finished is kept.
-
-    It stops Run All, as any error does, and says in one line how to go on.
-    """
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
-
-
 def run(here: Notebook, asked: Asked) -> Output | None:
     """Ask the prompt of every row.
 
     Raises:
         UsageProblem: for what cannot be asked; nothing was sent.
         LlxError: where no row has a reply; a variable that was there stays where no row was ever sent.
-        InterruptedMap: where the user stopped it; the result of what is finished is in ``_llx_map``.
+        Interrupted: where the user stopped it; the result of what is finished is in ``_llx_map``.
     """
     _check(asked)
     out, shell = out_name(asked), here.shell
@@ -66,7 +57,7 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     elif "quiet" not in asked:
         here.show(shown)
     if was_interrupted:
-        raise InterruptedMap(mapping.how_to_go_on(result, "the cell, run again,"))
+        raise Interrupted(mapping.how_to_go_on(result, "the cell, run again,"))
     if told:
         raise LlxError(told)
     return None

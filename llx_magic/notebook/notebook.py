@@ -21,6 +21,7 @@ from llx_magic.engine.background import BACKGROUND
 from llx_magic.notebook.completion import LlxCompleter
 from llx_magic.notebook.dashboards import Dashboards
 from llx_magic.notebook.frontend import is_kernel
+from llx_magic.notebook.interrupts import interrupted
 from llx_magic.notebook.jobs import Jobs
 from llx_magic.notebook.prompter import LAST_MAP, LAST_REPLY, Prompter
 from llx_magic.session.session import Session
@@ -71,14 +72,16 @@ class Notebook(Here):
             self.show(Output(asked.help))
             return None
         self.remark_on_variables()
-        result = Prompter(self, asked, text).run()
+        with interrupted("the prompt"):
+            result = Prompter(self, asked, text).run()
         if isinstance(result, Output):
             self.show(result)
         return result if isinstance(result, Reply) and cell is None else None
 
     def run(self, row: Row, line: str, cell: str | None = None) -> object:
         """Carry out the magic of a command; what it returns is the value of the magic."""
-        result = self.carry_out_line(row, line, cell)
+        with interrupted(row.typed(Where.NOTEBOOK)):
+            result = self.carry_out_line(row, line, cell)
         if not isinstance(result, Output) or isinstance(result, Shown):
             return result
         self.show(result)

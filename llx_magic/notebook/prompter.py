@@ -31,6 +31,7 @@ from llx_magic.core.trace import trace_of
 from llx_magic.engine.background import Running
 from llx_magic.errors import AllBackendsFailed, UsageProblem
 from llx_magic.notebook.frontend import front_end, is_kernel
+from llx_magic.notebook.interrupts import Interrupted
 from llx_magic.notebook.jobs import Job, Pending
 from llx_magic.notebook.scope import Scope
 from llx_magic.notebook.status import Status
@@ -100,16 +101,6 @@ def _is_whole(expression: str, scope: Scope) -> bool:
     return all(name in scope or hasattr(builtins, name) or hasattr(typing, name) for name in names)
 
 
-class InterruptedPrompt(KeyboardInterrupt):
-    """The user stopped a prompt; its connection is closed and nothing is held against the backend.
-
-    It stops Run All, as any error does, and says so in one line.
-    """
-
-    def _render_traceback_(self) -> list[str]:
-        return ["KeyboardInterrupt: the prompt was interrupted"]
-
-
 class Prompter:
     """One prompt of a notebook: what was asked, what shows it, and what has happened so far.
 
@@ -153,8 +144,9 @@ class Prompter:
         try:
             return self._follow(prompt.start(self._balancer, self._plan))
         except KeyboardInterrupt:
-            self._give_up("interrupted", InterruptedPrompt())
-            raise InterruptedPrompt from None
+            interrupt = Interrupted("the prompt was interrupted")
+            self._give_up("interrupted", interrupt)
+            raise interrupt from None
 
     def _rendered(self, text: str) -> Rendered:
         """Return the text with its ``{{ }}`` filled in, unless it is to be sent raw, and what the user should know."""

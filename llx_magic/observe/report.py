@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Prompts
 from llx_magic.core.trace import NOTHING_ASKED
+from llx_magic.observe.narrow import narrow_table
 from llx_magic.text.screen import printable
 from llx_magic.units import (
     CURRENCY,
@@ -213,9 +214,16 @@ def html_table(
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
 
 
-def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = ()) -> str:
-    """Return a table in plain text: columns padded, no trailing blanks; aligned as in ``html_table``."""
+def text_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = (), width: int | None = None
+) -> str:
+    """Return a table in plain text: columns padded, no trailing blanks; aligned as in ``html_table``.
+
+    Where it would be wider than ``width``, the last column stands below each row, and others are folded.
+    """
     cells = [tuple(columns), *map(tuple, rows)]
+    if width is not None and sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True)) - 2 > width:
+        return narrow_table(cells, width)
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
 
     def line(row: Sequence[str]) -> str:

@@ -47,9 +47,9 @@ class Summary:
     """What came of all rows, in numbers; as text, one line.
 
     ``spent`` are the tokens and the cost of this run: nothing was paid for what was ``stored``
-    and for what ``shared`` the reply of another row. Of those ``not_asked`` some were, but ``in_vain`` until the run
-    ended. ``stopped`` says why it ended before all rows were done. ``errors`` are the most frequent ones, and how many
-    rows have each.
+    and for what ``shared`` the reply of another row. Of those ``not_asked`` some were tried, but ``in_vain`` until the
+    run ended. ``stopped`` says why it ended before all rows were done. ``errors`` are the most frequent ones, and how
+    many rows have each.
     """
 
     rows: int
@@ -83,10 +83,12 @@ class Summary:
             "from the store": self.stored,
             "with the same prompt": self.shared,
             "failed": self.failed,
-            "asked in vain": self.in_vain,
-            "not asked": self.not_asked - self.in_vain,
+            "not asked": self.not_asked,
         }
         told = [f"{number(count)} {what}" for what, count in counts.items() if count]
+        if self.in_vain:
+            some = "" if self.in_vain == self.not_asked else f"{number(self.in_vain)} "
+            told[-1] += f" ({some}tried in vain)"
         if told:
             yield ", ".join(told)
         if self.stopped:

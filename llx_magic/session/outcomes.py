@@ -46,7 +46,7 @@ def of_failure(row: MapRow, error: str) -> Outcome:
 
 def in_vain(place: int, tries: Tries) -> Outcome:
     """Return what became of a row that nobody had answered when the run ended."""
-    error = f"asked in vain until the run ended: {tries.error}"
+    error = f"tried in vain until the run ended: {tries.error}"
     return Outcome(place=place, status="not asked", error=error, attempts=tries.attempts)
 
 

@@ -54,9 +54,7 @@ def shape_of(schema: object) -> Shape:
         given = dict(schema)
         if not given:
             return JSON
-        return (
-            _of_json_schema(given) if _is_json_schema(given) else _in_order(_of_type(_type_of(given, "reply")), given)
-        )
+        return _of_json_schema(given) if is_json_schema(given) else _in_order(_of_type(_type_of(given, "reply")), given)
     if isinstance(schema, type) and callable(getattr(schema, "model_json_schema", None)):
         return _of_pydantic(cast("_Model", schema))
     if isinstance(schema, list):
@@ -70,7 +68,7 @@ def _is_type(given: object) -> bool:
     return isinstance(given, type) or hasattr(given, "__origin__") or hasattr(given, "__args__")
 
 
-def _is_json_schema(given: dict[object, object]) -> bool:
+def is_json_schema(given: Mapping[str, JsonValue]) -> bool:
     """Return whether a dictionary is a JSON schema: one that holds no Python type, and says a word of such schemas."""
     if not _is_json(given):
         return False

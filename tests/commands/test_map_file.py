@@ -113,7 +113,7 @@ def test_a_run_that_stops_counts_no_rows_beyond_the_limit_as_missing(home):
     done = home.run("map", "in.csv", "-p", "spent", "--prompt", "Rate {{ text }}.", "-n", "1")
     assert done.returncode == 1
     assert " · stopped: spent: " in done.stderr
-    assert "llx: no reply for 1 of 1 row: asked in vain until the run ended: " in done.stderr
+    assert "llx: no reply for 1 of 1 row: tried in vain until the run ended: " in done.stderr
 
 
 def test_rows_that_were_not_asked_have_no_part_in_the_reasons_of_others(home):

@@ -77,7 +77,9 @@ def test_what_is_asked_counts_in_no_statistics_and_opens_no_circuit(home):
         ("404", "models one"),
         ("429", "wait, it is up"),
         ("503", "the server's"),
-        ("reset", "start the server there"),
+        ("reset", "something is there and hung up"),
+        ("close", "something is there and hung up"),
+        ("text-then-close", "it is up, but did not end its reply"),
         (status(429, body=b'{"error": {"code": "insufficient_quota", "message": "no money"}}'), "balance"),
     ],
 )
@@ -87,7 +89,14 @@ def test_a_member_that_is_not_up_has_what_mends_it(home, mode, said):
         row = rows(Session(), "one")["one"]
     assert row.split()[1] == "no"
     assert said in row
+    assert "start the server" not in row
     assert KEY not in row
+
+
+def test_where_nobody_listens_the_server_is_to_be_started(home):
+    with FaultServer("ok") as server:
+        write_at(home, "one", server)
+    assert "start the server there" in rows(Session(), "one")["one"]
 
 
 def test_no_list_is_named_where_the_service_has_none(home):

@@ -237,7 +237,7 @@ def test_an_interrupt_while_connecting_ends_the_cell(kernel, home, first, deaf):
     assert wait_until(lambda: deaf.half_open() > before)
     kernel.interrupt()
     assert kernel.finish(cell).failure == INTERRUPTED
-    assert cell.errors[0]["ename"] == "InterruptedPrompt"
+    assert cell.errors[0]["ename"] == "Interrupted"
     assert wait_until(lambda: deaf.half_open() == before)
     assert counts(kernel) == {"requests": 1, "successes": 0, "failures": 0, "cancelled": 1}
     assert "Second" in kernel.run("%%llx -b second\nhello").fine().plain
@@ -264,7 +264,7 @@ def test_an_interrupt_before_any_text_ends_the_cell_and_closes_the_connection(ke
     assert kernel.finish(cell).failure == INTERRUPTED
     assert first.requests[0].disconnected.wait(30)
     assert not second.requests
-    assert last(kernel) == {"text": "", "ok": False, "backend": "", "error": "InterruptedPrompt"}
+    assert last(kernel) == {"text": "", "ok": False, "backend": "", "error": "Interrupted"}
     assert_all_goes_on(kernel, first)
 
 

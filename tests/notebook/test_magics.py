@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 import pytest
 
+from llx_magic.commands.table import COMMANDS
 from llx_magic.errors import AllBackendsFailed, SettingError, UsageProblem
+from llx_magic.notebook.interrupts import Interrupted
 from tests.notebook.kit import write_balancer, write_model, write_simulated
 
 MAGICS = (
@@ -586,3 +590,23 @@ def test_no_magic_imports_what_only_plots_and_widgets_need(user):
     for magic in MAGICS[1:]:
         user(f"%{magic} --help").fine()
     assert {"matplotlib", "ipywidgets"} & set(sys.modules) == before
+
+
+# --- interrupts -----------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_of_a_magic_that_waits_is_told_in_one_line(user, first, second):
+    for each in (first, second):
+        each.set_default("stall")
+    timer = threading.Thread(target=lambda: first.wait_for_requests(1) and signal.raise_signal(signal.SIGINT))
+    timer.start()
+    ran = user("%llx_profile test")
+    timer.join()
+    assert ran.failure == "KeyboardInterrupt: %llx_profile was interrupted"
+
+
+@pytest.mark.parametrize("name", ["replay", "tune", "map", "models"])
+def test_an_interrupt_of_whatever_a_magic_does_names_the_magic(user, name):
+    notebook = user.shell.magics_manager.registry["LlxMagics"].notebook
+    with pytest.raises(Interrupted, match=f"^%llx_{name} was interrupted$"):
+        notebook.run(COMMANDS[name]._replace(module="tests.notebook.stopped", cell=False), "")

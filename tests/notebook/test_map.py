@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from llx_magic.errors import LlxError
-from llx_magic.notebook.mapper import InterruptedMap
+from llx_magic.notebook.interrupts import Interrupted
 from tests.faults.server import FaultServer
 from tests.notebook.kit import PlainShell, RedrawingShell, User, opened, write_model, write_simulated
 
@@ -235,7 +235,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(reviews, firs
     timer.start()
     ran = reviews("%%llx_map reviews -o rated --set concurrency=1\nRate {{ text }}.")
     timer.join()
-    assert isinstance(ran.error, InterruptedMap)
+    assert isinstance(ran.error, Interrupted)
     assert "1 of 3 rows are finished and kept; the cell, run again, asks only what has no reply yet" in ran.failure
     assert list(reviews["rated"].llx_status) == ["answered", "not asked", "not asked"]
     first.set_default("ok")

@@ -232,7 +232,9 @@ def test_an_incomplete_reply_that_is_the_value_of_a_cell_is_marked(viewer, first
 
 
 def test_an_interrupted_reply_names_the_interrupt():
-    from llx_magic.notebook.prompter import InterruptedPrompt
+    from llx_magic.notebook.interrupts import Interrupted
 
-    assert "error=InterruptedPrompt" in repr(reply(error=InterruptedPrompt()))
-    assert InterruptedPrompt()._render_traceback_() == ["KeyboardInterrupt: the prompt was interrupted"]
+    interrupt = Interrupted("the prompt was interrupted")
+    assert "error=Interrupted" in repr(reply(error=interrupt))
+    assert str(interrupt) == "the prompt was interrupted"
+    assert interrupt._render_traceback_() == ["KeyboardInterrupt: the prompt was interrupted"]

@@ -283,10 +283,10 @@ async def test_what_came_of_a_row_that_was_asked_in_vain_until_the_run_ended_is_
     run = MapRun(lb, ROWS[:2], TEMPLATE, {"store": store, "settings": {"concurrency": 1, "failover_retry_count": 1}})
     result = await run.run(lambda _part: run.stop() if run.progress().at >= 1 else None)
     assert result.frame[["llx_status", "llx_attempts"]].to_numpy().tolist() == [["answered", 1], ["not asked", 1]]
-    assert "asked in vain until the run ended: " in result.frame.llx_error[1]
+    assert "tried in vain until the run ended: " in result.frame.llx_error[1]
     assert "503" in result.frame.llx_error[1]
-    assert "1 answered, 1 asked in vain" in str(result.summary)
-    assert "1 row: asked in vain until the run ended: " in repr(result)
+    assert "1 answered, 1 not asked (tried in vain)" in str(result.summary)
+    assert "1 row: tried in vain until the run ended: " in repr(result)
 
 
 NO_COLUMN = "the prompt names no column, so all rows ask the same; {{ %s }} stands for one"
