@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from llx_magic.errors import brief
 from llx_magic.key_shapes import QUOTES, begins_like_a_key
@@ -58,6 +58,9 @@ _API_VERSION = re.compile(rf"\?api-version=({DATED_VERSION})$", re.IGNORECASE)
 DEPLOYMENT: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _DEPLOYMENT = re.compile(rf"(?:/openai)?/deployments/({DEPLOYMENT})(?:/(?:chat/)?completions)?$", re.IGNORECASE)
 
+_IN_PATHS: Final = "%!$&'()*+,;=:@\\"
+"""What stays as it is in a path: https://www.rfc-editor.org/rfc/rfc3986#section-3.3, and what is refused later."""
+
 LONGEST_ADDRESS: Final = 2_000
 """How many characters an address may have; servers take no longer ones."""
 
@@ -75,8 +78,8 @@ def tidied(given: str) -> str:
     """Return the address that a pasted text is.
 
     Quotes and brackets around it, a name and ``=`` before it, and a query that holds no secret are taken off. Scheme
-    and host become lower case. An address without a scheme is http on this machine and https elsewhere. A wildcard
-    address, which servers print as theirs, becomes this machine's.
+    and host become lower case, and letters beyond ASCII what is sent of them. An address without a scheme is http on
+    this machine and https elsewhere. A wildcard address, which servers print as theirs, becomes this machine's.
 
     Raises:
         AddressProblem: for anything that is not an http or https address, or may hold a credential.
@@ -91,7 +94,7 @@ def tidied(given: str) -> str:
     parts = _parts(text)
     if parts is None:
         raise AddressProblem(f"must be an http:// or https:// address, got {brief(given)}")
-    path = "".join(f"/{segment}" for segment in parts.path.split("/") if segment)
+    path = "".join(f"/{quote(segment, safe=_IN_PATHS)}" for segment in parts.path.split("/") if segment)
     return f"{parts.scheme}://{_netloc(parts)}{path}"
 
 
@@ -154,6 +157,7 @@ def _parts(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts.netloc.encode("idna")
     except ValueError:
         return None
     return parts if usable and text.isprintable() and " " not in text else None
@@ -168,7 +172,7 @@ def _host(url: str) -> str:
 
 def _netloc(parts: SplitResult) -> str:
     """Return host and port; the wildcard on which a server listens becomes this machine's own address."""
-    netloc = re.sub(r"^0\.0\.0\.0(?=:|$)", "127.0.0.1", parts.netloc.lower())
+    netloc = re.sub(r"^0\.0\.0\.0(?=:|$)", "127.0.0.1", parts.netloc.lower().encode("idna").decode())
     return re.sub(r"^\[::\](?=:|$)", "[::1]", netloc)
 
 
