@@ -50,10 +50,13 @@ def test_a_duration_is_read_in_every_spelling(text, seconds):
         ("Please try again later. The limit is 5 minutes of audio.", None),
         ("try again", None),
         ("slow down", None),
+        ("Your limit resets at 14:30:00.", None),
+        ("Available again from 14:30:00 UTC", None),
+        ("Please wait until 9:00:00 AM", None),
     ],
 )
 def test_a_wait_in_words_is_heeded(words, seconds):
-    """On a 429, on a 503, and inside a success."""
+    """On a 429, on a 503, and inside a success; a time of day is no wait, since nobody knows of which day."""
     assert wait_in_words(words) == seconds
     assert refusal(429, {"error": {"message": words}}).retry_after == seconds
     assert refusal(503, {"error": {"message": words}}).retry_after == seconds
@@ -125,6 +128,9 @@ def test_a_wait_in_the_error_itself_is_heeded(error, seconds):
         ({"x_ratelimit_remaining": "0"}, None),
         ({"retry_after": "3", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "12"}, 3.0),
         ({"retry_after": "1m2s"}, 62.0),
+        ({"retry_after": "1700000012"}, 12.0),
+        ({"retry_after": "1699999999"}, 0.0),
+        ({"retry_after": "1699999999500"}, 0.0),
     ],
 )  # fmt: skip
 def test_the_reset_of_a_limit_that_has_nothing_left_is_waited_for(headers, seconds):

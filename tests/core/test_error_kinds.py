@@ -116,6 +116,22 @@ def test_a_request_beyond_a_whole_minutes_tokens_is_too_long_and_no_rate_limit(s
     assert (read(error)[0] if status is None else refusal(status, error)).kind is CONTEXT
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (None, "Input tokens per minute: 50000 used, which exceeds the limit of 40000", RATE),
+        (None, "The number of tokens per minute has exceeded your limit", RATE),
+        (400, "Prompt tokens per minute for your organization exceeds the limit", REQUEST),
+        (503, "等待时间超长", SERVER),
+        (400, "参数 model 大小写敏感", REQUEST),
+        (403, "账号违规已被封禁", ACCESS),
+    ],
+)
+def test_words_of_a_prompt_too_long_or_of_a_filter_that_speak_of_something_else_are_neither(status, message, kind):
+    """A limit per minute, a time that was too long, a name whose case matters, an account that was closed."""
+    assert (read(said(message))[0] if status is None else refusal(status, said(message))).kind is kind
+
+
 FILTERED = {
     "Azure": (400, said("The response was filtered", code="content_filter",
                         innererror={"code": "ResponsibleAIPolicyViolation"})),
@@ -336,6 +352,14 @@ def test_a_named_error_type_in_bedrocks_header_counts_as_its_code():
 def test_an_empty_error_is_none(document):
     """Gateways send the field with every piece."""
     assert read({**delta("Yes", "stop"), **document})[0].text == "Yes"
+
+
+@pytest.mark.parametrize(
+    "document", [{"errorCode": "0"}, {"error_code": 0, "error_msg": "Success"}, {"error_code": "0", "error_msg": "ok"}]
+)
+def test_a_piece_without_choices_that_says_all_is_well_is_no_error(document):
+    """Gateways count the tokens in such a piece."""
+    assert read(delta("Yes", "stop"), {**document, "usage": {"prompt_tokens": 3}})[0].text == "Yes"
 
 
 # --- the words ------------------------------------------------------------------------------------------------------

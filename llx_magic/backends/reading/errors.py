@@ -27,6 +27,9 @@ _NUMBERS = ("code", "status", "statuscode", "httpcode", "errorcode")
 _ALONE = ("errors", "detail", "errorcode", "errormsg", "errormessage")
 """What says by its name alone that a document without choices is an error; Baidu's have nothing else."""
 
+_ALL_IS_WELL = ("0", "ok", "success")
+"""What stands in such a field where there is no error."""
+
 _INNER = ("innererror", "details", "violations", "error", "errors", "metadata", "baseresp")
 _WORDS = (
     "error", "message", "detail", "msg", "errors", "errormessage", "errormsg", "statusmsg", "errordescription",
@@ -130,7 +133,8 @@ def error_within(document: Mapping[str, JsonValue], *, has_choices: bool) -> boo
         return False
     if "error" in (document.get("object"), document.get("type")) or document.get("success") is False:
         return True
-    if any(folded(name) in _ALONE and says_something(value) for name, value in document.items()):
+    alone = (value for name, value in document.items() if folded(name) in _ALONE)
+    if any(says_something(each) and not (isinstance(each, str) and folded(each) in _ALL_IS_WELL) for each in alone):
         return True
     named = {folded(name) for name, value in document.items() if value is not None}
     told = isinstance(document.get("message") or document.get("msg"), str)

@@ -34,6 +34,9 @@ def _family(kind: FailureKind, status: int, codes: str, words: str = "", *, quot
 _A = r"(?:\w{1,30} ){0,3}"
 """Up to three words in between."""
 
+_OF_A_TIME = r"[^.]{0,60}\b(?:rate|per (?:minute|second|hour|day|month))\b"
+"""What makes a limit one of tokens in a time, which has nothing to do with how long a prompt may be."""
+
 NEVER_FITS = _family(
     FailureKind.CONTEXT_LENGTH,
     413,
@@ -63,9 +66,9 @@ CONTEXT = _family(
     r"|context (?:the )?overflows?|n_keep .{0,40}n_ctx|tokens to keep from the initial prompt is greater"
     r"|exceeded (?:the )?model token limit|exceed(?:s|ed)? .{0,30}(?:context|token) (?:window )?limit"
     r"|range of input length should be|input length should be|max input characters"
-    r"|number of tokens .{0,40}exceed|max(?:imum)?[ _]tokens of \d{1,12} exceeded"
-    r"|(?:prompt|input) (?:token|length)s?\b.{0,60} exceeds? (?:the )?.{0,20}(?:limit|max)"
-    r"|too large for .{0,60}max size: \d{1,12} tokens|超长",
+    rf"|number of tokens\b(?!{_OF_A_TIME}) .{{0,40}}exceed|max(?:imum)?[ _]tokens of \d{{1,12}} exceeded"
+    rf"|(?:prompt|input) (?:token|length)s?\b(?!{_OF_A_TIME}).{{0,60}} exceeds? (?:the )?(?!{_OF_A_TIME}).{{0,20}}"
+    r"(?:limit|max)|too large for .{0,60}max size: \d{1,12} tokens|(?<!时间)超长",
 )
 FILTER = _family(
     FailureKind.CONTENT_FILTER,
@@ -86,7 +89,8 @@ FILTER = _family(
     r"|flagged (?:as|for|by)|requires moderation and|content filter(?:ing)? policy|our safety system|safety system"
     r"|blocked (?:input|output)\b"
     r"|content exists risk|(?:unsafe|inappropriate|sensitive) content|(?:input|output) new_sensitive"
-    r"|may contain (?:\w{1,20} ){0,3}(?:unsafe|inappropriate|sensitive|harmful|prohibited) |敏感|违规",
+    r"|may contain (?:\w{1,20} ){0,3}(?:unsafe|inappropriate|sensitive|harmful|prohibited) "
+    r"|(?<!大小写)敏感|违规(?!.{0,8}(?:封|禁用|冻结|停用))",  # case sensitive; an account that is closed for a breach
 )
 QUOTA = _family(
     FailureKind.RATE_LIMIT,

@@ -27,9 +27,12 @@ _NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
 _UNIT = r"(?:milliseconds?|millis|msecs?|[mnuµμ]s|[smhd])[a-z]{0,8}"
 _PART = re.compile(rf"({_NUMBER})\s{{0,2}}({_UNIT})", re.IGNORECASE | re.ASCII)
 _CLOCK = re.compile(r"(\d{1,4}):([0-5]\d):([0-5]\d)", re.ASCII)
+_AS_A_DURATION = rf"(?<!\bat )(?<!until ){_CLOCK.pattern}(?!:)(?!\s{{0,2}}(?:UTC|GMT|Z\b|[ap]\.?m\b|o'clock|[+-]\d))"
+"""Hours, minutes and seconds that are a duration: ``at 14:30:00`` and ``14:30:00 UTC`` are times of a day."""
+
 _IN_WORDS = re.compile(
     r"(?:try(?:ing)? again|retry(?:ing)?|wait|reset(?:s)?|available|resume|replenished)[^\d.;]{0,40}?"
-    rf"({_CLOCK.pattern}|(?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
+    rf"({_AS_A_DURATION}|(?:{_NUMBER}\s{{0,2}}{_UNIT}[\s,]{{0,2}}(?:and\s)?){{1,5}})",
     re.IGNORECASE | re.ASCII,  # else a long s is a letter s in the other case, and no unit
 )
 _AGAIN_ON = re.compile(
@@ -66,7 +69,7 @@ def wait_asked_for(headers: Mapping[str, str], error: ServerError, wall_clock: f
 def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     """Return the seconds that the headers ask to wait, or None where they name no usable time.
 
-    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as a date, which is
+    Reads ``retry-after-ms``, then ``retry-after`` as seconds or as a date, some gateways' Unix time too, which is
     taken relative to the response's own ``date`` so that a wrong clock on either side does not matter. A date that has
     passed means 0, a negative number nothing, and what is too large to count is kept as a large finite number.
     Where the header came more than once, which lists its values, the first that can be read counts.
@@ -77,18 +80,9 @@ def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
         return min(in_ms / 1000, LONGEST_WAIT)
     value = headers.get("retry-after", "")
     for each in (value, *value.split(",")):
-        if (seconds := _named(each.strip(' "'), headers, wall_clock)) is not None:
+        if (seconds := until_reset(each.strip(' "'), headers, wall_clock)) is not None:
             return seconds
     return None
-
-
-def _named(value: str, headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """A number is a Unix time, as some gateways send it, only where that time is yet to come."""
-    seconds = _seconds(value)
-    if seconds is not None and seconds < _LONGEST_AGO:
-        return seconds
-    until = until_reset(value, headers, wall_clock)
-    return until if seconds is None else until or seconds
 
 
 def duration(text: str) -> float | None:
