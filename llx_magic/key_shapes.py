@@ -13,7 +13,8 @@ QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 _PREFIXED = re.compile(
     r"(?:sk|psk|rk|xai|nvapi|pplx|csk|tvly|glpat|sess|bedrock-api-key)-[A-Za-z0-9_\-]{8,}|key-[A-Za-z0-9]{16,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|(?:AKID|LTAI)(?=[A-Za-z]{0,40}[0-9])[0-9A-Za-z]{12,}"
-    r"|bce-v3/ALTAK-[0-9A-Za-z]{8,}/[0-9a-f]{16,}|LLM\|[0-9]{8,}\|[A-Za-z0-9_\-]{16,}|1//0[A-Za-z0-9_\-]{20,}|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{24,}"
+    r"|bce-v3/ALTAK-[0-9A-Za-z]{8,}/[0-9a-f]{16,}|LLM\|[0-9]{8,}\|[A-Za-z0-9_\-]{16,}|1//0[A-Za-z0-9_\-]{20,}"
+    r"|AIza[0-9A-Za-z_\-]{16,}|ya29\.[0-9A-Za-z_\-]{16,}|ABSK[A-Za-z0-9+/=]{24,}"
     r"|eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]{4,}){0,2}"
     r"|(?:gsk|sk|esecret|flp|glhf|hf|r8|fw|fpk|tgp_v1|gh[opsur]|github_pat|vck|syn|cpk|cfut|jina|dop_v1|lsv2|api)_"
     r"(?=[A-Za-z_]{0,80}[0-9]|[A-Z_]{0,80}[a-z]{1,80}[A-Z])[A-Za-z0-9_\-.]{16,}"
@@ -25,6 +26,7 @@ _HEXADECIMAL = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z0-9+/=]{24,}")
 _JOINED = re.compile(r"[A-Za-z0-9+/=_\-]{24,}")
+_UNBROKEN = re.compile(r"[A-Za-z0-9]{10}")
 _CHANGE = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _SMALL_TO_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 _MOST_CHANGES_IN_A_NAME: Final = 3
@@ -63,8 +65,11 @@ def looks_like_a_key(text: str) -> bool:
 def _is_random(word: str) -> bool:
     """Return whether letters, digits and capitals take turns as in random characters, of which two in five do.
 
-    In a name of several words, such as ``myProject-2024-keyFile``, about one in five does.
+    In a name of several words, such as ``myProject-2024-keyFile``, about one in five does. In a list of short ones,
+    such as ``8xH100-80GB-NVL72-FP8``, more do, but hyphens and slashes stand so close in hardly any key.
     """
+    if not _UNBROKEN.search(word):
+        return False
     changes = len(_CHANGE.findall(word))
     return changes > 1 and changes + len(_SMALL_TO_CAPITAL.findall(word)) > len(word) / 4
 

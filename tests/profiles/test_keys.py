@@ -340,6 +340,9 @@ def test_a_key_in_the_place_of_a_name_is_refused_and_not_repeated(key, place):
         ("auth_keyfile", "keys/ofMyCompany/openAi2024Key"),
         ("auth_keyfile", "/run/secrets/k8s/a1b2c3d4e5f6/keyOf1Team"),
         ("auth_key_env", "MyCompanyOpenAiKeyOf2024ForNotebooks"),
+        ("auth_keyfile", "keys/8xH100-80GB-SXM5-NVL72-FP8"),
+        ("auth_key_name", "gemma-3n-e2b-it-q4_0-k8v4-g64-b16"),
+        ("auth_key_name", "r1i1p1f1_gn_185001-201412"),
     ],
 )
 def test_a_name_is_not_taken_for_a_key(place, name):

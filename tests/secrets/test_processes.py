@@ -23,7 +23,7 @@ from tests.secrets.conftest import SWEPT
 from tests.secrets.scene import Scene
 from tests.secrets.sweep import Sweep, odd
 
-MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
+MARK = "PLANTED-where-no-key-is"
 
 CELLS = (
     "%load_ext llx_magic\n%xmode Verbose",

@@ -15,7 +15,7 @@ from tests.secrets.places import XMODES, Found, live_in
 from tests.secrets.sweep import PREFIX, WINDOW, Sweep, attributes, codings, odd, plain
 from tests.signatures import signature_of
 
-MARK = "PLANTED-q7Rw2kZt9XbV4mLp"
+MARK = "PLANTED-where-no-key-is"
 
 TAKEN_OUT = "***"
 """What stands in the place of a key."""
