@@ -23,7 +23,10 @@ PRECISIONS: dict[int, Precision] = {2: "e", 4: "f", 8: "d"}
 
 _WHOLE = 1e15
 _MIDNIGHT = " 00:00:00"
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}\b")
+_IN_BRACKETS = re.compile(r"<.*>")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,16}(?=[>;,])")
+"""As Python writes it behind the kind of a thing, within brackets; elsewhere it is data, such as that of a crash."""
+
 _ONLY_ADDRESS = re.compile(rf"<[^<>]{{1,300}}{_ADDRESS.pattern}>")
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
@@ -84,9 +87,15 @@ def in_order(values: Iterable[object]) -> Iterable[object]:
     """Return the values; those of a set in an order that is the same in each process, which Python's own is not."""
     if not isinstance(values, set | frozenset):
         return values
-    if all(type(each) in (int, float) for each in values):
+    kinds = {type(each) for each in values}
+    if kinds == {str} or (kinds <= {int, float} and not any(map(_is_nan, values))):
         return sorted(cast("set[float]", values))
     return sorted(values, key=literal)
+
+
+def _is_nan(value: object) -> bool:
+    """Return whether a value is a float that sorting leaves wherever it was."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def joined(parts: Sequence[object]) -> str:
@@ -155,13 +164,15 @@ def _scalar(value: object) -> str:
     if package == "numpy" and isinstance(value, SupportsFloat) and (precision := _numpy_precision(value)):
         return number(float(value), precision)
     text = str(value)
+    if isinstance(value, bytes | bytearray):
+        return text
     if package == "pandas" and type(value).__name__ == "Timestamp":
         return text.removesuffix(_MIDNIGHT)
     if _ONLY_ADDRESS.fullmatch(text):
         kind = type(value).__name__
         article = "an" if kind[:1].lower() in "aeiou" else "a"
         raise RefusedError(f"{article} {kind} has no text of its own; name an attribute of it")
-    return _ADDRESS.sub("", text)  # it is another in each process
+    return _IN_BRACKETS.sub(lambda found: _ADDRESS.sub("", found[0]), text)  # it is another in each process
 
 
 def _numpy_precision(value: object) -> Precision | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from pathlib import PurePosixPath
 from threading import Lock
 
 import matplotlib.figure
@@ -427,11 +429,21 @@ def test_an_address_inside_a_text_that_says_more_is_left_out():
     assert shown(partial(len, rendered)) == "functools.partial(<built-in function len>, <function rendered>)"
 
 
+@pytest.mark.parametrize(
+    "value", [ValueError("jump to nothing at 0xdeadbeef, in main"), PurePosixPath("/dumps at 0x00401000"),
+              b"<page at 0x00401000>", re.compile(" at 0x0040100[0-9]>")]
+)  # fmt: skip
+def test_an_address_that_is_data_stays(value):
+    assert shown(value) == str(value)
+    assert shown([value]) == f"[{value}]"
+
+
 def test_the_values_of_a_set_have_the_same_order_in_each_process():
     """Python's own order of texts is another in each."""
     assert shown({"c", "a", "b"}) == "{'a', 'b', 'c'}"
     assert shown({"x": frozenset({10, 9, 1.5})}) == "{'x': {1.5, 9, 10}}"
     assert shown({frozenset({"b"}), ("a",), None}) == "{('a',), None, {'b'}}"
+    assert {shown({float("nan"), 3.0, 1.0, *range(each)}) for each in [1] * 50} == {"{0, 1.0, 3.0, NaN}"}
     assert rendered({"c", "a"}, text="{{ value|tojson }} {{ value|join('-') }}").text == '["a", "c"] a-c'
 
 
