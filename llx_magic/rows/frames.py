@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _CHUNK = 512
 """How many rows at a time become values of Python; the rest stay as the frame has them."""
 
+_PLAIN = frozenset({
+    "string", "bytes", "integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty",
+    "date", "datetime", "datetime64", "timedelta", "timedelta64",
+})  # fmt: skip
+"""The kinds of columns that hold values of Python's and pandas' own alone
+(https://pandas.pydata.org/docs/reference/api/pandas.api.types.infer_dtype.html).
+"""
+
 _EXACT = 2**53
 """Whole numbers below this are the same as floats."""
 
@@ -28,10 +36,10 @@ _EXACT = 2**53
 class PandasRows(Source):
     """A frame, or a Series: the ``row`` of a Series is its value, and so is the Series' name."""
 
-    is_at_hand = True
-
     def __init__(self, frame: pd.DataFrame, *, is_series: bool = False) -> None:
         self._frame = frame
+        kinds = (pd.api.types.infer_dtype(column, skipna=True) for _, column in frame.items())
+        self.is_at_hand = all(kind in _PLAIN for kind in kinds)
         self.is_single = is_series
         self.columns = tuple(frame.columns)
 

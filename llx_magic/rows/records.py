@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from llx_magic.errors import UsageProblem, brief
-from llx_magic.rows.rows import ROW, Column, Source
+from llx_magic.rows.rows import ROW, Column, Source, is_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ class Records(Source):
 
     def __init__(self, data: Sequence[object]) -> None:
         self._read = data
-        self.is_at_hand = type(data) in (list, tuple)
+        self.is_at_hand = type(data) in (list, tuple) and all(map(is_plain, data))
         self._has_names = isinstance(data[0], Mapping) if data else True
         self.is_single = not self._has_names
         self.columns = (ROW,) if self.is_single else tuple(_names(data))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -15,6 +17,13 @@ Row = dict[str, object]
 """One row: its columns by name, and as ``row`` all of them. Of a single value, ``row`` is that value."""
 
 ROW = "row"
+
+_PLAIN = frozenset({str, bytes, int, float, bool, type(None), date, datetime, timedelta, Decimal})
+
+
+def is_plain(value: object) -> bool:
+    """Return whether showing a value runs Python's own code alone; a user's may wait, or not stand a running loop."""
+    return _PLAIN.issuperset(map(type, value.values() if type(value) is dict else (value,)))
 
 
 class Column(NamedTuple):
@@ -38,7 +47,7 @@ class Source(ABC):
     is_single: bool = False
     """Whether a row is one value, as of a Series or a list of texts; then ``row`` is that value."""
     is_at_hand: bool = False
-    """Whether the rows lie in this process's memory, so that reading them waits for nobody."""
+    """Whether the rows are plain values in this process's memory, so that reading them waits for nobody."""
 
     @property
     def length(self) -> int | None:

@@ -97,7 +97,8 @@ class Feed:
         self._ended: list[Key] = []
         self._elsewhere: list[MapRow] = []
         self._look_again = 0.0
-        self._may_be_at_hand = source.is_at_hand and (store is None or not is_shared_drive(store.path))
+        is_near = store is None or not is_shared_drive(store.path)
+        self._may_be_at_hand = source.is_at_hand and prompts.is_plain and is_near
         self._apart = 0
         self.has_new = True
         """Whether there may be rows that were not read."""

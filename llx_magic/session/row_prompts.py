@@ -10,7 +10,7 @@ from llx_magic.core.message import TEXT_ONLY, Message, Takes, held_by
 from llx_magic.errors import LlxError, UsageProblem, brief
 from llx_magic.pieces.errors import UnreadableError
 from llx_magic.pieces.reading import read
-from llx_magic.rows.rows import ROW, Source
+from llx_magic.rows.rows import ROW, Source, is_plain
 from llx_magic.template.template import Template
 from llx_magic.text.wording import closest, listed
 
@@ -56,6 +56,8 @@ class RowPrompts:
         for name in self._template.names:
             if name not in columns and name not in namespace:
                 raise UsageProblem(_unknown(name, source, namespace))
+        self.is_plain = all(is_plain(namespace[name]) for name in self._template.names if name in namespace)
+        """Whether no code of the user's runs for a variable."""
         shadowed = [name for name in self._template.names if name in columns and name in namespace]
         self.remarks = tuple(f"{name} is the column, not your variable" for name in shadowed)
         """What there is to say of the prompt, for all rows."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import contextlib
 import threading
 import time
 from collections import UserList
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -18,6 +17,7 @@ import llx_magic as llx
 from llx_magic import hosts
 from llx_magic.errors import UsageProblem
 from llx_magic.profiles.connection import Connection
+from llx_magic.rows.records import Records
 from llx_magic.session.feed import SLOW_SECONDS
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.session import Session
@@ -69,40 +69,47 @@ async def test_a_backend_that_tells_what_is_left_of_its_rate_refuses_no_row(stor
         assert (attempts(lb) > 60) == refuses
 
 
-class Slow(Mapping[str, object]):
-    """A row that takes longer than a row may on the loop; ``read_on_loop`` are those that were read there."""
+class SlowRows(Records):
+    """Rows each of which takes longer than one may on the loop; ``read_on_loop`` are those that were read there."""
 
-    def __init__(self, number: int, read_on_loop: set[int]) -> None:
-        self._number = number
-        self._read_on_loop = read_on_loop
+    def __init__(self, data: list[int]) -> None:
+        super().__init__(data)
+        self.read_on_loop: set[int] = set()
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(("word",))
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, name: str) -> object:
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop()
-            self._read_on_loop.add(self._number)
-        time.sleep(SLOW_SECONDS * 1.5)
-        return self._number
+    def records(self) -> Iterator[Mapping[Hashable, object]]:
+        for number, record in enumerate(super().records()):
+            if asyncio._get_running_loop() is not None:
+                self.read_on_loop.add(number)
+            time.sleep(SLOW_SECONDS * 1.5)
+            yield record
 
 
 async def test_one_slow_row_moves_the_reading_of_those_behind_it_off_the_loop(store):
-    read_on_loop: set[int] = set()
-    rows = [Slow(number, read_on_loop) for number in range(10)]
-    assert counts(await balancer(simulated("a")).map(rows, "{{ word }}", store=store)) == {"answered": 10}
-    assert read_on_loop == {0}
+    rows = SlowRows(list(range(10)))
+    assert counts(await balancer(simulated("a")).map(rows, TEMPLATE, store=store)) == {"answered": 10}
+    assert rows.read_on_loop == {0}
 
 
-@pytest.mark.parametrize("given", [iter, UserList])
-async def test_rows_that_code_of_the_users_gives_are_never_read_on_the_loop(store, given):
-    read_on_loop: set[int] = set()
-    rows = given([Slow(number, read_on_loop) for number in range(3)])
-    assert counts(await balancer(simulated("a")).map(rows, "{{ word }}", store=store)) == {"answered": 3}
-    assert not read_on_loop
+class Lazy:
+    """A value of a user's class that runs a loop to show itself, as synchronous faces of asynchronous libraries do."""
+
+    def __str__(self) -> str:
+        return asyncio.run(asyncio.sleep(0, "a value"))
+
+
+@pytest.mark.parametrize(
+    "given", [list, iter, UserList, pd.Series, lambda values: [{"row": value, "n": 1} for value in values]]
+)
+async def test_code_of_the_users_never_runs_on_the_loop(store, given):
+    """It may wait, and much of it refuses to run where a loop runs."""
+    rows = given([Lazy(), Lazy()])
+    result = await balancer(simulated("a")).map(rows, TEMPLATE, store=store, dedupe=False)
+    assert counts(result) == {"answered": 2}
+
+
+def test_a_variable_of_a_users_class_is_never_shown_on_the_loop(store):
+    run = MapRun(balancer(simulated("a")), ["a"], "{{ row }} {{ lazy }}", {"store": store}, namespace={"lazy": Lazy()})
+    assert counts(run.follow()) == {"answered": 1}
 
 
 async def test_the_same_call_again_asks_nothing(store):
