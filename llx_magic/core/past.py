@@ -45,7 +45,8 @@ BETWEEN_VISITS = (RequestStarted, SubProfileSelected, BackendSkipped, CoolDownWa
 class Asked:
     """One prompt as it was asked: when, in what order, and how it ended; ``ended`` is None while it is under way.
 
-    Each ``kernel`` has circuits, cool-downs and statistics of its own.
+    ``waited`` is how many seconds before that a row that was put back was first sent. Each ``kernel`` has circuits,
+    cool-downs and statistics of its own.
     """
 
     at: float
@@ -53,13 +54,15 @@ class Asked:
     policy: str
     order: tuple[str, ...]
     kernel: int = 0
+    waited: float = 0.0
     ended: RequestEnded | None = None
     prompt_tokens: int | None = None
 
     @property
     def cancelled_after(self) -> float | None:
         """After how many seconds the user stopped it; None where nobody did."""
-        return _within_reason(self.ended.seconds) if isinstance(self.ended, RequestCancelled) else None
+        ended = self.ended
+        return _within_reason(ended.seconds - self.waited) if isinstance(ended, RequestCancelled) else None
 
 
 def kernels_of(orders: Sequence[Set[str]], backends: Collection[str]) -> frozenset[int]:
@@ -154,7 +157,7 @@ class Past:
         if isinstance(event, RequestStarted):
             if event.request in self._asked:
                 self._ask_anew(event.request)
-            self._asked[event.request] = Asked(event.at, event.request, event.policy, event.order, kernel)
+            self._asked[event.request] = Asked(event.at, event.request, event.policy, event.order, kernel, event.waited)
             self._orders[kernel].update(event.order)
         elif isinstance(event, RequestEnded) and event.request in self._asked:
             self._asked[event.request].ended = event

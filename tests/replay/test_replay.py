@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llx_magic.core.events import RequestCancelled, RequestPutBack, RequestStarted
+from llx_magic.core.past import Past
 from llx_magic.errors import ProfileError, SettingError, UsageProblem
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.replaying import Change, Replayer
@@ -54,6 +56,17 @@ async def test_another_policy_asks_the_others_in_turn():
     assert list(frame["backend"].iloc[:4].isin(["a", "b"])) == [True] * 4
     assert frame["backend"].value_counts()["b"] >= 12
     assert 0 < frame.attrs["drawn_share"] < 1
+
+
+def test_a_row_that_was_put_back_and_cancelled_is_cancelled_as_long_after_it_was_asked_again():
+    """The seconds of its last event count from when it was first sent."""
+    asked_once, again = (
+        RequestStarted(at=at, request=1, policy="failover", order=("a",), waited=at) for at in (0.0, 60.0)
+    )
+    back = RequestPutBack(at=1.0, request=1, seconds=1.0)
+    cancelled = RequestCancelled(at=62.0, request=1, seconds=62.0)
+    [one] = Past([[asked_once, back, again, cancelled]]).asked_of(["a"])
+    assert (one.at, one.cancelled_after) == (60.0, 2.0)
 
 
 async def test_round_robin_goes_on_at_the_turn_that_it_had():
