@@ -37,6 +37,9 @@ from llx_magic.core.outages import Outages, Seen, outages, usual_of
 MOVED_SECONDS = 5.0
 """By how much an attempt may be sent sooner or later than it was, and still meet what it met."""
 
+ENOUGH_FAILURES = 10
+"""Who failed so often by itself, and never answered, is known to fail: most likely in three of four attempts."""
+
 BETWEEN_VISITS = (RequestStarted, SubProfileSelected, BackendSkipped, CoolDownWaitEnded)
 """After one of these a request does nothing but get its next backend ready, until it visits that."""
 
@@ -134,7 +137,7 @@ class Past:
         One that failed often by itself, and not by a time-out, is known to fail.
         """
         made = self._every.get(backend, ())
-        has_failed = sum(not each.is_cut for each in made) >= FEW_FAILURES
+        has_failed = sum(not each.is_cut for each in made) >= ENOUGH_FAILURES
         return bool(made) and not has_failed and not any(each.reply for each in made)
 
     def why_not(self, backend: str, request: int) -> str | None:
