@@ -181,15 +181,13 @@ def as_recorded(asked: Iterable[Asked], events: Iterable[Event]) -> Prompts:
     """
     of_request = {each.request: each for each in asked}
     records: dict[int, RequestRecord] = {}
-    waited: dict[int, float] = {}
     for event in events:
         if isinstance(event, RequestStarted) and event.request in of_request:
             records[event.request] = RequestRecord(request=event.request, started=event.at, policy=event.policy)
-            waited[event.request] = event.waited
         if (record := records.get(event.request)) and record.outcome == "running":
             record.fold(event)
             if record.seconds is not None:
-                record.seconds -= waited[event.request]
+                record.seconds -= of_request[event.request].waited
     return [(of_request[number], record) for number, record in records.items()]
 
 
