@@ -289,7 +289,8 @@ class Dispatcher(Generic[R]):
             self._reading = asyncio.get_running_loop().create_task(self._read(wanted))
 
     async def _read(self, most: int) -> None:
-        """Read rows until some of them have to be asked."""
+        """Read rows until some of them have to be asked; meanwhile no virtual time passes."""
+        self._clock.hold()
         try:
             while self._has_more and not self._is_stopped and not self._rows.is_full:
                 rows = await self._read_some(most)
@@ -304,6 +305,7 @@ class Dispatcher(Generic[R]):
             self._error = self._error or fault
             self._is_stopped = True
         finally:
+            self._clock.release()
             self._reading = None
             self.look()
 
@@ -312,11 +314,7 @@ class Dispatcher(Generic[R]):
             return self._rows.read(min(most, MOST_AT_HAND))
         if self._reader is None:
             self._reader = OwnThread("llx-rows")
-        self._clock.hold()
-        try:
-            return await self._reader.call(lambda: self._rows.read(most))
-        finally:
-            self._clock.release()
+        return await self._reader.call(lambda: self._rows.read(most))
 
     def _look_at(self, when: float) -> None:
         """Look again at a time of the clock, unless that happens sooner."""

@@ -126,6 +126,16 @@ async def test_rows_are_read_on_the_loop_only_where_they_are_at_hand(is_at_hand)
     assert (threading.get_ident() in numbers.readers) == is_at_hand
 
 
+@pytest.mark.parametrize("is_at_hand", [True, False])
+async def test_no_virtual_time_passes_while_rows_are_read(is_at_hand):
+    numbers = Numbers(10_000, is_at_hand=is_at_hand)
+    numbers.take = lambda rows: []
+    for seconds in range(1, 100):
+        numbers.clock.call_later(seconds, lambda: None)
+    await numbers.run()
+    assert numbers.clock.now() < 2  # the last of it may be read when the loop has nothing else to do
+
+
 async def test_reading_rows_at_hand_leaves_turns_to_others_where_none_has_to_be_asked():
     numbers = Numbers(10_000, is_at_hand=True)
     numbers.take = lambda rows: []
