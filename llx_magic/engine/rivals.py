@@ -76,4 +76,7 @@ def _begin(gate: Gate, run: int, most: int) -> None:
 
 def _room_beside_others(gate: Gate, wish: Wish, now: float, settings: Settings) -> tuple[Room, Sequence[int]]:
     gate.traffic.runs.want(wish)
+    whole = gate.room(now, settings)
+    if whole.places <= 0:  # runs that all wait for the backend would call each other without end
+        return whole, ()
     return gate.room(now, settings, run=wish.run), gate.traffic.awaited(wish.run, now)

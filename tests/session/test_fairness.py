@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import pytest
@@ -175,3 +176,25 @@ async def test_a_run_with_a_slow_source_lends_its_places_and_has_them_back_when_
     assert max(slow, fast) <= WASTE * max(one, rows * every + REPLY)
     if every * 4 >= REPLY:
         assert max(trickle.waited) <= REPLY
+
+
+async def test_runs_that_all_wait_for_a_backend_do_not_call_each_other_meanwhile():
+    """Its circuit is open, and two runs have rows for it: each would make the other look for places without end."""
+    lb = at("a")
+    lb.open_circuit("a")
+    plan = lb.prepare("x")
+    engines = [OwnEngine(lb, plan.candidates, next(NUMBERS)) for _ in range(2)]
+    looks = []
+
+    def look_for(engine: OwnEngine) -> None:
+        looks.append(engine.room((), 5).places)
+
+    for engine in engines:
+        await engine.begin(partial(look_for, engine))
+    for engine in engines:
+        look_for(engine)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    for engine in engines:
+        await engine.end()
+    assert looks == [0, 0]
