@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from llx_magic.core.breaker import Cause, CircuitState
 from llx_magic.core.failure import Failure, FailureKind
@@ -20,8 +21,8 @@ class RefusedKeys:
     """Which backends have, since they last answered, failed by nothing but refusals of their key, and of which key."""
 
     def __init__(self) -> None:
-        self._keys: dict[GateKey, Secrets | None] = {}
-        """None stands for one that has failed in another way too."""
+        self._keys = WeakKeyDictionary["GateKey", Secrets | None]()
+        """None stands for one that has failed in another way too. A gate is gone when nobody else holds its key."""
 
     def __contains__(self, gate: GateKey) -> bool:
         return self._keys.get(gate) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -94,3 +96,15 @@ async def test_the_same_key_again_closes_nothing(server):
     await opened(lb)
     assert (await lb.ask("why?")).backend == "spare"
     assert causes(lb) == [Cause.FAILURES]
+
+
+async def test_a_backend_that_refused_a_key_is_forgotten_when_it_is_replaced(server):
+    """Its gate would go on to hear from other processes, and be counted among those that share a backend."""
+    lb = loaded(server, simulated("spare"))
+    live = lb.live
+    await lb.ask("why?")
+    (gate,) = (weakref.ref(each) for name, each in live.gates().items() if name == "keyed")
+    live.replace_backends(["keyed"], ["spare"])
+    del lb
+    gc.collect()
+    assert gate() is None
