@@ -47,13 +47,13 @@ def narrow_table(cells: Sequence[Sequence[str]], width: int) -> str:
 
 def _folded(text: str, width: int) -> Iterator[str]:
     """Yield a text in lines no longer than the width, one at least; what has no place to break is cut anywhere."""
-    line = ""
+    line, width = "", max(width, 1)
     for part in _PART.findall(text):
         if line and len(line) + len(part.rstrip()) > width:
             yield line.rstrip()
             line = ""
         line += part if line else part.lstrip()
-        while len(line.rstrip()) > max(width, 1):
+        while len(line.rstrip()) > width:
             yield line[:width]
             line = line[width:]
     yield line.rstrip()

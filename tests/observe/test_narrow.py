@@ -55,3 +55,7 @@ def test_the_settings_fit_into_every_terminal_and_lose_nothing(width):
 def test_what_goes_into_a_pipe_is_not_folded():
     widest = max(map(len, Typed("set").run(Session(ProfileStore()), "--list", "llx set").text.splitlines()))
     assert widest > 200
+
+
+def test_a_terminal_that_is_narrower_than_the_indent_gets_a_character_a_line():
+    assert text_table(("a", "b"), [("x", "ab c")], width=3).splitlines()[-3:] == ["    a", "    b", "    c"]
