@@ -51,8 +51,6 @@ class Cause(enum.StrEnum):
     PROBE_RETURNED = "the probe taught nothing"
     """It was cancelled, or met a rate limit or trouble of this machine; the next request probes again."""
     RECOVERED = "the backend has recovered"
-    KEY_CHANGED = "the key has changed"
-    """Only refusals of the key before had opened it."""
     BY_HAND = "by hand"
 
 

@@ -157,12 +157,6 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         facts.CircuitChanged,
-        "[circuit-breaker] {backend}: State = {after} (the key has changed)",
-        _where("cause", Cause.KEY_CHANGED),
-        "there is another key than the one whose refusals alone had opened the circuit",
-    ),
-    Form(
-        facts.CircuitChanged,
         "[circuit-breaker] {backend}: State = {after} (set by hand)",
         _where("cause", Cause.BY_HAND),
         "the user opened or closed the circuit",

@@ -250,11 +250,11 @@ class Gate(msgspec.Struct):
         self.breaker.open_by_hand(now)
         return (self.changed(before, Cause.BY_HAND, 0, now),)
 
-    def close(self, now: float, cause: Cause = Cause.BY_HAND) -> tuple[BackendEvent, ...]:
-        """Close the circuit because the user says so, or has changed the key that opened it."""
+    def close(self, now: float) -> tuple[BackendEvent, ...]:
+        """Close the circuit because the user says so."""
         before = self.breaker.state
         self.breaker.close_by_hand()
-        return (self.changed(before, cause, 0, now),)
+        return (self.changed(before, Cause.BY_HAND, 0, now),)
 
     def reset(self, now: float) -> tuple[BackendEvent, ...]:
         """Close the circuit and end the cool-down because the user says so."""

@@ -165,7 +165,7 @@ class Past:
         elif isinstance(event, RequestEnded) and event.request in self._asked:
             self._asked[event.request].ended = event
         elif isinstance(event, CircuitChanged | CoolDownLifted):
-            if isinstance(event, CoolDownLifted) or event.cause in (Cause.BY_HAND, Cause.KEY_CHANGED):
+            if isinstance(event, CoolDownLifted) or event.cause is Cause.BY_HAND:
                 self.by_hand.append((kernel, event))
         elif isinstance(event, VisitStarted):
             last = self._last.get(event.request)

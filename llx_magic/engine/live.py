@@ -18,12 +18,11 @@ from llx_magic.core.events import (
 from llx_magic.core.failure import Failure
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.ledger import Ledger
-from llx_magic.core.ports import Clock, P, Ready, SharedFacts, StateStore, T
+from llx_magic.core.ports import Clock, P, SharedFacts, StateStore, T
 from llx_magic.core.rate_facts import RateFacts
 from llx_magic.core.routing import Order, Standing
 from llx_magic.core.snapshot import BackendSnapshot, Snapshot
 from llx_magic.core.statistics import Tally
-from llx_magic.engine.refused_keys import RefusedKeys, close_for_new_key
 from llx_magic.engine.rivals import Rivals
 from llx_magic.engine.sharing import SharedGates
 from llx_magic.engine.store import MemoryStore, SendingStore
@@ -77,7 +76,6 @@ class LiveProfile:
         self._out: dict[tuple[GateKey, int], tuple[Permit, Settings]] = {}
         self._room = WaitingRoom(self._store)
         self.rivals = Rivals(self)
-        self.refused_keys = RefusedKeys()
         _ALL.add(self)
 
     def replace_backends(self, fresh: Iterable[str], kept: Iterable[str]) -> None:
@@ -280,17 +278,11 @@ class LiveProfile:
 
     def change_by_hand(self, gate: GateKey, change: Callable[[Gate, float], tuple[Event, ...]]) -> None:
         """Change a gate because the user says so; those who wait look whether that lets them go on."""
-        self.refused_keys.forget(gate)
         with self._lock:
             events = self._store.update(gate, change, self.clock.now())
             self._record(events)
             self._room.call_all()
         self._tell(events)
-
-    def meet_key(self, gate: GateKey, ready: Ready) -> None:
-        """Close the circuit that only refusals of a key have opened, where there is another one now."""
-        if self.refused_keys.is_mended(gate, ready):
-            self.change_by_hand(gate, close_for_new_key)
 
     def hear(self, gate: GateKey, change: Callable[[Gate, float], tuple[Event, ...]]) -> None:
         """Change a gate by what other processes have met; those who wait are called where that lets them go on."""

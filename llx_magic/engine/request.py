@@ -154,7 +154,6 @@ class RequestRun:
         ready = await self._prepared(candidate)
         if ready is None:
             return None
-        self._live.meet_key(candidate.gate, ready)
         if self._live.sharing is not None:
             await self._ask_others(self._live.sharing, candidate, ready)
         return self._admitted(candidate, ready, lap)

@@ -72,7 +72,6 @@ class Visiting:
         finally:
             self._pay()
             self._scope.live.settle(visit)
-        self._scope.live.refused_keys.learn(visit.gate, self.ready, visit.failure)
         return visit
 
     def _pay(self) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from llx_magic.core.events import SkipReason
-from llx_magic.core.failure import NotReady
 from llx_magic.core.gate import Gate, GateKey
 from llx_magic.core.progress import Standing
 from llx_magic.core.runs import Wish
@@ -78,7 +76,6 @@ class OwnEngine:
         self.clock = balancer.clock
         self._balancer = balancer
         self._live = balancer.live
-        self._candidates = candidates
         self._gates = {each.gate: each.settings for each in candidates}
         self._names = {each.gate: each.backend.name for each in candidates}
         self._run = run
@@ -88,14 +85,7 @@ class OwnEngine:
         """Do nothing: the run has a loop and a thread of its own then."""
 
     async def begin(self, look: Callable[[], None]) -> None:
-        """Take places beside other runs, which may leave some to this one; as ``Answering``.
-
-        No row is sent to a backend whose circuit is open, so here is where a key is met that was mended meanwhile.
-        """
-        for each in self._candidates:
-            if each.gate in self._live.refused_keys:
-                with suppress(NotReady):
-                    self._live.meet_key(each.gate, await each.backend.prepare())
+        """Take places beside other runs, which may leave some to this one; as ``Answering``."""
         self._live.rivals.begin(self._run, {gate: own.concurrency for gate, own in self._gates.items()}, look)
 
     async def end(self) -> None:

@@ -51,7 +51,6 @@ CIRCUIT_EVENTS: Mapping[Cause, str] = {
     Cause.PROBE_FAILED: "llx.circuit_opened",
     Cause.PROBE_RETURNED: "llx.probe_returned",
     Cause.RECOVERED: "llx.circuit_closed",
-    Cause.KEY_CHANGED: "llx.circuit_closed",
 }
 """The span events of a circuit's changes, by cause; a change by hand belongs to no request, so to no span."""
 
