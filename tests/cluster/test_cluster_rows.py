@@ -178,7 +178,7 @@ def test_what_is_no_client_is_refused_in_one_line(home, store):
 def test_a_profile_from_elsewhere_whose_host_cannot_be_allowed_goes_to_no_worker(client, home, store, tmp_path):
     """A worker could not tell where it is from, and would send the key that is refused here."""
     elsewhere = Foreign(tmp_path / "a.json", "is elsewhere", Trust(tmp_path, None))
-    connection = llx.Connection(base_url="https://modèle.example/v1", auth_key_env="ANY_KEY")
+    connection = llx.Connection(base_url="https://mod\\le.example/v1", auth_key_env="ANY_KEY")
     member = llx.ModelProfile("a", "openai", "m", connection=connection, foreign=elsewhere)
     with pytest.raises(UsageProblem, match=r"^a is from elsewhere and its host cannot be allowed, so it goes to no"):
         llx.map(rows(2), TEMPLATE, profile=llx.Profile.single(member), client=client, store=store)

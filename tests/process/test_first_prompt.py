@@ -99,12 +99,8 @@ def test_a_profile_that_needs_no_network_starts_nothing_when_it_is_loaded(script
     assert scripts.run(NOTEBOOK, "10", "smollm2-135m-instruct").splitlines()[-1] == "cold 0"
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"), [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("LLX_HTTP_TRANSPORT", "carrier pigeon")]
-)
-def test_what_stands_in_the_way_of_getting_ready_is_left_for_the_prompt_to_say(scripts, home, variable, value):
+def test_what_stands_in_the_way_of_getting_ready_is_left_for_the_prompt_to_say(scripts, home):
     """Loading says nothing of it, on neither stream."""
     write_model(home, "remote", base_url="https://models.example/v1", auth_key_env="NO_SUCH_KEY")
-    scripts.env[variable] = value
-    said = scripts.run(NOTEBOOK, "10", "remote")
-    assert value not in said
+    scripts.env["SSL_CERT_FILE"] = "/nowhere/ca.pem"
+    assert "/nowhere" not in scripts.run(NOTEBOOK, "10", "remote")
