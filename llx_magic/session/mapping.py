@@ -87,14 +87,8 @@ class MapRun:
             plan, remarks = _within_budget(plan, wishes.budget)
             self._layout = Layout(plan.shape, options.get("prefix") or "")
             self._layout.check(source.columns, wishes.samples)
-            settings = plan.candidates[0].settings
-            prompts = RowPrompts(
-                template,
-                source,
-                before=plan.messages[:-1],
-                longest=settings.image_max_pixels,
-                namespace=namespace,
-            )
+            longest = plan.candidates[0].settings.image_max_pixels
+            prompts = RowPrompts(template, source, before=plan.messages[:-1], longest=longest, namespace=namespace)
         self._store = ReplyStore.open(options.get("store"))
         self._plan, self._live = plan, balancer.live
         self._new_feed = partial(Feed, source, prompts, keeping, wishes, self._store)
