@@ -13,7 +13,7 @@ from llx_magic.commands.reading import Asked
 from llx_magic.commands.sources import ANOTHER_PROFILE, files, settings
 from llx_magic.core.routing import ROUTINGS
 from llx_magic.core.totals import CLAIMS, FEWEST_PROMPTS, WORDS, Expected, Figure, Totals, spread_in_words
-from llx_magic.observe.report import html_table, text_table
+from llx_magic.observe.report import html_lines, html_table, text_table
 from llx_magic.session.replaying import Replayer, Trial, change_of
 from llx_magic.text.wording import listed
 from llx_magic.units import duration, number, percent, plural
@@ -54,13 +54,10 @@ def run(here: Here, asked: Asked) -> Shown:
     title = f"{plural(trial.totals.prompts, 'prompt')} of {replayer.record.name}, replayed with {change}"
     columns = ("", "was", "would be", *([SPREAD] if trial.expected.is_drawn else []))
     rows = rows_of(replayer.was_totals, trial.expected)
-    below = "\n".join(remarks(replayer, trial))
-    text = f"{title}\n\n{text_table(columns, rows, numbers=_FIGURES)}\n\n{below}"
-    return Shown(
-        text,
-        html_table(columns, rows, caption=f"{title}. {below}", numbers=_FIGURES),
-        frame=lambda: replayer.frame(trial),
-    )
+    below = remarks(replayer, trial)
+    text = "\n\n".join([title, text_table(columns, rows, numbers=_FIGURES), "\n".join(below)])
+    html = html_table(columns, rows, caption=title, numbers=_FIGURES) + html_lines(below)
+    return Shown(text, html, frame=lambda: replayer.frame(trial))
 
 
 _ROWS: tuple[tuple[str, Figure, Callable[[float | None], str]], ...] = (

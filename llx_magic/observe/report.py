@@ -214,6 +214,12 @@ def html_table(
     return f'<div {AS_WRITTEN} style="overflow-x:auto">{table}</div>'
 
 
+def html_lines(lines: Iterable[str]) -> str:
+    """Return what stands below a table as HTML, a line each, printable, escaped, and never taken for a formula."""
+    told = "<br>".join(html.escape(printable(line)) for line in lines)
+    return f'<div {AS_WRITTEN} style="{AS_TABLES};overflow-wrap:anywhere">{told}</div>' if told else ""
+
+
 def text_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = (), width: int | None = None
 ) -> str:

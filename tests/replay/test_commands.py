@@ -58,6 +58,16 @@ def test_both_sides_stand_beside_each_other(session):
     assert float(slow.split()[6]) < 9
 
 
+def test_what_is_said_of_the_figures_stands_below_their_table_and_does_not_widen_it(session):
+    shown = replay.run(session, "--policy roundrobin")
+    caption, table, below = re.fullmatch(
+        r".*<caption[^>]*>(.*)</caption>(.*)</table>(.*)", shown.html, re.DOTALL
+    ).groups()
+    assert caption == "60 prompts of pair, replayed with policy=roundrobin"
+    assert "are drawn" in below
+    assert "are drawn" not in table
+
+
 def test_it_says_how_much_was_drawn(session):
     assert (
         "% of the attempts are drawn from what each backend answered; the others are known"
