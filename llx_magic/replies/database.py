@@ -97,7 +97,10 @@ def _recognise(connection: sqlite3.Connection, path: Path, *, may_log: bool) -> 
     Raises:
         UsageProblem: where it is another program's, or of a newer version.
     """
-    if not _is_ours(connection, path):
+    connection.execute("BEGIN")  # of one moment: another process may be making the tables just now
+    with connection:
+        is_ours = _is_ours(connection, path)
+    if not is_ours:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can be said before the first table alone
         connection.execute(f"PRAGMA journal_mode = {'WAL' if may_log else 'TRUNCATE'}").fetchall()
         connection.execute("BEGIN IMMEDIATE")

@@ -167,6 +167,36 @@ def test_two_processes_make_and_write_one_store_at_once(path):
         assert sum(1 for _ in store.export()) == 1_100
 
 
+MAKE = """
+import sys
+from pathlib import Path
+from llx_magic.replies.store import ReplyStore
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    ReplyStore.open(Path(sys.argv[1], f"{number}.sqlite")).close()
+"""
+
+
+def test_a_store_that_another_process_is_just_making_is_not_taken_for_another_programs(tmp_path):
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKE, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in running:
+        process.communicate()
+    assert [process.returncode for process in running] == [0, 0, 0]
+
+
 @pytest.mark.posix("there is no fork")
 def test_a_forked_process_has_a_connection_of_its_own(path):
     with ReplyStore.open(path) as store:
