@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 from llx_magic.errors import UsageProblem
@@ -13,6 +14,9 @@ from llx_magic.files.drives import is_shared_drive
 from llx_magic.files.private import private_folder
 from llx_magic.replies.problems import in_words
 from llx_magic.text.wording import shown_path
+
+LOOK_AGAIN_SECONDS = 0.005
+"""How often it is looked whether another process has let go."""
 
 VERSION = 1
 """The version of the tables; a store of a newer one is refused."""
@@ -67,7 +71,7 @@ def _opened(path: Path, patience: float, *, may_log: bool = True, is_alone: bool
         undo.callback(connection.close)
         if is_alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        _recognise(connection, path, may_log=may_log)
+        _recognise(connection, path, patience, may_log=may_log)
         if _value(connection, "PRAGMA journal_mode") != "wal" or is_alone:
             connection.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
@@ -91,7 +95,7 @@ def _make(path: Path) -> None:
         raise UsageProblem(f"{shown_path(path)}: is not a file; name one for the store of replies")
 
 
-def _recognise(connection: sqlite3.Connection, path: Path, *, may_log: bool) -> None:
+def _recognise(connection: sqlite3.Connection, path: Path, patience: float, *, may_log: bool) -> None:
     """Make the tables in an empty file; leave every other program's database as it is.
 
     Raises:
@@ -102,12 +106,26 @@ def _recognise(connection: sqlite3.Connection, path: Path, *, may_log: bool) -> 
         is_ours = _is_ours(connection, path)
     if not is_ours:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can be said before the first table alone
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if may_log else 'TRUNCATE'}").fetchall()
+        _change_journal(connection, "WAL" if may_log else "TRUNCATE", patience)
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             if not _is_ours(connection, path):  # another process may have been faster
                 for statement in _TABLES:
                     connection.execute(statement)
+
+
+def _change_journal(connection: sqlite3.Connection, kind: str, patience: float) -> None:
+    """Change the kind of the journal, while other processes may be doing so: here SQLite itself waits for no lock."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {kind}").fetchall()
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
