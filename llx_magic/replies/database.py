@@ -15,8 +15,8 @@ from llx_magic.files.private import private_folder
 from llx_magic.replies.problems import in_words
 from llx_magic.text.wording import shown_path
 
-LOOK_AGAIN_SECONDS = 0.005
-"""How often it is looked whether another process has let go."""
+TRIED_AGAIN_SECONDS = 0.005
+"""After how many seconds the journal is changed anew, while another process does so."""
 
 VERSION = 1
 """The version of the tables; a store of a newer one is refused."""
@@ -123,7 +123,7 @@ def _change_journal(connection: sqlite3.Connection, kind: str, patience: float) 
         except sqlite3.OperationalError as problem:
             if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
-            time.sleep(LOOK_AGAIN_SECONDS)
+            time.sleep(TRIED_AGAIN_SECONDS)
         else:
             return
 
