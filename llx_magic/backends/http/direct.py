@@ -209,15 +209,10 @@ class _Response:
 
 @functools.lru_cache(maxsize=256)
 def _start_of(method: str, url: str) -> tuple[Address, str]:
-    """Return where a request goes, and the first lines of its head.
-
-    Raises:
-        UnicodeError: for a host that cannot be looked up.
-    """
+    """Return where a request goes, and the first lines of its head."""
     parts = urlsplit(url)
     is_encrypted = parts.scheme == "https"
     host = parts.hostname or ""
-    host = host if host.isascii() else host.encode("idna").decode()
     usual = 443 if is_encrypted else 80
     port = parts.port or usual
     named = f"[{host}]" if ":" in host else host
