@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import select
 import socket
 import time
@@ -24,6 +25,19 @@ PIECE = 256 * 1024
 
 READ = 64 * 1024
 """How many bytes of a reply are taken from the system at a time."""
+
+SOON_SECONDS = 0.0005
+"""What comes so soon after the last piece, in seconds, is part of a burst."""
+
+GATHER_SECONDS = 0.001
+"""How long a burst is left to gather before it is read on: a read for each piece takes longer than the pieces do.
+
+So network cards do, which interrupt once for what comes together:
+https://www.kernel.org/doc/html/latest/networking/napi.html
+"""
+
+SMALL = 16 * 1024
+"""A read of fewer bytes is worth waiting for more."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
 """How a body in chunks ends, unless fields follow it: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
@@ -46,9 +60,16 @@ class Line(asyncio.BufferedProtocol):
     into room of its own: https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/proactor_events.py#L191
     """
 
-    def __init__(self, address: Address, lost: Callable[[Line], None], room: memoryview) -> None:
+    def __init__(
+        self,
+        address: Address,
+        lost: Callable[[Line], None],
+        room: memoryview,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.address = address
         self._room = room
+        self._now = now
         self.broken: Broken | None = None
         self.is_whole = True
         self._has_length = self._has_surplus = self._is_doubtful = False
@@ -64,6 +85,7 @@ class Line(asyncio.BufferedProtocol):
         self._held = self._beside = 0
         self._is_paused = self._is_full = False
         self._waiter: asyncio.Future[None] | None = None
+        self._read_at = -math.inf
         self._idle_since: float | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -87,7 +109,7 @@ class Line(asyncio.BufferedProtocol):
         """Serve a request."""
         reused, self._was_used, self._idle_since, self._sending = self._was_used, True, None, sending
         self.is_whole = self._head_came = self._is_sent = False
-        self._beside = 0
+        self._beside, self._read_at = 0, -math.inf
         sending.stands(reused=reused)
 
     def rest(self) -> None:
@@ -198,7 +220,20 @@ class Line(asyncio.BufferedProtocol):
         if self._held > PIECE and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
+        elif not (due or self.is_whole) and nbytes < SMALL:
+            self._gather()
         self._wake()
+
+    def _gather(self) -> None:
+        """Leave what comes to gather for a moment, where much comes in small pieces."""
+        before, self._read_at = self._read_at, self._now()
+        if self._read_at - before < SOON_SECONDS and self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._is_paused:
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """Take that the server sends no more; asyncio closes the connection from here then."""
