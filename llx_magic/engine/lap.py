@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from llx_magic.core.reply import Answer
@@ -22,13 +22,17 @@ class Lap:
 
     queue: deque[Candidate]
     is_second: bool = False
-    put_aside: list[Candidate] = field(default_factory=list)
-    limited: list[Candidate] = field(default_factory=list)
-    passed: list[Candidate] = field(default_factory=list)
+    put_aside: tuple[Candidate, ...] = ()
+    limited: tuple[Candidate, ...] = ()
+    passed: tuple[Candidate, ...] = ()
 
     def drop(self, candidate: Candidate) -> None:
         """Ask a candidate no more in this lap."""
-        (self.queue if candidate in self.queue else self.passed).remove(candidate)
+        if candidate in self.queue:
+            self.queue.remove(candidate)
+        else:
+            at = self.passed.index(candidate)
+            self.passed = self.passed[:at] + self.passed[at + 1 :]
 
 
 class Found(NamedTuple):

@@ -14,7 +14,7 @@ class Misfits:
 
     def __init__(self, shape: Shape | None) -> None:
         self._shape = shape
-        self._replies: list[Misfit] = []
+        self._replies: tuple[Misfit, ...] = ()
         self.last: tuple[Visit, Answer] | None = None
         """The latest, and the visit that gave it."""
         self._is_shown = False
@@ -24,7 +24,7 @@ class Misfits:
         """Keep the reply of the last of so many attempts; returns the turns that ask again, with what is wrong."""
         if not self._replies:
             self._attempts_until_first = attempts
-        self._replies.append(Misfit(backend=visit.backend, text=answer.text, problem=problem, usage=answer.usage))
+        self._replies += (Misfit(backend=visit.backend, text=answer.text, problem=problem, usage=answer.usage),)
         self.last, self._is_shown = (visit, answer), True
         asked = f"{problem[:1].upper()}{problem[1:]}. Answer again, with the JSON value alone."
         return Message("assistant", answer.text), Message("user", asked)
@@ -45,7 +45,7 @@ class Misfits:
     def before(self, answer: Answer) -> tuple[Misfit, ...]:
         """Return those that are not this answer itself."""
         is_last = self.last is not None and answer is self.last[1]
-        return tuple(self._replies[:-1] if is_last else self._replies)
+        return self._replies[:-1] if is_last else self._replies
 
     def notes(self, answer: Answer, attempts: int) -> tuple[str, ...]:
         """Say below the reply that it was asked again, where it was, and what the others took."""

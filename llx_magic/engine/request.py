@@ -57,7 +57,7 @@ class RequestRun:
         self._to_frame = to_frame
         self._scope = RequestScope(live, plan, jitter, watch)
         self._waiter: Waiter | None = None
-        self._given_up: list[Candidate] = []
+        self._given_up: tuple[Candidate, ...] = ()
         self._has_hedged = False
 
     @property
@@ -128,12 +128,13 @@ class RequestRun:
                 return found
             if self._plan.is_row or not await self._wait_for_a_rate_limit(limited):
                 break
-            candidates = tuple(each for each in candidates if each not in self._given_up)
-        now = self._scope.clock.now()
-        holds = {each.backend.name: self._live.ask(each.gate, Gate.held_back, now, each.settings) for each in order}
-        raise self._scope.reasons.nobody_answered(holds, self._live.with_ledger(Ledger.last_errors))
+            candidates = self._without_given_up(candidates)
+        raise self._scope.reasons.nobody_answered(self._scope.holds(order), self._live.with_ledger(Ledger.last_errors))
 
-    async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Found | None, list[Candidate]]:
+    def _without_given_up(self, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        return tuple(each for each in candidates if each not in self._given_up)
+
+    async def _ask_each(self, order: tuple[Candidate, ...]) -> tuple[Found | None, tuple[Candidate, ...]]:
         """Ask each backend in order; then those put aside for their tokens per minute, since slow beats none.
 
         Returns the answer, or None and the backends that only a rate limit kept from answering.
@@ -143,7 +144,7 @@ class RequestRun:
             while lap.queue:
                 visiting = await self._enter(lap.queue.popleft(), lap)
                 if visiting is not None and (found := await self._until_it_fits(visiting, lap)):
-                    return found, []
+                    return found, ()
             if lap.is_second or not lap.put_aside:
                 return None, lap.limited
             self._live.publish(SecondPassStarted(**self._scope.stamp(), backends=names_of(lap.put_aside)))
@@ -165,13 +166,13 @@ class RequestRun:
     def _admitted(self, candidate: Candidate, ready: Ready, lap: Lap) -> Visiting | None:
         admission = self._admit(candidate, second_pass=lap.is_second)
         if admission.put_aside:
-            lap.put_aside.append(candidate)
+            lap.put_aside += (candidate,)
         if admission.may_wait:
-            lap.limited.append(candidate)
+            lap.limited += (candidate,)
         if admission.permit is not None:
             return Visiting(self._scope, candidate, ready, admission.permit)
         if not admission.put_aside:
-            lap.passed.append(candidate)
+            lap.passed += (candidate,)
         return None
 
     async def _another(self, lap: Lap, first: Candidate, race: Race) -> Visiting | None:
@@ -194,7 +195,7 @@ class RequestRun:
         admits = self._live.ask(candidate.gate, Gate.admits_at_once, applicant, now, candidate.settings)
         return admits and self._plan.refusal(candidate) is None and self._scope.lack(candidate) is None
 
-    async def _wait_for_a_rate_limit(self, limited: list[Candidate]) -> bool:
+    async def _wait_for_a_rate_limit(self, limited: tuple[Candidate, ...]) -> bool:
         """Wait until one of these backends has a place; False at once where none has one soon enough."""
         scope = self._scope
         wanted = [(each.gate, each.settings) for each in limited]
@@ -274,7 +275,10 @@ class RequestRun:
         visit = visiting.visit
         if visit.failure is not None and not may_fail_over(visit.failure, visit.settings):
             raise self._scope.reasons.refused_for_good(names_of(self._plan.candidates), visit.failure)
-        (lap.limited if visit.was_limited else self._given_up).append(visiting.candidate)
+        if visit.was_limited:
+            lap.limited += (visiting.candidate,)
+        else:
+            self._given_up += (visiting.candidate,)
 
     async def _prepared(self, candidate: Candidate) -> Ready | None:
         """Return the backend ready to send, or None where something stands in the way, which is noted."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
+from llx_magic.core.admission import Hold
 from llx_magic.core.events import Event, ReplyRestarted, RequestStarted
+from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.money import Cost, likely_completion
 from llx_magic.core.reply import Restart
@@ -40,7 +42,7 @@ class RequestScope:
         self.partial = ""
         """The longest text that any attempt had when it failed."""
         self._has_limit = plan.has_limit
-        self.paid: list[Cost | None] = []
+        self.paid: tuple[Cost | None, ...] = ()
         """What each answer cost, those among them that were not what was asked for; None where it is not known."""
         self.began = self.clock.now() if plan.began is None else plan.began
         """When the call came; of a row that was put back, when it was first sent."""
@@ -77,6 +79,11 @@ class RequestScope:
             return None
         cost = self.likely_cost(candidate)
         return next((lack for budget in self.plan.budgets if (lack := budget.lack(cost))), None)
+
+    def holds(self, candidates: tuple[Candidate, ...]) -> dict[str, Hold | None]:
+        """Return what keeps each backend from being asked now, by its name."""
+        now, ask = self.clock.now(), self.live.ask
+        return {each.backend.name: ask(each.gate, Gate.held_back, now, each.settings) for each in candidates}
 
     def withdraw(self, next_backend: str) -> None:
         """Take back what is shown of a reply that is broken off or unfit, now that another comes from the start."""

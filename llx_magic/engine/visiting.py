@@ -79,7 +79,7 @@ class Visiting:
         visit, answer = self.visit, self.visit.answer
         spent = visit.cost = self.candidate.tariff.of(visit.usage, answer.model if answer else "")
         if answer is not None or spent is not None:
-            self._scope.paid.append(spent)
+            self._scope.paid += (spent,)
         if answer is not None and spent is None and self._held:
             spent = Cost(self._held, is_estimate=True)
         for budget in self._scope.plan.budgets:

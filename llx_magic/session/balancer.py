@@ -151,11 +151,14 @@ class LoadBalancer(ProfileRecord):
         """
         watch = watch or debug_lines_writer()
         if plan.is_kept:
-            reply = await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
+            reply = await self._kept(plan, watch)
         else:
             reply = await self._asked(plan, watch)
         before = (*self.said(), *plan.notes)
         return replace(reply, notes=(*before, *reply.notes)) if before else reply
+
+    async def _kept(self, plan: Plan, watch: Watch) -> Reply:
+        return await from_store(self.name, plan, watch, lambda: self._asked(plan, watch))
 
     async def _asked(self, plan: Plan, watch: Watch) -> Reply:
         if self._is_estimated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 from llx_magic.backends.reading.body import BodyDecoder, Odd
@@ -44,12 +45,15 @@ class Reader(PartialReply, ABC):
 
     def __init__(self, name: str, model: str, progress: Progress) -> None:
         super().__init__(name, model, progress)
-        self._body = self.decoder()
         self.has_begun = False
         """Whether a piece of the reply came, though it may say nothing."""
         self._is_json = False
         self._strays = self._empty = 0
         self._last_stray = ""
+
+    @cached_property
+    def _body(self) -> BodyDecoder:
+        return self.decoder()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body of a success.

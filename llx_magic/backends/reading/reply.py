@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 from llx_magic.backends.reading.errors import ServerError, describe
@@ -62,7 +63,6 @@ class PartialReply:
         """How many pieces of the reply were taken: it grows with each that says anything."""
         self._model = model
         self._progress = progress
-        self._transcript = Transcript(progress)
         self._headers: Mapping[str, str] = {}
         self._wall_clock = 0.0
         self._counts: dict[str, int] = {}
@@ -70,7 +70,7 @@ class PartialReply:
         self._word: str | None = None
         self._goes_on = False
         """Whether text came after a finish reason, so that this server's finish reasons mean little."""
-        self._tools: list[str] = []
+        self._tools: tuple[str, ...] = ()
         self._asks_for_tool = False
         self._refuses = False
         self._why_filtered = ""
@@ -85,6 +85,11 @@ class PartialReply:
         """Report what an error tells of the service's limits."""
         if told := told_by_error(error, self._headers, self._wall_clock, self.windows):
             self._progress.on_rates(told)
+
+    @cached_property
+    def _transcript(self) -> Transcript:
+        """The text; made when some comes, since a thousand requests that wait hold what they are made of."""
+        return Transcript(self._progress)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -139,7 +144,7 @@ class PartialReply:
         self._asks_for_tool = True
         shown = one_line(name, 60)
         if shown and shown not in self._tools and len(self._tools) < _MOST_TOOLS:
-            self._tools.append(shown)
+            self._tools = (*self._tools, shown)
 
     @property
     def usage(self) -> Usage | None:
