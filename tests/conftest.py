@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from llx_magic import hosts
+from llx_magic.backends.http.findings import findings_of
 from llx_magic.keys.redaction import LIVE_KEYS, LiveKeys
 from llx_magic.session.session import Session
 
@@ -63,6 +64,13 @@ def no_keys_of_other_tests() -> Iterator[None]:
     """Forget the keys that a test has used: what was one there is a word in the next."""
     yield
     LiveKeys.__init__(LIVE_KEYS)
+
+
+@pytest.fixture(autouse=True)
+def nothing_found_out_by_other_tests() -> Iterator[None]:
+    """Forget what is known of addresses: the system gives the port of one test's server to that of another."""
+    yield
+    findings_of.cache_clear()
 
 
 @pytest.fixture

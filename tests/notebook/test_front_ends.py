@@ -176,7 +176,7 @@ def jupyter_console(tmp_path: Path, pair: str) -> Iterator[pexpect.spawn]:
         env={**os.environ, "PYTHONPATH": path, "TERM": "dumb", "JUPYTER_CONSOLE_TEST": "1"},
         encoding="utf-8",
         dimensions=(50, 300),
-        timeout=60,
+        timeout=180,
     )
     child.setecho(False)
     try:
