@@ -44,6 +44,7 @@ def test_the_silent_servers_connection_is_closed_and_the_others_reply_is_whole(s
     with FaultServer(silent) as first, FaultServer("ok", text="Two is a prime.") as second:
         reply = asyncio.run(ask(balancer(first, second), settings={"streaming": streaming}))
         assert (reply.backend, reply.text) == ("b", "Two is a prime.")
+        assert first.reached.wait(5)
         assert first.requests[-1].disconnected.wait(5)
 
 
@@ -53,6 +54,7 @@ def test_a_first_that_answers_while_the_second_is_asked_wins_and_the_seconds_con
         lb.subscribe(lambda event: _when_asked(event, first, second))
         reply = asyncio.run(ask(lb))
         assert (reply.backend, reply.text) == ("a", "One.")
+        assert second.reached.wait(5)
         assert second.requests[-1].disconnected.wait(5)
         assert lb.snapshot().backends[1].outrun == 1
 
@@ -77,6 +79,7 @@ def test_an_interrupt_closes_both_connections():
 
         asyncio.run(interrupted())
         for server in (first, second):
+            assert server.reached.wait(5)
             assert server.requests[-1].disconnected.wait(5)
         assert [each.cancelled for each in lb.snapshot().backends] == [1, 1]
 
@@ -90,6 +93,7 @@ def test_a_request_in_the_background_is_hedged_and_cancelled_alike():
             assert server.reached.wait(5)
         running.cancel()
         for server in (first, second):
+            assert server.reached.wait(5)
             assert server.requests[-1].disconnected.wait(5)
         BACKGROUND.run(lb.aclose())
 
