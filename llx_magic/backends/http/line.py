@@ -220,12 +220,16 @@ class Line(asyncio.BufferedProtocol):
         if self._held > PIECE and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
-        elif not (due or self.is_whole) and nbytes < SMALL:
+        elif not (due or self.is_whole or self.address.is_encrypted) and nbytes < SMALL:
             self._gather()
         self._wake()
 
     def _gather(self) -> None:
-        """Leave what comes to gather for a moment, where much comes in small pieces."""
+        """Leave what comes to gather for a moment, where much comes in small pieces; not over TLS.
+
+        Where a server closes while asyncio's TLS does not read, all but the next piece of what came would be lost:
+        https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/sslproto.py
+        """
         before, self._read_at = self._read_at, self._now()
         if self._read_at - before < SOON_SECONDS and self._transport is not None:
             self._transport.pause_reading()
