@@ -37,11 +37,10 @@ class _Socket(asyncio.Transport):
 class _Read:
     """A line that is handed what comes, at moments of the test's own."""
 
-    def __init__(self, *, is_encrypted: bool = False) -> None:
+    def __init__(self) -> None:
         self.socket, self.now = _Socket(), 100.0
         self._room = memoryview(bytearray(4 * SMALL))
-        address = Address("localhost", 80, is_encrypted=is_encrypted)
-        self.line = Line(address, lambda _line: None, self._room, lambda: self.now)
+        self.line = Line(Address("localhost", 80, is_encrypted=False), lambda _line: None, self._room, lambda: self.now)
         self.line.connection_made(self.socket)
         self.ask()
 
@@ -81,12 +80,6 @@ async def test_a_burst_gathers_and_is_then_read_on() -> None:
 async def test_nothing_else_waits(pieces: list[bytes], apart: float) -> None:
     read = _Read()
     read.take(pieces, apart)
-    assert read.socket.pauses == 0
-
-
-async def test_over_tls_nothing_waits_since_asyncio_loses_what_comes_before_an_end_meanwhile() -> None:
-    read = _Read(is_encrypted=True)
-    read.take([HEAD, *chunks(20)])
     assert read.socket.pauses == 0
 
 

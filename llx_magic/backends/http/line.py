@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 PIECE = 256 * 1024
 """How many bytes of a request are handed to the system at a time, and of a reply are held for a slow reader."""
 
-READ = 64 * 1024
-"""How many bytes of a reply are taken from the system at a time."""
+READ = 512 * 1024
+"""How many bytes of a reply are taken at a time: all that asyncio's TLS may hold while reading is paused.
+
+Where a server closes meanwhile, asyncio gives one read of what it holds, less than twice 256 KiB, and drops the rest:
+https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/sslproto.py
+"""
 
 SOON_SECONDS = 0.0005
 """What comes so soon after the last piece, in seconds, is part of a burst."""
@@ -220,16 +224,12 @@ class Line(asyncio.BufferedProtocol):
         if self._held > PIECE and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
-        elif not (due or self.is_whole or self.address.is_encrypted) and nbytes < SMALL:
+        elif not (due or self.is_whole) and nbytes < SMALL:
             self._gather()
         self._wake()
 
     def _gather(self) -> None:
-        """Leave what comes to gather for a moment, where much comes in small pieces; not over TLS.
-
-        Where a server closes while asyncio's TLS does not read, all but the next piece of what came would be lost:
-        https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/sslproto.py
-        """
+        """Leave what comes to gather for a moment, where much comes in small pieces."""
         before, self._read_at = self._read_at, self._now()
         if self._read_at - before < SOON_SECONDS and self._transport is not None:
             self._transport.pause_reading()
