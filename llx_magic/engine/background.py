@@ -142,8 +142,9 @@ class Running(Generic[T, P]):
         self._loop = loop
         self._work = work
         self._is_begun = False
-        self._task: asyncio.Task[T] | None = None
-        self._ended: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._has_started = False
+        self._ended: asyncio.Future[T] | None = None
         self._parts: deque[P] = deque()
         self._is_resting = False
         self._bell = threading.Lock()
@@ -190,7 +191,7 @@ class Running(Generic[T, P]):
             raise concurrent.futures.CancelledError
         return ended.result()
 
-    def _draw_until_ended(self, draw: Callable[[list[P]], float]) -> asyncio.Task[T]:
+    def _draw_until_ended(self, draw: Callable[[list[P]], float]) -> asyncio.Future[T]:
         while self._ended is None:
             self._is_resting = False
             if not self._parts:
@@ -205,23 +206,41 @@ class Running(Generic[T, P]):
             self._bell.acquire(timeout=min(left, SLICE_SECONDS))
 
     def _launch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._task = loop.create_task(self._work(self._take))
-        self._task.add_done_callback(self._end)
+        self._task = loop.create_task(self._carried_out())
 
     def _stop(self) -> None:
         """Cancel it, unless it is being cancelled: a second time would break off the closing of its connection."""
-        if self._task is not None and not self._task.cancelling():
-            self._task.cancel()
+        task = self._task
+        if task is None or task.cancelling():
+            return
+        if not self._has_started:  # it never comes to its own end
+            never: asyncio.Future[T] = task.get_loop().create_future()
+            never.cancel()
+            self._end(never)
+        task.cancel()
 
     def _take(self, part: P) -> None:
         self._parts.append(part)
         if not self._is_resting:
             self._ring()
 
-    def _end(self, task: asyncio.Task[T]) -> None:
-        if not task.cancelled():
-            task.exception()  # its error is nobody's to report where nobody follows any more
-        self._ended = task
+    async def _carried_out(self) -> None:
+        """Do the work; whoever follows is woken before the task has ended, since waking takes longest."""
+        self._has_started = True
+        ended: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            ended.set_result(await self._work(self._take))
+        except asyncio.CancelledError:
+            ended.cancel()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever follows
+            ended.set_exception(error)
+            ended.exception()  # it is nobody's to report where nobody follows any more
+        finally:
+            self._end(ended)
+
+    def _end(self, ended: asyncio.Future[T]) -> None:
+        self._ended = ended
         self._ring()
 
     def _ring(self) -> None:

@@ -64,6 +64,14 @@ def test_an_error_of_the_work_is_raised_where_it_was_waited_for(loop):
     assert loop.run(double(1)) == 2
 
 
+def test_work_that_cannot_even_begin_ends_its_callers_wait(loop):
+    def no_coroutine(_watch):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loop.start(no_coroutine).follow(lambda _parts: 0.0)
+
+
 def test_it_serves_a_caller_whose_own_loop_is_running(loop):
     async def cell() -> int:
         return loop.run(double(4))
