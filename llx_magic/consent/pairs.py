@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
+import msgspec
+
 from llx_magic.files.names import name_problem
 from llx_magic.keys.logins.login import LoginKind
 from llx_magic.text.wording import shown_path
@@ -58,8 +60,7 @@ def shown_origin(origin: str) -> str:
     return origin.removeprefix("https://")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class KeyPlace:
+class KeyPlace(msgspec.Struct, frozen=True, order=True):
     """Where a key is: an environment variable, an entry of the keyring, a file by its real, absolute path, or a login.
 
     A login's name is the profile of AWS's files, or what a token is asked for.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from llx_magic.core.breaker import Outcome, Ticket
 from llx_magic.core.events import RATE_LIMIT, BackendEvent, SkipReason
 from llx_magic.core.failure import REFUSALS, Failure, FailureKind
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from llx_magic.settings.declaration import Settings
 
 
-class Applicant(NamedTuple):
+class Applicant(msgspec.Struct, frozen=True, gc=False):
     """A request that asks to visit a backend.
 
     ``only_candidate`` says that there is nobody to fail over to: it waits at most, and is never refused.
@@ -48,7 +50,7 @@ class Wait(NamedTuple):
     limit: str = RATE_LIMIT
 
 
-class Permit(NamedTuple):
+class Permit(msgspec.Struct, frozen=True, gc=False):
     """Allows one visit to a backend; settled exactly once. ``ticket`` is None where the breaker is switched off."""
 
     request: int
@@ -65,7 +67,7 @@ class Permit(NamedTuple):
         return self.ticket is not None and self.ticket.is_probe
 
 
-class Admission(NamedTuple):
+class Admission(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one request: a permit, or None and the reason among the events.
 
     ``may_wait`` says that a place may come free so soon that the request can wait for it.

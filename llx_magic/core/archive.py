@@ -5,10 +5,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import NamedTuple
+
+import msgspec
 
 from llx_magic.core.columns import Columns, columns_of, facts_of, later
 from llx_magic.core.events import Event
@@ -21,24 +23,17 @@ EVENTS_PER_BLOCK = 4096
 """So many events or more are laid down as columns at once, in a millisecond or two; at most so many stay one by one."""
 
 
-class Told:
+class Told(msgspec.Struct, gc=False):
     """Events, oldest first, with their places among all events."""
 
-    __slots__ = ("events", "places")
-
-    def __init__(self, events: Iterable[Event] = (), places: Iterable[int] = ()) -> None:
-        self.events = list(events)
-        self.places = array("Q", places)
+    events: list[Event] = []
+    places: array[int] = msgspec.field(default_factory=lambda: array("Q"))
 
 
-class Kept(Told):
+class Kept(Told, kw_only=True, gc=False):
     """The events of one request, and its record."""
 
-    __slots__ = ("record",)
-
-    def __init__(self, record: RequestRecord) -> None:
-        super().__init__()
-        self.record = record
+    record: RequestRecord
 
     def add(self, event: Event, place: int) -> None:
         """Take the next event into account."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Sequence
 
@@ -43,7 +44,7 @@ class Ledger:
             self.tallies[event.backend].fold(event)
         if isinstance(event, RequestStarted):
             record = RequestRecord(request=event.request, started=event.at - event.waited, policy=event.policy)
-            self._running[event.request] = Kept(record)
+            self._running[event.request] = Kept(record=record)
         if kept := self._running.get(event.request):
             kept.add(event, self._place)
             if kept.record.outcome != "running":
@@ -89,8 +90,8 @@ class Ledger:
 
     def remembered(self) -> Remembered:
         """Return the requests that are kept with their events, and what no request caused."""
-        running = [Told(kept.events, kept.places) for kept in self._running.values()]
-        apart = Told((event for _, event in self._apart), (place for place, _ in self._apart))
+        running = [Told(kept.events[:], kept.places[:]) for kept in self._running.values()]
+        apart = Told([event for _, event in self._apart], array("Q", (place for place, _ in self._apart)))
         return self._ended.remembered([*running, apart])
 
     def last_errors(self) -> dict[str, str | None]:

@@ -78,7 +78,7 @@ class Attempt:
         """How many pieces of text and reasoning have arrived."""
         self.usage: Usage | None = None
         """What was told of the tokens of a reply that failed or was cancelled."""
-        self._text = StringIO()
+        self._text: StringIO | None = None
         self._to = ""
         self.sent_at: float | None = None
         """When it was sent, on the clock; None where it was not."""
@@ -103,11 +103,11 @@ class Attempt:
     @property
     def text(self) -> str:
         """The text that has come."""
-        return self._text.getvalue()
+        return "" if self._text is None else self._text.getvalue()
 
     @property
     def _words(self) -> int | None:
-        return len(self.text.split()) if self._text.tell() else None
+        return len(self.text.split()) if self._text is not None else None
 
     @property
     def seconds(self) -> float:
@@ -137,6 +137,8 @@ class Attempt:
         self.pieces += 1
         if self.first_at is None:
             self._begin()
+        if self._text is None:
+            self._text = StringIO()
         self._text.write(piece)
         self._listener.on_piece(piece)
 

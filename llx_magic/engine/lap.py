@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from llx_magic.core.reply import Answer
 from llx_magic.engine.plan import Candidate
@@ -12,27 +12,29 @@ from llx_magic.engine.visit import Visit
 from llx_magic.text.shape import Read
 
 
-@dataclass(slots=True)
-class Lap:
+class Lap(msgspec.Struct, gc=False):
     """One way through the candidates: who is still to be asked, and who was passed over for the moment.
 
     ``put_aside`` are below their tokens per minute and asked in the second part; ``limited`` are kept from answering by
     nothing but a rate limit. ``passed`` were not let in; where another stays silent for long, they may be by then.
     """
 
-    queue: deque[Candidate]
+    queue: tuple[Candidate, ...]
     is_second: bool = False
     put_aside: tuple[Candidate, ...] = ()
     limited: tuple[Candidate, ...] = ()
     passed: tuple[Candidate, ...] = ()
 
+    def next(self) -> Candidate:
+        """Return who is asked next, and take it off the queue."""
+        candidate, *_ = self.queue
+        self.queue = self.queue[1:]
+        return candidate
+
     def drop(self, candidate: Candidate) -> None:
         """Ask a candidate no more in this lap."""
-        if candidate in self.queue:
-            self.queue.remove(candidate)
-        else:
-            at = self.passed.index(candidate)
-            self.passed = self.passed[:at] + self.passed[at + 1 :]
+        self.queue = tuple(each for each in self.queue if each is not candidate)
+        self.passed = tuple(each for each in self.passed if each is not candidate)
 
 
 class Found(NamedTuple):

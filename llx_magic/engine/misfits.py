@@ -60,3 +60,7 @@ class Misfits:
             said, which = f"{len(others)} replies were not {name}", "they"
         spent = sum(each.usage.total_tokens for each in others if each.usage)
         return (f"asked again: {said}" + (f"; {which} took {number(spent)} tokens" if spent else ""),)
+
+
+NO_MISFITS = Misfits(None)
+"""Those of every request that takes any text: there never are any."""

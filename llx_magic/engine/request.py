@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llx_magic.core.admission import Admission, Applicant
 from llx_magic.core.events import (
     BackendSkipped,
     CoolDownWaitEnded,
     CoolDownWaitStarted,
+    Event,
     ReplyMisfit,
     RequestAnswered,
     RequestCancelled,
@@ -71,46 +71,59 @@ class RequestRun:
         Raises:
             AllBackendsFailed: with every backend's reason and the longest partial text.
         """
+        scope = self._scope
         try:
-            order = self._plan.order(self._live, self._scope.number, self._scope.jitter)
-            self._live.publish(self._scope.started(order))
-            if self._plan.routing.order is not None:
-                first, policy = order[0].backend.name, self._plan.routing.name
-                self._live.publish(SubProfileSelected(**self._scope.stamp(), backend=first, policy=policy))
-            return await self._ended(order)
+            order = self._begun()
+            events = self._live.with_ledger(Ledger.events_of, scope.number)
+            try:
+                found = await self._search(order)
+            except AllBackendsFailed as failed:
+                self._fail(failed)
+                failed.partial, failed.trace, failed.request = scope.partial, tuple(events), scope.number
+                raise
+            except BaseException:
+                self._live.publish(RequestCancelled(**scope.stamp(), seconds=scope.age()))
+                raise
+            return self._answered(found, events)
         finally:
             if self._waiter is not None:
                 self._live.leave_line(self._waiter)
-            self._live.close(self._scope.number)
+            self._live.close(scope.number)
 
-    async def _ended(self, order: tuple[Candidate, ...]) -> Reply:
-        """Decide, and publish what the request came to."""
+    def _begun(self) -> tuple[Candidate, ...]:
+        """Publish that the request has begun; return its candidates in their order."""
+        scope, policy = self._scope, self._plan.routing
+        order = self._plan.order(self._live, scope.number, scope.jitter)
+        self._live.publish(scope.started(order))
+        if policy.order is not None:
+            first = order[0].backend.name
+            self._live.publish(SubProfileSelected(**scope.stamp(), backend=first, policy=policy.name))
+        return order
+
+    def _fail(self, failed: AllBackendsFailed) -> None:
         scope = self._scope
-        events = self._live.with_ledger(Ledger.events_of, scope.number)
-        try:
-            found = await self._decide(order)
-        except AllBackendsFailed as failed:
-            if self._plan.is_row and not scope.reasons.is_refused:
-                self._live.publish(RequestPutBack(**scope.stamp(), seconds=scope.age()))
-            else:
-                self._live.publish(RequestFailed(**scope.stamp(), message=str(failed), seconds=scope.age()))
-            failed.partial, failed.trace, failed.request = scope.partial, tuple(events), scope.number
-            raise
-        except BaseException:
-            self._live.publish(RequestCancelled(**scope.stamp(), seconds=scope.age()))
-            raise
-        attempts, seconds = scope.reasons.attempts, scope.age()
-        self._live.publish(
-            RequestAnswered(**scope.stamp(), backend=found.visit.backend, attempts=attempts, seconds=seconds)
-        )
-        return self._reply(found, seconds, NO_TRACE if self._plan.is_row else Trace(tuple(events)))
+        if self._plan.is_row and not scope.reasons.is_refused:
+            self._live.publish(RequestPutBack(**scope.stamp(), seconds=scope.age()))
+        else:
+            self._live.publish(RequestFailed(**scope.stamp(), message=str(failed), seconds=scope.age()))
 
-    async def _decide(self, order: tuple[Candidate, ...]) -> Found:
-        """Return the first answer that is what was asked for; where only others came, the last of those."""
-        misfits = self._scope.misfits
+    async def _search(self, order: tuple[Candidate, ...]) -> Found:
+        """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering.
+
+        Where only replies came that are not what was asked for, the last of those is what was found.
+        """
+        candidates = order
         try:
-            return await self._search(order)
+            while candidates:
+                found, limited = await self._ask_each(candidates)
+                if found is not None:
+                    return found
+                if self._plan.is_row or not await self._wait_for_a_rate_limit(limited):
+                    break
+                candidates = self._without_given_up(candidates)
+            raise self._scope.nobody_answered(order)
         except AllBackendsFailed:
+            misfits = self._scope.misfits
             if misfits.last is None:
                 raise
         visit, answer = misfits.last
@@ -118,18 +131,6 @@ class RequestRun:
             self._scope.watch(restart)
             self._scope.watch(Delta(answer.text))
         return self._found(visit, answer)
-
-    async def _search(self, order: tuple[Candidate, ...]) -> Found:
-        """Ask each backend in order; again after a rate limit, where nothing else keeps one from answering."""
-        candidates = order
-        while candidates:
-            found, limited = await self._ask_each(candidates)
-            if found is not None:
-                return found
-            if self._plan.is_row or not await self._wait_for_a_rate_limit(limited):
-                break
-            candidates = self._without_given_up(candidates)
-        raise self._scope.reasons.nobody_answered(self._scope.holds(order), self._live.with_ledger(Ledger.last_errors))
 
     def _without_given_up(self, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         return tuple(each for each in candidates if each not in self._given_up)
@@ -139,16 +140,16 @@ class RequestRun:
 
         Returns the answer, or None and the backends that only a rate limit kept from answering.
         """
-        lap = Lap(deque(order))
+        lap = Lap(order)
         while True:
             while lap.queue:
-                visiting = await self._enter(lap.queue.popleft(), lap)
+                visiting = await self._enter(lap.next(), lap)
                 if visiting is not None and (found := await self._until_it_fits(visiting, lap)):
                     return found, ()
             if lap.is_second or not lap.put_aside:
                 return None, lap.limited
             self._live.publish(SecondPassStarted(**self._scope.stamp(), backends=names_of(lap.put_aside)))
-            lap.queue, lap.is_second = deque(lap.put_aside), True
+            lap.queue, lap.is_second = lap.put_aside, True
 
     async def _enter(self, candidate: Candidate, lap: Lap) -> Visiting | None:
         """Return what visits a candidate, or None where it is passed over; what that means for later is noted."""
@@ -267,7 +268,7 @@ class RequestRun:
             if failed is not visiting:
                 self._leave(failed, lap)
         if race.loser is not None:
-            lap.queue.appendleft(race.loser.candidate)
+            lap.queue = (race.loser.candidate, *lap.queue)
         return visiting
 
     def _leave(self, visiting: Visiting, lap: Lap) -> None:
@@ -323,9 +324,11 @@ class RequestRun:
         shape = self._plan.shape
         return Found(visit, answer, None if shape is None else Read.of(answer.text, shape))
 
-    def _reply(self, found: Found, seconds: float, trace: Trace) -> Reply:
+    def _answered(self, found: Found, events: Sequence[Event]) -> Reply:
+        """Publish that the request is answered; return what came, with the trace of the events unless it is a row."""
         scope, visit, answer = self._scope, found.visit, found.answer
-        attempts, cost = scope.reasons.attempts, total(scope.paid)
+        attempts, seconds, cost = scope.reasons.attempts, scope.age(), total(scope.paid)
+        self._live.publish(RequestAnswered(**scope.stamp(), backend=visit.backend, attempts=attempts, seconds=seconds))
         return Reply(
             text=answer.text,
             backend=visit.backend,
@@ -342,6 +345,6 @@ class RequestRun:
             notes=(*scope.reasons.notes(visit.backend, answer), *scope.misfits.notes(answer, attempts)),
             misfits=scope.misfits.before(answer),
             read=found.read,
-            trace=trace,
+            trace=NO_TRACE if self._plan.is_row else Trace(tuple(events)),
             to_frame=self._to_frame,
         )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
-from llx_magic.core.admission import Hold
 from llx_magic.core.events import Event, ReplyRestarted, RequestStarted
 from llx_magic.core.gate import Gate
 from llx_magic.core.ledger import Ledger
 from llx_magic.core.money import Cost, likely_completion
 from llx_magic.core.reply import Restart
 from llx_magic.engine.live import LiveProfile
-from llx_magic.engine.misfits import Misfits
+from llx_magic.engine.misfits import NO_MISFITS, Misfits
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Candidate, Plan, names_of
 from llx_magic.engine.reasons import Reasons
+from llx_magic.errors import AllBackendsFailed
 
 
 class Stamp(TypedDict):
@@ -38,7 +38,7 @@ class RequestScope:
         self.clock = live.clock
         self.watch = watch
         self.reasons = Reasons()
-        self.misfits = Misfits(plan.shape)
+        self.misfits = NO_MISFITS if plan.shape is None else Misfits(plan.shape)
         self.partial = ""
         """The longest text that any attempt had when it failed."""
         self._has_limit = plan.has_limit
@@ -80,10 +80,11 @@ class RequestScope:
         cost = self.likely_cost(candidate)
         return next((lack for budget in self.plan.budgets if (lack := budget.lack(cost))), None)
 
-    def holds(self, candidates: tuple[Candidate, ...]) -> dict[str, Hold | None]:
-        """Return what keeps each backend from being asked now, by its name."""
+    def nobody_answered(self, candidates: tuple[Candidate, ...]) -> AllBackendsFailed:
+        """Return the error that says why none of these answered, and what keeps each from being asked now."""
         now, ask = self.clock.now(), self.live.ask
-        return {each.backend.name: ask(each.gate, Gate.held_back, now, each.settings) for each in candidates}
+        holds = {each.backend.name: ask(each.gate, Gate.held_back, now, each.settings) for each in candidates}
+        return self.reasons.nobody_answered(holds, self.live.with_ledger(Ledger.last_errors))
 
     def withdraw(self, next_backend: str) -> None:
         """Take back what is shown of a reply that is broken off or unfit, now that another comes from the start."""

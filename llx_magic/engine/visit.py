@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypedDict
+
+import msgspec
 
 from llx_magic.core.admission import Permit, outcome_of
 from llx_magic.core.breaker import Outcome
@@ -29,8 +30,7 @@ class _Ended(TypedDict):
     cost_is_estimate: bool
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(msgspec.Struct, gc=False):
     """One request at one backend; set ``answer`` or ``failure`` before leaving, else it counts as cancelled."""
 
     permit: Permit

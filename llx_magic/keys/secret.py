@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Protocol
+
+import msgspec
 
 
 class Unshown:
@@ -59,8 +60,7 @@ class Signer(Protocol):
         """Return the headers to add; a problem of its login is a ``LoginProblem``."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Proof(Unshown):
+class Proof(Unshown, msgspec.Struct, frozen=True, gc=False):
     """What one backend's requests prove themselves with.
 
     ``key`` goes where the wire form puts it; ``headers`` are those that the profile adds, and outweigh all others.
@@ -70,7 +70,7 @@ class Proof(Unshown):
     """
 
     key: Secret | None = None
-    headers: Mapping[str, Secret] = field(default_factory=dict)
+    headers: Mapping[str, Secret] = msgspec.field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     sign: Signer | None = None
     account: tuple[Secret, ...] = ()

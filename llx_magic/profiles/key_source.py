@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+import msgspec
+
 from llx_magic.consent.access import OWN, Access, file_place, is_set
 from llx_magic.consent.pairs import KeyPlace
 from llx_magic.errors import KeyMissing, without_key
@@ -22,8 +24,7 @@ NONE_NEEDED = "none needed"
 """The words that ``describe`` begins with."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(msgspec.Struct, frozen=True, gc=False):
     """A key and the place where it was found, as a sentence names it."""
 
     key: Secret

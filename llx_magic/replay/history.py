@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def save(path: Path, events: Sequence[Event], kernel: str, epoch: float) -> None
             if ending == ".jsonl":
                 file.writelines(line + b"\n" for line in lines)
             else:
-                frame = events_frame([block_of((), [Told(events, range(len(events)))])], epoch)
+                frame = events_frame([block_of((), [Told(list(events), array("Q", range(len(events))))])], epoch)
                 frame.assign(line=[line.decode() for line in lines]).to_parquet(file)
     except FileExistsError:
         raise UsageProblem(f"{shown}: is there already and is not overwritten; choose another file") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -230,7 +231,7 @@ def simulated(name: str, script: str = "ok", **params) -> ModelProfile:
 
 def block(events: Sequence[Event]) -> Block:
     """Return events as they are kept when they are older."""
-    return block_of((), [Told(events, range(len(events)))])
+    return block_of((), [Told(list(events), array("Q", range(len(events))))])
 
 
 def balancer(*members: ModelProfile, order: str = "failover", clock=None, session=None, **settings) -> LoadBalancer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from llx_magic import LoadBalancer, ModelProfile, Profile
@@ -259,7 +260,7 @@ async def test_a_server_that_streams_an_array_is_read():
     class Bare(Gemini):
         def encode(self, request: ChatRequest, model: str, without: Any = ()) -> Any:
             asked = super().encode(request, model, without)
-            return asked._replace(path=asked.path.removesuffix("?alt=sse"))
+            return msgspec.structs.replace(asked, path=asked.path.removesuffix("?alt=sse"))
 
     with serve() as server:
         backend = HttpBackend("alpha", Endpoint(root_of(server), MODEL), FixedKey(KEY), Bare())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from llx_magic.backends.http.connections import CLIENTS, new_transport, way_to
+from llx_magic.backends.http.connections import CLIENTS, way_to
 from llx_magic.backends.http.errors import Peer
 from llx_magic.backends.http.exchange import Exchange
 from llx_magic.backends.http.findings import findings_of
@@ -24,7 +24,7 @@ from llx_magic.keys.logins.login import LoginProblem
 from llx_magic.keys.redaction import LIVE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from llx_magic.backends.endpoint import Endpoint
     from llx_magic.backends.http.connections import Way
@@ -155,8 +155,7 @@ class _Unwatched:
         """Take nothing."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Visit:
+class _Visit(msgspec.Struct, frozen=True, gc=False):
     """One backend with what ``prepare`` found: sends requests until one of them is answered or fails for good."""
 
     holder: HttpBackend
@@ -165,6 +164,9 @@ class _Visit:
     way: Way
     proof: Proof
     findings: Findings
+
+    def __repr__(self) -> str:
+        return repr(self.holder)
 
     @property
     def account(self) -> Account:
@@ -198,7 +200,7 @@ class _Visit:
         """
         wire, name, model = self.wire, self.holder.name, self.holder.model
         without = self.findings.refused
-        on_trial: set[str] = set()
+        on_trial = frozenset[str]()
         path, left = "", MOST_CONCESSIONS
         while True:
             reader = wire.reader(name, model, progress)
@@ -225,7 +227,7 @@ class _Visit:
             left -= 1
             without |= {conceded.extra}
             if conceded.lasts:
-                on_trial.add(conceded.extra)
+                on_trial |= {conceded.extra}
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -242,11 +244,11 @@ class _Visit:
         except (NotReady, LoginProblem) as problem:
             return Failure(kind=FailureKind.NOT_SENT, message=str(problem))
 
-    async def _sent(self, request: Request, reader: Incoming[Read], progress: Progress) -> Read | Failure:
+    def _sent(self, request: Request, reader: Incoming[Read], progress: Progress) -> Awaitable[Read | Failure]:
         endpoint, way = self.endpoint, self.way
         peer = Peer(endpoint.label, way.proxy, encrypted=endpoint.is_encrypted)
         exchange = Exchange(self._signed(request), reader, progress, peer)
-        return await exchange.run(CLIENTS.borrow(self.holder, way), lambda: new_transport(way))
+        return exchange.run(CLIENTS.borrow(self.holder, way), way)
 
     def _headers(self, asked: Mapping[str, str]) -> Mapping[str, str | Secret]:
         key = self.proof.key
@@ -270,4 +272,4 @@ class _Visit:
             return request
         signed = self.proof.sign(request.method, request.url, request.revealed(), request.body)
         LIVE_KEYS.add(*(each.reveal() for each in signed.secrets))
-        return replace(request, headers=self._with_own({**request.headers, **signed.headers}))
+        return msgspec.structs.replace(request, headers=self._with_own({**request.headers, **signed.headers}))

@@ -6,7 +6,9 @@ import asyncio
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from llx_magic.backends.http.proxies import Proxy, proxy_for
 from llx_magic.backends.http.trust import Trust, context_for, trust_in_force
@@ -21,7 +23,7 @@ VARIABLE = "LLX_HTTP_TRANSPORT"
 """The variable that names the transport: ``direct``, or ``httpx`` for its own, which is slower."""
 
 
-class Way(NamedTuple):
+class Way(msgspec.Struct, frozen=True, gc=False):
     """How requests get to an address, by the environment of the moment; each way has a transport of its own.
 
     ``trust`` is None where no TLS is spoken. ``proxy`` is None on the straight way.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from llx_magic.backends.http.transport import Broken, Fault
 from llx_magic.backends.http.trust import how_to_trust
@@ -31,8 +33,7 @@ _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
 CUT = "connection closed before the reply was complete"
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True, gc=False):
     """Who is spoken to: the endpoint's host and port, and the proxy on the way there, if any."""
 
     host: str

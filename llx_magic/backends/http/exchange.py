@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from llx_magic.backends.http.connections import new_transport
 from llx_magic.backends.http.decompress import STEP, Decompressor
 from llx_magic.backends.http.errors import meaning_of
 from llx_magic.backends.http.silence import Silence
@@ -16,8 +17,9 @@ from llx_magic.backends.wording import one_line
 from llx_magic.core.failure import BackendFailed, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from llx_magic.backends.http.connections import Way
     from llx_magic.backends.http.errors import Peer
     from llx_magic.backends.http.transport import Request, Response, Transport
     from llx_magic.core.ports import Progress
@@ -80,18 +82,18 @@ class Exchange(Generic[Read]):
         self._progress = progress
         self._peer = peer
 
-    async def run(self, transport: Transport, another: Callable[[], Transport]) -> Read | Failure:
+    async def run(self, transport: Transport, way: Way) -> Read | Failure:
         """Return the answer or the failure.
 
-        Where a pooled connection proves dead and nothing was received, the request is sent again at once, through a
-        transport of its own: the pool may hold more connections that died with this one. When a request may be
-        repeated: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+        Where a pooled connection proves dead and nothing was received, the request is sent again at once, the same
+        ``way`` but through a transport of its own: the pool may hold more connections that died with this one. When a
+        request may be repeated: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
         """
         try:
             return await self._converse(transport)
         except Broken:
             pass  # what follows is no part of handling it, so that its frames are let go
-        async with contextlib.aclosing(another()) as fresh:
+        async with contextlib.aclosing(new_transport(way)) as fresh:
             return await self._converse(fresh)
 
     async def _converse(self, transport: Transport) -> Read | Failure:

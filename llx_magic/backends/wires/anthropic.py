@@ -9,6 +9,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
+
 from llx_magic.backends.wires.anthropic_blocks import block_of
 from llx_magic.backends.wires.anthropic_reader import MessageReader
 from llx_magic.backends.wires.anthropic_refusals import Extra, conceded
@@ -133,7 +135,8 @@ class AnthropicMessages(Wire):
             _configure(body, "format", {"type": "json_schema", "schema": schema})
         if request.streaming:
             body["stream"] = True
-        return self._addressed(body, model, streaming=request.streaming, without=without)._replace(notes=tuple(notes))
+        asked = self._addressed(body, model, streaming=request.streaming, without=without)
+        return msgspec.structs.replace(asked, notes=tuple(notes))
 
     def _addressed(self, body: dict[str, JsonValue], model: str, *, streaming: bool, without: Collection[str]) -> Asked:
         """Return the body with model and version where the door has them."""

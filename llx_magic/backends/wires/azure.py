@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+import msgspec
+
 from llx_magic.backends.wires.wire import Asked, Concession, Wire, in_path
 from llx_magic.providers.address import DATED_VERSION
 from llx_magic.providers.find import provider_at
@@ -77,10 +79,13 @@ class Azure(Wire):
         deployment = self.deployment or model
         asked = self.spoken.encode(request, deployment, without)
         if self.version:  # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
-            return asked._replace(path=f"{asked.path}?api-version={self.api_version}") if self.api_version else asked
+            if not self.api_version:
+                return asked
+            return msgspec.structs.replace(asked, path=f"{asked.path}?api-version={self.api_version}")
         # Responses are not below a deployment: the body names it.
         of_deployment = "" if asked.path == "/responses" else f"/deployments/{in_path(deployment)}"
-        return asked._replace(path=f"{self.below}{of_deployment}{asked.path}?api-version={quote(self.api_version)}")
+        path = f"{self.below}{of_deployment}{asked.path}?api-version={quote(self.api_version)}"
+        return msgspec.structs.replace(asked, path=path)
 
     def reader(self, name: str, model: str, progress: Progress) -> Reader:
         """Return what reads one reply."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _VERSIONED = re.compile(r"/v[0-9][a-z0-9]{0,8}(?:/|$)", re.IGNORECASE)
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A request in a form's own words; ``path`` is what follows the base URL, with the query if there is one.
 
     ``notes`` are remarks for the reader of the reply, such as what the form has no word for.
