@@ -66,21 +66,26 @@ def test_fifty_threads_and_eight_loops_ask_one_profile_at_once(scripts, pair, fi
 
 
 ENDING = """
-import asyncio, sys, threading
+import asyncio, os, sys, threading
 import llx_magic as llx
 kind = sys.argv[1]
 
+def say(line):
+    # Not print: where the end of the interpreter stops a thread in it, the thread keeps the lock of stdout, and Python
+    # aborts: https://github.com/python/cpython/issues/129536
+    os.write(1, f"{line}\\n".encode())
+
 def ask():
     try:
-        print(llx.ask("hello", profile="pair", settings={"stall_timeout_ms": 300}).text)
+        say(llx.ask("hello", profile="pair", settings={"stall_timeout_ms": 300}).text)
     except BaseException as problem:
-        print(type(problem).__name__)
+        say(type(problem).__name__)
 
 async def stream(leave):
     async for part in llx.load("pair").stream("hello"):
         if leave:
             break
-        print("first piece", flush=True)
+        say("first piece")
 
 def asking():
     asyncio.run(stream(False))
@@ -91,7 +96,7 @@ elif kind == "own loop":
     threading.Thread(target=asking, daemon=True).start()
 elif kind == "left":
     asyncio.run(stream(True))
-print("begun", flush=True)
+say("begun")
 open("go").read()
 if kind == "raises":
     threading.Thread(target=ask, daemon=True).start()
