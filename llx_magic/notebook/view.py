@@ -190,8 +190,8 @@ class CellView:
         return markdown_to_html(shown, coloured=coloured)
 
     def _put(self, bundle: Bundle) -> None:
-        self._show(bundle, self._shown)
-        self._shown = True
+        replaces, self._shown = self._shown, True  # first: who sees it may interrupt at once
+        self._show(bundle, replaces)
 
 
 def shaped(text: str, form: Format) -> str:

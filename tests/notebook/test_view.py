@@ -250,6 +250,22 @@ def test_where_nothing_is_live_a_partial_text_is_shown_when_it_is_given_up(scree
     assert "half" in screen.plain
 
 
+def test_an_interrupt_at_the_end_of_the_first_drawing_leaves_its_word_in_that_drawings_place():
+    class Interrupted(Recorder):
+        def __call__(self, bundle: dict[str, str], replaces: bool) -> None:
+            super().__call__(bundle, replaces)
+            if len(self.bundles) == 1:
+                raise KeyboardInterrupt
+
+    screen = Interrupted()
+    view = CellView(screen, status=status())
+    with pytest.raises(KeyboardInterrupt):
+        view.draw([started()])
+    view.give_up("interrupted")
+    assert screen.plain == "interrupted"
+    assert screen.replaced == [False, True]
+
+
 def test_where_nothing_was_shown_and_nothing_came_nothing_is_left(screen):
     CellView(screen, status=None).give_up("interrupted")
     assert not screen.bundles
