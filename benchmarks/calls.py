@@ -110,6 +110,19 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
     return found
 
 
+def keep_apart(server: int) -> None:
+    """Give the server a core of its own, where there are several and the system lets one choose (Linux).
+
+    Else it is chance whether a client shares the server's core, and then it reads of a burst only when all is sent: the
+    first piece takes bare sockets 0.9 ms and not 0.1, bare httpx 1.5 and not 0.6.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        *others, last = sorted(os.sched_getaffinity(0))
+        if others:
+            os.sched_setaffinity(server, {last})
+            os.sched_setaffinity(0, others)
+
+
 class Process:
     """A contender's process."""
 
@@ -233,6 +246,7 @@ def main() -> None:
     pythons = {name: python_of(name) for name in wanted}
     missing = {name: found.problem for name, found in pythons.items() if found.problem}
     with QuickServer() as server:
+        keep_apart(server.pid)
         plan = sections(refused_url(), server.url, quick=given.quick)
         processes = {name: Process(name, found.python) for name, found in pythons.items() if not found.problem}
         try:

@@ -94,6 +94,10 @@ class MockServer:
         self._process.terminate()
         self._process.wait(10)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def next(self, event: str, value: str = "at", seconds: float = 60.0) -> float:
         """Wait for the next such event and return its time; earlier events of other kinds are passed over."""
         while True:
