@@ -57,6 +57,7 @@ class Section:
     over: str | None = None  # the section whose bare figure is the unit, where not this one's
     unit: float = 1e6
     is_long: bool = False
+    apart: bool = False  # whether server and client have cores of their own
 
 
 def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
@@ -87,9 +88,9 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
     burst = {"task": "stream", "count": 20 // few, "path": ""}
     paced = {"task": "stream", "count": 3, "path": "/paced"}
     found |= {
-        "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.3),
+        "burst": Section("stream of 200 chunks in a burst, CPU per chunk", burst, "cpu", 0.3, apart=True),
         "burst 16": Section("16 such streams at a time, CPU per chunk", {**burst, "count": 1, "at_a_time": 16}, "cpu"),
-        "burst first": Section("stream in a burst, time to the first piece", burst, "ttft", 0.8),
+        "burst first": Section("stream in a burst, time to the first piece", burst, "ttft", 0.8, apart=True),
         "paced": Section("paced stream, time to the first piece", paced, "ttft", 0.6),
         "paced cpu": Section("paced stream, CPU per chunk", paced, "cpu"),
         "refused": Section(
@@ -110,17 +111,17 @@ def sections(refused: str, url: str, *, quick: bool) -> dict[str, Section]:
     return found
 
 
-def keep_apart(server: int) -> None:
-    """Give the server a core of its own, where there are several and the system lets one choose (Linux).
+def place(server: int, client: int, *, apart: bool) -> None:
+    """Let server and client run where the system puts them, or on cores of their own, where there are several (Linux).
 
-    Else it is chance whether a client shares the server's core, and then it reads of a burst only when all is sent: the
-    first piece takes bare sockets 0.9 ms and not 0.1, bare httpx 1.5 and not 0.6.
+    Of a burst it decides nearly alone when the first piece comes: who shares the server's core reads when all is sent.
+    Bare sockets take 0.9 ms then and not 0.1, bare httpx 1.5 and not 0.6; which of both it is changes with each run.
     """
     if hasattr(os, "sched_setaffinity"):
-        *others, last = sorted(os.sched_getaffinity(0))
-        if others:
-            os.sched_setaffinity(server, {last})
-            os.sched_setaffinity(0, others)
+        cores = os.sched_getaffinity(os.getpid())
+        own = {max(cores)} if apart and len(cores) > 1 else set[int]()
+        os.sched_setaffinity(server, own or cores)
+        os.sched_setaffinity(client, cores - own)
 
 
 class Process:
@@ -163,7 +164,9 @@ Samples = dict[str, dict[str, dict[int, dict[str, float]]]]
 """By section, contender and round."""
 
 
-def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], bound: Bound) -> tuple[Samples, dict]:
+def measure(
+    processes: dict[str, Process], server: QuickServer, plan: dict[str, Section], bound: Bound
+) -> tuple[Samples, dict]:
     """Return every sample by section and contender, and how many of 50 callers reached a dead backend."""
     samples: Samples = {key: {name: {} for name in processes} for key in plan}
     begun = time.monotonic()
@@ -180,12 +183,13 @@ def measure(processes: dict[str, Process], url: str, plan: dict[str, Section], b
                 task = json.dumps(section.task)
                 results.setdefault(name, {})
                 if task not in results[name]:  # several figures come from one task
-                    results[name][task] = process.do(url=url, **section.task)
+                    place(server.pid, process.pid, apart=section.apart)
+                    results[name][task] = process.do(url=server.url, **section.task)
                 if number:  # the first round is for warming up
                     samples[key][name][number] = results[name][task]
         print(f"round {number} of {bound.rounds}", file=sys.stderr)
-    reached = {name: process.do(task="half_open", url=url, callers=CALLERS) for name, process in processes.items()}
-    return samples, reached
+    half_open: dict[str, object] = {"task": "half_open", "url": server.url, "callers": CALLERS}
+    return samples, {name: process.do(**half_open) for name, process in processes.items()}
 
 
 def _has_turn(number: int, section: Section, name: str) -> bool:
@@ -246,11 +250,10 @@ def main() -> None:
     pythons = {name: python_of(name) for name in wanted}
     missing = {name: found.problem for name, found in pythons.items() if found.problem}
     with QuickServer() as server:
-        keep_apart(server.pid)
         plan = sections(refused_url(), server.url, quick=given.quick)
         processes = {name: Process(name, found.python) for name, found in pythons.items() if not found.problem}
         try:
-            samples, reached = measure(processes, server.url, plan, Bound(given.rounds, given.seconds))
+            samples, reached = measure(processes, server, plan, Bound(given.rounds, given.seconds))
         finally:
             for process in processes.values():
                 process.close()
