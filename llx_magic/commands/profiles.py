@@ -12,7 +12,7 @@ from llx_magic.commands.connections import connection_of
 from llx_magic.commands.here import Here
 from llx_magic.commands.output import Output, bullet_list
 from llx_magic.commands.reading import Asked
-from llx_magic.core.routing import without_weights
+from llx_magic.core.routing import FAILOVER, ROUTINGS, without_weights
 from llx_magic.errors import UsageProblem, brief
 from llx_magic.files.folders import shipped_profile
 from llx_magic.files.strictjson import DocumentProblem, check_depth
@@ -43,6 +43,9 @@ def save_balancer(here: Here, asked: Asked) -> Output:
     """
     name, settings = _name(asked), read_values(pairs(asked.all("set"), "--set"))
     policy, members, weights = asked["policy"], tuple(asked.all("members")), _weights(asked)
+    if policy not in ROUTINGS and policy in (row.name for row in here.session.store.list()):
+        typed = command(f"profile save loadbalancer {name} {FAILOVER.name} {' '.join((policy, *members))}")
+        raise UsageProblem(f"{policy} is a profile, and a policy stands before the profiles; type {typed}")
     if weights and (idle := without_weights(policy)):
         raise UsageProblem(f"--weight: {idle}")
     document = here.session.balancer_document(name, policy, members, settings)

@@ -157,6 +157,7 @@ def test_a_balancer_is_saved_loaded_shown_listed_and_deleted(session):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("save loadbalancer lb synthetic chutes", "type %llx_profile save loadbalancer lb failover synthetic chutes"),
         ("save loadbalancer lb failver synthetic chutes", "unknown policy 'failver'; did you mean failover?"),
         ("save loadbalancer lb failover synthetic", "failover needs at least two members, got synthetic"),
         ("save loadbalancer lb failover", "failover needs at least two members, got none"),
