@@ -33,7 +33,8 @@ QUIET = {
 
 def workers_with(*environments: Mapping[str, str]) -> SpecCluster:
     """Start a scheduler and a worker for each of the environments, every worker a process of its own, over TCP."""
-    options = {"nthreads": 1, "silence_logs": 50}
+    # Whoever silences logs sets the level of the handlers that pytest shows logs with, for all later tests.
+    options = {"nthreads": 1, "silence_logs": False}
     specs = {
         place: {"cls": Nanny, "options": {**options, "env": dict(environment)}}
         for place, environment in enumerate(environments)
@@ -43,7 +44,7 @@ def workers_with(*environments: Mapping[str, str]) -> SpecCluster:
             workers=specs,
             worker={"cls": Nanny, "options": options},
             scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": ":0"}},
-            silence_logs=50,
+            silence_logs=False,
         )
 
 
