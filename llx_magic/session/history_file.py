@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import logging
+import operator
 import os
 import queue
 import threading
@@ -34,7 +36,8 @@ class HistoryWriter:
         self.path: Path | None = path
         self._epoch = epoch
         self._kernel = uuid.uuid4().hex[:12]
-        self._events: queue.SimpleQueue[Event | threading.Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[Path, Event] | threading.Event] = queue.SimpleQueue()
+        """Each with the file that it belongs into: another may be named before it is written."""
         self._thread: threading.Thread | None = None
         self._has_failed = False
 
@@ -42,7 +45,7 @@ class HistoryWriter:
         """Have an event written."""
         if self.path is None:
             return
-        self._events.put(event)
+        self._events.put((self.path, event))
         if self._thread is None or not self._thread.is_alive():  # of a forked process it is not there
             self._thread = threading.Thread(target=self._write_all, name="llx-history", daemon=True)
             self._thread.start()
@@ -56,7 +59,7 @@ class HistoryWriter:
 
     def _write_all(self) -> None:
         while True:
-            batch, waiting = [], list[threading.Event]()
+            batch, waiting = list[tuple[Path, Event]](), list[threading.Event]()
             each = self._events.get()
             while True:
                 if isinstance(each, threading.Event):
@@ -67,14 +70,12 @@ class HistoryWriter:
                     each = self._events.get_nowait()
                 except queue.Empty:
                     break
-            self._append(batch)
+            for path, belonging in itertools.groupby(batch, operator.itemgetter(0)):
+                self._append(path, [event for _, event in belonging])
             for done in waiting:
                 done.set()
 
-    def _append(self, events: list[Event]) -> None:
-        path = self.path
-        if path is None or not events:
-            return
+    def _append(self, path: Path, events: list[Event]) -> None:
         kernel = f"{self._kernel}-{os.getpid()}"
         data = b"".join(line + b"\n" for line in lines_of(events, kernel, self._epoch))
         try:
