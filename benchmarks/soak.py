@@ -77,7 +77,7 @@ class Held:
     connections: int
     idle: int
     kept: int
-    objects: int
+    blocks: int
 
 
 class Auditor:
@@ -314,7 +314,7 @@ async def hold_still(server: SoakServer, balancers: tuple[LoadBalancer, ...]) ->
         connections=connections,
         idle=idle,
         kept=kept,
-        objects=len(gc.get_objects()),
+        blocks=sys.getallocatedblocks(),
     )
 
 
@@ -396,7 +396,7 @@ def _holdings(warm: Held, end: Held, allowed_mb: float) -> list[Row]:
         ("files in the configuration folder", warm.files, end.files),
     ):
         rows.append((what, was, is_, "+0", is_ <= was))
-    rows.append(("objects of the garbage collector", warm.objects, end.objects, "", True))
+    rows.append(("blocks of memory that Python holds", warm.blocks, end.blocks, "", True))
     return rows
 
 

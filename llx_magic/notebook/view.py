@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
+import signal
+import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -190,8 +193,26 @@ class CellView:
         return markdown_to_html(shown, coloured=coloured)
 
     def _put(self, bundle: Bundle) -> None:
-        replaces, self._shown = self._shown, True  # first: who sees it may interrupt at once
-        self._show(bundle, replaces)
+        with _without_interrupts():
+            self._show(bundle, self._shown)
+            self._shown = True
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold an interrupt back for a moment: the view must know whether the front end has what it can replace."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(on_interrupt):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)
+        if came:
+            on_interrupt(*came[0])
 
 
 def shaped(text: str, form: Format) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -250,12 +252,15 @@ def test_where_nothing_is_live_a_partial_text_is_shown_when_it_is_given_up(scree
     assert "half" in screen.plain
 
 
-def test_an_interrupt_at_the_end_of_the_first_drawing_leaves_its_word_in_that_drawings_place():
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_during_the_first_drawing_leaves_its_word_in_that_drawings_place(when):
     class Interrupted(Recorder):
         def __call__(self, bundle: dict[str, str], replaces: bool) -> None:
+            if not self.bundles and when == "before":
+                signal.raise_signal(signal.SIGINT)
             super().__call__(bundle, replaces)
-            if len(self.bundles) == 1:
-                raise KeyboardInterrupt
+            if len(self.bundles) == 1 and when == "after":
+                signal.raise_signal(signal.SIGINT)
 
     screen = Interrupted()
     view = CellView(screen, status=status())

@@ -272,4 +272,4 @@ class _Visit(msgspec.Struct, frozen=True, gc=False):
             return request
         signed = self.proof.sign(request.method, request.url, request.revealed(), request.body)
         LIVE_KEYS.add(*(each.reveal() for each in signed.secrets))
-        return msgspec.structs.replace(request, headers=self._with_own({**request.headers, **signed.headers}))
+        return replace(request, headers=self._with_own({**request.headers, **signed.headers}))

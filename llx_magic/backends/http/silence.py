@@ -21,19 +21,23 @@ class Silence:
 
     def __init__(self) -> None:
         self.over = False
+        self._loop = asyncio.get_running_loop()
         self._handle: asyncio.Handle | None = None
         self._task: asyncio.Task[object] | None = None
-        """Who waits; None as long as nothing was granted."""
         self._cancelled_before = 0
 
     def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        self._cancelled_before = self._task.cancelling()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.grant(None)
-        if self._task is None or not self.over:
+        assert self._task is not None
+        if not self.over:
             return False
         # https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel
         return self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError
@@ -43,18 +47,13 @@ class Silence:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if seconds is None or self.over:
-            return
-        if self._task is None:
-            self._task = asyncio.current_task()
-            assert self._task is not None
-            self._cancelled_before = self._task.cancelling()
-        self._handle = self._task.get_loop().call_later(seconds, self._due, _TURNS)
+        if seconds is not None and not self.over:
+            self._handle = self._loop.call_later(seconds, self._due, _TURNS)
 
     def _due(self, turns: int) -> None:
-        assert self._task is not None
         if turns:
-            self._handle = self._task.get_loop().call_soon(self._due, turns - 1)
+            self._handle = self._loop.call_soon(self._due, turns - 1)
             return
         self.over = True
+        assert self._task is not None
         self._task.cancel()

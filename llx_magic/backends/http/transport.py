@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import enum
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-
-import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,17 +19,14 @@ LARGEST_HEAD = 2**20
 """How many bytes may come before a reply's body: its own head, and those that only announce it."""
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Request:
     """One request. Secrets among the values of its headers are shown only to the library that sends them."""
 
     url: str
-    headers: Mapping[str, str | Secret]
-    body: bytes
+    headers: Mapping[str, str | Secret] = field(repr=False)
+    body: bytes = field(repr=False)
     method: str = "POST"
-
-    def __repr__(self) -> str:
-        """Name the address alone."""
-        return f"Request({self.url!r})"
 
     def revealed(self) -> dict[str, str]:
         """Return the headers as they are sent; to be called where they are handed to the library, and kept nowhere."""
