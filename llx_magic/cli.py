@@ -76,6 +76,10 @@ class _Aside(io.TextIOBase):
         with contextlib.suppress(OSError):
             self._stream.flush()
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # TextIOBase has it as a property too, which the stubs do not say
+        return self._stream.encoding
+
     def isatty(self) -> bool:
         return self._stream.isatty()
 

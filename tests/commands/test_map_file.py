@@ -226,7 +226,8 @@ class TestInterrupt:
         assert process.wait(60) == 130
         shown = seen.decode()
         assert "\x1b" not in shown
-        assert "| 2 of 10 rows" in shown
+        assert "| 2 of 10 rows · " in shown
+        assert "█" in shown
         *_, summary, how, last = screen(shown)
         assert summary.startswith("10 rows · 2 answered, 8 not asked · stopped: interrupted")
         assert how.startswith("llx map: 2 of 10 rows are finished and kept")
