@@ -23,7 +23,7 @@ from llx_magic.commands.terminal import TerminalView, in_form
 from llx_magic.commands.where import Where
 from llx_magic.core.message import Content, Image
 from llx_magic.core.reply import Reply
-from llx_magic.errors import AllBackendsFailed, UsageProblem
+from llx_magic.errors import AllBackendsFailed, UsageProblem, brief
 from llx_magic.files.private import read_file
 from llx_magic.files.strictjson import DocumentProblem
 from llx_magic.observe import debug
@@ -49,7 +49,7 @@ def run(here: Here, asked: Asked) -> Output | None:
     if "version" in asked:
         return Output(f"llx {__version__}")
     quiet = "quiet" in asked
-    text = question(asked.all("question"), asked.get("prompt"), partial(_note, quiet=quiet))
+    text = question(asked.all("question"), asked.get("prompt"), partial(_note, quiet=quiet), asked.get("chat"))
     for key in ("param", "system"):
         if key in asked:
             asked.given[key][:] = [piped.argument(word, f"--{key}") for word in asked.all(key)]
@@ -65,8 +65,10 @@ def run(here: Here, asked: Asked) -> Output | None:
     return None
 
 
-def question(words: Sequence[str], option: str | None, say: piped.Say) -> str:
+def question(words: Sequence[str], option: str | None, say: piped.Say, chat: str | None = None) -> str:
     """Return the prompt: the text given as ``words`` or as the option, a blank line, and what was piped.
+
+    ``chat`` is the name of its conversation, which may be a question that stands behind ``--chat``.
 
     Raises:
         UsageProblem: where there is neither, there are two, or something cannot be read as text.
@@ -80,9 +82,9 @@ def question(words: Sequence[str], option: str | None, say: piped.Say) -> str:
     asked = piped.argument(typed[0], "the prompt") if typed else ""
     text = piped.standard_input(say) if STANDARD_INPUT in given or piped.is_piped(say) else ""
     if not given and not text.strip():
-        raise UsageProblem(
-            'llx: no prompt; give --prompt TEXT, or llx "QUESTION", or - to read standard input (see llx --help)'
-        )
+        taken = f"; {brief(chat)} was taken as the name of a conversation: --chat=NAME" if chat else ""
+        give = 'give --prompt TEXT, or llx "QUESTION", or - to read standard input (see llx --help)'
+        raise UsageProblem(f"llx: no prompt; {give}{taken}")
     if not asked.strip() or not text.strip():
         return text if text.strip() else asked
     say(f"{len(text):,} characters of standard input follow the question")

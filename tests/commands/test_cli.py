@@ -176,6 +176,7 @@ def test_the_status_of_a_new_process_says_what_keeps_a_backend_from_being_asked(
 USE = ["-p", "lb", "--prompt", "why"]
 BAD_USAGE = {
     "no prompt": ([], "no prompt; give --prompt TEXT"),
+    "question as name": (["-p", "lb", "--chat", "Hi there"], "'Hi there' was taken as the name of a conversation"),
     "empty prompt": (["-p", "lb", "--prompt", ""], "the prompt is empty; nothing was sent"),
     "blank prompt": (["-p", "lb", "--prompt", " \n "], "the prompt is empty; nothing was sent"),
     "unknown option": ([*USE, "--profil", "x"], "unknown option --profil; did you mean --profile?"),
