@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import json
 import math
 import re
 from collections import Counter
@@ -295,6 +296,8 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
         return script
     values: dict[str, object] = {each.name: getattr(script, each.name) for each in fields(script)}
     values |= {name: value for name, value in params.items() if name in _WORDS}
+    if isinstance(reply := params.get("reply"), dict | list):  # JSON is text too, when a model answers with it
+        values["reply"] = json.dumps(reply, ensure_ascii=False)
     if (steps := params.get("script")) is not None:
         values["steps"] = _steps(steps)
     if (rate := params.get("rate")) is not None:

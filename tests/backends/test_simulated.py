@@ -95,6 +95,11 @@ def test_the_default_reply_names_the_backend_and_counts_the_words_of_the_prompt(
     assert Trial().ask("why is it so").text == "This is sim, answering a prompt of 4 words."
 
 
+@pytest.mark.parametrize(("reply", "text"), [({"label": "ä"}, '{"label": "ä"}'), ([2, 3], "[2, 3]")])
+def test_a_reply_that_is_an_object_or_an_array_is_answered_as_its_json(reply, text):
+    assert Trial(reply=reply).ask().text == text
+
+
 def test_a_streamed_reply_comes_word_by_word_and_adds_up_exactly():
     trial = Trial(reply="  two\n\nlines, and\ta tab \n")
     assert trial.ask().text == "  two\n\nlines, and\ta tab \n" == trial.pieces.text
