@@ -44,6 +44,17 @@ def in_working_folder(named: str) -> bytes:
     return content_of(path, follow_links=False, called=called)
 
 
+def may_be_named(named: str) -> bool:
+    """Return whether the text of a prompt may name this file, be it there or not."""
+    try:
+        folder = Path.cwd().resolve()
+        path = folder / Path(named).expanduser()
+        parts = path.relative_to(folder).parts
+        return not any(part.startswith(".") for part in parts) and path.resolve() == path
+    except (ValueError, OSError, RuntimeError):
+        return False
+
+
 def content_of(path: Path, *, follow_links: bool = True, called: str = "") -> bytes:
     """Return the content of a file that the user's own code names; an error names it as ``called`` or by its path.
 

@@ -6,6 +6,7 @@ single brace is plain text.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from llx_magic.core.message import Content, Message, Piece
+from llx_magic.pieces.paths import may_be_named
 from llx_magic.template import kinds
 from llx_magic.template.attached import named
 from llx_magic.template.errors import NotDataError, RefusedError, braced, said, unreadable, unusable
@@ -31,7 +33,7 @@ _EVERYTHING = Limits()
 
 _OPEN = re.compile(r"\bp?open\([^()]*\)\s*$")
 _OPENS_A_FILE = re.compile(
-    r"\s*(?:(?:io|codecs|builtins)\.|(?P<image>(?:PIL\.)?Image\.))?open\((?P<path>[^,()]+)(?:,[^()]*)?\)\s*"
+    r"\s*(?:(?:io|codecs|builtins)\.|(?P<image>(?:PIL\.)?Image\.))?open\((?:(?:file|fp)\s*=\s*)?(?P<path>[^,()]+)(?:,[^()]*)?\)\s*"
 )
 _MARK = re.compile(r"""['"(\[{}\])]""")
 _IN_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
@@ -211,11 +213,22 @@ def _refused(source: str, error: RefusedError) -> str:
     data = one_line(source, 60) + (".read()" if _OPEN.search(source) else "")  # no open file is data
     way_out = f"a prompt only reads data; assign it first, for example x = {data}, then {{{{ x }}}}"
     if opened := _OPENS_A_FILE.fullmatch(source):
-        word = "image" if opened["image"] else "file"
-        way_out = f"a prompt only reads data; {{{{ {word}({one_line(opened['path'], 60)}) }}}} puts it into the prompt"
+        way_out = f"a prompt only reads data; {_attaching('image' if opened['image'] else 'file', opened['path'])}"
     elif source.strip().isidentifier():
         way_out = "a prompt only reads data; assign what you want of it first, and name that"
     return f"{error}: {way_out}" if str(error) else way_out
+
+
+def _attaching(word: str, path: str) -> str:
+    """Say how a file gets into a prompt that was to be opened: by its name only where a prompt may name it."""
+    shown = one_line(path, 60)
+    try:
+        named = ast.literal_eval(path.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # a variable, of which it is not known
+        named = None
+    if isinstance(named, str) and may_be_named(named):
+        return f"{{{{ {word}({shown}) }}}} puts it into the prompt"
+    return f"assign its path first, p = pathlib.Path({shown}), then {{{{ {word}(p) }}}} puts it into the prompt"
 
 
 def undefined(source: str, error: Exception, namespace: Mapping[str, object], otherwise: str) -> str:

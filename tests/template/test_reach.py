@@ -518,10 +518,15 @@ def test_an_iterator_is_not_used_up_in_silence(mode):
         ("open('x.txt')", "{{ file('x.txt') }} puts it into the prompt"),
         ("io.open('x.txt', 'rb')", "{{ file('x.txt') }} puts it into the prompt"),
         ("Image.open('x.png')", "{{ image('x.png') }} puts it into the prompt"),
+        ("open('/x.txt')", "p = pathlib.Path('/x.txt'), then {{ file(p) }}"),
+        ("open('.env')", "p = pathlib.Path('.env'), then {{ file(p) }}"),
+        ("open(file='../x.txt')", "p = pathlib.Path('../x.txt'), then {{ file(p) }}"),
+        ("open(name)", "p = pathlib.Path(name), then {{ file(p) }}"),
+        ("Image.open('/x.png')", "p = pathlib.Path('/x.png'), then {{ image(p) }}"),
         ("path.open()", "x = path.open().read(), then {{ x }}"),
         ("os.popen('ls')", "x = os.popen('ls').read(), then {{ x }}"),
     ],
 )
 def test_an_open_file_which_no_name_could_hold_either_is_told_with_what_works(expression, way_out):
-    names = {"open": open, "io": io, "os": os, "Image": PIL.Image, "path": pathlib.Path("x.txt")}
+    names = {"open": open, "io": io, "os": os, "Image": PIL.Image, "path": pathlib.Path("x.txt"), "name": "/x.txt"}
     assert way_out in refusal(expression, **names)
