@@ -35,7 +35,7 @@ from llx_magic.session import wiring
 from llx_magic.session.keeping import from_store
 from llx_magic.session.mapping import MapRun
 from llx_magic.session.members import takes_of
-from llx_magic.session.options import AskOptions, MapOptions, check_names, with_options
+from llx_magic.session.options import AskOptions, MapOptions, check_names, check_types, with_options
 from llx_magic.session.prices import Costs, get_ready
 from llx_magic.session.prompt import Prompt, conversation_of, read_pieces, taken_by
 from llx_magic.session.record import NO_VALUES, ProfileRecord
@@ -119,6 +119,7 @@ class LoadBalancer(ProfileRecord):
                 read or that nobody takes, or a parameter that is a key, which would go to every backend.
         """
         check_names(options)
+        check_types(options)
         backend, params = options.get("backend"), options.get("params") or {}
         messages = conversation_of(prompt)
         if not messages or messages[-1].is_blank:

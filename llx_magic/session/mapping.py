@@ -22,7 +22,7 @@ from llx_magic.engine.parts import Stream
 from llx_magic.engine.plan import PRICE_UNKNOWN, PRICES_SAID, Plan, names_of
 from llx_magic.engine.rivals import NUMBERS
 from llx_magic.engine.steady import SteadyBackend
-from llx_magic.errors import LlxError, UsageProblem
+from llx_magic.errors import LlxError, UsageProblem, brief
 from llx_magic.observe.debug import VARIABLE
 from llx_magic.replies.store import ReplyStore
 from llx_magic.rows.layout import Layout
@@ -34,7 +34,7 @@ from llx_magic.session.answering import Answering, OwnEngine
 from llx_magic.session.estimate import Estimate, estimate
 from llx_magic.session.feed import Feed
 from llx_magic.session.keeping import Keeping
-from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names
+from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names, check_types
 from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
 from llx_magic.session.ticker import Ticker
@@ -70,8 +70,9 @@ class MapRun:
         keep: bool = True,
     ) -> None:
         check_names(options, MapOptions)
+        check_types(options)
         self._wishes = wishes = Wishes.of(options)
-        template = Template(template) if isinstance(template, str) else template
+        template = _template_of(template)
         self._again = (balancer, template, options, namespace)
         if not isinstance(data, Source):
             data = source_of(data, keep=keep, client=options.get("client"))
@@ -254,6 +255,14 @@ class MapRun:
         elif not self._is_cut_off:
             self._is_cut_off = True
             self._dispatcher.stop()
+
+
+def _template_of(given: object) -> Template:
+    if isinstance(given, Template):
+        return given
+    if isinstance(given, str):
+        return Template(given)
+    raise UsageProblem(f"the template must be a text, as 'Rate {{{{ text }}}}'; got {brief(given)}; nothing was sent")
 
 
 def _within_budget(plan: Plan, budget: float | None) -> tuple[Plan, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self, TypedDict, TypeVar, cast
+from typing import Literal, Self, TypedDict, TypeVar, cast, get_args
 
 from llx_magic.core.reply import Effort
 from llx_magic.errors import UsageProblem, brief
@@ -82,6 +82,36 @@ class MapOptions(SharedOptions, total=False):
     prefix: str | None
     store: str | os.PathLike[str] | None
     client: object
+
+
+_FLAG = (bool,), "True or False"
+_TEXT = (str,), "a text"
+_NAMED = (dict, Mapping), "a dictionary of names and values"  # dict first: it is found at once
+
+_ALLOWED: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "system": _TEXT,
+    "settings": _NAMED,
+    "params": _NAMED,
+    "backend": ((str,), "the name of a backend"),
+    "effort": ((str,), f"one of {', '.join(get_args(Effort))}"),
+    "cache": _FLAG,
+    "dedupe": _FLAG,
+    "fresh": _FLAG,
+    "prefix": _TEXT,
+    "store": ((str, os.PathLike), "the path of a file"),
+}
+"""What the value of an option may be, and how that is said; the others are checked where they are read."""
+
+
+def check_types(options: SharedOptions) -> None:
+    """Refuse a value that is of no use for its option, whoever reads it; None is as if it were not given.
+
+    Raises:
+        UsageProblem: naming the option and what was given.
+    """
+    for name, value in options.items():
+        if value is not None and name in _ALLOWED and not isinstance(value, _ALLOWED[name][0]):
+            raise UsageProblem(f"{name} must be {_ALLOWED[name][1]}; got {brief(value)}; nothing was sent")
 
 
 def check_names(options: SharedOptions, known: type[SharedOptions] = AskOptions) -> None:
