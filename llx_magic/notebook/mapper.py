@@ -13,8 +13,8 @@ from llx_magic.notebook.prompter import LAST_MAP, out_name, schema_of
 from llx_magic.notebook.scope import Scope
 from llx_magic.observe.bars import QuietMap
 from llx_magic.session.mapping import MapRun
+from llx_magic.session.row_prompts import row_template
 from llx_magic.template.named import named_rows
-from llx_magic.template.template import Template
 
 if TYPE_CHECKING:
     from llx_magic.commands.reading import Asked
@@ -38,7 +38,7 @@ def run(here: Notebook, asked: Asked) -> Output | None:
     data = named_rows(asked["data"], mode, scope)
     balancer = mapping.balancer_of(here.session, asked)
     options = mapping.options_of(asked, schema_of(shell, asked))
-    template = Template((asked.cell or "").removesuffix("\n"), mode, limits=here.table_limits)
+    template = row_template((asked.cell or "").removesuffix("\n"), data, mode, here.table_limits)
     prepared = MapRun(balancer, data, template, options, namespace=scope)
     if "dry-run" in asked:
         return Output(str(prepared.estimate()))

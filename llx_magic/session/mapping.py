@@ -35,7 +35,7 @@ from llx_magic.session.estimate import Estimate, estimate
 from llx_magic.session.feed import Feed
 from llx_magic.session.keeping import Keeping
 from llx_magic.session.options import MapOptions, Wishes, ask_options, check_names, check_types
-from llx_magic.session.row_prompts import NO_NAMES, RowPrompts
+from llx_magic.session.row_prompts import NO_NAMES, RowPrompts, row_template
 from llx_magic.session.row_work import MOST_FOLLOWERS, RowWork, Written
 from llx_magic.session.ticker import Ticker
 from llx_magic.template.template import Template
@@ -72,7 +72,7 @@ class MapRun:
         check_names(options, MapOptions)
         check_types(options)
         self._wishes = wishes = Wishes.of(options)
-        template = _template_of(template)
+        template = _template_of(template, data)
         self._again = (balancer, template, options, namespace)
         if not isinstance(data, Source):
             data = source_of(data, keep=keep, client=options.get("client"))
@@ -257,11 +257,11 @@ class MapRun:
             self._dispatcher.stop()
 
 
-def _template_of(given: object) -> Template:
+def _template_of(given: object, data: object) -> Template:
     if isinstance(given, Template):
         return given
     if isinstance(given, str):
-        return Template(given)
+        return row_template(given, data)
     raise UsageProblem(f"the template must be a text, as 'Rate {{{{ text }}}}'; got {brief(given)}; nothing was sent")
 
 

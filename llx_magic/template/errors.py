@@ -12,7 +12,12 @@ NOT_SENT = " (nothing was sent)"
 
 
 class InterpolationError(UsageProblem):
-    """An expression of a prompt cannot be read or has no value; nothing was sent."""
+    """An expression of a prompt cannot be read or has no value; nothing was sent.
+
+    ``source`` is what stands between the braces that cannot be read.
+    """
+
+    source: str = ""
 
 
 class RefusedError(Exception):
@@ -23,13 +28,15 @@ class NotDataError(RefusedError):
     """An expression would do more than read data; its text is the reason, or empty where the expression shows it."""
 
 
-def unreadable(text: str, start: int, problem: str, otherwise: str) -> InterpolationError:
+def unreadable(text: str, start: int, problem: str, otherwise: str, source: str = "") -> InterpolationError:
     """Return the error of a text that cannot be read, with the line and the column at which that shows.
 
     ``otherwise`` is what a user whose braces are plain text can do.
     """
     line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
-    return InterpolationError(f"line {line}, column {column}: {problem}{otherwise}{NOT_SENT}")
+    error = InterpolationError(f"line {line}, column {column}: {problem}{otherwise}{NOT_SENT}")
+    error.source = source
+    return error
 
 
 def unusable(source: str, problem: str) -> InterpolationError:

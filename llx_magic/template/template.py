@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _LABEL_LENGTH = 40
 """Characters of an expression in a note about what of its value was sent."""
 
-_EVERYTHING = Limits()
+EVERYTHING = Limits()
+"""Limits that leave out nothing but what no prompt takes."""
 
 _OPEN = re.compile(r"\bp?open\([^()]*\)\s*$")
 _OPENS_A_FILE = re.compile(
@@ -66,7 +67,7 @@ class Template:
     Raises InterpolationError for the first expression that cannot be read.
     """
 
-    def __init__(self, text: str, mode: Mode = "data", *, otherwise: str = "", limits: Limits = _EVERYTHING) -> None:
+    def __init__(self, text: str, mode: Mode = "data", *, otherwise: str = "", limits: Limits = EVERYTHING) -> None:
         self.text = text
         self._limits = limits
         self._otherwise = otherwise
@@ -76,6 +77,11 @@ class Template:
     def names(self) -> tuple[str, ...]:
         """The names that its expressions read, in their order, each once."""
         return tuple(dict.fromkeys(name for *_, expression in self._expressions for name in expression.names()))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What stands between the braces of each expression, without the blanks around it."""
+        return tuple(expression.source.strip() for *_, expression in self._expressions)
 
     def mentions_any(self, names: Set[str]) -> bool:
         """Return whether any of these names stands in its expressions."""
@@ -186,7 +192,8 @@ def _read(text: str, span: tuple[int, int], mode: Mode, otherwise: str) -> Expre
         problem = (error.message or "").removesuffix(".")
     except Exception as error:  # noqa: BLE001 - nested too deeply, a number of too many digits, …
         problem = said(error)
-    raise unreadable(text, start, f"{braced(source)} is not an expression: {one_line(problem, 100)}", otherwise)
+    problem = f"{braced(source)} is not an expression: {one_line(problem, 100)}"
+    raise unreadable(text, start, problem, otherwise, source)
 
 
 def _shown(expression: Expression, namespace: Mapping[str, object], limits: Limits, otherwise: str) -> Shown:

@@ -499,6 +499,34 @@ async def test_a_name_that_is_no_column_is_refused_before_anything_is_sent(store
     assert attempts(lb) == 0
 
 
+@pytest.mark.parametrize("column", ["my col", "b-c", "size (cm)", "a.b", "it's", "price $", "not", "2nd", "a|b"])
+async def test_a_column_whose_name_is_no_name_is_told_as_it_is_written(store, column):
+    frame = pd.DataFrame({"text": ["a"], column: ["b"]})
+    says = f"{{{{ {column} }}}}: {column!r} is a column, but no name; write {{{{ row[{column!r}] }}}}; nothing was sent"
+    with pytest.raises(UsageProblem) as problem:
+        await balancer(simulated("a")).map(frame, f"{{{{ {column} }}}}", store=store)
+    assert str(problem.value) == says
+
+
+async def test_a_column_is_found_as_its_error_writes_it(store):
+    frame = pd.DataFrame({"my col": ["b"]})
+    result = await balancer(simulated("a")).map(frame, "{{ row['my col'] }}", store=store)
+    assert counts(result) == {"answered": 1}
+
+
+async def test_an_iterator_keeps_its_first_row_where_the_template_cannot_be_read(store):
+    rows = iter([{"my col": 1}])
+    with pytest.raises(UsageProblem, match="is not an expression"):
+        await balancer(simulated("a")).map(rows, "{{ my col }}", store=store)
+    assert list(rows) == [{"my col": 1}]
+
+
+async def test_a_column_that_is_meant_is_told_as_it_is_written(store):
+    frame = pd.DataFrame({"my col": ["b"]})
+    with pytest.raises(UsageProblem, match=r"did you mean row\['my col'\]\?$"):
+        await balancer(simulated("a")).map(frame, "{{ my_col }}", store=store)
+
+
 async def test_a_name_with_a_default_may_be_missing(store):
     lb = balancer(simulated("a"))
     result = await lb.map(
