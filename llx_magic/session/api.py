@@ -19,7 +19,7 @@ from llx_magic.profiles.store import ProfileStore
 from llx_magic.rows.result import MapResult
 from llx_magic.session.balancer import LoadBalancer
 from llx_magic.session.mapping import MapRun
-from llx_magic.session.options import AskOptions, MapOptions, with_options
+from llx_magic.session.options import AskOptions, MapOptions, check_names, with_options
 from llx_magic.session.prompt import Prompt
 from llx_magic.session.row_prompts import NO_NAMES
 from llx_magic.session.session import Origin, Session
@@ -56,6 +56,7 @@ def ask(prompt: Prompt, *, profile: str | Profile | None = None, **options: Unpa
     otherwise the default profile, otherwise the embedded model; ``current`` tells which. The other arguments and the
     errors are those of ``LoadBalancer.ask``. An interrupt closes the connection.
     """
+    check_names(options, AskOptions, ask)
     is_own = isinstance(profile, Profile)
     balancer = load(profile) if isinstance(profile, Profile) else _session().balancer(profile)
     plan = balancer.prepare(prompt, **options)
@@ -89,6 +90,7 @@ def map(  # noqa: A001 - it is what it does
     Raises:
         UsageProblem: for data, a template or an option that cannot be used; nothing was sent.
     """
+    check_names(options, MapOptions, map)
     is_own = isinstance(profile, Profile)
     session = _session()
     balancer = load(profile) if isinstance(profile, Profile) else session.balancer(profile)

@@ -15,6 +15,7 @@ from llx_magic.key_shapes import typed_key
 from llx_magic.keys.names import names_a_secret
 from llx_magic.settings.declaration import SETTINGS
 from llx_magic.text.values import JsonValue
+from llx_magic.text.wording import closest
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -114,16 +115,33 @@ def check_types(options: SharedOptions) -> None:
             raise UsageProblem(f"{name} must be {_ALLOWED[name][1]}; got {brief(value)}; nothing was sent")
 
 
-def check_names(options: SharedOptions, known: type[SharedOptions] = AskOptions) -> None:
+def check_names(
+    options: SharedOptions,
+    known: type[SharedOptions] = AskOptions,
+    function: Callable[..., object] | None = None,
+) -> None:
     """Refuse an option that does not exist, as Python does a keyword argument.
+
+    ``function`` is the one that was called, where it takes keywords of its own beside the options.
 
     Raises:
         TypeError: naming it.
     """
-    names = known.__annotations__
-    for name in options.keys() - names.keys():
-        meant = _meant(name.lower()) or f"there are {', '.join(names)}"
-        raise TypeError(f"got an unexpected keyword argument {name!r}; {meant}")
+    for name in options.keys() - known.__annotations__.keys():
+        names = list(known.__annotations__) if function is None else _keywords(function)
+        told = _meant(name.lower()) or f"there are {', '.join(names)}{_near(name, names)}"
+        raise TypeError(f"got an unexpected keyword argument {name!r}; {told}")
+
+
+def _near(name: str, names: list[str]) -> str:
+    meant = closest(name, names)
+    return "" if meant is None else f"; did you mean {meant}?"
+
+
+def _keywords(function: Callable[..., object]) -> list[str]:
+    """Return all that a function takes by its name alone."""
+    shown = inspect.signature(function).parameters.values()
+    return [each.name for each in shown if each.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _meant(name: str) -> str:

@@ -40,7 +40,7 @@ def test_the_signature_shows_each_option(function):
 
 
 def test_an_option_that_does_not_exist_is_refused_as_python_does():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'sytem'; there are system, settings"):
+    with pytest.raises(TypeError, match=r"argument 'sytem'; there are profile, system, .*; did you mean system"):
         llx.ask("why", sytem="Be brief.")
 
 
@@ -71,3 +71,18 @@ async def test_a_template_that_is_no_text_is_refused_in_one_line(name):
     asked = getattr(balancer(simulated("a")), name)
     with pytest.raises(UsageProblem, match=r"the template must be a text, as 'Rate \{\{ text \}\}'; got 5"):
         await asked(["why"], 5)
+
+
+def test_a_keyword_of_ask_itself_is_offered_for_one_that_is_like_it():
+    with pytest.raises(TypeError, match=r"argument 'profil'; there are profile, .*, cache; did you mean profile\?"):
+        llx.ask("why", profil="demo")
+
+
+def test_a_keyword_of_map_itself_is_offered_for_one_that_is_like_it():
+    with pytest.raises(TypeError, match=r"there are profile, progress, .*, client; did you mean progress\?"):
+        llx.map(["why"], "{{ row }}", progres=False)
+
+
+def test_a_method_of_a_loaded_profile_offers_no_keyword_that_it_does_not_take():
+    with pytest.raises(TypeError, match=r"argument 'profil'; there are system, (?!.*profile)"):
+        balancer(simulated("a")).prepare("why", profil="demo")
