@@ -42,7 +42,7 @@ COMMAND = Command(
         Command("show", "Show what the store holds, its size and its age.", run=f"{_RUN}:overview"),
         Command(
             "clear",
-            "Delete the replies in the store: all of them, or those that the options name.",
+            "Delete the replies in the store (kept as .bak): all of them, or those that the options name.",
             run=f"{_RUN}:clear",
             options=(
                 Option("--older-than", "AGE", "those that are older: 12h, 30d, 8w"),
@@ -93,7 +93,7 @@ def overview(_here: Here, asked: Asked) -> Output:
 
 
 def clear(_here: Here, asked: Asked) -> Output:
-    """Delete replies; what is deleted is overwritten."""
+    """Delete replies; the store as it was is kept as .bak."""
     path, age, profile = _path(asked), asked.get("older-than"), asked.get("profile")
     before = None if age is None else time.time() - _seconds(age)
     if not path.exists():
@@ -102,9 +102,11 @@ def clear(_here: Here, asked: Asked) -> Output:
         known = [each.profile for each in store.shares()]
         if profile is not None and profile not in known:
             raise UsageProblem(f"{shown_path(path)}: holds nothing of profile {profile}{nearest(profile, known)}")
-        deleted = store.clear(before=before, profile=profile)
+        backup = path.with_name(f"{path.name}.bak")
+        deleted = store.clear(before=before, profile=profile, backup=backup)
         left, size = sum(each.replies + each.failed for each in store.shares()), store.size()
-    return Output(f"{shown_path(path)}: {deleted:,} deleted, {left:,} left, {_size(size)}")
+    kept = f"; the store as it was is kept as {backup.name}" if deleted else ""
+    return Output(f"{shown_path(path)}: {deleted:,} deleted, {left:,} left, {_size(size)}{kept}")
 
 
 def export(_here: Here, asked: Asked) -> Output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import stat
 import time
@@ -54,6 +55,25 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
                 raise
         _opened(path, patience, may_log=False, is_alone=True).close()
         return _opened(path, patience, may_log=False)
+
+
+def copy(connection: sqlite3.Connection, backup: Path) -> None:
+    """Write what a store holds into another file (mode 0600), which is named so only once it is whole.
+
+    The copy has no log, so that one which an earlier copy of that name has left is not read as its own.
+
+    Raises:
+        OSError: where the file cannot be made; as all that SQLite raises, it leaves the earlier copy.
+    """
+    temporary = backup.with_name(f".llx-{secrets.token_hex(8)}")
+    try:
+        _make(temporary)
+        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as target:
+            connection.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE").fetchall()
+        temporary.replace(backup)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 _WITHOUT_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)

@@ -16,7 +16,7 @@ import msgspec
 from llx_magic.files.folders import absolute, config_folder
 from llx_magic.locks import ForkSafeLock
 from llx_magic.replies.claims import Claims
-from llx_magic.replies.database import connect
+from llx_magic.replies.database import connect, copy
 from llx_magic.replies.key import Key
 from llx_magic.replies.problems import in_words
 from llx_magic.replies.record import Stored
@@ -130,18 +130,26 @@ class ReplyStore:
                 total += self.path.with_name(self.path.name + suffix).stat().st_size
         return total
 
-    def clear(self, *, before: float | None = None, profile: str | None = None) -> int:
+    def clear(self, *, before: float | None = None, profile: str | None = None, backup: Path | None = None) -> int:
         """Delete what was asked before a time (Unix seconds) and for a profile, everything without them.
 
-        Returns how many. What is deleted is overwritten, and its space is given back to the system.
+        Returns how many. What is deleted is overwritten, and its space is given back to the system. Where something is
+        deleted, all of the store is copied to ``backup`` first; nobody writes between the two.
 
         Raises:
-            StoreProblem: where it cannot be written.
+            StoreProblem: where it cannot be written, or copied; nothing is deleted.
         """
-        statement = "DELETE FROM reply WHERE (?1 IS NULL OR at < ?1) AND (?2 IS NULL OR profile = ?2)"
+        chosen = "FROM reply WHERE (?1 IS NULL OR at < ?1) AND (?2 IS NULL OR profile = ?2)"
         with self._reading() as connection:
             connection.execute("PRAGMA secure_delete = ON")
-            deleted = connection.execute(statement, (before, profile)).rowcount
+            # What writes cannot be copied, so another connection reads while this one keeps everybody from writing.
+            with contextlib.closing(self._connect()) as reader:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    some = connection.execute(f"SELECT 1 {chosen} LIMIT 1", (before, profile)).fetchone()
+                    if backup and some:
+                        copy(reader, backup)
+                    deleted = connection.execute(f"DELETE {chosen}", (before, profile)).rowcount
             # "execute" would take the first step alone, which gives back one page.
             connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted

@@ -83,6 +83,33 @@ def test_what_is_cleared_is_what_was_named(home, filled, words, left):
     assert f"{4 - rest} deleted, {rest} left" in done.stdout
 
 
+@pytest.mark.parametrize("words", [(), ("--older-than", "30d"), ("--profile", "new")])
+def test_the_store_as_it_was_before_it_is_cleared_is_kept_and_can_be_read(home, filled, words):
+    done = home.run("cache", "clear", *words)
+    assert done.stdout.rstrip().endswith("; the store as it was is kept as replies.sqlite.bak")
+    with ReplyStore.open(filled.with_name("replies.sqlite.bak")) as kept:
+        assert [each.text for _key, each in kept.export()] == ["A", "B", "", "D"]
+
+
+def test_where_nothing_is_cleared_the_copy_stays_as_it_was(home, filled):
+    home.run("cache", "clear")
+    assert "kept" not in home.run("cache", "clear").stdout
+    with ReplyStore.open(filled.with_name("replies.sqlite.bak")) as kept:
+        assert sum(1 for _ in kept.export()) == 4
+
+
+def test_the_copy_is_for_the_user_alone(home, filled):
+    home.run("cache", "clear")
+    assert filled.with_name("replies.sqlite.bak").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_kept_is_not_deleted(home, filled):
+    filled.with_name("replies.sqlite.bak").mkdir()
+    assert home.run("cache", "clear").returncode != 0
+    with ReplyStore.open(filled) as store:
+        assert sum(1 for _ in store.export()) == 4
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
