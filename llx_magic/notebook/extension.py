@@ -40,6 +40,7 @@ def register(shell: InteractiveShell) -> None:
             "llx_magic was loaded: put %load_ext llx_magic into a cell before it (a file: ipython --ext llx_magic)"
         )
     unregister(shell)
+    _leave_out_refused(shell)
     magics = LlxMagics(shell)
     shell.register_magics(magics)
     shell.input_transformers_cleanup.append(hand_over_prompts)
@@ -49,6 +50,19 @@ def register(shell: InteractiveShell) -> None:
         _formatter(shell, kind).for_type(REPLY, show)
     register_completer(shell, lambda: magics.notebook.completer)
     hosts.enter(magics.session)
+
+
+def _leave_out_refused(shell: InteractiveShell) -> None:
+    """Take out of the configuration what the magics would refuse, since with it they could not be made at all."""
+    if LlxMagics.__name__ not in shell.config:
+        return
+    from llx_magic.commands.output import remark
+    from llx_magic.errors import as_line
+    from llx_magic.notebook.preferences import refused_values
+
+    for name, problem in list(refused_values(LlxMagics, shell.config)):
+        del shell.config[LlxMagics.__name__][name]
+        remark(f"llx: {LlxMagics.__name__}.{name} is left out of the configuration: {as_line(problem)}")
 
 
 def unregister(shell: InteractiveShell) -> None:

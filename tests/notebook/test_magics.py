@@ -585,6 +585,23 @@ def test_an_unknown_kind_of_footer_is_refused_and_changes_nothing(viewer):
     assert viewer("%config LlxMagics.footer").value == "full"
 
 
+@pytest.mark.parametrize("refused", ["footer = 'loud'", "table_rows = 0", "stream = 'maybe'"])
+def test_a_value_that_was_refused_is_left_out_in_one_line_when_the_magics_are_loaded_again(viewer, refused):
+    name = f"LlxMagics.{refused.split()[0]}"
+    viewer(f"%config LlxMagics.{refused}")
+    ran = viewer("%reload_ext llx_magic").fine()
+    assert ran.complained.count("\n") == 1
+    assert ran.complained.startswith(f"llx: {name} is left out of the configuration: The ")
+    viewer("%llx --help").fine()
+
+
+def test_what_was_configured_beside_a_refused_value_holds_when_the_magics_are_loaded_again(viewer):
+    viewer("%config LlxMagics.footer = 'loud'")
+    viewer("%config LlxMagics.table_rows = 7").fine()
+    viewer("%reload_ext llx_magic").fine()
+    assert viewer("%config LlxMagics.table_rows").value == 7
+
+
 def test_no_magic_imports_what_only_plots_and_widgets_need(user):
     before = {"matplotlib", "ipywidgets"} & set(sys.modules)
     for magic in MAGICS[1:]:
