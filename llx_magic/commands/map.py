@@ -31,6 +31,7 @@ examples:
 
 FILE is CSV, TSV, JSONL or Parquet by its ending. What is piped is JSONL where it begins with a brace, else CSV.
 Without --out the rows are written to standard output, in the form of the input (JSONL where that was Parquet).
+Where no row has a reply, a file of --out that was there before stays as it was.
 Every reply is kept as soon as it comes: the same command, run again, asks only for what is missing.
 
 exit status: 0 all rows answered (with --limit the first N), 1 some failed or were not asked, 2 bad usage,

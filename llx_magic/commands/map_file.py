@@ -31,7 +31,8 @@ def run(here: Here, asked: Asked) -> Output | None:
 
     Raises:
         UsageProblem: for what cannot be asked or written; nothing was sent.
-        LlxError: where rows have no reply; everything else has been written.
+        LlxError: where rows have no reply; everything else has been written, but where none has one a file that was
+            there stays.
     """
     out = asked.get("out") or STANDARD_OUTPUT
     if out != STANDARD_OUTPUT:
@@ -54,8 +55,11 @@ def run(here: Here, asked: Asked) -> Output | None:
         result, was_interrupted = mapping.follow(prepared, QuietMap() if is_quiet else here.session.map_view())
     finally:
         embedded.stop()
-    _write(result, out, ending)
-    _report(result, prepared.progress().total, is_quiet=is_quiet, was_interrupted=was_interrupted)
+    missing = mapping.no_reply_in_words(result.summary, prepared.progress().total)
+    left = _as_it_was(result, out) if missing else ""
+    if not left:
+        _write(result, out, ending)
+    _report(result, missing, left, is_quiet=is_quiet, was_interrupted=was_interrupted)
     return None
 
 
@@ -86,6 +90,12 @@ def _rows(given: str) -> tuple[Source, str]:
             raise UsageProblem(str(problem).replace(shown_path(path), "standard input")) from None
 
 
+def _as_it_was(result: MapResult, out: str) -> str:
+    """Say that a file stays as it was, where it is there and no row has a reply to put into it; else nothing."""
+    is_kept = out != STANDARD_OUTPUT and not result.summary.replied and Path(out).expanduser().exists()
+    return f"{shown_path(Path(out))} is as it was before" if is_kept else ""
+
+
 def _write(result: MapResult, out: str, ending: str) -> None:
     if out != STANDARD_OUTPUT:
         write_table(result.frame, Path(out))
@@ -96,18 +106,17 @@ def _write(result: MapResult, out: str, ending: str) -> None:
         sys.stdout.write(path.read_text(encoding="utf-8"))
 
 
-def _report(result: MapResult, wanted: int | None, *, is_quiet: bool, was_interrupted: bool) -> None:
-    """Say how it went; ``wanted`` is how many rows should have a reply, None for all.
+def _report(result: MapResult, told: str, left: str, *, is_quiet: bool, was_interrupted: bool) -> None:
+    """Say how it went: ``told`` is which rows have no reply and why, ``left`` what became of the file, if not written.
 
     Raises:
         KeyboardInterrupt: where it was interrupted.
         LlxError: where rows have no reply; those beyond ``--limit`` need none.
     """
-    summary = result.summary
     if not is_quiet:
-        remark(str(summary))
+        remark(str(result.summary))
     if was_interrupted:
-        remark(f"llx map: {mapping.how_to_go_on(result, 'the same command')}")
+        remark("; ".join(filter(None, (f"llx map: {mapping.how_to_go_on(result, 'the same command')}", left))))
         raise KeyboardInterrupt
-    if told := mapping.no_reply_in_words(summary, wanted):
-        raise LlxError(told)
+    if told:
+        raise LlxError("; ".join(filter(None, (told, left))))
