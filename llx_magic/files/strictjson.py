@@ -58,7 +58,7 @@ def parse(text: str) -> JsonValue:
             text, object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite, parse_int=_whole
         )
     except json.JSONDecodeError as problem:
-        begins = "this is no JSON: a profile, as well as a schema, begins with {"
+        begins = "this is no JSON: an object in JSON begins with {"
         what = what_json_lacks(problem) if text[: problem.pos].strip() else begins
         message = f"line {problem.lineno}, column {problem.colno}: {what}"
     else:
