@@ -18,6 +18,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("reasoning_effort", "reasoning", "thinking", "think"), ("--effort", "give --effort EFFORT")),
     **dict.fromkeys(("api_base", "url", "endpoint", "host"), ("--base-url", "give --base-url URL")),
     **dict.fromkeys(("file", "attach", "attachment", "pdf"), ("--image", "give -i")),
+    **dict.fromkeys(("prompt_file", "template", "template_file"), ("--prompt", 'give --prompt "$(cat FILE)"')),
     **{form: ("--format", f"give -f {form}") for form in ("json", "markdown", "text", "code")},
 }
 """Other words: the option that does it here, and how to say that."""

@@ -202,6 +202,8 @@ class Reading:
         """Say that there is no such option here, and where there is one or which was meant."""
         from llx_magic.commands.habits import meant_by
 
+        if self.argument() is not None and len(word.split()) > 1:
+            return f"unknown option {_shown(word)}; a text that begins with a dash goes behind --"
         name, _, value = word.partition("=")
         if any(name in each.forms for each in self.command.options):
             return f"{name} is an option of {'the command line' if self.where is Where.NOTEBOOK else 'notebooks'} alone"

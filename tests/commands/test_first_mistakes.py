@@ -8,7 +8,7 @@ import llx_magic
 from llx_magic.cli import main
 from llx_magic.commands.answering import question
 from llx_magic.commands.demo import first_tokens
-from llx_magic.errors import LlxError, ProfileError, UsageProblem
+from llx_magic.errors import LlxError, ProfileError, SettingError, UsageProblem
 from llx_magic.profiles.document import ModelProfile
 from llx_magic.profiles.store import ProfileStore
 from llx_magic.session.balancer import LoadBalancer
@@ -157,6 +157,8 @@ def test_python_is_told_where_an_option_of_other_libraries_goes(name, said):
         ("", "--base-url http://x hi", "llx profile save model NAME --provider P --model M --base-url VALUE"),
         ("", "--reasoning-effort high hi", "give --effort EFFORT"),
         ("", "--json hi", "give -f json"),
+        ("map", "x.csv --prompt-file p.txt", 'give --prompt "$(cat FILE)"'),
+        ("", "'-dash question'", "a text that begins with a dash goes behind --"),
     ],
 )
 def test_an_option_of_other_programs_is_told_with_what_does_it_here(command, line, said):
@@ -164,6 +166,13 @@ def test_an_option_of_other_programs_is_told_with_what_does_it_here(command, lin
         Typed(command).run(Session(ProfileStore()), line, f"llx {command}".strip())
     assert "unknown option -" in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["timeout_ms=2000 stall_timeout_ms=1000", "timeout_ms 2000 stall_timeout_ms 1000"])
+def test_two_settings_on_a_line_are_told_that_one_is_set_at_a_time(line):
+    session = Session(ProfileStore())
+    with pytest.raises(SettingError, match="one setting is set at a time; set stall_timeout_ms by a line of its own"):
+        Typed("set").run(session, line)
 
 
 @pytest.mark.parametrize("name", ["openai", "OpenAI", "anthropic"])
