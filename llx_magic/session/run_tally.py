@@ -8,11 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from llx_magic.core.progress import MapProgress, Share
 from llx_magic.rows.outcome import Outcome
 from llx_magic.session.answering import Answering
-from llx_magic.units import plural
-
-MOST_NOTES = 3
-"""How many notes on rows are told."""
-
+from llx_magic.session.row_notes import RowNotes
 
 KEPT_FAULT = "failed earlier, not asked again (--retry errors asks again)"
 """The note on a row whose failure was in the store before the run."""
@@ -33,7 +29,7 @@ class RunTally:
         self.cost: float | None = None
         """What the run has cost; None where no price is known."""
         self.cost_is_estimate = False
-        self._notes: Counter[str] = Counter()
+        self._notes = RowNotes()
         self._names = tuple(f"{name} " for name in backends)
 
     @property
@@ -54,12 +50,11 @@ class RunTally:
 
     def note(self, notes: Iterable[str]) -> None:
         """Take what is said of one row; who else was asked, and why, is no matter of its reply."""
-        self._notes.update(note for note in notes if not note.startswith(self._names))
+        self._notes.take(note for note in notes if not note.startswith(self._names))
 
     def told_notes(self) -> Iterator[str]:
-        """Yield what is said of the most rows."""
-        for note, count in self._notes.most_common(MOST_NOTES):
-            yield f"{plural(count, 'row')}: {note}"
+        """Return what is said of the most rows."""
+        return self._notes.told()
 
     def take(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
