@@ -48,6 +48,7 @@ exit status: 0 answered, 1 no backend could answer or the reply has not the form
 COMMAND = Command(
     run="llx_magic.commands.answering:run",
     text=True,
+    prompt="the prompt stands below %%llx, and on one line it is %llx TEXT",
     arguments=(Argument("question", "QUESTION", "the prompt; - stands for standard input", many=True, where=SHELL),),
     options=(
         Option("-p --profile --profile-load", "NAME_OR_PATH", "another profile than the active one", complete=profiles),

@@ -96,8 +96,9 @@ class Command:
 
     ``run`` is the function that carries it out, as ``module:function``, which is imported when it is first used; one
     with actions and without it needs an action. ``run_in_notebook`` is another one where a notebook has its own.
-    ``text`` lets any text follow the options in a notebook. ``secret`` keeps what was typed out of errors. ``notes``
-    end the help. A command of ``table`` has its name and summary there.
+    ``text`` lets any text follow the options in a notebook. ``prompt`` says where a prompt stands in a notebook, to
+    those who put it among the words. ``secret`` keeps what was typed out of errors. ``notes`` end the help. A command
+    of ``table`` has its name and summary there.
     """
 
     name: str = ""
@@ -109,6 +110,7 @@ class Command:
     arguments: tuple[Argument, ...] = ()
     actions: tuple[Command, ...] = ()
     text: bool = False
+    prompt: str = ""
     secret: bool = False
     notes: Mapping[Where, str] = field(default_factory=dict)
     where: Where = ANYWHERE

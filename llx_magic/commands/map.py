@@ -41,6 +41,7 @@ exit status: 0 all rows answered (with --limit the first N), 1 some failed or we
 COMMAND = Command(
     run="llx_magic.commands.map_file:run",
     run_in_notebook="llx_magic.notebook.mapper:run",
+    prompt="the prompt of each row stands below %%llx_map DATA",
     arguments=(
         Argument(
             "data",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from llx_magic.commands.command import HELP, Argument, Command, Option
 from llx_magic.commands.help import help_text
 from llx_magic.commands.where import Where
-from llx_magic.errors import UsageProblem
+from llx_magic.errors import UsageProblem, clauses
 from llx_magic.key_shapes import might_be_a_key, typed_key
 from llx_magic.keys.names import names_a_secret
 from llx_magic.text.screen import one_line
@@ -236,7 +236,9 @@ class Reading:
         elif rest:
             name, equals, _value = rest[0].partition("=")
             is_key = bool(equals) and names_a_secret(name)
-            self._say(typed_key() if is_key else f"unexpected word {_shown(rest[0])!r}", quotes=True)
+            place = self.command.prompt if self.where is Where.NOTEBOOK else ""
+            told = clauses(f"unexpected word {_shown(rest[0])!r}", place)
+            self._say(typed_key() if is_key else told, quotes=True)
         elif actions and not self.command.run and self._above:
             self._say(f"missing: {' or '.join(actions)}")
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]

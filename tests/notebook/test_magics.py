@@ -128,7 +128,10 @@ def test_another_profile_can_be_asked_for_one_cell(user, home, first):
         ("%%llx --no-steam\nhello", "did you mean --no-stream?"),
         ("%llx --formt json hello", "did you mean --format?"),
         ("%%llx --next\nhello", "unknown option --next"),
-        ("%%llx two words\nhello", "unexpected word 'two'"),
+        (
+            "%%llx two words\nhello",
+            "unexpected word 'two'; the prompt stands below %%llx, and on one line it is %llx TEXT",
+        ),
         ("%%llx -f yaml\nhello", "--format must be markdown, text, code or json, got 'yaml'"),
         ("%%llx -o\nhello", "--out needs a value, VAR"),
         ("%%llx -o not-a-name\nhello", "-o takes the name of a variable, got 'not-a-name'"),

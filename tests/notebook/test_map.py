@@ -193,7 +193,11 @@ def test_a_dry_run_shows_the_first_prompts_and_sends_nothing(reviews, first):
         ("%%llx_map [revews, 1]\nRate {{ row }}", "'revews' is not defined; did you mean reviews?"),
         ("%%llx_map reviews.csv\nRate {{ text }}", "reviews.csv"),
         ("%%llx_map load()\nRate {{ text }}", "%%llx_map load()"),
-        ("%%llx_map reviews more\nRate {{ text }}", "unexpected word 'more'"),
+        (
+            "%%llx_map reviews more\nRate {{ text }}",
+            "unexpected word 'more'; the prompt of each row stands below %%llx_map",
+        ),
+        ("%llx_map reviews Rate {{ text }}", "unexpected word 'Rate'; the prompt of each row stands below %%llx_map"),
         ("%%llx_map reviews --limit none\n{{ text }}", "--limit must be a whole number, at least 1, got 'none'"),
         ("%%llx_map reviews --samples 0\n{{ text }}", "--samples must be a whole number, at least 1, got '0'"),
         ("%%llx_map reviews --budget -1\n{{ text }}", "--budget must be a positive number, got '-1'"),
