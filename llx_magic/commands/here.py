@@ -53,6 +53,9 @@ class Here:
         for problem in new:
             remark(f"llx: {problem}")
 
+    def _is_profile(self, word: str) -> bool:
+        return any(each.name == word for each in self.session.store.list())
+
     def carry_out_line(self, row: Row, line: str, cell: str | None = None) -> object:
         """Carry out a command whose words stand on a line. The errors are those of ``carry_out``."""
         try:
@@ -73,7 +76,7 @@ class Here:
             UsageProblem: for words that make no sense.
             LlxError: what the command itself raises.
         """
-        reading = Reading(row.load(), row.typed(self.where), self.where)
+        reading = Reading(row.load(), row.typed(self.where), self.where, is_profile=self._is_profile)
         for word in words:
             reading.take(word)
         asked = reading.asked()

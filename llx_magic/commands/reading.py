@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llx_magic.commands.command import HELP, Argument, Command, Option
@@ -70,10 +70,19 @@ class Reading:
     """What the words so far come to. A mistake is kept until ``asked`` is called, so that reading can go on.
 
     ``prog`` is how the command is typed. ``text_follows`` says that a text follows the options, so that a value that
-    may be left out is one only behind an equals sign.
+    may be left out is one only behind an equals sign. ``is_profile`` tells a profile's name, for the error
+    of a word that should stand behind ``-p``.
     """
 
-    def __init__(self, command: Command, prog: str, where: Where, *, text_follows: bool = False) -> None:
+    def __init__(
+        self,
+        command: Command,
+        prog: str,
+        where: Where,
+        *,
+        text_follows: bool = False,
+        is_profile: Callable[[str], bool] = lambda _word: False,
+    ) -> None:
         self.command = command
         self.prog = prog
         self.where = where
@@ -83,6 +92,7 @@ class Reading:
         self.seen: list[Option] = []
         self._above: list[Command] = []
         self._text_follows = text_follows
+        self._is_profile = is_profile
         self._options_ended = False
         self._problem = ""
 
@@ -236,9 +246,7 @@ class Reading:
         elif rest:
             name, equals, _value = rest[0].partition("=")
             is_key = bool(equals) and names_a_secret(name)
-            place = self.command.prompt if self.where is Where.NOTEBOOK else ""
-            told = clauses(f"unexpected word {_shown(rest[0])!r}", place)
-            self._say(typed_key() if is_key else told, quotes=True)
+            self._say(typed_key() if is_key else self._unexpected(rest[0]), quotes=True)
         elif actions and not self.command.run and self._above:
             self._say(f"missing: {' or '.join(actions)}")
         missing = [option.main for option in self.options() if option.needed and option.key not in self.given]
@@ -256,6 +264,12 @@ class Reading:
                     name, also = (slot.main, slot.also) if isinstance(slot, Option) else (slot.name, {})
                     meant = _meant(also.get(value.casefold(), value), slot.choices)
                     self._say(f"{name} must be {_either(slot.choices)}, got {value!r}{meant}")
+
+    def _unexpected(self, word: str) -> str:
+        place = self.command.prompt if self.where is Where.NOTEBOOK else ""
+        is_profile = self.option("-p") is not None and self._is_profile(word)
+        named = f"the profile is named with -p {word}" if is_profile else ""
+        return clauses(f"unexpected word {_shown(word)!r}", named, place)
 
     def _assign(self, arguments: Iterable[Argument]) -> list[str]:
         """Give each argument its words, and return those that are left."""

@@ -62,6 +62,16 @@ def test_an_unknown_option_is_told_with_the_nearest_or_with_all_where_they_are_f
     assert str(caught.value).endswith("--help)")
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("demo", "unexpected word 'demo'; the profile is named with -p demo ("), ("dmo", "unexpected word 'dmo' (")],
+)
+def test_a_profile_without_its_option_is_told_with_it(word, said):
+    with pytest.raises(UsageProblem) as caught:
+        Typed("status").run(Session(ProfileStore()), word)
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("given", ["''", "'  '"])
 def test_the_demo_refuses_an_empty_prompt_before_it_fetches_anything(given):
     with pytest.raises(UsageProblem, match="the prompt is empty; nothing was sent"):
