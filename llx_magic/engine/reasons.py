@@ -56,6 +56,9 @@ _FATES: dict[SkipReason | FailureKind, Fate] = {
     FailureKind.LOCAL: Fate.OUT_OF_REACH,
 }
 
+CUT = "cut at max_tokens"
+"""The note on a reply that ended at its limit."""
+
 
 class Reasons:
     """Why a request went on from each backend, folded from its events."""
@@ -97,7 +100,7 @@ class Reasons:
             notes.append(f"{self._hedge.backend} {words(self._hedge)}")
         notes += [f"waited {duration(seconds)} for {limit_in_words(limit)}" for limit, seconds in self._waited.items()]
         if answer.finish_reason == "length":
-            notes.append("cut at max_tokens")
+            notes.append(CUT)
         elif answer.finish_reason is None:
             notes.append("the backend did not say why it finished")
         return (*notes, *answer.notes)

@@ -14,6 +14,7 @@ from llx_magic.core.traffic import Room
 from llx_magic.engine.dispatch import Stop
 from llx_magic.engine.parts import Watch
 from llx_magic.engine.plan import Plan, names_of
+from llx_magic.engine.reasons import CUT
 from llx_magic.errors import AllBackendsFailed, LlxError
 from llx_magic.replies.key import Key
 from llx_magic.replies.record import Stored
@@ -142,6 +143,8 @@ class RowWork:
             elif row.stored is not None:
                 if row.stored.error is not None and not self._feed.has_stored(row.stored):
                     self.tally.note((KEPT_FAULT,))
+                elif row.stored.finish_reason == "length":
+                    self.tally.note((CUT,))
                 if row.elsewhere is not None:
                     self._patience.end()
                 status: Status = "shared" if self._feed.has_stored(row.stored) else "stored"

@@ -830,3 +830,10 @@ async def test_a_row_is_asked_while_an_iterator_takes_its_time_over_the_next(sto
     async for _outcome in balancer(simulated("a")).map_rows(rows(), TEMPLATE, store=store):
         answered.set()
     assert waited_for == [True]
+
+
+async def test_that_replies_were_cut_is_said_again_where_they_come_from_the_store(store):
+    lb = balancer(simulated("a", script="length"))
+    await lb.map(ROWS, TEMPLATE, store=store)
+    again = await lb.map(ROWS, TEMPLATE, store=store)
+    assert "20 rows: cut at max_tokens" in again.summary.note
