@@ -70,7 +70,7 @@ def _check_other(given: str, target: Path) -> None:
         UsageProblem: where they would be.
     """
     with contextlib.suppress(OSError):
-        if given != STANDARD_INPUT and target.samefile(given):
+        if given != STANDARD_INPUT and target.expanduser().samefile(Path(given).expanduser()):
             raise UsageProblem(f"--out {target} is the file that the rows are read from; name another")
 
 

@@ -45,9 +45,10 @@ def test_without_out_the_rows_are_on_stdout_in_the_form_of_the_input(home):
     assert second.startswith('"bad, really",1,I am clerk.,answered')
 
 
-@pytest.mark.parametrize("named", ["in.csv", "./in.csv"])
+@pytest.mark.parametrize("named", ["in.csv", "./in.csv", "~/in.csv"])
 def test_the_file_that_is_read_is_not_written_over(home, named):
-    done = home.run("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "--out", named)
+    words = ("map", "in.csv", "-p", "clerk", "--prompt", "Rate {{ text }}.", "--out", named)
+    done = home.run(*words, HOME=str(home.folder))
     assert done.returncode == 2
     assert "is the file that the rows are read from; name another" in done.stderr
     assert (home.folder / "in.csv").read_text() == TABLE
