@@ -7,6 +7,7 @@ it is given; on virtual time its latencies are exact and cost nothing.
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import json
 import math
@@ -297,7 +298,8 @@ def _with_values(script: SimulatedScript, params: Mapping[str, JsonValue]) -> Si
     values: dict[str, object] = {each.name: getattr(script, each.name) for each in fields(script)}
     values |= {name: value for name, value in params.items() if name in _WORDS}
     if isinstance(reply := params.get("reply"), dict | list):  # JSON is text too, when a model answers with it
-        values["reply"] = json.dumps(reply, ensure_ascii=False)
+        with contextlib.suppress(ValueError, RecursionError):  # of a number too long, say; then it is refused below
+            values["reply"] = json.dumps(reply, ensure_ascii=False)
     if (steps := params.get("script")) is not None:
         values["steps"] = _steps(steps)
     if (rate := params.get("rate")) is not None:

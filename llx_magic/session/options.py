@@ -113,6 +113,10 @@ def check_types(options: SharedOptions) -> None:
     for name, value in options.items():
         if value is not None and name in _ALLOWED and not isinstance(value, _ALLOWED[name][0]):
             raise UsageProblem(f"{name} must be {_ALLOWED[name][1]}; got {brief(value)}; nothing was sent")
+        if isinstance(value, dict) and name in ("settings", "params"):
+            for key in value:
+                if not isinstance(key, str):
+                    raise UsageProblem(f"{name} must be {_NAMED[1]}; got the name {brief(key)}; nothing was sent")
 
 
 def check_names(

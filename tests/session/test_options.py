@@ -16,6 +16,8 @@ OF_EVERY_PROMPT = [
     ({"system": 3}, "system must be a text; got 3"),
     ({"settings": "foo"}, "settings must be a dictionary of names and values; got 'foo'"),
     ({"params": "foo"}, "params must be a dictionary of names and values; got 'foo'"),
+    ({"settings": {3: 1}}, "settings must be a dictionary of names and values; got the name 3"),
+    ({"params": {3: 1}}, "params must be a dictionary of names and values; got the name 3"),
     ({"params": ""}, "params must be a dictionary of names and values; got ''"),
     ({"backend": 3}, "backend must be the name of a backend; got 3"),
     ({"effort": ["high"]}, r"effort must be one of .*high.*; got \['high'\]"),
