@@ -70,7 +70,8 @@ def run(here: Here, asked: Asked) -> Output:
         raise UsageProblem(
             "llx set: a session ends with the command; give --set KEY=VALUE with a prompt, or with llx profile save"
         )
-    if more := [name for word in words[1:] if (name := word.partition("=")[0]) in SETTINGS]:
+    first, *more = (word.partition("=")[0] for word in words)
+    if first in SETTINGS and (more := [name for name in more if name in SETTINGS]):
         raise SettingError(f"one setting is set at a time; set {more[0]} by a line of its own; nothing was set")
     key, assigned, value = " ".join(words).partition("=")
     if assigned and " " not in key.strip():

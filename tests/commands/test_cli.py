@@ -41,7 +41,7 @@ def test_an_interrupt_while_the_command_is_still_being_imported_shows_no_traceba
         next(line for line in process.stderr if line.rstrip().endswith("llx_magic.errors"))
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode in (-signal.SIGINT, 130)  # on a busy machine the import may be over by then
     assert "Traceback" not in said
 
 
