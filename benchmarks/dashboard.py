@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from kernel import Kernel, Message, arguments, save, table
 
-LIMITS = {3: (2.0, 4.0), 20: (10.0, None)}
+LIMITS = {3: (2.0, 4.0), 20: (6.0, None), 40: (6.0, None)}
 """At most so many milliseconds and kilobytes for each number of backends."""
 
 SETUP = """
