@@ -53,7 +53,8 @@ class Here:
         for problem in new:
             remark(f"llx: {problem}")
 
-    def _is_profile(self, word: str) -> bool:
+    def is_profile(self, word: str) -> bool:
+        """Return whether a word is the name of a profile."""
         return any(each.name == word for each in self.session.store.list())
 
     def carry_out_line(self, row: Row, line: str, cell: str | None = None) -> object:
@@ -76,7 +77,7 @@ class Here:
             UsageProblem: for words that make no sense.
             LlxError: what the command itself raises.
         """
-        reading = Reading(row.load(), row.typed(self.where), self.where, is_profile=self._is_profile)
+        reading = Reading(row.load(), row.typed(self.where), self.where, is_profile=self.is_profile)
         for word in words:
             reading.take(word)
         asked = reading.asked()

@@ -43,7 +43,7 @@ def save_balancer(here: Here, asked: Asked) -> Output:
     """
     name, settings = _name(asked), read_values(pairs(asked.all("set"), "--set"))
     policy, members, weights = asked["policy"], tuple(asked.all("members")), _weights(asked)
-    if policy not in ROUTINGS and policy in (row.name for row in here.session.store.list()):
+    if policy not in ROUTINGS and here.is_profile(policy):
         typed = command(f"profile save loadbalancer {name} {FAILOVER.name} {' '.join((policy, *members))}")
         raise UsageProblem(f"{policy} is a profile, and a policy stands before the profiles; type {typed}")
     if weights and (idle := without_weights(policy)):

@@ -111,12 +111,13 @@ def check_types(options: SharedOptions) -> None:
         UsageProblem: naming the option and what was given.
     """
     for name, value in options.items():
-        if value is not None and name in _ALLOWED and not isinstance(value, _ALLOWED[name][0]):
-            raise UsageProblem(f"{name} must be {_ALLOWED[name][1]}; got {brief(value)}; nothing was sent")
-        if isinstance(value, dict) and name in ("settings", "params"):
-            for key in value:
-                if not isinstance(key, str):
-                    raise UsageProblem(f"{name} must be {_NAMED[1]}; got the name {brief(key)}; nothing was sent")
+        if value is None or name not in _ALLOWED:
+            continue
+        kinds, said = _ALLOWED[name]
+        if not isinstance(value, kinds):
+            raise UsageProblem(f"{name} must be {said}; got {brief(value)}; nothing was sent")
+        if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str)]):
+            raise UsageProblem(f"{name} must be {said}; got the name {brief(odd[0])}; nothing was sent")
 
 
 def check_names(
